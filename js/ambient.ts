@@ -1,0 +1,80 @@
+// The functions that need no client at hand: what they do belongs to whatever is current, else to a
+// client made from the OPIK_* variables.
+
+import { resolveConfig } from "./config.js";
+import { currentFrame } from "./context.js";
+import { Reporter } from "./errors.js";
+import type { FlushReport } from "./flush.js";
+import { OPIK_PARENT_SPAN_ID_HEADER, OPIK_TRACE_ID_HEADER } from "./headers.js";
+import { startSpan } from "./opik.js";
+import type { TraceFields } from "./row.js";
+import { Scope } from "./scope.js";
+import { scoped } from "./settle.js";
+import type { Span, SpanOptions } from "./span.js";
+import { openTrace, type Trace } from "./trace.js";
+import { type AnyFunction, type TrackOptions, trackWith } from "./track.js";
+
+/** Opens a span under `parent`, by default under the current span, else in a trace of its own. */
+export function span(options?: SpanOptions): Span;
+/** The same, current inside `fn` and ended after it; errors are recorded and rethrown. */
+export function span<T>(options: SpanOptions, fn: (span: Span) => T): T;
+export function span<T>(options: SpanOptions = {}, fn?: (span: Span) => T): Span | T {
+  const opened = startSpan(currentScope(), options);
+  return fn ? scoped(opened, fn) : opened;
+}
+
+/** Begins a trace in the current invocation. Its row is written once, at its `end`. */
+export function trace(fields?: TraceFields): Trace {
+  return openTrace(currentScope(), undefined, fields);
+}
+
+/** `fn` with a span around each call, recorded where it is called: Opik's `@track`. */
+export function track<F extends AnyFunction>(fn: F, options?: TrackOptions): F {
+  return trackWith((spanOptions) => startSpan(currentScope(), spanOptions), fn, options);
+}
+
+/** `fetch` with a child span of the current span and trace headers: see `Span.fetch`. Without one it is the platform's. */
+export function fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
+  const current = currentFrame()?.span;
+  return current ? current.fetch(input, init) : globalThis.fetch(input, init);
+}
+
+/** Sends what has ended in the current invocation. Never rejects, never waits for `waitUntil` work. */
+export function flush(): Promise<FlushReport> {
+  return currentScope().flush();
+}
+
+/** The current span and its trace; `undefined` outside any. */
+export function getTrackContext(): { readonly span: Span; readonly trace: Trace } | undefined {
+  const { span: current, trace: its } = currentFrame() ?? {};
+  return current && its ? { span: current, trace: its } : undefined;
+}
+
+/** The two official headers of the current span; `null` outside any. `Span.headers` gives both spellings. */
+export function getDistributedTraceHeaders(): Record<
+  typeof OPIK_TRACE_ID_HEADER | typeof OPIK_PARENT_SPAN_ID_HEADER,
+  string
+> | null {
+  const current = currentFrame()?.span;
+  if (!current?.id || !current.traceId) return null;
+  return { [OPIK_TRACE_ID_HEADER]: current.traceId, [OPIK_PARENT_SPAN_ID_HEADER]: current.id };
+}
+
+let processScope: Scope | undefined;
+
+function currentScope(): Scope {
+  const found = currentFrame();
+  if (found) return found.scope;
+  processScope ??= scopeFromVariables();
+  return processScope;
+}
+
+function scopeFromVariables(): Scope {
+  const reporter = new Reporter();
+  try {
+    return new Scope(resolveConfig({}), reporter);
+  } catch (error) {
+    reporter.failure(error);
+    return new Scope(resolveConfig({ disabled: true }), reporter);
+  }
+}

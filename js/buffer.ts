@@ -1,0 +1,111 @@
+// The ended rows of one invocation: a handle into the core, safe to use after its end and after a
+// trap. Counts every row that it could not keep. Next in the flow: flush.ts.
+
+import { type Core, getCore, releaseIdleCore, type Upload } from "./core.js";
+import { now } from "./env.js";
+import { OpikError, type Reporter } from "./errors.js";
+
+/** Rows lost, by reason. */
+export type Dropped = Record<string, number>;
+
+/** The rows of one invocation, kept in WebAssembly memory until they are taken. */
+export class RowBuffer {
+  readonly #reporter: Reporter;
+  #core: Core | undefined;
+  #handle = 0;
+  #rows = 0;
+  #closed = false;
+  #dropped: Dropped = {};
+
+  constructor(reporter: Reporter) {
+    this.#reporter = reporter;
+  }
+
+  /** Keeps a row; what can not be kept is counted and reported. Never throws. */
+  append(kind: number, text: string, startMs: number, endMs: number, unfinished: boolean): void {
+    if (this.#closed) {
+      this.#reporter.once("invocation_ended", "a span ended after its invocation: nothing was recorded");
+      return;
+    }
+    try {
+      const core = this.#open();
+      const result = core.append(this.#handle, kind, text, startMs, endMs, unfinished);
+      if (result < 0) {
+        this.#drop(core.dropReason(result), 1);
+        return;
+      }
+      this.#rows += 1;
+      if (result > 0) {
+        this.#reporter.once("field_dropped", "an entry the Opik API would refuse was left out of a row");
+      }
+    } catch (error) {
+      this.#lost(error, 1);
+    }
+  }
+
+  /** Takes out everything that is there, as uploads. Never throws. */
+  takeAll(): Upload[] {
+    const uploads: Upload[] = [];
+    if (this.#core === undefined || this.#closed) return uploads;
+    try {
+      for (let upload = this.#core.take(this.#handle); upload; upload = this.#core.take(this.#handle)) {
+        this.#rows -= upload.rows;
+        uploads.push(upload);
+      }
+      // A client may idle for hours: an emptied buffer is given back, the next row opens another.
+      this.#core.closeBuffer(this.#handle);
+      this.#core = undefined;
+      if (this.#rows > 0) this.#drop("stale_buffer", this.#rows);
+      this.#rows = 0;
+    } catch (error) {
+      this.#lost(error, 0);
+    }
+    return uploads;
+  }
+
+  /** What was lost since the last call. */
+  takeDropped(): Dropped {
+    const dropped = this.#dropped;
+    this.#dropped = {};
+    return dropped;
+  }
+
+  /** Frees what is left. A closed buffer keeps nothing more. */
+  close(): void {
+    this.#closed = true;
+    try {
+      this.#core?.closeBuffer(this.#handle);
+      releaseIdleCore();
+    } catch {
+      // The instance is gone, and the rows with it; that was counted when they were taken.
+    }
+    this.#core = undefined;
+  }
+
+  #open(): Core {
+    if (this.#core === undefined) {
+      const core = getCore();
+      this.#handle = core.openBuffer(now());
+      this.#core = core;
+    }
+    return this.#core;
+  }
+
+  /** An instance died: what it held is lost with it; the next row opens another. */
+  #lost(error: unknown, alsoLost: number): void {
+    this.#core = undefined;
+    const rows = this.#rows + alsoLost;
+    this.#rows = 0;
+    if (rows > 0) this.#count(error instanceof OpikError ? error.code : "wasm_trap", rows);
+    this.#reporter.failure(error);
+  }
+
+  #drop(reason: string, rows: number): void {
+    this.#count(reason, rows);
+    this.#reporter.once("row_dropped", `a row could not be kept: ${reason}`, undefined, reason);
+  }
+
+  #count(reason: string, rows: number): void {
+    this.#dropped[reason] = (this.#dropped[reason] ?? 0) + rows;
+  }
+}

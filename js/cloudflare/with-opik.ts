@@ -1,0 +1,163 @@
+// Wraps a Worker's handler: joins the caller's trace, opens the root span, and flushes in `waitUntil`
+// once the response has been streamed and the handler's own background work is done.
+
+import { type OpikConfig, resolveConfig } from "../config.js";
+import { hasAsyncContext, prepareAsyncContext } from "../context.js";
+import { type OnError, Reporter } from "../errors.js";
+import { describeRequest } from "../json.js";
+import { Scope } from "../scope.js";
+import { endSpan } from "../settle.js";
+import { SpanHandle } from "../span.js";
+import { openTrace } from "../trace.js";
+import { BackgroundWork } from "./background-work.js";
+import { watchResponse } from "./watch-response.js";
+
+/** What this package needs of a Worker's `ctx`. */
+export interface WaitUntil {
+  waitUntil(promise: Promise<unknown>): void;
+}
+
+/** A Worker's handler object. Only `fetch` is traced so far; the other triggers pass through. */
+export interface WorkerHandler {
+  // biome-ignore lint/suspicious/noExplicitAny: `env` is whatever the Worker's configuration binds
+  fetch?(request: Request, env: any, ctx: any): Response | Promise<Response>;
+}
+
+/** A Worker was called by HTTP. */
+export interface FetchTrigger {
+  readonly type: "fetch";
+  readonly request: Request;
+}
+
+/** What called the Worker. */
+export type Trigger = FetchTrigger;
+
+type EnvOf<H> = H extends { fetch?: (request: never, env: infer Env, ...rest: never[]) => unknown } ? Env : unknown;
+
+const WRAPPED = Symbol.for("opik-edge/wrapped");
+
+/**
+ * `handler` with tracing: each call is a span under the caller's, or a trace of its own. OPIK_* variables
+ * are read from the Worker's `env`; what `config` returns goes before them. An invalid configuration is
+ * reported once and the handler runs untraced. Wrapping twice wraps once.
+ */
+export function withOpik<H extends WorkerHandler>(
+  handler: H,
+  config?: (env: EnvOf<H>, trigger: Trigger) => OpikConfig,
+): H {
+  if ((handler as { [WRAPPED]?: true })[WRAPPED]) return handler;
+  const seen = new Set<string>();
+  const wrapped = Object.create(handler) as H;
+  Object.defineProperty(wrapped, WRAPPED, { value: true });
+  for (const name of triggersOf(handler)) {
+    const original = handler[name as keyof H] as unknown as (...args: unknown[]) => unknown;
+    // The handler keeps its own `this`: what it keeps in fields, private ones too, stays with it.
+    const bound = (...args: unknown[]): unknown => original.apply(handler, args);
+    const value =
+      name === "fetch"
+        ? (request: Request, env: EnvOf<H>, ctx: WaitUntil): Promise<Response> =>
+            traceFetch(bound as () => Promise<Response>, request, env, ctx, (trigger) =>
+              openScope(() => config?.(env, trigger) ?? {}, env, ctx, seen),
+            )
+        : bound;
+    Object.defineProperty(wrapped, name, { value, enumerable: true, configurable: true, writable: true });
+  }
+  return wrapped;
+}
+
+/** Names of the handler's functions, its class's too. */
+function triggersOf(handler: object): Set<string> {
+  const names = new Set<string>();
+  for (let level = handler; level && level !== Object.prototype; level = Object.getPrototypeOf(level)) {
+    for (const name of Object.getOwnPropertyNames(level)) {
+      if (name !== "constructor" && typeof (handler as Record<string, unknown>)[name] === "function") names.add(name);
+    }
+  }
+  return names;
+}
+
+/** The scope of one invocation; `undefined` when the configuration is unusable. Never throws. */
+function openScope(config: () => OpikConfig, env: unknown, ctx: unknown, seen: Set<string>): Scope | undefined {
+  let onError: OnError | undefined;
+  try {
+    const given = config();
+    onError = typeof given.onError === "function" ? given.onError : undefined;
+    const settings = resolveConfig({ ...given, env: given.env ?? (isObject(env) ? env : undefined) });
+    const masks = new Map<object, string>();
+    if (isObject(env)) masks.set(env, "[env]");
+    if (isObject(ctx)) masks.set(ctx, "[ctx]");
+    return new Scope(settings, new Reporter(onError, seen), masks);
+  } catch (error) {
+    new Reporter(onError, seen).once("invalid_config", `tracing is off: ${messageOf(error)}`, error);
+    return undefined;
+  }
+}
+
+async function traceFetch(
+  handle: (request: Request, env: unknown, ctx: unknown) => Response | Promise<Response>,
+  request: Request,
+  env: unknown,
+  ctx: WaitUntil,
+  open: (trigger: Trigger) => Scope | undefined,
+): Promise<Response> {
+  const scope = open({ type: "fetch", request });
+  if (!scope) return handle(request, env, ctx);
+  await prepareAsyncContext();
+  if (!hasAsyncContext()) {
+    scope.reporter.once(
+      "no_async_context",
+      "without AsyncLocalStorage a span is current only until the first await: set the compatibility flag " +
+        "nodejs_als, or pass spans explicitly (getTrackContext() in the handler's first line)",
+    );
+  }
+  const trace = openTrace(scope, request);
+  const { method, pathname, input } = describe(request);
+  const root = new SpanHandle(trace, trace.parentId, { name: `${method} ${pathname}`, input }, !trace.joined);
+  const work = new BackgroundWork(ctx);
+  // Held before the response is returned: only then is a client that hangs up noticed.
+  let responded = (): void => {};
+  work.hold(
+    finish(
+      scope,
+      work,
+      new Promise((resolve) => {
+        responded = resolve;
+      }),
+    ),
+  );
+  try {
+    const response = await root.run(() => handle(request, env, ctx));
+    root.update({ output: { status: response.status } });
+    return watchResponse(response, method, (ending) => {
+      endSpan(root, ending);
+      responded();
+    });
+  } catch (error) {
+    root.fail(error);
+    responded();
+    throw error;
+  }
+}
+
+/** Delivers the invocation's rows. Never rejects. */
+async function finish(scope: Scope, work: BackgroundWork, responded: Promise<void>): Promise<void> {
+  await responded;
+  await work.settledWithinBound();
+  if (work.isPending) {
+    await scope.flush();
+    await work.settled();
+  }
+  await scope.end();
+}
+
+function describe(request: Request): { method: string; pathname: string; input: object } {
+  return { method: request.method, pathname: new URL(request.url).pathname, input: describeRequest(request) };
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === "object" && value !== null;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

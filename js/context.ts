@@ -1,0 +1,93 @@
+// The current span: in AsyncLocalStorage where the runtime has one; otherwise only while a callback
+// runs synchronously, never in a variable kept across an await, which would mix requests.
+
+import type { Scope } from "./scope.js";
+import type { Span } from "./span.js";
+import type { Trace } from "./trace.js";
+
+/** What is current: an invocation's scope, the trace, and the innermost span if one is open. */
+export interface Frame {
+  readonly scope: Scope;
+  readonly trace: Trace;
+  readonly span: Span | undefined;
+}
+
+interface AsyncLocalStorage {
+  getStore(): Frame | undefined;
+  run<T>(frame: Frame, fn: () => T): T;
+}
+type AsyncHooks = { AsyncLocalStorage: new () => AsyncLocalStorage };
+
+/** Kept on globalThis so that two copies of the package agree on what is current. */
+interface Current {
+  storage?: AsyncLocalStorage | undefined;
+  /** The frame of the callback that runs right now, where there is no storage. */
+  frame?: Frame | undefined;
+  searched?: boolean;
+}
+const KEY = Symbol.for("opik-edge/1");
+
+function current(): Current {
+  const holder = globalThis as { [KEY]?: Current };
+  let state = holder[KEY];
+  if (state === undefined) {
+    state = {};
+    holder[KEY] = state;
+  }
+  if (!state.storage) {
+    const Storage = findSync();
+    if (Storage) state.storage = new Storage();
+  }
+  return state;
+}
+
+function findSync(): AsyncHooks["AsyncLocalStorage"] | undefined {
+  const { AsyncLocalStorage, process } = globalThis as unknown as Partial<AsyncHooks> & {
+    process?: { getBuiltinModule?: (name: string) => AsyncHooks | undefined };
+  };
+  return AsyncLocalStorage ?? process?.getBuiltinModule?.("node:async_hooks")?.AsyncLocalStorage;
+}
+
+/**
+ * Looks for AsyncLocalStorage where only an import finds it (Workers with `nodejs_als`).
+ * `undefined` when there is nothing to wait for.
+ */
+export function prepareAsyncContext(): Promise<void> | undefined {
+  const state = current();
+  if (state.storage || state.searched) return undefined;
+  // Requests that arrive meanwhile search too: a Worker should not wait for another request's promise.
+  // Spelled so that no bundler tries to resolve it: where it is missing, the catch is the answer.
+  const name = ["node", "async_hooks"].join(":");
+  return (import(/* @vite-ignore */ /* webpackIgnore: true */ name) as Promise<AsyncHooks>).then(
+    ({ AsyncLocalStorage }) => {
+      state.storage ??= new AsyncLocalStorage();
+    },
+    () => {
+      state.searched = true;
+    },
+  );
+}
+
+/** Whether a span stays current across an `await`. */
+export function hasAsyncContext(): boolean {
+  return current().storage !== undefined;
+}
+
+/** What is current here, if anything. */
+export function currentFrame(): Frame | undefined {
+  const state = current();
+  return state.storage ? state.storage.getStore() : state.frame;
+}
+
+/** Runs `fn` with `frame` current: until it has settled with AsyncLocalStorage, else until it returns. */
+export function runWith<T>(frame: Frame, fn: () => T): T {
+  const state = current();
+  if (state.storage) return state.storage.run(frame, fn);
+  const before = state.frame;
+  state.frame = frame;
+  try {
+    return fn();
+  } finally {
+    state.frame = before;
+  }
+}

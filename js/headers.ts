@@ -1,0 +1,173 @@
+// Trace headers as JavaScript carries them: the shapes they come in (incoming), and which target
+// is given them in which spelling (outgoing). What a header means is decided in src/headers.rs.
+
+/** Names the caller's trace: a UUIDv7. The name the official SDKs use. */
+export const OPIK_TRACE_ID_HEADER = "opik_trace_id";
+/** Names the caller's current span: a UUIDv7. The name the official SDKs use. */
+export const OPIK_PARENT_SPAN_ID_HEADER = "opik_parent_span_id";
+
+/** Every spelling of the two headers, in the order of `Incoming`. */
+const NAMES = [OPIK_TRACE_ID_HEADER, OPIK_PARENT_SPAN_ID_HEADER, "opik-trace-id", "opik-parent-span-id"] as const;
+
+/**
+ * Headers as `Headers`, as a `Request` (or anything else with `headers`), as a plain object or Node's
+ * header object (any case, values may be arrays), as a `Map`, or as pairs.
+ */
+export type HeaderCarrier =
+  | Iterable<readonly [string, unknown]>
+  | { readonly headers: HeaderCarrier }
+  | { readonly get: (name: string) => string | null | undefined }
+  | { readonly [name: string]: unknown };
+
+/** The raw values found: trace and parent with underscores, trace and parent with hyphens. */
+export type Incoming = [trace?: string, parent?: string, traceHyphen?: string, parentHyphen?: string];
+
+/** The raw values of our headers in `carrier`; `undefined` when none is there. Never throws. */
+export function readIncoming(carrier: unknown): Incoming | undefined {
+  try {
+    return read(carrier);
+  } catch {
+    return undefined; // a hostile or revoked object: as good as no headers
+  }
+}
+
+function read(carrier: unknown): Incoming | undefined {
+  if (typeof carrier !== "object" || carrier === null) return undefined;
+  const inner = (carrier as { headers?: unknown }).headers;
+  if (typeof inner === "object" && inner !== null) return read(inner);
+  const found: Incoming = [];
+  if (typeof (carrier as Headers).get === "function" && !(carrier instanceof Map)) {
+    for (const [index, name] of NAMES.entries()) add(found, index, (carrier as Headers).get(name));
+  } else {
+    const pairs = Symbol.iterator in carrier ? (carrier as Iterable<unknown>) : Object.entries(carrier);
+    for (const pair of pairs) {
+      if (!Array.isArray(pair) || typeof pair[0] !== "string") continue;
+      add(found, (NAMES as readonly string[]).indexOf(pair[0].toLowerCase()), pair[1]);
+    }
+  }
+  return found.length > 0 ? found : undefined;
+}
+
+/** Repeated headers are joined as HTTP joins them (RFC 9110 §5.3); the core takes equal parts. */
+function add(found: Incoming, index: number, value: unknown): void {
+  if (index < 0 || value === null || value === undefined) return;
+  const text = Array.isArray(value) ? value.join(",") : String(value);
+  found[index] = found[index] === undefined ? text : `${found[index]},${text}`;
+}
+
+/**
+ * How header names are written. `both` is what survives most servers: gunicorn, Werkzeug, waitress and
+ * nginx drop names with underscores. One spelling is for a server that joins the two into `v,v`
+ * (gunicorn with `--header-map dangerous`).
+ */
+export type HeaderSpelling = "both" | "underscore" | "hyphen";
+
+/** The spellings as the core counts them (`src/headers.rs`). */
+export const SPELLINGS: readonly HeaderSpelling[] = ["both", "underscore", "hyphen"];
+
+/**
+ * The header map of a context, for when the core is not to be had: after a trap, or where WebAssembly
+ * is blocked. Otherwise the core writes it.
+ */
+export function fallbackHeaderMap(traceId: string, spanId: string, spelling: HeaderSpelling): string[] {
+  const values = [traceId, spanId, traceId, spanId];
+  const from = spelling === "hyphen" ? 2 : 0;
+  const to = spelling === "underscore" ? 2 : 4;
+  return NAMES.slice(from, to).flatMap((name, index) => [name, values[from + index] as string]);
+}
+
+/** The caller's ids if both parse, for spans that can only forward them. */
+export function forwardableIds(incoming: Incoming | undefined): { traceId: string; spanId: string } | undefined {
+  const [trace, parent, traceHyphen, parentHyphen] = incoming ?? [];
+  for (const [traceId, spanId] of [
+    [trace, parent],
+    [traceHyphen, parentHyphen],
+  ]) {
+    if (isId(traceId) && isId(spanId)) return { traceId: traceId.trim(), spanId: spanId.trim() };
+  }
+  return undefined;
+}
+
+function isId(text: string | undefined): text is string {
+  return (
+    text !== undefined && /^\s*[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\s*$/i.test(text)
+  );
+}
+
+/** Headers that can be injected into: changed in place where they can be. */
+export type HeaderTarget = Headers | Record<string, string>;
+
+/**
+ * `target` with every spelling of our headers removed and `map` (name, value, …) set: a forwarded
+ * request carries its caller's. Immutable `Headers` are copied.
+ */
+export function injectInto<T extends HeaderTarget>(target: T, map: readonly string[]): T {
+  if (!(target instanceof Headers)) {
+    const record = target as Record<string, string>;
+    for (const name of Object.keys(record)) {
+      if ((NAMES as readonly string[]).includes(name.toLowerCase())) delete record[name];
+    }
+    for (let i = 0; i + 1 < map.length; i += 2) record[map[i] as string] = map[i + 1] as string;
+    return target;
+  }
+  try {
+    return setHeaders(target, map) as T;
+  } catch {
+    return setHeaders(new Headers(target), map) as T;
+  }
+}
+
+function setHeaders(headers: Headers, map: readonly string[]): Headers {
+  for (const name of NAMES) headers.delete(name);
+  for (let i = 0; i + 1 < map.length; i += 2) headers.set(map[i] as string, map[i + 1] as string);
+  return headers;
+}
+
+/**
+ * A target of outgoing calls: an exact origin (`https://api.example.com`), every host below a suffix
+ * (`*.example.com`), or a function of the parsed URL; or one of these with the spelling it is given.
+ */
+export type PropagateTo = TargetMatch | { readonly to: TargetMatch; readonly spelling: HeaderSpelling };
+type TargetMatch = string | ((url: URL) => boolean);
+
+/** Where headers may go: never to the Opik API itself. */
+export interface Propagation {
+  /** The base URL of the Opik API. */
+  readonly url: URL;
+  readonly propagateTo: readonly PropagateTo[] | undefined;
+}
+
+/** The spelling that `url` is given, or `undefined` when it is given no headers. */
+export function spellingFor(url: URL, propagation: Propagation): HeaderSpelling | undefined {
+  const { propagateTo } = propagation;
+  if (isBelow(url, propagation.url)) return undefined;
+  for (const target of propagateTo ?? []) {
+    const { to, spelling } = typeof target === "object" ? target : { to: target, spelling: "both" as const };
+    if (matches(url, to)) return spelling;
+  }
+  const page = pageOrigin();
+  if (page !== undefined) return url.origin === page ? "both" : undefined;
+  return propagateTo === undefined ? "both" : undefined;
+}
+
+function isBelow(url: URL, base: URL): boolean {
+  return url.origin === base.origin && `${url.pathname}/`.startsWith(`${base.pathname.replace(/\/$/, "")}/`);
+}
+
+function matches(url: URL, to: TargetMatch): boolean {
+  if (typeof to === "function") {
+    try {
+      return to(url) === true;
+    } catch {
+      return false;
+    }
+  }
+  if (to.startsWith("*.")) return url.hostname.endsWith(to.slice(1).toLowerCase());
+  return URL.canParse(to) && new URL(to).origin === url.origin;
+}
+
+/** The page's origin in a browser (window or worker of a page), `undefined` elsewhere. */
+function pageOrigin(): string | undefined {
+  const { document, location } = globalThis as { document?: unknown; location?: { origin: string } };
+  return document !== undefined ? location?.origin : undefined;
+}

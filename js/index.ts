@@ -1,0 +1,19 @@
+// The public surface of `opik-edge`. Importing it does nothing: no clock, no randomness, no instance.
+
+export { fetch, flush, getDistributedTraceHeaders, getTrackContext, span, trace, track } from "./ambient.js";
+export type { OpikConfig } from "./config.js";
+export { type OnError, OpikError, type OpikErrorCode } from "./errors.js";
+export type { FlushReport } from "./flush.js";
+export {
+  type HeaderCarrier,
+  type HeaderSpelling,
+  type HeaderTarget,
+  OPIK_PARENT_SPAN_ID_HEADER,
+  OPIK_TRACE_ID_HEADER,
+  type PropagateTo,
+} from "./headers.js";
+export { type DistributedHeadersOptions, Opik } from "./opik.js";
+export type { RowFields, SpanFields, SpanType, TraceFields } from "./row.js";
+export type { Span, SpanOptions } from "./span.js";
+export type { Trace } from "./trace.js";
+export type { TrackOptions } from "./track.js";

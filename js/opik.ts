@@ -1,0 +1,126 @@
+// The client: settings, and the traces and spans that begin outside any invocation. Its functions for
+// whatever is current, without a client at hand, are in ambient.ts.
+
+import { type OpikConfig, resolveConfig } from "./config.js";
+import { currentFrame, runWith } from "./context.js";
+import { Reporter } from "./errors.js";
+import type { FlushReport } from "./flush.js";
+import type { HeaderCarrier } from "./headers.js";
+import type { TraceFields } from "./row.js";
+import { Scope } from "./scope.js";
+import { scoped } from "./settle.js";
+import { type Span, SpanHandle, type SpanOptions } from "./span.js";
+import { openTrace, type Trace } from "./trace.js";
+import { type AnyFunction, type TrackOptions, trackWith } from "./track.js";
+
+/** Options of `distributedHeaders`. */
+export interface DistributedHeadersOptions {
+  /** The name of the span it opens (default `root`). */
+  readonly name?: string | undefined;
+  /** Whether to flush once that span has ended (default `false`). The result is then a promise. */
+  readonly flush?: boolean | undefined;
+  /** `false` opens no span: what `fn` opens hangs under the caller's span itself (default `true`). */
+  readonly span?: boolean | undefined;
+}
+
+/** A client of Opik. Its rows are kept until `flush`; it has no timer and no background work. */
+export class Opik {
+  readonly #scope: Scope;
+
+  /** Throws an `OpikError` (`invalid_config`) that names the wrong field. Nothing after this throws. */
+  constructor(config: OpikConfig = {}) {
+    this.#scope = new Scope(resolveConfig(config), new Reporter(config.onError));
+  }
+
+  /** Begins a trace. Its row is written once, at its `end`. */
+  trace(fields?: TraceFields): Trace {
+    return openTrace(this.#scope, undefined, fields);
+  }
+
+  /** Opens a span under `parent`, by default under the current span, else in a trace of its own. */
+  span(options?: SpanOptions): Span;
+  /** The same, current inside `fn` and ended after it; errors are recorded and rethrown. */
+  span<T>(options: SpanOptions, fn: (span: Span) => T): T;
+  span<T>(options: SpanOptions = {}, fn?: (span: Span) => T): Span | T {
+    const span = startSpan(this.#scope, options);
+    return fn ? scoped(span, fn) : span;
+  }
+
+  /** `fn` with a span around each call: Opik's `@track`. `this`, the name and the signature stay. */
+  track<F extends AnyFunction>(fn: F, options?: TrackOptions): F {
+    return trackWith((spanOptions) => startSpan(this.#scope, spanOptions), fn, options);
+  }
+
+  /**
+   * Runs `fn` in a span under the caller's: Opik's `distributed_headers`. Without usable headers it begins a
+   * new trace, with one warning.
+   */
+  distributedHeaders<T>(
+    headers: HeaderCarrier,
+    fn: (span: Span | undefined) => T,
+    options: DistributedHeadersOptions & { readonly flush: true },
+  ): Promise<Awaited<T>>;
+  distributedHeaders<T>(
+    headers: HeaderCarrier,
+    fn: (span: Span | undefined) => T,
+    options?: DistributedHeadersOptions,
+  ): T;
+  distributedHeaders<T>(
+    headers: HeaderCarrier,
+    fn: (span: Span | undefined) => T,
+    options: DistributedHeadersOptions = {},
+  ): unknown {
+    const scope = this.#scope;
+    const trace = openTrace(scope, headers);
+    if (!trace.joined && !scope.settings.disabled) {
+      scope.reporter.once("invalid_headers", "distributedHeaders found no usable headers: a new trace begins");
+    }
+    const { name = "root", flush = false } = options;
+    const span = options.span === false ? undefined : new SpanHandle(trace, trace.parentId, { name }, !trace.joined);
+    const run = (): T => (span ? scoped(span, fn) : runWith({ scope, trace, span }, () => fn(span)));
+    return flush ? this.#runThenFlush(run, span) : run();
+  }
+
+  /**
+   * Sends the rows that have ended outside any invocation, and says what became of them. Never rejects,
+   * never waits for open spans.
+   */
+  flush(): Promise<FlushReport> {
+    return this.#scope.flush();
+  }
+
+  async #runThenFlush<T>(run: () => T, span: SpanHandle | undefined): Promise<Awaited<T>> {
+    let flushing: Promise<FlushReport> | undefined;
+    // A returned stream outlives this call: its span ends, and the flush comes, when it has been read.
+    if (span) {
+      span.onEnd = () => {
+        flushing = this.flush();
+      };
+    }
+    try {
+      return await run();
+    } finally {
+      await (span ? flushing : this.flush());
+    }
+  }
+}
+
+/** Opens a span where `options.parent` says, recorded in `scope` unless its parent is elsewhere. */
+export function startSpan(scope: Scope, options: SpanOptions): SpanHandle {
+  const { parent, ...rest } = options;
+  const above = parent === undefined ? currentParent() : isSpanOrTrace(parent) ? parent : undefined;
+  // A child is recorded where its parent is. It may be of another copy of this package, which then opens it.
+  if (above) return above.span(rest) as SpanHandle;
+  const trace = openTrace(scope, parent);
+  return new SpanHandle(trace, trace.parentId, rest, !trace.joined);
+}
+
+function currentParent(): Span | Trace | undefined {
+  const frame = currentFrame();
+  return frame?.span ?? frame?.trace;
+}
+
+function isSpanOrTrace(parent: unknown): parent is Span | Trace {
+  const { span, end } = (parent ?? {}) as Partial<Span>;
+  return typeof span === "function" && typeof end === "function";
+}

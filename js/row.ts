@@ -1,0 +1,138 @@
+// What the rows of spans and traces have in common: their fields, how an update merges into them, and
+// the text in which they are handed to the core. The row itself is written in src/span.rs.
+
+import type { Reporter } from "./errors.js";
+import { toJson } from "./json.js";
+import type { Scope } from "./scope.js";
+
+/** Fields of every row. Values are read when the span ends: what is changed until then is recorded changed. */
+export interface RowFields {
+  /** What is shown in the list (`name`). */
+  name?: string | undefined;
+  /** Any value; what is not an object is sent as `{ input: value }` (`input`). Objects merge on update. */
+  input?: unknown;
+  /** Any value; what is not an object is sent as `{ output: value }` (`output`). Objects merge on update. */
+  output?: unknown;
+  /** Merges on update (`metadata`). */
+  metadata?: Record<string, unknown> | undefined;
+  /** Added to those already there; each once (`tags`). */
+  tags?: readonly string[] | undefined;
+  /** What was thrown, of any type (`error_info`: its class, its message, its stack). */
+  error?: unknown;
+}
+
+/** Fields that only spans have. */
+export interface SpanFields extends RowFields {
+  /** `general` by default (`type`). */
+  type?: SpanType | undefined;
+  /** The model called, for `llm` spans (`model`). */
+  model?: string | undefined;
+  /** Its provider: `openai`, `anthropic`, `google_ai`, … (`provider`). */
+  provider?: string | undefined;
+  /** Token counts, int32; nested objects are flattened with dots. Merges on update (`usage`). */
+  usage?: object | undefined;
+  /** In US dollars, ≥ 0 (`total_estimated_cost`). */
+  totalEstimatedCost?: number | undefined;
+  /** Milliseconds to the first token, ≥ 0 (`ttft`). */
+  ttft?: number | undefined;
+}
+
+/** The kinds of span that Opik knows (`type` of `Span_Write`). */
+export type SpanType = "general" | "tool" | "llm" | "guardrail";
+
+/** Fields that only traces have. */
+export interface TraceFields extends RowFields {
+  /** Groups traces into a conversation (`thread_id`). */
+  threadId?: string | undefined;
+}
+
+type AnyFields = SpanFields & TraceFields;
+
+/**
+ * `update` merged into `fields`, as Opik's Python SDK does: objects merge, tags add up, the rest is
+ * replaced; `undefined` leaves a field as it is.
+ */
+export function mergeFields<T extends RowFields>(fields: T, update: T): T {
+  const merged = { ...fields } as Record<string, unknown>;
+  for (const [key, value] of Object.entries(update)) {
+    if (value === undefined) continue;
+    const before = merged[key];
+    if (key === "tags" && Array.isArray(before) && Array.isArray(value)) merged[key] = [...before, ...value];
+    else merged[key] = isPlainObject(before) && isPlainObject(value) ? { ...before, ...value } : value;
+  }
+  return merged as T;
+}
+
+function isPlainObject(value: unknown): value is object {
+  if (typeof value !== "object" || value === null) return false;
+  const prototype = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
+}
+
+/** Between fields; JSON.stringify never leaves it unescaped (RFC 8259 §7). */
+const SEPARATOR = "\u001f";
+
+/** The text of a row as `src/span.rs` reads it: its fields in order, empty where there is none. */
+export function rowText(ids: readonly [string, string, string], fields: AnyFields, scope: Scope): string {
+  const json = (value: unknown, field: string): string => {
+    if (value === undefined) return "";
+    try {
+      return toJson(value, scope.masks) ?? "";
+    } catch (error) {
+      return JSON.stringify(unserializable(field, error, scope.reporter));
+    }
+  };
+  const [errorType, errorMessage, errorTraceback] = "error" in fields ? describeThrown(fields.error, json) : [];
+  return [
+    ...ids,
+    json(fields.name, "name"),
+    json(fields.type, "type"),
+    json(fields.input, "input"),
+    json(fields.output, "output"),
+    json(fields.metadata, "metadata"),
+    json(fields.tags, "tags"),
+    json(fields.model, "model"),
+    json(fields.provider, "provider"),
+    json(fields.usage, "usage"),
+    json(fields.totalEstimatedCost, "totalEstimatedCost"),
+    json(fields.ttft, "ttft"),
+    json(errorType, "error"),
+    json(errorMessage, "error"),
+    json(errorTraceback, "error"),
+    json(fields.threadId, "threadId"),
+    json(scope.settings.projectName, "projectName"),
+    json(scope.settings.environment, "environment"),
+  ].join(SEPARATOR);
+}
+
+function unserializable(field: string, error: unknown, reporter: Reporter): string {
+  const message = error instanceof Error ? error.message : String(error);
+  reporter.once("unserializable", `${field} could not be written as JSON: ${message}`, error, field);
+  return `[unserializable: ${message}]`;
+}
+
+/** Type, message and traceback of anything that can be thrown. The core fills in what is missing. */
+function describeThrown(
+  thrown: unknown,
+  json: (value: unknown, field: string) => string,
+): [type: string, message: string, traceback?: string | undefined] {
+  try {
+    if (thrown instanceof Error) {
+      const type = thrown.name || thrown.constructor.name;
+      return [type, thrown.message, withCauses(thrown)];
+    }
+    const type = typeof thrown === "object" && thrown !== null ? thrown.constructor?.name || "Object" : typeof thrown;
+    return [type, typeof thrown === "string" ? thrown : json(thrown, "error") || String(thrown)];
+  } catch {
+    return ["Error", "[unreadable error]"];
+  }
+}
+
+function withCauses(error: Error): string | undefined {
+  const parts: string[] = [];
+  // Bounded: a cause may lead back to its effect.
+  for (let cause: unknown = error; cause instanceof Error && parts.length < 8; cause = cause.cause) {
+    parts.push(cause.stack ?? `${cause.name}: ${cause.message}`);
+  }
+  return parts.join("\nCaused by: ");
+}

@@ -1,0 +1,209 @@
+// One span: begun, annotated, ended. While it is open it lives here; at its end its row goes to the
+// buffer of its invocation. The row's format is src/span.rs.
+
+import { runWith } from "./context.js";
+import { getCore, SPAN_ROW } from "./core.js";
+import { now } from "./env.js";
+import { tracedFetch } from "./fetch.js";
+import {
+  fallbackHeaderMap,
+  type HeaderCarrier,
+  type HeaderSpelling,
+  type HeaderTarget,
+  injectInto,
+} from "./headers.js";
+import { mergeFields, rowText, type SpanFields } from "./row.js";
+import type { Open, Scope } from "./scope.js";
+import { scoped } from "./settle.js";
+import type { Trace, TraceHandle } from "./trace.js";
+
+/** What a span is opened with. */
+export interface SpanOptions extends SpanFields {
+  /**
+   * Under what it opens: a span, a trace, or incoming headers of any shape; `null` begins a new trace.
+   * By default under the current span, or in a new trace where there is none.
+   */
+  parent?: Span | Trace | HeaderCarrier | null | undefined;
+}
+
+/** One recorded operation. After its end nothing about it can change. */
+export interface Span {
+  /** Its UUIDv7. When tracing is off: the caller's span, or "". */
+  readonly id: string;
+  /** The UUIDv7 of its trace. When tracing is off: the caller's, or "". */
+  readonly traceId: string;
+  /** The UUIDv7 of the span it is under; `undefined` at the root of a trace. */
+  readonly parentSpanId: string | undefined;
+  /** Its trace. */
+  readonly trace: Trace;
+  /** Opens a span under this one. */
+  span(options?: SpanOptions): Span;
+  /** The same, current inside `fn` and ended after it; errors are recorded and rethrown. */
+  span<T>(options: SpanOptions, fn: (span: Span) => T): T;
+  /** Merges fields in: objects merge, tags add up, the rest is replaced. */
+  update(fields: SpanFields): void;
+  /** Ends it and keeps its row for the next flush. */
+  end(): void;
+  /** The headers that let the next service open its spans under this one; `{}` when there is nothing to hand on. */
+  headers(options?: { spelling?: HeaderSpelling }): Record<string, string>;
+  /** Sets these headers on `target`, in place; immutable `Headers` are copied. Returns what was set. */
+  inject<T extends HeaderTarget>(target: T, options?: { spelling?: HeaderSpelling }): T;
+  /** `fetch` with a child span for the call and these headers on it. It ends when the body has been read. */
+  fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response>;
+  /** `using span = …` ends it with the block. */
+  [Symbol.dispose](): void;
+}
+
+/** Opens a span in `trace` under `parentId` ("" is the root), scoped to `fn` if there is one. */
+export function openSpan(trace: TraceHandle, parentId: string, options: SpanOptions): Span;
+export function openSpan<T>(
+  trace: TraceHandle,
+  parentId: string,
+  options: SpanOptions,
+  fn: ((span: Span) => T) | undefined,
+): Span | T;
+export function openSpan<T>(
+  trace: TraceHandle,
+  parentId: string,
+  options: SpanOptions,
+  fn?: (span: Span) => T,
+): Span | T {
+  const span = new SpanHandle(trace, parentId, options);
+  return fn ? scoped(span, fn) : span;
+}
+
+/** The one implementation of `Span`. */
+export class SpanHandle implements Span, Open {
+  readonly id: string;
+  readonly parentSpanId: string | undefined;
+  readonly trace: TraceHandle;
+  /** Called once, when the span has ended. */
+  onEnd: (() => void) | undefined;
+  readonly #startMs: number;
+  #fields: SpanFields;
+  #ended = false;
+  readonly #recording: boolean;
+  readonly #isRoot: boolean;
+
+  /** With `isRoot` the span opened the trace, and the trace ends with it. */
+  constructor(trace: TraceHandle, parentId: string, options: SpanOptions, isRoot = false) {
+    const { parent: _, ...fields } = options;
+    this.trace = trace;
+    this.#fields = fields;
+    this.#isRoot = isRoot;
+    this.#startMs = isRoot ? trace.startMs : now();
+    const id = trace.recording ? this.#mint() : undefined;
+    this.#recording = id !== undefined;
+    // Without an id of its own the span is transparent: what is under it hangs under its parent.
+    this.id = id ?? parentId;
+    this.parentSpanId = parentId || undefined;
+    if (this.#recording) this.#scope.opened(this);
+  }
+
+  get traceId(): string {
+    return this.trace.id;
+  }
+
+  get #scope(): Scope {
+    return this.trace.scope;
+  }
+
+  span(options?: SpanOptions): Span;
+  span<T>(options: SpanOptions, fn: (span: Span) => T): T;
+  span<T>(options: SpanOptions = {}, fn?: (span: Span) => T): Span | T {
+    this.#misusedAfterEnd("span.span");
+    return openSpan(this.trace, this.id, options, fn);
+  }
+
+  update(fields: SpanFields): void {
+    if (!this.#misusedAfterEnd("span.update")) this.#fields = mergeFields(this.#fields, fields);
+  }
+
+  end(): void {
+    if (!this.#misusedAfterEnd("span.end")) this.finish();
+  }
+
+  headers(options?: { spelling?: HeaderSpelling }): Record<string, string> {
+    return injectInto({}, this.#headerMap(options?.spelling));
+  }
+
+  inject<T extends HeaderTarget>(target: T, options?: { spelling?: HeaderSpelling }): T {
+    return injectInto(target, this.#headerMap(options?.spelling));
+  }
+
+  fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
+    return tracedFetch(this, input, init);
+  }
+
+  /** Ends the span unless it has ended: without a word, for what ends by itself. */
+  finish(unfinished = false): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    if (this.#recording) {
+      const scope = this.#scope;
+      const endMs = now();
+      scope.ended(this);
+      const text = rowText([this.id, this.traceId, this.parentSpanId ?? ""], this.#fields, scope);
+      scope.buffer.append(SPAN_ROW, text, this.#startMs, endMs, unfinished);
+      if (this.#isRoot) this.trace.endWith(this.#mirrored(), endMs, unfinished);
+    }
+    this.onEnd?.();
+  }
+
+  /** Records what was thrown, and ends. */
+  fail(error: unknown): void {
+    if (!this.#ended) this.#fields = mergeFields(this.#fields, { error: error ?? String(error) });
+    this.finish();
+  }
+
+  /** Ends because the reader of its stream went away, and says so in the metadata. */
+  cancel(): void {
+    if (!this.#ended) this.#fields = mergeFields(this.#fields, { metadata: { opik_edge_cancelled: true } });
+    this.finish();
+  }
+
+  close(): void {
+    this.finish(true);
+  }
+
+  /** Runs `fn` with this span current. */
+  run<T>(fn: () => T): T {
+    return runWith({ scope: this.#scope, trace: this.trace, span: this }, fn);
+  }
+
+  [Symbol.dispose](): void {
+    this.finish();
+  }
+
+  /** What the trace row takes over from its root span (Python's `@track`). */
+  #mirrored(): SpanFields {
+    const { type: _1, model: _2, provider: _3, usage: _4, totalEstimatedCost: _5, ttft: _6, ...fields } = this.#fields;
+    return fields;
+  }
+
+  #headerMap(spelling: HeaderSpelling = "both"): string[] {
+    // Always both ids or none: the Python side breaks on one.
+    if (!this.traceId || !this.id) return [];
+    try {
+      return getCore().headerMap(this.traceId, this.id, spelling);
+    } catch {
+      return fallbackHeaderMap(this.traceId, this.id, spelling);
+    }
+  }
+
+  #mint(): string | undefined {
+    try {
+      return getCore().mint(this.#startMs);
+    } catch (error) {
+      this.#scope.reporter.failure(error);
+      return undefined;
+    }
+  }
+
+  #misusedAfterEnd(what: string): boolean {
+    if (this.#ended && this.#recording) {
+      this.#scope.reporter.once("already_ended", `${what} after the span has ended: its row is already written`);
+    }
+    return this.#ended;
+  }
+}

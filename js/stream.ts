@@ -1,0 +1,158 @@
+// Notices when something that is consumed bit by bit has come to its end: a stream, a response's body,
+// an iterator. Everything passes through untouched: no tee, no buffering.
+
+/** How a stream or iterator came to its end. */
+export type Ending =
+  | { readonly how: "done" }
+  | { readonly how: "cancelled" }
+  | { readonly how: "failed"; readonly error: unknown };
+
+/** Called once, at the end. */
+export type OnEnd = (ending: Ending) => void;
+
+/**
+ * `source`, chunk by chunk as it is read. `onEnd` is called when it is exhausted, when its reader
+ * cancels (a client that hangs up), or when it fails.
+ */
+export function watchStream<T>(source: ReadableStream<T>, onEnd: OnEnd): ReadableStream<T> {
+  const reader = source.getReader();
+  return new ReadableStream<T>(
+    {
+      async pull(controller) {
+        const next = await readNext(reader, onEnd);
+        if (next.done) controller.close();
+        else controller.enqueue(next.value);
+      },
+      cancel: (reason) => cancelReader(reader, reason, onEnd),
+    },
+    { highWaterMark: 0 },
+  );
+}
+
+/** The same for bytes: readers that bring their own buffer keep working. */
+export function watchBytes(source: ReadableStream<Uint8Array>, onEnd: OnEnd): ReadableStream<Uint8Array<ArrayBuffer>> {
+  const reader = source.getReader();
+  return new ReadableStream({
+    type: "bytes",
+    async pull(controller) {
+      let next = await readNext(reader, onEnd);
+      // A byte stream refuses empty chunks.
+      while (!next.done && next.value.byteLength === 0) next = await readNext(reader, onEnd);
+      if (next.done) {
+        controller.close();
+        controller.byobRequest?.respond(0);
+      } else {
+        controller.enqueue(next.value as Uint8Array<ArrayBuffer>);
+      }
+    },
+    cancel: (reason) => cancelReader(reader, reason, onEnd),
+  });
+}
+
+async function readNext<T>(reader: ReadableStreamDefaultReader<T>, onEnd: OnEnd): Promise<ReadableStreamReadResult<T>> {
+  try {
+    const next = await reader.read();
+    if (next.done) onEnd({ how: "done" });
+    return next;
+  } catch (error) {
+    onEnd({ how: "failed", error });
+    throw error;
+  }
+}
+
+function cancelReader(reader: ReadableStreamDefaultReader<unknown>, reason: unknown, onEnd: OnEnd): Promise<void> {
+  onEnd({ how: "cancelled" });
+  return reader.cancel(reason);
+}
+
+/** Statuses whose responses have no body (Fetch standard, "null body status"); 101 is a WebSocket's. */
+const NO_BODY = new Set([101, 204, 205, 304]);
+
+/** Whether `response` has a body whose end can be watched. */
+export function hasWatchableBody(response: Response): response is Response & { body: ReadableStream<Uint8Array> } {
+  const { status, body } = response;
+  return body !== null && !response.bodyUsed && !body.locked && status >= 200 && status < 600 && !NO_BODY.has(status);
+}
+
+/** A copy of `response` with `body` in place of its own, and all else as it was. */
+export function withBody(response: Response, body: ReadableStream<Uint8Array<ArrayBuffer>>): Response {
+  return keepOrigin(new Response(body, response), response);
+}
+
+/** `url`, `redirected` and `type` can not be given to a constructor. */
+function keepOrigin(copy: Response, original: Response): Response {
+  const { url, redirected, type } = original;
+  for (const [name, value] of Object.entries({ url, redirected, type })) {
+    Object.defineProperty(copy, name, { value, configurable: true });
+  }
+  const clone = copy.clone.bind(copy);
+  Object.defineProperty(copy, "clone", { value: () => keepOrigin(clone(), original), configurable: true });
+  return copy;
+}
+
+type AnyIterator = {
+  next: (...args: unknown[]) => unknown;
+  return?: (...args: unknown[]) => unknown;
+  throw?: (...args: unknown[]) => unknown;
+};
+
+/** Whether `value` is an iterator or generator, sync or async. An array or a `Map` is not. */
+export function isIterator(value: unknown): value is AnyIterator {
+  if (typeof value !== "object" || value === null) return false;
+  return (
+    typeof (value as AnyIterator).next === "function" && (Symbol.asyncIterator in value || Symbol.iterator in value)
+  );
+}
+
+/** Whether `value` is consumed by `for await` though it is no iterator itself: an SDK's stream object. */
+export function isAsyncIterable(value: unknown): value is AsyncIterable<unknown> {
+  return typeof value === "object" && value !== null && Symbol.asyncIterator in value;
+}
+
+/**
+ * Watches `iterator` in place, so that it stays the object it is. Each step runs inside `run`.
+ */
+export function watchIterator(iterator: AnyIterator, run: <T>(fn: () => T) => T, onEnd: OnEnd): void {
+  const fail = (error: unknown): never => {
+    onEnd({ how: "failed", error });
+    throw error;
+  };
+  for (const method of ["next", "return", "throw"] as const) {
+    const original = iterator[method];
+    if (typeof original !== "function") continue;
+    const settled = (step: unknown): unknown => {
+      if ((step as IteratorResult<unknown>).done) onEnd({ how: method === "next" ? "done" : "cancelled" });
+      return step;
+    };
+    const watched = (...args: unknown[]): unknown => {
+      let step: unknown;
+      try {
+        step = run(() => original.apply(iterator, args));
+      } catch (error) {
+        return fail(error);
+      }
+      return isThenable(step) ? step.then(settled, fail) : settled(step);
+    };
+    Object.defineProperty(iterator, method, { value: watched, configurable: true, writable: true });
+  }
+}
+
+/** Watches the first iteration of `iterable` in place. */
+export function watchAsyncIterable(iterable: AsyncIterable<unknown>, run: <T>(fn: () => T) => T, onEnd: OnEnd): void {
+  const begin = iterable[Symbol.asyncIterator];
+  const watched = (): AsyncIterator<unknown> => {
+    const iterator = run(() => begin.call(iterable));
+    watchIterator(iterator as AnyIterator, run, onEnd);
+    return iterator;
+  };
+  Object.defineProperty(iterable, Symbol.asyncIterator, { value: watched, configurable: true, writable: true });
+}
+
+/** Whether `value` can be awaited. */
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return (
+    (typeof value === "object" || typeof value === "function") &&
+    value !== null &&
+    typeof (value as PromiseLike<unknown>).then === "function"
+  );
+}

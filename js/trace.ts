@@ -1,0 +1,140 @@
+// One trace: begun here, or the caller's that was joined. Its row is written once, at its end, and never
+// when it is the caller's: rows replace each other whole, so ours would overwrite theirs.
+
+import { getCore, TRACE_ROW } from "./core.js";
+import { now } from "./env.js";
+import { forwardableIds, readIncoming } from "./headers.js";
+import { mergeFields, rowText, type TraceFields } from "./row.js";
+import type { Open, Scope } from "./scope.js";
+import { openSpan, type Span, type SpanOptions } from "./span.js";
+
+/** A trace: the root of a tree of spans. */
+export interface Trace {
+  /** Its UUIDv7; "" when tracing is off and no caller named one. */
+  readonly id: string;
+  /** Whether it is the caller's: then its row is not ours to write. */
+  readonly joined: boolean;
+  /** Opens a span directly under the trace (under the caller's span, when joined). */
+  span(options?: SpanOptions): Span;
+  /** The same, current inside `fn` and ended after it; errors are recorded and rethrown. */
+  span<T>(options: SpanOptions, fn: (span: Span) => T): T;
+  /** Changes the row. On a joined trace it warns once and sends nothing. */
+  update(fields: TraceFields): void;
+  /** Writes the row. A trace that a parentless span opened ends with that span. */
+  end(): void;
+}
+
+/** How a trace comes to be. */
+export interface TraceOrigin {
+  readonly id: string;
+  readonly joined: boolean;
+  /** The caller's span, or "". */
+  readonly parentId: string;
+  /** `false` when nothing is recorded: tracing is off, or the core is not to be had. */
+  readonly recording: boolean;
+  /** When it began, in ms since 1970; the time that its id carries. */
+  readonly startMs: number;
+}
+
+/** Joins the trace that `carrier` names, or begins one. Never throws: without the core it only forwards. */
+export function openTrace(scope: Scope, carrier: unknown, fields?: TraceFields): TraceHandle {
+  const startMs = now();
+  const incoming = readIncoming(carrier);
+  if (!scope.settings.disabled) {
+    try {
+      const { traceId, parentId, joined, warning } = getCore().context(incoming, startMs);
+      if (warning) reportHeaders(scope, warning);
+      return new TraceHandle({ id: traceId, joined, parentId, recording: true, startMs }, scope, fields);
+    } catch (error) {
+      scope.reporter.failure(error);
+    }
+  }
+  const { traceId = "", spanId = "" } = forwardableIds(incoming) ?? {};
+  const origin = { id: traceId, joined: traceId !== "", parentId: spanId, recording: false, startMs };
+  return new TraceHandle(origin, scope, fields);
+}
+
+function reportHeaders({ reporter }: Scope, warning: string): void {
+  if (warning === "conflicting_spellings") {
+    reporter.once("conflicting_headers", "opik_trace_id and opik-trace-id differ: the one with underscores was taken");
+  } else {
+    reporter.once("invalid_headers", `incoming trace headers were refused: ${warning}`, undefined, warning);
+  }
+}
+
+/** The one implementation of `Trace`. */
+export class TraceHandle implements Trace, Open {
+  readonly id: string;
+  readonly joined: boolean;
+  readonly parentId: string;
+  readonly recording: boolean;
+  readonly scope: Scope;
+  readonly startMs: number;
+  #fields: TraceFields;
+  #ended = false;
+
+  constructor(origin: TraceOrigin, scope: Scope, fields: TraceFields = {}) {
+    this.id = origin.id;
+    this.joined = origin.joined;
+    this.parentId = origin.parentId;
+    this.recording = origin.recording;
+    this.startMs = origin.startMs;
+    this.scope = scope;
+    this.#fields = fields;
+    if (this.#writesRow()) scope.opened(this);
+  }
+
+  span(options?: SpanOptions): Span;
+  span<T>(options: SpanOptions, fn: (span: Span) => T): T;
+  span<T>(options: SpanOptions = {}, fn?: (span: Span) => T): Span | T {
+    return openSpan(this, this.parentId, options, fn);
+  }
+
+  update(fields: TraceFields): void {
+    if (!this.recording) return;
+    const { reporter } = this.scope;
+    if (this.joined) {
+      reporter.once("joined_trace", "the trace is the caller's: update it where it began");
+    } else if (this.#ended) {
+      reporter.once("already_ended", "trace.update after the trace has ended: its row is already written");
+    } else {
+      this.#fields = mergeFields(this.#fields, fields);
+    }
+  }
+
+  end(): void {
+    if (this.#ended && this.recording) {
+      this.scope.reporter.once("already_ended", "trace.end was called twice");
+      return;
+    }
+    this.#write(now(), false);
+  }
+
+  close(): void {
+    this.#write(now(), true);
+  }
+
+  /** Ends the trace with the root span that opened it, whose fields it mirrors where it has none of its own. */
+  endWith(root: TraceFields, endMs: number, unfinished: boolean): void {
+    this.#fields = mergeFields(root, this.#fields);
+    this.#write(endMs, unfinished);
+  }
+
+  [Symbol.dispose](): void {
+    if (!this.#ended) this.end();
+  }
+
+  #writesRow(): boolean {
+    return this.recording && !this.joined;
+  }
+
+  #write(endMs: number, unfinished: boolean): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    if (!this.#writesRow()) return;
+    const { scope } = this;
+    scope.ended(this);
+    const text = rowText([this.id, this.id, ""], this.#fields, scope);
+    scope.buffer.append(TRACE_ROW, text, this.startMs, endMs, unfinished);
+  }
+}
