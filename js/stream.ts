@@ -60,9 +60,24 @@ async function readNext<T>(reader: ReadableStreamDefaultReader<T>, onEnd: OnEnd)
   }
 }
 
-function cancelReader(reader: ReadableStreamDefaultReader<unknown>, reason: unknown, onEnd: OnEnd): Promise<void> {
+/** How long a cancelled source may take to clean up before its end is taken for granted. */
+const CANCEL_GRACE_MS = 1000;
+
+/** Cancels the source, lets it clean up (a generator's `finally` may still annotate its span), then ends. */
+async function cancelReader(
+  reader: ReadableStreamDefaultReader<unknown>,
+  reason: unknown,
+  onEnd: OnEnd,
+): Promise<void> {
+  const cancelled = reader.cancel(reason);
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const grace = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, CANCEL_GRACE_MS);
+  });
+  await Promise.race([cancelled.catch(() => {}), grace]);
+  clearTimeout(timer);
   onEnd({ how: "cancelled" });
-  return reader.cancel(reason);
+  await cancelled;
 }
 
 /** Statuses whose responses have no body (Fetch standard, "null body status"); 101 is a WebSocket's. */

@@ -1,0 +1,112 @@
+// A chat Worker: it retrieves documents from another service, asks a language model, and streams the
+// answer. Called with Opik's headers it joins the caller's trace; called without, it begins one.
+
+import { fetch, getTrackContext, type Span, span, track } from "opik-edge";
+import { withOpik } from "opik-edge/cloudflare";
+
+interface Env {
+  /** Base URL of an OpenAI-compatible API, up to and including `/v1`. */
+  LLM_URL: string;
+  LLM_API_KEY: string;
+  LLM_MODEL: string;
+  /** Base URL of a service with `POST /retrieve`, which gets the trace headers. */
+  RETRIEVER_URL: string;
+}
+
+interface Question {
+  message: string;
+  thread?: string;
+  stream?: boolean;
+}
+
+export default withOpik({
+  async fetch(request: Request, env: Env): Promise<Response> {
+    const { pathname } = new URL(request.url);
+    if (request.method !== "POST" || pathname !== "/chat") return new Response("POST /chat\n", { status: 404 });
+    const question = (await request.json()) as Question;
+    const { trace } = getTrackContext() ?? {};
+    // A trace that the caller began has its thread from the caller.
+    if (question.thread && trace && !trace.joined) trace.update({ threadId: question.thread });
+    const documents = await retrieve(env, question.message);
+    return answer(env, question, documents);
+  },
+});
+
+/** Asks the retriever; its own spans appear under this one's call. */
+async function retrieve(env: Env, query: string): Promise<string[]> {
+  return span({ name: "retrieve", type: "tool", input: { query } }, async (current) => {
+    const response = await fetch(`${env.RETRIEVER_URL}/retrieve`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ query }),
+    });
+    if (!response.ok) throw new Error(`the retriever answered ${response.status}`);
+    const { documents } = (await response.json()) as { documents: string[] };
+    current.update({ output: { documents } });
+    return rank(query, documents);
+  });
+}
+
+/** Documents that share most words with the query first. */
+const rank = track(
+  function rank(query: string, documents: string[]): string[] {
+    const words = new Set(query.toLowerCase().split(/\W+/));
+    const score = (text: string) => text.toLowerCase().split(/\W+/).filter((word) => words.has(word)).length;
+    return [...documents].sort((a, b) => score(b) - score(a));
+  },
+  { type: "tool" },
+);
+
+function answer(env: Env, { message, stream = false }: Question, documents: string[]): Promise<Response> {
+  const messages = [
+    { role: "system", content: `Answer from these documents:\n${documents.join("\n")}` },
+    { role: "user", content: message },
+  ];
+  const model = env.LLM_MODEL;
+  return span({ name: "llm", type: "llm", model, provider: "openai", input: { messages } }, async (llm) => {
+    const upstream = await llm.fetch(`${env.LLM_URL}/chat/completions`, {
+      method: "POST",
+      headers: { "content-type": "application/json", authorization: `Bearer ${env.LLM_API_KEY}` },
+      body: JSON.stringify({ model, messages, stream, ...(stream && { stream_options: { include_usage: true } }) }),
+    });
+    if (!upstream.ok || !upstream.body) throw new Error(`the model answered ${upstream.status}`);
+    if (stream) {
+      const headers = { "content-type": "text/event-stream" };
+      return new Response(ReadableStream.from(relay(upstream.body, llm)), { headers });
+    }
+    const completion = (await upstream.json()) as Completion;
+    llm.update({ output: completion.choices[0]?.message, usage: completion.usage });
+    return Response.json({ answer: completion.choices[0]?.message?.content });
+  });
+}
+
+interface Completion {
+  choices: { message?: { content: string }; delta?: { content?: string } }[];
+  usage?: Record<string, number>;
+}
+
+/** Hands the model's events on as they come, and records what they said: also when the client hangs up. */
+async function* relay(events: ReadableStream<Uint8Array>, llm: Span): AsyncGenerator<Uint8Array> {
+  const decoder = new TextDecoder();
+  const asked = Date.now();
+  let content = "";
+  let usage: Completion["usage"];
+  let line = "";
+  let ttft: number | undefined;
+  try {
+    for await (const chunk of events) {
+      const lines = (line + decoder.decode(chunk, { stream: true })).split("\n");
+      line = lines.pop() ?? "";
+      for (const data of lines.filter((text) => text.startsWith("data: {"))) {
+        const event = JSON.parse(data.slice("data: ".length)) as Completion;
+        const delta = event.choices[0]?.delta?.content;
+        if (delta) ttft ??= Date.now() - asked;
+        content += delta ?? "";
+        usage = event.usage ?? usage;
+      }
+      yield chunk;
+    }
+  } finally {
+    llm.update({ output: { role: "assistant", content }, usage, ttft });
+  }
+}

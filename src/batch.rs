@@ -1,0 +1,270 @@
+//! Ended rows → bounded JSON payloads, kept apart by invocation: each has a buffer of its own, and a handle that
+//! goes stale with it. Next in the flow: [`crate::upload`].
+
+use alloc::vec::Vec;
+
+use crate::span::{Fields, Kind, MalformedRow, Period, write_row};
+use crate::upload::Upload;
+
+/// Rows in one batch (Opik: `traces` and `spans` of 1 to 1000).
+pub const MAX_BATCH_ROWS: usize = 1000;
+/// Bytes of one payload. The server takes far more; this bounds what one failed upload loses.
+pub const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes of rows that one buffer holds at a time.
+pub const MAX_BUFFER_BYTES: usize = 8 * 1024 * 1024;
+/// How long a buffer may lie untouched before its invocation counts as killed: longer than any stream.
+pub const MAX_IDLE_MS: u64 = 60 * 60 * 1000;
+/// Buffers open at a time.
+pub const MAX_BUFFERS: usize = 1 << 16;
+
+/// Why a row was not kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum DropReason {
+    /// The buffer's invocation is over.
+    StaleBuffer,
+    /// The buffer holds [`MAX_BUFFER_BYTES`] already.
+    BufferFull,
+    /// The row alone is longer than [`MAX_BATCH_BYTES`].
+    RowTooLarge,
+    /// The batch has a row of this id: the API refuses both.
+    DuplicateId,
+    /// An id is no UUIDv7, or the fields are not those of a row.
+    MalformedRow,
+}
+
+impl DropReason {
+    /// Every reason, in the order of [`DropReason::number`].
+    pub const ALL: [Self; 5] =
+        [Self::StaleBuffer, Self::BufferFull, Self::RowTooLarge, Self::DuplicateId, Self::MalformedRow];
+
+    /// The stable name of the reason.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::StaleBuffer => "stale_buffer",
+            Self::BufferFull => "buffer_full",
+            Self::RowTooLarge => "row_too_large",
+            Self::DuplicateId => "duplicate_id",
+            Self::MalformedRow => "malformed_row",
+        }
+    }
+
+    /// A small number for it, from 1.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        match self {
+            Self::StaleBuffer => 1,
+            Self::BufferFull => 2,
+            Self::RowTooLarge => 3,
+            Self::DuplicateId => 4,
+            Self::MalformedRow => 5,
+        }
+    }
+}
+
+impl From<MalformedRow> for DropReason {
+    fn from(_: MalformedRow) -> Self {
+        Self::MalformedRow
+    }
+}
+
+/// A payload in the making.
+#[derive(Debug)]
+struct Batch {
+    body: Vec<u8>,
+    ids: Vec<u128>,
+}
+
+impl Batch {
+    fn new(kind: Kind) -> Self {
+        let mut body = Vec::with_capacity(1024);
+        body.extend_from_slice(opening(kind));
+        Self { body, ids: Vec::new() }
+    }
+
+    /// Full, or taken.
+    fn is_closed(&self) -> bool {
+        self.ids.len() >= MAX_BATCH_ROWS || self.body.is_empty()
+    }
+}
+
+fn opening(kind: Kind) -> &'static [u8] {
+    match kind {
+        Kind::Span => b"{\"spans\":[",
+        Kind::Trace => b"{\"traces\":[",
+    }
+}
+
+/// What closes a payload.
+const CLOSING: &[u8] = b"]}";
+
+/// The rows of one invocation.
+#[derive(Default, Debug)]
+pub struct Buffer {
+    traces: Vec<Batch>,
+    spans: Vec<Batch>,
+    bytes: usize,
+}
+
+impl Buffer {
+    /// Appends one row. Returns how many of its entries were left out.
+    ///
+    /// # Errors
+    /// A [`DropReason`] when the row is not kept; the others are as they were.
+    pub fn append(&mut self, kind: Kind, fields: &Fields<'_>, period: Period) -> Result<u32, DropReason> {
+        let batches = match kind {
+            Kind::Span => &mut self.spans,
+            Kind::Trace => &mut self.traces,
+        };
+        if batches.last().is_none_or(Batch::is_closed) {
+            batches.push(Batch::new(kind));
+        }
+        let Some(batch) = batches.last_mut() else {
+            return Err(DropReason::BufferFull);
+        };
+        let before = batch.body.len();
+        if !batch.ids.is_empty() {
+            batch.body.push(b',');
+        }
+        let row_at = batch.body.len();
+        let written = write_row(&mut batch.body, kind, fields, period);
+        let row_bytes = batch.body.len().saturating_sub(row_at);
+        let refused = match &written {
+            Err(MalformedRow) => Some(DropReason::MalformedRow),
+            Ok((id, _)) if batch.ids.contains(&id.as_u128()) => Some(DropReason::DuplicateId),
+            Ok(_) if row_bytes > max_row_bytes(kind) => Some(DropReason::RowTooLarge),
+            Ok(_) if self.bytes.saturating_add(row_bytes) > MAX_BUFFER_BYTES => Some(DropReason::BufferFull),
+            Ok(_) => None,
+        };
+        if let Some(reason) = refused {
+            batch.body.truncate(before);
+            return Err(reason);
+        }
+        let (id, left_out) = written?;
+        self.bytes = self.bytes.saturating_add(row_bytes);
+        if batch.body.len().saturating_add(CLOSING.len()) > MAX_BATCH_BYTES {
+            let mut next = Batch::new(kind);
+            next.body.extend_from_slice(batch.body.get(row_at..).unwrap_or_default());
+            batch.body.truncate(before);
+            next.ids.push(id.as_u128());
+            batches.push(next);
+        } else {
+            batch.ids.push(id.as_u128());
+        }
+        Ok(left_out)
+    }
+
+    /// Takes out the next payload, traces first; `None` when the buffer is empty.
+    pub fn take(&mut self) -> Option<Upload> {
+        for (kind, batches) in [(Kind::Trace, &mut self.traces), (Kind::Span, &mut self.spans)] {
+            if let Some(batch) = batches.iter_mut().find(|batch| !batch.ids.is_empty()) {
+                let rows = core::mem::take(&mut batch.ids).len();
+                let mut body = core::mem::take(&mut batch.body);
+                let row_bytes = body.len().saturating_sub(opening(kind).len()).saturating_sub(rows.saturating_sub(1));
+                self.bytes = self.bytes.saturating_sub(row_bytes);
+                body.extend_from_slice(CLOSING);
+                return Some(Upload::new(kind, u32::try_from(rows).unwrap_or(u32::MAX), body));
+            }
+            batches.clear();
+        }
+        None
+    }
+}
+
+fn max_row_bytes(kind: Kind) -> usize {
+    MAX_BATCH_BYTES.saturating_sub(opening(kind).len()).saturating_sub(CLOSING.len())
+}
+
+/// Names a buffer: a slot, and how often the slot has been given out. Never valid again after its buffer is closed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Handle {
+    slot: u16,
+    generation: u32,
+}
+
+impl Handle {
+    /// The handle as a number below 2⁴⁸, and never 0.
+    #[must_use]
+    pub fn to_number(self) -> u64 {
+        (u64::from(self.generation) << 16) | u64::from(self.slot)
+    }
+
+    /// The handle behind a number. Any number is one; most name no buffer.
+    #[must_use]
+    pub fn from_number(number: u64) -> Self {
+        let slot = u16::try_from(number & 0xffff).unwrap_or_default();
+        Self { slot, generation: u32::try_from(number >> 16).unwrap_or_default() }
+    }
+}
+
+#[derive(Debug)]
+struct Slot {
+    /// Counts from 1; a slot whose count has run out is not given out again.
+    generation: u32,
+    touched_ms: u64,
+    buffer: Option<Buffer>,
+}
+
+/// All buffers that are open.
+#[derive(Default, Debug)]
+pub struct Buffers {
+    slots: Vec<Slot>,
+}
+
+impl Buffers {
+    /// No buffers yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { slots: Vec::new() }
+    }
+
+    /// Opens a buffer at `now_ms`, and closes those untouched for [`MAX_IDLE_MS`]: an invocation may be killed
+    /// without a word. `None` when [`MAX_BUFFERS`] are open.
+    pub fn open(&mut self, now_ms: u64) -> Option<Handle> {
+        let mut free = None;
+        for (index, slot) in self.slots.iter_mut().enumerate() {
+            if now_ms > slot.touched_ms.saturating_add(MAX_IDLE_MS) {
+                slot.buffer = None;
+            }
+            if free.is_none() && slot.buffer.is_none() && slot.generation < u32::MAX {
+                free = Some(index);
+            }
+        }
+        let index = free.unwrap_or(self.slots.len());
+        let number = u16::try_from(index).ok()?;
+        if index == self.slots.len() {
+            self.slots.push(Slot { generation: 0, touched_ms: now_ms, buffer: None });
+        }
+        let slot = self.slots.get_mut(index)?;
+        slot.generation = slot.generation.saturating_add(1);
+        slot.touched_ms = now_ms;
+        slot.buffer = Some(Buffer::default());
+        Some(Handle { slot: number, generation: slot.generation })
+    }
+
+    /// The buffer of `handle`, touched at `now_ms`; `None` when it is closed.
+    pub fn get(&mut self, handle: Handle, now_ms: u64) -> Option<&mut Buffer> {
+        let slot = self.slots.get_mut(usize::from(handle.slot))?;
+        if slot.generation != handle.generation {
+            return None;
+        }
+        slot.touched_ms = slot.touched_ms.max(now_ms);
+        slot.buffer.as_mut()
+    }
+
+    /// Closes a buffer and drops what is left in it. A stale handle does nothing.
+    pub fn close(&mut self, handle: Handle) {
+        if let Some(slot) = self.slots.get_mut(usize::from(handle.slot))
+            && slot.generation == handle.generation
+        {
+            slot.buffer = None;
+        }
+    }
+
+    /// How many buffers are open.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.slots.iter().filter(|slot| slot.buffer.is_some()).count()
+    }
+}

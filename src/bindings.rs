@@ -1,0 +1,246 @@
+//! The boundary: the only file that knows JavaScript exists. js/core.ts is its one caller.
+//!
+//! Few crossings, and no object that JavaScript would have to free: handles are numbers, rows are written
+//! straight into `scratch`, payloads leave as bytes.
+#![expect(
+    clippy::disallowed_types,
+    reason = "JavaScript has only f64: times in ms and handles, both whole and below 2^53"
+)]
+#![expect(
+    clippy::missing_docs_in_private_items,
+    reason = "each function is documented where it is called, in js/core.ts"
+)]
+#![allow(missing_docs, reason = "each function is documented where it is called, in js/core.ts")]
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use spin::Mutex;
+use wasm_bindgen::prelude::wasm_bindgen;
+
+use crate::batch::{Buffer, Buffers, DropReason, Handle, MAX_BATCH_BYTES};
+use crate::context::Context;
+use crate::headers::{Incoming, Spelling, Warning, outgoing};
+use crate::id::{ID_CHARS, Id, IdGenerator};
+use crate::span::{Fields, Kind, Period};
+use crate::upload::{self, Upload, Verdict};
+
+/// Bytes of the area into which JavaScript encodes a row's text, piece by piece.
+const SCRATCH_BYTES: usize = 64 * 1024;
+/// More than a row may have: a text beyond this is refused without being kept.
+const MAX_STAGED_BYTES: usize = MAX_BATCH_BYTES;
+/// A staging area above this is given back after its row.
+const MAX_IDLE_STAGING_BYTES: usize = 256 * 1024;
+
+struct State {
+    ids: IdGenerator,
+    buffers: Buffers,
+    /// Allocated once, at the first `scratchPointer`: JavaScript keeps its address.
+    scratch: Vec<u8>,
+    /// The pieces of a text that is longer than the scratch.
+    staging: Vec<u8>,
+    staging_overflowed: bool,
+    /// The upload that JavaScript is fetching.
+    taken: Option<Upload>,
+}
+
+/// WebAssembly without threads has one caller at a time; the lock is what safe Rust asks of a static.
+static STATE: Mutex<State> = Mutex::new(State {
+    ids: IdGenerator::new(),
+    buffers: Buffers::new(),
+    scratch: Vec::new(),
+    staging: Vec::new(),
+    staging_overflowed: false,
+    taken: None,
+});
+
+/// Runs `f` on the state. `None` if the core is entered from within itself, which js/core.ts never does.
+fn with<T>(f: impl FnOnce(&mut State) -> T) -> Option<T> {
+    STATE.try_lock().map(|mut state| f(&mut state))
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast saturates; NaN is 0")]
+fn to_u64(number: f64) -> u64 {
+    number as u64
+}
+
+#[wasm_bindgen]
+pub fn refill(bytes: &[u8]) {
+    with(|state| state.ids.refill(bytes));
+}
+
+#[wasm_bindgen]
+pub fn mint(now_ms: f64) -> Option<String> {
+    let id = with(|state| state.ids.mint(to_u64(now_ms)))??;
+    Some(String::from(id.encode(&mut [0; ID_CHARS])))
+}
+
+#[wasm_bindgen]
+pub fn context(incoming: &str, now_ms: f64) -> Option<String> {
+    let mut values = incoming.as_bytes().split(|&byte| byte == b'\n');
+    let mut next = || values.next().unwrap_or_default();
+    let incoming = Incoming { trace: next(), parent: next(), trace_hyphen: next(), parent_hyphen: next() };
+    let (context, warning) = with(|state| Context::open(&incoming, to_u64(now_ms), &mut state.ids))??;
+    let mut lines = Lines::default();
+    lines.push_id(Some(context.trace_id()));
+    lines.push_id(context.parent_id());
+    lines.push(if context.is_joined() { "joined" } else { "begun" });
+    lines.push(warning.map_or("", Warning::code));
+    Some(lines.0)
+}
+
+#[wasm_bindgen(js_name = headerMap)]
+pub fn header_map(trace_id: &str, span_id: &str, spelling: u8) -> String {
+    let mut lines = Lines::default();
+    if let (Ok(trace_id), Ok(span_id)) = (Id::parse(trace_id), Id::parse(span_id)) {
+        let spelling = match spelling {
+            1 => Spelling::Underscore,
+            2 => Spelling::Hyphen,
+            _ => Spelling::Both,
+        };
+        for (name, id) in outgoing(trace_id, span_id, spelling) {
+            lines.push(name);
+            lines.push_id(Some(id));
+        }
+    }
+    lines.0
+}
+
+#[wasm_bindgen(js_name = openBuffer)]
+pub fn open_buffer(now_ms: f64) -> f64 {
+    let handle = with(|state| state.buffers.open(to_u64(now_ms))).flatten();
+    #[expect(clippy::cast_precision_loss, reason = "a handle is below 2^48")]
+    handle.map_or(0.0, |handle| handle.to_number() as f64)
+}
+
+#[wasm_bindgen(js_name = closeBuffer)]
+pub fn close_buffer(handle: f64) {
+    with(|state| state.buffers.close(Handle::from_number(to_u64(handle))));
+}
+
+#[wasm_bindgen(js_name = openBuffers)]
+pub fn open_buffers() -> u32 {
+    with(|state| u32::try_from(state.buffers.count()).unwrap_or(u32::MAX)).unwrap_or(0)
+}
+
+#[wasm_bindgen(js_name = scratchPointer)]
+pub fn scratch_pointer() -> usize {
+    with(|state| {
+        state.scratch.resize(SCRATCH_BYTES, 0);
+        state.scratch.as_ptr().addr()
+    })
+    .unwrap_or(0)
+}
+
+#[wasm_bindgen(js_name = scratchLength)]
+pub fn scratch_length() -> usize {
+    SCRATCH_BYTES
+}
+
+#[wasm_bindgen]
+pub fn push(written: usize) {
+    with(|state| state.stage(written));
+}
+
+#[wasm_bindgen]
+pub fn append(handle: f64, kind: u8, start_ms: f64, end_ms: f64, unfinished: bool, written: usize) -> i32 {
+    let kind = if kind == 0 { Kind::Span } else { Kind::Trace };
+    let period = Period { start_ms: to_u64(start_ms), end_ms: to_u64(end_ms), unfinished };
+    let handle = Handle::from_number(to_u64(handle));
+    match with(|state| state.append(handle, kind, period, written)).unwrap_or(Err(DropReason::StaleBuffer)) {
+        Ok(left_out) => i32::try_from(left_out).unwrap_or(i32::MAX),
+        Err(reason) => i32::from(reason.number()).wrapping_neg(),
+    }
+}
+
+#[wasm_bindgen(js_name = dropReason)]
+pub fn drop_reason(code: i32) -> String {
+    let reason = DropReason::ALL.iter().find(|reason| i32::from(reason.number()).wrapping_neg() == code);
+    String::from(reason.map_or("", |reason| reason.code()))
+}
+
+#[wasm_bindgen]
+pub fn take(handle: f64) -> u32 {
+    let handle = Handle::from_number(to_u64(handle));
+    with(|state| {
+        state.taken = state.buffers.get(handle, 0).and_then(Buffer::take);
+        state.taken.as_ref().map_or(0, Upload::rows)
+    })
+    .unwrap_or(0)
+}
+
+#[wasm_bindgen(js_name = takenPath)]
+pub fn taken_path() -> String {
+    String::from(with(|state| state.taken.as_ref().map_or("", Upload::path)).unwrap_or(""))
+}
+
+#[wasm_bindgen(js_name = takenBody)]
+pub fn taken_body() -> Vec<u8> {
+    with(|state| state.taken.take()).flatten().map(Upload::into_body).unwrap_or_default()
+}
+
+#[wasm_bindgen(js_name = requestHeaders)]
+pub fn request_headers(api_key: &str, workspace: &str) -> String {
+    let mut lines = Lines::default();
+    for (name, value) in upload::request_headers(api_key, workspace) {
+        lines.push(name);
+        lines.push(value);
+    }
+    lines.0
+}
+
+#[wasm_bindgen]
+pub fn verdict(status: u16) -> String {
+    String::from(match upload::verdict(status) {
+        Verdict::Sent => "",
+        Verdict::Drop(reason) => reason.code(),
+    })
+}
+
+/// Several short texts as one, since each string that crosses costs a crossing: a line each, none of which has
+/// a line break of its own.
+#[derive(Default)]
+struct Lines(String);
+
+impl Lines {
+    fn push(&mut self, line: &str) {
+        self.0.push_str(line);
+        self.0.push('\n');
+    }
+
+    fn push_id(&mut self, id: Option<Id>) {
+        let mut buffer = [0; ID_CHARS];
+        self.push(id.map_or("", |id| id.encode(&mut buffer)));
+    }
+}
+
+impl State {
+    /// Moves the first `written` bytes of the scratch behind the staged ones.
+    fn stage(&mut self, written: usize) {
+        if self.staging.len().saturating_add(written) > MAX_STAGED_BYTES {
+            self.staging_overflowed = true;
+        } else {
+            self.staging.extend_from_slice(self.scratch.get(..written).unwrap_or_default());
+        }
+    }
+
+    fn append(&mut self, handle: Handle, kind: Kind, period: Period, written: usize) -> Result<u32, DropReason> {
+        let is_staged = !self.staging.is_empty() || self.staging_overflowed;
+        if is_staged {
+            self.stage(written);
+        }
+        let text = if is_staged { &self.staging } else { self.scratch.get(..written).unwrap_or_default() };
+        let result = if self.staging_overflowed {
+            Err(DropReason::RowTooLarge)
+        } else {
+            let buffer = self.buffers.get(handle, period.end_ms).ok_or(DropReason::StaleBuffer);
+            buffer.and_then(|buffer| buffer.append(kind, &Fields::from_text(text)?, period))
+        };
+        self.staging_overflowed = false;
+        self.staging.clear();
+        if self.staging.capacity() > MAX_IDLE_STAGING_BYTES {
+            self.staging = Vec::new();
+        }
+        result
+    }
+}

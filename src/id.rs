@@ -1,0 +1,155 @@
+//! Opik ids: UUIDv7 (RFC 9562 §5.7), minted from a given time and given random bytes, and read from text.
+//! The backend refuses a whole batch for one id of another version.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use uuid::{Builder, Uuid, Variant};
+
+/// The length of an id as text: 32 hex digits and 4 hyphens.
+pub const ID_CHARS: usize = 36;
+
+/// The id of a trace or of a span.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Id(Uuid);
+
+/// Why a text is not an id.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum ParseError {
+    /// Neither 36 characters with hyphens nor 32 hex digits.
+    NotUuid,
+    /// A UUID of another version or variant.
+    NotVersion7,
+}
+
+impl Id {
+    /// Reads an id: upper or lower case, with hyphens or without.
+    ///
+    /// # Errors
+    /// [`ParseError`] when it is not a UUID, or not of version 7.
+    pub fn parse(text: &str) -> Result<Self, ParseError> {
+        Self::parse_ascii(text.as_bytes())
+    }
+
+    /// The same for bytes.
+    ///
+    /// # Errors
+    /// As [`Id::parse`].
+    pub fn parse_ascii(text: &[u8]) -> Result<Self, ParseError> {
+        // The uuid crate also takes braces and `urn:uuid:`, which no Opik SDK writes.
+        if text.len() != ID_CHARS && text.len() != 32 {
+            return Err(ParseError::NotUuid);
+        }
+        let uuid = Uuid::try_parse_ascii(text).map_err(|_| ParseError::NotUuid)?;
+        if uuid.get_version_num() != 7 || uuid.get_variant() != Variant::RFC4122 {
+            return Err(ParseError::NotVersion7);
+        }
+        Ok(Self(uuid))
+    }
+
+    /// The time that the id carries, in ms since 1970.
+    #[must_use]
+    pub fn timestamp_ms(self) -> u64 {
+        u64::try_from(self.0.as_u128() >> 80).unwrap_or(u64::MAX)
+    }
+
+    /// The id as a number: sorts as the text does.
+    #[must_use]
+    pub fn as_u128(self) -> u128 {
+        self.0.as_u128()
+    }
+
+    /// Writes the lower-case hyphenated text into `buffer` and returns it.
+    pub fn encode(self, buffer: &mut [u8; ID_CHARS]) -> &str {
+        self.0.as_hyphenated().encode_lower(buffer)
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.encode(&mut [0; ID_CHARS]))
+    }
+}
+
+impl fmt::Display for ParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotUuid => "not a UUID",
+            Self::NotVersion7 => "not a UUID of version 7",
+        })
+    }
+}
+
+impl core::error::Error for ParseError {}
+
+/// Random bytes for a counter at its start: 32 bits, of which the top one stays free as headroom.
+const SEED_BYTES: usize = 4;
+/// Random bytes for the tail of each id: 64 bits, of which 42 are used.
+const TAIL_BYTES: usize = 8;
+const TAIL_BITS: u32 = 42;
+
+/// Mints ids that are strictly greater than every one before.
+///
+/// Layout of the 74 bits that are not time, version and variant: a counter of 32 bits (RFC 9562 §6.2
+/// method 1, seeded at random below 2³¹ for each millisecond), then 42 random bits. The time is never ahead of
+/// the greatest clock seen, unless 2³¹ ids were minted in one frozen millisecond.
+#[derive(Default, Debug)]
+pub struct IdGenerator {
+    pool: Vec<u8>,
+    last_ms: u64,
+    counter: u32,
+}
+
+impl IdGenerator {
+    /// A generator without random bytes: it mints once it has been given some.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { pool: Vec::new(), last_ms: 0, counter: 0 }
+    }
+
+    /// Hands over random bytes from the platform's cryptographic source; they are used once.
+    pub fn refill(&mut self, random: &[u8]) {
+        self.pool.clear();
+        self.pool.extend_from_slice(random);
+    }
+
+    /// A new id for the time `now_ms` (ms since 1970, 48 bits); `None` when the random bytes are used up.
+    pub fn mint(&mut self, now_ms: u64) -> Option<Id> {
+        if self.pool.len() < SEED_BYTES + TAIL_BYTES {
+            return None;
+        }
+        let now_ms = now_ms.min(MAX_MS);
+        if now_ms > self.last_ms {
+            self.start(now_ms)?;
+        } else if let Some(next) = self.counter.checked_add(1) {
+            self.counter = next;
+        } else {
+            self.start(self.last_ms.saturating_add(1))?;
+        }
+        let tail = u64::from_be_bytes(self.draw::<TAIL_BYTES>()?) & ((1 << TAIL_BITS) - 1);
+        // rand_a has the counter's upper 12 bits, rand_b its lower 20 and then the tail; the builder puts version
+        // and variant over the bits that stay free for them.
+        let upper = u128::from(self.counter >> 20);
+        let lower = (u64::from(self.counter & 0x000f_ffff) << TAIL_BITS) | tail;
+        let bits = (upper << 64) | u128::from(lower);
+        let random = bits.to_be_bytes().get(6..)?.try_into().ok()?;
+        Some(Id(Builder::from_unix_timestamp_millis(self.last_ms, &random).into_uuid()))
+    }
+
+    fn start(&mut self, ms: u64) -> Option<()> {
+        self.last_ms = ms;
+        self.counter = u32::from_be_bytes(self.draw::<SEED_BYTES>()?) >> 1;
+        Some(())
+    }
+
+    fn draw<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let at = self.pool.len().checked_sub(N)?;
+        let bytes = self.pool.get(at..)?.try_into().ok()?;
+        self.pool.truncate(at);
+        Some(bytes)
+    }
+}
+
+/// The greatest time that fits into an id (RFC 9562 §5.7: `unix_ts_ms` has 48 bits).
+const MAX_MS: u64 = (1 << 48) - 1;

@@ -1,0 +1,214 @@
+//! JSON without a tree: an append-only writer of member names, and a scanner that walks the small fields whose
+//! content has to be known (tags, usage, numbers). Large values are spliced in as the text they already are.
+
+use alloc::vec::Vec;
+
+/// How deep the scanner follows nested values.
+pub const MAX_DEPTH: u32 = 32;
+
+/// Appends `"name":`, after a comma unless the object has just begun.
+pub fn write_name(out: &mut Vec<u8>, name: &str) {
+    if !matches!(out.last(), Some(b'{' | b'[') | None) {
+        out.push(b',');
+    }
+    out.push(b'"');
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":");
+}
+
+/// Whether `text` is exactly one JSON string (RFC 8259 §7).
+#[must_use]
+pub fn is_string(text: &[u8]) -> bool {
+    let mut scanner = Scanner::new(text);
+    scanner.string().is_some() && scanner.is_at_end()
+}
+
+/// Whether `text` is exactly one JSON number (RFC 8259 §6) that is not below zero.
+#[must_use]
+pub fn is_non_negative_number(text: &[u8]) -> bool {
+    let mut scanner = Scanner::new(text);
+    !text.starts_with(b"-") && scanner.number().is_some() && scanner.is_at_end()
+}
+
+/// The value of a JSON integer that fits into 32 bits, with sign. A fraction or an exponent is none.
+#[must_use]
+pub fn int32(text: &[u8]) -> Option<i32> {
+    let (is_negative, digits) = match text {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
+    if matches!(digits, [] | [b'0', _, ..]) {
+        return None;
+    }
+    // Counts downwards: the range reaches further below zero than above.
+    let negative = digits.iter().try_fold(0_i32, |value, &byte| {
+        let digit = byte.is_ascii_digit().then(|| byte.wrapping_sub(b'0'))?;
+        value.checked_mul(10)?.checked_sub(i32::from(digit))
+    })?;
+    if is_negative { Some(negative) } else { negative.checked_neg() }
+}
+
+/// Calls `each` with the name (in its quotes) and the value of every member of the object `text`.
+/// `None` when it is not one well-formed object in outline.
+pub fn for_each_member<'a>(text: &'a [u8], mut each: impl FnMut(&'a [u8], &'a [u8])) -> Option<()> {
+    let mut scanner = Scanner::new(text);
+    scanner.sequence(b'{', b'}', |scanner| {
+        let name = scanner.string()?;
+        scanner.blank();
+        scanner.take(b':')?;
+        scanner.blank();
+        each(name, scanner.value(MAX_DEPTH)?);
+        Some(())
+    })?;
+    scanner.is_at_end().then_some(())
+}
+
+/// Calls `each` with every element of the array `text`. `None` when it is not one well-formed array in outline.
+pub fn for_each_element<'a>(text: &'a [u8], mut each: impl FnMut(&'a [u8])) -> Option<()> {
+    let mut scanner = Scanner::new(text);
+    scanner.sequence(b'[', b']', |scanner| {
+        each(scanner.value(MAX_DEPTH)?);
+        Some(())
+    })?;
+    scanner.is_at_end().then_some(())
+}
+
+/// A position in a text. Every method leaves it behind what it has read.
+struct Scanner<'a> {
+    text: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Scanner<'a> {
+    fn new(text: &'a [u8]) -> Self {
+        Self { text, at: 0 }
+    }
+
+    fn is_at_end(&self) -> bool {
+        self.at == self.text.len()
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.get(self.at).copied()
+    }
+
+    fn next(&mut self) -> Option<u8> {
+        let byte = self.peek()?;
+        self.at = self.at.saturating_add(1);
+        Some(byte)
+    }
+
+    fn take(&mut self, expected: u8) -> Option<()> {
+        (self.next()? == expected).then_some(())
+    }
+
+    fn blank(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+            self.at = self.at.saturating_add(1);
+        }
+    }
+
+    /// Everything read since `from`.
+    fn since(&self, from: usize) -> Option<&'a [u8]> {
+        self.text.get(from..self.at)
+    }
+
+    fn string(&mut self) -> Option<&'a [u8]> {
+        let from = self.at;
+        self.take(b'"')?;
+        loop {
+            match self.next()? {
+                b'"' => return self.since(from),
+                b'\\' => self.escape()?,
+                0..=0x1f => return None,
+                _ => {}
+            }
+        }
+    }
+
+    fn escape(&mut self) -> Option<()> {
+        match self.next()? {
+            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(()),
+            b'u' => (0..4).try_for_each(|_| self.next()?.is_ascii_hexdigit().then_some(())),
+            _ => None,
+        }
+    }
+
+    fn number(&mut self) -> Option<&'a [u8]> {
+        let from = self.at;
+        if self.peek() == Some(b'-') {
+            self.next();
+        }
+        if self.peek() == Some(b'0') {
+            self.next();
+        } else {
+            self.digits()?;
+        }
+        if self.peek() == Some(b'.') {
+            self.next();
+            self.digits()?;
+        }
+        if matches!(self.peek(), Some(b'e' | b'E')) {
+            self.next();
+            if matches!(self.peek(), Some(b'+' | b'-')) {
+                self.next();
+            }
+            self.digits()?;
+        }
+        self.since(from)
+    }
+
+    /// One digit or more.
+    fn digits(&mut self) -> Option<()> {
+        let from = self.at;
+        while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
+            self.next();
+        }
+        (self.at > from).then_some(())
+    }
+
+    /// Any value that is nested at most `depth` deep.
+    fn value(&mut self, depth: u32) -> Option<&'a [u8]> {
+        let from = self.at;
+        let inner = depth.checked_sub(1)?;
+        match self.peek()? {
+            b'"' => self.string().map(|_| ()),
+            b'{' => self.sequence(b'{', b'}', |scanner| {
+                scanner.string()?;
+                scanner.blank();
+                scanner.take(b':')?;
+                scanner.blank();
+                scanner.value(inner).map(|_| ())
+            }),
+            b'[' => self.sequence(b'[', b']', |scanner| scanner.value(inner).map(|_| ())),
+            b't' => self.word(b"true"),
+            b'f' => self.word(b"false"),
+            b'n' => self.word(b"null"),
+            _ => self.number().map(|_| ()),
+        }?;
+        self.since(from)
+    }
+
+    fn word(&mut self, word: &[u8]) -> Option<()> {
+        word.iter().try_for_each(|&byte| self.take(byte))
+    }
+
+    /// `open item, item … close`, with white space anywhere between.
+    fn sequence(&mut self, open: u8, close: u8, mut item: impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
+        self.take(open)?;
+        self.blank();
+        if self.peek() == Some(close) {
+            self.next();
+            return Some(());
+        }
+        loop {
+            self.blank();
+            item(self)?;
+            self.blank();
+            match self.next()? {
+                b',' => {}
+                byte => return (byte == close).then_some(()),
+            }
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! The core of opik-edge: carries an [Opik](https://www.comet.com/docs/opik/) trace from one service to the
+//! next, without I/O.
+//!
+//! Everything is given: the time in milliseconds, the random bytes, the headers, the response. So it runs the
+//! same in a Worker, in a browser and in a test. The modules stand in the order in which data flows:
+//! incoming [`headers`] name a [`context`], under which a [`span`] is recorded, whose row goes into a
+//! [`batch`], which becomes an [`upload`].
+//!
+//! ```
+//! use opik_edge::{context::Context, headers::{Incoming, Spelling, outgoing}, id::IdGenerator};
+//!
+//! let mut ids = IdGenerator::default();
+//! ids.refill(&[7; 64]); // random bytes from the platform
+//! let now = 1_764_000_000_000; // ms since 1970
+//!
+//! let incoming = Incoming::from_pairs([
+//!     ("Opik-Trace-Id", "019ab5c0-7c00-7a11-8a11-0123456789ab"),
+//!     ("Opik-Parent-Span-Id", "019ab5c0-7c01-7a11-8a11-0123456789ab"),
+//! ]);
+//! let (context, warning) = Context::open(&incoming, now, &mut ids).ok_or("more random bytes")?;
+//! assert!(context.is_joined() && warning.is_none());
+//!
+//! let span_id = ids.mint(now).ok_or("more random bytes")?;
+//! let headers: Vec<_> = outgoing(context.trace_id(), span_id, Spelling::Both).collect();
+//! assert_eq!(headers.len(), 4);
+//! # Ok::<(), &str>(())
+//! ```
+
+#![cfg_attr(all(feature = "npm", target_arch = "wasm32"), no_std)]
+
+extern crate alloc;
+
+pub mod headers;
+
+pub mod context;
+
+pub mod span;
+
+pub mod batch;
+
+pub mod upload;
+
+pub mod id;
+pub mod json;
+pub mod time;
+
+#[cfg(feature = "bindings")]
+pub mod bindings;
+
+/// What a program has and a library must not: small, because every page and Worker loads them.
+#[cfg(all(feature = "npm", target_arch = "wasm32"))]
+mod program {
+    /// 3 KB gzip smaller than the default, and like it in constant time.
+    #[global_allocator]
+    static ALLOCATOR: rlsf::SmallGlobalTlsf = rlsf::SmallGlobalTlsf::new();
+
+    /// The core has no panics of its own; what is left traps, and js/core.ts replaces the instance.
+    #[panic_handler]
+    fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+        core::arch::wasm32::unreachable()
+    }
+}

@@ -1,0 +1,379 @@
+//! One recorded operation as a row: the fields of a span (`Span_Write`) or of a trace (`Trace_Write`), checked
+//! against what the API accepts. A bad entry is left out and counted, never the row. Next: [`crate::batch`].
+//!
+//! Fields come as JSON text, written by `JSON.stringify` or its like, and are spliced in as they are. `input`,
+//! `output` and `metadata` are trusted to be JSON; every other field is scanned whole.
+
+use alloc::vec::Vec;
+
+use crate::id::{ID_CHARS, Id};
+use crate::json;
+use crate::time::write_rfc3339;
+
+/// Between the fields of a row's text. No JSON text has it unescaped (RFC 8259 §7).
+pub const SEPARATOR: u8 = 0x1f;
+
+/// How many fields a row's text has.
+pub const FIELDS: usize = 20;
+
+/// Which API model a row is of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// `Span_Write`, sent to `POST /v1/private/spans/batch`.
+    Span,
+    /// `Trace_Write`, sent to `POST /v1/private/traces/batch`.
+    Trace,
+}
+
+/// The fields of a row, as JSON texts; empty where there is none.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Fields<'a> {
+    /// The row's id: a UUIDv7, not quoted.
+    pub id: &'a [u8],
+    /// The trace of a span: a UUIDv7, not quoted.
+    pub trace_id: &'a [u8],
+    /// The parent of a span: a UUIDv7, not quoted. Empty at the root of a trace.
+    pub parent_span_id: &'a [u8],
+    /// A string.
+    pub name: &'a [u8],
+    /// `"general"` (also when absent), `"tool"`, `"llm"` or `"guardrail"`. Spans only.
+    pub kind: &'a [u8],
+    /// Any value; what is not an object is wrapped as `{"input":…}`.
+    pub input: &'a [u8],
+    /// Any value; what is not an object is wrapped as `{"output":…}`.
+    pub output: &'a [u8],
+    /// Any value; what is not an object is wrapped as `{"metadata":…}`.
+    pub metadata: &'a [u8],
+    /// An array of strings; each is kept once.
+    pub tags: &'a [u8],
+    /// A string. Spans only.
+    pub model: &'a [u8],
+    /// A string. Spans only.
+    pub provider: &'a [u8],
+    /// An object of int32 counts; nested objects are flattened with dots. Spans only.
+    pub usage: &'a [u8],
+    /// A number ≥ 0, in US dollars. Spans only.
+    pub total_estimated_cost: &'a [u8],
+    /// A number ≥ 0, in milliseconds.
+    pub ttft: &'a [u8],
+    /// A string: the class of what was thrown (`error_info.exception_type`).
+    pub error_type: &'a [u8],
+    /// A string (`error_info.message`).
+    pub error_message: &'a [u8],
+    /// A string (`error_info.traceback`).
+    pub error_traceback: &'a [u8],
+    /// A string. Traces only.
+    pub thread_id: &'a [u8],
+    /// A string.
+    pub project_name: &'a [u8],
+    /// A string.
+    pub environment: &'a [u8],
+}
+
+/// When an operation took place, in ms since 1970, and whether it came to its end.
+#[derive(Clone, Copy, Debug)]
+pub struct Period {
+    /// When it began (`start_time`).
+    pub start_ms: u64,
+    /// When it ended (`end_time`); not before the start. Also `last_updated_at`, which decides what row wins.
+    pub end_ms: u64,
+    /// Its invocation ended first: marked as `"opik_edge_unfinished":true` in the metadata.
+    pub unfinished: bool,
+}
+
+/// The row can not be written: an id is not a UUIDv7, or the text has not the right number of fields.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MalformedRow;
+
+impl<'a> Fields<'a> {
+    /// Reads the text in which JavaScript hands a row over: the fields above in their order, one [`SEPARATOR`]
+    /// between two.
+    ///
+    /// # Errors
+    /// [`MalformedRow`] when there are more or fewer fields.
+    pub fn from_text(text: &'a [u8]) -> Result<Self, MalformedRow> {
+        let mut parts = text.split(|&byte| byte == SEPARATOR);
+        let mut all = [text; FIELDS];
+        for field in &mut all {
+            *field = parts.next().ok_or(MalformedRow)?;
+        }
+        if parts.next().is_some() {
+            return Err(MalformedRow);
+        }
+        #[rustfmt::skip]
+        let [
+            id, trace_id, parent_span_id, name, kind, input, output, metadata, tags, model, provider, usage,
+            total_estimated_cost, ttft, error_type, error_message, error_traceback, thread_id, project_name, environment,
+        ] = all;
+        #[rustfmt::skip]
+        let fields = Self {
+            id, trace_id, parent_span_id, name, kind, input, output, metadata, tags, model, provider, usage,
+            total_estimated_cost, ttft, error_type, error_message, error_traceback, thread_id, project_name, environment,
+        };
+        Ok(fields)
+    }
+}
+
+/// Appends the complete row to `out`. Returns its id and how many entries were left out.
+///
+/// # Errors
+/// [`MalformedRow`] when an id is not a UUIDv7; `out` is then as it was.
+pub fn write_row(
+    out: &mut Vec<u8>,
+    kind: Kind,
+    fields: &Fields<'_>,
+    period: Period,
+) -> Result<(Id, u32), MalformedRow> {
+    let id = parse_id(fields.id)?;
+    let trace_id = parse_id(fields.trace_id)?;
+    let parent_id = match fields.parent_span_id {
+        b"" => None,
+        text => Some(parse_id(text)?),
+    };
+    let mut row = Writer { out, left_out: 0 };
+    row.out.push(b'{');
+    row.id("id", id);
+    if kind == Kind::Span {
+        row.id("trace_id", trace_id);
+        if let Some(parent_id) = parent_id {
+            row.id("parent_span_id", parent_id);
+        }
+    }
+    row.string("project_name", fields.project_name);
+    row.string("name", fields.name);
+    if kind == Kind::Span {
+        row.span_type(fields.kind);
+    }
+    let end_ms = period.end_ms.max(period.start_ms);
+    row.time("start_time", period.start_ms);
+    row.time("end_time", end_ms);
+    row.time("last_updated_at", end_ms);
+    row.object("input", fields.input);
+    row.object("output", fields.output);
+    row.metadata(fields.metadata, period.unfinished);
+    row.tags(fields.tags);
+    if kind == Kind::Span {
+        row.string("model", fields.model);
+        row.string("provider", fields.provider);
+        row.usage(fields.usage);
+        row.number("total_estimated_cost", fields.total_estimated_cost);
+    } else {
+        row.string("thread_id", fields.thread_id);
+    }
+    row.number("ttft", fields.ttft);
+    row.error_info(fields);
+    row.string("environment", fields.environment);
+    row.value("source", b"\"sdk\"");
+    row.out.push(b'}');
+    Ok((id, row.left_out))
+}
+
+fn parse_id(text: &[u8]) -> Result<Id, MalformedRow> {
+    Id::parse_ascii(text).map_err(|_| MalformedRow)
+}
+
+const UNFINISHED: &[u8] = b"{\"opik_edge_unfinished\":true";
+
+/// Writes the members of one row.
+struct Writer<'a> {
+    out: &'a mut Vec<u8>,
+    left_out: u32,
+}
+
+impl Writer<'_> {
+    fn leave_out(&mut self) {
+        self.left_out = self.left_out.saturating_add(1);
+    }
+
+    fn value(&mut self, name: &str, text: &[u8]) {
+        json::write_name(self.out, name);
+        self.out.extend_from_slice(text);
+    }
+
+    fn id(&mut self, name: &str, id: Id) {
+        json::write_name(self.out, name);
+        self.out.push(b'"');
+        self.out.extend_from_slice(id.encode(&mut [0; ID_CHARS]).as_bytes());
+        self.out.push(b'"');
+    }
+
+    fn time(&mut self, name: &str, ms: u64) {
+        json::write_name(self.out, name);
+        self.out.push(b'"');
+        write_rfc3339(self.out, ms);
+        self.out.push(b'"');
+    }
+
+    /// A field that `accepts` its text, or is absent.
+    fn checked(&mut self, name: &str, text: &[u8], accepts: fn(&[u8]) -> bool) {
+        if is_absent(text) {
+        } else if accepts(text) {
+            self.value(name, text);
+        } else {
+            self.leave_out();
+        }
+    }
+
+    fn string(&mut self, name: &str, text: &[u8]) {
+        self.checked(name, text, json::is_string);
+    }
+
+    fn number(&mut self, name: &str, text: &[u8]) {
+        self.checked(name, text, json::is_non_negative_number);
+    }
+
+    fn span_type(&mut self, text: &[u8]) {
+        let known = matches!(text, b"\"general\"" | b"\"tool\"" | b"\"llm\"" | b"\"guardrail\"");
+        if !known && !is_absent(text) {
+            self.leave_out();
+        }
+        self.value("type", if known { text } else { b"\"general\"" });
+    }
+
+    /// The schema takes objects, arrays of objects and strings; an object suits every reader.
+    fn object(&mut self, name: &str, text: &[u8]) {
+        if is_absent(text) {
+            return;
+        }
+        json::write_name(self.out, name);
+        if text.first() == Some(&b'{') {
+            self.out.extend_from_slice(text);
+        } else {
+            self.out.push(b'{');
+            self.value(name, text);
+            self.out.push(b'}');
+        }
+    }
+
+    fn metadata(&mut self, text: &[u8], unfinished: bool) {
+        let name = "metadata";
+        if !unfinished {
+            self.object(name, text);
+            return;
+        }
+        json::write_name(self.out, name);
+        self.out.extend_from_slice(UNFINISHED);
+        match text {
+            [b'{', b'}'] => self.out.push(b'}'),
+            [b'{', members @ ..] => {
+                self.out.push(b',');
+                self.out.extend_from_slice(members);
+            }
+            _ => {
+                if !is_absent(text) {
+                    self.value(name, text);
+                }
+                self.out.push(b'}');
+            }
+        }
+    }
+
+    fn tags(&mut self, text: &[u8]) {
+        let mut kept: Vec<&[u8]> = Vec::new();
+        let mut left_out = 0_u32;
+        let scanned = json::for_each_element(text, |element| {
+            if element.first() != Some(&b'"') {
+                left_out = left_out.saturating_add(1);
+            } else if !kept.contains(&element) {
+                kept.push(element);
+            }
+        });
+        if scanned.is_none() {
+            if !is_absent(text) {
+                self.leave_out();
+            }
+            return;
+        }
+        self.left_out = self.left_out.saturating_add(left_out);
+        if kept.is_empty() {
+            return;
+        }
+        json::write_name(self.out, "tags");
+        for (index, tag) in kept.iter().enumerate() {
+            self.out.push(if index == 0 { b'[' } else { b',' });
+            self.out.extend_from_slice(tag);
+        }
+        self.out.push(b']');
+    }
+
+    fn usage(&mut self, text: &[u8]) {
+        if is_absent(text) {
+            return;
+        }
+        let mut counts = Vec::new();
+        let mut left_out = 0;
+        if flatten_usage(text, &mut Vec::new(), &mut counts, &mut left_out, json::MAX_DEPTH).is_none() {
+            self.leave_out();
+            return;
+        }
+        self.left_out = self.left_out.saturating_add(left_out);
+        if !counts.is_empty() {
+            json::write_name(self.out, "usage");
+            self.out.push(b'{');
+            self.out.append(&mut counts);
+            self.out.push(b'}');
+        }
+    }
+
+    fn error_info(&mut self, fields: &Fields<'_>) {
+        let [kind, message, traceback] = [fields.error_type, fields.error_message, fields.error_traceback]
+            .map(|text| if json::is_string(text) && text != b"\"\"" { text } else { b"" });
+        if is_absent(fields.error_type) && message.is_empty() && traceback.is_empty() {
+            return;
+        }
+        json::write_name(self.out, "error_info");
+        self.out.push(b'{');
+        self.value("exception_type", if kind.is_empty() { b"\"Error\"" } else { kind });
+        if !message.is_empty() {
+            self.value("message", message);
+        }
+        // The schema refuses an empty traceback.
+        self.value(
+            "traceback",
+            match (traceback, message) {
+                (b"", b"") => b"\"no traceback\"",
+                (b"", message) => message,
+                (traceback, _) => traceback,
+            },
+        );
+        self.out.push(b'}');
+    }
+}
+
+fn is_absent(text: &[u8]) -> bool {
+    text.is_empty() || text == b"null"
+}
+
+/// Appends `"a.b":1,"c":2` to `counts` for the object `text`; `prefix` is the path to it, without quotes.
+fn flatten_usage(
+    text: &[u8],
+    prefix: &mut Vec<u8>,
+    counts: &mut Vec<u8>,
+    left_out: &mut u32,
+    depth: u32,
+) -> Option<()> {
+    let inner = depth.checked_sub(1)?;
+    json::for_each_member(text, |name, value| {
+        let [b'"', name @ .., b'"'] = name else { return };
+        if value.first() == Some(&b'{') {
+            let length = prefix.len();
+            prefix.extend_from_slice(name);
+            prefix.push(b'.');
+            if flatten_usage(value, prefix, counts, left_out, inner).is_none() {
+                *left_out = left_out.saturating_add(1);
+            }
+            prefix.truncate(length);
+        } else if json::int32(value).is_some() {
+            if !counts.is_empty() {
+                counts.push(b',');
+            }
+            counts.push(b'"');
+            counts.extend_from_slice(prefix);
+            counts.extend_from_slice(name);
+            counts.extend_from_slice(b"\":");
+            counts.extend_from_slice(value);
+        } else if value != b"null" {
+            *left_out = left_out.saturating_add(1);
+        }
+    })
+}

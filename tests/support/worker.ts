@@ -1,0 +1,77 @@
+// Runs a Worker in workerd: bundled as wrangler bundles it, the WebAssembly module beside it.
+
+import { readFile } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+import { Log, LogLevel, Miniflare } from "miniflare";
+
+/** The repository's root. */
+export const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
+
+/** The conditions that wrangler activates. */
+const CONDITIONS = ["workerd", "worker", "browser"];
+
+/** The Worker at `entry` as one module. `opik-edge` is the built package. */
+export async function bundleWorker(entry: string): Promise<string> {
+  const result = await build({
+    entryPoints: [join(ROOT, entry)],
+    bundle: true,
+    write: false,
+    format: "esm",
+    target: "es2022",
+    conditions: CONDITIONS,
+    external: ["node:*", "cloudflare:*"],
+    absWorkingDir: ROOT,
+    plugins: [
+      {
+        name: "wasm-module",
+        setup({ onResolve }) {
+          onResolve({ filter: /\.wasm$/ }, () => ({ path: "./core_bg.wasm", external: true }));
+        },
+      },
+    ],
+  });
+  return result.outputFiles[0]!.text;
+}
+
+/** How a Worker is run. */
+export interface WorkerOptions {
+  readonly bindings?: Record<string, string>;
+  readonly compatibilityDate?: string;
+  readonly compatibilityFlags?: string[];
+  readonly port?: number;
+  /** Receives what the Worker writes to its console. */
+  readonly onLog?: (line: string) => void;
+}
+
+/** A running Worker. */
+export interface RunningWorker {
+  /** `http://127.0.0.1:PORT` */
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+/** Starts the Worker at `entry` in workerd on 127.0.0.1. */
+export async function startWorker(entry: string, options: WorkerOptions = {}): Promise<RunningWorker> {
+  const miniflare = new Miniflare({
+    host: "127.0.0.1",
+    port: options.port ?? 0,
+    log: new Log(LogLevel.NONE),
+    handleRuntimeStdio: (stdout, stderr) => {
+      for (const stream of [stdout, stderr]) {
+        stream.setEncoding("utf8").on("data", (text: string) => options.onLog?.(text));
+      }
+    },
+    compatibilityDate: options.compatibilityDate ?? "2026-04-01",
+    compatibilityFlags: options.compatibilityFlags ?? ["nodejs_als"],
+    bindings: options.bindings ?? {},
+    modulesRoot: "/",
+    modules: [
+      { type: "ESModule", path: "/worker.js", contents: await bundleWorker(entry) },
+      { type: "CompiledWasm", path: "/core_bg.wasm", contents: await readFile(join(ROOT, "pkg/core_bg.wasm")) },
+    ],
+  });
+  const url = await miniflare.ready;
+  return { url: url.origin, close: () => miniflare.dispose() };
+}
