@@ -78,10 +78,10 @@ export class Core {
 
   /** Joins the trace that `incoming` names, or begins one. */
   context(incoming: Incoming | undefined, nowMs: number): CoreContext {
-    const [trace, parent, traceHyphen, parentHyphen] = incoming ?? [];
-    const [traceId, parentId, origin, warning] = this.#withRandom(() =>
-      bg.context(trace, parent, traceHyphen, parentHyphen, nowMs),
-    ) as [string, string, string, string];
+    // Line by line: a line break inside a value makes it one that is refused.
+    const values = incoming ? incoming.join("\n") : "";
+    const lines = this.#withRandom(() => bg.context(values, nowMs)).split("\n");
+    const [traceId, parentId, origin, warning] = lines as [string, string, string, string];
     return { traceId, parentId, joined: origin === "joined", warning };
   }
 
@@ -92,7 +92,7 @@ export class Core {
 
   /** The headers that hand the context on, as name, value, name, value, … */
   headerMap(traceId: string, spanId: string, spelling: HeaderSpelling): string[] {
-    return this.#call(() => bg.headerMap(traceId, spanId, SPELLINGS.indexOf(spelling)));
+    return linesOf(this.#call(() => bg.headerMap(traceId, spanId, SPELLINGS.indexOf(spelling))));
   }
 
   /** A handle to a new buffer of rows; 0 when there is none to be had. */
@@ -121,8 +121,11 @@ export class Core {
 
   /** Takes the next upload out of a buffer; `undefined` when it is empty. */
   take(handle: number): Upload | undefined {
-    const taken = this.#call(() => bg.take(handle)) as [string, number, Uint8Array<ArrayBuffer>] | undefined;
-    return taken && { path: taken[0], rows: taken[1], body: taken[2] };
+    return this.#call(() => {
+      const rows = bg.take(handle);
+      if (rows === 0) return undefined;
+      return { rows, path: bg.takenPath(), body: bg.takenBody() as Uint8Array<ArrayBuffer> };
+    });
   }
 
   /** Frees a buffer and what is left in it. */
@@ -132,7 +135,7 @@ export class Core {
 
   /** The request headers of an upload, as name, value, name, value, … */
   requestHeaders(apiKey: string | undefined, workspace: string): string[] {
-    return this.#call(() => bg.requestHeaders(apiKey, workspace));
+    return linesOf(this.#call(() => bg.requestHeaders(apiKey ?? "", workspace)));
   }
 
   /** "" when a response of this status means delivered, else why its rows are lost. 0 is a network error. */
@@ -180,4 +183,11 @@ export class Core {
       throw new OpikError("wasm_trap", "the WebAssembly instance failed; its rows are lost", error);
     }
   }
+}
+
+/** The core hands several short texts over as one, each with a line break behind it. */
+function linesOf(text: string): string[] {
+  const lines = text.split("\n");
+  lines.pop();
+  return lines;
 }

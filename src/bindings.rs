@@ -10,6 +10,7 @@
     clippy::missing_docs_in_private_items,
     reason = "each function is documented where it is called, in js/core.ts"
 )]
+#![allow(clippy::must_use_candidate, reason = "they are called from JavaScript")]
 #![allow(missing_docs, reason = "each function is documented where it is called, in js/core.ts")]
 
 use alloc::string::String;
