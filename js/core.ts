@@ -149,10 +149,11 @@ export class Core {
 
   /** The core's scratch; remade when the memory has grown, which detaches every view. */
   #scratchView(): Uint8Array {
-    if (this.#scratch?.buffer !== this.#memory.buffer) {
-      this.#scratch = new Uint8Array(this.#memory.buffer, bg.scratchPointer(), bg.scratchLength());
+    if (this.#scratch === undefined || this.#scratch.buffer !== this.#memory.buffer) {
+      const pointer = bg.scratchPointer(); // may itself grow the memory, so it comes first
+      this.#scratch = new Uint8Array(this.#memory.buffer, pointer, bg.scratchLength());
     }
-    return this.#scratch as Uint8Array;
+    return this.#scratch;
   }
 
   /** The core says `undefined` when it is out of random bytes. */

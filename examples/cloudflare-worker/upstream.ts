@@ -45,7 +45,12 @@ export async function startUpstream(port = 0): Promise<Upstream> {
 
 const DOCUMENTS = ["Opik records traces of LLM applications.", "A span is one operation.", "Edge runtimes are small."];
 const ANSWER = ["A trace ", "is a tree ", "of spans."];
-const USAGE = { prompt_tokens: 42, completion_tokens: 9, total_tokens: 51, prompt_tokens_details: { cached_tokens: 0 } };
+const USAGE = {
+  prompt_tokens: 42,
+  completion_tokens: 9,
+  total_tokens: 51,
+  prompt_tokens_details: { cached_tokens: 0 },
+};
 
 interface ChatRequest {
   model: string;

@@ -2,8 +2,8 @@
 // a real collector; uses no API that one of them lacks.
 
 import { assert } from "chai";
-import { type HeaderCarrier, Opik, type OpikError, type Span, type SpanOptions } from "opik-edge";
 import * as ambient from "opik-edge";
+import { type HeaderCarrier, Opik, type OpikError, type Span, type SpanOptions } from "opik-edge";
 import vectors from "../vectors/headers.json" with { type: "json" };
 
 /** Where the suite runs. */
@@ -183,8 +183,8 @@ const cases: Record<string, (fixture: Fixture) => Promise<void>> = {
       const before = t.errors.length;
       const span = client.span({ parent: given as HeaderCarrier });
       assert.match(span.traceId, UUID7, name);
-      assert.notInclude(Object.values(given), span.traceId, name);
-      if (reason === "in_the_future") continue; // by the vector's clock, not by this one
+      assert.notInclude(Object.values(given) as unknown[], span.traceId, name);
+      if (reason.endsWith("in_the_future")) continue; // by the vector's clock, not by this one
       assert.include(t.errors[before]?.message, reason, name);
     }
   },
@@ -291,7 +291,7 @@ const cases: Record<string, (fixture: Fixture) => Promise<void>> = {
   },
 
   async "long and multi-byte texts arrive byte for byte"(t) {
-    const text = "a€😀\u001f\u0000\"\\\n".repeat(40_000);
+    const text = 'a€😀\u001f\u0000"\\\n'.repeat(40_000);
     const row = await t.recorded({ input: { text } });
     assert.isTrue((row["input"] as { text: string }).text === text);
   },
@@ -420,7 +420,7 @@ const cases: Record<string, (fixture: Fixture) => Promise<void>> = {
     }
     Greeter.prototype.greet = t.opik.track(Greeter.prototype.greet, { type: "tool" });
     assert.equal(Greeter.prototype.greet.name, "greet");
-    assert.lengthOf(Greeter.prototype.greet, 1);
+    assert.equal(Greeter.prototype.greet.length, 1);
     const parent = t.opik.span({ name: "parent" });
     const tracked = t.opik.track(async (x: number) => x + 1, { name: "plus" });
     assert.equal(new Greeter().greet("world"), "hello world");

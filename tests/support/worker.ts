@@ -26,7 +26,11 @@ export async function bundleWorker(entry: string): Promise<string> {
     plugins: [
       {
         name: "wasm-module",
-        setup({ onResolve }) {
+        setup({ onResolve, resolve: resolveAgain }) {
+          // Also from an example, which is a package of its own.
+          onResolve({ filter: /^opik-edge/ }, ({ path, kind, resolveDir }) =>
+            resolveDir === ROOT ? undefined : resolveAgain(path, { kind, resolveDir: ROOT }),
+          );
           onResolve({ filter: /\.wasm$/ }, () => ({ path: "./core_bg.wasm", external: true }));
         },
       },

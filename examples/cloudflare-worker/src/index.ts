@@ -51,7 +51,11 @@ async function retrieve(env: Env, query: string): Promise<string[]> {
 const rank = track(
   function rank(query: string, documents: string[]): string[] {
     const words = new Set(query.toLowerCase().split(/\W+/));
-    const score = (text: string) => text.toLowerCase().split(/\W+/).filter((word) => words.has(word)).length;
+    const score = (text: string) =>
+      text
+        .toLowerCase()
+        .split(/\W+/)
+        .filter((word) => words.has(word)).length;
     return [...documents].sort((a, b) => score(b) - score(a));
   },
   { type: "tool" },
@@ -72,7 +76,7 @@ function answer(env: Env, { message, stream = false }: Question, documents: stri
     if (!upstream.ok || !upstream.body) throw new Error(`the model answered ${upstream.status}`);
     if (stream) {
       const headers = { "content-type": "text/event-stream" };
-      return new Response(ReadableStream.from(relay(upstream.body, llm)), { headers });
+      return new Response(streamOf(relay(upstream.body, llm)), { headers });
     }
     const completion = (await upstream.json()) as Completion;
     llm.update({ output: completion.choices[0]?.message, usage: completion.usage });
@@ -109,4 +113,21 @@ async function* relay(events: ReadableStream<Uint8Array>, llm: Span): AsyncGener
   } finally {
     llm.update({ output: { role: "assistant", content }, usage, ttft });
   }
+}
+
+/** A stream that pulls `items` one by one; when its reader goes away, their `finally` runs. */
+function streamOf<T>(items: AsyncGenerator<T>): ReadableStream<T> {
+  return new ReadableStream<T>(
+    {
+      async pull(controller) {
+        const { done, value } = await items.next();
+        if (done) controller.close();
+        else controller.enqueue(value);
+      },
+      async cancel() {
+        await items.return(undefined);
+      },
+    },
+    { highWaterMark: 0 },
+  );
 }

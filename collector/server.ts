@@ -1,0 +1,182 @@
+// The part of the Opik API that SDKs deliver to, on 127.0.0.1: routes and bodies. What is refused is decided in
+// validate.ts, what is kept in store.ts.
+
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { gunzipSync } from "node:zlib";
+import { Store, type StoredRow } from "./store.js";
+import { treeOf } from "./tree.js";
+import { checkBatch, checkRow, checkUpdate, type Entity, Refusal } from "./validate.js";
+
+/** How to run it. */
+export interface CollectorOptions {
+  /** 0, the default, takes a free one. */
+  readonly port?: number;
+  /** A file to keep the rows in; otherwise they live in memory. */
+  readonly store?: string;
+  /** Answers every upload so instead: a status, a redirect to a URL, or never. */
+  readonly fault?: { readonly status: number } | { readonly redirect: string } | "hang";
+}
+
+/** One request, for tests. */
+export interface SeenRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly headers: IncomingMessage["headers"];
+  readonly body: string;
+  readonly status: number;
+}
+
+/** A running collector. */
+export interface Collector {
+  /** The API's base URL: what `OPIK_URL_OVERRIDE` is set to. */
+  readonly url: string;
+  traces(): StoredRow[];
+  spans(): StoredRow[];
+  /** Every request that was answered, oldest first. */
+  readonly requests: readonly SeenRequest[];
+  /** A trace as a tree. */
+  tree(traceId: string): string;
+  /** Resolves as soon as `condition` holds; it is looked at after every request. Rejects after `timeoutMs`. */
+  until(condition: () => boolean, timeoutMs?: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Starts a collector. */
+export async function startCollector(options: CollectorOptions = {}): Promise<Collector> {
+  const store = new Store(options.store);
+  const requests: SeenRequest[] = [];
+  const waiting = new Set<() => void>();
+
+  const server = createServer(async (request, response) => {
+    const { pathname, searchParams } = new URL(request.url ?? "/", "http://localhost");
+    const raw = await bytesOf(request);
+    const method = request.method ?? "GET";
+    const body = request.headers["content-encoding"] === "gzip" ? gunzipSync(raw).toString() : raw.toString();
+    const note = () => {
+      requests.push({ method, path: pathname, headers: request.headers, body, status: response.statusCode });
+      for (const check of [...waiting]) check();
+    };
+    if (method !== "GET" && options.fault === "hang") return note();
+    response.on("finish", note);
+    try {
+      if (method !== "GET" && options.fault && options.fault !== "hang") answerFault(response, options.fault);
+      else answer(response, handle(store, method, pathname.replace(/^\/api/, ""), searchParams, body));
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      answer(response, { status: error.status, json: { code: error.status, message: error.message } });
+    }
+  });
+  await new Promise<void>((resolve) => server.listen(options.port ?? 0, "127.0.0.1", resolve));
+
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/api`,
+    traces: () => store.rows("traces"),
+    spans: () => store.rows("spans"),
+    requests,
+    tree: (traceId) => treeOf(traceId, store.rows("traces"), store.rows("spans")),
+    until: (condition, timeoutMs = 30_000) =>
+      new Promise((resolve, reject) => {
+        const done = (settle: () => void) => {
+          clearTimeout(timer);
+          waiting.delete(check);
+          settle();
+        };
+        const check = () => condition() && done(resolve);
+        const timer = setTimeout(() => {
+          const seen = requests.map(({ method, path, status }) => `${method} ${path} ${status}`).join("\n");
+          done(() => reject(new Error(`the collector waited in vain; it has seen:\n${seen}`)));
+        }, timeoutMs);
+        waiting.add(check);
+        check();
+      }),
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+interface Answer {
+  readonly status: number;
+  readonly json?: unknown;
+  readonly text?: string;
+  readonly location?: string;
+}
+
+function handle(store: Store, method: string, path: string, query: URLSearchParams, body: string): Answer {
+  if (path === "/is-alive/ping") return { status: 200, json: { message: "pong", healthy: true } };
+  const tree = /^\/trees(?:\/([^/]+))?$/.exec(path);
+  if (tree) return { status: 200, text: trees(store, tree[1]) };
+  const [, entity, rest] = /^\/v1\/private\/(traces|spans)(?:\/([^/]+))?$/.exec(path) ?? [];
+  if (!entity) throw new Refusal(404, `no such route: ${path}`);
+  return handleRows(store, method, entity as Entity, rest, query, body);
+}
+
+function handleRows(
+  store: Store,
+  method: string,
+  entity: Entity,
+  rest: string | undefined,
+  query: URLSearchParams,
+  body: string,
+): Answer {
+  const now = Date.now();
+  if (method === "POST" && rest === "batch") {
+    for (const row of checkBatch(entity, parse(body), now)) store.replace(entity, row);
+    return { status: 204 };
+  }
+  if (method === "POST" && rest === undefined) {
+    const row = checkRow(entity, parse(body), now);
+    store.create(entity, row);
+    return { status: 201, location: `/v1/private/${entity}/${row["id"]}` };
+  }
+  if (method === "PATCH" && rest !== undefined) {
+    store.update(entity, rest, checkUpdate(entity, rest, parse(body), now));
+    return { status: 204 };
+  }
+  if (method === "GET" && rest === undefined) {
+    const traceId = query.get("trace_id");
+    return { status: 200, json: { content: store.rows(entity).filter((row) => !traceId || row.trace_id === traceId) } };
+  }
+  if (method === "GET" && rest !== undefined) {
+    const row = store.find(entity, rest);
+    if (!row) throw new Refusal(404, `no such row: ${rest}`);
+    return { status: 200, json: row };
+  }
+  throw new Refusal(405, `${method} is not allowed here`);
+}
+
+function trees(store: Store, traceId: string | undefined): string {
+  const spans = store.rows("spans");
+  const ids = traceId ? [traceId] : [...store.rows("traces").map(({ id }) => id), ...spans.map((s) => s.trace_id!)];
+  return [...new Set(ids)].map((id) => `${treeOf(id, store.rows("traces"), spans)}\n`).join("\n");
+}
+
+function parse(body: string): unknown {
+  try {
+    return JSON.parse(body);
+  } catch {
+    throw new Refusal(400, "Unable to process JSON");
+  }
+}
+
+function answer(response: ServerResponse, { status, json, text, location }: Answer): void {
+  if (location) response.setHeader("location", location);
+  if (text !== undefined) response.writeHead(status, { "content-type": "text/plain; charset=utf-8" }).end(text);
+  else if (json !== undefined)
+    response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(json));
+  else response.writeHead(status).end();
+}
+
+function answerFault(response: ServerResponse, fault: { status: number } | { redirect: string }): void {
+  if ("redirect" in fault) response.writeHead(307, { location: fault.redirect }).end();
+  else answer(response, { status: fault.status, json: { code: fault.status, message: "as asked for" } });
+}
+
+async function bytesOf(request: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks);
+}

@@ -1,0 +1,66 @@
+// Rows → the text of a trace as a tree: what ran under what, how long, and what went wrong.
+
+import type { StoredRow } from "./store.js";
+
+/** The tree of one trace. What does not fit is flagged: spans whose parent is missing, a trace without a row. */
+export function treeOf(traceId: string, traces: readonly StoredRow[], spans: readonly StoredRow[]): string {
+  const trace = traces.find(({ id }) => id === traceId);
+  const own = spans.filter((span) => span.trace_id === traceId).sort(byStart);
+  const ids = new Set(own.map(({ id }) => id));
+  const roots = own.filter(({ parent_span_id }) => parent_span_id === undefined);
+  const orphans = own.filter(({ parent_span_id }) => parent_span_id !== undefined && !ids.has(parent_span_id));
+  const lines = [trace ? `trace ${traceId} ${describe(trace)}` : `trace ${traceId} (no trace row)`];
+  const branches: [StoredRow, string][] = [
+    ...roots.map((span): [StoredRow, string] => [span, ""]),
+    ...orphans.map((span): [StoredRow, string] => [span, ` (orphan: no span ${span.parent_span_id})`]),
+  ];
+  branches.forEach(([span, note], index) => {
+    draw(lines, span, note, own, "", index === branches.length - 1);
+  });
+  return lines.join("\n");
+}
+
+function draw(
+  lines: string[],
+  span: StoredRow,
+  note: string,
+  all: readonly StoredRow[],
+  indent: string,
+  isLast: boolean,
+): void {
+  lines.push(`${indent}${isLast ? "└─ " : "├─ "}${describe(span)}${note}`);
+  const children = all.filter(({ parent_span_id }) => parent_span_id === span.id);
+  children.forEach((child, index) => {
+    draw(lines, child, "", all, `${indent}${isLast ? "   " : "│  "}`, index === children.length - 1);
+  });
+}
+
+function describe(row: StoredRow): string {
+  const error = row["error_info"] as { exception_type: string; message?: string } | undefined;
+  const metadata = row["metadata"] as Record<string, unknown> | undefined;
+  const usage = row["usage"] as Record<string, number> | undefined;
+  return [
+    JSON.stringify(row["name"] ?? null),
+    row["type"],
+    duration(row),
+    row["thread_id"] && `thread=${row["thread_id"]}`,
+    row["model"] && `model=${row["model"]}`,
+    usage && `tokens=${usage["total_tokens"] ?? Object.values(usage).reduce((sum, n) => sum + n, 0)}`,
+    metadata?.["opik_edge_cancelled"] && "CANCELLED",
+    metadata?.["opik_edge_unfinished"] && "UNFINISHED",
+    error && `ERROR ${[error.exception_type, error.message].filter(Boolean).join(": ")}`,
+  ]
+    .filter(Boolean)
+    .join("  ");
+}
+
+function duration(row: StoredRow): string {
+  if (typeof row["end_time"] !== "string") return "open";
+  const ms = Date.parse(row["end_time"]) - Date.parse(String(row["start_time"]));
+  return ms < 1000 ? `${ms} ms` : `${(ms / 1000).toFixed(2)} s`;
+}
+
+function byStart(a: StoredRow, b: StoredRow): number {
+  const order = Date.parse(String(a["start_time"])) - Date.parse(String(b["start_time"]));
+  return order || a.id.localeCompare(b.id);
+}
