@@ -64,7 +64,7 @@ async function readNext<T>(reader: ReadableStreamDefaultReader<T>, onEnd: OnEnd)
 const CANCEL_GRACE_MS = 1000;
 
 /** Cancels the source, lets it clean up (a generator's `finally` may still annotate its span), then ends. */
-async function cancelReader(
+export async function cancelReader(
   reader: ReadableStreamDefaultReader<unknown>,
   reason: unknown,
   onEnd: OnEnd,

@@ -1,33 +1,63 @@
-# What the scripts share. Sourced, not run. Everything that is downloaded or built for the tools goes into one
-# cache outside the repository, so that a fresh clone is quick.
+# shellcheck shell=bash
+# What the scripts share. Sourced, not run. Whatever is downloaded or built for the tools goes into one cache outside
+# the repository, so that a second clone is quick.
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-ROOT=$PWD
 CACHE=${OPIK_EDGE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/opik-edge}
 mkdir -p "$CACHE"
 
 say() { printf '== %s\n' "$*" >&2; }
-die() { printf 'error: %s\n' "$*" >&2; exit 1; }
+die() {
+  printf 'error: %s\n' "$*" >&2
+  exit 1
+}
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# SHA-256 of standard input. macOS before 15 has only the second.
+sha256() { if has sha256sum; then sha256sum; else shasum -a 256; fi | cut -d' ' -f1; }
+
+# One hash over the names and contents of files.
+hash_of() { for file in "$@"; do printf '%s %s\n' "$file" "$(sha256 <"$file")"; done | sha256; }
+
+# Two runs at once would spoil each other's files: the second waits. Held until the script ends.
+lock() {
+  has flock || return 0
+  exec 9>"$1"
+  flock --nonblock 9 && return
+  say "waiting for another run of $0"
+  flock 9
+}
 
 # The wasm-bindgen CLI has to be of exactly the version of the crate.
 WASM_BINDGEN_VERSION=$(awk '/^name = "wasm-bindgen"$/ { getline; gsub(/[^0-9.]/, ""); print; exit }' Cargo.lock)
+# shellcheck disable=SC2034 # setup, build and check use it
 WASM_BINDGEN=$CACHE/wasm-bindgen-$WASM_BINDGEN_VERSION/bin
 
-# The Python packages of the interoperation tests, by the content of their lock.
+# The Python packages of the interoperation tests, keyed by their lock.
 PYTHON_LOCK=tests/interop/requirements.txt
-VENV=$CACHE/venv-$(sha256sum "$PYTHON_LOCK" | cut -c1-12)
+# shellcheck disable=SC2034 # setup and check use it
+VENV=$CACHE/venv-$(sha256 <"$PYTHON_LOCK" | cut -c1-12)
 
-# Whether the toolchain that builds here has the wasm32 standard library.
-has_wasm32() { [ -d "$(rustc --print sysroot)/lib/rustlib/wasm32-unknown-unknown/lib" ]; }
-
-# The fallback toolchain, made by scripts/setup where rustup can not add the target.
-FALLBACK=$CACHE/wasm32-sysroot
-
-# Runs a command with a toolchain that has the wasm32 standard library.
-with_wasm32() {
-  if has_wasm32; then "$@"; else RUSTC=$FALLBACK/bin/rustc RUSTDOC=$FALLBACK/bin/rustdoc "$@"; fi
+# Whether the compiler at hand has the wasm32 standard library, by rustup or otherwise.
+has_wasm32() {
+  local lib
+  lib=$(rustc --print target-libdir --target wasm32-unknown-unknown 2>/dev/null) || return 1
+  compgen -G "$lib/libstd-*.rlib" >/dev/null
 }
 
-# One hash over files and what else is given.
-hash_of() { { cat -- "$@"; } | sha256sum | cut -d' ' -f1; }
+# The sysroot that scripts/setup makes from Debian's rustc-web where rustup can not add the target. It belongs to
+# exactly one version of that compiler.
+fallback_sysroot() { printf '%s/wasm32-sysroot-%s' "$CACHE" "$(dpkg-query -W -f '${Version}' rustc-web 2>/dev/null)"; }
+
+# Runs a command with a compiler that has the wasm32 standard library: the one at hand, or else Debian's with the
+# fallback sysroot. RUSTC rather than `rustup toolchain link`: it needs no rustup, and changes nothing outside the cache.
+with_wasm32() {
+  if has_wasm32; then
+    "$@"
+  else
+    local bin
+    bin=$(fallback_sysroot)/bin
+    RUSTC=$bin/rustc RUSTDOC=$bin/rustdoc "$@"
+  fi
+}

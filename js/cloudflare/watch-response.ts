@@ -1,26 +1,75 @@
-// Notices when a Worker's response has been sent, byte for byte as the handler made it.
+// Notices when a Worker's response has been sent, byte for byte as the handler made it, or when its client has
+// hung up.
 
-import { hasWatchableBody, type OnEnd, watchBytes, withBody } from "../stream.js";
+import { cancelReader, hasWatchableBody, type OnEnd, watchBytes, withBody } from "../stream.js";
 
-/** Workers only: a stream of a length known beforehand, which keeps `Content-Length` on the wire. */
-type FixedLengthStream = new (length: number) => TransformStream<Uint8Array, Uint8Array<ArrayBuffer>>;
+/** A pipe of bytes that only workerd has. The fixed one keeps `Content-Length` on the wire. */
+type Pipe = TransformStream<Uint8Array, Uint8Array<ArrayBuffer>>;
+interface WorkerdStreams {
+  readonly IdentityTransformStream?: new () => Pipe;
+  readonly FixedLengthStream?: new (length: number) => Pipe;
+}
 
-/** `response`, with `onEnd` called when its body has been read, cancelled or has failed; at once without one. */
-export function watchResponse(response: Response, method: string, onEnd: OnEnd): Response {
+/**
+ * `response`, with `onEnd` called when its body has been sent, when its client has gone, or when it has failed; at
+ * once if there is nothing to wait for. `hold` keeps the invocation alive meanwhile.
+ */
+export function watchResponse(
+  response: Response,
+  method: string,
+  hold: (promise: Promise<void>) => void,
+  onEnd: OnEnd,
+): Response {
   if (method === "HEAD" || !hasWatchableBody(response)) {
     onEnd({ how: "done" });
     return response;
   }
+  const { IdentityTransformStream, FixedLengthStream } = globalThis as WorkerdStreams;
+  if (!IdentityTransformStream || !FixedLengthStream) return withBody(response, watchBytes(response.body, onEnd));
   const length = bodyLength(response.body);
   // A length that no header states is that of a string or a buffer: nothing of the handler's runs any more.
   if (length !== undefined && !response.headers.has("content-length")) {
     onEnd({ how: "done" });
     return response;
   }
-  const body = watchBytes(response.body, onEnd);
-  const { FixedLengthStream } = globalThis as { FixedLengthStream?: FixedLengthStream };
-  if (length === undefined || !FixedLengthStream) return withBody(response, body);
-  return withBody(response, body.pipeThrough(new FixedLengthStream(length)));
+  const pipe = length === undefined ? new IdentityTransformStream() : new FixedLengthStream(length);
+  const watched = withBody(response, pipe.readable);
+  hold(pump(response.body.getReader(), pipe.writable.getWriter(), onEnd));
+  return watched;
+}
+
+/**
+ * Moves chunk by chunk. A stream that workerd pulls for the response is dropped without a word when the client
+ * hangs up while it waits for an upstream; a write of our own, inside `waitUntil`, fails.
+ */
+async function pump(
+  reader: ReadableStreamDefaultReader<Uint8Array>,
+  writer: WritableStreamDefaultWriter<Uint8Array>,
+  onEnd: OnEnd,
+): Promise<void> {
+  // A client that goes while nothing is sent: what is being waited for ends, and the next write tells.
+  writer.closed.catch((reason) => reader.cancel(reason).catch(() => {}));
+  for (;;) {
+    let next: ReadableStreamReadResult<Uint8Array>;
+    try {
+      next = await reader.read();
+    } catch (error) {
+      onEnd({ how: "failed", error });
+      await writer.abort(error).catch(() => {});
+      return;
+    }
+    try {
+      if (next.done) {
+        await writer.close();
+        onEnd({ how: "done" });
+        return;
+      }
+      if (next.value.byteLength > 0) await writer.write(next.value);
+    } catch (reason) {
+      await cancelReader(reader, reason, onEnd).catch(() => {});
+      return;
+    }
+  }
 }
 
 /** The length of a body as workerd shows it to `util.inspect`, under a symbol; `undefined` where it is not known. */

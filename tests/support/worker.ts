@@ -2,6 +2,7 @@
 
 import { readFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
+import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { Log, LogLevel, Miniflare } from "miniflare";
@@ -20,6 +21,7 @@ export async function bundleWorker(entry: string): Promise<string> {
     write: false,
     format: "esm",
     target: "es2022",
+    keepNames: true,
     conditions: CONDITIONS,
     external: ["node:*", "cloudflare:*"],
     absWorkingDir: ROOT,
@@ -60,9 +62,11 @@ export interface RunningWorker {
 export async function startWorker(entry: string, options: WorkerOptions = {}): Promise<RunningWorker> {
   const miniflare = new Miniflare({
     host: "127.0.0.1",
-    port: options.port ?? 0,
+    port: 0,
+    // Straight to the Worker: Miniflare's own entry in front of it does not pass on that a client hung up.
+    unsafeDirectSockets: [{ host: "127.0.0.1", port: options.port ?? 0 }],
     log: new Log(LogLevel.NONE),
-    handleRuntimeStdio: (stdout, stderr) => {
+    handleRuntimeStdio: (stdout: Readable, stderr: Readable) => {
       for (const stream of [stdout, stderr]) {
         stream.setEncoding("utf8").on("data", (text: string) => options.onLog?.(text));
       }
@@ -76,6 +80,7 @@ export async function startWorker(entry: string, options: WorkerOptions = {}): P
       { type: "CompiledWasm", path: "/core_bg.wasm", contents: await readFile(join(ROOT, "pkg/core_bg.wasm")) },
     ],
   });
-  const url = await miniflare.ready;
+  await miniflare.ready;
+  const url = await miniflare.unsafeGetDirectURL();
   return { url: url.origin, close: () => miniflare.dispose() };
 }

@@ -73,7 +73,7 @@ function answer(env: Env, { message, stream = false }: Question, documents: stri
       headers: { "content-type": "application/json", authorization: `Bearer ${env.LLM_API_KEY}` },
       body: JSON.stringify({ model, messages, stream, ...(stream && { stream_options: { include_usage: true } }) }),
     });
-    if (!upstream.ok || !upstream.body) throw new Error(`the model answered ${upstream.status}`);
+    if (!upstream.ok || !upstream.body) throw new Error(`${upstream.status} from the model: ${await upstream.text()}`);
     if (stream) {
       const headers = { "content-type": "text/event-stream" };
       return new Response(streamOf(relay(upstream.body, llm)), { headers });
