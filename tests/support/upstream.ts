@@ -1,0 +1,53 @@
+// A server that answers in the ways the tests need, on 127.0.0.1.
+
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { gzipSync } from "node:zlib";
+
+/** A running server. */
+export interface TestUpstream {
+  readonly url: string;
+  /** How many answers were broken off by the caller. */
+  readonly hungUp: () => number;
+  close(): Promise<void>;
+}
+
+/** Starts it on a free port. Unknown paths are answered with the request as JSON. */
+export async function startTestUpstream(): Promise<TestUpstream> {
+  let hungUp = 0;
+  const server = createServer((request, response) => {
+    response.on("close", () => {
+      if (!response.writableFinished) hungUp += 1;
+    });
+    request.resume();
+    switch (request.url) {
+      case "/text":
+        return response.end("text");
+      case "/length":
+        return response.writeHead(200, { "content-length": "6" }).end("length");
+      case "/gzip":
+        return response.writeHead(200, { "content-encoding": "gzip" }).end(gzipSync("zipped".repeat(100)));
+      case "/redirect":
+        return response.writeHead(302, { location: "/text" }).end();
+      case "/endless": {
+        const timer = setInterval(() => response.write("more\n"), 10);
+        return response.on("close", () => clearInterval(timer));
+      }
+      case "/silent":
+        return response.write("one chunk\n");
+      default:
+        response.setHeader("content-type", "application/json");
+        return response.end(JSON.stringify({ method: request.method, path: request.url, headers: request.headers }));
+    }
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    hungUp: () => hungUp,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
