@@ -130,10 +130,12 @@ impl IdGenerator {
         let tail = u64::from_be_bytes(self.draw::<TAIL_BYTES>()?) & ((1 << TAIL_BITS) - 1);
         // rand_a has the counter's upper 12 bits, rand_b its lower 20 and then the tail; the builder puts version
         // and variant over the bits that stay free for them.
-        let upper = u128::from(self.counter >> 20);
+        let [_, _, high, low] = (self.counter >> 20).to_be_bytes();
         let lower = (u64::from(self.counter & 0x000f_ffff) << TAIL_BITS) | tail;
-        let bits = (upper << 64) | u128::from(lower);
-        let random = bits.to_be_bytes().get(6..)?.try_into().ok()?;
+        let mut random = [0; 10];
+        for (slot, byte) in random.iter_mut().zip([high, low].into_iter().chain(lower.to_be_bytes())) {
+            *slot = byte;
+        }
         Some(Id(Builder::from_unix_timestamp_millis(self.last_ms, &random).into_uuid()))
     }
 
