@@ -31,8 +31,9 @@ export function watchStream<T>(source: ReadableStream<T>, onEnd: OnEnd): Readabl
 
 /** The same for bytes: readers that bring their own buffer keep working. */
 export function watchBytes(source: ReadableStream<Uint8Array>, onEnd: OnEnd): ReadableStream<Uint8Array<ArrayBuffer>> {
+  const length = lengthOf(source);
   const reader = source.getReader();
-  return new ReadableStream({
+  const watched: ReadableStream<Uint8Array<ArrayBuffer>> = new ReadableStream({
     type: "bytes",
     async pull(controller) {
       let next = await readNext(reader, onEnd);
@@ -47,6 +48,18 @@ export function watchBytes(source: ReadableStream<Uint8Array>, onEnd: OnEnd): Re
     },
     cancel: (reason) => cancelReader(reader, reason, onEnd),
   });
+  if (length !== undefined) lengths.set(watched, length);
+  return watched;
+}
+
+/** The lengths of watched streams: a stream made in JavaScript does not carry its own. */
+const lengths = new WeakMap<ReadableStream, number>();
+
+/** How many bytes `stream` has, where that is known: only in workerd, which shows it under a symbol to `util.inspect`. */
+export function lengthOf(stream: ReadableStream<Uint8Array>): number | undefined {
+  const symbol = Object.getOwnPropertySymbols(ReadableStream.prototype).find((s) => s.description === "length");
+  const shown = symbol && (stream as unknown as Record<symbol, unknown>)[symbol];
+  return typeof shown === "bigint" ? Number(shown) : lengths.get(stream);
 }
 
 async function readNext<T>(reader: ReadableStreamDefaultReader<T>, onEnd: OnEnd): Promise<ReadableStreamReadResult<T>> {

@@ -1,7 +1,7 @@
 // The demo behind scripts/demo: one Worker, four kinds of request, their traces.
 
-import { startUpstream } from "../examples/cloudflare-worker/upstream.js";
 import { type Collector, startCollector } from "../collector/server.js";
+import { startUpstream } from "../examples/cloudflare-worker/upstream.js";
 import { startWorker } from "../tests/support/worker.js";
 
 const once = process.argv.includes("--once");

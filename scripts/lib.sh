@@ -29,6 +29,16 @@ lock() {
   flock 9
 }
 
+# Runs a command for at most so many seconds, where that can be had (macOS has no timeout).
+limit() {
+  if has timeout; then
+    timeout "$@"
+  else
+    shift
+    "$@"
+  fi
+}
+
 # The wasm-bindgen CLI has to be of exactly the version of the crate.
 WASM_BINDGEN_VERSION=$(awk '/^name = "wasm-bindgen"$/ { getline; gsub(/[^0-9.]/, ""); print; exit }' Cargo.lock)
 # shellcheck disable=SC2034 # setup, build and check use it

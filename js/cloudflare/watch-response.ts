@@ -1,7 +1,7 @@
 // Notices when a Worker's response has been sent, byte for byte as the handler made it, or when its client has
 // hung up.
 
-import { cancelReader, hasWatchableBody, type OnEnd, watchBytes, withBody } from "../stream.js";
+import { cancelReader, hasWatchableBody, lengthOf, type OnEnd, watchBytes, withBody } from "../stream.js";
 
 /** A pipe of bytes that only workerd has. The fixed one keeps `Content-Length` on the wire. */
 type Pipe = TransformStream<Uint8Array, Uint8Array<ArrayBuffer>>;
@@ -26,7 +26,7 @@ export function watchResponse(
   }
   const { IdentityTransformStream, FixedLengthStream } = globalThis as WorkerdStreams;
   if (!IdentityTransformStream || !FixedLengthStream) return withBody(response, watchBytes(response.body, onEnd));
-  const length = bodyLength(response.body);
+  const length = lengthOf(response.body);
   // A length that no header states is that of a string or a buffer: nothing of the handler's runs any more.
   if (length !== undefined && !response.headers.has("content-length")) {
     onEnd({ how: "done" });
@@ -47,8 +47,7 @@ async function pump(
   writer: WritableStreamDefaultWriter<Uint8Array>,
   onEnd: OnEnd,
 ): Promise<void> {
-  // A client that goes while nothing is sent: what is being waited for ends, and the next write tells.
-  writer.closed.catch((reason) => reader.cancel(reason).catch(() => {}));
+  writer.closed.catch(() => {}); // told by the write that fails
   for (;;) {
     let next: ReadableStreamReadResult<Uint8Array>;
     try {
@@ -70,11 +69,4 @@ async function pump(
       return;
     }
   }
-}
-
-/** The length of a body as workerd shows it to `util.inspect`, under a symbol; `undefined` where it is not known. */
-function bodyLength(body: ReadableStream<Uint8Array>): number | undefined {
-  const symbol = Object.getOwnPropertySymbols(ReadableStream.prototype).find((s) => s.description === "length");
-  const length = symbol && (body as unknown as Record<symbol, unknown>)[symbol];
-  return typeof length === "bigint" || typeof length === "number" ? Number(length) : undefined;
 }

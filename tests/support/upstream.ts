@@ -33,8 +33,6 @@ export async function startTestUpstream(): Promise<TestUpstream> {
         const timer = setInterval(() => response.write("more\n"), 10);
         return response.on("close", () => clearInterval(timer));
       }
-      case "/silent":
-        return response.write("one chunk\n");
       default:
         response.setHeader("content-type", "application/json");
         return response.end(JSON.stringify({ method: request.method, path: request.url, headers: request.headers }));

@@ -132,7 +132,6 @@ const routes: Record<string, Route> = {
     );
   },
   "/endless": async (_request, env) => fetch(`${env.UPSTREAM}/endless`),
-  "/silent": async (_request, env) => fetch(`${env.UPSTREAM}/silent`),
   "/status": (request) => {
     const status = Number(new URL(request.url).searchParams.get("status"));
     return new Response(null, { status, headers: { "x-kept": "yes" } });

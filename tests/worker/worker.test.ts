@@ -79,6 +79,18 @@ function raw(url: string, method = "GET"): Promise<{ status: number; headers: In
   });
 }
 
+/** Reads one chunk of an answer without end, goes, and looks for the span that this ended. */
+async function hangUp(t: Setup, path: string): Promise<void> {
+  const before = t.upstream.hungUp();
+  const abort = new AbortController();
+  const response = await fetch(`${t.worker.url}${path}`, { signal: abort.signal });
+  await response.body!.getReader().read();
+  abort.abort();
+  const root = await t.span(`GET ${path}`);
+  assert.deepEqual(root["metadata"], { opik_edge_cancelled: true });
+  assert.ok(t.upstream.hungUp() > before);
+}
+
 describe("withOpik in workerd", () => {
   let t: Setup;
   before(async () => {
@@ -267,24 +279,15 @@ describe("responses pass through as they are", () => {
     assert.equal(root["error_info"], undefined);
   });
 
-  test("a stream that breaks is recorded, and breaks for the client too", async () => {
-    await assert.rejects(t.get("/breaks"));
+  test("a stream that breaks is recorded; the client has what came before, as it would have untraced", async () => {
+    assert.equal(await t.get("/breaks"), "chunk\nchunk\n");
     const root = await t.span("GET /breaks");
     assert.equal((root["error_info"] as Record<string, string>)["message"], "the stream broke");
   });
 
-  for (const path of ["/endless", "/silent"]) {
-    test(`a client that hangs up ends the span and the upstream's work: ${path}`, async () => {
-      const before = t.upstream.hungUp();
-      const abort = new AbortController();
-      const response = await fetch(`${t.worker.url}${path}`, { signal: abort.signal });
-      await response.body!.getReader().read();
-      abort.abort();
-      const root = await t.span(`GET ${path}`);
-      assert.deepEqual(root["metadata"], { opik_edge_cancelled: true });
-      assert.ok(t.upstream.hungUp() > before);
-    });
-  }
+  test("a client that hangs up ends the span and the upstream's work", async () => {
+    await hangUp(t, "/endless");
+  });
 
   for (const status of [204, 205, 304]) {
     test(`${status} has no body and keeps its headers`, async () => {
