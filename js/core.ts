@@ -5,7 +5,7 @@ import { load } from "#wasm";
 import * as bg from "./core_bg.js";
 import { randomBytes } from "./env.js";
 import { OpikError } from "./errors.js";
-import { type HeaderSpelling, type Incoming, SPELLINGS } from "./headers.js";
+import type { Incoming } from "./headers.js";
 
 /** How many random bytes the core is handed at a time: enough for some hundred ids. */
 const RANDOM_POOL_BYTES = 2048;
@@ -88,11 +88,6 @@ export class Core {
   /** A new UUIDv7, greater than every one before it. */
   mint(nowMs: number): string {
     return this.#withRandom(() => bg.mint(nowMs));
-  }
-
-  /** The headers that hand the context on, as name, value, name, value, … */
-  headerMap(traceId: string, spanId: string, spelling: HeaderSpelling): string[] {
-    return linesOf(this.#call(() => bg.headerMap(traceId, spanId, SPELLINGS.indexOf(spelling))));
   }
 
   /** A handle to a new buffer of rows; 0 when there is none to be had. */

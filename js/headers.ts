@@ -62,14 +62,11 @@ function add(found: Incoming, index: number, value: unknown): void {
  */
 export type HeaderSpelling = "both" | "underscore" | "hyphen";
 
-/** The spellings as the core counts them (`src/headers.rs`). */
-export const SPELLINGS: readonly HeaderSpelling[] = ["both", "underscore", "hyphen"];
-
 /**
- * The header map of a context, for when the core is not to be had: after a trap, or where WebAssembly
- * is blocked. Otherwise the core writes it.
+ * The headers that hand a context on, as name, value, name, value, … Written here and not in the core, so that
+ * it works without one: after a trap, or where WebAssembly is blocked. `outgoing` in src/headers.rs is its twin.
  */
-export function fallbackHeaderMap(traceId: string, spanId: string, spelling: HeaderSpelling): string[] {
+export function headerMap(traceId: string, spanId: string, spelling: HeaderSpelling): string[] {
   const values = [traceId, spanId, traceId, spanId];
   const from = spelling === "hyphen" ? 2 : 0;
   const to = spelling === "underscore" ? 2 : 4;

@@ -38,23 +38,25 @@ function careful(masks: Masks | undefined): (this: unknown, key: string, value: 
   const holders: unknown[] = [];
   const originals: unknown[] = [];
   return function (this: unknown, key: string, value: unknown): unknown {
-    // JSON.stringify has called toJSON already; a masked object may have one, so look at the original.
+    // JSON.stringify has called toJSON already, which may tell more than it should: Bun's Headers have one.
+    let shown = value;
     const original = (this as Record<string, unknown>)[key];
     if (typeof original === "object" && original !== null) {
       const mask = masks?.get(original);
       if (mask !== undefined) return mask;
+      const known = readable(original);
+      if (known !== original) shown = known;
     }
-    if (typeof value === "bigint") return value.toString();
-    if (typeof value !== "object" || value === null) return value;
+    if (typeof shown === "bigint") return shown.toString();
+    if (typeof shown !== "object" || shown === null) return shown;
     while (holders.length > 0 && holders.at(-1) !== this) {
       holders.pop();
       originals.pop();
     }
-    if (originals.includes(value)) return "[circular]";
-    const shown = readable(value);
+    if (originals.includes(original)) return "[circular]";
     // What is shown instead of `value` is the holder of all that comes below it.
     holders.push(shown);
-    originals.push(value);
+    originals.push(original);
     return shown;
   };
 }

@@ -121,6 +121,10 @@ function currentParent(): Span | Trace | undefined {
 }
 
 function isSpanOrTrace(parent: unknown): parent is Span | Trace {
-  const { span, end } = (parent ?? {}) as Partial<Span>;
-  return typeof span === "function" && typeof end === "function";
+  try {
+    const { span, end } = (parent ?? {}) as Partial<Span>;
+    return typeof span === "function" && typeof end === "function";
+  } catch {
+    return false; // a revoked proxy, a throwing getter: readIncoming says so too
+  }
 }

@@ -48,6 +48,9 @@ export interface TraceFields extends RowFields {
 
 type AnyFields = SpanFields & TraceFields;
 
+/** Stands for `throw undefined` among fields, where `undefined` means that there is none. */
+export const UNDEFINED_THROWN: unique symbol = Symbol("undefined");
+
 /**
  * `update` merged into `fields`, as Opik's Python SDK does: objects merge, tags add up, the rest is
  * replaced; `undefined` leaves a field as it is.
@@ -82,7 +85,8 @@ export function rowText(ids: readonly [string, string, string], fields: AnyField
       return JSON.stringify(unserializable(field, error, scope.reporter));
     }
   };
-  const [errorType, errorMessage, errorTraceback] = "error" in fields ? describeThrown(fields.error, json) : [];
+  const [errorType, errorMessage, errorTraceback] =
+    fields.error === undefined ? [] : describeThrown(fields.error, json);
   return [
     ...ids,
     json(fields.name, "name"),
@@ -117,6 +121,7 @@ function describeThrown(
   json: (value: unknown, field: string) => string,
 ): [type: string, message: string, traceback?: string | undefined] {
   try {
+    if (thrown === UNDEFINED_THROWN) return ["undefined", "undefined"];
     if (thrown instanceof Error) {
       const type = thrown.name || thrown.constructor.name;
       return [type, thrown.message, withCauses(thrown)];

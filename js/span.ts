@@ -5,14 +5,8 @@ import { runWith } from "./context.js";
 import { getCore, SPAN_ROW } from "./core.js";
 import { now } from "./env.js";
 import { tracedFetch } from "./fetch.js";
-import {
-  fallbackHeaderMap,
-  type HeaderCarrier,
-  type HeaderSpelling,
-  type HeaderTarget,
-  injectInto,
-} from "./headers.js";
-import { mergeFields, rowText, type SpanFields } from "./row.js";
+import { type HeaderCarrier, type HeaderSpelling, type HeaderTarget, headerMap, injectInto } from "./headers.js";
+import { mergeFields, rowText, type SpanFields, UNDEFINED_THROWN } from "./row.js";
 import type { Open, Scope } from "./scope.js";
 import { scoped } from "./settle.js";
 import type { Trace, TraceHandle } from "./trace.js";
@@ -152,7 +146,8 @@ export class SpanHandle implements Span, Open {
 
   /** Records what was thrown, and ends. */
   fail(error: unknown): void {
-    if (!this.#ended) this.#fields = mergeFields(this.#fields, { error: error ?? String(error) });
+    if (!this.#ended)
+      this.#fields = mergeFields(this.#fields, { error: error === undefined ? UNDEFINED_THROWN : error });
     this.finish();
   }
 
@@ -184,11 +179,7 @@ export class SpanHandle implements Span, Open {
   #headerMap(spelling: HeaderSpelling = "both"): string[] {
     // Always both ids or none: the Python side breaks on one.
     if (!this.traceId || !this.id) return [];
-    try {
-      return getCore().headerMap(this.traceId, this.id, spelling);
-    } catch {
-      return fallbackHeaderMap(this.traceId, this.id, spelling);
-    }
+    return headerMap(this.traceId, this.id, spelling);
   }
 
   #mint(): string | undefined {

@@ -3,6 +3,7 @@
 
 use alloc::vec::Vec;
 
+use crate::id::Id;
 use crate::span::{Fields, Kind, MalformedRow, Period, write_row};
 use crate::upload::Upload;
 
@@ -73,7 +74,7 @@ impl From<MalformedRow> for DropReason {
 #[derive(Debug)]
 struct Batch {
     body: Vec<u8>,
-    ids: Vec<u128>,
+    ids: Vec<Id>,
 }
 
 impl Batch {
@@ -132,7 +133,7 @@ impl Buffer {
         let row_bytes = batch.body.len().saturating_sub(row_at);
         let refused = match &written {
             Err(MalformedRow) => Some(DropReason::MalformedRow),
-            Ok((id, _)) if batch.ids.contains(&id.as_u128()) => Some(DropReason::DuplicateId),
+            Ok((id, _)) if batch.ids.contains(id) => Some(DropReason::DuplicateId),
             Ok(_) if row_bytes > max_row_bytes(kind) => Some(DropReason::RowTooLarge),
             Ok(_) if self.bytes.saturating_add(row_bytes) > MAX_BUFFER_BYTES => Some(DropReason::BufferFull),
             Ok(_) => None,
@@ -147,10 +148,10 @@ impl Buffer {
             let mut next = Batch::new(kind);
             next.body.extend_from_slice(batch.body.get(row_at..).unwrap_or_default());
             batch.body.truncate(before);
-            next.ids.push(id.as_u128());
+            next.ids.push(id);
             batches.push(next);
         } else {
-            batch.ids.push(id.as_u128());
+            batch.ids.push(id);
         }
         Ok(left_out)
     }

@@ -6,10 +6,6 @@
     clippy::disallowed_types,
     reason = "JavaScript has only f64: times in ms and handles, both whole and below 2^53"
 )]
-#![expect(
-    clippy::missing_docs_in_private_items,
-    reason = "each function is documented where it is called, in js/core.ts"
-)]
 #![allow(clippy::must_use_candidate, reason = "they are called from JavaScript")]
 #![allow(missing_docs, reason = "each function is documented where it is called, in js/core.ts")]
 
@@ -21,7 +17,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::batch::{Buffer, Buffers, DropReason, Handle, MAX_BATCH_BYTES};
 use crate::context::Context;
-use crate::headers::{Incoming, Spelling, Warning, outgoing};
+use crate::headers::{Incoming, Warning};
 use crate::id::{ID_CHARS, Id, IdGenerator};
 use crate::span::{Fields, Kind, Period};
 use crate::upload::{self, Upload, Verdict};
@@ -88,23 +84,6 @@ pub fn context(incoming: &str, now_ms: f64) -> Option<String> {
     lines.push(if context.is_joined() { "joined" } else { "begun" });
     lines.push(warning.map_or("", Warning::code));
     Some(lines.0)
-}
-
-#[wasm_bindgen(js_name = headerMap)]
-pub fn header_map(trace_id: &str, span_id: &str, spelling: u8) -> String {
-    let mut lines = Lines::default();
-    if let (Ok(trace_id), Ok(span_id)) = (Id::parse(trace_id), Id::parse(span_id)) {
-        let spelling = match spelling {
-            1 => Spelling::Underscore,
-            2 => Spelling::Hyphen,
-            _ => Spelling::Both,
-        };
-        for (name, id) in outgoing(trace_id, span_id, spelling) {
-            lines.push(name);
-            lines.push_id(Some(id));
-        }
-    }
-    lines.0
 }
 
 #[wasm_bindgen(js_name = openBuffer)]

@@ -48,16 +48,10 @@ impl Id {
         Ok(Self(uuid))
     }
 
-    /// The time that the id carries, in ms since 1970.
+    /// The time that the id carries, in ms since 1970 (RFC 9562 §5.7: the first 48 bits).
     #[must_use]
     pub fn timestamp_ms(self) -> u64 {
-        u64::try_from(self.0.as_u128() >> 80).unwrap_or(u64::MAX)
-    }
-
-    /// The id as a number: sorts as the text does.
-    #[must_use]
-    pub fn as_u128(self) -> u128 {
-        self.0.as_u128()
+        self.0.as_bytes().iter().take(6).fold(0, |ms, &byte| (ms << 8) | u64::from(byte))
     }
 
     /// Writes the lower-case hyphenated text into `buffer` and returns it.

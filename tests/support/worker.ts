@@ -6,6 +6,7 @@ import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { Log, LogLevel, Miniflare } from "miniflare";
+import { bundleForInstalled, type Installed } from "./installed.js";
 
 /** The repository's root. */
 export const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
@@ -13,10 +14,13 @@ export const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
 /** The conditions that wrangler activates. */
 const CONDITIONS = ["workerd", "worker", "browser"];
 
-/** The Worker at `entry` as one module. `opik-edge` is the built package. */
-export async function bundleWorker(entry: string): Promise<string> {
+/** The Worker at `entry` as one module. `opik-edge` is the installed package, or else the one built in pkg/. */
+export async function bundleWorker(entry: string, installed?: Installed): Promise<string> {
+  const source = installed ? await bundleForInstalled(installed, entry) : undefined;
   const result = await build({
-    entryPoints: [join(ROOT, entry)],
+    ...(installed
+      ? { stdin: { contents: source!, resolveDir: installed.folder } }
+      : { entryPoints: [join(ROOT, entry)] }),
     bundle: true,
     write: false,
     format: "esm",
@@ -31,7 +35,7 @@ export async function bundleWorker(entry: string): Promise<string> {
         setup({ onResolve, resolve: resolveAgain }) {
           // Also from an example, which is a package of its own.
           onResolve({ filter: /^opik-edge/ }, ({ path, kind, resolveDir }) =>
-            resolveDir === ROOT ? undefined : resolveAgain(path, { kind, resolveDir: ROOT }),
+            installed || resolveDir === ROOT ? undefined : resolveAgain(path, { kind, resolveDir: ROOT }),
           );
           onResolve({ filter: /\.wasm$/ }, () => ({ path: "./core_bg.wasm", external: true }));
         },
@@ -47,6 +51,8 @@ export interface WorkerOptions {
   readonly compatibilityDate?: string;
   readonly compatibilityFlags?: string[];
   readonly port?: number;
+  /** The package to run it with; by default the one in pkg/. */
+  readonly installed?: Installed;
   /** Receives what the Worker writes to its console. */
   readonly onLog?: (line: string) => void;
 }
@@ -76,7 +82,7 @@ export async function startWorker(entry: string, options: WorkerOptions = {}): P
     bindings: options.bindings ?? {},
     modulesRoot: "/",
     modules: [
-      { type: "ESModule", path: "/worker.js", contents: await bundleWorker(entry) },
+      { type: "ESModule", path: "/worker.js", contents: await bundleWorker(entry, options.installed) },
       { type: "CompiledWasm", path: "/core_bg.wasm", contents: await readFile(join(ROOT, "pkg/core_bg.wasm")) },
     ],
   });

@@ -1,0 +1,78 @@
+// Runs the suite in every runtime, against the package as npm installs it from its tarball.
+
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { promisify } from "node:util";
+import { type Collector, startCollector } from "../../collector/server.js";
+import { bundleForInstalled, type Installed, installTarball } from "../support/installed.js";
+import { startTestUpstream, type TestUpstream } from "../support/upstream.js";
+import { ROOT, startWorker, type WorkerOptions } from "../support/worker.js";
+import type { CaseResult, SuiteEnv } from "./suite.js";
+
+const run = promisify(execFile);
+
+describe("the suite", () => {
+  let collector: Collector;
+  let upstream: TestUpstream;
+  let installed: Installed;
+  before(async () => {
+    collector = await startCollector();
+    upstream = await startTestUpstream();
+    installed = await installTarball();
+  });
+  after(async () => {
+    await installed.remove();
+    await upstream.close();
+    await collector.close();
+  });
+  const env = (asyncContext = true): SuiteEnv => ({ collector: collector.url, echo: upstream.url, asyncContext });
+
+  const programs: [string, string, string[]][] = [
+    ["Node", process.execPath, []],
+    ["Deno", join(ROOT, "node_modules/.bin/deno"), ["run", "--allow-net=127.0.0.1", "--no-prompt"]],
+    ["Bun", join(ROOT, "node_modules/.bin/bun"), []],
+  ];
+  for (const [name, program, args] of programs) {
+    test(`passes in ${name}`, async () => {
+      const file = join(installed.folder, "suite.mjs");
+      await writeFile(file, await bundleForInstalled(installed, "tests/runtimes/node-like.ts"));
+      const { stdout } = await run(program, [...args, file, JSON.stringify(env())], {
+        cwd: installed.folder,
+        maxBuffer: 1e8,
+      });
+      check(JSON.parse(stdout.trim().split("\n").at(-1)!));
+    });
+  }
+
+  const variants: [string, WorkerOptions, boolean][] = [
+    ["nodejs_compat", { compatibilityFlags: ["nodejs_compat"] }, true],
+    ["nodejs_als", { compatibilityFlags: ["nodejs_als"] }, false],
+    ["no flag", { compatibilityFlags: [] }, false],
+    ["no flag, an old date", { compatibilityFlags: [], compatibilityDate: "2023-01-01" }, false],
+  ];
+  for (const [name, options, asyncContext] of variants) {
+    test(`passes in workerd: ${name}`, async () => {
+      const worker = await startWorker("tests/runtimes/workerd.ts", { ...options, installed });
+      try {
+        const body = JSON.stringify(env(asyncContext));
+        const response = await fetch(worker.url, { method: "POST", body });
+        const text = await response.text();
+        assert.equal(response.status, 200, text);
+        check(JSON.parse(text));
+      } finally {
+        await worker.close();
+      }
+    });
+  }
+});
+
+function check(results: CaseResult[]): void {
+  assert.ok(results.length > 25, `${results.length} cases have run`);
+  assert.deepEqual(
+    results.filter(({ error }) => error !== undefined),
+    [],
+  );
+}
