@@ -1,0 +1,19 @@
+// The same caller with the official TypeScript SDK. TARGET_URL is what to call; prints what client.py prints.
+
+import { flushAll, getDistributedTraceHeaders, track } from "opik";
+
+const ask = track({ name: "ask", type: "general" }, async (message: string) => {
+  const headers = getDistributedTraceHeaders()!;
+  const response = await fetch(process.env["TARGET_URL"]!, {
+    method: "POST",
+    headers: { "content-type": "application/json", ...headers },
+    body: JSON.stringify({ message, stream: process.env["STREAM"] === "1" }),
+  });
+  const answer = await response.text();
+  console.log(JSON.stringify({ trace_id: headers["opik_trace_id"], status: response.status, answer }));
+  return answer;
+});
+
+await ask("What is a trace?");
+await flushAll();
+process.exit(0);

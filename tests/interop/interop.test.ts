@@ -1,0 +1,236 @@
+// The main job with the official SDKs: a client (Python, TypeScript) calls the example Worker in workerd, which
+// calls a Python server; everything has to arrive as one tree.
+
+import assert from "node:assert/strict";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { promisify } from "node:util";
+import { type Collector, startCollector } from "../../collector/server.js";
+import type { StoredRow } from "../../collector/store.js";
+import { startUpstream, type Upstream } from "../../examples/cloudflare-worker/upstream.js";
+import { ROOT, type RunningWorker, startWorker } from "../support/worker.js";
+
+const run = promisify(execFile);
+const HERE = join(ROOT, "tests/interop");
+const PYTHON = process.env["OPIK_EDGE_PYTHON"];
+if (!PYTHON) throw new Error("OPIK_EDGE_PYTHON is not set: run scripts/check interop");
+
+/** Neither SDK sends anything anywhere but to the collector. */
+const QUIET = { OPIK_SENTRY_ENABLE: "false", OPIK_ANALYTICS_ENABLE: "false", OPIK_WORKSPACE: "default" };
+
+const SERVERS = {
+  "FastAPI under uvicorn": (port: number) => [
+    "uvicorn",
+    "server_fastapi:app",
+    "--host",
+    "127.0.0.1",
+    "--port",
+    `${port}`,
+  ],
+  "Flask under default gunicorn": (port: number) => ["gunicorn", "server_flask:app", "--bind", `127.0.0.1:${port}`],
+};
+
+const CLIENTS: Record<string, [string, string[]]> = {
+  "the Python SDK": [PYTHON, ["client.py"]],
+  "the TypeScript SDK": [process.execPath, ["--import", "tsx", "client-npm.ts"]],
+};
+
+let collector: Collector;
+let upstream: Upstream;
+before(async () => {
+  collector = await startCollector();
+  upstream = await startUpstream();
+});
+after(async () => {
+  await upstream.close();
+  await collector.close();
+});
+
+for (const [server, command] of Object.entries(SERVERS)) {
+  for (const mode of ["track", "context"]) {
+    describe(`${server}, continued with ${mode === "track" ? "@track" : "distributed_headers"}`, () => {
+      let python: PythonServer;
+      let worker: RunningWorker;
+      before(async () => {
+        python = await startPython(command, mode);
+        worker = await startWorker("examples/cloudflare-worker/src/index.ts", {
+          bindings: {
+            LLM_URL: `${upstream.url}/v1`,
+            LLM_API_KEY: "test",
+            LLM_MODEL: "test-model",
+            RETRIEVER_URL: python.url,
+            OPIK_URL_OVERRIDE: collector.url,
+          },
+        });
+      });
+      after(async () => {
+        await worker.close();
+        await python.close();
+      });
+
+      for (const [name, client] of Object.entries(CLIENTS)) {
+        test(`called by ${name}: one trace row, every span under its parent`, async () => {
+          const { trace_id, status, answer } = await call(client, `${worker.url}/chat`);
+          assert.equal(status, 200);
+          assert.match(answer, /\[DONE\]/);
+          await collector.until(
+            () => spansOf(trace_id).length >= 9 && collector.traces().some((t) => t.id === trace_id),
+          );
+          assert.equal(collector.traces().filter(({ id }) => id === trace_id).length, 1);
+          assert.equal(collector.traces().find(({ id }) => id === trace_id)!["name"], "ask");
+          const { host } = new URL(python.url);
+          assert.deepEqual(shape(trace_id), [
+            "ask",
+            "ask > POST /chat",
+            "ask > POST /chat > llm",
+            `ask > POST /chat > llm > POST ${new URL(upstream.url).host}/v1/chat/completions`,
+            "ask > POST /chat > retrieve",
+            `ask > POST /chat > retrieve > POST ${host}/retrieve`,
+            `ask > POST /chat > retrieve > POST ${host}/retrieve > search`,
+            `ask > POST /chat > retrieve > POST ${host}/retrieve > search > embed`,
+            "ask > POST /chat > retrieve > rank",
+          ]);
+          const llm = spansOf(trace_id).find(({ name }) => name === "llm")!;
+          assert.deepEqual(llm["output"], { role: "assistant", content: "A trace is a tree of spans." });
+          assert.equal((llm["usage"] as Record<string, number>)["total_tokens"], 51);
+          assert.ok(
+            collector.traces().length === collector.spans().filter((s) => s["name"] === "ask").length,
+            "no other trace",
+          );
+        });
+      }
+    });
+  }
+}
+
+test("default gunicorn loses the trace when the official SDK calls it alone", async () => {
+  const python = await startPython(SERVERS["Flask under default gunicorn"], "track");
+  try {
+    const { trace_id } = await call(CLIENTS["the Python SDK"]!, `${python.url}/retrieve`);
+    await collector.until(() => spansOf(trace_id).length >= 1);
+    assert.deepEqual(shape(trace_id), ["ask"]);
+  } finally {
+    await python.close();
+  }
+});
+
+test("the collector, and so Opik's schema, and the Python SDK's models agree on what is valid", async () => {
+  const span = { id: "01a20612-0bcc-794c-8aba-f81361854650", trace_id: "01a20612-0b81-7cc1-922c-2da813a3fcfc" };
+  const whole = { ...span, name: "x", type: "llm", start_time: "2026-11-23T01:42:55.616Z", source: "sdk" };
+  const invalid: StoredRow[] = [
+    { start_time: undefined },
+    { usage: { a: 1.5 } },
+    { error_info: { exception_type: "E" } },
+    { total_estimated_cost: "much" },
+    { tags: "no list" },
+  ].map((change) => ({ ...whole, ...change }) as unknown as StoredRow);
+  const ours = collector.requests
+    .filter(({ headers, status }) => status === 204 && !("x-fern-language" in headers))
+    .flatMap(({ path, body }) => {
+      const kind = path.includes("/spans/") ? "span" : "trace";
+      return (JSON.parse(body)[`${kind}s`] as object[]).map((row) => ({ kind, row }));
+    });
+  assert.ok(ours.length > 20, `${ours.length} rows of ours were accepted`);
+  const lines = [...ours, ...invalid.map((row) => ({ kind: "span", row }))].map((item) => JSON.stringify(item));
+  const child = execFile(PYTHON, ["validate_rows.py"], { cwd: HERE, maxBuffer: 1e8 });
+  let output = "";
+  child.stdout!.on("data", (text) => {
+    output += text;
+  });
+  child.stdin!.end(lines.join("\n"));
+  await once(child, "close");
+  const verdicts = output
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as { ok: boolean; error?: string });
+  assert.equal(verdicts.length, lines.length);
+  assert.deepEqual(
+    verdicts.slice(0, ours.length).filter(({ ok }) => !ok),
+    [],
+  );
+  assert.deepEqual(
+    verdicts.slice(ours.length).filter(({ ok }) => ok),
+    [],
+  );
+  for (const row of invalid) {
+    const body = JSON.stringify({ spans: [row] });
+    const response = await fetch(`${collector.url}/v1/private/spans/batch`, { method: "POST", body });
+    assert.equal(response.status, 422, body);
+  }
+});
+
+function spansOf(traceId: string): StoredRow[] {
+  return collector.spans().filter(({ trace_id }) => trace_id === traceId);
+}
+
+/** Every span of a trace as the names from the root down to it, sorted. */
+function shape(traceId: string): string[] {
+  const spans = new Map(spansOf(traceId).map((span) => [span.id, span]));
+  const path = (span: StoredRow): string => {
+    const parent = span.parent_span_id;
+    if (parent === undefined) return String(span["name"]);
+    return `${spans.has(parent) ? path(spans.get(parent)!) : "(missing)"} > ${span["name"]}`;
+  };
+  return [...spans.values()].map(path).sort();
+}
+
+async function call([program, args]: [string, string[]], url: string) {
+  const { stdout } = await run(program, args, {
+    cwd: HERE,
+    env: { ...process.env, ...QUIET, OPIK_URL_OVERRIDE: collector.url, TARGET_URL: url, STREAM: "1" },
+  });
+  const line = stdout.split("\n").find((text) => text.startsWith('{"trace_id"'));
+  return JSON.parse(line ?? "null") as { trace_id: string; status: number; answer: string };
+}
+
+interface PythonServer {
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+async function startPython(command: (port: number) => string[], mode: string): Promise<PythonServer> {
+  const port = await freePort();
+  const child: ChildProcess = spawn(PYTHON!, ["-m", ...command(port)], {
+    cwd: HERE,
+    env: {
+      ...process.env,
+      ...QUIET,
+      OPIK_URL_OVERRIDE: collector.url,
+      SERVER_MODE: mode,
+      PYTHONDONTWRITEBYTECODE: "1",
+    },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const log: string[] = [];
+  child.stdout!.on("data", (text) => log.push(String(text)));
+  child.stderr!.on("data", (text) => log.push(String(text)));
+  const url = `http://127.0.0.1:${port}`;
+  while (
+    !(await fetch(url).then(
+      (response) => response.ok,
+      () => false,
+    ))
+  ) {
+    if (child.exitCode !== null) throw new Error(log.join(""));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  return {
+    url,
+    close: async () => {
+      child.kill("SIGTERM");
+      if (child.exitCode === null) await once(child, "exit");
+    },
+  };
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const server = createServer().listen(0, "127.0.0.1", () => {
+      const { port } = server.address() as { port: number };
+      server.close(() => resolve(port));
+    });
+  });
+}
