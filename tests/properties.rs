@@ -1,0 +1,260 @@
+//! What holds for any input.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test that fails should say where"
+)]
+
+use std::collections::HashSet;
+
+use opik_edge::batch::{
+    Buffer, Buffers, DropReason, Handle, MAX_BATCH_BYTES, MAX_BATCH_ROWS, MAX_BUFFER_BYTES, MAX_IDLE_MS,
+};
+use opik_edge::context::Context;
+use opik_edge::headers::{Incoming, read};
+use opik_edge::id::{Id, IdGenerator};
+use opik_edge::json;
+use opik_edge::span::{Fields, Kind, Period};
+use opik_edge::time::{MAX_MS, write_rfc3339};
+use proptest::prelude::*;
+use serde_json::Value;
+
+const PERIOD: Period = Period { start_ms: 1_764_000_000_000, end_ms: 1_764_000_000_001, unfinished: false };
+
+/// Random bytes that are the same in every run.
+fn random_bytes(length: usize) -> Vec<u8> {
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[0]
+    };
+    (0..length).map(|_| next()).collect()
+}
+
+fn generator() -> IdGenerator {
+    let mut ids = IdGenerator::new();
+    ids.refill(&random_bytes(4096));
+    ids
+}
+
+fn mint(ids: &mut IdGenerator, now_ms: u64) -> Id {
+    ids.mint(now_ms).unwrap_or_else(|| {
+        ids.refill(&random_bytes(4096));
+        ids.mint(now_ms).unwrap()
+    })
+}
+
+#[test]
+fn ten_thousand_ids_of_one_frozen_millisecond_are_sorted_and_carry_its_time() {
+    let mut ids = generator();
+    let minted: Vec<Id> = (0..10_000).map(|_| mint(&mut ids, 1_764_000_000_000)).collect();
+    assert!(minted.is_sorted_by(|a, b| a < b));
+    assert!(minted.iter().all(|id| id.timestamp_ms() == 1_764_000_000_000));
+}
+
+#[test]
+fn a_generator_without_random_bytes_mints_nothing() {
+    assert_eq!(IdGenerator::new().mint(1), None);
+}
+
+proptest! {
+    #[test]
+    fn ids_sort_by_creation_whatever_the_clock_does(clock in prop::collection::vec(0..2_u64.pow(48), 1..200)) {
+        let mut ids = generator();
+        let mut latest = 0;
+        let mut before: Option<Id> = None;
+        for now_ms in clock {
+            let id = mint(&mut ids, now_ms);
+            latest = latest.max(now_ms);
+            prop_assert!(before.is_none_or(|before| before < id && before.to_string() < id.to_string()));
+            prop_assert_eq!(id.timestamp_ms(), latest, "never ahead of the greatest clock seen");
+            before = Some(id);
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_again(now_ms in 0..2_u64.pow(48), random in prop::collection::vec(any::<u8>(), 32)) {
+        let mut ids = IdGenerator::new();
+        ids.refill(&random);
+        let id = ids.mint(now_ms).unwrap();
+        let text = id.to_string();
+        prop_assert_eq!(Id::parse(&text), Ok(id));
+        prop_assert_eq!(Id::parse(&text.to_uppercase()), Ok(id));
+        prop_assert_eq!(Id::parse(&text.replace('-', "")), Ok(id));
+        prop_assert_eq!(id.timestamp_ms(), now_ms);
+    }
+
+    #[test]
+    fn any_header_bytes_give_a_context(
+        trace in prop::collection::vec(any::<u8>(), 0..300),
+        parent in prop::collection::vec(any::<u8>(), 0..300),
+        trace_hyphen in "[0-9a-f,\\- ]{0,80}",
+        parent_hyphen in ".{0,80}",
+        now_ms in any::<u64>(),
+    ) {
+        let incoming = Incoming {
+            trace: &trace,
+            parent: &parent,
+            trace_hyphen: trace_hyphen.as_bytes(),
+            parent_hyphen: parent_hyphen.as_bytes(),
+        };
+        let (context, _) = Context::open(&incoming, now_ms, &mut generator()).unwrap();
+        prop_assert_eq!(context.is_joined(), read(&incoming, now_ms).0.is_some());
+    }
+
+    #[test]
+    fn the_scanner_takes_any_bytes_and_agrees_with_serde_on_scalars(text in prop::collection::vec(any::<u8>(), 0..64)) {
+        let parsed = serde_json::from_slice::<Value>(&text).ok();
+        let is_bare = text.first().is_some_and(|b| !b.is_ascii_whitespace()) && text.last().is_some_and(|b| !b.is_ascii_whitespace());
+        json::for_each_member(&text, |_, _| {});
+        json::for_each_element(&text, |_| {});
+        if is_bare && std::str::from_utf8(&text).is_ok() {
+            prop_assert!(!matches!(parsed, Some(Value::Number(_))) || json::is_non_negative_number(&text) != text.starts_with(b"-"));
+            prop_assert_eq!(parsed.as_ref().and_then(Value::as_i64).and_then(|n| i32::try_from(n).ok()).is_some_and(|_| !text.contains(&b'.')), json::int32(&text).is_some());
+        }
+    }
+
+    #[test]
+    fn what_serde_writes_the_scanner_walks(strings in prop::collection::vec(".{0,20}", 0..8), numbers in prop::collection::vec(any::<i64>(), 0..8)) {
+        let text = serde_json::to_vec(&serde_json::json!({ "s": strings, "n": numbers, "o": { "x": strings } })).unwrap();
+        let mut members = 0;
+        json::for_each_member(&text, |name, value| {
+            members += 1;
+            assert!(json::is_string(name));
+            assert!(serde_json::from_slice::<Value>(value).is_ok());
+        }).unwrap();
+        prop_assert_eq!(members, 3);
+        for n in numbers {
+            prop_assert_eq!(json::int32(n.to_string().as_bytes()), i32::try_from(n).ok());
+        }
+        for s in strings {
+            prop_assert!(json::is_string(&serde_json::to_vec(&s).unwrap()));
+        }
+    }
+
+    #[test]
+    fn times_read_back(ms in 0..=MAX_MS) {
+        let mut out = Vec::new();
+        write_rfc3339(&mut out, ms);
+        let text = String::from_utf8(out).unwrap();
+        prop_assert_eq!(text.len(), 24);
+        prop_assert_eq!(&text[20..23], format!("{:03}", ms % 1000));
+        prop_assert_eq!(&text[17..19], format!("{:02}", ms / 1000 % 60));
+    }
+
+    #[test]
+    fn any_rows_become_valid_payloads_within_the_limits_each_id_once(
+        rows in prop::collection::vec((any::<bool>(), 0_usize..60_000, ".{0,12}", any::<i32>()), 1..120),
+        take_after in 0_usize..120,
+    ) {
+        let mut ids = generator();
+        let mut buffer = Buffer::default();
+        let mut recorded = HashSet::new();
+        let mut seen = HashSet::new();
+        for (index, (is_span, padding, text, count)) in rows.iter().enumerate() {
+            let id = mint(&mut ids, PERIOD.start_ms).to_string();
+            let input = serde_json::to_vec(&serde_json::json!({ "pad": "x".repeat(*padding), "text": text })).unwrap();
+            let name = serde_json::to_vec(text).unwrap();
+            let usage = serde_json::to_vec(&serde_json::json!({ text: count, "bad": 0.5 })).unwrap();
+            let fields = Fields { id: id.as_bytes(), trace_id: id.as_bytes(), name: &name, input: &input, usage: &usage, ..Fields::default() };
+            let kind = if *is_span { Kind::Span } else { Kind::Trace };
+            match buffer.append(kind, &fields, PERIOD) {
+                Ok(_) => prop_assert!(recorded.insert(id.clone())),
+                Err(reason) => prop_assert_eq!(reason, DropReason::BufferFull),
+            }
+            if *is_span {
+                // The same id again is refused while its batch is there, and changes nothing.
+                prop_assert!(matches!(buffer.append(kind, &fields, PERIOD), Err(DropReason::DuplicateId | DropReason::BufferFull)));
+            }
+            if index == take_after {
+                drain(&mut buffer, &mut seen);
+            }
+        }
+        drain(&mut buffer, &mut seen);
+        prop_assert_eq!(seen, recorded);
+        prop_assert!(buffer.take().is_none());
+    }
+}
+
+fn drain(buffer: &mut Buffer, seen: &mut HashSet<String>) {
+    while let Some(upload) = buffer.take() {
+        assert!(upload.body().len() <= MAX_BATCH_BYTES);
+        let payload: Value = serde_json::from_slice(upload.body()).unwrap();
+        let key = if upload.path().contains("spans") { "spans" } else { "traces" };
+        let rows = payload[key].as_array().unwrap();
+        assert_eq!(rows.len(), usize::try_from(upload.rows()).unwrap());
+        assert!((1..=MAX_BATCH_ROWS).contains(&rows.len()));
+        for row in rows {
+            assert!(seen.insert(row["id"].as_str().unwrap().to_owned()), "each id once");
+        }
+    }
+}
+
+fn append(buffer: &mut Buffer, ids: &mut IdGenerator, input: &[u8]) -> Result<u32, DropReason> {
+    let id = mint(ids, 1).to_string();
+    buffer.append(
+        Kind::Span,
+        &Fields { id: id.as_bytes(), trace_id: id.as_bytes(), input, ..Fields::default() },
+        PERIOD,
+    )
+}
+
+#[test]
+fn a_thousand_rows_fill_a_batch() {
+    let (mut buffer, mut ids) = (Buffer::default(), generator());
+    for _ in 0..MAX_BATCH_ROWS + 1 {
+        append(&mut buffer, &mut ids, b"").unwrap();
+    }
+    assert_eq!(buffer.take().unwrap().rows(), 1000);
+    assert_eq!(buffer.take().unwrap().rows(), 1);
+    assert!(buffer.take().is_none());
+}
+
+#[test]
+fn a_buffer_holds_eight_megabytes_and_has_room_again_when_taken() {
+    let (mut buffer, mut ids) = (Buffer::default(), generator());
+    let megabyte = format!("\"{}\"", "x".repeat(1024 * 1024));
+    let kept = (0..20).filter(|_| append(&mut buffer, &mut ids, megabyte.as_bytes()).is_ok()).count();
+    assert_eq!(kept, MAX_BUFFER_BYTES / (1024 * 1024) - 1, "each row is a little more than a megabyte");
+    assert_eq!(append(&mut buffer, &mut ids, megabyte.as_bytes()), Err(DropReason::BufferFull));
+    let taken: u32 = std::iter::from_fn(|| buffer.take()).map(|upload| upload.rows()).sum();
+    assert_eq!(usize::try_from(taken).unwrap(), kept);
+    append(&mut buffer, &mut ids, megabyte.as_bytes()).unwrap();
+}
+
+#[test]
+fn a_row_longer_than_a_payload_is_refused_and_the_next_is_kept() {
+    let (mut buffer, mut ids) = (Buffer::default(), generator());
+    let huge = format!("\"{}\"", "x".repeat(MAX_BATCH_BYTES));
+    assert_eq!(append(&mut buffer, &mut ids, huge.as_bytes()), Err(DropReason::RowTooLarge));
+    append(&mut buffer, &mut ids, b"1").unwrap();
+    assert_eq!(buffer.take().unwrap().rows(), 1);
+}
+
+#[test]
+fn a_closed_buffer_is_never_reached_again() {
+    let mut buffers = Buffers::new();
+    let first = buffers.open(0).unwrap();
+    buffers.close(first);
+    let second = buffers.open(0).unwrap();
+    assert_ne!(first, second);
+    assert!(buffers.get(first, 0).is_none());
+    buffers.close(first);
+    assert!(buffers.get(second, 0).is_some(), "closing twice closes nothing else");
+    assert_eq!(Handle::from_number(second.to_number()), second);
+    assert_eq!(buffers.count(), 1);
+}
+
+#[test]
+fn a_forgotten_buffer_is_swept_and_a_used_one_is_not() {
+    let mut buffers = Buffers::new();
+    let forgotten = buffers.open(0).unwrap();
+    let used = buffers.open(0).unwrap();
+    assert!(buffers.get(used, MAX_IDLE_MS).is_some());
+    buffers.open(MAX_IDLE_MS + 1).unwrap();
+    assert!(buffers.get(forgotten, MAX_IDLE_MS + 1).is_none());
+    assert!(buffers.get(used, MAX_IDLE_MS + 1).is_some());
+}

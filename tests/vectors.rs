@@ -1,0 +1,206 @@
+//! The golden vectors: what the core accepts and what that means, what it rejects and why. JavaScript reads the
+//! same files.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::arithmetic_side_effects,
+    reason = "a test that fails should say where"
+)]
+
+use opik_edge::context::Context;
+use opik_edge::headers::{Incoming, Spelling, outgoing};
+use opik_edge::id::{Id, IdGenerator};
+use opik_edge::span::{FIELDS, Fields, Kind, Period, SEPARATOR, write_row};
+use opik_edge::time::write_rfc3339;
+use opik_edge::upload::{Verdict, request_headers, verdict};
+use serde_json::{Value, from_str};
+
+fn vectors(text: &str) -> Vec<Value> {
+    from_str(text).unwrap()
+}
+
+fn text<'a>(vector: &'a Value, key: &str) -> &'a str {
+    vector[key].as_str().unwrap_or_default()
+}
+
+fn generator() -> IdGenerator {
+    let mut ids = IdGenerator::new();
+    ids.refill(&[0x5a; 64]);
+    ids
+}
+
+/// The context that a vector's headers give, and the code of its warning.
+fn open(vector: &Value) -> (Context, &'static str) {
+    let given = vector["given"].as_object().unwrap();
+    let pairs = given.iter().map(|(name, value)| (name.as_str(), value.as_str().unwrap()));
+    let now_ms = vector["now_ms"].as_u64().unwrap();
+    let (context, warning) = Context::open(&Incoming::from_pairs(pairs), now_ms, &mut generator()).unwrap();
+    (context, warning.map_or("", |warning| warning.code()))
+}
+
+#[test]
+fn accepted_headers_join_the_trace_they_name() {
+    let file: Value = from_str(include_str!("vectors/headers.json")).unwrap();
+    for vector in file["accepted"].as_array().unwrap() {
+        let (context, warning) = open(vector);
+        let name = text(vector, "name");
+        assert!(context.is_joined(), "{name}");
+        assert_eq!(context.trace_id().to_string(), text(vector, "trace_id"), "{name}");
+        assert_eq!(context.parent_id().map_or(String::new(), |id| id.to_string()), text(vector, "parent_id"), "{name}");
+        assert_eq!(warning, text(vector, "warning"), "{name}");
+    }
+}
+
+#[test]
+fn rejected_headers_begin_a_trace_and_give_one_reason() {
+    let file: Value = from_str(include_str!("vectors/headers.json")).unwrap();
+    for vector in file["rejected"].as_array().unwrap() {
+        let (context, warning) = open(vector);
+        let name = text(vector, "name");
+        assert!(!context.is_joined(), "{name}");
+        assert_eq!(context.trace_id().timestamp_ms(), vector["now_ms"].as_u64().unwrap(), "{name}");
+        assert_eq!(context.parent_id(), None, "{name}");
+        assert_eq!(warning, text(vector, "reason"), "{name}");
+    }
+}
+
+#[test]
+fn no_headers_begin_a_trace_in_silence() {
+    for incoming in [Incoming::default(), Incoming::from_pairs([("opik_trace_id", " "), ("host", "x")])] {
+        let (context, warning) = Context::open(&incoming, 1, &mut generator()).unwrap();
+        assert!(!context.is_joined());
+        assert_eq!(warning, None);
+    }
+}
+
+#[test]
+fn outgoing_headers_are_spelled_as_asked() {
+    for vector in vectors(include_str!("vectors/outgoing.json")) {
+        let spelling = match text(&vector, "spelling") {
+            "both" => Spelling::Both,
+            "underscore" => Spelling::Underscore,
+            "hyphen" => Spelling::Hyphen,
+            other => panic!("{other}"),
+        };
+        let expected = vector["headers"].as_object().unwrap();
+        let trace_id = Id::parse("019ab5c0-7c00-7a11-8a11-0123456789ab").unwrap();
+        let span_id = Id::parse("019ab5c0-7c01-7a11-9a11-0123456789ab").unwrap();
+        let written: Vec<_> = outgoing(trace_id, span_id, spelling).collect();
+        assert_eq!(written.len(), expected.len());
+        for (name, id) in written {
+            assert_eq!(id.to_string(), expected[name].as_str().unwrap());
+        }
+    }
+}
+
+#[test]
+fn ids_are_read_and_normalised_or_refused() {
+    let file: Value = from_str(include_str!("vectors/ids.json")).unwrap();
+    for vector in file["accepted"].as_array().unwrap() {
+        let id = Id::parse(text(vector, "text")).unwrap();
+        assert_eq!(id.to_string(), text(vector, "id"));
+        assert_eq!(id.timestamp_ms(), vector["timestamp_ms"].as_u64().unwrap());
+    }
+    for vector in file["rejected"].as_array().unwrap() {
+        let error = Id::parse(text(vector, "text")).unwrap_err();
+        assert_eq!(error.to_string(), text(vector, "reason"), "{}", text(vector, "name"));
+    }
+}
+
+#[test]
+fn times_are_rfc_3339() {
+    for vector in vectors(include_str!("vectors/times.json")) {
+        let mut out = Vec::new();
+        write_rfc3339(&mut out, vector["ms"].as_u64().unwrap());
+        assert_eq!(String::from_utf8(out).unwrap(), text(&vector, "text"));
+    }
+}
+
+/// The names of the fields, in the order of their text.
+const ORDER: [&str; FIELDS] = [
+    "id",
+    "trace_id",
+    "parent_span_id",
+    "name",
+    "kind",
+    "input",
+    "output",
+    "metadata",
+    "tags",
+    "model",
+    "provider",
+    "usage",
+    "total_estimated_cost",
+    "ttft",
+    "error_type",
+    "error_message",
+    "error_traceback",
+    "thread_id",
+    "project_name",
+    "environment",
+];
+
+#[test]
+fn rows_are_complete_and_leave_out_what_the_api_refuses() {
+    for vector in vectors(include_str!("vectors/rows.json")) {
+        let name = text(&vector, "name");
+        let parts: Vec<&str> = ORDER.iter().map(|field| text(&vector["fields"], field)).collect();
+        let row_text = parts.join(char::from(SEPARATOR).to_string().as_str());
+        let fields = Fields::from_text(row_text.as_bytes()).unwrap();
+        let kind = if text(&vector, "kind") == "span" { Kind::Span } else { Kind::Trace };
+        let period = Period {
+            start_ms: vector["start_ms"].as_u64().unwrap(),
+            end_ms: vector["end_ms"].as_u64().unwrap(),
+            unfinished: vector["unfinished"].as_bool().unwrap_or(false),
+        };
+        let mut out = Vec::new();
+        let (id, left_out) = write_row(&mut out, kind, &fields, period).unwrap();
+        let row = String::from_utf8(out).unwrap();
+        assert_eq!(row, text(&vector, "row"), "{name}");
+        assert_eq!(u64::from(left_out), vector["left_out"].as_u64().unwrap(), "{name}");
+        assert_eq!(from_str::<Value>(&row).unwrap()["id"], id.to_string(), "{name}");
+    }
+}
+
+#[test]
+fn a_row_with_more_or_fewer_fields_is_malformed() {
+    for count in [0, 1, FIELDS - 1, FIELDS + 1] {
+        let row_text = vec![SEPARATOR; count.saturating_sub(1)];
+        assert!(Fields::from_text(&row_text).is_err(), "{count}");
+    }
+}
+
+#[test]
+fn a_row_whose_ids_are_not_ids_is_malformed_and_writes_nothing() {
+    let good: &[u8] = b"019ab5c0-7c00-7a11-8a11-0123456789ab";
+    let bad: &[u8] = b"\",\"x\":\"";
+    let period = Period { start_ms: 0, end_ms: 0, unfinished: false };
+    for (id, trace_id, parent_span_id) in [(bad, good, good), (good, bad, good), (good, good, bad)] {
+        let mut out = Vec::new();
+        let fields = Fields { id, trace_id, parent_span_id, ..Fields::default() };
+        assert!(write_row(&mut out, Kind::Span, &fields, period).is_err());
+        assert!(out.is_empty());
+    }
+}
+
+#[test]
+fn a_status_is_a_verdict() {
+    for vector in vectors(include_str!("vectors/verdicts.json")) {
+        let status = u16::try_from(vector["status"].as_u64().unwrap()).unwrap();
+        let reason = match verdict(status) {
+            Verdict::Drop(reason) => reason.code(),
+            _ => "",
+        };
+        assert_eq!(reason, text(&vector, "reason"), "{status}");
+    }
+}
+
+#[test]
+fn a_request_has_the_raw_key_or_none() {
+    let content_type = ("content-type", "application/json");
+    let with_key: Vec<_> = request_headers("key", "team").collect();
+    assert_eq!(with_key, [content_type, ("authorization", "key"), ("comet-workspace", "team")]);
+    let without: Vec<_> = request_headers("", "").collect();
+    assert_eq!(without, [content_type]);
+}
