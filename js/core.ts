@@ -37,6 +37,8 @@ export const SPAN_ROW = 0;
 export const TRACE_ROW = 1;
 
 let current: Core | undefined;
+/** The memory that the glue looks at. */
+let glueMemory: WebAssembly.Memory | undefined;
 let blocked: OpikError | undefined;
 
 /** The live instance. Throws an `OpikError` where WebAssembly is blocked. */
@@ -71,9 +73,12 @@ export class Core {
       );
       throw blocked;
     }
+    // The glue keeps views of the memory it has, and remakes those that are detached; growing detaches, also by 0.
+    glueMemory?.grow(0);
     bg.__wbg_set_wasm(instance.exports);
     (instance.exports["__wbindgen_start"] as (() => void) | undefined)?.();
     this.#memory = instance.exports["memory"] as WebAssembly.Memory;
+    glueMemory = this.#memory;
   }
 
   /** Joins the trace that `incoming` names, or begins one. */

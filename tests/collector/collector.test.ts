@@ -1,0 +1,172 @@
+// The collector refuses what Opik refuses, and keeps what Opik keeps.
+
+import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, beforeEach, describe, test } from "node:test";
+import { gzipSync } from "node:zlib";
+import { v7 as uuid7 } from "uuid";
+import { type Collector, startCollector } from "../../collector/server.js";
+import { treeOf } from "../../collector/tree.js";
+
+let collector: Collector;
+before(async () => {
+  collector = await startCollector();
+});
+after(() => collector.close());
+
+const START = "2026-01-01T00:00:00.000Z";
+const DAY_MS = 24 * 60 * 60 * 1000;
+
+function span(fields: object = {}) {
+  return { id: uuid7(), trace_id: uuid7(), type: "general", start_time: START, ...fields };
+}
+
+function send(method: string, path: string, body: unknown, headers: Record<string, string> = {}) {
+  const payload = typeof body === "string" || body instanceof Uint8Array ? body : JSON.stringify(body);
+  return fetch(`${collector.url}/v1/private/${path}`, { method, body: payload as BodyInit, headers });
+}
+
+const sendSpans = (...spans: object[]) => send("POST", "spans/batch", { spans });
+
+describe("a batch is refused whole", () => {
+  const refusals: [string, number, () => object][] = [
+    ["an id of version 4", 400, () => ({ id: "9b2fa2ba-3b0f-4c83-9d52-0fa1d2a6a0d1" })],
+    ["a trace id of version 4", 400, () => ({ trace_id: "9b2fa2ba-3b0f-4c83-9d52-0fa1d2a6a0d1" })],
+    ["a parent id that is no UUID", 400, () => ({ parent_span_id: "parent" })],
+    ["no id", 400, () => ({ id: undefined })],
+    ["an id from more than a day ago", 400, () => ({ id: uuid7({ msecs: Date.now() - 2 * DAY_MS }) })],
+    ["an id from the future", 400, () => ({ id: uuid7({ msecs: Date.now() + 2 * DAY_MS }) })],
+    ["a trace from the future", 400, () => ({ trace_id: uuid7({ msecs: Date.now() + DAY_MS }) })],
+    ["no start_time", 422, () => ({ start_time: undefined })],
+    ["a start_time that is no time", 422, () => ({ start_time: "yesterday" })],
+    ["an unknown type", 422, () => ({ type: "agent" })],
+    ["an unknown source", 422, () => ({ source: "edge" })],
+    ["usage that is no integer", 422, () => ({ usage: { a: 1.5 } })],
+    ["usage beyond int32", 422, () => ({ usage: { a: 2 ** 31 } })],
+    ["an empty traceback", 422, () => ({ error_info: { exception_type: "E", traceback: "" } })],
+    ["an empty exception type", 422, () => ({ error_info: { exception_type: "", traceback: "t" } })],
+    ["input that is an array of numbers", 422, () => ({ input: [1] })],
+    ["a negative cost", 422, () => ({ total_estimated_cost: -1 })],
+    ["a tag twice", 422, () => ({ tags: ["a", "a"] })],
+    ["a blank project", 422, () => ({ project_name: " " })],
+    ["an environment of 151 characters", 422, () => ({ environment: "x".repeat(151) })],
+  ];
+  for (const [what, status, fields] of refusals) {
+    test(`for ${what}`, async () => {
+      const good = span();
+      const response = await sendSpans(good, span(fields()));
+      assert.equal(response.status, status);
+      assert.equal(((await response.json()) as { code: number }).code, status);
+      assert.ok(!collector.spans().some(({ id }) => id === good.id), "the good row neither");
+    });
+  }
+
+  test("for an id twice", async () => {
+    const twice = span();
+    assert.equal((await sendSpans(twice, twice)).status, 422);
+  });
+
+  test("for no rows, for more than a thousand, and for no JSON", async () => {
+    assert.equal((await sendSpans()).status, 422);
+    assert.equal((await sendSpans(...Array.from({ length: 1001 }, () => span()))).status, 422);
+    assert.equal((await send("POST", "spans/batch", "{")).status, 400);
+  });
+});
+
+describe("what is kept", () => {
+  let row: ReturnType<typeof span>;
+  beforeEach(() => {
+    row = span({ name: "first", last_updated_at: "2026-01-01T00:00:01Z" });
+  });
+  const stored = () => collector.spans().find(({ id }) => id === row.id)!;
+
+  test("a gzipped batch, and a thousand rows", async () => {
+    const gzipped = gzipSync(JSON.stringify({ spans: [row] }));
+    assert.equal((await send("POST", "spans/batch", gzipped, { "content-encoding": "gzip" })).status, 204);
+    assert.equal(stored()["name"], "first");
+    assert.equal((await sendSpans(...Array.from({ length: 1000 }, () => span()))).status, 204);
+  });
+
+  test("the newest row, whole", async () => {
+    await sendSpans({ ...row, input: { a: 1 } });
+    await sendSpans({ ...row, name: "older", last_updated_at: "2026-01-01T00:00:00Z" });
+    assert.equal(stored()["name"], "first");
+    await sendSpans({ ...row, name: "newer", last_updated_at: "2026-01-01T00:00:02Z" });
+    assert.equal(stored()["name"], "newer");
+    assert.equal(stored()["input"], undefined, "nothing is merged");
+  });
+
+  test("a PATCH merges, and one that moves the span is refused", async () => {
+    await sendSpans(row);
+    const patch = { trace_id: row.trace_id, output: { o: 1 } };
+    assert.equal((await send("PATCH", `spans/${row.id}`, patch)).status, 204);
+    assert.deepEqual([stored()["name"], stored()["output"]], ["first", { o: 1 }]);
+    assert.equal((await send("PATCH", `spans/${row.id}`, { trace_id: uuid7() })).status, 409);
+  });
+
+  test("a trace once: a second POST of it is refused", async () => {
+    const trace = { id: uuid7(), start_time: START };
+    assert.equal((await send("POST", "traces", trace)).status, 201);
+    assert.equal((await send("POST", "traces", trace)).status, 409);
+    assert.equal((await send("POST", "spans", row)).status, 201);
+    assert.equal((await send("POST", "spans", { ...row, name: "again" })).status, 201);
+    assert.equal(stored()["name"], "first");
+  });
+
+  test("rows in a file outlive the collector", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "collector-"));
+    const store = join(folder, "rows.jsonl");
+    const first = await startCollector({ store });
+    await fetch(`${first.url}/v1/private/spans/batch`, { method: "POST", body: JSON.stringify({ spans: [row] }) });
+    await first.close();
+    const second = await startCollector({ store });
+    assert.deepEqual(
+      second.spans().map(({ id }) => id),
+      [row.id],
+    );
+    await second.close();
+    await rm(folder, { recursive: true });
+  });
+});
+
+test("a trace is printed as a tree, with what is odd about it", () => {
+  const at = (ms: number) => new Date(ms).toISOString();
+  const common = { last_updated_at: START, project_name: "p", type: "general" };
+  const row = (id: string, name: string, from: number, to: number, more: object = {}) => ({
+    ...common,
+    id,
+    trace_id: "t",
+    name,
+    start_time: at(from),
+    end_time: at(to),
+    ...more,
+  });
+  const spans = [
+    row("c", "child", 20, 30, { parent_span_id: "r", error_info: { exception_type: "E", message: "m" } }),
+    row("r", "root", 0, 1500),
+    row("d", "other child", 40, 50, { parent_span_id: "r", metadata: { opik_edge_unfinished: true } }),
+    row("o", "lost", 60, 70, { parent_span_id: "nowhere" }),
+  ];
+  const trace = {
+    ...common,
+    id: "t",
+    name: "root",
+    type: undefined,
+    start_time: at(0),
+    end_time: at(1500),
+    thread_id: "7",
+  };
+  assert.equal(
+    treeOf("t", [trace], spans),
+    [
+      'trace t "root"  1.50 s  thread=7',
+      '├─ "root"  general  1.50 s',
+      '│  ├─ "child"  general  10 ms  ERROR E: m',
+      '│  └─ "other child"  general  10 ms  UNFINISHED',
+      '└─ "lost"  general  10 ms (orphan: no span nowhere)',
+    ].join("\n"),
+  );
+  assert.equal(treeOf("t", [], []), "trace t (no trace row)");
+});

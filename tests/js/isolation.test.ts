@@ -1,0 +1,162 @@
+// What has to hold for the process around the package, each in a process of its own: importing does nothing, a
+// blocked or broken WebAssembly breaks nothing, two copies agree, variables configure.
+
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { cp, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { promisify } from "node:util";
+import { startCollector } from "../../collector/server.js";
+import { ROOT } from "../support/worker.js";
+import outgoing from "../vectors/outgoing.json" with { type: "json" };
+
+const run = promisify(execFile);
+const IDS = `const TRACE = "01a20612-0b81-7cc1-922c-2da813a3fcfc", PARENT = "01a20612-0bcc-794c-8aba-f81361854650";
+const HEADERS = { opik_trace_id: TRACE, opik_parent_span_id: PARENT };`;
+
+/** Runs a module in a fresh Node and gives what it printed last, as JSON. */
+async function inNode(code: string, env: Record<string, string> = {}): Promise<unknown> {
+  const { stdout } = await run(process.execPath, ["--input-type=module", "-e", code], {
+    cwd: ROOT,
+    env: { PATH: process.env["PATH"]!, ...env },
+  });
+  return JSON.parse(stdout.trim().split("\n").at(-1)!);
+}
+
+test("importing reads no clock and no randomness, sets no timer, calls nobody and makes no instance", async () => {
+  const seen = await inNode(`
+    const seen = [];
+    const trap = (object, name) => Object.defineProperty(object, name, { get() { seen.push(name); } });
+    trap(globalThis, "crypto"); trap(Date, "now"); trap(performance, "now"); trap(globalThis, "fetch");
+    trap(globalThis, "setTimeout"); trap(WebAssembly, "Module"); trap(WebAssembly, "Instance"); trap(Math, "random");
+    await import("opik-edge");
+    await import("opik-edge/cloudflare");
+    console.log(JSON.stringify(seen));`);
+  assert.deepEqual(seen, []);
+});
+
+test("where WebAssembly is blocked, spans still hand the caller's ids on, with one report", async () => {
+  const result = await inNode(`${IDS}
+    WebAssembly.Module = class { constructor() { throw new WebAssembly.CompileError("blocked by CSP"); } };
+    const { Opik } = await import("opik-edge");
+    const errors = [];
+    const opik = new Opik({ url: "http://127.0.0.1:9/api", onError: (error) => errors.push(error.code) });
+    const joined = opik.span({ parent: HEADERS }, (span) => span.span({}, (child) => child.headers({ spelling: "underscore" })));
+    const begun = opik.span({}, (span) => { span.update({ input: 1 }); return span.headers(); });
+    const hostile = opik.span({ parent: { opik_trace_id: "x", opik_parent_span_id: PARENT } }).headers();
+    console.log(JSON.stringify({ joined, begun, hostile, errors, report: await opik.flush() }));`);
+  assert.deepEqual(result, {
+    joined: {
+      opik_trace_id: "01a20612-0b81-7cc1-922c-2da813a3fcfc",
+      opik_parent_span_id: "01a20612-0bcc-794c-8aba-f81361854650",
+    },
+    begun: {},
+    hostile: {},
+    errors: ["wasm_blocked"],
+    report: { sent: 0, dropped: {}, requests: 0, bytes: 0, errors: [] },
+  });
+});
+
+test("a trap loses and counts the rows of its instance, and the next rows are kept in a new one", async () => {
+  const collector = await startCollector();
+  try {
+    const result = (await inNode(`
+      import { Opik } from "opik-edge";
+      const codes = new Set();
+      const make = () => new Opik({ url: ${JSON.stringify(collector.url)}, onError: (error) => codes.add(error.code) });
+      // 64 MB is all that an instance may have; ten buffers of 7 MB are more.
+      const clients = Array.from({ length: 10 }, make);
+      const before = clients[0].span();
+      let recorded = 0;
+      for (const opik of clients) {
+        const trace = opik.trace({ name: "large" });
+        for (let i = 0; i < 7; i += 1) { trace.span({ input: "x".repeat(1e6) }).end(); recorded += 1; }
+      }
+      const headers = Object.keys(before.headers()).length;
+      const reports = [];
+      for (const opik of clients) reports.push(await opik.flush());
+      const sent = reports.reduce((sum, report) => sum + report.sent, 0);
+      const dropped = reports.reduce((sum, report) => sum + (report.dropped.wasm_trap ?? 0), 0);
+      const opik = make();
+      opik.span({ name: "afterwards" }).end();
+      const after = await opik.flush();
+      console.log(JSON.stringify({ codes: [...codes], recorded, total: sent + dropped, dropped, headers, after: after.sent }));`)) as Record<
+      string,
+      unknown
+    >;
+    assert.deepEqual(result["codes"], ["wasm_trap"]);
+    assert.equal(result["total"], result["recorded"], "sent + dropped = recorded");
+    assert.ok((result["dropped"] as number) > 0);
+    assert.deepEqual([result["headers"], result["after"]], [4, 2]);
+    assert.ok(collector.spans().some((span) => span["name"] === "afterwards"));
+  } finally {
+    await collector.close();
+  }
+});
+
+test("headers are written as the golden vectors say", async () => {
+  const span = { id: "019ab5c0-7c01-7a11-9a11-0123456789ab", trace: "019ab5c0-7c00-7a11-8a11-0123456789ab" };
+  const written = await inNode(`
+    import { Opik } from "opik-edge";
+    // A disabled client hands the caller's own ids on, so they can be fixed ones.
+    const span = new Opik({ disabled: true }).span({ parent: {
+      opik_trace_id: "${span.trace}", opik_parent_span_id: "${span.id}" } });
+    console.log(JSON.stringify(["both", "underscore", "hyphen"].map((spelling) => ({ spelling, headers: span.headers({ spelling }) }))));`);
+  assert.deepEqual(written, outgoing);
+});
+
+test("two copies of the package agree on what is current", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "opik-edge-copy-"));
+  try {
+    await cp(join(ROOT, "pkg"), join(folder, "pkg"), { recursive: true });
+    await cp(join(ROOT, "package.json"), join(folder, "package.json"));
+    const result = await inNode(`
+      import { Opik, span } from "opik-edge";
+      import * as copy from ${JSON.stringify(join(folder, "pkg/index.js"))};
+      const opik = new Opik({ url: "http://127.0.0.1:9/api" });
+      const same = opik.span({}, (root) => copy.getTrackContext().span === root);
+      const child = opik.span({}, (root) => [root.id, copy.span({ name: "other copy" }).parentSpanId]);
+      console.log(JSON.stringify([copy.span !== span, same, child[0] === child[1]]));`);
+    assert.deepEqual(result, [true, true, true]);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+test("without a client the OPIK_* variables configure", async () => {
+  const collector = await startCollector();
+  try {
+    const report = await inNode(
+      `import { flush, span, track } from "opik-edge";
+       track(function tracked() { return span({ name: "inner" }, () => 1); })();
+       console.log(JSON.stringify(await flush()));`,
+      {
+        OPIK_URL_OVERRIDE: `${collector.url}/`,
+        OPIK_API_KEY: "key-from-env",
+        OPIK_WORKSPACE: "team",
+        OPIK_PROJECT_NAME: "from env",
+        OPIK_ENVIRONMENT: "staging",
+      },
+    );
+    assert.equal((report as { sent: number }).sent, 3);
+    const inner = collector.spans().find(({ name }) => name === "inner")!;
+    assert.deepEqual([inner["project_name"], inner["environment"]], ["from env", "staging"]);
+    assert.equal(collector.requests[0]!.headers.authorization, "key-from-env");
+    assert.equal(collector.requests[0]!.headers["comet-workspace"], "team");
+  } finally {
+    await collector.close();
+  }
+});
+
+test("OPIK_TRACK_DISABLE turns recording off, and a missing key does too, with one report", async () => {
+  const code = `
+    import { flush, span } from "opik-edge";
+    const warnings = [];
+    console.warn = (text) => warnings.push(text);
+    span({ name: "x" }, () => span().end());
+    console.log(JSON.stringify([(await flush()).requests, warnings.length]));`;
+  assert.deepEqual(await inNode(code, { OPIK_TRACK_DISABLE: "true" }), [0, 0]);
+  assert.deepEqual(await inNode(code), [0, 1]);
+});

@@ -1,0 +1,76 @@
+// The public types, as a user's compiler sees them. Compiled, never run.
+
+import { type FlushReport, Opik, type Span, span, track } from "opik-edge";
+import { withOpik } from "opik-edge/cloudflare";
+
+type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+function same<A, B>(_: Equal<A, B>): void {}
+
+const opik = new Opik({
+  url: "http://localhost:5173/api",
+  propagateTo: ["*.example.com", { to: () => true, spelling: "hyphen" }],
+});
+
+const number = opik.span({ name: "sync" }, () => 7);
+same<typeof number, number>(true);
+const promise = opik.span({}, async (current) => current.id);
+same<typeof promise, Promise<string>>(true);
+const opened = span({ type: "llm", usage: { total_tokens: 1 }, parent: new Headers() });
+same<typeof opened, Span>(true);
+const flushed = opik.distributedHeaders(new Headers(), () => 7, { flush: true });
+same<typeof flushed, Promise<number>>(true);
+const report: Promise<FlushReport> = opik.flush();
+void report;
+
+class Greeter {
+  word = "hello";
+  greet = track(function (this: Greeter, name: string): string {
+    return `${this.word} ${name}`;
+  });
+}
+same<ReturnType<Greeter["greet"]>, string>(true);
+
+function overloaded(value: string): string;
+function overloaded(value: number): number;
+function overloaded(value: string | number): string | number {
+  return value;
+}
+const tracked = track(overloaded, { type: "tool" });
+same<typeof tracked, typeof overloaded>(true);
+
+{
+  using scoped = opik.span({ name: "with the block" });
+  scoped.update({ output: 1 });
+}
+
+interface Env {
+  KEY: string;
+}
+export default withOpik(
+  {
+    async fetch(request: Request, env: Env): Promise<Response> {
+      return new Response(request.url + env.KEY);
+    },
+    extra: 1,
+  },
+  (env, trigger) => {
+    same<typeof env, Env>(true);
+    same<typeof trigger.type, "fetch">(true);
+    return { apiKey: env.KEY };
+  },
+).extra.toFixed();
+
+// @ts-expect-error -- no such type of span
+span({ type: "agent" });
+// @ts-expect-error -- the callback gets the span, not a string
+span({}, (current: string) => current);
+// @ts-expect-error -- a mistyped setting
+new Opik({ apikey: "x" });
+// @ts-expect-error -- a trace has no model
+opik.trace({ model: "gpt" });
+// @ts-expect-error -- what a function takes stays what it takes
+tracked(true);
+// @ts-expect-error -- an unknown spelling
+opened.headers({ spelling: "camel" });
+// @ts-expect-error -- the configuration is an object
+withOpik({}, () => "key");
