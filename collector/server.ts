@@ -7,6 +7,7 @@ import { gunzipSync } from "node:zlib";
 import { Store, type StoredRow } from "./store.js";
 import { treeOf } from "./tree.js";
 import { checkBatch, checkRow, checkUpdate, type Entity, Refusal } from "./validate.js";
+import { Watchers } from "./watchers.js";
 
 /** How to run it. */
 export interface CollectorOptions {
@@ -46,7 +47,7 @@ export interface Collector {
 export async function startCollector(options: CollectorOptions = {}): Promise<Collector> {
   const store = new Store(options.store);
   const requests: SeenRequest[] = [];
-  const waiting = new Set<() => void>();
+  const watchers = new Watchers();
 
   const server = createServer(async (request, response) => {
     const { pathname, searchParams } = new URL(request.url ?? "/", "http://localhost");
@@ -55,7 +56,7 @@ export async function startCollector(options: CollectorOptions = {}): Promise<Co
     const body = request.headers["content-encoding"] === "gzip" ? gunzipSync(raw).toString() : raw.toString();
     const note = () => {
       requests.push({ method, path: pathname, headers: request.headers, body, status: response.statusCode });
-      for (const check of [...waiting]) check();
+      watchers.notify();
     };
     if (method !== "GET" && options.fault === "hang") return note();
     response.on("finish", note);
@@ -75,21 +76,10 @@ export async function startCollector(options: CollectorOptions = {}): Promise<Co
     spans: () => store.rows("spans"),
     requests,
     tree: (traceId) => treeOf(traceId, store.rows("traces"), store.rows("spans")),
-    until: (condition, timeoutMs = 30_000) =>
-      new Promise((resolve, reject) => {
-        const done = (settle: () => void) => {
-          clearTimeout(timer);
-          waiting.delete(check);
-          settle();
-        };
-        const check = () => condition() && done(resolve);
-        const timer = setTimeout(() => {
-          const seen = requests.map(({ method, path, status }) => `${method} ${path} ${status}`).join("\n");
-          done(() => reject(new Error(`the collector waited in vain; it has seen:\n${seen}`)));
-        }, timeoutMs);
-        waiting.add(check);
-        check();
-      }),
+    until: (condition, timeoutMs) => {
+      const seen = () => requests.map(({ method, path, status }) => `${method} ${path} ${status}`).join("\n");
+      return watchers.until(condition, () => `the collector has seen\n${seen()}`, timeoutMs);
+    },
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());

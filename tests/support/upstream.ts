@@ -3,21 +3,26 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { gzipSync } from "node:zlib";
+import { Watchers } from "../../collector/watchers.js";
 
 /** A running server. */
 export interface TestUpstream {
   readonly url: string;
   /** How many answers were broken off by the caller. */
   readonly hungUp: () => number;
+  /** Resolves once that many were. */
+  untilHungUp(times: number): Promise<void>;
   close(): Promise<void>;
 }
 
 /** Starts it on a free port. Unknown paths are answered with the request as JSON. */
 export async function startTestUpstream(): Promise<TestUpstream> {
   let hungUp = 0;
+  const watchers = new Watchers();
   const server = createServer((request, response) => {
     response.on("close", () => {
       if (!response.writableFinished) hungUp += 1;
+      watchers.notify();
     });
     request.resume();
     switch (request.url) {
@@ -42,6 +47,11 @@ export async function startTestUpstream(): Promise<TestUpstream> {
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     hungUp: () => hungUp,
+    untilHungUp: (times) =>
+      watchers.until(
+        () => hungUp >= times,
+        () => `${hungUp} of ${times} hung up`,
+      ),
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());

@@ -1,0 +1,74 @@
+// The examples of the README, run as they stand there.
+
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+import { promisify } from "node:util";
+import { startCollector } from "../../collector/server.js";
+import { startUpstream } from "../../examples/cloudflare-worker/upstream.js";
+import { startTestUpstream } from "../support/upstream.js";
+import { ROOT, startWorker } from "../support/worker.js";
+
+/** The code block behind `<!-- runs: NAME -->`, written to a file in the repository. */
+async function example(name: string, extension: string): Promise<string> {
+  const readme = await readFile(join(ROOT, "README.md"), "utf8");
+  const code = new RegExp(`<!-- runs: ${name} -->\n\`\`\`\\w+\n(.*?)\n\`\`\``, "s").exec(readme)?.[1];
+  assert.ok(code, `the README has an example that runs: ${name}`);
+  await mkdir(join(ROOT, "target/readme"), { recursive: true });
+  const file = `target/readme/${name}.${extension}`;
+  await writeFile(join(ROOT, file), code);
+  return file;
+}
+
+test("the Worker joins the caller's trace, calls the model with headers and answers", async () => {
+  const collector = await startCollector();
+  const upstream = await startUpstream();
+  const worker = await startWorker(await example("worker", "ts"), {
+    bindings: { OPIK_URL_OVERRIDE: collector.url, LLM_URL: `${upstream.url}/v1/chat/completions` },
+  });
+  try {
+    const headers = {
+      opik_trace_id: "01a20612-0b81-7cc1-922c-2da813a3fcfc",
+      opik_parent_span_id: "01a20612-0bcc-794c-8aba-f81361854650",
+    };
+    const body = JSON.stringify({ model: "m", messages: [{ role: "user", content: "What is a trace?" }] });
+    const response = await fetch(worker.url, { method: "POST", headers, body });
+    assert.equal(response.status, 200, await response.clone().text());
+    assert.equal(((await response.json()) as { object: string }).object, "chat.completion");
+    await collector.until(() => collector.spans().length >= 3);
+    const llm = collector.spans().find(({ name }) => name === "llm")!;
+    assert.equal(llm.trace_id, headers.opik_trace_id);
+    assert.equal((llm["usage"] as Record<string, number>)["total_tokens"], 51);
+    assert.equal(upstream.seen.at(-1)!.headers["opik_trace_id"], headers.opik_trace_id);
+  } finally {
+    await worker.close();
+    await upstream.close();
+    await collector.close();
+  }
+});
+
+test("the program without a Worker sends its spans", async () => {
+  const collector = await startCollector();
+  const upstream = await startTestUpstream();
+  try {
+    const file = await example("node", "mjs");
+    const code = await readFile(join(ROOT, file), "utf8");
+    await writeFile(join(ROOT, file), code.replace("https://example.com/", `${upstream.url}/text`));
+    const env = { PATH: process.env["PATH"]!, OPIK_URL_OVERRIDE: collector.url };
+    const { stdout } = await promisify(execFile)(process.execPath, [file], { cwd: ROOT, env });
+    assert.match(stdout, /^5 \{\}/);
+    assert.equal(collector.traces()[0]!["thread_id"], "nightly");
+    assert.deepEqual(
+      collector
+        .spans()
+        .map(({ name }) => name)
+        .sort(),
+      [`GET ${new URL(upstream.url).host}/text`, "handler", "job", "summarise"],
+    );
+  } finally {
+    await upstream.close();
+    await collector.close();
+  }
+});
