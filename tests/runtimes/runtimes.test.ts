@@ -47,6 +47,19 @@ describe("the suite", () => {
     });
   }
 
+  test("OPIK_* variables configure in Deno when it may read them, and never make it ask", async () => {
+    const file = join(installed.folder, "variables.mjs");
+    const code = `import { flush, span } from "opik-edge"; span({}, () => 1); console.log((await flush()).sent);`;
+    await writeFile(file, code);
+    const sent = async (...granted: string[]) => {
+      const args = ["run", "--no-prompt", "--allow-net=127.0.0.1", ...granted, file];
+      const options = { cwd: installed.folder, env: { ...process.env, OPIK_URL_OVERRIDE: collector.url } };
+      return (await run(join(ROOT, "node_modules/.bin/deno"), args, options)).stdout.trim();
+    };
+    assert.equal(await sent("--allow-env"), "2");
+    assert.equal(await sent(), "0");
+  });
+
   const variants: [string, WorkerOptions, boolean][] = [
     ["nodejs_compat", { compatibilityFlags: ["nodejs_compat"] }, true],
     ["nodejs_als", { compatibilityFlags: ["nodejs_als"] }, false],

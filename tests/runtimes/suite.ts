@@ -544,6 +544,18 @@ const cases: Record<string, (fixture: Fixture) => Promise<void>> = {
     assert.deepEqual(t.codes(), ["delivery_failed", "delivery_failed"]);
   },
 
+  async "rows beyond eight megabytes are dropped, counted and reported, and the others sent"(t) {
+    const trace = t.opik.trace({ name: "large" });
+    for (let i = 0; i < 10; i += 1) trace.span({ input: "x".repeat(1_000_000) }).end();
+    trace.span({ input: "x".repeat(5_000_000) }).end();
+    const { sent, dropped } = await t.opik.flush();
+    assert.deepEqual(dropped, { buffer_full: 10 - sent, row_too_large: 1 });
+    assert.equal(sent, 8);
+    assert.deepEqual(t.codes(), ["row_dropped", "row_dropped"]);
+    trace.end();
+    await t.flushed(1);
+  },
+
   async "a disabled client records nothing and hands the caller's ids on"(t) {
     const opik = t.client({ disabled: true });
     const span = opik.span({ parent: HEADERS }).span();

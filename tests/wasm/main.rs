@@ -6,6 +6,7 @@
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
     clippy::disallowed_types,
+    clippy::disallowed_macros,
     reason = "a test that fails should say where; JavaScript's numbers are f64"
 )]
 
