@@ -4,7 +4,7 @@
 import { injectInto, spellingFor } from "./headers.js";
 import { withoutQuery } from "./json.js";
 import { endSpan } from "./settle.js";
-import { SpanHandle } from "./span.js";
+import type { SpanHandle } from "./span.js";
 import { hasWatchableBody, watchBytes, withBody } from "./stream.js";
 
 /** `globalThis.fetch` under a child of `parent`. Rejects with what the platform's rejects with. */
@@ -18,7 +18,7 @@ export async function tracedFetch(
   const method = (init?.method ?? request?.method ?? "GET").toUpperCase();
   const url = parseTarget(request ? request.url : String(input));
   const shown = url ? withoutQuery(url.href) : withoutQuery(String(input));
-  const span = new SpanHandle(parent.trace, parent.id, {
+  const span = parent.span({
     name: url ? `${method} ${url.host}${url.pathname}` : `${method} ${shown}`,
     input: { method, url: shown },
   });

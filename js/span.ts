@@ -49,19 +49,12 @@ export interface Span {
 }
 
 /** Opens a span in `trace` under `parentId` ("" is the root), scoped to `fn` if there is one. */
-export function openSpan(trace: TraceHandle, parentId: string, options: SpanOptions): Span;
 export function openSpan<T>(
   trace: TraceHandle,
   parentId: string,
   options: SpanOptions,
   fn: ((span: Span) => T) | undefined,
-): Span | T;
-export function openSpan<T>(
-  trace: TraceHandle,
-  parentId: string,
-  options: SpanOptions,
-  fn?: (span: Span) => T,
-): Span | T {
+): SpanHandle | T {
   const span = new SpanHandle(trace, parentId, options);
   return fn ? scoped(span, fn) : span;
 }
@@ -102,9 +95,9 @@ export class SpanHandle implements Span, Open {
     return this.trace.scope;
   }
 
-  span(options?: SpanOptions): Span;
+  span(options?: SpanOptions): SpanHandle;
   span<T>(options: SpanOptions, fn: (span: Span) => T): T;
-  span<T>(options: SpanOptions = {}, fn?: (span: Span) => T): Span | T {
+  span<T>(options: SpanOptions = {}, fn?: (span: Span) => T): SpanHandle | T {
     this.#misusedAfterEnd("span.span");
     return openSpan(this.trace, this.id, options, fn);
   }
@@ -127,6 +120,11 @@ export class SpanHandle implements Span, Open {
 
   fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
     return tracedFetch(this, input, init);
+  }
+
+  /** Fields that give way to what the host has set or will set. */
+  preset(fields: SpanFields): void {
+    this.#fields = mergeFields(fields, this.#fields);
   }
 
   /** Ends the span unless it has ended: without a word, for what ends by itself. */

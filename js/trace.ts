@@ -22,6 +22,8 @@ export interface Trace {
   update(fields: TraceFields): void;
   /** Writes the row. A trace that a parentless span opened ends with that span. */
   end(): void;
+  /** `using trace = …` ends it with the block. */
+  [Symbol.dispose](): void;
 }
 
 /** How a trace comes to be. */

@@ -1,6 +1,9 @@
 // What a handler hands to `ctx.waitUntil`, observed so that the flush can come after it.
 
-import type { WaitUntil } from "./with-opik.js";
+/** What this package needs of a Worker's `ctx`. */
+export interface WaitUntil {
+  waitUntil(promise: Promise<unknown>): void;
+}
 
 /** How long the flush waits for it after the response has ended; `waitUntil` is cut at about 30 s. */
 const MAX_WAIT_MS = 10_000;

@@ -1,3 +1,4 @@
 // The public surface of `opik-edge/cloudflare`.
 
-export { type FetchTrigger, type Trigger, type WaitUntil, type WorkerHandler, withOpik } from "./with-opik.js";
+export type { WaitUntil } from "./background-work.js";
+export { type FetchTrigger, type Trigger, type WorkerHandler, withOpik } from "./with-opik.js";

@@ -9,13 +9,8 @@ import { Scope } from "../scope.js";
 import { endSpan } from "../settle.js";
 import { SpanHandle } from "../span.js";
 import { openTrace } from "../trace.js";
-import { BackgroundWork } from "./background-work.js";
+import { BackgroundWork, type WaitUntil } from "./background-work.js";
 import { watchResponse } from "./watch-response.js";
-
-/** What this package needs of a Worker's `ctx`. */
-export interface WaitUntil {
-  waitUntil(promise: Promise<unknown>): void;
-}
 
 /** A Worker's handler object. Only `fetch` is traced so far; the other triggers pass through. */
 export interface WorkerHandler {
@@ -127,7 +122,7 @@ async function traceFetch(
   );
   try {
     const response = await root.run(() => handle(request, env, ctx));
-    root.update({ output: { status: response.status } });
+    root.preset({ output: { status: response.status } });
     return watchResponse(
       response,
       method,

@@ -56,6 +56,10 @@ const routes: Record<string, Route> = {
     tracked(request, env, ctx, { env });
     return new Response("recorded");
   },
+  "/own-output": () => {
+    getTrackContext()!.span.update({ name: "renamed", output: "of the handler's own" });
+    return new Response("ok");
+  },
   "/keep": () => {
     kept = getTrackContext()!.span.span({ name: "kept" });
     return new Response("kept");

@@ -222,6 +222,11 @@ describe("withOpik in workerd", () => {
     assert.ok(!t.collector.requests.some(({ body }) => body.includes(SECRET)));
   });
 
+  test("what the handler records about its root span goes before what we do", async () => {
+    await t.get("/own-output");
+    assert.deepEqual((await t.span("renamed"))["output"], { output: "of the handler's own" });
+  });
+
   test("the handler keeps its own this", async () => {
     const first = Number(await t.get("/calls"));
     assert.equal(Number(await t.get("/calls")), first + 1);
