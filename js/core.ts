@@ -57,6 +57,7 @@ export function releaseIdleCore(): void {
 export class Core {
   readonly #memory: WebAssembly.Memory;
   readonly #encoder = new TextEncoder();
+  readonly #decoder = new TextDecoder();
   #scratch: Uint8Array | undefined;
   #dead = false;
 
@@ -79,20 +80,21 @@ export class Core {
     (instance.exports["__wbindgen_start"] as (() => void) | undefined)?.();
     this.#memory = instance.exports["memory"] as WebAssembly.Memory;
     glueMemory = this.#memory;
+    bg.scratchPointer(); // allocates the scratch
   }
 
   /** Joins the trace that `incoming` names, or begins one. */
   context(incoming: Incoming | undefined, nowMs: number): CoreContext {
     // Line by line: a line break inside a value makes it one that is refused.
-    const values = incoming ? incoming.join("\n") : "";
-    const lines = this.#withRandom(() => bg.context(values, nowMs)).split("\n");
+    const values = incoming?.join("\n") ?? "";
+    const lines = this.#withRandom(() => this.#lines(bg.context(this.#write(values), nowMs)));
     const [traceId, parentId, origin, warning] = lines as [string, string, string, string];
     return { traceId, parentId, joined: origin === "joined", warning };
   }
 
   /** A new UUIDv7, greater than every one before it. */
   mint(nowMs: number): string {
-    return this.#withRandom(() => bg.mint(nowMs));
+    return this.#withRandom(() => this.#lines(bg.mint(nowMs)))[0] as string;
   }
 
   /** A handle to a new buffer of rows; 0 when there is none to be had. */
@@ -116,7 +118,7 @@ export class Core {
 
   /** The reason behind a negative result of `append`. */
   dropReason(code: number): string {
-    return this.#call(() => bg.dropReason(code));
+    return this.#call(() => this.#lines(bg.dropReason(code)).join());
   }
 
   /** Takes the next upload out of a buffer; `undefined` when it is empty. */
@@ -124,7 +126,9 @@ export class Core {
     return this.#call(() => {
       const rows = bg.take(handle);
       if (rows === 0) return undefined;
-      return { rows, path: bg.takenPath(), body: bg.takenBody() as Uint8Array<ArrayBuffer> };
+      const [path] = this.#lines(bg.takenPath());
+      const at = bg.takenPointer();
+      return { rows, path: path as string, body: new Uint8Array(this.#memory.buffer.slice(at, at + bg.takenLength())) };
     });
   }
 
@@ -135,12 +139,12 @@ export class Core {
 
   /** The request headers of an upload, as name, value, name, value, … */
   requestHeaders(apiKey: string | undefined, workspace: string): string[] {
-    return linesOf(this.#call(() => bg.requestHeaders(apiKey ?? "", workspace)));
+    return this.#call(() => this.#lines(bg.requestHeaders(this.#write(`${apiKey ?? ""}\n${workspace}`))));
   }
 
   /** "" when a response of this status means delivered, else why its rows are lost. 0 is a network error. */
   verdict(status: number): string {
-    return this.#call(() => bg.verdict(status));
+    return this.#call(() => this.#lines(bg.verdict(status)).join());
   }
 
   isIdleAndLarge(): boolean {
@@ -156,10 +160,20 @@ export class Core {
     return this.#scratch;
   }
 
-  /** The core says `undefined` when it is out of random bytes. */
-  #withRandom<T>(make: () => T | undefined): T {
+  /** Writes a short text into the scratch; gives the bytes written. */
+  #write(text: string): number {
+    return this.#encoder.encodeInto(text, this.#scratchView()).written;
+  }
+
+  /** Reads what the core wrote into the scratch: texts with a line break behind each. */
+  #lines(length: number): string[] {
+    return this.#decoder.decode(this.#scratchView().subarray(0, length)).split("\n").slice(0, -1);
+  }
+
+  /** The core writes nothing when it is out of random bytes. */
+  #withRandom(make: () => string[]): string[] {
     const made = this.#call(make);
-    if (made !== undefined) return made;
+    if (made.length > 0) return made;
     let bytes: Uint8Array;
     try {
       bytes = randomBytes(RANDOM_POOL_BYTES);
@@ -167,8 +181,9 @@ export class Core {
       throw new OpikError("no_random", "this runtime gives no random bytes here, so nothing is recorded", error);
     }
     return this.#call(() => {
-      bg.refill(bytes);
-      return make() as T;
+      this.#scratchView().set(bytes);
+      bg.refill(bytes.length);
+      return make();
     });
   }
 
@@ -184,11 +199,4 @@ export class Core {
       throw new OpikError("wasm_trap", "the WebAssembly instance failed; its rows are lost", error);
     }
   }
-}
-
-/** The core hands several short texts over as one, each with a line break behind it. */
-function linesOf(text: string): string[] {
-  const lines = text.split("\n");
-  lines.pop();
-  return lines;
 }

@@ -1,7 +1,7 @@
 //! The boundary: the only file that knows JavaScript exists. js/core.ts is its one caller.
 //!
-//! Few crossings, and no object that JavaScript would have to free: handles are numbers, rows are written
-//! straight into `scratch`, payloads leave as bytes.
+//! Only numbers cross. Every text and every byte goes through one area of memory, the scratch: JavaScript writes
+//! there and says how much, or is told how much there is to read. Payloads are read where they lie.
 #![expect(
     clippy::disallowed_types,
     reason = "JavaScript has only f64: times in ms and handles, both whole and below 2^53"
@@ -9,7 +9,6 @@
 #![allow(clippy::must_use_candidate, reason = "they are called from JavaScript")]
 #![allow(missing_docs, reason = "each function is documented where it is called, in js/core.ts")]
 
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use spin::Mutex;
@@ -22,7 +21,7 @@ use crate::id::{ID_CHARS, Id, IdGenerator};
 use crate::span::{Fields, Kind, Period};
 use crate::upload::{self, Upload, Verdict};
 
-/// Bytes of the area into which JavaScript encodes a row's text, piece by piece.
+/// Bytes of the scratch. A longer text crosses in several pieces.
 const SCRATCH_BYTES: usize = 64 * 1024;
 /// More than a row may have: a text beyond this is refused without being kept.
 const MAX_STAGED_BYTES: usize = MAX_BATCH_BYTES;
@@ -62,28 +61,30 @@ fn to_u64(number: f64) -> u64 {
 }
 
 #[wasm_bindgen]
-pub fn refill(bytes: &[u8]) {
-    with(|state| state.ids.refill(bytes));
+pub fn refill(written: usize) {
+    with(|state| state.ids.refill(state.scratch.get(..written).unwrap_or_default()));
 }
 
 #[wasm_bindgen]
-pub fn mint(now_ms: f64) -> Option<String> {
-    let id = with(|state| state.ids.mint(to_u64(now_ms)))??;
-    Some(String::from(id.encode(&mut [0; ID_CHARS])))
+pub fn mint(now_ms: f64) -> usize {
+    with(|state| Some(state.ids.mint(to_u64(now_ms))?).map(|id| state.lines().id(Some(id)).end()))
+        .flatten()
+        .unwrap_or(0)
 }
 
 #[wasm_bindgen]
-pub fn context(incoming: &str, now_ms: f64) -> Option<String> {
-    let mut values = incoming.as_bytes().split(|&byte| byte == b'\n');
-    let mut next = || values.next().unwrap_or_default();
-    let incoming = Incoming { trace: next(), parent: next(), trace_hyphen: next(), parent_hyphen: next() };
-    let (context, warning) = with(|state| Context::open(&incoming, to_u64(now_ms), &mut state.ids))??;
-    let mut lines = Lines::default();
-    lines.push_id(Some(context.trace_id()));
-    lines.push_id(context.parent_id());
-    lines.push(if context.is_joined() { "joined" } else { "begun" });
-    lines.push(warning.map_or("", Warning::code));
-    Some(lines.0)
+pub fn context(written: usize, now_ms: f64) -> usize {
+    with(|state| {
+        let mut values = state.scratch.get(..written)?.split(|&byte| byte == b'\n');
+        let mut next = || values.next().unwrap_or_default();
+        let incoming = Incoming { trace: next(), parent: next(), trace_hyphen: next(), parent_hyphen: next() };
+        let (context, warning) = Context::open(&incoming, to_u64(now_ms), &mut state.ids)?;
+        let origin = if context.is_joined() { "joined" } else { "begun" };
+        let lines = state.lines().id(Some(context.trace_id())).id(context.parent_id());
+        Some(lines.line(origin).line(warning.map_or("", Warning::code)).end())
+    })
+    .flatten()
+    .unwrap_or(0)
 }
 
 #[wasm_bindgen(js_name = openBuffer)]
@@ -134,9 +135,9 @@ pub fn append(handle: f64, kind: u8, start_ms: f64, end_ms: f64, unfinished: boo
 }
 
 #[wasm_bindgen(js_name = dropReason)]
-pub fn drop_reason(code: i32) -> String {
+pub fn drop_reason(code: i32) -> usize {
     let reason = DropReason::ALL.iter().find(|reason| i32::from(reason.number()).wrapping_neg() == code);
-    String::from(reason.map_or("", |reason| reason.code()))
+    with(|state| state.lines().line(reason.map_or("", |reason| reason.code())).end()).unwrap_or(0)
 }
 
 #[wasm_bindgen]
@@ -150,51 +151,84 @@ pub fn take(handle: f64) -> u32 {
 }
 
 #[wasm_bindgen(js_name = takenPath)]
-pub fn taken_path() -> String {
-    String::from(with(|state| state.taken.as_ref().map_or("", Upload::path)).unwrap_or(""))
+pub fn taken_path() -> usize {
+    with(|state| {
+        let path = state.taken.as_ref().map_or("", Upload::path);
+        state.lines().line(path).end()
+    })
+    .unwrap_or(0)
 }
 
-#[wasm_bindgen(js_name = takenBody)]
-pub fn taken_body() -> Vec<u8> {
-    with(|state| state.taken.take()).flatten().map(Upload::into_body).unwrap_or_default()
+#[wasm_bindgen(js_name = takenPointer)]
+pub fn taken_pointer() -> usize {
+    with(|state| state.taken.as_ref().map_or(0, |upload| upload.body().as_ptr().addr())).unwrap_or(0)
+}
+
+#[wasm_bindgen(js_name = takenLength)]
+pub fn taken_length() -> usize {
+    with(|state| state.taken.as_ref().map_or(0, |upload| upload.body().len())).unwrap_or(0)
 }
 
 #[wasm_bindgen(js_name = requestHeaders)]
-pub fn request_headers(api_key: &str, workspace: &str) -> String {
-    let mut lines = Lines::default();
-    for (name, value) in upload::request_headers(api_key, workspace) {
-        lines.push(name);
-        lines.push(value);
-    }
-    lines.0
+pub fn request_headers(written: usize) -> usize {
+    with(|state| {
+        let given = state.scratch.get(..written)?.to_vec();
+        let mut values = given.split(|&byte| byte == b'\n');
+        let (api_key, workspace) = (values.next().unwrap_or_default(), values.next().unwrap_or_default());
+        let lines = upload::request_headers(api_key, workspace)
+            .fold(state.lines(), |lines, (name, value)| lines.line(name).bytes(value));
+        Some(lines.end())
+    })
+    .flatten()
+    .unwrap_or(0)
 }
 
 #[wasm_bindgen]
-pub fn verdict(status: u16) -> String {
-    String::from(match upload::verdict(status) {
-        Verdict::Sent => "",
+pub fn verdict(status: u16) -> usize {
+    let reason = match upload::verdict(status) {
+        Verdict::Sent => return 0,
         Verdict::Drop(reason) => reason.code(),
-    })
+    };
+    with(|state| state.lines().line(reason).end()).unwrap_or(0)
 }
 
-/// Several short texts as one, since each string that crosses costs a crossing: a line each, none of which has
-/// a line break of its own.
-#[derive(Default)]
-struct Lines(String);
+/// Writes lines into the scratch, for JavaScript to read.
+struct Lines<'a> {
+    scratch: &'a mut [u8],
+    at: usize,
+}
 
-impl Lines {
-    fn push(&mut self, line: &str) {
-        self.0.push_str(line);
-        self.0.push('\n');
+impl Lines<'_> {
+    fn line(self, text: &str) -> Self {
+        self.bytes(text.as_bytes())
     }
 
-    fn push_id(&mut self, id: Option<Id>) {
+    fn bytes(mut self, text: &[u8]) -> Self {
+        for &byte in text.iter().chain(b"\n") {
+            if let Some(slot) = self.scratch.get_mut(self.at) {
+                *slot = byte;
+                self.at = self.at.saturating_add(1);
+            }
+        }
+        self
+    }
+
+    fn id(self, id: Option<Id>) -> Self {
         let mut buffer = [0; ID_CHARS];
-        self.push(id.map_or("", |id| id.encode(&mut buffer)));
+        self.line(id.map_or("", |id| id.encode(&mut buffer)))
+    }
+
+    /// How many bytes there are to read.
+    fn end(self) -> usize {
+        self.at
     }
 }
 
 impl State {
+    fn lines(&mut self) -> Lines<'_> {
+        Lines { scratch: &mut self.scratch, at: 0 }
+    }
+
     /// Moves the first `written` bytes of the scratch behind the staged ones.
     fn stage(&mut self, written: usize) {
         if self.staging.len().saturating_add(written) > MAX_STAGED_BYTES {

@@ -42,17 +42,12 @@ impl Upload {
     pub fn body(&self) -> &[u8] {
         &self.body
     }
-
-    /// The body, for keeps.
-    #[must_use]
-    pub fn into_body(self) -> Vec<u8> {
-        self.body
-    }
 }
 
 /// The headers of every upload. The key is sent raw, never as `Bearer`, and not at all when it is empty.
-pub fn request_headers<'a>(api_key: &'a str, workspace: &'a str) -> impl Iterator<Item = (&'static str, &'a str)> {
-    let all = [("content-type", "application/json"), ("authorization", api_key), ("comet-workspace", workspace)];
+pub fn request_headers<'a>(api_key: &'a [u8], workspace: &'a [u8]) -> impl Iterator<Item = (&'static str, &'a [u8])> {
+    let all: [(_, &[u8]); 3] =
+        [("content-type", b"application/json"), ("authorization", api_key), ("comet-workspace", workspace)];
     all.into_iter().filter(|(_, value)| !value.is_empty())
 }
 

@@ -198,9 +198,9 @@ fn a_status_is_a_verdict() {
 
 #[test]
 fn a_request_has_the_raw_key_or_none() {
-    let content_type = ("content-type", "application/json");
-    let with_key: Vec<_> = request_headers("key", "team").collect();
-    assert_eq!(with_key, [content_type, ("authorization", "key"), ("comet-workspace", "team")]);
-    let without: Vec<_> = request_headers("", "").collect();
+    let with_key: Vec<_> = request_headers(b"key", b"team").collect();
+    let content_type = ("content-type", b"application/json".as_slice());
+    assert_eq!(with_key, [content_type, ("authorization", b"key"), ("comet-workspace", b"team")]);
+    let without: Vec<_> = request_headers(b"", b"").collect();
     assert_eq!(without, [content_type]);
 }

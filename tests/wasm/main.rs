@@ -13,7 +13,7 @@
 use js_sys::{JSON, JsString, Reflect, Uint8Array};
 use opik_edge::bindings::{
     append, close_buffer, context, drop_reason, mint, open_buffer, open_buffers, push, refill, request_headers,
-    scratch_length, scratch_pointer, take, taken_body, taken_path, verdict,
+    scratch_length, scratch_pointer, take, taken_length, taken_path, taken_pointer, verdict,
 };
 use opik_edge::span::FIELDS;
 use serde::Deserialize;
@@ -41,9 +41,43 @@ struct Input {
     text: String,
 }
 
+/// The memory behind an address, as JavaScript sees it: a view of its own for each use, since growing detaches.
+fn memory(at: usize, length: usize) -> Uint8Array {
+    let buffer = Reflect::get(&wasm_bindgen::memory(), &"buffer".into()).unwrap();
+    let (at, length) = (u32::try_from(at).unwrap(), u32::try_from(length).unwrap());
+    Uint8Array::new_with_byte_offset_and_length(&buffer, at, length)
+}
+
+/// What the core wrote into the scratch.
+fn read(length: usize) -> String {
+    String::from_utf8(memory(scratch_pointer(), length).to_vec()).unwrap()
+}
+
+/// What `TextEncoder.encodeInto` does, piece by piece: straight into the memory behind the pointer.
+fn write(text: &[u8]) -> usize {
+    let mut pieces = text.chunks(scratch_length()).peekable();
+    while let Some(piece) = pieces.next() {
+        memory(scratch_pointer(), piece.len()).copy_from(piece);
+        if pieces.peek().is_none() {
+            return piece.len();
+        }
+        push(piece.len());
+    }
+    0
+}
+
 fn random_bytes() {
     let bytes: Vec<u8> = (0..2048_u32).map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
-    refill(&bytes);
+    refill(write(&bytes));
+}
+
+fn minted() -> String {
+    let mut length = mint(NOW);
+    if length == 0 {
+        random_bytes();
+        length = mint(NOW);
+    }
+    read(length).trim_end().to_owned()
 }
 
 /// The text of a span's row, with an input.
@@ -56,31 +90,11 @@ fn row_text(id: &str, text: &str) -> String {
     fields.join("\u{1f}")
 }
 
-/// What `TextEncoder.encodeInto` does, piece by piece: straight into the memory behind the pointer.
-fn write(text: &str) -> usize {
-    let mut pieces = text.as_bytes().chunks(scratch_length()).peekable();
-    while let Some(piece) = pieces.next() {
-        let at = u32::try_from(scratch_pointer()).unwrap();
-        // A view of its own for each piece: `push` may grow the memory, which detaches the one before.
-        let buffer = Reflect::get(&wasm_bindgen::memory(), &"buffer".into()).unwrap();
-        Uint8Array::new(&buffer).subarray(at, at + u32::try_from(piece.len()).unwrap()).copy_from(piece);
-        if pieces.peek().is_none() {
-            return piece.len();
-        }
-        push(piece.len());
-    }
-    0
-}
-
 #[wasm_bindgen_test]
 fn ids_of_one_millisecond_are_strictly_increasing() {
-    random_bytes();
-    let mut before = mint(NOW).unwrap();
+    let mut before = minted();
     for _ in 0..10_000 {
-        let id = mint(NOW).unwrap_or_else(|| {
-            random_bytes();
-            mint(NOW).unwrap()
-        });
+        let id = minted();
         assert!(before < id, "{before} {id}");
         before = id;
     }
@@ -88,33 +102,34 @@ fn ids_of_one_millisecond_are_strictly_increasing() {
 
 #[wasm_bindgen_test]
 fn an_empty_pool_asks_for_more() {
-    refill(&[]);
-    assert_eq!(mint(NOW), None);
-    assert_eq!(context("", NOW), None);
+    refill(0);
+    assert_eq!(mint(NOW), 0);
+    assert_eq!(context(0, NOW), 0);
 }
 
 #[wasm_bindgen_test]
 fn a_context_comes_line_by_line() {
-    random_bytes();
-    let joined = context(&format!("{TRACE}\n{PARENT}"), NOW).unwrap();
+    let of = |incoming: String| {
+        random_bytes();
+        read(context(write(incoming.as_bytes()), NOW))
+    };
+    let joined = of(format!("{TRACE}\n{PARENT}"));
     assert_eq!(joined, format!("{TRACE}\n{PARENT}\njoined\n\n"));
-    let hyphens = context(&format!("\n\n{TRACE}\n{PARENT}"), NOW).unwrap();
-    assert_eq!(hyphens, joined);
-    let begun = context("garbage", NOW).unwrap();
+    assert_eq!(of(format!("\n\n{TRACE}\n{PARENT}")), joined);
+    let begun = of("garbage".to_owned());
     assert!(begun.ends_with("\n\nbegun\ntrace_not_uuid\n"), "{begun}");
 }
 
 #[wasm_bindgen_test]
 fn a_row_crosses_in_pieces_and_leaves_as_bytes() {
-    random_bytes();
     let buffer = open_buffer(NOW);
     for text in ["a€😀\"\\\n\u{1f}", &"€uro".repeat(50_000)] {
-        let id = mint(NOW).unwrap();
-        let written = write(&row_text(&id, text));
+        let id = minted();
+        let written = write(row_text(&id, text).as_bytes());
         assert_eq!(append(buffer, 0, NOW, NOW, false, written), 0);
         assert_eq!(take(buffer), 1);
-        assert_eq!(taken_path(), "/v1/private/spans/batch");
-        let body = String::from_utf8(taken_body()).unwrap();
+        assert_eq!(read(taken_path()), "/v1/private/spans/batch\n");
+        let body = String::from_utf8(memory(taken_pointer(), taken_length()).to_vec()).unwrap();
         let payload: Payload = serde_wasm_bindgen::from_value(JSON::parse(&body).unwrap()).unwrap();
         assert_eq!(payload.spans[0].id, id);
         assert_eq!(payload.spans[0].trace_id, TRACE);
@@ -122,25 +137,22 @@ fn a_row_crosses_in_pieces_and_leaves_as_bytes() {
         assert_eq!(payload.spans[0].start_time, "2025-11-24T16:00:00.000Z");
     }
     assert_eq!(take(buffer), 0);
-    assert!(taken_body().is_empty());
+    assert_eq!(taken_length(), 0, "the last body is given back");
     close_buffer(buffer);
 }
 
 #[wasm_bindgen_test]
 fn what_is_not_kept_has_a_reason() {
-    random_bytes();
     let buffer = open_buffer(NOW);
     let open = open_buffers();
-    let written = write("not a row");
-    assert_eq!(drop_reason(append(buffer, 0, NOW, NOW, false, written)), "malformed_row");
-    let written = write(&row_text(&mint(NOW).unwrap(), &"x".repeat(5_000_000)));
-    assert_eq!(drop_reason(append(buffer, 0, NOW, NOW, false, written)), "row_too_large");
-    let written = write(&row_text(&mint(NOW).unwrap(), "after a long one"));
+    let reason = |text: &str| read(drop_reason(append(buffer, 0, NOW, NOW, false, write(text.as_bytes()))));
+    assert_eq!(reason("not a row"), "malformed_row\n");
+    assert_eq!(reason(&row_text(&minted(), &"x".repeat(5_000_000))), "row_too_large\n");
+    let written = write(row_text(&minted(), "after a long one").as_bytes());
     assert_eq!(append(buffer, 0, NOW, NOW, false, written), 0);
     close_buffer(buffer);
     assert_eq!(open_buffers(), open - 1);
-    let written = write(&row_text(&mint(NOW).unwrap(), "late"));
-    assert_eq!(drop_reason(append(buffer, 0, NOW, NOW, false, written)), "stale_buffer");
+    assert_eq!(reason(&row_text(&minted(), "late")), "stale_buffer\n");
     for hostile in [f64::NAN, f64::INFINITY, -1.0, 0.0, 0.5, 2_f64.powi(60)] {
         assert_eq!(take(hostile), 0);
         close_buffer(hostile);
@@ -148,8 +160,20 @@ fn what_is_not_kept_has_a_reason() {
 }
 
 #[wasm_bindgen_test]
-fn requests_and_verdicts_are_plain_texts() {
-    assert_eq!(request_headers("key", ""), "content-type\napplication/json\nauthorization\nkey\n");
-    assert_eq!(verdict(204), "");
-    assert_eq!(verdict(0), "network_error");
+fn lengths_beyond_the_scratch_are_harmless() {
+    random_bytes();
+    refill(usize::MAX);
+    assert_eq!(mint(NOW), 0, "nothing was handed over");
+    assert_eq!(context(usize::MAX, NOW), 0);
+    assert_eq!(request_headers(usize::MAX), 0);
+    push(usize::MAX);
+    assert_eq!(read(drop_reason(append(0.0, 0, NOW, NOW, false, usize::MAX))), "row_too_large\n");
+}
+
+#[wasm_bindgen_test]
+fn requests_and_verdicts_are_lines() {
+    let headers = read(request_headers(write(b"key\n")));
+    assert_eq!(headers, "content-type\napplication/json\nauthorization\nkey\n");
+    assert_eq!(verdict(204), 0);
+    assert_eq!(read(verdict(0)), "network_error\n");
 }
