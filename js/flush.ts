@@ -40,12 +40,17 @@ async function send(upload: Upload, settings: Settings, reporter: Reporter, repo
   const { path, rows, body } = upload;
   report.requests += 1;
   report.bytes += body.byteLength;
+  let reason = "wasm_trap"; // unless the core says otherwise
   let cause: unknown;
-  const status = await post(path, settings, body).catch((error) => {
+  try {
+    const status = await post(path, settings, body).catch((error) => {
+      cause = error;
+      return 0; // how the core knows a request without a response
+    });
+    reason = getCore().verdict(status);
+  } catch (error) {
     cause = error;
-    return 0; // how the core knows a request without a response
-  });
-  const reason = getCore().verdict(status);
+  }
   if (reason === "") {
     report.sent += rows;
     return;

@@ -108,6 +108,7 @@ async function traceFetch(
   const trace = openTrace(scope, request);
   const { method, pathname, input } = describe(request);
   const root = new SpanHandle(trace, trace.parentId, { name: `${method} ${pathname}`, input }, !trace.joined);
+  if (!trace.recording) return root.run(() => handle(request, env, ctx)); // it only hands the caller's ids on
   const work = new BackgroundWork(ctx);
   // Held before the response is returned: only then is a client that hangs up noticed.
   let responded = (): void => {};

@@ -368,6 +368,18 @@ describe("tracing never breaks the host", () => {
     });
   }
 
+  test("a disabled Worker records nothing and hands the caller's ids on", async () => {
+    const t = await setUp({ bindings: { OPIK_TRACK_DISABLE: "true" } });
+    try {
+      assert.deepEqual(JSON.parse(await t.get("/context", CALLER)), { headers: CALLER });
+      const proxied = JSON.parse(await t.get("/proxy?path=/anything", CALLER));
+      assert.equal(proxied.headers.opik_parent_span_id, PARENT);
+      assert.equal(t.collector.requests.length, 0);
+    } finally {
+      await tearDown(t);
+    }
+  });
+
   test("a missing key for the cloud: the handler runs untraced", async () => {
     const t = await setUp({ bindings: { OPIK_URL_OVERRIDE: "", OPIK_API_KEY: "" } });
     try {
