@@ -55,11 +55,16 @@ export function watchBytes(source: ReadableStream<Uint8Array>, onEnd: OnEnd): Re
 /** The lengths of watched streams: a stream made in JavaScript does not carry its own. */
 const lengths = new WeakMap<ReadableStream, number>();
 
-/** How many bytes `stream` has, where that is known: only in workerd, which shows it under a symbol to `util.inspect`. */
+/** How many bytes `stream` has, where that is known. */
 export function lengthOf(stream: ReadableStream<Uint8Array>): number | undefined {
+  return shownLength(stream) ?? lengths.get(stream);
+}
+
+/** What workerd, and nobody else, shows of a stream to `util.inspect`: its length, under a symbol. */
+function shownLength(stream: ReadableStream<Uint8Array>): number | undefined {
   const symbol = Object.getOwnPropertySymbols(ReadableStream.prototype).find((s) => s.description === "length");
   const shown = symbol && (stream as unknown as Record<symbol, unknown>)[symbol];
-  return typeof shown === "bigint" ? Number(shown) : lengths.get(stream);
+  return typeof shown === "bigint" ? Number(shown) : undefined;
 }
 
 async function readNext<T>(reader: ReadableStreamDefaultReader<T>, onEnd: OnEnd): Promise<ReadableStreamReadResult<T>> {
@@ -96,10 +101,14 @@ export async function cancelReader(
 /** Statuses whose responses have no body (Fetch standard, "null body status"); 101 is a WebSocket's. */
 const NO_BODY = new Set([101, 204, 205, 304]);
 
-/** Whether `response` has a body whose end can be watched. */
+/** Whether `response` has a body whose end can be watched, and is worth it. */
 export function hasWatchableBody(response: Response): response is Response & { body: ReadableStream<Uint8Array> } {
-  const { status, body } = response;
-  return body !== null && !response.bodyUsed && !body.locked && status >= 200 && status < 600 && !NO_BODY.has(status);
+  const { status, body, headers } = response;
+  if (body === null || response.bodyUsed || body.locked || status < 200 || status > 599 || NO_BODY.has(status)) {
+    return false;
+  }
+  // A length that no header states is that of a string or a buffer: it is all there, and keeps its Content-Length.
+  return shownLength(body) === undefined || headers.has("content-length");
 }
 
 /** A copy of `response` with `body` in place of its own, and all else as it was. */

@@ -12,14 +12,9 @@ interface WorkerdStreams {
 
 /**
  * `response`, with `onEnd` called when its body has been sent, when its client has gone, or when it has failed; at
- * once if there is nothing to wait for. `hold` keeps the invocation alive meanwhile.
+ * once if there is nothing to wait for. The invocation has to be kept alive meanwhile.
  */
-export function watchResponse(
-  response: Response,
-  method: string,
-  hold: (promise: Promise<void>) => void,
-  onEnd: OnEnd,
-): Response {
+export function watchResponse(response: Response, method: string, onEnd: OnEnd): Response {
   if (method === "HEAD" || !hasWatchableBody(response)) {
     onEnd({ how: "done" });
     return response;
@@ -27,20 +22,15 @@ export function watchResponse(
   const { IdentityTransformStream, FixedLengthStream } = globalThis as WorkerdStreams;
   if (!IdentityTransformStream || !FixedLengthStream) return withBody(response, watchBytes(response.body, onEnd));
   const length = lengthOf(response.body);
-  // A length that no header states is that of a string or a buffer: nothing of the handler's runs any more.
-  if (length !== undefined && !response.headers.has("content-length")) {
-    onEnd({ how: "done" });
-    return response;
-  }
   const pipe = length === undefined ? new IdentityTransformStream() : new FixedLengthStream(length);
   const watched = withBody(response, pipe.readable);
-  hold(pump(response.body.getReader(), pipe.writable.getWriter(), onEnd));
+  void pump(response.body.getReader(), pipe.writable.getWriter(), onEnd);
   return watched;
 }
 
 /**
  * Moves chunk by chunk. A stream that workerd pulls for the response is dropped without a word when the client
- * hangs up while it waits for an upstream; a write of our own, inside `waitUntil`, fails.
+ * hangs up while it waits for an upstream; a write of our own fails. Never rejects.
  */
 async function pump(
   reader: ReadableStreamDefaultReader<Uint8Array>,

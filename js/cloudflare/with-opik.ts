@@ -124,15 +124,10 @@ async function traceFetch(
   try {
     const response = await root.run(() => handle(request, env, ctx));
     root.preset({ output: { status: response.status } });
-    return watchResponse(
-      response,
-      method,
-      (promise) => work.hold(promise),
-      (ending) => {
-        endSpan(root, ending);
-        responded();
-      },
-    );
+    return watchResponse(response, method, (ending) => {
+      endSpan(root, ending);
+      responded();
+    });
   } catch (error) {
     root.fail(error);
     responded();

@@ -93,6 +93,7 @@ for (const [server, command] of Object.entries(SERVERS)) {
             `ask > POST /chat > retrieve > POST ${host}/retrieve > search > embed`,
             "ask > POST /chat > retrieve > rank",
           ]);
+          assert.ok(!JSON.stringify(spansOf(trace_id)).includes("opik_edge_"), "nothing was left open or broken off");
           const llm = spansOf(trace_id).find(({ name }) => name === "llm")!;
           assert.deepEqual(llm["output"], { role: "assistant", content: "A trace is a tree of spans." });
           assert.equal((llm["usage"] as Record<string, number>)["total_tokens"], 51);

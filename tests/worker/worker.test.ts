@@ -272,6 +272,12 @@ describe("responses pass through as they are", () => {
     assert.equal(body.toString(), "hello");
   });
 
+  test("so does one that a span's callback returned, and the span ends with the callback", async () => {
+    const { headers, body } = await raw(`${t.worker.url}/scoped`);
+    assert.deepEqual([headers["content-length"], body.toString()], ["7", '{"a":1}']);
+    assert.equal((await t.span("scoped"))["metadata"], undefined);
+  });
+
   test("a proxied body keeps its length and its bytes", async () => {
     const { headers, body } = await raw(`${t.worker.url}/proxy?path=/length`);
     assert.deepEqual([headers["content-length"], body.toString()], ["6", "length"]);
