@@ -104,8 +104,8 @@ export function rowText(ids: readonly [string, string, string], fields: AnyField
     json(errorMessage, "error"),
     json(errorTraceback, "error"),
     json(fields.threadId, "threadId"),
-    json(scope.settings.projectName, "projectName"),
-    json(scope.settings.environment, "environment"),
+    scope.projectJson,
+    scope.environmentJson,
   ].join(SEPARATOR);
 }
 

@@ -20,6 +20,9 @@ export class Scope {
   /** Objects of the invocation that must not be recorded: `env`, `ctx`. */
   readonly masks: Masks | undefined;
   readonly buffer: RowBuffer;
+  /** The same in every row, so written once. */
+  readonly projectJson: string;
+  readonly environmentJson: string;
   readonly #open: Set<Open> | undefined;
 
   /** A scope with `masks` is an invocation: it ends, and then closes what is still open. */
@@ -28,6 +31,8 @@ export class Scope {
     this.reporter = reporter;
     this.masks = masks;
     this.buffer = new RowBuffer(reporter);
+    this.projectJson = JSON.stringify(settings.projectName);
+    this.environmentJson = settings.environment === undefined ? "" : JSON.stringify(settings.environment);
     this.#open = masks && new Set();
   }
 
