@@ -96,22 +96,26 @@ export type HeaderTarget = Headers | Record<string, string>;
 
 /**
  * `target` with every spelling of our headers removed and `map` (name, value, …) set: a forwarded
- * request carries its caller's. Immutable `Headers` are copied.
+ * request carries its caller's. What is immutable or frozen is copied.
  */
 export function injectInto<T extends HeaderTarget>(target: T, map: readonly string[]): T {
-  if (!(target instanceof Headers)) {
-    const record = target as Record<string, string>;
-    for (const name of Object.keys(record)) {
-      if ((NAMES as readonly string[]).includes(name.toLowerCase())) delete record[name];
-    }
-    for (let i = 0; i + 1 < map.length; i += 2) record[map[i] as string] = map[i + 1] as string;
-    return target;
-  }
+  const [set, copy] =
+    target instanceof Headers
+      ? [setHeaders, () => new Headers(target)]
+      : [setRecord, () => ({ ...(target as Record<string, string>) })];
   try {
-    return setHeaders(target, map) as T;
+    return set(target as never, map) as T;
   } catch {
-    return setHeaders(new Headers(target), map) as T;
+    return set(copy() as never, map) as T; // immutable, or frozen
   }
+}
+
+function setRecord(record: Record<string, string>, map: readonly string[]): Record<string, string> {
+  for (const name of Object.keys(record)) {
+    if ((NAMES as readonly string[]).includes(name.toLowerCase())) delete record[name];
+  }
+  for (let i = 0; i + 1 < map.length; i += 2) record[map[i] as string] = map[i + 1] as string;
+  return record;
 }
 
 function setHeaders(headers: Headers, map: readonly string[]): Headers {

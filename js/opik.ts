@@ -107,7 +107,7 @@ export class Opik {
 
 /** Opens a span where `options.parent` says, recorded in `scope` unless its parent is elsewhere. */
 export function startSpan(scope: Scope, options: SpanOptions): SpanHandle {
-  const { parent, ...rest } = options;
+  const { parent, ...rest } = options ?? {}; // JavaScript may say null
   const above = parent === undefined ? currentParent() : isSpanOrTrace(parent) ? parent : undefined;
   // A child is recorded where its parent is. It may be of another copy of this package, which then opens it.
   if (above) return above.span(rest) as SpanHandle;

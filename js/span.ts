@@ -74,7 +74,7 @@ export class SpanHandle implements Span, Open {
 
   /** With `isRoot` the span opened the trace, and the trace ends with it. */
   constructor(trace: TraceHandle, parentId: string, options: SpanOptions, isRoot = false) {
-    const { parent: _, ...fields } = options;
+    const { parent: _, ...fields } = options ?? {}; // JavaScript may say null
     this.trace = trace;
     this.#fields = fields;
     this.#isRoot = isRoot;
@@ -103,7 +103,7 @@ export class SpanHandle implements Span, Open {
   }
 
   update(fields: SpanFields): void {
-    if (!this.#misusedAfterEnd("span.update")) this.#fields = mergeFields(this.#fields, fields);
+    if (!this.#misusedAfterEnd("span.update")) this.#fields = this.#scope.merge(this.#fields, fields);
   }
 
   end(): void {

@@ -75,14 +75,14 @@ export class TraceHandle implements Trace, Open {
   #fields: TraceFields;
   #ended = false;
 
-  constructor(origin: TraceOrigin, scope: Scope, fields: TraceFields = {}) {
+  constructor(origin: TraceOrigin, scope: Scope, fields: TraceFields | undefined) {
     this.id = origin.id;
     this.joined = origin.joined;
     this.parentId = origin.parentId;
     this.recording = origin.recording;
     this.startMs = origin.startMs;
     this.scope = scope;
-    this.#fields = fields;
+    this.#fields = fields ?? {};
     if (this.#writesRow()) scope.opened(this);
   }
 
@@ -100,7 +100,7 @@ export class TraceHandle implements Trace, Open {
     } else if (this.#ended) {
       reporter.once("already_ended", "trace.update after the trace has ended: its row is already written");
     } else {
-      this.#fields = mergeFields(this.#fields, fields);
+      this.#fields = this.scope.merge(this.#fields, fields);
     }
   }
 

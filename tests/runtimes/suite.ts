@@ -524,6 +524,30 @@ const cases: Record<string, (fixture: Fixture) => Promise<void>> = {
     assert.deepEqual(await only(["https://example.com", "*.example.com", (url: URL) => url.port === "1"]), []);
   },
 
+  async "arguments that make no sense never throw"(t) {
+    const nonsense = null as never;
+    const span = t.opik.span(nonsense);
+    const trace = t.opik.trace(nonsense);
+    span.update(nonsense);
+    trace.update(nonsense);
+    span.update({ output: { fine: 1 } });
+    span.update({
+      output: {
+        get broken(): never {
+          throw new Error("no");
+        },
+      },
+    });
+    const frozen: Record<string, string> = Object.freeze({ a: "b", opik_trace_id: "x" });
+    assert.deepEqual(span.inject(frozen), { a: "b", ...span.headers() });
+    span.span(nonsense).end();
+    span.end();
+    trace.end();
+    await t.flushed(4);
+    assert.deepEqual((await t.span(span))["output"], { fine: 1 });
+    assert.deepEqual(t.codes(), ["unserializable"]);
+  },
+
   async "misuse is reported once and harms nothing"(t) {
     const span = t.opik.span({ name: "once" });
     span.end();
