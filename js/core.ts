@@ -85,7 +85,7 @@ export class Core {
 
   /** Joins the trace that `incoming` names, or begins one. */
   context(incoming: Incoming | undefined, nowMs: number): CoreContext {
-    // Line by line: a line break inside a value makes it one that is refused.
+    // Line by line. HTTP allows no line break in a value; one from elsewhere shifts what is, after all, the caller's.
     const values = incoming?.join("\n") ?? "";
     const lines = this.#withRandom(() => this.#lines(bg.context(this.#write(values), nowMs)));
     const [traceId, parentId, origin, warning] = lines as [string, string, string, string];

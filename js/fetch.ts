@@ -37,10 +37,15 @@ export async function tracedFetch(
     span.finish();
     return response;
   }
-  return withBody(
-    response,
-    watchBytes(response.body, (ending) => endSpan(span, ending)),
-  );
+  try {
+    return withBody(
+      response,
+      watchBytes(response.body, (ending) => endSpan(span, ending)),
+    );
+  } catch {
+    span.finish(); // this runtime can not watch a body
+    return response;
+  }
 }
 
 /** The target as a URL; `undefined` where it is none, and the platform's `fetch` will say so. */

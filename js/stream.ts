@@ -15,8 +15,9 @@ export type OnEnd = (ending: Ending) => void;
  * cancels (a client that hangs up), or when it fails.
  */
 export function watchStream<T>(source: ReadableStream<T>, onEnd: OnEnd): ReadableStream<T> {
-  const reader = source.getReader();
-  return new ReadableStream<T>(
+  // Taken last: where the constructor throws, the source is as it was. Nothing is pulled before it is read.
+  let reader: ReadableStreamDefaultReader<T>;
+  const watched = new ReadableStream<T>(
     {
       async pull(controller) {
         const next = await readNext(reader, onEnd);
@@ -27,12 +28,14 @@ export function watchStream<T>(source: ReadableStream<T>, onEnd: OnEnd): Readabl
     },
     { highWaterMark: 0 },
   );
+  reader = source.getReader();
+  return watched;
 }
 
 /** The same for bytes: readers that bring their own buffer keep working. */
 export function watchBytes(source: ReadableStream<Uint8Array>, onEnd: OnEnd): ReadableStream<Uint8Array<ArrayBuffer>> {
   const length = lengthOf(source);
-  const reader = source.getReader();
+  let reader: ReadableStreamDefaultReader<Uint8Array>;
   const watched: ReadableStream<Uint8Array<ArrayBuffer>> = new ReadableStream({
     type: "bytes",
     async pull(controller) {
@@ -48,6 +51,7 @@ export function watchBytes(source: ReadableStream<Uint8Array>, onEnd: OnEnd): Re
     },
     cancel: (reason) => cancelReader(reader, reason, onEnd),
   });
+  reader = source.getReader();
   if (length !== undefined) lengths.set(watched, length);
   return watched;
 }

@@ -16,6 +16,13 @@ pub const SEPARATOR: u8 = 0x1f;
 /// How many fields a row's text has.
 pub const FIELDS: usize = 20;
 
+/// Tags that a row keeps. Bounds the search for repeats, which compares each tag with all before it: without a bound
+/// 100,000 took 12 s. (Opik's `PATCH` takes 50; what its batch route takes is not known.)
+pub const MAX_TAGS: usize = 1000;
+/// Bytes of a flattened `usage`: room for a hundred entries of 80 bytes. Flattening repeats the outer names before each
+/// inner one, so what comes out may be the square of what goes in: without a bound, 60 KB used up all memory.
+pub const MAX_USAGE_BYTES: usize = 8 * 1024;
+
 /// Which API model a row is of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
@@ -44,13 +51,13 @@ pub struct Fields<'a> {
     pub output: &'a [u8],
     /// Any value; what is not an object is wrapped as `{"metadata":…}`.
     pub metadata: &'a [u8],
-    /// An array of strings; each is kept once.
+    /// An array of strings; each is kept once, [`MAX_TAGS`] at most.
     pub tags: &'a [u8],
     /// A string. Spans only.
     pub model: &'a [u8],
     /// A string. Spans only.
     pub provider: &'a [u8],
-    /// An object of int32 counts; nested objects are flattened with dots. Spans only.
+    /// An object of int32 counts; nested objects are flattened with dots, [`MAX_USAGE_BYTES`] at most. Spans only.
     pub usage: &'a [u8],
     /// A number ≥ 0, in US dollars. Spans only.
     pub total_estimated_cost: &'a [u8],
@@ -253,18 +260,17 @@ impl Writer<'_> {
         }
         json::write_name(self.out, name);
         self.out.extend_from_slice(UNFINISHED);
-        match text {
-            [b'{', b'}'] => self.out.push(b'}'),
-            [b'{', members @ ..] => {
+        if let [b'{', members @ ..] = text {
+            let members = members.trim_ascii_start();
+            if members != b"}" {
                 self.out.push(b',');
-                self.out.extend_from_slice(members);
             }
-            _ => {
-                if !is_absent(text) {
-                    self.value(name, text);
-                }
-                self.out.push(b'}');
+            self.out.extend_from_slice(members);
+        } else {
+            if !is_absent(text) {
+                self.value(name, text);
             }
+            self.out.push(b'}');
         }
     }
 
@@ -275,7 +281,11 @@ impl Writer<'_> {
             if element.first() != Some(&b'"') {
                 left_out = left_out.saturating_add(1);
             } else if !kept.contains(&element) {
-                kept.push(element);
+                if kept.len() < MAX_TAGS {
+                    kept.push(element);
+                } else {
+                    left_out = left_out.saturating_add(1);
+                }
             }
         });
         if scanned.is_none() {
@@ -363,7 +373,7 @@ fn flatten_usage(
                 *left_out = left_out.saturating_add(1);
             }
             prefix.truncate(length);
-        } else if json::int32(value).is_some() {
+        } else if json::int32(value).is_some() && fits(counts, prefix, name, value) {
             if !counts.is_empty() {
                 counts.push(b',');
             }
@@ -376,4 +386,11 @@ fn flatten_usage(
             *left_out = left_out.saturating_add(1);
         }
     })
+}
+
+/// Whether one more `,"prefix.name":value` keeps the usage within [`MAX_USAGE_BYTES`].
+fn fits(counts: &[u8], prefix: &[u8], name: &[u8], value: &[u8]) -> bool {
+    let punctuation = 4;
+    [counts, prefix, name, value].iter().fold(punctuation, |bytes: usize, text| bytes.saturating_add(text.len()))
+        <= MAX_USAGE_BYTES
 }

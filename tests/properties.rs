@@ -18,7 +18,7 @@ use opik_edge::context::Context;
 use opik_edge::headers::{Incoming, read};
 use opik_edge::id::{Id, IdGenerator};
 use opik_edge::json;
-use opik_edge::span::{Fields, Kind, Period};
+use opik_edge::span::{Fields, Kind, MAX_TAGS, MAX_USAGE_BYTES, Period, write_row};
 use opik_edge::time::{MAX_MS, write_rfc3339};
 use proptest::prelude::*;
 use serde_json::Value;
@@ -56,6 +56,33 @@ fn ten_thousand_ids_of_one_frozen_millisecond_are_sorted_and_carry_its_time() {
     let minted: Vec<Id> = (0..10_000).map(|_| mint(&mut ids, 1_764_000_000_000)).collect();
     assert!(minted.is_sorted_by(|a, b| a < b));
     assert!(minted.iter().all(|id| id.timestamp_ms() == 1_764_000_000_000));
+}
+
+#[test]
+fn ids_stay_sorted_where_the_counter_carries_into_its_next_bit() {
+    // The counter lies in two parts of the id; a seed just below a power of two makes the next id carry.
+    for bit in 1..31_u32 {
+        let mut pool = random_bytes(64);
+        let seed = ((1_u32 << bit) - 1) << 1; // the generator leaves out the lowest bit, and draws from the end
+        pool.extend(seed.to_be_bytes());
+        let mut ids = IdGenerator::new();
+        ids.refill(&pool);
+        let (before, after) = (ids.mint(1).unwrap(), ids.mint(1).unwrap());
+        assert!(before < after, "bit {bit}: {before} {after}");
+    }
+}
+
+#[test]
+fn the_scanner_refuses_what_json_refuses() {
+    for text in ["01", "-01", "00", "-", "", "+1", "1.0", "1e3", "2147483648", "-2147483649"] {
+        assert_eq!(json::int32(text.as_bytes()), None, "{text}");
+    }
+    for (text, value) in [("0", 0), ("-0", 0), ("2147483647", i32::MAX), ("-2147483648", i32::MIN)] {
+        assert_eq!(json::int32(text.as_bytes()), Some(value), "{text}");
+    }
+    for text in ["\"\n\"", "\"\u{1f}\"", "\"\\x\"", "\"\\u12g4\"", "\"", "\"a", "\"a\"b", " \"a\""] {
+        assert!(!json::is_string(text.as_bytes()), "{text:?}");
+    }
 }
 
 #[test]
@@ -196,6 +223,34 @@ fn drain(buffer: &mut Buffer, seen: &mut HashSet<String>) {
     }
 }
 
+/// The row of a span, and how much was left out of it.
+fn row(fields: &Fields<'_>) -> (Value, u32) {
+    let id = b"019ab5c0-7c00-7a11-8a11-0123456789ab";
+    let fields = Fields { id, trace_id: id, ..*fields };
+    let mut out = Vec::new();
+    let (_, left_out) = write_row(&mut out, Kind::Span, &fields, PERIOD).unwrap();
+    (serde_json::from_slice(&out).unwrap(), left_out)
+}
+
+#[test]
+fn a_usage_whose_names_multiply_is_cut_and_what_is_cut_is_counted() {
+    let inner: serde_json::Map<_, _> = (0..5000).map(|n| (n.to_string(), Value::from(n))).collect();
+    let usage = serde_json::to_vec(&serde_json::json!({ "total": 1, "k".repeat(1000): inner })).unwrap();
+    let (row, left_out) = row(&Fields { usage: &usage, ..Fields::default() });
+    let kept = row["usage"].as_object().unwrap().len();
+    assert!((2..=MAX_USAGE_BYTES / 1000 + 1).contains(&kept), "{kept}");
+    assert_eq!(kept + usize::try_from(left_out).unwrap(), 5001);
+}
+
+#[test]
+fn tags_beyond_the_limit_are_left_out_and_counted() {
+    let tags: Vec<String> = (0..100_000).map(|n| n.to_string()).collect();
+    let tags = serde_json::to_vec(&tags).unwrap();
+    let (row, left_out) = row(&Fields { tags: &tags, ..Fields::default() });
+    assert_eq!(row["tags"].as_array().unwrap().len(), MAX_TAGS);
+    assert_eq!(usize::try_from(left_out).unwrap(), 100_000 - MAX_TAGS);
+}
+
 fn append(buffer: &mut Buffer, ids: &mut IdGenerator, input: &[u8]) -> Result<u32, DropReason> {
     let id = mint(ids, 1).to_string();
     buffer.append(
@@ -214,6 +269,19 @@ fn a_thousand_rows_fill_a_batch() {
     assert_eq!(buffer.take().unwrap().rows(), 1000);
     assert_eq!(buffer.take().unwrap().rows(), 1);
     assert!(buffer.take().is_none());
+}
+
+#[test]
+fn a_payload_of_exactly_the_limit_is_one_and_a_byte_more_makes_two() {
+    let payloads = |padding: usize| {
+        let (mut buffer, mut ids) = (Buffer::default(), generator());
+        append(&mut buffer, &mut ids, b"1").unwrap();
+        append(&mut buffer, &mut ids, format!("\"{}\"", "x".repeat(padding)).as_bytes()).unwrap();
+        std::iter::from_fn(|| buffer.take()).map(|upload| upload.body().len()).collect::<Vec<_>>()
+    };
+    let padding = MAX_BATCH_BYTES - payloads(0)[0];
+    assert_eq!(payloads(padding), [MAX_BATCH_BYTES]);
+    assert_eq!(payloads(padding + 1).len(), 2);
 }
 
 #[test]

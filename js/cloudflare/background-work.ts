@@ -31,7 +31,11 @@ export class BackgroundWork {
 
   /** Keeps the invocation alive for our own promise, which is never waited for. */
   hold(promise: Promise<unknown>): void {
-    this.#waitUntil(promise);
+    try {
+      this.#waitUntil(promise);
+    } catch {
+      // Then it runs as long as the runtime lets it.
+    }
   }
 
   get isPending(): boolean {

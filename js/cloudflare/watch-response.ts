@@ -15,10 +15,19 @@ interface WorkerdStreams {
  * once if there is nothing to wait for. The invocation has to be kept alive meanwhile.
  */
 export function watchResponse(response: Response, method: string, onEnd: OnEnd): Response {
-  if (method === "HEAD" || !hasWatchableBody(response)) {
+  if (method === "HEAD" || !(response instanceof Response) || !hasWatchableBody(response)) {
     onEnd({ how: "done" });
     return response;
   }
+  try {
+    return watchBody(response, onEnd);
+  } catch {
+    onEnd({ how: "done" }); // this runtime can not watch a body
+    return response;
+  }
+}
+
+function watchBody(response: Response & { body: ReadableStream<Uint8Array> }, onEnd: OnEnd): Response {
   const { IdentityTransformStream, FixedLengthStream } = globalThis as WorkerdStreams;
   if (!IdentityTransformStream || !FixedLengthStream) return withBody(response, watchBytes(response.body, onEnd));
   const length = lengthOf(response.body);

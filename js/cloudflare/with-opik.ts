@@ -123,7 +123,7 @@ async function traceFetch(
   );
   try {
     const response = await root.run(() => handle(request, env, ctx));
-    root.preset({ output: { status: response.status } });
+    root.preset({ output: { status: response?.status } });
     return watchResponse(response, method, (ending) => {
       endSpan(root, ending);
       responded();

@@ -25,6 +25,7 @@ type Route = (request: Request, env: Env, ctx: Context) => Response | Promise<Re
 const routes: Record<string, Route> = {
   "/hello": () => new Response("hello"),
   "/json": () => Response.json({ a: 1 }),
+  "/no-response": () => undefined as never,
   "/scoped": () => span({ name: "scoped" }, async () => Response.json({ a: 1 })),
   "/throws": () => {
     throw new TypeError("from the handler");

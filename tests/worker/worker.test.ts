@@ -386,6 +386,21 @@ describe("tracing never breaks the host", () => {
     }
   });
 
+  test("a handler that returns no response fails as it would untraced", async () => {
+    const answers = [];
+    for (const OPIK_TRACK_DISABLE of ["", "true"]) {
+      const t = await setUp({ bindings: { OPIK_TRACK_DISABLE } });
+      try {
+        const response = await fetch(`${t.worker.url}/no-response`);
+        answers.push([response.status, await response.text()]);
+        await t.logged(/Incorrect type for Promise/);
+      } finally {
+        await tearDown(t);
+      }
+    }
+    assert.deepEqual(answers[0], answers[1]);
+  });
+
   test("a missing key for the cloud: the handler runs untraced", async () => {
     const t = await setUp({ bindings: { OPIK_URL_OVERRIDE: "", OPIK_API_KEY: "" } });
     try {
