@@ -83,6 +83,8 @@ export class RowBuffer {
   }
 
   #open(): Core {
+    // What its instance held died with it; the next row need not.
+    if (this.#core?.isLive === false) this.#lost(new OpikError("wasm_trap", "this WebAssembly instance is gone"), 0);
     if (this.#core === undefined) {
       const core = getCore();
       this.#handle = core.openBuffer(now());

@@ -83,6 +83,11 @@ export class Core {
     bg.scratchPointer(); // allocates the scratch
   }
 
+  /** Whether it still holds what it was given. The glue knows one instance at a time, so a replaced one is dead too. */
+  get isLive(): boolean {
+    return !this.#dead && current === this;
+  }
+
   /** Joins the trace that `incoming` names, or begins one. */
   context(incoming: Incoming | undefined, nowMs: number): CoreContext {
     // Line by line. HTTP allows no line break in a value; one from elsewhere shifts what is, after all, the caller's.
@@ -189,8 +194,7 @@ export class Core {
 
   /** An exception out of the instance is a trap: its state can not be trusted any more. */
   #call<T>(run: () => T): T {
-    // The glue knows one instance at a time, so a replaced one is as dead as a trapped one.
-    if (this.#dead || current !== this) throw new OpikError("wasm_trap", "this WebAssembly instance is gone");
+    if (!this.isLive) throw new OpikError("wasm_trap", "this WebAssembly instance is gone");
     try {
       return run();
     } catch (error) {

@@ -24,7 +24,7 @@ pub const MAX_BUFFERS: usize = 1 << 16;
 pub enum DropReason {
     /// The buffer's invocation is over.
     StaleBuffer,
-    /// The buffer holds [`MAX_BUFFER_BYTES`] already.
+    /// The buffer holds [`MAX_BUFFER_BYTES`] already, or there is no memory for the row.
     BufferFull,
     /// The row alone is longer than [`MAX_BATCH_BYTES`].
     RowTooLarge,
@@ -79,9 +79,14 @@ struct Batch {
 
 impl Batch {
     fn new(kind: Kind) -> Self {
-        let mut body = Vec::with_capacity(1024);
-        body.extend_from_slice(opening(kind));
-        Self { body, ids: Vec::new() }
+        Self { body: opening(kind).to_vec(), ids: Vec::new() }
+    }
+
+    /// Makes room for a row of at most `row_bytes`, its comma and what closes the payload. Without room the row is
+    /// refused: an allocation that fails would end the instance, and with it the rows of every other invocation.
+    fn make_room(&mut self, row_bytes: usize) -> Result<(), DropReason> {
+        let bytes = row_bytes.saturating_add(1).saturating_add(CLOSING.len());
+        self.body.try_reserve(bytes).and_then(|()| self.ids.try_reserve(1)).map_err(|_| DropReason::BufferFull)
     }
 
     /// Full, or taken.
@@ -124,6 +129,7 @@ impl Buffer {
         let Some(batch) = batches.last_mut() else {
             return Err(DropReason::BufferFull);
         };
+        batch.make_room(fields.max_row_bytes())?;
         let before = batch.body.len();
         if !batch.ids.is_empty() {
             batch.body.push(b',');
@@ -143,16 +149,20 @@ impl Buffer {
             return Err(reason);
         }
         let (id, left_out) = written?;
-        self.bytes = self.bytes.saturating_add(row_bytes);
         if batch.body.len().saturating_add(CLOSING.len()) > MAX_BATCH_BYTES {
             let mut next = Batch::new(kind);
-            next.body.extend_from_slice(batch.body.get(row_at..).unwrap_or_default());
+            let room = next.make_room(row_bytes);
+            if room.is_ok() {
+                next.body.extend_from_slice(batch.body.get(row_at..).unwrap_or_default());
+            }
             batch.body.truncate(before);
+            room?;
             next.ids.push(id);
             batches.push(next);
         } else {
             batch.ids.push(id);
         }
+        self.bytes = self.bytes.saturating_add(row_bytes);
         Ok(left_out)
     }
 

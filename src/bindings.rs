@@ -35,7 +35,8 @@ struct State {
     scratch: Vec<u8>,
     /// The pieces of a text that is longer than the scratch.
     staging: Vec<u8>,
-    staging_overflowed: bool,
+    /// Why the text that is being staged will not be kept.
+    staging_refused: Option<DropReason>,
     /// The upload that JavaScript is fetching.
     taken: Option<Upload>,
 }
@@ -46,7 +47,7 @@ static STATE: Mutex<State> = Mutex::new(State {
     buffers: Buffers::new(),
     scratch: Vec::new(),
     staging: Vec::new(),
-    staging_overflowed: false,
+    staging_refused: None,
     taken: None,
 });
 
@@ -231,26 +232,28 @@ impl State {
 
     /// Moves the first `written` bytes of the scratch behind the staged ones.
     fn stage(&mut self, written: usize) {
-        if self.staging.len().saturating_add(written) > MAX_STAGED_BYTES {
-            self.staging_overflowed = true;
+        if self.staging_refused.is_some() {
+        } else if self.staging.len().saturating_add(written) > MAX_STAGED_BYTES {
+            self.staging_refused = Some(DropReason::RowTooLarge);
+        } else if self.staging.try_reserve(written).is_err() {
+            self.staging_refused = Some(DropReason::BufferFull);
         } else {
             self.staging.extend_from_slice(self.scratch.get(..written).unwrap_or_default());
         }
     }
 
     fn append(&mut self, handle: Handle, kind: Kind, period: Period, written: usize) -> Result<u32, DropReason> {
-        let is_staged = !self.staging.is_empty() || self.staging_overflowed;
+        let is_staged = !self.staging.is_empty() || self.staging_refused.is_some();
         if is_staged {
             self.stage(written);
         }
         let text = if is_staged { &self.staging } else { self.scratch.get(..written).unwrap_or_default() };
-        let result = if self.staging_overflowed {
-            Err(DropReason::RowTooLarge)
+        let result = if let Some(reason) = self.staging_refused.take() {
+            Err(reason)
         } else {
             let buffer = self.buffers.get(handle, period.end_ms).ok_or(DropReason::StaleBuffer);
             buffer.and_then(|buffer| buffer.append(kind, &Fields::from_text(text)?, period))
         };
-        self.staging_overflowed = false;
         self.staging.clear();
         if self.staging.capacity() > MAX_IDLE_STAGING_BYTES {
             self.staging = Vec::new();

@@ -176,6 +176,37 @@ proptest! {
     }
 
     #[test]
+    fn a_row_is_never_longer_than_was_made_room_for(
+        texts in prop::collection::vec(".{0,30}", 17),
+        is_span in any::<bool>(),
+        unfinished in any::<bool>(),
+        left_empty in 0_usize..40,
+    ) {
+        let mut json: Vec<Vec<u8>> = texts.iter().map(|text| serde_json::to_vec(text).unwrap()).collect();
+        json[5] = serde_json::to_vec(&texts[..4]).unwrap();
+        json[8] = serde_json::to_vec(&serde_json::json!({ texts[8].as_str(): { texts[7].as_str(): i32::MIN } })).unwrap();
+        json[9] = b"0.25".to_vec();
+        json[10] = b"1e3".to_vec();
+        if let Some(field) = json.get_mut(left_empty) {
+            field.clear();
+        }
+        let id = generator().mint(PERIOD.start_ms).unwrap().to_string();
+        let id = id.as_bytes();
+        #[rustfmt::skip]
+        let fields = Fields {
+            id, trace_id: id, parent_span_id: id, name: &json[0], kind: &json[1], input: &json[2], output: &json[3],
+            metadata: &json[4], tags: &json[5], model: &json[6], provider: &json[7], usage: &json[8],
+            total_estimated_cost: &json[9], ttft: &json[10], error_type: &json[11], error_message: &json[12],
+            error_traceback: &json[13], thread_id: &json[14], project_name: &json[15], environment: &json[16],
+        };
+        let mut out = Vec::new();
+        let kind = if is_span { Kind::Span } else { Kind::Trace };
+        write_row(&mut out, kind, &fields, Period { unfinished, ..PERIOD }).unwrap();
+        prop_assert!(out.len() <= fields.max_row_bytes(), "{} of {}", out.len(), fields.max_row_bytes());
+        prop_assert!(serde_json::from_slice::<Value>(&out).is_ok());
+    }
+
+    #[test]
     fn any_rows_become_valid_payloads_within_the_limits_each_id_once(
         rows in prop::collection::vec((any::<bool>(), 0_usize..60_000, ".{0,12}", any::<i32>()), 1..120),
         take_after in 0_usize..120,
@@ -229,6 +260,7 @@ fn row(fields: &Fields<'_>) -> (Value, u32) {
     let fields = Fields { id, trace_id: id, ..*fields };
     let mut out = Vec::new();
     let (_, left_out) = write_row(&mut out, Kind::Span, &fields, PERIOD).unwrap();
+    assert!(out.len() <= fields.max_row_bytes());
     (serde_json::from_slice(&out).unwrap(), left_out)
 }
 

@@ -59,38 +59,75 @@ test("where WebAssembly is blocked, spans still hand the caller's ids on, with o
   });
 });
 
-test("a trap loses and counts the rows of its instance, and the next rows are kept in a new one", async () => {
+test("when the memory is full rows are refused and counted, and those that were kept are sent", async () => {
   const collector = await startCollector();
   try {
-    const result = (await inNode(`
+    const result = await inNode(`
       import { Opik } from "opik-edge";
       const codes = new Set();
       const make = () => new Opik({ url: ${JSON.stringify(collector.url)}, onError: (error) => codes.add(error.code) });
-      // 64 MB is all that an instance may have; ten buffers of 7 MB are more.
-      const clients = Array.from({ length: 10 }, make);
-      const before = clients[0].span();
+      // 64 MB is all that an instance may have; twelve buffers of 7 MB are more.
+      const clients = Array.from({ length: 12 }, make);
       let recorded = 0;
       for (const opik of clients) {
         const trace = opik.trace({ name: "large" });
         for (let i = 0; i < 7; i += 1) { trace.span({ input: "x".repeat(1e6) }).end(); recorded += 1; }
       }
-      const headers = Object.keys(before.headers()).length;
-      const reports = [];
-      for (const opik of clients) reports.push(await opik.flush());
-      const sent = reports.reduce((sum, report) => sum + report.sent, 0);
-      const dropped = reports.reduce((sum, report) => sum + (report.dropped.wasm_trap ?? 0), 0);
-      const opik = make();
-      opik.span({ name: "afterwards" }).end();
-      const after = await opik.flush();
-      console.log(JSON.stringify({ codes: [...codes], recorded, total: sent + dropped, dropped, headers, after: after.sent }));`)) as Record<
-      string,
-      unknown
-    >;
-    assert.deepEqual(result["codes"], ["wasm_trap"]);
-    assert.equal(result["total"], result["recorded"], "sent + dropped = recorded");
-    assert.ok((result["dropped"] as number) > 0);
-    assert.deepEqual([result["headers"], result["after"]], [4, 2]);
-    assert.ok(collector.spans().some((span) => span["name"] === "afterwards"));
+      let sent = 0, full = 0;
+      for (const opik of clients) {
+        const report = await opik.flush();
+        sent += report.sent; full += report.dropped.buffer_full ?? 0;
+      }
+      clients[0].span({ name: "afterwards" }).end();
+      const after = await clients[0].flush();
+      console.log(JSON.stringify({ codes: [...codes], all: sent + full === recorded, some: sent > 0 && full > 0, after: after.sent }));`);
+    assert.deepEqual(result, { codes: ["row_dropped"], all: true, some: true, after: 2 });
+  } finally {
+    await collector.close();
+  }
+});
+
+test("a trap loses and counts the rows of its instance, and the next rows are kept in a new one", async () => {
+  const collector = await startCollector();
+  try {
+    const result = await inNode(`
+      // The core has no panic to provoke, so the third append of the first instance is made one.
+      const { Instance } = WebAssembly;
+      let instances = 0, appends = 0;
+      WebAssembly.Instance = function (module, imports) {
+        const { exports } = new Instance(module, imports);
+        if (++instances > 1) return { exports };
+        const append = (...args) => {
+          if (++appends === 3) throw new WebAssembly.RuntimeError("unreachable");
+          return exports.append(...args);
+        };
+        return { exports: { ...exports, append } };
+      };
+      const { Opik } = await import("opik-edge");
+      const codes = [];
+      const make = () => new Opik({ url: ${JSON.stringify(collector.url)}, onError: (error) => codes.push(error.code) });
+      const [first, second] = [make(), make()];
+      const trace = first.trace();
+      trace.span({ name: "lost with the instance" }).end();
+      const open = second.span({ name: "survives: it was still open" });
+      second.trace().span({ name: "lost with the instance" }).end();
+      trace.span({ name: "the trap" }).end();
+      trace.span({ name: "afterwards" }).end();
+      const headers = Object.keys(open.headers()).length;
+      open.end();
+      const reports = [await first.flush(), await second.flush()].map(({ sent, dropped }) => ({ sent, dropped }));
+      console.log(JSON.stringify({ codes, headers, instances, reports }));`);
+    assert.deepEqual(result, {
+      codes: ["wasm_trap", "wasm_trap"],
+      headers: 4,
+      instances: 2,
+      reports: [
+        { sent: 1, dropped: { wasm_trap: 2 } },
+        { sent: 2, dropped: { wasm_trap: 1 } },
+      ],
+    });
+    const names = collector.spans().map(({ name }) => name);
+    assert.deepEqual(names.sort(), ["afterwards", "survives: it was still open"]);
   } finally {
     await collector.close();
   }
