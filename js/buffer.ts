@@ -53,8 +53,7 @@ export class RowBuffer {
         uploads.push(upload);
       }
       // A client may idle for hours: an emptied buffer is given back, the next row opens another.
-      this.#core.closeBuffer(this.#handle);
-      this.#core = undefined;
+      this.#release();
       if (this.#rows > 0) this.#drop("stale_buffer", this.#rows);
       this.#rows = 0;
     } catch (error) {
@@ -74,12 +73,17 @@ export class RowBuffer {
   close(): void {
     this.#closed = true;
     try {
-      this.#core?.closeBuffer(this.#handle);
-      releaseIdleCore();
+      this.#release();
     } catch {
       // The instance is gone, and the rows with it; that was counted when they were taken.
     }
+  }
+
+  #release(): void {
+    const core = this.#core;
     this.#core = undefined;
+    core?.closeBuffer(this.#handle);
+    releaseIdleCore();
   }
 
   #open(): Core {

@@ -5,7 +5,7 @@ import { load } from "#wasm";
 import * as bg from "./core_bg.js";
 import { randomBytes } from "./env.js";
 import { OpikError } from "./errors.js";
-import type { Incoming } from "./headers.js";
+import type { HeaderPair, Incoming } from "./headers.js";
 
 /** How many random bytes the core is handed at a time: enough for some hundred ids. */
 const RANDOM_POOL_BYTES = 2048;
@@ -142,9 +142,10 @@ export class Core {
     this.#call(() => bg.closeBuffer(handle));
   }
 
-  /** The request headers of an upload, as name, value, name, value, … */
-  requestHeaders(apiKey: string | undefined, workspace: string): string[] {
-    return this.#call(() => this.#lines(bg.requestHeaders(this.#write(`${apiKey ?? ""}\n${workspace}`))));
+  /** The request headers of an upload. */
+  requestHeaders(apiKey: string | undefined, workspace: string): HeaderPair[] {
+    const lines = this.#call(() => this.#lines(bg.requestHeaders(this.#write(`${apiKey ?? ""}\n${workspace}`))));
+    return lines.flatMap((name, index) => (index % 2 === 0 ? [[name, lines[index + 1] as string]] : []));
   }
 
   /** "" when a response of this status means delivered, else why its rows are lost. 0 is a network error. */

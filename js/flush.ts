@@ -63,12 +63,9 @@ async function send(upload: Upload, settings: Settings, reporter: Reporter, repo
 
 /** The status of the response. */
 async function post(path: string, settings: Settings, body: Uint8Array<ArrayBuffer>): Promise<number> {
-  const flat = getCore().requestHeaders(settings.apiKey, settings.workspace);
-  const headers = new Headers();
-  for (let i = 0; i + 1 < flat.length; i += 2) headers.set(flat[i] as string, flat[i + 1] as string);
   const response = await fetch(settings.url.href.replace(/\/$/, "") + path, {
     method: "POST",
-    headers,
+    headers: getCore().requestHeaders(settings.apiKey, settings.workspace),
     body,
     // A redirect is never followed: some runtimes carry Authorization to another origin.
     redirect: "manual",

@@ -63,14 +63,12 @@ function add(found: Incoming, index: number, value: unknown): void {
 export type HeaderSpelling = "both" | "underscore" | "hyphen";
 
 /**
- * The headers that hand a context on, as name, value, name, value, … Written here and not in the core, so that
- * it works without one: after a trap, or where WebAssembly is blocked. `outgoing` in src/headers.rs is its twin.
+ * The headers that hand a context on. Written here and not in the core, so that it works without one: after a
+ * trap, or where WebAssembly is blocked. `outgoing` in src/headers.rs is its twin.
  */
-export function headerMap(traceId: string, spanId: string, spelling: HeaderSpelling): string[] {
-  const values = [traceId, spanId, traceId, spanId];
-  const from = spelling === "hyphen" ? 2 : 0;
-  const to = spelling === "underscore" ? 2 : 4;
-  return NAMES.slice(from, to).flatMap((name, index) => [name, values[from + index] as string]);
+export function headerMap(traceId: string, spanId: string, spelling: HeaderSpelling): HeaderPair[] {
+  const names = NAMES.slice(spelling === "hyphen" ? 2 : 0, spelling === "underscore" ? 2 : 4);
+  return names.map((name, index) => [name, index % 2 === 0 ? traceId : spanId]);
 }
 
 /** The caller's ids if both parse, for spans that can only forward them. */
@@ -91,14 +89,17 @@ function isId(text: string | undefined): text is string {
   );
 }
 
+/** A header's name and value. */
+export type HeaderPair = [name: string, value: string];
+
 /** Headers that can be injected into: changed in place where they can be. */
 export type HeaderTarget = Headers | Record<string, string>;
 
 /**
- * `target` with every spelling of our headers removed and `map` (name, value, …) set: a forwarded
+ * `target` with every spelling of our headers removed and `map` set: a forwarded
  * request carries its caller's. What is immutable or frozen is copied.
  */
-export function injectInto<T extends HeaderTarget>(target: T, map: readonly string[]): T {
+export function injectInto<T extends HeaderTarget>(target: T, map: readonly HeaderPair[]): T {
   const [set, copy] =
     target instanceof Headers
       ? [setHeaders, () => new Headers(target)]
@@ -110,17 +111,17 @@ export function injectInto<T extends HeaderTarget>(target: T, map: readonly stri
   }
 }
 
-function setRecord(record: Record<string, string>, map: readonly string[]): Record<string, string> {
+function setRecord(record: Record<string, string>, map: readonly HeaderPair[]): Record<string, string> {
   for (const name of Object.keys(record)) {
     if ((NAMES as readonly string[]).includes(name.toLowerCase())) delete record[name];
   }
-  for (let i = 0; i + 1 < map.length; i += 2) record[map[i] as string] = map[i + 1] as string;
+  for (const [name, value] of map) record[name] = value;
   return record;
 }
 
-function setHeaders(headers: Headers, map: readonly string[]): Headers {
+function setHeaders(headers: Headers, map: readonly HeaderPair[]): Headers {
   for (const name of NAMES) headers.delete(name);
-  for (let i = 0; i + 1 < map.length; i += 2) headers.set(map[i] as string, map[i + 1] as string);
+  for (const [name, value] of map) headers.set(name, value);
   return headers;
 }
 

@@ -53,17 +53,24 @@ export const UNDEFINED_THROWN: unique symbol = Symbol("undefined");
 
 /**
  * `update` merged into `fields`, as Opik's Python SDK does: objects merge, tags add up, the rest is
- * replaced; `undefined` leaves a field as it is.
+ * replaced; `undefined` leaves a field as it is, and so does a value that can not be read (a getter that throws).
  */
-export function mergeFields<T extends RowFields>(fields: T, update: T): T {
+export function mergeFields<T extends RowFields>(fields: T, update: T, reporter: Reporter): T {
   const merged = { ...fields } as Record<string, unknown>;
-  for (const [key, value] of Object.entries(update)) {
-    if (value === undefined) continue;
-    const before = merged[key];
-    if (key === "tags" && Array.isArray(before) && Array.isArray(value)) merged[key] = [...before, ...value];
-    else merged[key] = isPlainObject(before) && isPlainObject(value) ? { ...before, ...value } : value;
+  for (const key of Object.keys(update ?? {})) {
+    try {
+      const value = (update as Record<string, unknown>)[key];
+      if (value !== undefined) merged[key] = mergeValues(key, merged[key], value);
+    } catch (error) {
+      unserializable(key, error, reporter);
+    }
   }
   return merged as T;
+}
+
+function mergeValues(key: string, before: unknown, value: unknown): unknown {
+  if (key === "tags" && Array.isArray(before) && Array.isArray(value)) return [...before, ...value];
+  return isPlainObject(before) && isPlainObject(value) ? { ...before, ...value } : value;
 }
 
 function isPlainObject(value: unknown): value is object {

@@ -6,7 +6,6 @@ import type { Settings } from "./config.js";
 import type { Reporter } from "./errors.js";
 import { type FlushReport, flushBuffer } from "./flush.js";
 import type { Masks } from "./json.js";
-import { mergeFields, type RowFields } from "./row.js";
 
 /** Something that is still open when its invocation ends. */
 export interface Open {
@@ -45,16 +44,6 @@ export class Scope {
   /** Notes that `item` has ended. */
   ended(item: Open): void {
     this.#open?.delete(item);
-  }
-
-  /** `update` merged into `fields`; what can not be read (a getter that throws) changes nothing. */
-  merge<T extends RowFields>(fields: T, update: T): T {
-    try {
-      return mergeFields(fields, update ?? {});
-    } catch (error) {
-      this.reporter.once("unserializable", `an update could not be read: ${String(error)}`, error);
-      return fields;
-    }
   }
 
   /** Sends the rows that have ended. Never rejects, never waits for what is open. */

@@ -5,7 +5,14 @@ import { runWith } from "./context.js";
 import { getCore, SPAN_ROW } from "./core.js";
 import { now } from "./env.js";
 import { tracedFetch } from "./fetch.js";
-import { type HeaderCarrier, type HeaderSpelling, type HeaderTarget, headerMap, injectInto } from "./headers.js";
+import {
+  type HeaderCarrier,
+  type HeaderPair,
+  type HeaderSpelling,
+  type HeaderTarget,
+  headerMap,
+  injectInto,
+} from "./headers.js";
 import { mergeFields, rowText, type SpanFields, UNDEFINED_THROWN } from "./row.js";
 import type { Open, Scope } from "./scope.js";
 import { scoped } from "./settle.js";
@@ -103,7 +110,7 @@ export class SpanHandle implements Span, Open {
   }
 
   update(fields: SpanFields): void {
-    if (!this.#misusedAfterEnd("span.update")) this.#fields = this.#scope.merge(this.#fields, fields);
+    if (!this.#misusedAfterEnd("span.update")) this.#merge(fields);
   }
 
   end(): void {
@@ -124,7 +131,7 @@ export class SpanHandle implements Span, Open {
 
   /** Fields that give way to what the host has set or will set. */
   preset(fields: SpanFields): void {
-    this.#fields = mergeFields(fields, this.#fields);
+    this.#fields = mergeFields(fields, this.#fields, this.#scope.reporter);
   }
 
   /** Ends the span unless it has ended: without a word, for what ends by itself. */
@@ -144,14 +151,13 @@ export class SpanHandle implements Span, Open {
 
   /** Records what was thrown, and ends. */
   fail(error: unknown): void {
-    if (!this.#ended)
-      this.#fields = mergeFields(this.#fields, { error: error === undefined ? UNDEFINED_THROWN : error });
+    if (!this.#ended) this.#merge({ error: error === undefined ? UNDEFINED_THROWN : error });
     this.finish();
   }
 
   /** Ends because the reader of its stream went away, and says so in the metadata. */
   cancel(): void {
-    if (!this.#ended) this.#fields = mergeFields(this.#fields, { metadata: { opik_edge_cancelled: true } });
+    if (!this.#ended) this.#merge({ metadata: { opik_edge_cancelled: true } });
     this.finish();
   }
 
@@ -168,13 +174,17 @@ export class SpanHandle implements Span, Open {
     this.finish();
   }
 
+  #merge(update: SpanFields): void {
+    this.#fields = mergeFields(this.#fields, update, this.#scope.reporter);
+  }
+
   /** What the trace row takes over from its root span (Python's `@track`). */
   #mirrored(): SpanFields {
     const { type: _1, model: _2, provider: _3, usage: _4, totalEstimatedCost: _5, ttft: _6, ...fields } = this.#fields;
     return fields;
   }
 
-  #headerMap(spelling: HeaderSpelling = "both"): string[] {
+  #headerMap(spelling: HeaderSpelling = "both"): HeaderPair[] {
     // Always both ids or none: the Python side breaks on one.
     if (!this.traceId || !this.id) return [];
     return headerMap(this.traceId, this.id, spelling);

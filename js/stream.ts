@@ -7,7 +7,7 @@ export type Ending =
   | { readonly how: "cancelled" }
   | { readonly how: "failed"; readonly error: unknown };
 
-/** Called once, at the end. */
+/** Called at the end; a further call says nothing new. */
 export type OnEnd = (ending: Ending) => void;
 
 /**
@@ -178,7 +178,7 @@ export function watchIterator(iterator: AnyIterator, run: <T>(fn: () => T) => T,
   }
 }
 
-/** Watches the first iteration of `iterable` in place. */
+/** Watches the iterations of `iterable` in place; the first to end is what counts. */
 export function watchAsyncIterable(iterable: AsyncIterable<unknown>, run: <T>(fn: () => T) => T, onEnd: OnEnd): void {
   const begin = iterable[Symbol.asyncIterator];
   const watched = (): AsyncIterator<unknown> => {

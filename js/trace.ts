@@ -100,7 +100,7 @@ export class TraceHandle implements Trace, Open {
     } else if (this.#ended) {
       reporter.once("already_ended", "trace.update after the trace has ended: its row is already written");
     } else {
-      this.#fields = this.scope.merge(this.#fields, fields);
+      this.#fields = mergeFields(this.#fields, fields, reporter);
     }
   }
 
@@ -118,7 +118,7 @@ export class TraceHandle implements Trace, Open {
 
   /** Ends the trace with the root span that opened it, whose fields it mirrors where it has none of its own. */
   endWith(root: TraceFields, endMs: number, unfinished: boolean): void {
-    this.#fields = mergeFields(root, this.#fields);
+    this.#fields = mergeFields(root, this.#fields, this.scope.reporter);
     this.#write(endMs, unfinished);
   }
 

@@ -2,7 +2,7 @@
 
 import { type Collector, startCollector } from "../collector/server.js";
 import { startUpstream } from "../examples/cloudflare-worker/upstream.js";
-import { startWorker } from "../tests/support/worker.js";
+import { startExample } from "../tests/support/example.js";
 
 const once = process.argv.includes("--once");
 const real = process.env["OPIK_URL_OVERRIDE"];
@@ -10,16 +10,9 @@ const real = process.env["OPIK_URL_OVERRIDE"];
 const collector = real ? undefined : await startCollector();
 const opikUrl = real ?? collector!.url;
 const upstream = await startUpstream();
-const worker = await startWorker("examples/cloudflare-worker/src/index.ts", {
+const worker = await startExample(opikUrl, upstream, {
   port: once ? 0 : 8787,
-  bindings: {
-    LLM_URL: `${upstream.url}/v1`,
-    LLM_API_KEY: "demo",
-    LLM_MODEL: "demo-model",
-    RETRIEVER_URL: upstream.url,
-    OPIK_URL_OVERRIDE: opikUrl,
-    ...variables("OPIK_API_KEY", "OPIK_WORKSPACE", "OPIK_PROJECT_NAME", "OPIK_ENVIRONMENT"),
-  },
+  bindings: variables("OPIK_API_KEY", "OPIK_WORKSPACE", "OPIK_PROJECT_NAME", "OPIK_ENVIRONMENT"),
   onLog: (line) => process.stderr.write(line),
 });
 console.log(`Opik      ${opikUrl}`);

@@ -21,9 +21,10 @@ pub const MAX_BUFFERS: usize = 1 << 16;
 /// Why a row was not kept.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
+#[repr(u8)]
 pub enum DropReason {
     /// The buffer's invocation is over.
-    StaleBuffer,
+    StaleBuffer = 1,
     /// The buffer holds [`MAX_BUFFER_BYTES`] already, or there is no memory for the row.
     BufferFull,
     /// The row alone is longer than [`MAX_BATCH_BYTES`].
@@ -54,13 +55,7 @@ impl DropReason {
     /// A small number for it, from 1.
     #[must_use]
     pub fn number(self) -> u8 {
-        match self {
-            Self::StaleBuffer => 1,
-            Self::BufferFull => 2,
-            Self::RowTooLarge => 3,
-            Self::DuplicateId => 4,
-            Self::MalformedRow => 5,
-        }
+        self as u8
     }
 }
 
@@ -140,7 +135,7 @@ impl Buffer {
         let refused = match &written {
             Err(MalformedRow) => Some(DropReason::MalformedRow),
             Ok((id, _)) if batch.ids.contains(id) => Some(DropReason::DuplicateId),
-            Ok(_) if row_bytes > max_row_bytes(kind) => Some(DropReason::RowTooLarge),
+            Ok(_) if row_bytes > row_limit(kind) => Some(DropReason::RowTooLarge),
             Ok(_) if self.bytes.saturating_add(row_bytes) > MAX_BUFFER_BYTES => Some(DropReason::BufferFull),
             Ok(_) => None,
         };
@@ -183,7 +178,7 @@ impl Buffer {
     }
 }
 
-fn max_row_bytes(kind: Kind) -> usize {
+fn row_limit(kind: Kind) -> usize {
     MAX_BATCH_BYTES.saturating_sub(opening(kind).len()).saturating_sub(CLOSING.len())
 }
 

@@ -11,7 +11,8 @@ import { promisify } from "node:util";
 import { type Collector, startCollector } from "../../collector/server.js";
 import type { StoredRow } from "../../collector/store.js";
 import { startUpstream, type Upstream } from "../../examples/cloudflare-worker/upstream.js";
-import { ROOT, type RunningWorker, startWorker } from "../support/worker.js";
+import { startExample } from "../support/example.js";
+import { ROOT, type RunningWorker } from "../support/worker.js";
 
 const run = promisify(execFile);
 const HERE = join(ROOT, "tests/interop");
@@ -56,15 +57,7 @@ for (const [server, command] of Object.entries(SERVERS)) {
       let worker: RunningWorker;
       before(async () => {
         python = await startPython(command, mode);
-        worker = await startWorker("examples/cloudflare-worker/src/index.ts", {
-          bindings: {
-            LLM_URL: `${upstream.url}/v1`,
-            LLM_API_KEY: "test",
-            LLM_MODEL: "test-model",
-            RETRIEVER_URL: python.url,
-            OPIK_URL_OVERRIDE: collector.url,
-          },
-        });
+        worker = await startExample(collector.url, upstream, { bindings: { RETRIEVER_URL: python.url } });
       });
       after(async () => {
         await worker.close();

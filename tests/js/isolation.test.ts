@@ -133,6 +133,29 @@ test("a trap loses and counts the rows of its instance, and the next rows are ke
   }
 });
 
+test("a large instance is replaced once a client has flushed: its memory never shrinks", async () => {
+  const collector = await startCollector();
+  try {
+    const result = await inNode(`
+      const { Instance } = WebAssembly;
+      let instances = 0;
+      WebAssembly.Instance = function (...args) { instances += 1; return new Instance(...args); };
+      const { Opik } = await import("opik-edge");
+      const clients = Array.from({ length: 3 }, () => new Opik({ url: ${JSON.stringify(collector.url)} }));
+      for (const opik of clients) {
+        const trace = opik.trace();
+        for (let i = 0; i < 7; i += 1) trace.span({ input: "x".repeat(1e6) }).end();
+      }
+      const sent = [];
+      for (const opik of clients) sent.push((await opik.flush()).sent);
+      clients[0].span().end();
+      console.log(JSON.stringify([...sent, (await clients[0].flush()).sent, instances]));`);
+    assert.deepEqual(result, [7, 7, 7, 2, 2]);
+  } finally {
+    await collector.close();
+  }
+});
+
 test("headers are written as the golden vectors say", async () => {
   const span = { id: "019ab5c0-7c01-7a11-9a11-0123456789ab", trace: "019ab5c0-7c00-7a11-8a11-0123456789ab" };
   const written = await inNode(`

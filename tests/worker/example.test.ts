@@ -5,7 +5,8 @@ import { after, before, test } from "node:test";
 import { type Collector, startCollector } from "../../collector/server.js";
 import type { StoredRow } from "../../collector/store.js";
 import { startUpstream, type Upstream } from "../../examples/cloudflare-worker/upstream.js";
-import { type RunningWorker, startWorker } from "../support/worker.js";
+import { startExample } from "../support/example.js";
+import type { RunningWorker } from "../support/worker.js";
 
 let collector: Collector;
 let upstream: Upstream;
@@ -13,15 +14,7 @@ let worker: RunningWorker;
 before(async () => {
   collector = await startCollector();
   upstream = await startUpstream();
-  worker = await startWorker("examples/cloudflare-worker/src/index.ts", {
-    bindings: {
-      LLM_URL: `${upstream.url}/v1`,
-      LLM_API_KEY: "do-not-record-me",
-      LLM_MODEL: "test-model",
-      RETRIEVER_URL: upstream.url,
-      OPIK_URL_OVERRIDE: collector.url,
-    },
-  });
+  worker = await startExample(collector.url, upstream);
 });
 after(async () => {
   await worker.close();

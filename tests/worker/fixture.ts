@@ -62,6 +62,17 @@ const routes: Record<string, Route> = {
     getTrackContext()!.span.update({ name: "renamed", output: "of the handler's own" });
     return new Response("ok");
   },
+  "/unreadable-output": () => {
+    getTrackContext()!.span.update({
+      name: "unreadable",
+      output: {
+        get broken(): never {
+          throw new Error("no");
+        },
+      },
+    });
+    return new Response("ok");
+  },
   "/keep": () => {
     kept = getTrackContext()!.span.span({ name: "kept" });
     return new Response("kept");

@@ -227,6 +227,12 @@ describe("withOpik in workerd", () => {
     assert.deepEqual((await t.span("renamed"))["output"], { output: "of the handler's own" });
   });
 
+  test("an output that can not be read harms neither the response nor the other fields", async () => {
+    assert.equal(await t.get("/unreadable-output"), "ok");
+    const root = await t.span("unreadable");
+    assert.deepEqual([root["output"], root["error_info"]], [{ status: 200 }, undefined]);
+  });
+
   test("the handler keeps its own this", async () => {
     const first = Number(await t.get("/calls"));
     assert.equal(Number(await t.get("/calls")), first + 1);
