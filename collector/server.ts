@@ -4,6 +4,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { gunzipSync } from "node:zlib";
+import { answerFault, type Faults, keepsRows } from "./faults.js";
 import { Store, type StoredRow } from "./store.js";
 import { treeOf } from "./tree.js";
 import { checkBatch, checkRow, checkUpdate, type Entity, Refusal } from "./validate.js";
@@ -15,8 +16,8 @@ export interface CollectorOptions {
   readonly port?: number;
   /** A file to keep the rows in; otherwise they live in memory. */
   readonly store?: string;
-  /** Answers every upload so instead: a status, a redirect to a URL, or never. */
-  readonly fault?: { readonly status: number } | { readonly redirect: string } | "hang";
+  /** Fails uploads, all or some of them. */
+  readonly fault?: Faults;
 }
 
 /** One request, for tests. */
@@ -25,6 +26,7 @@ export interface SeenRequest {
   readonly path: string;
   readonly headers: IncomingMessage["headers"];
   readonly body: string;
+  /** What was answered; 0 when nothing was. */
   readonly status: number;
 }
 
@@ -48,21 +50,32 @@ export async function startCollector(options: CollectorOptions = {}): Promise<Co
   const store = new Store(options.store);
   const requests: SeenRequest[] = [];
   const watchers = new Watchers();
+  let uploads = 0;
 
   const server = createServer(async (request, response) => {
     const { pathname, searchParams } = new URL(request.url ?? "/", "http://localhost");
     const raw = await bytesOf(request);
     const method = request.method ?? "GET";
     const body = request.headers["content-encoding"] === "gzip" ? gunzipSync(raw).toString() : raw.toString();
-    const note = () => {
-      requests.push({ method, path: pathname, headers: request.headers, body, status: response.statusCode });
+    const { headers } = request;
+    const note = (status: number) => {
+      requests.push({ method, path: pathname, headers, body, status });
       watchers.notify();
     };
-    if (method !== "GET" && options.fault === "hang") return note();
-    response.on("finish", note);
+    const path = pathname.replace(/^\/api/, "");
     try {
-      if (method !== "GET" && options.fault && options.fault !== "hang") answerFault(response, options.fault);
-      else answer(response, handle(store, method, pathname.replace(/^\/api/, ""), searchParams, body));
+      if (method !== "GET" && options.fault) {
+        uploads += 1;
+        const faulty = { number: uploads, path, headers, bytes: raw.byteLength, body };
+        const fault = typeof options.fault === "function" ? options.fault(faulty) : options.fault;
+        if (fault) {
+          if (keepsRows(fault)) handle(store, method, path, searchParams, body);
+          note(typeof fault === "string" ? 0 : "status" in fault ? fault.status : 307);
+          return answerFault(response, fault);
+        }
+      }
+      response.on("finish", () => note(response.statusCode));
+      answer(response, handle(store, method, path, searchParams, body));
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       answer(response, { status: error.status, json: { code: error.status, message: error.message } });
@@ -158,11 +171,6 @@ function answer(response: ServerResponse, { status, json, text, location }: Answ
   else if (json !== undefined)
     response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(json));
   else response.writeHead(status).end();
-}
-
-function answerFault(response: ServerResponse, fault: { status: number } | { redirect: string }): void {
-  if ("redirect" in fault) response.writeHead(307, { location: fault.redirect }).end();
-  else answer(response, { status: fault.status, json: { code: fault.status, message: "as asked for" } });
 }
 
 async function bytesOf(request: IncomingMessage): Promise<Buffer> {

@@ -3,12 +3,12 @@
 
 import { resolveConfig } from "./config.js";
 import { currentFrame } from "./context.js";
+import type { FlushReport } from "./delivery.js";
 import { Reporter } from "./errors.js";
-import type { FlushReport } from "./flush.js";
 import { OPIK_PARENT_SPAN_ID_HEADER, OPIK_TRACE_ID_HEADER } from "./headers.js";
 import { startSpan } from "./opik.js";
 import type { TraceFields } from "./row.js";
-import { Scope } from "./scope.js";
+import { type FlushOptions, Scope } from "./scope.js";
 import { scoped } from "./settle.js";
 import type { Span, SpanOptions } from "./span.js";
 import { openTrace, type Trace } from "./trace.js";
@@ -25,7 +25,7 @@ export function span<T>(options: SpanOptions = {}, fn?: (span: Span) => T): Span
 
 /** Begins a trace in the current invocation. Its row is written once, at its `end`. */
 export function trace(fields?: TraceFields): Trace {
-  return openTrace(currentScope(), undefined, fields);
+  return openTrace(currentScope(), undefined, fields?.name, fields);
 }
 
 /** `fn` with a span around each call, recorded where it is called: Opik's `@track`. */
@@ -40,8 +40,8 @@ export function fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Res
 }
 
 /** Sends what has ended in the current invocation. Never rejects, never waits for `waitUntil` work. */
-export function flush(): Promise<FlushReport> {
-  return currentScope().flush();
+export function flush(options?: FlushOptions): Promise<FlushReport> {
+  return currentScope().flush(options);
 }
 
 /** The current span and its trace; `undefined` outside any. */

@@ -1,45 +1,50 @@
 // The ended rows of one invocation: a handle into the core, safe to use after its end and after a
-// trap. Counts every row that it could not keep. Next in the flow: flush.ts.
+// trap. Counts every row that it could not keep. Next in the flow: delivery.ts.
 
-import { type Core, getCore, releaseIdleCore, type Upload } from "./core.js";
+import { type BufferLimits, type Core, CUT, getCore, LEFT_OUT, releaseIdleCore } from "./core.js";
+import type { Dropped } from "./delivery.js";
 import { now } from "./env.js";
 import { OpikError, type Reporter } from "./errors.js";
-
-/** Rows lost, by reason. */
-export type Dropped = Record<string, number>;
+import type { Row } from "./scope.js";
+import type { Upload } from "./upload.js";
 
 /** The rows of one invocation, kept in WebAssembly memory until they are taken. */
 export class RowBuffer {
   readonly #reporter: Reporter;
+  readonly #limits: BufferLimits;
   #core: Core | undefined;
   #handle = 0;
   #rows = 0;
   #closed = false;
   #dropped: Dropped = {};
 
-  constructor(reporter: Reporter) {
+  constructor(reporter: Reporter, limits: BufferLimits) {
     this.#reporter = reporter;
+    this.#limits = limits;
   }
 
-  /** Keeps a row; what can not be kept is counted and reported. Never throws. */
-  append(kind: number, text: string, startMs: number, endMs: number, unfinished: boolean): void {
+  /** Keeps a row, and says whether it could; what can not be kept is counted and reported. Never throws. */
+  append({ kind, text, period, room }: Row): boolean {
     if (this.#closed) {
       this.#reporter.once("invocation_ended", "a span ended after its invocation: nothing was recorded");
-      return;
+      return false;
     }
     try {
       const core = this.#open();
-      const result = core.append(this.#handle, kind, text, startMs, endMs, unfinished);
+      const result = core.append(this.#handle, kind, text, period, room);
       if (result < 0) {
         this.#drop(core.dropReason(result), 1);
-        return;
+        return false;
       }
       this.#rows += 1;
-      if (result > 0) {
+      if (result & LEFT_OUT) {
         this.#reporter.once("field_dropped", "an entry the Opik API would refuse was left out of a row");
       }
+      if (result & CUT) this.#reporter.once("field_cut", "a row was cut to its limits: see the setting `limits`");
+      return true;
     } catch (error) {
       this.#lost(error, 1);
+      return false;
     }
   }
 
@@ -91,7 +96,7 @@ export class RowBuffer {
     if (this.#core?.isLive === false) this.#lost(new OpikError("wasm_trap", "this WebAssembly instance is gone"), 0);
     if (this.#core === undefined) {
       const core = getCore();
-      this.#handle = core.openBuffer(now());
+      this.#handle = core.openBuffer(now(), this.#limits);
       this.#core = core;
     }
     return this.#core;

@@ -1,14 +1,34 @@
 // Where a client's settings come from: arguments, then OPIK_* variables of the Worker's `env`,
 // of `Deno.env` or of `process.env`, then defaults. Validates them once; next: opik.ts.
 
-import { type OnError, OpikError } from "./errors.js";
+import type { Signal } from "./auto-flush.js";
+import type { BufferLimits } from "./core.js";
+import { isServer } from "./env.js";
+import { type OnDrop, type OnError, OpikError } from "./errors.js";
 import type { PropagateTo } from "./headers.js";
+import { type Redact, type RedactOptions, redactor } from "./redact.js";
+import { fetchTransport, type Transport } from "./transport.js";
 
 /** The API of Opik Cloud. A self-hosted one is `http://localhost:5173/api` by default. */
 export const DEFAULT_URL = "https://www.comet.com/opik/api";
 
 /** The longest environment name the API takes (`environment` of `Span_Write`). */
 const MAX_ENVIRONMENT_CHARS = 150;
+
+/** How much is recorded, in bytes of JSON. What is cut says so in its place, with its original size. */
+export interface Limits {
+  /** Of one field (4 KB to 3 MB, default 1 MB: longer than any model reads). A single string is cut at half of it. */
+  readonly fieldBytes?: number | undefined;
+  /** Of one span or trace row (16 KB to 3 MB, default 2 MB: a prompt and its answer). The longest fields go first. */
+  readonly spanBytes?: number | undefined;
+  /** Of the spans that one trace has here (at least 16 KB, default 6 MB); the fields of further ones are cut short. */
+  readonly traceBytes?: number | undefined;
+  /** Of what waits to be sent (64 KB to 8 MB, default 8 MB). Beyond it the oldest rows are dropped, and counted. */
+  readonly bufferBytes?: number | undefined;
+}
+
+/** Which share of the traces that begin here is recorded, 0 to 1; a function is given the name of the trace's root. */
+export type SampleRate = number | ((name: string) => number);
 
 /** Settings of a client. Each falls back to its variable, then to its default. */
 export interface OpikConfig {
@@ -31,8 +51,32 @@ export interface OpikConfig {
   readonly propagateTo?: readonly PropagateTo[] | undefined;
   /** Where OPIK_* variables are read before the process's own: a Worker's `env`. */
   readonly env?: object | undefined;
-  /** Told of every loss, and once of each kind of misuse (default `console.warn`). */
+  /**
+   * Which share of the traces that begin here is recorded, 0 to 1 (default 1). Decided from the trace's id; a trace that
+   * is not recorded sends no headers. A caller's trace is always followed, so 0 only follows.
+   */
+  readonly sampleRate?: SampleRate | undefined;
+  /** What is masked in everything that is recorded, before it is cut, stored or sent (default nothing). */
+  readonly redact?: RedactOptions | undefined;
+  /** `false` records no `input` (default `true`). */
+  readonly recordInputs?: boolean | undefined;
+  /** `false` records no `output` (default `true`). */
+  readonly recordOutputs?: boolean | undefined;
+  /** How much is recorded, and waits to be sent. */
+  readonly limits?: Limits | undefined;
+  /** What carries the uploads: a service binding, a queue, a test's memory (default the platform's `fetch`). */
+  readonly transport?: Transport | undefined;
+  /**
+   * Whether what is recorded outside any invocation is sent by itself: every 2 s, when there is much of it, and before
+   * the process exits (default `true` in Node, Deno and Bun, else `false`; a Durable Object may set it).
+   */
+  readonly background?: boolean | undefined;
+  /** Signals that are held up for a flush, and raised again after it (default none). Needs `background`. */
+  readonly signals?: readonly Signal[] | undefined;
+  /** Told of every kind of misuse once, and of what was not delivered once for each flush (default `console.warn`). */
   readonly onError?: OnError | undefined;
+  /** Told of the rows that are lost, once for each reason and flush. */
+  readonly onDrop?: OnDrop | undefined;
 }
 
 /** Validated settings, with every default filled in. */
@@ -44,6 +88,14 @@ export interface Settings {
   readonly environment: string | undefined;
   readonly disabled: boolean;
   readonly propagateTo: readonly PropagateTo[] | undefined;
+  readonly sampleRate: SampleRate;
+  readonly redact: Redact | undefined;
+  readonly recordInputs: boolean;
+  readonly recordOutputs: boolean;
+  readonly limits: BufferLimits & { readonly traceBytes: number };
+  readonly transport: Transport;
+  readonly background: boolean;
+  readonly signals: readonly Signal[];
 }
 
 /**
@@ -57,13 +109,21 @@ export function resolveConfig(config: OpikConfig): Settings {
     if (typeof value === "string") return value;
     throw invalid(field, "a string", value);
   };
-  const disabled = config.disabled ?? /^(1|true|yes|on)$/i.test(readVariable(config.env, "OPIK_TRACK_DISABLE") ?? "");
-  if (typeof disabled !== "boolean") throw invalid("disabled", "a boolean", disabled);
+  const isSwitch = (field: "disabled" | "recordInputs" | "recordOutputs" | "background", preset: boolean): boolean => {
+    const value = config[field] ?? preset;
+    if (typeof value !== "boolean") throw invalid(field, "a boolean", value);
+    return value;
+  };
+  const disabled = isSwitch(
+    "disabled",
+    /^(1|true|yes|on)$/i.test(readVariable(config.env, "OPIK_TRACK_DISABLE") ?? ""),
+  );
 
   const url = parseUrl(read("url", config.url, "OPIK_URL_OVERRIDE") ?? DEFAULT_URL);
   const apiKey = read("apiKey", config.apiKey, "OPIK_API_KEY")?.trim();
   if (apiKey !== undefined && !isHeaderValue(apiKey)) throw invalid("apiKey", "printable ASCII", "[hidden]");
-  if (!apiKey && !disabled && isCloud(url)) {
+  // What carries the uploads elsewhere may well hold the key there.
+  if (!apiKey && !disabled && !config.transport && isCloud(url)) {
     throw invalid("apiKey", "an API key: Opik Cloud needs one (OPIK_API_KEY)", undefined);
   }
   const workspace = (read("workspace", config.workspace, "OPIK_WORKSPACE") ?? "default").trim();
@@ -75,7 +135,65 @@ export function resolveConfig(config: OpikConfig): Settings {
     throw invalid("environment", `at most ${MAX_ENVIRONMENT_CHARS} characters`, environment);
   }
   checkTargets(config.propagateTo);
-  return { apiKey, workspace, projectName, url, environment, disabled, propagateTo: config.propagateTo };
+  const { sampleRate = 1, transport = fetchTransport, signals = [] } = config;
+  if (typeof sampleRate !== "function" && !isShare(sampleRate)) {
+    throw invalid("sampleRate", "a number from 0 to 1, or a function", sampleRate);
+  }
+  if (typeof transport?.fetch !== "function") throw invalid("transport", "an object with a fetch method", transport);
+  if (!Array.isArray(signals) || !signals.every((signal) => SIGNALS.includes(signal))) {
+    throw invalid("signals", `some of ${SIGNALS}`, signals);
+  }
+  return {
+    apiKey,
+    workspace,
+    projectName,
+    url,
+    environment,
+    disabled,
+    propagateTo: config.propagateTo,
+    sampleRate,
+    redact: resolveRedact(config.redact),
+    recordInputs: isSwitch("recordInputs", true),
+    recordOutputs: isSwitch("recordOutputs", true),
+    limits: resolveLimits(config.limits ?? {}, transport),
+    transport,
+    background: isSwitch("background", isServer()),
+    signals,
+  };
+}
+
+const SIGNALS: readonly Signal[] = ["SIGINT", "SIGTERM", "SIGHUP"];
+
+/** Whether `value` is a number from 0 to 1. */
+export function isShare(value: unknown): value is number {
+  return typeof value === "number" && value >= 0 && value <= 1;
+}
+
+function resolveRedact(options: RedactOptions | undefined): Redact | undefined {
+  if (options === undefined) return undefined;
+  try {
+    return redactor(options);
+  } catch (error) {
+    throw invalid("redact", "keys, patterns and a replace function", error);
+  }
+}
+
+const KB = 1024;
+const MB = 1024 * KB;
+
+function resolveLimits(limits: Limits, transport: Transport): Settings["limits"] {
+  const read = (field: keyof Limits, least: number, most: number, preset: number): number => {
+    const value = limits[field] ?? preset;
+    if (Number.isInteger(value) && value >= least && value <= most) return value;
+    throw invalid(`limits.${field}`, `a whole number from ${least} to ${most}`, value);
+  };
+  return {
+    fieldBytes: read("fieldBytes", 4 * KB, 3 * MB, MB),
+    rowBytes: read("spanBytes", 16 * KB, 3 * MB, 2 * MB),
+    traceBytes: read("traceBytes", 16 * KB, 2 ** 31, 6 * MB),
+    bufferBytes: read("bufferBytes", 64 * KB, 8 * MB, 8 * MB),
+    batchBytes: Math.min(transport.maxBodyBytes ?? 4 * MB, 4 * MB),
+  };
 }
 
 /** Opik Cloud is exactly `comet.com` or a host below it: a suffix match alone would take `evilcomet.com`. */

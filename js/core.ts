@@ -6,6 +6,7 @@ import * as bg from "./core_bg.js";
 import { randomBytes } from "./env.js";
 import { OpikError } from "./errors.js";
 import type { HeaderPair, Incoming } from "./headers.js";
+import { Upload } from "./upload.js";
 
 /** How many random bytes the core is handed at a time: enough for some hundred ids. */
 const RANDOM_POOL_BYTES = 2048;
@@ -24,17 +25,66 @@ export interface CoreContext {
   readonly warning: string;
 }
 
-/** One upload, ready to send. */
-export interface Upload {
-  readonly path: string;
+/** When an operation took place, in ms since 1970. */
+export interface Period {
+  readonly startMs: number;
+  /** `undefined` while it goes on. */
+  readonly endMs: number | undefined;
+  /** When the row was written: of two rows with one id the later one wins. */
+  readonly updatedMs: number;
+  /** Whether its invocation ended first, or may yet. */
+  readonly unfinished: boolean;
+}
+
+/** How much a buffer takes, in bytes; the core bounds them to what is possible. */
+export interface BufferLimits {
+  readonly bufferBytes: number;
+  readonly batchBytes: number;
+  readonly rowBytes: number;
+  readonly fieldBytes: number;
+}
+
+/** What came back for an upload; status 0 when nothing did. */
+export interface Answer {
+  readonly status: number;
+  readonly headers: readonly (readonly [name: string, value: string])[];
+  readonly message: string;
+  readonly cause: unknown;
+  readonly isCompressed: boolean;
+}
+
+/** One try to send an upload. */
+export interface Attempt {
+  /** Counts from 1. */
+  readonly number: number;
   readonly rows: number;
-  readonly body: Uint8Array<ArrayBuffer>;
+  readonly nowMs: number;
+  readonly deadlineMs: number;
+  /** 32 random bits. */
+  readonly random: number;
+}
+
+/** What an answer means, as the core numbers them: see `Verdict` in src/upload.rs. */
+const VERDICTS = ["sent", "retry", "plain", "split", "drop", "defer", "stop"] as const;
+
+/** What an answer means for the rows of its request. */
+export interface Verdict {
+  readonly what: (typeof VERDICTS)[number];
+  /** "" when they were sent. */
+  readonly reason: string;
+  /** How long to wait before it is tried again. */
+  readonly waitMs: number;
 }
 
 /** Which kind of row is appended, as the core counts them. */
 export const SPAN_ROW = 0;
 /** The row of a trace. */
 export const TRACE_ROW = 1;
+
+/** An entry that the API would refuse was left out of a row. */
+export const LEFT_OUT = 1;
+/** A row was cut to its limits. */
+export const CUT = 2;
 
 let current: Core | undefined;
 /** The memory that the glue looks at. */
@@ -103,21 +153,25 @@ export class Core {
   }
 
   /** A handle to a new buffer of rows; 0 when there is none to be had. */
-  openBuffer(nowMs: number): number {
-    return this.#call(() => bg.openBuffer(nowMs));
+  openBuffer(nowMs: number, { bufferBytes, batchBytes, rowBytes, fieldBytes }: BufferLimits): number {
+    return this.#call(() => bg.openBuffer(nowMs, bufferBytes, batchBytes, rowBytes, fieldBytes));
   }
 
-  /** Appends one ended row. ≥ 0: entries left out; < 0: the whole row was, see `dropReason`. */
-  append(handle: number, kind: number, text: string, startMs: number, endMs: number, unfinished: boolean): number {
+  /**
+   * Appends one row, of which `room` bytes may be kept beside what every row has. ≥ 0: the sum of `LEFT_OUT` and
+   * `CUT`; < 0: the whole row was left out, see `dropReason`.
+   */
+  append(handle: number, kind: number, text: string, period: Period, room: number): number {
+    const { startMs, endMs = -1, updatedMs, unfinished } = period;
     return this.#call(() => {
       // encodeInto stops at whole characters; a long text takes several pieces.
       let { read, written } = this.#encoder.encodeInto(text, this.#scratchView());
       for (let rest = text; read < rest.length; ) {
-        bg.push(written);
+        bg.push(handle, room, written);
         rest = rest.slice(read);
         ({ read, written } = this.#encoder.encodeInto(rest, this.#scratchView()));
       }
-      return bg.append(handle, kind, startMs, endMs, unfinished, written);
+      return bg.append(handle, kind, startMs, endMs, updatedMs, unfinished, room, written);
     });
   }
 
@@ -132,8 +186,9 @@ export class Core {
       const rows = bg.take(handle);
       if (rows === 0) return undefined;
       const [path] = this.#lines(bg.takenPath());
-      const at = bg.takenPointer();
-      return { rows, path: path as string, body: new Uint8Array(this.#memory.buffer.slice(at, at + bg.takenLength())) };
+      const [at, endsAt, { buffer }] = [bg.takenPointer(), bg.takenRowEnds(), this.#memory];
+      const body = new Uint8Array(buffer.slice(at, at + bg.takenLength()));
+      return new Upload(path as string, body, new Uint32Array(buffer.slice(endsAt, endsAt + rows * 4)));
     });
   }
 
@@ -143,14 +198,31 @@ export class Core {
   }
 
   /** The request headers of an upload. */
-  requestHeaders(apiKey: string | undefined, workspace: string): HeaderPair[] {
-    const lines = this.#call(() => this.#lines(bg.requestHeaders(this.#write(`${apiKey ?? ""}\n${workspace}`))));
+  requestHeaders(apiKey: string | undefined, workspace: string, isCompressed: boolean): HeaderPair[] {
+    const given = `${apiKey ?? ""}\n${workspace}`;
+    const lines = this.#call(() => this.#lines(bg.requestHeaders(isCompressed, this.#write(given))));
     return lines.flatMap((name, index) => (index % 2 === 0 ? [[name, lines[index + 1] as string]] : []));
   }
 
-  /** "" when a response of this status means delivered, else why its rows are lost. 0 is a network error. */
-  verdict(status: number): string {
-    return this.#call(() => this.#lines(bg.verdict(status)).join());
+  /** What an answer to an upload means. */
+  verdict({ status, headers, isCompressed }: Answer, attempt: Attempt): Verdict {
+    const { number, rows, nowMs, deadlineMs, random } = attempt;
+    return this.#call(() => {
+      const written = this.#write(headers.flat().join("\n"));
+      const what = bg.verdict(status, number, rows, isCompressed, nowMs, deadlineMs, random, written);
+      const reason = this.#lines(bg.verdictReason()).join();
+      return { what: VERDICTS[what] ?? "drop", reason, waitMs: bg.verdictWait() };
+    });
+  }
+
+  /** How long to leave a destination alone after so many failures in a row, in ms. */
+  pause(failures: number, wasStopped: boolean, random: number): number {
+    return this.#call(() => bg.pause(failures, wasStopped, random));
+  }
+
+  /** Whether the trace of `id` is in a sample of `rate`, 0 to 1. */
+  isSampled(id: string, rate: number): boolean {
+    return this.#call(() => bg.isSampled(this.#write(id), rate * 2 ** 53));
   }
 
   isIdleAndLarge(): boolean {

@@ -1,12 +1,88 @@
-// The clock and the random bytes: the only impure reads of the package.
-// Everything else is given its time and its randomness as arguments.
+// The clock, the random bytes and the timers: the only impure reads of the package, in one object that
+// opik-edge/testing replaces. Everything else is given its time and its randomness as arguments.
 
-/** The wall clock in whole milliseconds since 1970. On Workers it moves only at I/O. */
-export function now(): number {
-  return Date.now();
+/** What the platform is asked for. */
+export interface Environment {
+  /** Whole milliseconds since 1970. On Workers they move only at I/O. */
+  now(): number;
+  /** Random bytes from the platform's cryptographic source. */
+  randomBytes(length: number): Uint8Array;
+  /** Calls `run` after `ms`; gives what stops it. With `idle` it does not keep a process alive. */
+  after(ms: number, run: () => void, idle?: boolean): () => void;
 }
 
-/** `length` random bytes from the platform's cryptographic source. */
+interface Process {
+  readonly versions?: { readonly node?: string };
+}
+
+/** The environment of now. */
+export const environment: Environment = {
+  now: () => Date.now(),
+  randomBytes: (length) => crypto.getRandomValues(new Uint8Array(length)),
+  after(ms, run, idle) {
+    const timer: unknown = setTimeout(run, ms);
+    if (idle) {
+      const { Deno } = globalThis as { Deno?: { unrefTimer?(timer: unknown): void } };
+      if (typeof timer === "number") Deno?.unrefTimer?.(timer);
+      else (timer as { unref?(): void }).unref?.();
+    }
+    return () => clearTimeout(timer as number);
+  },
+};
+
+/** The wall clock in whole milliseconds since 1970. */
+export function now(): number {
+  return environment.now();
+}
+
+/** `length` random bytes. */
 export function randomBytes(length: number): Uint8Array {
-  return crypto.getRandomValues(new Uint8Array(length));
+  return environment.randomBytes(length);
+}
+
+/** 32 random bits; 0 where there are none to be had. */
+export function randomBits(): number {
+  try {
+    return new DataView(randomBytes(4).buffer).getUint32(0);
+  } catch {
+    return 0;
+  }
+}
+
+/** Resolves after `ms`. */
+export function sleep(ms: number, idle?: boolean): Promise<void> {
+  return new Promise((resolve) => environment.after(ms, resolve, idle));
+}
+
+/** Resolves when `promise` has settled, or after `ms`. */
+export async function within(ms: number, promise: Promise<unknown>): Promise<void> {
+  let stop = (): void => {};
+  const bound = new Promise<void>((resolve) => {
+    stop = environment.after(ms, resolve);
+  });
+  try {
+    await Promise.race([promise, bound]);
+  } catch {
+    // Settled.
+  } finally {
+    stop();
+  }
+}
+
+/** Whether this is a page or its worker: only there a user agent begins so. */
+export function isBrowser(): boolean {
+  const { navigator } = globalThis as { navigator?: { userAgent?: string } };
+  return navigator?.userAgent?.startsWith("Mozilla/") ?? false;
+}
+
+/** Whether the process outlives its requests and has timers of its own: Node, Deno, Bun. A Worker is none. */
+export function isServer(): boolean {
+  const { process, Deno, WebSocketPair, EdgeRuntime } = globalThis as {
+    process?: Process;
+    Deno?: unknown;
+    WebSocketPair?: unknown;
+    EdgeRuntime?: unknown;
+  };
+  if (WebSocketPair !== undefined || EdgeRuntime !== undefined || isBrowser()) return false;
+  return Deno !== undefined || process?.versions?.node !== undefined;
 }

@@ -27,9 +27,15 @@ export type OpikErrorCode =
   | "unserializable"
   /** An entry the Opik API would refuse (a usage value that is no int32 …) was left out. */
   | "field_dropped"
+  /** A field or a row was too long; what was cut says so in its place, with its original size. */
+  | "field_cut"
+  /** A redactor threw; the whole field was masked. */
+  | "redaction_failed"
+  /** `sampleRate` threw or gave no number from 0 to 1; the trace was recorded. */
+  | "invalid_sample_rate"
   /** A whole row could not be kept; the message carries the reason. */
   | "row_dropped"
-  /** An upload was not accepted; the message carries the reason and the number of rows. */
+  /** Uploads were not accepted; the message carries the reason and the number of rows. */
   | "delivery_failed";
 
 /** The one error class of this package. `code` is stable; the message is for people. */
@@ -46,35 +52,67 @@ export class OpikError extends Error {
 /** Receives what the tracer has to say. It must not throw; if it does, that is swallowed. */
 export type OnError = (error: OpikError) => void;
 
-/** Tells `onError` (by default `console.warn`) of errors, each cause of misuse once. */
+/** Rows that are lost. */
+export interface Drop {
+  /** A key of `FlushReport.dropped`. */
+  readonly reason: string;
+  readonly rows: number;
+}
+
+/** Told of the rows that are lost, once for each reason and flush. It must not throw; if it does, that is swallowed. */
+export type OnDrop = (drop: Drop) => void;
+
+/** Whom a `Reporter` tells. */
+export interface Listeners {
+  readonly onError?: OnError | undefined;
+  readonly onDrop?: OnDrop | undefined;
+}
+
+/** Tells `onError` (by default `console.warn`) of errors, each cause of misuse once, and `onDrop` of lost rows. */
 export class Reporter {
-  readonly #sink: OnError;
+  readonly #onError: OnError;
+  readonly #onDrop: OnDrop | undefined;
   readonly #seen: Set<string>;
 
   /** Reporters that share `seen` tell each cause once among them. */
-  constructor(sink: OnError = warn, seen: Set<string> = new Set()) {
-    this.#sink = sink;
+  constructor({ onError = warn, onDrop }: Listeners = {}, seen: Set<string> = new Set()) {
+    this.#onError = onError;
+    this.#onDrop = onDrop;
     this.#seen = seen;
   }
 
   /** Reports an error every time it is called: for losses, which are counted. */
   report(error: OpikError): void {
-    try {
-      this.#sink(error);
-    } catch (thrown) {
-      this.#first("onError", () => warn(new OpikError("invalid_config", "onError threw", thrown)));
-    }
+    this.#call("onError", () => this.#onError(error));
+  }
+
+  /** Says that rows are lost. */
+  dropped(drop: Drop): void {
+    this.#call("onDrop", () => this.#onDrop?.(drop));
   }
 
   /** Reports the first error of each code (and `detail`): for misuse and warnings. */
   once(code: OpikErrorCode, message: string, cause?: unknown, detail = ""): void {
-    this.#first(`${code} ${detail}`, () => this.report(new OpikError(code, message, cause)));
+    this.tellOnce(new OpikError(code, message, cause), detail);
+  }
+
+  /** The same for an error that is there already. */
+  tellOnce(error: OpikError, detail = ""): void {
+    this.#first(`${error.code} ${detail}`, () => this.report(error));
   }
 
   /** Reports, once of each code, why the core could not be used. */
   failure(error: unknown): void {
     const known = error instanceof OpikError ? error : new OpikError("wasm_trap", String(error), error);
-    this.#first(`${known.code} `, () => this.report(known));
+    this.tellOnce(known);
+  }
+
+  #call(name: string, tell: () => void): void {
+    try {
+      tell();
+    } catch (thrown) {
+      this.#first(name, () => warn(new OpikError("invalid_config", `${name} threw`, thrown)));
+    }
   }
 
   #first(key: string, tell: () => void): void {

@@ -1,9 +1,10 @@
 // The public surface of `opik-edge`. Importing it does nothing: no clock, no randomness, no instance.
 
 export { fetch, flush, getDistributedTraceHeaders, getTrackContext, span, trace, track } from "./ambient.js";
-export type { OpikConfig } from "./config.js";
-export { type OnError, OpikError, type OpikErrorCode } from "./errors.js";
-export type { FlushReport } from "./flush.js";
+export type { Signal } from "./auto-flush.js";
+export type { Limits, OpikConfig, SampleRate } from "./config.js";
+export type { FlushReport } from "./delivery.js";
+export { type Drop, type OnDrop, type OnError, OpikError, type OpikErrorCode } from "./errors.js";
 export {
   type HeaderCarrier,
   type HeaderSpelling,
@@ -13,7 +14,10 @@ export {
   type PropagateTo,
 } from "./headers.js";
 export { type DistributedHeadersOptions, Opik } from "./opik.js";
+export type { RedactOptions } from "./redact.js";
 export type { RowFields, SpanFields, SpanType, TraceFields } from "./row.js";
+export type { FlushOptions } from "./scope.js";
 export type { Span, SpanOptions } from "./span.js";
 export type { Trace } from "./trace.js";
 export type { TrackOptions } from "./track.js";
+export type { Transport, TransportRequest } from "./transport.js";

@@ -1,6 +1,8 @@
 // Any JavaScript value → JSON text. All user code that serialisation can meet (getters, toJSON)
 // runs here, before the core is touched. Next in the flow: buffer.ts.
 
+import type { Redact } from "./redact.js";
+
 /** Objects that are written as a name instead of their content: an invocation's `env` and `ctx`. */
 export type Masks = ReadonlyMap<object, string>;
 
@@ -10,12 +12,13 @@ const MAX_PLAIN_DEPTH = 64;
 /**
  * The JSON text of `value`; `undefined` where JSON has none (undefined, a function, a symbol).
  * `Map`, `Set`, `Error`, BigInt, binary data, cycles, `Request`, `Response`, `Headers` and streams are
- * written readably. Throws what a getter or `toJSON` of the value throws.
+ * written readably. With `redact`, what must not be recorded is replaced; `name` is what it is told of the outermost
+ * value. Throws what a getter or `toJSON` of the value throws, or `redact`.
  */
-export function toJson(value: unknown, masks?: Masks): string | undefined {
+export function toJson(value: unknown, masks?: Masks, redact?: Redact, name = ""): string | undefined {
   // A replacer makes JSON.stringify several times slower; most values need none.
-  if (isPlain(value, masks, 0)) return JSON.stringify(value);
-  return JSON.stringify(value, careful(masks));
+  if (!redact && isPlain(value, masks, 0)) return JSON.stringify(value);
+  return JSON.stringify(value, careful(masks, redact && ((inner, key) => redact(inner, key || name))));
 }
 
 function isPlain(value: unknown, masks: Masks | undefined, depth: number): boolean {
@@ -34,7 +37,10 @@ function isPlain(value: unknown, masks: Masks | undefined, depth: number): boole
 }
 
 /** A replacer that knows where it is, so that a cycle is told from an object that occurs twice. */
-function careful(masks: Masks | undefined): (this: unknown, key: string, value: unknown) => unknown {
+function careful(
+  masks: Masks | undefined,
+  redact: Redact | undefined,
+): (this: unknown, key: string, value: unknown) => unknown {
   const holders: unknown[] = [];
   const originals: unknown[] = [];
   return function (this: unknown, key: string, value: unknown): unknown {
@@ -47,7 +53,8 @@ function careful(masks: Masks | undefined): (this: unknown, key: string, value: 
       const known = readable(original);
       if (known !== original) shown = known;
     }
-    if (typeof shown === "bigint") return shown.toString();
+    if (typeof shown === "bigint") shown = shown.toString();
+    if (redact) shown = redact(shown, key);
     if (typeof shown !== "object" || shown === null) return shown;
     while (holders.length > 0 && holders.at(-1) !== this) {
       holders.pop();

@@ -3,11 +3,11 @@
 
 import { type OpikConfig, resolveConfig } from "./config.js";
 import { currentFrame, runWith } from "./context.js";
+import type { FlushReport } from "./delivery.js";
 import { Reporter } from "./errors.js";
-import type { FlushReport } from "./flush.js";
 import type { HeaderCarrier } from "./headers.js";
 import type { TraceFields } from "./row.js";
-import { Scope } from "./scope.js";
+import { type FlushOptions, Scope } from "./scope.js";
 import { scoped } from "./settle.js";
 import { type Span, SpanHandle, type SpanOptions } from "./span.js";
 import { openTrace, type Trace } from "./trace.js";
@@ -23,18 +23,21 @@ export interface DistributedHeadersOptions {
   readonly span?: boolean | undefined;
 }
 
-/** A client of Opik. Its rows are kept until `flush`; it has no timer and no background work. */
+/**
+ * A client of Opik. What ends outside any invocation is kept until `flush`, or sent in the background where the process
+ * outlives its requests: see the setting `background`.
+ */
 export class Opik {
   readonly #scope: Scope;
 
   /** Throws an `OpikError` (`invalid_config`) that names the wrong field. Nothing after this throws. */
   constructor(config: OpikConfig = {}) {
-    this.#scope = new Scope(resolveConfig(config), new Reporter(config.onError));
+    this.#scope = new Scope(resolveConfig(config), new Reporter(config));
   }
 
   /** Begins a trace. Its row is written once, at its `end`. */
   trace(fields?: TraceFields): Trace {
-    return openTrace(this.#scope, undefined, fields);
+    return openTrace(this.#scope, undefined, fields?.name, fields);
   }
 
   /** Opens a span under `parent`, by default under the current span, else in a trace of its own. */
@@ -71,11 +74,11 @@ export class Opik {
     options: DistributedHeadersOptions = {},
   ): unknown {
     const scope = this.#scope;
-    const trace = openTrace(scope, headers);
-    if (!trace.joined && !scope.settings.disabled) {
+    const { name = "root", flush = false } = options;
+    const trace = openTrace(scope, headers, name);
+    if (!trace.joined && trace.recording) {
       scope.reporter.once("invalid_headers", "distributedHeaders found no usable headers: a new trace begins");
     }
-    const { name = "root", flush = false } = options;
     const span = options.span === false ? undefined : new SpanHandle(trace, trace.parentId, { name }, !trace.joined);
     const run = (): T => (span ? scoped(span, fn) : runWith({ scope, trace, span }, () => fn(span)));
     return flush ? this.#runThenFlush(run, span) : run();
@@ -85,8 +88,8 @@ export class Opik {
    * Sends the rows that have ended outside any invocation, and says what became of them. Never rejects,
    * never waits for open spans.
    */
-  flush(): Promise<FlushReport> {
-    return this.#scope.flush();
+  flush(options?: FlushOptions): Promise<FlushReport> {
+    return this.#scope.flush(options);
   }
 
   async #runThenFlush<T>(run: () => T, span: SpanHandle | undefined): Promise<Awaited<T>> {
@@ -111,7 +114,7 @@ export function startSpan(scope: Scope, options: SpanOptions): SpanHandle {
   const above = parent === undefined ? currentParent() : isSpanOrTrace(parent) ? parent : undefined;
   // A child is recorded where its parent is. It may be of another copy of this package, which then opens it.
   if (above) return above.span(rest) as SpanHandle;
-  const trace = openTrace(scope, parent);
+  const trace = openTrace(scope, parent, rest.name);
   return new SpanHandle(trace, trace.parentId, rest, !trace.joined);
 }
 

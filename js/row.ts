@@ -3,6 +3,7 @@
 
 import type { Reporter } from "./errors.js";
 import { toJson } from "./json.js";
+import { REDACTED, type Redact } from "./redact.js";
 import type { Scope } from "./scope.js";
 
 /** Fields of every row. Values are read when the span ends: what is changed until then is recorded changed. */
@@ -84,29 +85,33 @@ const SEPARATOR = "\u001f";
 
 /** The text of a row as `src/span.rs` reads it: its fields in order, empty where there is none. */
 export function rowText(ids: readonly [string, string, string], fields: AnyFields, scope: Scope): string {
-  const json = (value: unknown, field: string): string => {
+  const { masks, reporter } = scope;
+  const { redact, recordInputs, recordOutputs } = scope.settings;
+  const write = (value: unknown, field: string, rules?: Redact): string => {
     if (value === undefined) return "";
     try {
-      return toJson(value, scope.masks) ?? "";
+      return toJson(value, masks, rules, field) ?? "";
     } catch (error) {
-      return JSON.stringify(unserializable(field, error, scope.reporter));
+      return JSON.stringify(rules ? masked(field, error, reporter) : unserializable(field, error, reporter));
     }
   };
+  /** What the user's rules apply to: everything that is not a number, or a name that the API knows. */
+  const json = (value: unknown, field: string): string => write(value, field, redact);
   const [errorType, errorMessage, errorTraceback] =
-    fields.error === undefined ? [] : describeThrown(fields.error, json);
+    fields.error === undefined ? [] : describeThrown(fields.error, (value) => toJson(value, masks, redact, "error"));
   return [
     ...ids,
     json(fields.name, "name"),
-    json(fields.type, "type"),
-    json(fields.input, "input"),
-    json(fields.output, "output"),
+    write(fields.type, "type"),
+    recordInputs ? json(fields.input, "input") : "",
+    recordOutputs ? json(fields.output, "output") : "",
     json(fields.metadata, "metadata"),
     json(fields.tags, "tags"),
-    json(fields.model, "model"),
-    json(fields.provider, "provider"),
-    json(fields.usage, "usage"),
-    json(fields.totalEstimatedCost, "totalEstimatedCost"),
-    json(fields.ttft, "ttft"),
+    write(fields.model, "model"),
+    write(fields.provider, "provider"),
+    write(fields.usage, "usage"),
+    write(fields.totalEstimatedCost, "totalEstimatedCost"),
+    write(fields.ttft, "ttft"),
     json(errorType, "error"),
     json(errorMessage, "error"),
     json(errorTraceback, "error"),
@@ -114,6 +119,12 @@ export function rowText(ids: readonly [string, string, string], fields: AnyField
     scope.projectJson,
     scope.environmentJson,
   ].join(SEPARATOR);
+}
+
+/** A field that a redactor failed on: what it would have hidden is not known, so nothing is shown. */
+function masked(field: string, error: unknown, reporter: Reporter): string {
+  reporter.once("redaction_failed", `${field} was masked whole, since it could not be redacted`, error, field);
+  return REDACTED;
 }
 
 function unserializable(field: string, error: unknown, reporter: Reporter): string {
@@ -125,7 +136,7 @@ function unserializable(field: string, error: unknown, reporter: Reporter): stri
 /** Type, message and traceback of anything that can be thrown. The core fills in what is missing. */
 function describeThrown(
   thrown: unknown,
-  json: (value: unknown, field: string) => string,
+  json: (value: unknown) => string | undefined,
 ): [type: string, message: string, traceback?: string | undefined] {
   try {
     if (thrown === UNDEFINED_THROWN) return ["undefined", "undefined"];
@@ -134,7 +145,7 @@ function describeThrown(
       return [type, thrown.message, withCauses(thrown)];
     }
     const type = typeof thrown === "object" && thrown !== null ? thrown.constructor?.name || "Object" : typeof thrown;
-    return [type, typeof thrown === "string" ? thrown : json(thrown, "error") || String(thrown)];
+    return [type, typeof thrown === "string" ? thrown : (json(thrown) ?? String(thrown))];
   } catch {
     return ["Error", "[unreadable error]"];
   }

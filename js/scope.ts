@@ -1,63 +1,174 @@
 // One invocation, or a client outside any: whose settings apply, where its rows are kept, and which
 // of its spans are still open. Concurrent requests share nothing but the WebAssembly instance.
 
+import { AutoFlush } from "./auto-flush.js";
 import { RowBuffer } from "./buffer.js";
 import type { Settings } from "./config.js";
+import type { Period } from "./core.js";
+import { addCounts, Delivery, type FlushMode, type FlushReport } from "./delivery.js";
+import { environment, now } from "./env.js";
 import type { Reporter } from "./errors.js";
-import { type FlushReport, flushBuffer } from "./flush.js";
 import type { Masks } from "./json.js";
+
+/** How long a flush that the host waits for may take, unless it says otherwise. */
+const TIMEOUT_MS = 10_000;
+/** How long one may take that nobody waits for. */
+const EARLY_TIMEOUT_MS = 30_000;
+/** When a client outside any invocation flushes by itself: so long after its first row, */
+const INTERVAL_MS = 2000;
+/** or as soon as there is so much. */
+const BACKGROUND_BYTES = 1024 * 1024;
+/** How long a span has to be open before its row is written early, and how often an invocation looks. */
+const CHECKPOINT_MS = 15_000;
+/** How often an invocation writes early. */
+const MAX_CHECKPOINTS = 3;
 
 /** Something that is still open when its invocation ends. */
 export interface Open {
+  readonly startMs: number;
+  /** Writes its row as far as it is known. */
+  checkpoint(): void;
   /** Ends it and marks it unfinished. */
   close(): void;
 }
 
-/** Where spans are recorded: settings, reporter and buffer of one invocation or one client. */
+/** A row, ready to be kept. */
+export interface Row {
+  /** `SPAN_ROW` or `TRACE_ROW`. */
+  readonly kind: number;
+  readonly text: string;
+  readonly period: Period;
+  /** Bytes that may be kept of it. */
+  readonly room: number;
+}
+
+/** Options of `flush`. */
+export interface FlushOptions {
+  /** How long it may take, in ms (default 10000). What is not delivered by then is lost, and counted. */
+  readonly timeoutMs?: number | undefined;
+}
+
+/** Where spans are recorded: settings, reporter and rows of one invocation or one client. */
 export class Scope {
   readonly settings: Settings;
   readonly reporter: Reporter;
   /** Objects of the invocation that must not be recorded: `env`, `ctx`. */
   readonly masks: Masks | undefined;
-  readonly buffer: RowBuffer;
   /** The same in every row, so written once. */
   readonly projectJson: string;
   readonly environmentJson: string;
+  readonly #rows: RowBuffer;
+  /** Rows of what is still open, which are sent beside the others and accounted for apart. */
+  readonly #checkpoints: RowBuffer;
+  readonly #delivery: Delivery;
+  readonly #autoFlush: AutoFlush | undefined;
   readonly #open: Set<Open> | undefined;
+  #checkpointsLeft = MAX_CHECKPOINTS;
+  #stopCheckpoints: (() => void) | undefined;
 
   /** A scope with `masks` is an invocation: it ends, and then closes what is still open. */
   constructor(settings: Settings, reporter: Reporter, masks?: Masks) {
+    const { projectName, environment, limits, background, signals } = settings;
     this.settings = settings;
     this.reporter = reporter;
     this.masks = masks;
-    this.buffer = new RowBuffer(reporter);
-    this.projectJson = JSON.stringify(settings.projectName);
-    this.environmentJson = settings.environment === undefined ? "" : JSON.stringify(settings.environment);
+    this.projectJson = JSON.stringify(projectName);
+    this.environmentJson = environment === undefined ? "" : JSON.stringify(environment);
+    this.#rows = new RowBuffer(reporter, limits);
+    this.#checkpoints = new RowBuffer(reporter, limits);
+    this.#delivery = new Delivery(
+      { take: () => this.#take(), takeDropped: () => this.#takeDropped() },
+      settings,
+      reporter,
+    );
     this.#open = masks && new Set();
+    if (masks) {
+      this.#autoFlush = new AutoFlush(this.#delivery, { bytes: limits.batchBytes, intervalMs: undefined, signals: [] });
+    } else if (background) {
+      this.#autoFlush = new AutoFlush(this.#delivery, { bytes: BACKGROUND_BYTES, intervalMs: INTERVAL_MS, signals });
+    }
+  }
+
+  /** Keeps the row of what has ended. */
+  append(row: Row): void {
+    if (this.#rows.append(row)) this.#autoFlush?.noted(row.text.length);
+  }
+
+  /** Keeps the row of what is still open, to be sent early. */
+  appendCheckpoint(row: Row): void {
+    this.#checkpoints.append(row);
   }
 
   /** Notes that `item` is open. Outside an invocation nothing is noted, so nothing can pile up. */
   opened(item: Open): void {
-    this.#open?.add(item);
+    if (!this.#open) return;
+    this.#open.add(item);
+    if (this.#open.size === 1) this.#watchLongSpans();
   }
 
   /** Notes that `item` has ended. */
   ended(item: Open): void {
     this.#open?.delete(item);
+    if (this.#open?.size === 0) this.#stopCheckpoints?.();
   }
 
   /** Sends the rows that have ended. Never rejects, never waits for what is open. */
-  flush(): Promise<FlushReport> {
-    return flushBuffer(this.buffer, this.settings, this.reporter);
+  flush({ timeoutMs }: FlushOptions = {}): Promise<FlushReport> {
+    const isTime = typeof timeoutMs === "number" && timeoutMs >= 0;
+    return this.#flush({ timeoutMs: isTime ? timeoutMs : TIMEOUT_MS, probe: true });
   }
 
-  /** Ends the invocation: closes what is open, sends the rest, keeps nothing more. */
-  async end(): Promise<FlushReport> {
+  /** The same while the invocation goes on: what can not be delivered now is kept for its end. */
+  flushEarly(): Promise<FlushReport> {
+    return this.#flush({ timeoutMs: EARLY_TIMEOUT_MS, keep: true });
+  }
+
+  /** Ends the invocation: closes what is open, sends the rest within `timeoutMs`, keeps nothing more. */
+  async end(timeoutMs: number): Promise<FlushReport> {
+    this.#checkpointsLeft = 0;
     for (const item of [...(this.#open ?? [])].reverse()) item.close();
+    this.#stopCheckpoints?.();
     try {
-      return await this.flush();
+      return await this.#flush({ timeoutMs });
     } finally {
-      this.buffer.close();
+      this.#rows.close();
+      this.#checkpoints.close();
     }
+  }
+
+  async #flush(mode: FlushMode): Promise<FlushReport> {
+    this.#autoFlush?.reset();
+    const report = await this.#delivery.flush(mode);
+    this.#autoFlush?.settled();
+    return report;
+  }
+
+  #take(): ReturnType<RowBuffer["takeAll"]> {
+    const early = this.#checkpoints.takeAll();
+    for (const upload of early) upload.isCheckpoint = true;
+    return [...early, ...this.#rows.takeAll()];
+  }
+
+  #takeDropped(): Record<string, number> {
+    this.#checkpoints.takeDropped(); // their spans are written again
+    const dropped = {};
+    addCounts(dropped, this.#rows.takeDropped());
+    return dropped;
+  }
+
+  #watchLongSpans(): void {
+    this.#stopCheckpoints?.();
+    if (this.#checkpointsLeft === 0) return;
+    this.#stopCheckpoints = environment.after(CHECKPOINT_MS, () => this.#writeCheckpoints(), true);
+  }
+
+  #writeCheckpoints(): void {
+    const long = [...(this.#open ?? [])].filter(({ startMs }) => now() - startMs >= CHECKPOINT_MS);
+    if (long.length > 0) {
+      this.#checkpointsLeft -= 1;
+      for (const item of long) item.checkpoint();
+      void this.flushEarly();
+    }
+    this.#watchLongSpans();
   }
 }

@@ -2,7 +2,7 @@
 // buffer of its invocation. The row's format is src/span.rs.
 
 import { runWith } from "./context.js";
-import { getCore, SPAN_ROW } from "./core.js";
+import { getCore, type Period, SPAN_ROW } from "./core.js";
 import { now } from "./env.js";
 import { tracedFetch } from "./fetch.js";
 import {
@@ -14,7 +14,7 @@ import {
   injectInto,
 } from "./headers.js";
 import { mergeFields, rowText, type SpanFields, UNDEFINED_THROWN } from "./row.js";
-import type { Open, Scope } from "./scope.js";
+import type { Open, Row, Scope } from "./scope.js";
 import { scoped } from "./settle.js";
 import type { Trace, TraceHandle } from "./trace.js";
 
@@ -73,9 +73,11 @@ export class SpanHandle implements Span, Open {
   readonly trace: TraceHandle;
   /** Called once, when the span has ended. */
   onEnd: (() => void) | undefined;
-  readonly #startMs: number;
+  readonly startMs: number;
   #fields: SpanFields;
   #ended = false;
+  /** When its row was last written early. */
+  #updatedMs = 0;
   readonly #recording: boolean;
   readonly #isRoot: boolean;
 
@@ -85,13 +87,15 @@ export class SpanHandle implements Span, Open {
     this.trace = trace;
     this.#fields = fields;
     this.#isRoot = isRoot;
-    this.#startMs = isRoot ? trace.startMs : now();
+    this.startMs = isRoot ? trace.startMs : now();
     const id = trace.recording ? this.#mint() : undefined;
     this.#recording = id !== undefined;
     // Without an id of its own the span is transparent: what is under it hangs under its parent.
     this.id = id ?? parentId;
     this.parentSpanId = parentId || undefined;
-    if (this.#recording) this.#scope.opened(this);
+    if (!this.#recording) return;
+    this.#scope.opened(this);
+    if (isRoot) trace.owned();
   }
 
   get traceId(): string {
@@ -142,8 +146,8 @@ export class SpanHandle implements Span, Open {
       const scope = this.#scope;
       const endMs = now();
       scope.ended(this);
-      const text = rowText([this.id, this.traceId, this.parentSpanId ?? ""], this.#fields, scope);
-      scope.buffer.append(SPAN_ROW, text, this.#startMs, endMs, unfinished);
+      const updatedMs = Math.max(endMs, this.#updatedMs + 1);
+      scope.append(this.#row({ startMs: this.startMs, endMs, updatedMs, unfinished }));
       if (this.#isRoot) this.trace.endWith(this.#mirrored(), endMs, unfinished);
     }
     this.onEnd?.();
@@ -165,6 +169,14 @@ export class SpanHandle implements Span, Open {
     this.finish(true);
   }
 
+  checkpoint(): void {
+    if (this.#ended || this.#updatedMs > 0) return; // once is enough to be seen
+    this.#updatedMs = now();
+    const period = { startMs: this.startMs, endMs: undefined, updatedMs: this.#updatedMs, unfinished: true };
+    this.#scope.appendCheckpoint(this.#row(period));
+    if (this.#isRoot) this.trace.checkpointWith(this.#mirrored());
+  }
+
   /** Runs `fn` with this span current. */
   run<T>(fn: () => T): T {
     return runWith({ scope: this.#scope, trace: this.trace, span: this }, fn);
@@ -172,6 +184,11 @@ export class SpanHandle implements Span, Open {
 
   [Symbol.dispose](): void {
     this.finish();
+  }
+
+  #row(period: Period): Row {
+    const text = rowText([this.id, this.traceId, this.parentSpanId ?? ""], this.#fields, this.#scope);
+    return { kind: SPAN_ROW, text, period, room: this.trace.roomFor(text) };
   }
 
   #merge(update: SpanFields): void {
@@ -192,7 +209,7 @@ export class SpanHandle implements Span, Open {
 
   #mint(): string | undefined {
     try {
-      return getCore().mint(this.#startMs);
+      return getCore().mint(this.startMs);
     } catch (error) {
       this.#scope.reporter.failure(error);
       return undefined;

@@ -1,6 +1,8 @@
 // Notices when something that is consumed bit by bit has come to its end: a stream, a response's body,
 // an iterator. Everything passes through untouched: no tee, no buffering.
 
+import { within } from "./env.js";
+
 /** How a stream or iterator came to its end. */
 export type Ending =
   | { readonly how: "done" }
@@ -92,12 +94,7 @@ export async function cancelReader(
   onEnd: OnEnd,
 ): Promise<void> {
   const cancelled = reader.cancel(reason);
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const grace = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, CANCEL_GRACE_MS);
-  });
-  await Promise.race([cancelled.catch(() => {}), grace]);
-  clearTimeout(timer);
+  await within(CANCEL_GRACE_MS, cancelled);
   onEnd({ how: "cancelled" });
   await cancelled;
 }

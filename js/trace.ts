@@ -1,11 +1,12 @@
 // One trace: begun here, or the caller's that was joined. Its row is written once, at its end, and never
 // when it is the caller's: rows replace each other whole, so ours would overwrite theirs.
 
-import { getCore, TRACE_ROW } from "./core.js";
+import { isShare } from "./config.js";
+import { type Core, getCore, type Period, TRACE_ROW } from "./core.js";
 import { now } from "./env.js";
 import { forwardableIds, readIncoming } from "./headers.js";
 import { mergeFields, rowText, type TraceFields } from "./row.js";
-import type { Open, Scope } from "./scope.js";
+import type { Open, Row, Scope } from "./scope.js";
 import { openSpan, type Span, type SpanOptions } from "./span.js";
 
 /** A trace: the root of a tree of spans. */
@@ -38,15 +39,22 @@ export interface TraceOrigin {
   readonly startMs: number;
 }
 
-/** Joins the trace that `carrier` names, or begins one. Never throws: without the core it only forwards. */
-export function openTrace(scope: Scope, carrier: unknown, fields?: TraceFields): TraceHandle {
+/**
+ * Joins the trace that `carrier` names, or begins one whose root is called `name`. Never throws: without the core it only
+ * forwards.
+ */
+export function openTrace(scope: Scope, carrier: unknown, name?: string, fields?: TraceFields): TraceHandle {
   const startMs = now();
   const incoming = readIncoming(carrier);
-  if (!scope.settings.disabled) {
+  const { disabled, sampleRate } = scope.settings;
+  if (!disabled && (incoming || sampleRate !== 0)) {
     try {
-      const { traceId, parentId, joined, warning } = getCore().context(incoming, startMs);
+      const core = getCore();
+      const { traceId, parentId, joined, warning } = core.context(incoming, startMs);
       if (warning) reportHeaders(scope, warning);
-      return new TraceHandle({ id: traceId, joined, parentId, recording: true, startMs }, scope, fields);
+      const recording = joined || isSampled(scope, core, traceId, name);
+      // What is not sampled has no ids, so none are handed on.
+      return new TraceHandle({ id: recording ? traceId : "", joined, parentId, recording, startMs }, scope, fields);
     } catch (error) {
       scope.reporter.failure(error);
     }
@@ -54,6 +62,22 @@ export function openTrace(scope: Scope, carrier: unknown, fields?: TraceFields):
   const { traceId = "", spanId = "" } = forwardableIds(incoming) ?? {};
   const origin = { id: traceId, joined: traceId !== "", parentId: spanId, recording: false, startMs };
   return new TraceHandle(origin, scope, fields);
+}
+
+/** Decided here and nowhere else: what is under the trace does as the trace does, in other services too. */
+function isSampled({ settings, reporter }: Scope, core: Core, id: string, name = ""): boolean {
+  const { sampleRate } = settings;
+  if (typeof sampleRate === "number") return sampleRate === 1 || core.isSampled(id, sampleRate);
+  let rate: unknown;
+  let cause: unknown;
+  try {
+    rate = sampleRate(name);
+  } catch (error) {
+    cause = error;
+  }
+  if (isShare(rate)) return rate === 1 || core.isSampled(id, rate);
+  reporter.once("invalid_sample_rate", "sampleRate gave no number from 0 to 1: the trace is recorded", cause);
+  return true;
 }
 
 function reportHeaders({ reporter }: Scope, warning: string): void {
@@ -74,6 +98,10 @@ export class TraceHandle implements Trace, Open {
   readonly startMs: number;
   #fields: TraceFields;
   #ended = false;
+  /** When its row was last written early. */
+  #updatedMs = 0;
+  /** Bytes of its rows so far. */
+  #bytes = 0;
 
   constructor(origin: TraceOrigin, scope: Scope, fields: TraceFields | undefined) {
     this.id = origin.id;
@@ -116,6 +144,30 @@ export class TraceHandle implements Trace, Open {
     this.#write(now(), true);
   }
 
+  checkpoint(): void {
+    this.checkpointWith({});
+  }
+
+  /** Leaves it to its root span to end it. */
+  owned(): void {
+    this.scope.ended(this);
+  }
+
+  /** What of a row with `text` may be kept, in bytes, so that the trace stays within its limit. */
+  roomFor(text: string): number {
+    const room = this.scope.settings.limits.traceBytes - this.#bytes;
+    this.#bytes += text.length;
+    return Math.max(0, room);
+  }
+
+  /** Writes its row early, with what it has of its root span so far. */
+  checkpointWith(root: TraceFields): void {
+    if (this.#ended || this.#updatedMs > 0 || !this.#writesRow()) return;
+    this.#updatedMs = now();
+    const period = { startMs: this.startMs, endMs: undefined, updatedMs: this.#updatedMs, unfinished: true };
+    this.scope.appendCheckpoint(this.#row(mergeFields(root, this.#fields, this.scope.reporter), period));
+  }
+
   /** Ends the trace with the root span that opened it, whose fields it mirrors where it has none of its own. */
   endWith(root: TraceFields, endMs: number, unfinished: boolean): void {
     this.#fields = mergeFields(root, this.#fields, this.scope.reporter);
@@ -134,9 +186,13 @@ export class TraceHandle implements Trace, Open {
     if (this.#ended) return;
     this.#ended = true;
     if (!this.#writesRow()) return;
-    const { scope } = this;
-    scope.ended(this);
-    const text = rowText([this.id, this.id, ""], this.#fields, scope);
-    scope.buffer.append(TRACE_ROW, text, this.startMs, endMs, unfinished);
+    this.scope.ended(this);
+    const updatedMs = Math.max(endMs, this.#updatedMs + 1);
+    this.scope.append(this.#row(this.#fields, { startMs: this.startMs, endMs, updatedMs, unfinished }));
+  }
+
+  #row(fields: TraceFields, period: Period): Row {
+    const text = rowText([this.id, this.id, ""], fields, this.scope);
+    return { kind: TRACE_ROW, text, period, room: this.roomFor(text) };
   }
 }

@@ -11,7 +11,7 @@ use crate::upload::Upload;
 pub const MAX_BATCH_ROWS: usize = 1000;
 /// Bytes of one payload. The server takes far more; this bounds what one failed upload loses.
 pub const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
-/// Bytes of rows that one buffer holds at a time.
+/// Bytes of rows that one buffer holds at a time: an eighth of the memory that an instance may have.
 pub const MAX_BUFFER_BYTES: usize = 8 * 1024 * 1024;
 /// How long a buffer may lie untouched before its invocation counts as killed: longer than any stream.
 pub const MAX_IDLE_MS: u64 = 60 * 60 * 1000;
@@ -25,9 +25,9 @@ pub const MAX_BUFFERS: usize = 1 << 16;
 pub enum DropReason {
     /// The buffer's invocation is over.
     StaleBuffer = 1,
-    /// The buffer holds [`MAX_BUFFER_BYTES`] already, or there is no memory for the row.
+    /// The buffer holds as much as it may, or there is no memory for the row.
     BufferFull,
-    /// The row alone is longer than [`MAX_BATCH_BYTES`].
+    /// The row alone is longer than a batch.
     RowTooLarge,
     /// The batch has a row of this id: the API refuses both.
     DuplicateId,
@@ -70,18 +70,29 @@ impl From<MalformedRow> for DropReason {
 struct Batch {
     body: Vec<u8>,
     ids: Vec<Id>,
+    row_ends: Vec<u32>,
 }
 
 impl Batch {
     fn new(kind: Kind) -> Self {
-        Self { body: opening(kind).to_vec(), ids: Vec::new() }
+        Self { body: opening(kind).to_vec(), ids: Vec::new(), row_ends: Vec::new() }
     }
 
     /// Makes room for a row of at most `row_bytes`, its comma and what closes the payload. Without room the row is
     /// refused: an allocation that fails would end the instance, and with it the rows of every other invocation.
     fn make_room(&mut self, row_bytes: usize) -> Result<(), DropReason> {
         let bytes = row_bytes.saturating_add(1).saturating_add(CLOSING.len());
-        self.body.try_reserve(bytes).and_then(|()| self.ids.try_reserve(1)).map_err(|_| DropReason::BufferFull)
+        let reserved = self.body.try_reserve(bytes);
+        reserved
+            .and_then(|()| self.ids.try_reserve(1))
+            .and_then(|()| self.row_ends.try_reserve(1))
+            .map_err(|_| DropReason::BufferFull)
+    }
+
+    /// Notes that the body's last row is of this id.
+    fn note(&mut self, id: Id) {
+        self.ids.push(id);
+        self.row_ends.push(u32::try_from(self.body.len()).unwrap_or(u32::MAX));
     }
 
     /// Full, or taken.
@@ -100,15 +111,70 @@ fn opening(kind: Kind) -> &'static [u8] {
 /// What closes a payload.
 const CLOSING: &[u8] = b"]}";
 
+/// How much a buffer takes, in bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Of all rows that it holds at a time; at most [`MAX_BUFFER_BYTES`].
+    pub buffer_bytes: usize,
+    /// Of one payload; at most [`MAX_BATCH_BYTES`]. A queue takes less than Opik does.
+    pub batch_bytes: usize,
+    /// Of one field's text, before it is cut.
+    pub field_bytes: usize,
+    /// Of one row's text, before its longest fields are replaced. At most three quarters of a payload, which leaves
+    /// room for what the row is framed with.
+    pub row_bytes: usize,
+}
+
+impl Limits {
+    /// These limits where they are possible, else the nearest that are.
+    #[must_use]
+    #[expect(clippy::manual_clamp, reason = "its panic, which can not happen, brings a kilobyte of formatting along")]
+    pub fn bounded(self) -> Self {
+        let batch_bytes = self.batch_bytes.max(64 * 1024).min(MAX_BATCH_BYTES);
+        let row_bytes = self.row_bytes.max(16 * 1024).min(batch_bytes.saturating_sub(batch_bytes / 4));
+        Self {
+            buffer_bytes: self.buffer_bytes.max(batch_bytes).min(MAX_BUFFER_BYTES),
+            batch_bytes,
+            field_bytes: self.field_bytes.max(4 * 1024).min(row_bytes),
+            row_bytes,
+        }
+    }
+}
+
+/// 1 MB a field is a prompt of some 250,000 tokens, more than any model reads; 2 MB a row hold a prompt and its answer.
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            buffer_bytes: MAX_BUFFER_BYTES,
+            batch_bytes: MAX_BATCH_BYTES,
+            field_bytes: 1024 * 1024,
+            row_bytes: 2 * 1024 * 1024,
+        }
+    }
+}
+
 /// The rows of one invocation.
 #[derive(Default, Debug)]
 pub struct Buffer {
     traces: Vec<Batch>,
     spans: Vec<Batch>,
     bytes: usize,
+    limits: Limits,
 }
 
 impl Buffer {
+    /// An empty buffer with these limits, or the nearest that are possible.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self { limits: limits.bounded(), ..Self::default() }
+    }
+
+    /// What it takes.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
     /// Appends one row. Returns how many of its entries were left out.
     ///
     /// # Errors
@@ -135,8 +201,10 @@ impl Buffer {
         let refused = match &written {
             Err(MalformedRow) => Some(DropReason::MalformedRow),
             Ok((id, _)) if batch.ids.contains(id) => Some(DropReason::DuplicateId),
-            Ok(_) if row_bytes > row_limit(kind) => Some(DropReason::RowTooLarge),
-            Ok(_) if self.bytes.saturating_add(row_bytes) > MAX_BUFFER_BYTES => Some(DropReason::BufferFull),
+            Ok(_) if row_bytes > self.limits.batch_bytes.saturating_sub(frame_bytes(kind)) => {
+                Some(DropReason::RowTooLarge)
+            }
+            Ok(_) if self.bytes.saturating_add(row_bytes) > self.limits.buffer_bytes => Some(DropReason::BufferFull),
             Ok(_) => None,
         };
         if let Some(reason) = refused {
@@ -144,7 +212,7 @@ impl Buffer {
             return Err(reason);
         }
         let (id, left_out) = written?;
-        if batch.body.len().saturating_add(CLOSING.len()) > MAX_BATCH_BYTES {
+        if batch.body.len().saturating_add(CLOSING.len()) > self.limits.batch_bytes {
             let mut next = Batch::new(kind);
             let room = next.make_room(row_bytes);
             if room.is_ok() {
@@ -152,10 +220,10 @@ impl Buffer {
             }
             batch.body.truncate(before);
             room?;
-            next.ids.push(id);
+            next.note(id);
             batches.push(next);
         } else {
-            batch.ids.push(id);
+            batch.note(id);
         }
         self.bytes = self.bytes.saturating_add(row_bytes);
         Ok(left_out)
@@ -166,11 +234,12 @@ impl Buffer {
         for (kind, batches) in [(Kind::Trace, &mut self.traces), (Kind::Span, &mut self.spans)] {
             if let Some(batch) = batches.iter_mut().find(|batch| !batch.ids.is_empty()) {
                 let rows = core::mem::take(&mut batch.ids).len();
+                let row_ends = core::mem::take(&mut batch.row_ends);
                 let mut body = core::mem::take(&mut batch.body);
                 let row_bytes = body.len().saturating_sub(opening(kind).len()).saturating_sub(rows.saturating_sub(1));
                 self.bytes = self.bytes.saturating_sub(row_bytes);
                 body.extend_from_slice(CLOSING);
-                return Some(Upload::new(kind, u32::try_from(rows).unwrap_or(u32::MAX), body));
+                return Some(Upload::new(kind, body, row_ends));
             }
             batches.clear();
         }
@@ -178,8 +247,9 @@ impl Buffer {
     }
 }
 
-fn row_limit(kind: Kind) -> usize {
-    MAX_BATCH_BYTES.saturating_sub(opening(kind).len()).saturating_sub(CLOSING.len())
+/// What a payload is beside its rows and their commas.
+fn frame_bytes(kind: Kind) -> usize {
+    opening(kind).len().saturating_add(CLOSING.len())
 }
 
 /// Names a buffer: a slot, and how often the slot has been given out. Never valid again after its buffer is closed.
@@ -227,7 +297,7 @@ impl Buffers {
 
     /// Opens a buffer at `now_ms`, and closes those untouched for [`MAX_IDLE_MS`]: an invocation may be killed
     /// without a word. `None` when [`MAX_BUFFERS`] are open.
-    pub fn open(&mut self, now_ms: u64) -> Option<Handle> {
+    pub fn open(&mut self, now_ms: u64, limits: Limits) -> Option<Handle> {
         let mut free = None;
         for (index, slot) in self.slots.iter_mut().enumerate() {
             if now_ms > slot.touched_ms.saturating_add(MAX_IDLE_MS) {
@@ -245,7 +315,7 @@ impl Buffers {
         let slot = self.slots.get_mut(index)?;
         slot.generation = slot.generation.saturating_add(1);
         slot.touched_ms = now_ms;
-        slot.buffer = Some(Buffer::default());
+        slot.buffer = Some(Buffer::new(limits));
         Some(Handle { slot: number, generation: slot.generation })
     }
 

@@ -6,6 +6,7 @@
     clippy::disallowed_types,
     reason = "JavaScript has only f64: times in ms and handles, both whole and below 2^53"
 )]
+#![allow(clippy::too_many_arguments, reason = "only numbers cross, and a struct is none")]
 #![allow(clippy::must_use_candidate, reason = "they are called from JavaScript")]
 #![allow(missing_docs, reason = "each function is documented where it is called, in js/core.ts")]
 
@@ -14,17 +15,16 @@ use alloc::vec::Vec;
 use spin::Mutex;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use crate::batch::{Buffer, Buffers, DropReason, Handle, MAX_BATCH_BYTES};
+use crate::batch::{Buffer, Buffers, DropReason, Handle, Limits};
 use crate::context::Context;
+use crate::cut::Cutter;
 use crate::headers::{Incoming, Warning};
 use crate::id::{ID_CHARS, Id, IdGenerator};
 use crate::span::{Fields, Kind, Period};
-use crate::upload::{self, Upload, Verdict};
+use crate::upload::{self, Attempt, Upload, Verdict};
 
 /// Bytes of the scratch. A longer text crosses in several pieces.
 const SCRATCH_BYTES: usize = 64 * 1024;
-/// More than a row may have: a text beyond this is refused without being kept.
-const MAX_STAGED_BYTES: usize = MAX_BATCH_BYTES;
 /// A staging area above this is given back after its row.
 const MAX_IDLE_STAGING_BYTES: usize = 256 * 1024;
 
@@ -33,12 +33,16 @@ struct State {
     buffers: Buffers,
     /// Allocated once, at the first `scratchPointer`: JavaScript keeps its address.
     scratch: Vec<u8>,
-    /// The pieces of a text that is longer than the scratch.
-    staging: Vec<u8>,
-    /// Why the text that is being staged will not be kept.
-    staging_refused: Option<DropReason>,
+    /// The text of a row that does not fit as it is.
+    cutter: Cutter,
+    /// Whether the cutter has taken the first pieces of a text already.
+    is_staged: bool,
+    /// There was no memory for the text that is being staged.
+    is_staging_refused: bool,
     /// The upload that JavaScript is fetching.
     taken: Option<Upload>,
+    /// The verdict that JavaScript is asking about.
+    verdict: Verdict,
 }
 
 /// WebAssembly without threads has one caller at a time; the lock is what safe Rust asks of a static.
@@ -46,9 +50,11 @@ static STATE: Mutex<State> = Mutex::new(State {
     ids: IdGenerator::new(),
     buffers: Buffers::new(),
     scratch: Vec::new(),
-    staging: Vec::new(),
-    staging_refused: None,
+    cutter: Cutter::new(),
+    is_staged: false,
+    is_staging_refused: false,
     taken: None,
+    verdict: Verdict::Sent,
 });
 
 /// Runs `f` on the state. `None` if the core is entered from within itself, which js/core.ts never does.
@@ -59,6 +65,11 @@ fn with<T>(f: impl FnOnce(&mut State) -> T) -> Option<T> {
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast saturates; NaN is 0")]
 fn to_u64(number: f64) -> u64 {
     number as u64
+}
+
+#[expect(clippy::cast_precision_loss, reason = "handles are below 2^48, times and waits too")]
+fn to_f64(number: u64) -> f64 {
+    number as f64
 }
 
 #[wasm_bindgen]
@@ -88,11 +99,21 @@ pub fn context(written: usize, now_ms: f64) -> usize {
     .unwrap_or(0)
 }
 
+/// `share` is in 2⁻⁵³.
+#[wasm_bindgen(js_name = isSampled)]
+pub fn is_sampled(written: usize, share: f64) -> bool {
+    with(|state| {
+        let id = Id::parse_ascii(state.scratch.get(..written).unwrap_or_default());
+        id.is_ok_and(|id| id.is_sampled(to_u64(share)))
+    })
+    .unwrap_or(false)
+}
+
 #[wasm_bindgen(js_name = openBuffer)]
-pub fn open_buffer(now_ms: f64) -> f64 {
-    let handle = with(|state| state.buffers.open(to_u64(now_ms))).flatten();
-    #[expect(clippy::cast_precision_loss, reason = "a handle is below 2^48")]
-    handle.map_or(0.0, |handle| handle.to_number() as f64)
+pub fn open_buffer(now_ms: f64, buffer_bytes: usize, batch_bytes: usize, row_bytes: usize, field_bytes: usize) -> f64 {
+    let limits = Limits { buffer_bytes, batch_bytes, field_bytes, row_bytes };
+    let handle = with(|state| state.buffers.open(to_u64(now_ms), limits)).flatten();
+    handle.map_or(0.0, |handle| to_f64(handle.to_number()))
 }
 
 #[wasm_bindgen(js_name = closeBuffer)]
@@ -119,18 +140,31 @@ pub fn scratch_length() -> usize {
     SCRATCH_BYTES
 }
 
+/// `room` is what the row's trace may still take, in bytes.
 #[wasm_bindgen]
-pub fn push(written: usize) {
-    with(|state| state.stage(written));
+pub fn push(handle: f64, room: usize, written: usize) {
+    with(|state| state.stage(Handle::from_number(to_u64(handle)), room, written));
 }
 
+/// `end_ms` is below 0 for what is still going on. Gives the negative number of a [`DropReason`], else the sum of 1 when
+/// something was left out and 2 when something was cut.
 #[wasm_bindgen]
-pub fn append(handle: f64, kind: u8, start_ms: f64, end_ms: f64, unfinished: bool, written: usize) -> i32 {
+pub fn append(
+    handle: f64,
+    kind: u8,
+    start_ms: f64,
+    end_ms: f64,
+    updated_ms: f64,
+    unfinished: bool,
+    room: usize,
+    written: usize,
+) -> i32 {
     let kind = if kind == 0 { Kind::Span } else { Kind::Trace };
-    let period = Period { start_ms: to_u64(start_ms), end_ms: to_u64(end_ms), unfinished };
+    let end_ms = (end_ms >= 0.0).then(|| to_u64(end_ms));
+    let period = Period { start_ms: to_u64(start_ms), end_ms, updated_ms: to_u64(updated_ms), unfinished };
     let handle = Handle::from_number(to_u64(handle));
-    match with(|state| state.append(handle, kind, period, written)).unwrap_or(Err(DropReason::StaleBuffer)) {
-        Ok(left_out) => i32::try_from(left_out).unwrap_or(i32::MAX),
+    match with(|state| state.append(handle, kind, period, room, written)).unwrap_or(Err(DropReason::StaleBuffer)) {
+        Ok((left_out, cuts)) => i32::from(left_out > 0) | i32::from(cuts > 0) << 1,
         Err(reason) => i32::from(reason.number()).wrapping_neg(),
     }
 }
@@ -170,13 +204,18 @@ pub fn taken_length() -> usize {
     with(|state| state.taken.as_ref().map_or(0, |upload| upload.body().len())).unwrap_or(0)
 }
 
+#[wasm_bindgen(js_name = takenRowEnds)]
+pub fn taken_row_ends() -> usize {
+    with(|state| state.taken.as_ref().map_or(0, |upload| upload.row_ends().as_ptr().addr())).unwrap_or(0)
+}
+
 #[wasm_bindgen(js_name = requestHeaders)]
-pub fn request_headers(written: usize) -> usize {
+pub fn request_headers(is_compressed: bool, written: usize) -> usize {
     with(|state| {
         let given = state.scratch.get(..written)?.to_vec();
         let mut values = given.split(|&byte| byte == b'\n');
         let (api_key, workspace) = (values.next().unwrap_or_default(), values.next().unwrap_or_default());
-        let lines = upload::request_headers(api_key, workspace)
+        let lines = upload::request_headers(api_key, workspace, is_compressed)
             .fold(state.lines(), |lines, (name, value)| lines.line(name).bytes(value));
         Some(lines.end())
     })
@@ -184,13 +223,63 @@ pub fn request_headers(written: usize) -> usize {
     .unwrap_or(0)
 }
 
+/// The scratch has the response's headers: a name, its value, the next name, … line by line.
 #[wasm_bindgen]
-pub fn verdict(status: u16) -> usize {
-    let reason = match upload::verdict(status) {
-        Verdict::Sent => return 0,
-        Verdict::Drop(reason) => reason.code(),
-    };
-    with(|state| state.lines().line(reason).end()).unwrap_or(0)
+pub fn verdict(
+    status: u16,
+    number: u32,
+    rows: u32,
+    is_compressed: bool,
+    now_ms: f64,
+    deadline_ms: f64,
+    random: u32,
+    written: usize,
+) -> u8 {
+    let attempt =
+        Attempt { number, rows, is_compressed, now_ms: to_u64(now_ms), deadline_ms: to_u64(deadline_ms), random };
+    with(|state| {
+        let text = state.scratch.get(..written).unwrap_or_default();
+        let mut lines = text.split(|&byte| byte == b'\n');
+        let headers = core::iter::from_fn(move || Some((lines.next()?, lines.next()?)));
+        state.verdict = upload::verdict(status, headers, &attempt);
+        match state.verdict {
+            Verdict::Sent => 0,
+            Verdict::Retry { .. } => 1,
+            Verdict::Plain => 2,
+            Verdict::Split(_) => 3,
+            Verdict::Drop(_) => 4,
+            Verdict::Defer(_) => 5,
+            Verdict::Stop(_) => 6,
+        }
+    })
+    .unwrap_or(4)
+}
+
+#[wasm_bindgen(js_name = verdictReason)]
+pub fn verdict_reason() -> usize {
+    with(|state| {
+        let code = match state.verdict {
+            Verdict::Sent | Verdict::Plain => "",
+            Verdict::Retry { reason, .. }
+            | Verdict::Split(reason)
+            | Verdict::Drop(reason)
+            | Verdict::Defer(reason)
+            | Verdict::Stop(reason) => reason.code(),
+        };
+        state.lines().line(code).end()
+    })
+    .unwrap_or(0)
+}
+
+#[wasm_bindgen(js_name = verdictWait)]
+pub fn verdict_wait() -> f64 {
+    with(|state| if let Verdict::Retry { after_ms, .. } = state.verdict { to_f64(after_ms) } else { 0.0 })
+        .unwrap_or(0.0)
+}
+
+#[wasm_bindgen]
+pub fn pause(failures: u32, was_stopped: bool, random: u32) -> f64 {
+    to_f64(upload::pause_ms(failures, was_stopped, random))
 }
 
 /// Writes lines into the scratch, for JavaScript to read.
@@ -230,34 +319,40 @@ impl State {
         Lines { scratch: &mut self.scratch, at: 0 }
     }
 
-    /// Moves the first `written` bytes of the scratch behind the staged ones.
-    fn stage(&mut self, written: usize) {
-        if self.staging_refused.is_some() {
-        } else if self.staging.len().saturating_add(written) > MAX_STAGED_BYTES {
-            self.staging_refused = Some(DropReason::RowTooLarge);
-        } else if self.staging.try_reserve(written).is_err() {
-            self.staging_refused = Some(DropReason::BufferFull);
-        } else {
-            self.staging.extend_from_slice(self.scratch.get(..written).unwrap_or_default());
+    /// Hands the first `written` bytes of the scratch to the cutter.
+    fn stage(&mut self, handle: Handle, room: usize, written: usize) {
+        if !self.is_staged {
+            let limits = self.buffers.get(handle, 0).map(|buffer| buffer.limits()).unwrap_or_default();
+            self.cutter.begin(limits.field_bytes, limits.row_bytes.min(room));
+            self.is_staged = true;
         }
+        let piece = self.scratch.get(..written).unwrap_or_default();
+        self.is_staging_refused = self.is_staging_refused || self.cutter.push(piece).is_err();
     }
 
-    fn append(&mut self, handle: Handle, kind: Kind, period: Period, written: usize) -> Result<u32, DropReason> {
-        let is_staged = !self.staging.is_empty() || self.staging_refused.is_some();
-        if is_staged {
-            self.stage(written);
+    fn append(
+        &mut self,
+        handle: Handle,
+        kind: Kind,
+        period: Period,
+        room: usize,
+        written: usize,
+    ) -> Result<(u32, u32), DropReason> {
+        let touched_ms = period.updated_ms;
+        let limits = self.buffers.get(handle, touched_ms).map(|buffer| buffer.limits()).unwrap_or_default();
+        if self.is_staged || written > limits.field_bytes.min(room) {
+            self.stage(handle, room, written);
         }
-        let text = if is_staged { &self.staging } else { self.scratch.get(..written).unwrap_or_default() };
-        let result = if let Some(reason) = self.staging_refused.take() {
-            Err(reason)
+        let is_staged = core::mem::take(&mut self.is_staged);
+        let result = if core::mem::take(&mut self.is_staging_refused) {
+            Err(DropReason::BufferFull)
         } else {
-            let buffer = self.buffers.get(handle, period.end_ms).ok_or(DropReason::StaleBuffer);
-            buffer.and_then(|buffer| buffer.append(kind, &Fields::from_text(text)?, period))
+            let (text, cuts) =
+                if is_staged { self.cutter.finish() } else { (self.scratch.get(..written).unwrap_or_default(), 0) };
+            let buffer = self.buffers.get(handle, touched_ms).ok_or(DropReason::StaleBuffer);
+            buffer.and_then(|buffer| Ok((buffer.append(kind, &Fields::from_text(text)?, period)?, cuts)))
         };
-        self.staging.clear();
-        if self.staging.capacity() > MAX_IDLE_STAGING_BYTES {
-            self.staging = Vec::new();
-        }
+        self.cutter.shrink(MAX_IDLE_STAGING_BYTES);
         result
     }
 }

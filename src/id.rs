@@ -54,6 +54,14 @@ impl Id {
         self.0.as_bytes().iter().take(6).fold(0, |ms, &byte| (ms << 8) | u64::from(byte))
     }
 
+    /// Whether the trace of this id is in a sample of `share` traces in 2⁵³. Read from the last 8 bytes, the last byte
+    /// first: whoever minted the id, that end of it is random, and services that ask the same share agree.
+    #[must_use]
+    pub fn is_sampled(self, share: u64) -> bool {
+        let last = self.0.as_bytes().iter().rev().take(8).fold(0_u64, |bits, &byte| (bits << 8) | u64::from(byte));
+        last >> 11 < share
+    }
+
     /// Writes the lower-case hyphenated text into `buffer` and returns it.
     pub fn encode(self, buffer: &mut [u8; ID_CHARS]) -> &str {
         self.0.as_hyphenated().encode_lower(buffer)

@@ -48,11 +48,35 @@ pub fn int32(text: &[u8]) -> Option<i32> {
     if is_negative { Some(negative) } else { negative.checked_neg() }
 }
 
+/// The value of one decimal digit or more, if it fits.
+pub(crate) fn digits(text: &[u8]) -> Option<u64> {
+    if text.is_empty() {
+        return None;
+    }
+    text.iter().try_fold(0_u64, |value, &byte| {
+        let digit = byte.is_ascii_digit().then(|| byte.wrapping_sub(b'0'))?;
+        value.checked_mul(10)?.checked_add(digit.into())
+    })
+}
+
+/// Appends a whole number in decimal.
+pub(crate) fn write_number(out: &mut Vec<u8>, mut value: u64) {
+    let from = out.len();
+    loop {
+        out.push(b'0'.saturating_add(u8::try_from(value % 10).unwrap_or(0)));
+        value /= 10;
+        if value == 0 {
+            break;
+        }
+    }
+    out.get_mut(from..).unwrap_or_default().reverse();
+}
+
 /// Calls `each` with the name (in its quotes) and the value of every member of the object `text`.
 /// `None` when it is not one well-formed object in outline.
 pub fn for_each_member<'a>(text: &'a [u8], mut each: impl FnMut(&'a [u8], &'a [u8])) -> Option<()> {
     let mut scanner = Scanner::new(text);
-    scanner.sequence(b'{', b'}', |scanner| {
+    scanner.sequence(b'{', b'}', &mut |scanner| {
         let name = scanner.string()?;
         scanner.blank();
         scanner.take(b':')?;
@@ -66,7 +90,7 @@ pub fn for_each_member<'a>(text: &'a [u8], mut each: impl FnMut(&'a [u8], &'a [u
 /// Calls `each` with every element of the array `text`. `None` when it is not one well-formed array in outline.
 pub fn for_each_element<'a>(text: &'a [u8], mut each: impl FnMut(&'a [u8])) -> Option<()> {
     let mut scanner = Scanner::new(text);
-    scanner.sequence(b'[', b']', |scanner| {
+    scanner.sequence(b'[', b']', &mut |scanner| {
         each(scanner.value(MAX_DEPTH)?);
         Some(())
     })?;
@@ -173,14 +197,14 @@ impl<'a> Scanner<'a> {
         let inner = depth.checked_sub(1)?;
         match self.peek()? {
             b'"' => self.string().map(|_| ()),
-            b'{' => self.sequence(b'{', b'}', |scanner| {
+            b'{' => self.sequence(b'{', b'}', &mut |scanner| {
                 scanner.string()?;
                 scanner.blank();
                 scanner.take(b':')?;
                 scanner.blank();
                 scanner.value(inner).map(|_| ())
             }),
-            b'[' => self.sequence(b'[', b']', |scanner| scanner.value(inner).map(|_| ())),
+            b'[' => self.sequence(b'[', b']', &mut |scanner| scanner.value(inner).map(|_| ())),
             b't' => self.word(b"true"),
             b'f' => self.word(b"false"),
             b'n' => self.word(b"null"),
@@ -194,7 +218,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// `open item, item … close`, with white space anywhere between.
-    fn sequence(&mut self, open: u8, close: u8, mut item: impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
+    fn sequence(&mut self, open: u8, close: u8, item: &mut dyn FnMut(&mut Self) -> Option<()>) -> Option<()> {
         self.take(open)?;
         self.blank();
         if self.peek() == Some(close) {

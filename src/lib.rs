@@ -3,8 +3,8 @@
 //!
 //! Everything is given: the time in milliseconds, the random bytes, the headers, the response. So it runs the
 //! same in a Worker, in a browser and in a test. The modules stand in the order in which data flows:
-//! incoming [`headers`] name a [`context`], under which a [`span`] is recorded, whose row goes into a
-//! [`batch`], which becomes an [`upload`].
+//! incoming [`headers`] name a [`context`], under which a [`span`] is recorded, whose text is [`cut`] to its limits,
+//! whose row goes into a [`batch`], which becomes an [`upload`].
 //!
 //! ```
 //! use opik_edge::{context::Context, headers::{Incoming, Spelling, outgoing}, id::IdGenerator};
@@ -33,6 +33,8 @@ extern crate alloc;
 pub mod headers;
 
 pub mod context;
+
+pub mod cut;
 
 pub mod span;
 

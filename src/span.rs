@@ -23,6 +23,9 @@ pub const MAX_TAGS: usize = 1000;
 /// inner one, so what comes out may be the square of what goes in: without a bound, 60 KB used up all memory.
 pub const MAX_USAGE_BYTES: usize = 8 * 1024;
 
+/// The longest message that stands for a missing traceback too.
+const MAX_REPEATED_BYTES: usize = 1024;
+
 /// Which API model a row is of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
@@ -82,8 +85,11 @@ pub struct Fields<'a> {
 pub struct Period {
     /// When it began (`start_time`).
     pub start_ms: u64,
-    /// When it ended (`end_time`); not before the start. Also `last_updated_at`, which decides what row wins.
-    pub end_ms: u64,
+    /// When it ended (`end_time`); not before the start. `None` while it is still going on.
+    pub end_ms: Option<u64>,
+    /// When the row was written (`last_updated_at`); not before the start and the end. Of two rows with one id the one
+    /// that was written last wins.
+    pub updated_ms: u64,
     /// Its invocation ended first: marked as `"opik_edge_unfinished":true` in the metadata.
     pub unfinished: bool,
 }
@@ -130,14 +136,15 @@ impl Fields<'_> {
         let Self { name, kind, input, output, metadata, tags, model, provider, .. } = self;
         let Self { total_estimated_cost, ttft, error_type, error_message, error_traceback, .. } = self;
         let Self { thread_id, project_name, environment, .. } = self;
-        // The message is written a second time where there is no traceback.
         #[rustfmt::skip]
         let written = [
             name, kind, input, output, metadata, tags, model, provider, total_estimated_cost, ttft, error_type,
-            error_message, error_message, error_traceback, thread_id, project_name, environment,
+            error_message, error_traceback, thread_id, project_name, environment,
         ];
         let usage = if self.usage.is_empty() { 0 } else { MAX_USAGE_BYTES };
-        written.iter().fold(FRAME.saturating_add(usage), |bytes, text| bytes.saturating_add(text.len()))
+        written.iter().fold(FRAME.saturating_add(MAX_REPEATED_BYTES).saturating_add(usage), |bytes, text| {
+            bytes.saturating_add(text.len())
+        })
     }
 }
 
@@ -171,10 +178,12 @@ pub fn write_row(
     if kind == Kind::Span {
         row.span_type(fields.kind);
     }
-    let end_ms = period.end_ms.max(period.start_ms);
+    let end_ms = period.end_ms.map(|end_ms| end_ms.max(period.start_ms));
     row.time("start_time", period.start_ms);
-    row.time("end_time", end_ms);
-    row.time("last_updated_at", end_ms);
+    if let Some(end_ms) = end_ms {
+        row.time("end_time", end_ms);
+    }
+    row.time("last_updated_at", period.updated_ms.max(end_ms.unwrap_or(period.start_ms)));
     row.object("input", fields.input);
     row.object("output", fields.output);
     row.metadata(fields.metadata, period.unfinished);
@@ -361,8 +370,8 @@ impl Writer<'_> {
         self.value(
             "traceback",
             match (traceback, message) {
-                (b"", b"") => b"\"no traceback\"",
-                (b"", message) => message,
+                (b"", message) if (1..=MAX_REPEATED_BYTES).contains(&message.len()) => message,
+                (b"", _) => b"\"no traceback\"",
                 (traceback, _) => traceback,
             },
         );

@@ -1,6 +1,9 @@
-//! Milliseconds since 1970 → RFC 3339 in UTC, as the API takes it (`start_time`, `end_time`, `last_updated_at`).
+//! Milliseconds since 1970 → RFC 3339 in UTC, as the API takes it (`start_time`, `end_time`, `last_updated_at`), and
+//! what HTTP calls a date → milliseconds.
 
 use alloc::vec::Vec;
+
+use crate::json::digits;
 
 /// The last millisecond before the year 2262, where the backend's storage ends.
 pub const MAX_MS: u64 = 9_214_646_399_999;
@@ -27,10 +30,11 @@ pub fn write_rfc3339(out: &mut Vec<u8>, ms: u64) {
     out.push(b'Z');
 }
 
+const DAYS_0000_03_01_TO_1970: u64 = 719_468;
+
 /// Year, month and day of a day since 1970: counts from 1 March of year 0, so that leap days come last.
 #[expect(clippy::arithmetic_side_effects, reason = "days are bounded by MAX_MS, so nothing overflows")]
 fn civil(days: u64) -> (u64, u64, u64) {
-    const DAYS_0000_03_01_TO_1970: u64 = 719_468;
     const DAYS_PER_ERA: u64 = 146_097; // 400 years
     let days = days + DAYS_0000_03_01_TO_1970;
     let (era, day_of_era) = (days / DAYS_PER_ERA, days % DAYS_PER_ERA);
@@ -51,4 +55,32 @@ fn write_digits(out: &mut Vec<u8>, value: u64, width: usize) {
         rest /= 10;
     }
     out.extend_from_slice(digits.get(digits.len().saturating_sub(width)..).unwrap_or_default());
+}
+
+/// The ms since 1970 of an HTTP date (RFC 9110 §5.6.7) in its fixed form, `Sun, 06 Nov 1994 08:49:37 GMT`; the
+/// obsolete ones are none.
+#[must_use]
+pub fn parse_http_date(text: &[u8]) -> Option<u64> {
+    const FORM: &[u8; 29] = b"AAA, 00 AAA 0000 00:00:00 GMT";
+    const MONTHS: &[u8] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
+    let text: &[u8; 29] = text.try_into().ok()?;
+    let fits = text.iter().zip(FORM).all(|(byte, form)| match form {
+        b'A' => byte.is_ascii_alphabetic(),
+        b'0' => byte.is_ascii_digit(),
+        _ => byte == form,
+    });
+    let number = |from, to| fits.then(|| digits(text.get(from..to)?)).flatten();
+    let month = MONTHS.chunks(3).zip(1..).find(|(name, _)| text.get(8..11) == Some(name))?.1;
+    let days = day_of(number(12, 16)?, month, number(5, 7)?).checked_sub(DAYS_0000_03_01_TO_1970)?;
+    let (hour, minute, second) = (number(17, 19)?, number(20, 22)?, number(23, 25)?);
+    #[expect(clippy::arithmetic_side_effects, reason = "four digits of years are some 3e14 ms")]
+    Some((((days * 24 + hour) * 60 + minute) * 60 + second) * 1000)
+}
+
+/// The inverse of [`civil`], counted from 1 March of year 0.
+#[expect(clippy::arithmetic_side_effects, reason = "years have four digits")]
+fn day_of(year: u64, month: u64, day: u64) -> u64 {
+    let year = if month <= 2 { year.saturating_sub(1) } else { year };
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day.saturating_sub(1);
+    year * 365 + year / 4 - year / 100 + year / 400 + day_of_year
 }

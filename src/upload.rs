@@ -1,25 +1,35 @@
-//! A payload as one HTTP request, and what its response means. Sends nothing itself.
+//! A payload as one HTTP request, and what its response means: sent, again later, in halves, or lost and why.
+//! Sends nothing, waits for nothing, and is given its time and its random bits.
 
 use alloc::vec::Vec;
 
+use crate::json::digits;
 use crate::span::Kind;
+use crate::time::parse_http_date;
 
 /// The method of every upload.
 pub const METHOD: &str = "POST";
+
+/// How often one upload is tried. Within a Worker's 30 s it is the deadline that ends it.
+pub const MAX_ATTEMPTS: u32 = 10;
+/// The wait before the second attempt, where the server does not name one; each further one is twice as long.
+pub const FIRST_BACKOFF_MS: u64 = 500;
+/// The longest wait that the server did not ask for.
+pub const MAX_BACKOFF_MS: u64 = 16_000;
 
 /// One request: `POST <base URL><path>` with `body`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Upload {
     kind: Kind,
-    rows: u32,
     body: Vec<u8>,
+    row_ends: Vec<u32>,
 }
 
 impl Upload {
-    /// A request that carries `rows` rows in `body`.
+    /// A request that carries the rows in `body`, each of which ends where `row_ends` says.
     #[must_use]
-    pub fn new(kind: Kind, rows: u32, body: Vec<u8>) -> Self {
-        Self { kind, rows, body }
+    pub fn new(kind: Kind, body: Vec<u8>, row_ends: Vec<u32>) -> Self {
+        Self { kind, body, row_ends }
     }
 
     /// Appended to the base URL of the API (`https://www.comet.com/opik/api`).
@@ -34,7 +44,14 @@ impl Upload {
     /// How many rows are in the body: 1 to 1000.
     #[must_use]
     pub fn rows(&self) -> u32 {
-        self.rows
+        u32::try_from(self.row_ends.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Where each row ends in the body: with a comma behind it, or what closes the payload. The first begins behind the
+    /// body's first `[`.
+    #[must_use]
+    pub fn row_ends(&self) -> &[u32] {
+        &self.row_ends
     }
 
     /// The body: `{"spans":[…]}` or `{"traces":[…]}` in UTF-8.
@@ -45,10 +62,36 @@ impl Upload {
 }
 
 /// The headers of every upload. The key is sent raw, never as `Bearer`, and not at all when it is empty.
-pub fn request_headers<'a>(api_key: &'a [u8], workspace: &'a [u8]) -> impl Iterator<Item = (&'static str, &'a [u8])> {
-    let all: [(_, &[u8]); 3] =
-        [("content-type", b"application/json"), ("authorization", api_key), ("comet-workspace", workspace)];
+pub fn request_headers<'a>(
+    api_key: &'a [u8],
+    workspace: &'a [u8],
+    is_compressed: bool,
+) -> impl Iterator<Item = (&'static str, &'a [u8])> {
+    let encoding: &[u8] = if is_compressed { b"gzip" } else { b"" };
+    let all: [(_, &[u8]); 4] = [
+        ("content-type", b"application/json"),
+        ("content-encoding", encoding),
+        ("authorization", api_key),
+        ("comet-workspace", workspace),
+    ];
     all.into_iter().filter(|(_, value)| !value.is_empty())
+}
+
+/// One try to send an upload, as the verdict on it needs to know it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Attempt {
+    /// Counts from 1.
+    pub number: u32,
+    /// How many rows were sent.
+    pub rows: u32,
+    /// Whether the body was compressed.
+    pub is_compressed: bool,
+    /// When the response came, in ms since 1970.
+    pub now_ms: u64,
+    /// When the last attempt may begin at the latest, in ms since 1970.
+    pub deadline_ms: u64,
+    /// Random bits, which spread the attempts of many senders.
+    pub random: u32,
 }
 
 /// What a response means for the rows of its request.
@@ -57,11 +100,26 @@ pub fn request_headers<'a>(api_key: &'a [u8], workspace: &'a [u8]) -> impl Itera
 pub enum Verdict {
     /// They are stored.
     Sent,
+    /// The same again, after a while.
+    Retry {
+        /// How long to wait.
+        after_ms: u64,
+        /// Why.
+        reason: Reason,
+    },
+    /// The same again, not compressed; and so from now on.
+    Plain,
+    /// Again in two halves: it is not all of them that are refused.
+    Split(Reason),
     /// They are lost.
     Drop(Reason),
+    /// There is no time left to try again before the deadline. Whoever has another day may keep them.
+    Defer(Reason),
+    /// They can not be delivered, nor can any others until somebody has mended something.
+    Stop(Reason),
 }
 
-/// Why the rows of a request are lost.
+/// Why rows were not delivered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Reason {
@@ -69,7 +127,7 @@ pub enum Reason {
     NetworkError,
     /// 3xx. A redirect is never followed: the key would travel with it.
     Redirected,
-    /// 400, 422: the API refuses at least one row, and with it the whole batch.
+    /// 400, 422: the API refuses the row.
     Rejected,
     /// 401, 403: the key or the workspace is wrong.
     Unauthorized,
@@ -109,22 +167,94 @@ impl Reason {
     }
 }
 
-/// The verdict on an HTTP status; 0 stands for no response at all.
-#[must_use]
-pub fn verdict(status: u16) -> Verdict {
-    Verdict::Drop(match status {
+/// The verdict on a response: its HTTP status, 0 for no response at all, and its headers, with names in lower case and
+/// sorted by them, as `fetch` gives them.
+pub fn verdict<'a, H>(status: u16, headers: H, attempt: &Attempt) -> Verdict
+where
+    H: IntoIterator<Item = (&'a [u8], &'a [u8])>,
+{
+    let again = |reason| retry(reason, wait_asked_for(headers.into_iter(), attempt), attempt);
+    let split = |reason| if attempt.rows > 1 { Verdict::Split(reason) } else { Verdict::Drop(reason) };
+    match status {
         // 409: the rows are there already.
-        200..=299 | 409 => return Verdict::Sent,
-        0 => Reason::NetworkError,
-        300..=399 => Reason::Redirected,
-        400 | 422 => Reason::Rejected,
-        401 | 403 => Reason::Unauthorized,
-        402 => Reason::QuotaExceeded,
-        404 | 405 => Reason::NotFound,
-        408 => Reason::Timeout,
-        413 => Reason::PayloadTooLarge,
-        429 => Reason::RateLimited,
-        500..=599 => Reason::ServerError,
-        _ => Reason::UnexpectedStatus,
-    })
+        200..=299 | 409 => Verdict::Sent,
+        0 => again(Reason::NetworkError),
+        408 => again(Reason::Timeout),
+        429 => again(Reason::RateLimited),
+        500..=599 => again(Reason::ServerError),
+        // The API validates a batch as a whole: one bad row is refused with all others.
+        400 | 422 => split(Reason::Rejected),
+        413 => split(Reason::PayloadTooLarge),
+        415 if attempt.is_compressed => Verdict::Plain,
+        300..=399 => Verdict::Stop(Reason::Redirected),
+        401 | 403 => Verdict::Stop(Reason::Unauthorized),
+        402 => Verdict::Stop(Reason::QuotaExceeded),
+        404 | 405 => Verdict::Stop(Reason::NotFound),
+        _ => Verdict::Drop(Reason::UnexpectedStatus),
+    }
+}
+
+fn retry(reason: Reason, asked_ms: Option<u64>, attempt: &Attempt) -> Verdict {
+    let after_ms = match asked_ms {
+        // Not all who were told the same second should come back in it.
+        Some(ms) => ms.saturating_add(part_of((ms / 10).min(1000), attempt.random)),
+        None => backoff_ms(attempt.number, attempt.random),
+    };
+    if attempt.number >= MAX_ATTEMPTS || attempt.now_ms.saturating_add(after_ms) >= attempt.deadline_ms {
+        return Verdict::Defer(reason);
+    }
+    Verdict::Retry { after_ms, reason }
+}
+
+/// Doubles with each attempt; half of it is random ("equal jitter").
+fn backoff_ms(number: u32, random: u32) -> u64 {
+    let doublings = number.saturating_sub(1).min(16);
+    let half = FIRST_BACKOFF_MS.saturating_mul(1 << doublings).min(MAX_BACKOFF_MS) / 2;
+    half.saturating_add(part_of(half, random))
+}
+
+/// A random part of `whole`.
+fn part_of(whole: u64, random: u32) -> u64 {
+    whole.saturating_mul(u64::from(random)) >> 32
+}
+
+/// The longest wait that the response asks for: `RateLimit-Reset` (seconds, Opik), `Retry-After` (seconds or a date,
+/// RFC 9110 §10.2.3), or the time of an Opik bucket that has less room than there are rows.
+fn wait_asked_for<'a>(headers: impl Iterator<Item = (&'a [u8], &'a [u8])>, attempt: &Attempt) -> Option<u64> {
+    let mut longest = None;
+    let mut room: (&[u8], u64) = (b"", 0);
+    for (name, value) in headers {
+        let value = value.trim_ascii();
+        let number = digits(value);
+        let wait = if name == b"ratelimit-reset" || name == b"retry-after" {
+            let date = || Some(parse_http_date(value)?.saturating_sub(attempt.now_ms));
+            number.map(|seconds| seconds.saturating_mul(1000)).or_else(date)
+        } else if name.ends_with(b"-remaining-limit") {
+            room = (name, number.unwrap_or(0));
+            None
+        } else if let Some(bucket) = name.strip_suffix(b"-ttl-millis") {
+            let has_room = room.0 == bucket && room.1 >= attempt.rows.into();
+            number.filter(|_| bucket.ends_with(b"-remaining-limit") && !has_room)
+        } else {
+            None
+        };
+        longest = longest.max(wait);
+    }
+    longest
+}
+
+/// How many uploads in a row may fail before the rest is no longer tried.
+pub const MAX_FAILURES: u32 = 3;
+/// For how long nothing is sent then, at first; twice as long after each further failure.
+pub const FIRST_PAUSE_MS: u64 = 30_000;
+/// The longest of these pauses.
+pub const MAX_PAUSE_MS: u64 = 600_000;
+
+/// For how long nothing is to be sent after so many failed uploads in a row: a circuit breaker. 0 below
+/// [`MAX_FAILURES`], unless the last verdict was [`Verdict::Stop`]. Half of it is random.
+#[must_use]
+pub fn pause_ms(failures: u32, was_stopped: bool, random: u32) -> u64 {
+    let Some(doublings) = failures.checked_sub(MAX_FAILURES).or(was_stopped.then_some(0)) else { return 0 };
+    let half = FIRST_PAUSE_MS.saturating_mul(1 << doublings.min(16)).min(MAX_PAUSE_MS) / 2;
+    half.saturating_add(part_of(half, random))
 }

@@ -12,18 +12,24 @@
 use std::collections::HashSet;
 
 use opik_edge::batch::{
-    Buffer, Buffers, DropReason, Handle, MAX_BATCH_BYTES, MAX_BATCH_ROWS, MAX_BUFFER_BYTES, MAX_IDLE_MS,
+    Buffer, Buffers, DropReason, Handle, Limits, MAX_BATCH_BYTES, MAX_BATCH_ROWS, MAX_BUFFER_BYTES, MAX_IDLE_MS,
 };
 use opik_edge::context::Context;
+use opik_edge::cut::{Cutter, MAX_BASE64_BYTES};
 use opik_edge::headers::{Incoming, read};
 use opik_edge::id::{Id, IdGenerator};
 use opik_edge::json;
-use opik_edge::span::{Fields, Kind, MAX_TAGS, MAX_USAGE_BYTES, Period, write_row};
+use opik_edge::span::{FIELDS, Fields, Kind, MAX_TAGS, MAX_USAGE_BYTES, Period, SEPARATOR, write_row};
 use opik_edge::time::{MAX_MS, write_rfc3339};
 use proptest::prelude::*;
 use serde_json::Value;
 
-const PERIOD: Period = Period { start_ms: 1_764_000_000_000, end_ms: 1_764_000_000_001, unfinished: false };
+const PERIOD: Period = Period {
+    start_ms: 1_764_000_000_000,
+    end_ms: Some(1_764_000_000_001),
+    updated_ms: 1_764_000_000_001,
+    unfinished: false,
+};
 
 /// Random bytes that are the same in every run.
 fn random_bytes(length: usize) -> Vec<u8> {
@@ -207,12 +213,45 @@ proptest! {
     }
 
     #[test]
+    fn any_text_and_any_limits_give_a_row_of_valid_json_within_them_in_which_cuts_say_so(
+        values in prop::collection::vec(value(), 5),
+        field_bytes in 0_usize..30_000,
+        row_bytes in 0_usize..60_000,
+        piece_chars in 1_usize..5000,
+    ) {
+        let limits = Limits { field_bytes, row_bytes, ..Limits::default() }.bounded();
+        let mut fields = vec![String::new(); FIELDS];
+        for (index, value) in [5, 6, 7, 15, 16].into_iter().zip(&values) {
+            fields[index] = if index < 8 { value.to_string() } else { Value::from(value.to_string()).to_string() };
+        }
+        let text = fields.join("\u{1f}");
+        let mut cutter = Cutter::new();
+        cutter.begin(limits.field_bytes, limits.row_bytes);
+        let chars: Vec<char> = text.chars().collect();
+        for piece in chars.chunks(piece_chars) {
+            cutter.push(piece.iter().collect::<String>().as_bytes()).unwrap();
+        }
+        let (cut, cuts) = cutter.finish();
+        prop_assert!(cut.len() <= limits.row_bytes, "{} of {}", cut.len(), limits.row_bytes);
+        prop_assert_eq!(cuts == 0, cut == text.as_bytes());
+        let parts: Vec<&[u8]> = cut.split(|&byte| byte == SEPARATOR).collect();
+        prop_assert_eq!(parts.len(), FIELDS);
+        for (part, field) in parts.iter().zip(&fields) {
+            prop_assert!(part.len() <= limits.field_bytes);
+            prop_assert!(part.is_empty() || serde_json::from_slice::<Value>(part).is_ok(), "{}", String::from_utf8_lossy(part));
+            prop_assert!(*part == field.as_bytes() || String::from_utf8_lossy(part).contains("opik_truncated"));
+        }
+    }
+
+    #[test]
     fn any_rows_become_valid_payloads_within_the_limits_each_id_once(
         rows in prop::collection::vec((any::<bool>(), 0_usize..60_000, ".{0,12}", any::<i32>()), 1..120),
         take_after in 0_usize..120,
+        batch_bytes in 0_usize..500_000,
     ) {
         let mut ids = generator();
-        let mut buffer = Buffer::default();
+        let mut buffer = Buffer::new(Limits { batch_bytes, ..Limits::default() });
+        let batch_bytes = buffer.limits().batch_bytes;
         let mut recorded = HashSet::new();
         let mut seen = HashSet::new();
         for (index, (is_span, padding, text, count)) in rows.iter().enumerate() {
@@ -224,6 +263,7 @@ proptest! {
             let kind = if *is_span { Kind::Span } else { Kind::Trace };
             match buffer.append(kind, &fields, PERIOD) {
                 Ok(_) => prop_assert!(recorded.insert(id.clone())),
+                Err(DropReason::RowTooLarge) => prop_assert!(padding + 1000 > batch_bytes),
                 Err(reason) => prop_assert_eq!(reason, DropReason::BufferFull),
             }
             if *is_span {
@@ -231,18 +271,98 @@ proptest! {
                 prop_assert!(matches!(buffer.append(kind, &fields, PERIOD), Err(DropReason::DuplicateId | DropReason::BufferFull)));
             }
             if index == take_after {
-                drain(&mut buffer, &mut seen);
+                drain(&mut buffer, &mut seen, batch_bytes);
             }
         }
-        drain(&mut buffer, &mut seen);
+        drain(&mut buffer, &mut seen, batch_bytes);
         prop_assert_eq!(seen, recorded);
         prop_assert!(buffer.take().is_none());
     }
 }
 
-fn drain(buffer: &mut Buffer, seen: &mut HashSet<String>) {
+/// Values that are long in each of the ways in which a value can be.
+fn value() -> impl Strategy<Value = Value> {
+    let text = prop_oneof![
+        "\\PC{0,40}",
+        (r#"[a-z"\\\n\u{1f600}\u{e9}]{1,6}"#, 0_usize..8000).prop_map(|(text, times)| text.repeat(times)),
+        (0_usize..3).prop_map(|size| "QUJD".repeat(size * 10_000)),
+        (0_usize..3).prop_map(|size| format!("data:image/png;base64,{}", "QUJD".repeat(size * 10_000))),
+    ];
+    let leaf = prop_oneof![Just(Value::Null), any::<i64>().prop_map(Value::from), text.prop_map(Value::from)];
+    leaf.prop_recursive(3, 40, 6, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            prop::collection::hash_map("\\PC{0,9}", inner, 0..6).prop_map(Value::from_iter),
+        ]
+    })
+}
+
+fn cut(text: &[u8], field_bytes: usize, row_bytes: usize) -> String {
+    let mut cutter = Cutter::new();
+    cutter.begin(field_bytes, row_bytes);
+    cutter.push(text).unwrap();
+    String::from_utf8(cutter.finish().0.to_vec()).unwrap()
+}
+
+/// A row's text with this input and this output.
+fn with(input: &str, output: &str) -> String {
+    let mut fields = vec![""; FIELDS];
+    (fields[5], fields[6]) = (input, output);
+    fields.join("\u{1f}")
+}
+
+#[test]
+fn a_long_string_is_cut_and_what_stands_beside_it_is_kept() {
+    let input = serde_json::json!({ "prompt": "é".repeat(10_000), "turn": 3 }).to_string();
+    let text = cut(with(&input, "{\"a\":1}").as_bytes(), 8192, 60_000);
+    let kept = "é".repeat(2048);
+    let expected = format!("{{\"prompt\":\"{kept}… [opik_truncated: 20000 bytes]\",\"turn\":3}}");
+    assert_eq!(text, with(&expected, "{\"a\":1}"));
+}
+
+#[test]
+fn base64_is_elided_and_says_what_it_was() {
+    let data = "QUJD".repeat(MAX_BASE64_BYTES / 4 + 1);
+    for (text, head) in [(data.clone(), ""), (format!("data:image/png;base64,{data}"), "data:image/png;base64,")] {
+        let input = serde_json::json!({ "image": text, "x": 1 }).to_string();
+        let size = text.len();
+        let expected = format!("{{\"image\":\"{head}[opik_truncated: base64, {size} bytes]\",\"x\":1}}");
+        assert_eq!(cut(with(&input, "").as_bytes(), 1 << 20, 1 << 21), with(&expected, ""));
+    }
+    let short = serde_json::json!({ "image": "QUJD".repeat(MAX_BASE64_BYTES / 4) }).to_string();
+    assert_eq!(cut(with(&short, "").as_bytes(), 1 << 20, 1 << 21), with(&short, ""));
+}
+
+#[test]
+fn a_field_of_many_parts_is_replaced_by_a_marker_with_its_size_and_its_beginning() {
+    let input = serde_json::to_string(&vec!["\"part\""; 5000]).unwrap();
+    let text = cut(with(&input, "[2]").as_bytes(), 8192, 60_000);
+    let input_cut = text.split('\u{1f}').nth(5).unwrap();
+    let marker: Value = serde_json::from_str(input_cut).unwrap();
+    assert_eq!(marker["opik_truncated"], true);
+    assert_eq!(marker["original_bytes"], input.len());
+    assert_eq!(marker["preview"], input[..1024]);
+    assert_eq!(text, with(input_cut, "[2]"));
+}
+
+#[test]
+fn where_a_row_is_too_long_its_longest_field_goes_first() {
+    let (long, longer) = (format!("\"{}\"", "a ".repeat(9000)), format!("\"{}\"", "b ".repeat(10_000)));
+    let text = cut(with(&long, &longer).as_bytes(), 60_000, 25_000);
+    let output = text.split('\u{1f}').nth(6).unwrap();
+    assert!(output.starts_with("{\"opik_truncated\":true,\"original_bytes\":20002,"), "{output}");
+    assert_eq!(text, with(&long, output));
+}
+
+fn drain(buffer: &mut Buffer, seen: &mut HashSet<String>, batch_bytes: usize) {
     while let Some(upload) = buffer.take() {
-        assert!(upload.body().len() <= MAX_BATCH_BYTES);
+        assert!(upload.body().len() <= batch_bytes);
+        let mut from = upload.body().iter().position(|&byte| byte == b'[').unwrap() + 1;
+        for &end in upload.row_ends() {
+            let end = usize::try_from(end).unwrap();
+            assert!(serde_json::from_slice::<Value>(&upload.body()[from..end]).is_ok(), "each row by itself");
+            from = end + 1;
+        }
         let payload: Value = serde_json::from_slice(upload.body()).unwrap();
         let key = if upload.path().contains("spans") { "spans" } else { "traces" };
         let rows = payload[key].as_array().unwrap();
@@ -340,9 +460,9 @@ fn a_row_longer_than_a_payload_is_refused_and_the_next_is_kept() {
 #[test]
 fn a_closed_buffer_is_never_reached_again() {
     let mut buffers = Buffers::new();
-    let first = buffers.open(0).unwrap();
+    let first = buffers.open(0, Limits::default()).unwrap();
     buffers.close(first);
-    let second = buffers.open(0).unwrap();
+    let second = buffers.open(0, Limits::default()).unwrap();
     assert_ne!(first, second);
     assert!(buffers.get(first, 0).is_none());
     buffers.close(first);
@@ -354,10 +474,10 @@ fn a_closed_buffer_is_never_reached_again() {
 #[test]
 fn a_forgotten_buffer_is_swept_and_a_used_one_is_not() {
     let mut buffers = Buffers::new();
-    let forgotten = buffers.open(0).unwrap();
-    let used = buffers.open(0).unwrap();
+    let forgotten = buffers.open(0, Limits::default()).unwrap();
+    let used = buffers.open(0, Limits::default()).unwrap();
     assert!(buffers.get(used, MAX_IDLE_MS).is_some());
-    buffers.open(MAX_IDLE_MS + 1).unwrap();
+    buffers.open(MAX_IDLE_MS + 1, Limits::default()).unwrap();
     assert!(buffers.get(forgotten, MAX_IDLE_MS + 1).is_none());
     assert!(buffers.get(used, MAX_IDLE_MS + 1).is_some());
 }

@@ -12,8 +12,8 @@ use opik_edge::context::Context;
 use opik_edge::headers::{Incoming, Spelling, outgoing};
 use opik_edge::id::{Id, IdGenerator};
 use opik_edge::span::{FIELDS, Fields, Kind, Period, SEPARATOR, write_row};
-use opik_edge::time::write_rfc3339;
-use opik_edge::upload::{Verdict, request_headers, verdict};
+use opik_edge::time::{parse_http_date, write_rfc3339};
+use opik_edge::upload::{Attempt, Reason, Verdict, pause_ms, request_headers, verdict};
 use serde_json::{Value, from_str};
 
 fn vectors(text: &str) -> Vec<Value> {
@@ -117,6 +117,33 @@ fn times_are_rfc_3339() {
     }
 }
 
+#[test]
+fn http_dates_are_read_in_their_fixed_form() {
+    for (text, ms) in [
+        ("Thu, 01 Jan 1970 00:00:00 GMT", Some(0)),
+        ("Sun, 06 Nov 1994 08:49:37 GMT", Some(784_111_777_000)),
+        ("Thu, 29 Feb 2024 23:59:60 GMT", Some(1_709_251_200_000)),
+        ("Wed, 31 Dec 1969 23:59:59 GMT", None),
+        ("Sun, 06 Nov 1994 08:49:3x GMT", None),
+        ("Sun, 06 nov 1994 08:49:37 GMT", None),
+        ("Sun, 06 Nov 1994 08:49:37 CET", None),
+        ("Sun Nov  6 08:49:37 1994", None),
+        ("", None),
+    ] {
+        assert_eq!(parse_http_date(text.as_bytes()), ms, "{text}");
+    }
+}
+
+#[test]
+fn a_sample_is_read_from_the_end_of_an_id() {
+    let id = |tail: &str| Id::parse(&["019ab5c0-7c00-7a11-8a11-", tail].concat()).unwrap();
+    let half = 1 << 52;
+    assert!(id("ffffffffff7f").is_sampled(half));
+    assert!(!id("000000000080").is_sampled(half));
+    assert!(id("ffffffffffff").is_sampled(1 << 53));
+    assert!(!id("000000000000").is_sampled(0));
+}
+
 /// The names of the fields, in the order of their text.
 const ORDER: [&str; FIELDS] = [
     "id",
@@ -151,7 +178,8 @@ fn rows_are_complete_and_leave_out_what_the_api_refuses() {
         let kind = if text(&vector, "kind") == "span" { Kind::Span } else { Kind::Trace };
         let period = Period {
             start_ms: vector["start_ms"].as_u64().unwrap(),
-            end_ms: vector["end_ms"].as_u64().unwrap(),
+            end_ms: vector["end_ms"].as_u64(),
+            updated_ms: vector["updated_ms"].as_u64().or(vector["end_ms"].as_u64()).unwrap(),
             unfinished: vector["unfinished"].as_bool().unwrap_or(false),
         };
         let mut out = Vec::new();
@@ -175,7 +203,7 @@ fn a_row_with_more_or_fewer_fields_is_malformed() {
 fn a_row_whose_ids_are_not_ids_is_malformed_and_writes_nothing() {
     let good: &[u8] = b"019ab5c0-7c00-7a11-8a11-0123456789ab";
     let bad: &[u8] = b"\",\"x\":\"";
-    let period = Period { start_ms: 0, end_ms: 0, unfinished: false };
+    let period = Period { start_ms: 0, end_ms: None, updated_ms: 0, unfinished: false };
     for (id, trace_id, parent_span_id) in [(bad, good, good), (good, bad, good), (good, good, bad)] {
         let mut out = Vec::new();
         let fields = Fields { id, trace_id, parent_span_id, ..Fields::default() };
@@ -185,22 +213,58 @@ fn a_row_whose_ids_are_not_ids_is_malformed_and_writes_nothing() {
 }
 
 #[test]
-fn a_status_is_a_verdict() {
-    for vector in vectors(include_str!("vectors/verdicts.json")) {
-        let status = u16::try_from(vector["status"].as_u64().unwrap()).unwrap();
-        let reason = match verdict(status) {
-            Verdict::Drop(reason) => reason.code(),
-            _ => "",
+fn a_response_is_a_verdict() {
+    let file: Value = from_str(include_str!("vectors/verdicts.json")).unwrap();
+    for vector in file["verdicts"].as_array().unwrap() {
+        let given = |key: &str| vector["attempt"].get(key).unwrap_or(&file["defaults"][key]).as_u64().unwrap();
+        let small = |key: &str| u32::try_from(given(key)).unwrap();
+        let attempt = Attempt {
+            number: small("number"),
+            rows: small("rows"),
+            is_compressed: vector["attempt"]["is_compressed"].as_bool().unwrap_or(false),
+            now_ms: given("now_ms"),
+            deadline_ms: given("deadline_ms"),
+            random: small("random"),
         };
-        assert_eq!(reason, text(&vector, "reason"), "{status}");
+        let mut headers: Vec<(String, &str)> = vector["headers"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(name, value)| (name.to_lowercase(), value.as_str().unwrap()))
+            .collect();
+        headers.sort();
+        let status = u16::try_from(vector["status"].as_u64().unwrap()).unwrap();
+        let (name, reason, wait_ms) =
+            match verdict(status, headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())), &attempt) {
+                Verdict::Sent => ("sent", None, None),
+                Verdict::Retry { after_ms, reason } => ("retry", Some(reason), Some(after_ms)),
+                Verdict::Plain => ("plain", None, None),
+                Verdict::Split(reason) => ("split", Some(reason), None),
+                Verdict::Drop(reason) => ("drop", Some(reason), None),
+                Verdict::Defer(reason) => ("defer", Some(reason), None),
+                Verdict::Stop(reason) => ("stop", Some(reason), None),
+                other => panic!("{other:?}"),
+            };
+        assert_eq!(name, text(vector, "verdict"), "{vector}");
+        assert_eq!(reason.map_or("", Reason::code), text(vector, "reason"), "{vector}");
+        assert_eq!(wait_ms, vector["wait_ms"].as_u64(), "{vector}");
+    }
+    for vector in file["pauses"].as_array().unwrap() {
+        let small = |key: &str| u32::try_from(vector[key].as_u64().unwrap()).unwrap();
+        let was_stopped = vector["was_stopped"].as_bool().unwrap_or(false);
+        assert_eq!(
+            pause_ms(small("failures"), was_stopped, small("random")),
+            vector["ms"].as_u64().unwrap(),
+            "{vector}"
+        );
     }
 }
 
 #[test]
 fn a_request_has_the_raw_key_or_none() {
-    let with_key: Vec<_> = request_headers(b"key", b"team").collect();
+    let with_key: Vec<_> = request_headers(b"key", b"team", false).collect();
     let content_type = ("content-type", b"application/json".as_slice());
     assert_eq!(with_key, [content_type, ("authorization", b"key"), ("comet-workspace", b"team")]);
-    let without: Vec<_> = request_headers(b"", b"").collect();
-    assert_eq!(without, [content_type]);
+    let without: Vec<_> = request_headers(b"", b"", true).collect();
+    assert_eq!(without, [content_type, ("content-encoding", b"gzip")]);
 }

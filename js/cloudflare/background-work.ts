@@ -1,5 +1,7 @@
 // What a handler hands to `ctx.waitUntil`, observed so that the flush can come after it.
 
+import { within } from "../env.js";
+
 /** What this package needs of a Worker's `ctx`. */
 export interface WaitUntil {
   waitUntil(promise: Promise<unknown>): void;
@@ -49,13 +51,7 @@ export class BackgroundWork {
 
   /** The same, but at most `MAX_WAIT_MS`. */
   async settledWithinBound(): Promise<void> {
-    if (!this.isPending) return;
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const bound = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, MAX_WAIT_MS);
-    });
-    await Promise.race([this.settled(), bound]);
-    clearTimeout(timer);
+    if (this.isPending) await within(MAX_WAIT_MS, this.settled());
   }
 
   #observe(promise: Promise<unknown>): void {

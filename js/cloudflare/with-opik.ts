@@ -3,7 +3,8 @@
 
 import { type OpikConfig, resolveConfig } from "../config.js";
 import { hasAsyncContext, prepareAsyncContext } from "../context.js";
-import { type OnError, Reporter } from "../errors.js";
+import { now } from "../env.js";
+import { type Listeners, Reporter } from "../errors.js";
 import { describeRequest } from "../json.js";
 import { Scope } from "../scope.js";
 import { endSpan } from "../settle.js";
@@ -73,19 +74,23 @@ function triggersOf(handler: object): Set<string> {
 
 /** The scope of one invocation; `undefined` when the configuration is unusable. Never throws. */
 function openScope(config: () => OpikConfig, env: unknown, ctx: unknown, seen: Set<string>): Scope | undefined {
-  let onError: OnError | undefined;
+  let listeners: Listeners = {};
   try {
     const given = config();
-    onError = typeof given.onError === "function" ? given.onError : undefined;
+    listeners = { onError: functionOr(given.onError), onDrop: functionOr(given.onDrop) };
     const settings = resolveConfig({ ...given, env: given.env ?? (isObject(env) ? env : undefined) });
     const masks = new Map<object, string>();
     if (isObject(env)) masks.set(env, "[env]");
     if (isObject(ctx)) masks.set(ctx, "[ctx]");
-    return new Scope(settings, new Reporter(onError, seen), masks);
+    return new Scope(settings, new Reporter(listeners, seen), masks);
   } catch (error) {
-    new Reporter(onError, seen).once("invalid_config", `tracing is off: ${messageOf(error)}`, error);
+    new Reporter(listeners, seen).once("invalid_config", `tracing is off: ${messageOf(error)}`, error);
     return undefined;
   }
+}
+
+function functionOr<F>(value: F): F | undefined {
+  return typeof value === "function" ? value : undefined;
 }
 
 async function traceFetch(
@@ -105,9 +110,10 @@ async function traceFetch(
         "nodejs_als, or pass spans explicitly (getTrackContext() in the handler's first line)",
     );
   }
-  const trace = openTrace(scope, request);
   const { method, pathname, input } = describe(request);
-  const root = new SpanHandle(trace, trace.parentId, { name: `${method} ${pathname}`, input }, !trace.joined);
+  const name = `${method} ${pathname}`;
+  const trace = openTrace(scope, request, name);
+  const root = new SpanHandle(trace, trace.parentId, { name, input }, !trace.joined);
   if (!trace.recording) return root.run(() => handle(request, env, ctx)); // it only hands the caller's ids on
   const work = new BackgroundWork(ctx);
   // Held before the response is returned: only then is a client that hangs up noticed.
@@ -135,15 +141,21 @@ async function traceFetch(
   }
 }
 
+/** How long the runtime lets an invocation live after its response, less what is needed to end in good order. */
+const MAX_AFTER_RESPONSE_MS = 28_000;
+/** How long the last flush may take, even when there is not that much left. */
+const MIN_FLUSH_MS = 2000;
+
 /** Delivers the invocation's rows. Never rejects. */
 async function finish(scope: Scope, work: BackgroundWork, responded: Promise<void>): Promise<void> {
   await responded;
+  const respondedMs = now();
   await work.settledWithinBound();
   if (work.isPending) {
-    await scope.flush();
+    await scope.flushEarly();
     await work.settled();
   }
-  await scope.end();
+  await scope.end(Math.max(MIN_FLUSH_MS, MAX_AFTER_RESPONSE_MS - (now() - respondedMs)));
 }
 
 function describe(request: Request): { method: string; pathname: string; input: object } {

@@ -55,7 +55,7 @@ test("where WebAssembly is blocked, spans still hand the caller's ids on, with o
     begun: {},
     hostile: {},
     errors: ["wasm_blocked"],
-    report: { sent: 0, dropped: {}, requests: 0, bytes: 0, errors: [] },
+    report: { sent: 0, retried: 0, checkpoints: 0, dropped: {}, requests: 0, bytes: 0, errors: [] },
   });
 });
 
@@ -65,13 +65,15 @@ test("when the memory is full rows are refused and counted, and those that were 
     const result = await inNode(`
       import { Opik } from "opik-edge";
       const codes = new Set();
-      const make = () => new Opik({ url: ${JSON.stringify(collector.url)}, onError: (error) => codes.add(error.code) });
+      const url = ${JSON.stringify(collector.url)};
+      const limits = { fieldBytes: 3 << 20, spanBytes: 3 << 20, traceBytes: 1e9 };
+      const make = () => new Opik({ url, limits, background: false, onError: (error) => codes.add(error.code) });
       // 64 MB is all that an instance may have; twelve buffers of 7 MB are more.
       const clients = Array.from({ length: 12 }, make);
       let recorded = 0;
       for (const opik of clients) {
         const trace = opik.trace({ name: "large" });
-        for (let i = 0; i < 7; i += 1) { trace.span({ input: "x".repeat(1e6) }).end(); recorded += 1; }
+        for (let i = 0; i < 7; i += 1) { trace.span({ input: "x ".repeat(5e5) }).end(); recorded += 1; }
       }
       let sent = 0, full = 0;
       for (const opik of clients) {
@@ -141,10 +143,12 @@ test("a large instance is replaced once a client has flushed: its memory never s
       let instances = 0;
       WebAssembly.Instance = function (...args) { instances += 1; return new Instance(...args); };
       const { Opik } = await import("opik-edge");
-      const clients = Array.from({ length: 3 }, () => new Opik({ url: ${JSON.stringify(collector.url)} }));
+      const url = ${JSON.stringify(collector.url)};
+      const limits = { fieldBytes: 3 << 20, spanBytes: 3 << 20, traceBytes: 1e9 };
+      const clients = Array.from({ length: 3 }, () => new Opik({ url, limits, background: false }));
       for (const opik of clients) {
         const trace = opik.trace();
-        for (let i = 0; i < 7; i += 1) trace.span({ input: "x".repeat(1e6) }).end();
+        for (let i = 0; i < 7; i += 1) trace.span({ input: "x ".repeat(5e5) }).end();
       }
       const sent = [];
       for (const opik of clients) sent.push((await opik.flush()).sent);

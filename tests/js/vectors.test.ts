@@ -2,7 +2,8 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { getCore, SPAN_ROW, TRACE_ROW } from "../../pkg/core.js";
+import { getCore, LEFT_OUT, SPAN_ROW, TRACE_ROW } from "../../pkg/core.js";
+import type { Upload } from "../../pkg/upload.js";
 import headers from "../vectors/headers.json" with { type: "json" };
 import rows from "../vectors/rows.json" with { type: "json" };
 import verdicts from "../vectors/verdicts.json" with { type: "json" };
@@ -31,15 +32,22 @@ test("headers mean what they mean in Rust, by the vectors' own clock", () => {
   }
 });
 
+const LIMITS = { bufferBytes: 8 << 20, batchBytes: 4 << 20, rowBytes: 2 << 20, fieldBytes: 1 << 20 };
+
 test("rows are written as in Rust", () => {
   const core = getCore();
-  for (const { name, kind, fields, start_ms, end_ms, row, left_out, ...rest } of rows) {
-    const handle = core.openBuffer(start_ms);
+  for (const { name, kind, fields, start_ms, row, left_out, ...rest } of rows) {
+    const {
+      end_ms,
+      updated_ms,
+      unfinished = false,
+    }: { end_ms?: number; updated_ms?: number; unfinished?: boolean } = rest;
+    const handle = core.openBuffer(start_ms, LIMITS);
     const text = ORDER.map((field) => (fields as Record<string, string>)[field] ?? "").join("\u001f");
-    const unfinished = "unfinished" in rest;
     const isSpan = kind === "span";
-    const result = core.append(handle, isSpan ? SPAN_ROW : TRACE_ROW, text, start_ms, end_ms, unfinished);
-    assert.equal(result, left_out, name);
+    const period = { startMs: start_ms, endMs: end_ms, updatedMs: updated_ms ?? end_ms ?? 0, unfinished };
+    const result = core.append(handle, isSpan ? SPAN_ROW : TRACE_ROW, text, period, 1e9);
+    assert.equal(result, left_out > 0 ? LEFT_OUT : 0, name);
     const upload = core.take(handle)!;
     assert.deepEqual([upload.rows, upload.path], [1, `/v1/private/${kind}s/batch`], name);
     assert.equal(new TextDecoder().decode(upload.body), `{"${kind}s":[${row}]}`, name);
@@ -48,7 +56,60 @@ test("rows are written as in Rust", () => {
 });
 
 test("verdicts are as in Rust", () => {
-  for (const { status, reason } of verdicts) assert.equal(getCore().verdict(status), reason);
+  for (const {
+    status,
+    verdict,
+    reason = "",
+    wait_ms = 0,
+    headers = {},
+    attempt = {},
+  } of verdicts.verdicts as VerdictVector[]) {
+    const { number, rows, is_compressed, now_ms, deadline_ms, random } = { ...verdicts.defaults, ...attempt };
+    const sorted = [...new Headers(headers)];
+    const answer = { status, headers: sorted, message: "", cause: undefined, isCompressed: is_compressed };
+    const given = { number, rows, nowMs: now_ms, deadlineMs: deadline_ms, random };
+    assert.deepEqual(getCore().verdict(answer, given), { what: verdict, reason, waitMs: wait_ms }, `${status}`);
+  }
+  for (const { failures, was_stopped = false, random, ms } of verdicts.pauses as PauseVector[]) {
+    assert.equal(getCore().pause(failures, was_stopped, random), ms);
+  }
+});
+
+interface VerdictVector {
+  status: number;
+  verdict: string;
+  reason?: string;
+  wait_ms?: number;
+  headers?: Record<string, string>;
+  attempt?: Partial<typeof verdicts.defaults>;
+}
+interface PauseVector {
+  failures: number;
+  was_stopped?: boolean;
+  random: number;
+  ms: number;
+}
+
+test("an upload is split between its rows, down to single ones", () => {
+  const core = getCore();
+  const handle = core.openBuffer(0, LIMITS);
+  const ids = Array.from({ length: 7 }, () => core.mint(1_764_000_000_000));
+  for (const id of ids) {
+    const text = [id, id, "", ...Array(17).fill("")].join("\u001f");
+    core.append(handle, SPAN_ROW, text, { startMs: 0, endMs: 0, updatedMs: 0, unfinished: false }, 1e9);
+  }
+  const rowsOf = ({ body }: Upload): string[] =>
+    JSON.parse(new TextDecoder().decode(body)).spans.map(({ id }: { id: string }) => id);
+  const leaves = (upload: Upload): Upload[] => (upload.rows === 1 ? [upload] : upload.split().flatMap(leaves));
+  const whole = core.take(handle)!;
+  assert.deepEqual(rowsOf(whole), ids);
+  assert.deepEqual(whole.split().flatMap(rowsOf), ids);
+  assert.deepEqual(leaves(whole).flatMap(rowsOf), ids);
+  assert.deepEqual(
+    leaves(whole).map(({ firstRow }) => firstRow),
+    [0, 1, 2, 3, 4, 5, 6],
+  );
+  core.closeBuffer(handle);
 });
 
 test("ten thousand ids of one frozen millisecond are strictly increasing", () => {

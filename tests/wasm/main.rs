@@ -12,8 +12,9 @@
 
 use js_sys::{JSON, JsString, Reflect, Uint8Array};
 use opik_edge::bindings::{
-    append, close_buffer, context, drop_reason, mint, open_buffer, open_buffers, push, refill, request_headers,
-    scratch_length, scratch_pointer, take, taken_length, taken_path, taken_pointer, verdict,
+    append, close_buffer, context, drop_reason, is_sampled, mint, open_buffer, open_buffers, pause, push, refill,
+    request_headers, scratch_length, scratch_pointer, take, taken_length, taken_path, taken_pointer, taken_row_ends,
+    verdict, verdict_reason, verdict_wait,
 };
 use opik_edge::span::FIELDS;
 use serde::Deserialize;
@@ -38,6 +39,7 @@ struct Row {
 
 #[derive(Deserialize)]
 struct Input {
+    #[serde(default)] // a marker has none
     text: String,
 }
 
@@ -61,7 +63,7 @@ fn write(text: &[u8]) -> usize {
         if pieces.peek().is_none() {
             return piece.len();
         }
-        push(piece.len());
+        push(0.0, usize::MAX, piece.len());
     }
     0
 }
@@ -122,11 +124,11 @@ fn a_context_comes_line_by_line() {
 
 #[wasm_bindgen_test]
 fn a_row_crosses_in_pieces_and_leaves_as_bytes() {
-    let buffer = open_buffer(NOW);
+    let buffer = open_buffer(NOW, 8 << 20, 4 << 20, 2 << 20, 1 << 20);
     for text in ["a€😀\"\\\n\u{1f}", &"€uro".repeat(50_000)] {
         let id = minted();
         let written = write(row_text(&id, text).as_bytes());
-        assert_eq!(append(buffer, 0, NOW, NOW, false, written), 0);
+        assert_eq!(append(buffer, 0, NOW, NOW, NOW, false, usize::MAX, written), 0);
         assert_eq!(take(buffer), 1);
         assert_eq!(read(taken_path()), "/v1/private/spans/batch\n");
         let body = String::from_utf8(memory(taken_pointer(), taken_length()).to_vec()).unwrap();
@@ -143,13 +145,13 @@ fn a_row_crosses_in_pieces_and_leaves_as_bytes() {
 
 #[wasm_bindgen_test]
 fn what_is_not_kept_has_a_reason() {
-    let buffer = open_buffer(NOW);
+    let buffer = open_buffer(NOW, 8 << 20, 4 << 20, 2 << 20, 1 << 20);
     let open = open_buffers();
-    let reason = |text: &str| read(drop_reason(append(buffer, 0, NOW, NOW, false, write(text.as_bytes()))));
+    let reason =
+        |text: &str| read(drop_reason(append(buffer, 0, NOW, NOW, NOW, false, usize::MAX, write(text.as_bytes()))));
     assert_eq!(reason("not a row"), "malformed_row\n");
-    assert_eq!(reason(&row_text(&minted(), &"x".repeat(5_000_000))), "row_too_large\n");
     let written = write(row_text(&minted(), "after a long one").as_bytes());
-    assert_eq!(append(buffer, 0, NOW, NOW, false, written), 0);
+    assert_eq!(append(buffer, 0, NOW, NOW, NOW, false, usize::MAX, written), 0);
     close_buffer(buffer);
     assert_eq!(open_buffers(), open - 1);
     assert_eq!(reason(&row_text(&minted(), "late")), "stale_buffer\n");
@@ -165,15 +167,56 @@ fn lengths_beyond_the_scratch_are_harmless() {
     refill(usize::MAX);
     assert_eq!(mint(NOW), 0, "nothing was handed over");
     assert_eq!(context(usize::MAX, NOW), 0);
-    assert_eq!(request_headers(usize::MAX), 0);
-    push(usize::MAX);
-    assert_eq!(read(drop_reason(append(0.0, 0, NOW, NOW, false, usize::MAX))), "row_too_large\n");
+    assert_eq!(request_headers(false, usize::MAX), 0);
+    push(0.0, usize::MAX, usize::MAX);
+    assert_eq!(read(drop_reason(append(0.0, 0, NOW, NOW, NOW, false, usize::MAX, usize::MAX))), "stale_buffer\n");
 }
 
 #[wasm_bindgen_test]
 fn requests_and_verdicts_are_lines() {
-    let headers = read(request_headers(write(b"key\n")));
-    assert_eq!(headers, "content-type\napplication/json\nauthorization\nkey\n");
-    assert_eq!(verdict(204), 0);
-    assert_eq!(read(verdict(0)), "network_error\n");
+    let headers = read(request_headers(true, write(b"key\n")));
+    assert_eq!(headers, "content-type\napplication/json\ncontent-encoding\ngzip\nauthorization\nkey\n");
+    let asked =
+        |status, headers: &str| verdict(status, 1, 10, false, NOW, NOW + 30_000.0, 0, write(headers.as_bytes()));
+    assert_eq!(asked(204, ""), 0);
+    assert_eq!(read(verdict_reason()), "\n");
+    assert_eq!(asked(429, "date\nnow\nretry-after\n7"), 1);
+    assert_eq!((read(verdict_reason()).as_str(), verdict_wait()), ("rate_limited\n", 7000.0));
+    assert_eq!(asked(401, ""), 6);
+    assert_eq!(read(verdict_reason()), "unauthorized\n");
+    assert_eq!(pause(3, false, 0), 15_000.0);
+}
+
+#[wasm_bindgen_test]
+fn what_is_too_long_is_cut_and_where_the_rows_end_is_told() {
+    let buffer = open_buffer(NOW, 8 << 20, 4 << 20, 2 << 20, 1 << 20);
+    let long = row_text(&minted(), &"long text ".repeat(300_000));
+    assert_eq!(append(buffer, 0, NOW, NOW, NOW, false, usize::MAX, write(long.as_bytes())), 2, "cut");
+    let short = row_text(&minted(), &"short text ".repeat(3000));
+    assert_eq!(append(buffer, 0, NOW, NOW, NOW, false, 0, write(short.as_bytes())), 2, "its trace has no room");
+    assert_eq!(append(buffer, 0, NOW, -1.0, NOW, true, 0, write(row_text(&minted(), "x").as_bytes())), 0);
+    assert_eq!(take(buffer), 3);
+    let body = String::from_utf8(memory(taken_pointer(), taken_length()).to_vec()).unwrap();
+    assert!(body.contains("… [opik_truncated: 3000000 bytes]") && body.contains("\"original_bytes\":33011"));
+    let ends: Vec<usize> = memory(taken_row_ends(), 12)
+        .to_vec()
+        .chunks(4)
+        .map(|bytes| usize::try_from(u32::from_le_bytes(bytes.try_into().unwrap())).unwrap())
+        .collect();
+    let mut from = "{\"spans\":[".len();
+    for end in ends {
+        let row: Row = serde_wasm_bindgen::from_value(JSON::parse(&body[from..end]).unwrap()).unwrap();
+        assert_eq!(row.trace_id, TRACE);
+        from = end + 1;
+    }
+    assert_eq!(&body[from - 1..], "]}");
+    close_buffer(buffer);
+}
+
+#[wasm_bindgen_test]
+fn a_sample_is_drawn_from_the_id() {
+    let written = write(TRACE.as_bytes());
+    assert!(
+        is_sampled(written, 2_f64.powi(53)) && !is_sampled(written, 0.0) && !is_sampled(usize::MAX, 2_f64.powi(53))
+    );
 }

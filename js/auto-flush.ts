@@ -1,0 +1,165 @@
+// Flushes without being asked: when much has been recorded, and where the process outlives its requests also
+// after a while, when it is about to exit, and, if the user wants it, on a signal.
+
+import type { Delivery } from "./delivery.js";
+import { environment } from "./env.js";
+
+/** Rows that are worth a request of their own: a full batch. */
+const MAX_ROWS = 1000;
+/** How long one of these flushes may take. */
+const TIMEOUT_MS = 30_000;
+/** How long a process that is about to exit is kept for it. */
+const EXIT_TIMEOUT_MS = 5000;
+
+/** Signals that end a process and may wait for a flush. */
+export type Signal = "SIGINT" | "SIGTERM" | "SIGHUP";
+
+/** When to flush. */
+export interface AutoFlushOptions {
+  /** As soon as so many bytes are recorded, or 1000 rows. */
+  readonly bytes: number;
+  /** So many ms after the first row, and at the process's exit; `undefined` where an invocation's end will do. */
+  readonly intervalMs: number | undefined;
+  /** On these signals too, which are raised again afterwards. */
+  readonly signals: readonly Signal[];
+}
+
+/** Flushes one `Delivery`. What it can not deliver stays for the next flush. */
+export class AutoFlush {
+  readonly #delivery: Delivery;
+  readonly #options: AutoFlushOptions;
+  #rows = 0;
+  #bytes = 0;
+  #isStarting = false;
+  #stopTimer: (() => void) | undefined;
+
+  constructor(delivery: Delivery, options: AutoFlushOptions) {
+    this.#delivery = delivery;
+    this.#options = options;
+  }
+
+  get signals(): readonly Signal[] {
+    return this.#options.signals;
+  }
+
+  /** A row of about so many bytes was recorded. */
+  noted(bytes: number): void {
+    this.#rows += 1;
+    this.#bytes += bytes;
+    if (this.#rows >= MAX_ROWS || this.#bytes >= this.#options.bytes) this.#start();
+    else if (this.#options.intervalMs !== undefined) this.#schedule(this.#options.intervalMs);
+    if (this.#options.intervalMs !== undefined) watchExit(this);
+  }
+
+  /** Whatever there was is taken care of by a flush of somebody else. */
+  reset(): void {
+    this.#rows = 0;
+    this.#bytes = 0;
+    this.#stopTimer?.();
+    this.#stopTimer = undefined;
+  }
+
+  /** The last flush before the process ends. Never rejects. */
+  async flushAtExit(): Promise<void> {
+    this.reset();
+    await this.#delivery.flush({ timeoutMs: EXIT_TIMEOUT_MS, probe: true });
+    this.settled();
+  }
+
+  /** A flush has ended: what it kept is tried again later, once the destination is no longer left alone. */
+  settled(): void {
+    const { intervalMs } = this.#options;
+    if (intervalMs === undefined) return;
+    if (this.#delivery.isIdle && this.#rows === 0) unwatchExit(this);
+    else this.#schedule(Math.max(intervalMs, this.#delivery.pauseMs));
+  }
+
+  #start(): void {
+    this.reset();
+    this.#delivery.collect();
+    if (this.#isStarting) return;
+    this.#isStarting = true;
+    // Not in the midst of what the host is doing.
+    queueMicrotask(() => {
+      this.#isStarting = false;
+      void this.#flush();
+    });
+  }
+
+  async #flush(): Promise<void> {
+    this.reset();
+    await this.#delivery.flush({ timeoutMs: TIMEOUT_MS, keep: true });
+    this.settled();
+  }
+
+  #schedule(ms: number): void {
+    if (this.#stopTimer) return;
+    // A timer that keeps no process alive: what is left when it ends is flushed then.
+    this.#stopTimer = environment.after(ms, () => void this.#flush(), true);
+  }
+}
+
+interface Process {
+  readonly pid: number;
+  on(event: string, listener: () => void): void;
+  off(event: string, listener: () => void): void;
+  listenerCount(event: string): number;
+  kill(pid: number, signal: string): void;
+  exit(code: number): void;
+}
+
+/** Those with something to flush. While there are any, and only then, the process is listened to. */
+const waiting = new Set<AutoFlush>();
+const listeners = new Map<string, () => void>();
+
+function watchExit(flusher: AutoFlush): void {
+  if (waiting.has(flusher)) return;
+  waiting.add(flusher);
+  listen("beforeExit", () => void flushAll(() => true));
+  for (const signal of flusher.signals) listen(signal, () => void flushOnSignal(signal));
+}
+
+function unwatchExit(flusher: AutoFlush): void {
+  waiting.delete(flusher);
+  if (waiting.size > 0) return;
+  for (const event of [...listeners.keys()]) unlisten(event);
+}
+
+function listen(event: string, listener: () => void): void {
+  const process = processOf();
+  if (listeners.has(event) || !process) return;
+  try {
+    process.on(event, listener);
+    listeners.set(event, listener);
+  } catch {
+    // This runtime knows no such event.
+  }
+}
+
+function unlisten(event: string): void {
+  const listener = listeners.get(event);
+  listeners.delete(event);
+  if (listener) processOf()?.off(event, listener);
+}
+
+function processOf(): Process | undefined {
+  const { process } = globalThis as { process?: Partial<Process> };
+  return typeof process?.on === "function" ? (process as Process) : undefined;
+}
+
+async function flushAll(which: (flusher: AutoFlush) => boolean): Promise<void> {
+  await Promise.all([...waiting].filter(which).map((flusher) => flusher.flushAtExit()));
+}
+
+async function flushOnSignal(signal: Signal): Promise<void> {
+  unlisten(signal); // the same signal a second time ends the process at once
+  await flushAll(({ signals }) => signals.includes(signal));
+  const process = processOf();
+  // Where the host listens too, it is the host that ends the process.
+  if (!process || process.listenerCount(signal) > 0) return;
+  try {
+    process.kill(process.pid, signal);
+  } catch {
+    process.exit(1);
+  }
+}

@@ -1,0 +1,365 @@
+// Delivers the rows of one invocation or one client: a bounded queue of uploads, two connections, retries
+// within a deadline, and an account of every row. What a response means is decided in src/upload.rs.
+
+import type { Settings } from "./config.js";
+import { type Answer, getCore } from "./core.js";
+import { type Destination, destinationOf } from "./destination.js";
+import { environment, isServer, now, randomBits, within } from "./env.js";
+import { OpikError, type Reporter } from "./errors.js";
+import { gzip } from "./transport.js";
+import type { Upload } from "./upload.js";
+
+/** How long one attempt may take. */
+const ATTEMPT_TIMEOUT_MS = 10_000;
+/** Uploads under way at once; Workers allow few connections. */
+const MAX_CONNECTIONS = 2;
+/** Requests of one flush: a free Worker has 50 subrequests, and some are the host's. */
+const MAX_REQUESTS = 40;
+/** The same where nobody counts: enough to find ten bad rows in a thousand, ten times over. */
+const MAX_SERVER_REQUESTS = 2000;
+/** Characters of a refusal that are repeated in the error. */
+const MAX_MESSAGE_CHARS = 300;
+
+/** Rows, by the reason why they are lost. */
+export type Dropped = Record<string, number>;
+
+/** What became of the rows. `sent` and `dropped` together are all rows that had ended and were not kept for later. */
+export interface FlushReport {
+  /** Rows that Opik accepted. */
+  sent: number;
+  /** Rows that were in more than one request, whatever became of them. */
+  retried: number;
+  /** Rows of spans that are still open, written so that a killed isolate shows them. Not among `sent`. */
+  checkpoints: number;
+  /** Rows that are lost, by reason (`network_error`, `unauthorized`, `buffer_full`, …). */
+  dropped: Dropped;
+  /** Requests made. */
+  requests: number;
+  /** Body bytes of these requests, as they were sent. */
+  bytes: number;
+  /** What went wrong, one error for each reason. */
+  errors: OpikError[];
+}
+
+/** How rows are flushed. */
+export interface FlushMode {
+  /** How long it may take, in ms. */
+  readonly timeoutMs: number;
+  /** Whether what can not be delivered now stays for the next flush. Otherwise it is lost, and counted. */
+  readonly keep?: boolean;
+  /** Whether one upload is tried even while the destination is left alone. */
+  readonly probe?: boolean;
+}
+
+/** Where a `Delivery` gets its uploads from. */
+export interface Source {
+  /** Takes out everything that is there. */
+  take(): Upload[];
+  /** What was lost there since the last call. */
+  takeDropped(): Dropped;
+}
+
+/** Adds `more` to `counts`. */
+export function addCounts(counts: Dropped, more: Dropped): void {
+  for (const [reason, rows] of Object.entries(more)) counts[reason] = (counts[reason] ?? 0) + rows;
+}
+
+/** Sends uploads, one flush at a time. */
+export class Delivery {
+  readonly #source: Source;
+  readonly #settings: Settings;
+  readonly #reporter: Reporter;
+  #queue: Upload[] = [];
+  #queuedBytes = 0;
+  #dropped: Dropped = {};
+  #running: Promise<unknown> | undefined;
+  /** Ends the waits of a flush whose uploads the next one takes over. */
+  #interrupts = new Set<() => void>();
+
+  constructor(source: Source, settings: Settings, reporter: Reporter) {
+    this.#source = source;
+    this.#settings = settings;
+    this.#reporter = reporter;
+  }
+
+  /** Whether there is nothing to send and nothing under way. */
+  get isIdle(): boolean {
+    return this.#queue.length === 0 && this.#running === undefined;
+  }
+
+  /** How long the destination is still to be left alone, in ms. */
+  get pauseMs(): number {
+    return destinationOf(this.#settings).pauseMs;
+  }
+
+  /** Moves what has been recorded into the queue, out of which the oldest is dropped when it is too long. */
+  collect(): void {
+    this.#enqueue(this.#source.take(), "push");
+    while (this.#queuedBytes > this.#settings.limits.bufferBytes && this.#queue.length > 1) {
+      const oldest = this.next() as Upload;
+      if (!oldest.isCheckpoint) addCounts(this.#dropped, { queue_full: oldest.rows });
+    }
+  }
+
+  /** Sends what has been recorded. Never rejects. */
+  flush(mode: FlushMode): Promise<FlushReport> {
+    this.collect();
+    const deadlineMs = now() + mode.timeoutMs;
+    const before = this.#running;
+    for (const interrupt of this.#interrupts) interrupt();
+    const run = async (): Promise<FlushReport> => {
+      if (before) await within(mode.timeoutMs, before);
+      const dropped = this.#dropped;
+      this.#dropped = {};
+      addCounts(dropped, this.#source.takeDropped());
+      return new Flush(this, this.#settings, this.#reporter, deadlineMs, mode, dropped).run();
+    };
+    const running = run().finally(() => {
+      if (this.#running === running) this.#running = undefined;
+    });
+    this.#running = running;
+    return running;
+  }
+
+  /** Takes the next upload out of the queue. */
+  next(): Upload | undefined {
+    const upload = this.#queue.shift();
+    if (upload) this.#queuedBytes -= upload.body.byteLength;
+    return upload;
+  }
+
+  /** Puts uploads back to the front of the queue. */
+  putBack(uploads: readonly Upload[]): void {
+    this.#enqueue(uploads, "unshift");
+  }
+
+  /** Waits; resolves to `true`, and early, when the next flush wants to take over. */
+  wait(ms: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      const done = (isInterrupted: boolean): void => {
+        stop();
+        this.#interrupts.delete(interrupt);
+        resolve(isInterrupted);
+      };
+      const interrupt = (): void => done(true);
+      const stop = environment.after(ms, () => done(false), true);
+      this.#interrupts.add(interrupt);
+    });
+  }
+
+  #enqueue(uploads: readonly Upload[], how: "push" | "unshift"): void {
+    this.#queue[how](...uploads);
+    for (const { body } of uploads) this.#queuedBytes += body.byteLength;
+  }
+}
+
+/** What is to become of an upload. */
+type Outcome = "sent" | "kept" | "split" | { readonly lost: string };
+
+/** One flush. */
+class Flush {
+  readonly #delivery: Delivery;
+  readonly #settings: Settings;
+  readonly #reporter: Reporter;
+  readonly #destination: Destination;
+  readonly #deadlineMs: number;
+  readonly #keep: boolean;
+  readonly #maxRequests = isServer() ? MAX_SERVER_REQUESTS : MAX_REQUESTS;
+  readonly #report: FlushReport;
+  readonly #kept: Upload[] = [];
+  /** What went wrong: the first of each reason. */
+  readonly #failures = new Map<string, { readonly detail: string; readonly cause: unknown; readonly once: boolean }>();
+  /** Why nothing more is sent in this flush. */
+  #stopped: string | undefined;
+
+  constructor(
+    delivery: Delivery,
+    settings: Settings,
+    reporter: Reporter,
+    deadlineMs: number,
+    { keep = false, probe = false }: FlushMode,
+    dropped: Dropped,
+  ) {
+    this.#delivery = delivery;
+    this.#settings = settings;
+    this.#reporter = reporter;
+    this.#destination = destinationOf(settings);
+    this.#deadlineMs = deadlineMs;
+    this.#keep = keep;
+    this.#report = { sent: 0, retried: 0, checkpoints: 0, dropped, requests: 0, bytes: 0, errors: [] };
+    if (probe) this.#destination.probe();
+  }
+
+  async run(): Promise<FlushReport> {
+    const lane = async (): Promise<void> => {
+      for (let upload = this.#delivery.next(); upload; upload = this.#delivery.next()) await this.#deliver(upload);
+    };
+    await Promise.all(Array.from({ length: MAX_CONNECTIONS }, lane));
+    this.#delivery.putBack(this.#kept);
+    this.#tell();
+    return this.#report;
+  }
+
+  async #deliver(upload: Upload): Promise<void> {
+    let outcome: Outcome | undefined;
+    let number = 1;
+    try {
+      do outcome = await this.#attempt(upload, number++);
+      while (outcome === undefined);
+    } catch (cause) {
+      // The core died while it was asked: what became of the rows is not known.
+      outcome = this.#lose("wasm_trap", { cause });
+    }
+    if (outcome === "split") this.#delivery.putBack(upload.split());
+    else this.#account(upload, outcome);
+  }
+
+  /** Sends it once. `undefined` when it is to be sent again. */
+  async #attempt(upload: Upload, number: number): Promise<Outcome | undefined> {
+    if (this.#stopped) return { lost: this.#stopped };
+    if (this.#destination.pauseMs > 0) return this.#defer("circuit_open", { once: true });
+    if (this.#report.requests >= this.#maxRequests) return this.#defer("too_many_requests");
+    if (now() >= this.#deadlineMs) return this.#defer("deadline");
+    if (upload.wasSent) upload.isRetry = true;
+    upload.wasSent = true;
+    const answer = await this.#post(upload);
+    const verdict = getCore().verdict(answer, {
+      number,
+      rows: upload.rows,
+      nowMs: now(),
+      deadlineMs: this.#deadlineMs,
+      random: randomBits(),
+    });
+    const { reason } = verdict;
+    switch (verdict.what) {
+      case "sent":
+        this.#destination.succeeded();
+        return "sent";
+      case "retry":
+        return this.#retry(verdict.waitMs);
+      case "plain":
+        this.#destination.compresses = false;
+        return undefined;
+      case "split":
+        return "split";
+      case "drop":
+        return this.#lose(reason, answer);
+      case "defer":
+        this.#destination.failed(false);
+        return this.#defer(reason, answer);
+      case "stop":
+        this.#destination.failed(true);
+        this.#stopped = reason;
+        return this.#lose(reason, { ...answer, once: true });
+    }
+  }
+
+  async #retry(waitMs: number): Promise<"kept" | undefined> {
+    if (this.#keep) return (await this.#delivery.wait(waitMs)) ? "kept" : undefined;
+    await new Promise<void>((resolve) => environment.after(waitMs, resolve));
+    return undefined;
+  }
+
+  #lose(reason: string, failure: Partial<Answer> & { once?: boolean } = {}): Outcome {
+    const { status = 0, message = "", cause, once = false } = failure;
+    const detail = (status ? ` (HTTP ${status})` : "") + (message && `: ${message}`);
+    if (!this.#failures.has(reason)) this.#failures.set(reason, { detail, cause, once });
+    return { lost: reason };
+  }
+
+  #defer(reason: string, failure: Partial<Answer> & { once?: boolean } = {}): Outcome {
+    const lost = this.#lose(reason, failure);
+    return this.#keep ? "kept" : lost;
+  }
+
+  #account(upload: Upload, outcome: Exclude<Outcome, "split">): void {
+    const { rows } = upload;
+    upload.onSettled?.(upload, outcome);
+    if (upload.isCheckpoint) {
+      // Its span is written again: nothing is lost with it, and nothing gained by keeping it.
+      if (outcome === "sent") this.#report.checkpoints += rows;
+      return;
+    }
+    if (outcome === "kept") {
+      this.#kept.push(upload);
+      return;
+    }
+    if (upload.isRetry) this.#report.retried += rows;
+    if (outcome === "sent") this.#report.sent += rows;
+    else addCounts(this.#report.dropped, { [outcome.lost]: rows });
+  }
+
+  /** Tells the host of what went wrong and of what is lost, each cause once. */
+  #tell(): void {
+    const { dropped, errors } = this.#report;
+    for (const [reason, { detail, cause, once }] of this.#failures) {
+      const rows = dropped[reason] ?? 0;
+      const what = rows > 0 ? `${rows} rows are lost` : "rows are kept for the next flush";
+      const error = new OpikError("delivery_failed", `${what}: ${reason}${detail}`, cause);
+      errors.push(error);
+      if (once || rows === 0) this.#reporter.tellOnce(error, reason);
+      else this.#reporter.report(error);
+    }
+    for (const [reason, rows] of Object.entries(dropped)) this.#reporter.dropped({ reason, rows });
+  }
+
+  async #post(upload: Upload): Promise<Answer> {
+    const { transport, url, apiKey, workspace } = this.#settings;
+    if (this.#destination.compresses) upload.compressed ??= (await gzip(upload.body)) ?? upload.body;
+    const body = this.#destination.compresses && upload.compressed ? upload.compressed : upload.body;
+    const isCompressed = body !== upload.body;
+    this.#report.requests += 1;
+    this.#report.bytes += body.byteLength;
+    const controller = new AbortController();
+    let stop = (): void => {};
+    const timedOut = new Promise<never>((_, reject) => {
+      const ms = Math.min(ATTEMPT_TIMEOUT_MS, this.#deadlineMs - now());
+      stop = environment.after(ms, () => {
+        const error = new Error(`no response within ${ms} ms`);
+        reject(error); // also where a transport takes no notice of the signal
+        controller.abort(error);
+      });
+    });
+    try {
+      const headers = getCore().requestHeaders(apiKey, workspace, isCompressed);
+      const answered = transport
+        .fetch(url.href.replace(/\/$/, "") + upload.path, {
+          method: "POST",
+          headers,
+          body,
+          redirect: "manual",
+          signal: controller.signal,
+        })
+        .then((response) => readAnswer(response, isCompressed));
+      return await Promise.race([answered, timedOut]);
+    } catch (cause) {
+      return { status: 0, headers: [], message: "", cause, isCompressed };
+    } finally {
+      stop();
+    }
+  }
+}
+
+/** What a response says; its body is left behind, or it would hold its connection. */
+async function readAnswer(response: Response, isCompressed: boolean): Promise<Answer> {
+  const status = response.type === "opaqueredirect" ? 302 : response.status;
+  let message = "";
+  // Why a request was refused stands in its body; what is tried again needs no explanation.
+  if (status >= 400 && status < 500 && status !== 408 && status !== 429) message = await firstChunk(response);
+  response.body?.cancel().catch(() => {});
+  return { status, headers: status < 400 ? [] : [...response.headers], message, cause: undefined, isCompressed };
+}
+
+async function firstChunk(response: Response): Promise<string> {
+  const reader = response.body?.getReader();
+  if (!reader) return "";
+  try {
+    const { value } = await reader.read();
+    return new TextDecoder().decode(value).slice(0, MAX_MESSAGE_CHARS).trim();
+  } catch {
+    return "";
+  } finally {
+    reader.cancel().catch(() => {});
+    reader.releaseLock();
+  }
+}

@@ -1,0 +1,67 @@
+// Where uploads go, as far as it is remembered from one flush to the next: whether it takes gzip, and
+// whether it has failed so often that it is left alone for a while. Numbers only, so it may be shared between requests.
+
+import type { Settings } from "./config.js";
+import { getCore } from "./core.js";
+import { isBrowser, now, randomBits } from "./env.js";
+import { fetchTransport, type Transport } from "./transport.js";
+
+/** What is known of one destination. */
+export class Destination {
+  /** Whether bodies may be compressed. In a page every header beyond the plainest costs a preflight. */
+  compresses: boolean;
+  #failures = 0;
+  #pausedUntil = 0;
+
+  constructor({ compress = !isBrowser() }: Transport) {
+    this.compresses = compress;
+  }
+
+  /** How long it is still to be left alone, in ms. */
+  get pauseMs(): number {
+    return Math.max(0, this.#pausedUntil - now());
+  }
+
+  /** An upload was delivered. */
+  succeeded(): void {
+    this.#failures = 0;
+    this.#pausedUntil = 0;
+  }
+
+  /** An upload was not; `forGood` when it is no use to try again until somebody has mended something. */
+  failed(forGood: boolean): void {
+    this.#failures += 1;
+    const pauseMs = getCore().pause(this.#failures, forGood, randomBits());
+    if (pauseMs > 0) this.#pausedUntil = now() + pauseMs;
+  }
+
+  /** Ends the pause. If the next upload fails too, another begins, and is longer. */
+  probe(): void {
+    this.#pausedUntil = 0;
+  }
+}
+
+/** Destinations that are remembered by their name; the oldest gives way. */
+const MAX_KNOWN = 64;
+const known = new Map<string, Destination>();
+const knownTransports = new WeakMap<Transport, Destination>();
+
+/** The destination of a client: one for each transport, and for `fetch` one for each URL, workspace and key. */
+export function destinationOf({ transport, url, workspace, apiKey }: Settings): Destination {
+  if (transport !== fetchTransport) return remember(knownTransports, transport, transport);
+  const name = `${url.href} ${workspace} ${apiKey}`;
+  const [oldest] = known.keys();
+  if (known.size >= MAX_KNOWN && !known.has(name) && oldest !== undefined) known.delete(oldest);
+  return remember(known, name, transport);
+}
+
+interface Memory<K> {
+  get(key: K): Destination | undefined;
+  set(key: K, destination: Destination): unknown;
+}
+
+function remember<K>(memory: Memory<K>, key: K, transport: Transport): Destination {
+  const destination = memory.get(key) ?? new Destination(transport);
+  memory.set(key, destination);
+  return destination;
+}

@@ -1,0 +1,36 @@
+// What must not be recorded, taken out while a value is written as JSON: by the name of a member, by a pattern
+// in a text, or by the user's own function. Runs before anything is cut, sent or stored.
+
+/** What to take out of everything that is recorded. */
+export interface RedactOptions {
+  /** Members whose value is masked whole: names in any case, or patterns of names. */
+  readonly keys?: readonly (string | RegExp)[] | undefined;
+  /** What is masked wherever it occurs in a text. */
+  readonly patterns?: readonly RegExp[] | undefined;
+  /** Gives what is written in place of a value; `key` is the member's name, or the field's (`input`, `error`, …). */
+  readonly replace?: ((value: unknown, key: string) => unknown) | undefined;
+}
+
+/** Gives what is written in place of a value. */
+export type Redact = (value: unknown, key: string) => unknown;
+
+/** Stands for what was masked. */
+export const REDACTED = "[redacted]";
+
+/** The redactor that `options` ask for. */
+export function redactor({ keys = [], patterns = [], replace = (value) => value }: RedactOptions): Redact {
+  const names = new Set(keys.filter((key) => typeof key === "string").map((key) => key.toLowerCase()));
+  // Without state of their own: one that is global remembers where it stopped.
+  const namePatterns = keys.filter((key) => key instanceof RegExp).map((key) => withFlags(key, ""));
+  const textPatterns = patterns.map((pattern) => withFlags(pattern, "g"));
+  return (value, key) => {
+    if (names.has(key.toLowerCase()) || namePatterns.some((pattern) => pattern.test(key))) return REDACTED;
+    const replaced = replace(value, key);
+    if (typeof replaced !== "string") return replaced;
+    return textPatterns.reduce((text, pattern) => text.replace(pattern, REDACTED), replaced);
+  };
+}
+
+function withFlags({ source, flags }: RegExp, more: string): RegExp {
+  return new RegExp(source, flags.replace(/[gy]/g, "") + more);
+}

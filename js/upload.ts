@@ -1,0 +1,60 @@
+// One request's worth of rows on the JavaScript side: its bytes, and where its rows lie in them. What a
+// response to it means is src/upload.rs.
+
+/** One upload, ready to send. */
+export class Upload {
+  /** Appended to the base URL of the API. */
+  readonly path: string;
+  /** `{"spans":[…]}` or `{"traces":[…]}` in UTF-8. */
+  readonly body: Uint8Array<ArrayBuffer>;
+  /** Where each row ends in the body. */
+  readonly rowEnds: Uint32Array;
+  /** The index of its first row in the upload that it was split from. */
+  readonly firstRow: number;
+  /** Whether its rows are to be written again: then they are not among those that can be lost. */
+  isCheckpoint = false;
+  /** Whether it was in a request. */
+  wasSent = false;
+  /** Whether its rows were in more than one. */
+  isRetry = false;
+  /** Told what became of it, or of each part that it was split into. */
+  onSettled: ((upload: Upload, outcome: "sent" | "kept" | { readonly lost: string }) => void) | undefined;
+  /** The body as it was compressed, for the next attempt. */
+  compressed: Uint8Array<ArrayBuffer> | undefined;
+
+  constructor(path: string, body: Uint8Array<ArrayBuffer>, rowEnds: Uint32Array, firstRow = 0) {
+    this.path = path;
+    this.body = body;
+    this.rowEnds = rowEnds;
+    this.firstRow = firstRow;
+  }
+
+  /** How many rows it carries. */
+  get rows(): number {
+    return this.rowEnds.length;
+  }
+
+  /** Its rows in two uploads. */
+  split(): [Upload, Upload] {
+    const middle = this.rows >> 1;
+    return [this.#slice(0, middle), this.#slice(middle, this.rows)];
+  }
+
+  #slice(from: number, to: number): Upload {
+    const opening = this.body.indexOf(0x5b) + 1; // "["
+    // Between two rows is a comma.
+    const start = from === 0 ? opening : (this.rowEnds[from - 1] as number) + 1;
+    const end = this.rowEnds[to - 1] as number;
+    const body = new Uint8Array(opening + end - start + 2);
+    body.set(this.body.subarray(0, opening));
+    body.set(this.body.subarray(start, end), opening);
+    body.set([0x5d, 0x7d], body.length - 2); // "]}"
+    const rowEnds = this.rowEnds.slice(from, to).map((rowEnd) => rowEnd - start + opening);
+    const half = new Upload(this.path, body, rowEnds, this.firstRow + from);
+    half.isCheckpoint = this.isCheckpoint;
+    half.wasSent = this.wasSent;
+    half.isRetry = this.isRetry;
+    half.onSettled = this.onSettled;
+    return half;
+  }
+}

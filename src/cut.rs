@@ -1,0 +1,347 @@
+//! A row's text → one within its limits, in which everything that was cut says so and names its original size. It stays
+//! JSON: strings are cut between characters, and a field that is still too long is replaced whole, by a marker in
+//! Opik's shape. Works piece by piece, so that a text of any length takes no more memory than its limits allow.
+//! Next in the flow: [`crate::span::Fields`].
+
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use crate::json::write_number;
+use crate::span::{FIELDS, SEPARATOR};
+
+/// The longest string of base64 that is kept: an image or a sound, which tells a reader of a trace nothing. (Opik's
+/// Python SDK takes what is longer than 256,000 bytes out of a row.)
+pub const MAX_BASE64_BYTES: usize = 64 * 1024;
+/// How much of a replaced field its marker shows.
+pub const PREVIEW_BYTES: usize = 1024;
+
+/// Where in a JSON text the cutter is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum At {
+    /// Between strings.
+    Outside,
+    /// Inside one.
+    String,
+    /// Behind a backslash, with so many bytes of the escape still to come; 0 before the first of them.
+    Escape(u8),
+    /// In a field of which no more is kept.
+    Overflow,
+}
+
+/// Cuts one row's text.
+#[derive(Debug)]
+pub struct Cutter {
+    field_bytes: usize,
+    row_bytes: usize,
+    out: Vec<u8>,
+    /// The fields that have ended: where each is in `out`, and how long it was.
+    fields: [(usize, usize); FIELDS],
+    count: usize,
+    /// Where the field of now begins in `out`, and how much of it has been read.
+    field_at: usize,
+    field_read: usize,
+    at: At,
+    /// Where the string of now begins in `out`, behind its quote, and how much of it has been read.
+    string_at: usize,
+    string_read: usize,
+    /// The escape of now; an escape is kept whole or not at all.
+    escape: [u8; 6],
+    escape_length: usize,
+    cuts: u32,
+}
+
+impl Cutter {
+    /// A cutter without a text.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            field_bytes: 0,
+            row_bytes: 0,
+            out: Vec::new(),
+            fields: [(0, 0); FIELDS],
+            count: 0,
+            field_at: 0,
+            field_read: 0,
+            at: At::Outside,
+            string_at: 0,
+            string_read: 0,
+            escape: [0; 6],
+            escape_length: 0,
+            cuts: 0,
+        }
+    }
+
+    /// Begins a text of at most `field_bytes` in one field (a single string in it is cut at half of that, so that what
+    /// stands beside it is kept) and `row_bytes` in all (where they do not suffice, the longest fields are replaced).
+    pub fn begin(&mut self, field_bytes: usize, row_bytes: usize) {
+        let mut out = core::mem::take(&mut self.out);
+        out.clear();
+        *self = Self { field_bytes, row_bytes, out, ..Self::new() };
+    }
+
+    /// Takes the next piece of the text. Pieces end between two characters, or at the text's end.
+    ///
+    /// # Errors
+    /// When there is no memory for it; the text is then lost.
+    pub fn push(&mut self, piece: &[u8]) -> Result<(), alloc::collections::TryReserveError> {
+        // What is kept of a piece, and two markers.
+        self.out.try_reserve(piece.len().saturating_add(2 * (PREVIEW_BYTES + 256)))?;
+        let mut rest = piece;
+        while let Some(&first) = rest.first() {
+            let taken = match self.at {
+                At::Outside => self.outside(rest),
+                At::String => self.string(rest),
+                At::Escape(left) => self.escape(first, left),
+                At::Overflow => self.overflow(rest),
+            };
+            rest = rest.get(taken..).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    /// The text within its limits, and how many cuts were made.
+    pub fn finish(&mut self) -> (&[u8], u32) {
+        self.end_field();
+        self.fit_row();
+        (&self.out, self.cuts)
+    }
+
+    /// Gives back memory above `bytes`.
+    pub fn shrink(&mut self, bytes: usize) {
+        if self.out.capacity() > bytes {
+            self.out = Vec::new();
+        }
+    }
+
+    fn outside(&mut self, rest: &[u8]) -> usize {
+        let run = rest.iter().position(|&byte| byte == b'"' || byte == SEPARATOR).unwrap_or(rest.len());
+        self.out.extend_from_slice(rest.get(..run).unwrap_or_default());
+        self.field_read = self.field_read.saturating_add(run);
+        match rest.get(run) {
+            Some(b'"') => {
+                self.out.push(b'"');
+                self.field_read = self.field_read.saturating_add(1);
+                self.at = At::String;
+                self.string_at = self.out.len();
+                self.string_read = 0;
+            }
+            Some(_) => self.separate(),
+            None => {}
+        }
+        self.check_field();
+        run.saturating_add(1).min(rest.len())
+    }
+
+    fn string(&mut self, rest: &[u8]) -> usize {
+        let run = rest.iter().position(|&byte| byte == b'"' || byte == b'\\').unwrap_or(rest.len());
+        self.keep_characters(rest.get(..run).unwrap_or_default());
+        match rest.get(run) {
+            Some(b'"') => self.end_string(),
+            Some(_) => {
+                self.at = At::Escape(0);
+                self.escape_length = 0;
+                self.escape_byte(b'\\');
+            }
+            None => {}
+        }
+        run.saturating_add(1).min(rest.len())
+    }
+
+    fn escape(&mut self, byte: u8, left: u8) -> usize {
+        self.escape_byte(byte);
+        let left = if left == 0 && byte == b'u' { 4 } else { left.saturating_sub(1) };
+        self.at = At::Escape(left);
+        if left == 0 {
+            self.at = At::String;
+            let (escape, length) = (self.escape, self.escape_length);
+            self.keep_whole(escape.get(..length).unwrap_or_default());
+        }
+        1
+    }
+
+    fn escape_byte(&mut self, byte: u8) {
+        if let Some(slot) = self.escape.get_mut(self.escape_length) {
+            *slot = byte;
+            self.escape_length = self.escape_length.saturating_add(1);
+        }
+    }
+
+    fn overflow(&mut self, rest: &[u8]) -> usize {
+        let run = rest.iter().position(|&byte| byte == SEPARATOR).unwrap_or(rest.len());
+        self.field_read = self.field_read.saturating_add(run);
+        if run < rest.len() {
+            self.separate();
+        }
+        run.saturating_add(1).min(rest.len())
+    }
+
+    /// How many bytes the string of now may still take.
+    fn string_room(&self) -> usize {
+        (self.field_bytes / 2).saturating_sub(self.out.len().saturating_sub(self.string_at))
+    }
+
+    /// Whether nothing of the string of now was left out yet.
+    fn is_whole(&self) -> bool {
+        self.out.len().saturating_sub(self.string_at) == self.string_read
+    }
+
+    fn keep_characters(&mut self, run: &[u8]) {
+        if self.is_whole() {
+            let kept = whole_characters(run, self.string_room());
+            self.out.extend_from_slice(kept);
+        }
+        self.string_read = self.string_read.saturating_add(run.len());
+        self.field_read = self.field_read.saturating_add(run.len());
+    }
+
+    fn keep_whole(&mut self, escape: &[u8]) {
+        // Room for a second one: the two halves of a surrogate pair stay together.
+        if self.is_whole() && self.string_room() >= 12 {
+            self.out.extend_from_slice(escape);
+        }
+        self.string_read = self.string_read.saturating_add(escape.len());
+        self.field_read = self.field_read.saturating_add(escape.len());
+    }
+
+    fn end_string(&mut self) {
+        let read = self.string_read;
+        if read > MAX_BASE64_BYTES
+            && let Some(from) = base64_from(self.out.get(self.string_at..).unwrap_or_default())
+        {
+            self.out.truncate(self.string_at.saturating_add(from));
+            self.out.extend_from_slice(b"[opik_truncated: base64, ");
+            self.write_size(read);
+        } else if !self.is_whole() {
+            self.out.extend_from_slice("… [opik_truncated: ".as_bytes());
+            self.write_size(read);
+        }
+        self.out.push(b'"');
+        self.field_read = self.field_read.saturating_add(1);
+        self.at = At::Outside;
+        self.check_field();
+    }
+
+    fn write_size(&mut self, bytes: usize) {
+        write_number(&mut self.out, bytes as u64);
+        self.out.extend_from_slice(b" bytes]");
+        self.cuts = self.cuts.saturating_add(1);
+    }
+
+    /// Keeps no more of a field that has become too long.
+    fn check_field(&mut self) {
+        if self.out.len().saturating_sub(self.field_at) > self.field_bytes {
+            self.at = At::Overflow;
+        }
+    }
+
+    fn separate(&mut self) {
+        self.end_field();
+        self.out.push(SEPARATOR);
+        self.field_at = self.out.len();
+        self.field_read = 0;
+        self.at = At::Outside;
+    }
+
+    fn end_field(&mut self) {
+        let index = self.count;
+        self.count = index.saturating_add(1);
+        let Some(field) = self.fields.get_mut(index) else { return };
+        *field = (self.field_at, self.field_read);
+        if self.at == At::Overflow {
+            self.replace(index, self.field_at..self.out.len());
+        }
+    }
+
+    /// Replaces the longest of the large fields until the row fits, or none is left.
+    fn fit_row(&mut self) {
+        while self.out.len() > self.row_bytes {
+            let ranges =
+                (0..self.count.min(FIELDS)).filter(|&index| is_large(index)).map(|index| (index, self.range(index)));
+            let Some((index, range)) = ranges.max_by_key(|(_, range)| range.len()) else { return };
+            if range.len() <= PREVIEW_BYTES.saturating_mul(2).saturating_add(256) {
+                return;
+            }
+            self.replace(index, range);
+        }
+    }
+
+    /// Where a field that has ended is.
+    fn range(&self, index: usize) -> Range<usize> {
+        let from = self.fields.get(index).map_or(0, |(from, _)| *from);
+        let next = index.saturating_add(1);
+        let to = if next < self.count.min(FIELDS) {
+            self.fields.get(next).map_or(from, |(at, _)| at.saturating_sub(1))
+        } else {
+            self.out.len()
+        };
+        from..to
+    }
+
+    /// Puts a marker in place of a field.
+    fn replace(&mut self, index: usize, range: Range<usize>) {
+        let read = self.fields.get(index).map_or(0, |(_, read)| *read);
+        let mut marker = Vec::new();
+        if is_value(index) {
+            marker.extend_from_slice(b"{\"opik_truncated\":true,\"original_bytes\":");
+            write_number(&mut marker, read as u64);
+            marker.extend_from_slice(b",\"preview\":\"");
+            let text = self.out.get(range.clone()).unwrap_or_default();
+            for &byte in whole_characters(text, PREVIEW_BYTES) {
+                match byte {
+                    b'"' | b'\\' => marker.extend_from_slice(&[b'\\', byte]),
+                    0..=0x1f => marker.push(b' '),
+                    _ => marker.push(byte),
+                }
+            }
+            marker.extend_from_slice(b"\"}");
+        } else if is_large(index) {
+            marker.extend_from_slice(b"\"[opik_truncated: ");
+            write_number(&mut marker, read as u64);
+            marker.extend_from_slice(b" bytes]\"");
+        }
+        let shorter = range.len().saturating_sub(marker.len());
+        marker.extend_from_slice(self.out.get(range.end..).unwrap_or_default());
+        self.out.truncate(range.start);
+        self.out.append(&mut marker);
+        for (from, _) in self.fields.iter_mut().take(self.count).skip(index.saturating_add(1)) {
+            *from = from.saturating_sub(shorter);
+        }
+        self.cuts = self.cuts.saturating_add(1);
+    }
+}
+
+impl Default for Cutter {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Whether a field may hold any value: input, output, metadata.
+fn is_value(index: usize) -> bool {
+    (5..=7).contains(&index)
+}
+
+/// Whether a field may be replaced to make a row fit: these, and an error's message and traceback.
+fn is_large(index: usize) -> bool {
+    is_value(index) || index == 15 || index == 16
+}
+
+/// The start of `text` that is at most `limit` bytes long and ends between two characters of UTF-8.
+fn whole_characters(text: &[u8], limit: usize) -> &[u8] {
+    let mut end = limit.min(text.len());
+    while end > 0 && text.get(end).is_some_and(|byte| byte & 0xc0 == 0x80) {
+        end = end.saturating_sub(1);
+    }
+    text.get(..end).unwrap_or_default()
+}
+
+/// Where base64 begins in `text`, if it is nothing else but the head of a data URL (RFC 2397).
+fn base64_from(text: &[u8]) -> Option<usize> {
+    const MARK: &[u8] = b";base64,";
+    let head = text.get(..128).unwrap_or(text);
+    let is_url = head.starts_with(b"data:");
+    let mark = is_url.then(|| head.windows(MARK.len()).position(|window| window == MARK)).flatten();
+    let from = mark.map_or(0, |at| at.saturating_add(MARK.len()));
+    let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'-' | b'_');
+    text.get(from..)?.iter().all(is_base64).then_some(from)
+}
