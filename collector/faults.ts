@@ -11,7 +11,7 @@ export type Fault =
       readonly body?: string;
       readonly afterMs?: number;
       /** Sends the head and the beginning of a body, and then no more, or breaks off. */
-      readonly then?: "endless" | "reset";
+      readonly next?: "endless" | "reset";
     }
   /** Sends the client elsewhere. */
   | { readonly redirect: string }
@@ -53,14 +53,14 @@ export function answerFault(response: ServerResponse, fault: Fault): void {
     response.writeHead(307, { location: fault.redirect }).end();
     return;
   }
-  const { status, headers, body, afterMs = 0, then } = fault;
+  const { status, headers, body, afterMs = 0, next } = fault;
   setTimeout(() => {
-    if (then === undefined) {
+    if (next === undefined) {
       response.writeHead(status, headers).end(status === 204 ? undefined : (body ?? '{"message":"as asked for"}'));
       return;
     }
     response.writeHead(status, { ...headers, "content-length": "1000000" });
     response.write("{");
-    if (then === "reset") setImmediate(() => response.socket?.resetAndDestroy());
+    if (next === "reset") setImmediate(() => response.socket?.resetAndDestroy());
   }, afterMs);
 }

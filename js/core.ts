@@ -98,6 +98,11 @@ export function getCore(): Core {
   return current;
 }
 
+/** Makes the next call begin with a new instance: what the old one remembers and holds is lost. */
+export function replaceCore(): void {
+  current = undefined;
+}
+
 /** Replaces an instance that holds no rows but much memory. */
 export function releaseIdleCore(): void {
   if (current?.isIdleAndLarge()) current = undefined;

@@ -73,8 +73,8 @@ export class Delivery {
   #queuedBytes = 0;
   #dropped: Dropped = {};
   #running: Promise<unknown> | undefined;
-  /** Ends the waits of a flush whose uploads the next one takes over. */
-  #interrupts = new Set<() => void>();
+  /** Makes the flush that runs leave what it has not sent to the next one, if it may. */
+  #handOver = (): void => {};
 
   constructor(source: Source, settings: Settings, reporter: Reporter) {
     this.#source = source;
@@ -106,13 +106,15 @@ export class Delivery {
     this.collect();
     const deadlineMs = now() + mode.timeoutMs;
     const before = this.#running;
-    for (const interrupt of this.#interrupts) interrupt();
+    this.#handOver();
     const run = async (): Promise<FlushReport> => {
       if (before) await within(mode.timeoutMs, before);
       const dropped = this.#dropped;
       this.#dropped = {};
       addCounts(dropped, this.#source.takeDropped());
-      return new Flush(this, this.#settings, this.#reporter, deadlineMs, mode, dropped).run();
+      const flush = new Flush(this, this.#settings, this.#reporter, deadlineMs, mode, dropped);
+      this.#handOver = () => flush.handOver();
+      return flush.run();
     };
     const running = run().finally(() => {
       if (this.#running === running) this.#running = undefined;
@@ -131,20 +133,6 @@ export class Delivery {
   /** Puts uploads back to the front of the queue. */
   putBack(uploads: readonly Upload[]): void {
     this.#enqueue(uploads, "unshift");
-  }
-
-  /** Waits; resolves to `true`, and early, when the next flush wants to take over. */
-  wait(ms: number): Promise<boolean> {
-    return new Promise((resolve) => {
-      const done = (isInterrupted: boolean): void => {
-        stop();
-        this.#interrupts.delete(interrupt);
-        resolve(isInterrupted);
-      };
-      const interrupt = (): void => done(true);
-      const stop = environment.after(ms, () => done(false), true);
-      this.#interrupts.add(interrupt);
-    });
   }
 
   #enqueue(uploads: readonly Upload[], how: "push" | "unshift"): void {
@@ -167,6 +155,9 @@ class Flush {
   readonly #maxRequests = isServer() ? MAX_SERVER_REQUESTS : MAX_REQUESTS;
   readonly #report: FlushReport;
   readonly #kept: Upload[] = [];
+  #isHandedOver = false;
+  /** Ends the waits before further attempts. */
+  readonly #wakeUps = new Set<() => void>();
   /** What went wrong: the first of each reason. */
   readonly #failures = new Map<string, { readonly detail: string; readonly cause: unknown; readonly once: boolean }>();
   /** Why nothing more is sent in this flush. */
@@ -192,12 +183,23 @@ class Flush {
 
   async run(): Promise<FlushReport> {
     const lane = async (): Promise<void> => {
-      for (let upload = this.#delivery.next(); upload; upload = this.#delivery.next()) await this.#deliver(upload);
+      for (;;) {
+        const upload = this.#isHandedOver ? undefined : this.#delivery.next();
+        if (!upload) return;
+        await this.#deliver(upload);
+      }
     };
     await Promise.all(Array.from({ length: MAX_CONNECTIONS }, lane));
     this.#delivery.putBack(this.#kept);
     this.#tell();
     return this.#report;
+  }
+
+  /** Leaves what is not sent yet to the next flush; does nothing where this one is the last. */
+  handOver(): void {
+    if (!this.#keep) return;
+    this.#isHandedOver = true;
+    for (const wakeUp of this.#wakeUps) wakeUp();
   }
 
   async #deliver(upload: Upload): Promise<void> {
@@ -216,7 +218,7 @@ class Flush {
 
   /** Sends it once. `undefined` when it is to be sent again. */
   async #attempt(upload: Upload, number: number): Promise<Outcome | undefined> {
-    if (this.#stopped) return { lost: this.#stopped };
+    if (this.#stopped) return this.#defer(this.#stopped);
     if (this.#destination.pauseMs > 0) return this.#defer("circuit_open", { once: true });
     if (this.#report.requests >= this.#maxRequests) return this.#defer("too_many_requests");
     if (now() >= this.#deadlineMs) return this.#defer("deadline");
@@ -250,14 +252,23 @@ class Flush {
       case "stop":
         this.#destination.failed(true);
         this.#stopped = reason;
-        return this.#lose(reason, { ...answer, once: true });
+        return this.#defer(reason, { ...answer, once: true });
     }
   }
 
+  /** Waits before the next attempt, unless another flush takes over. */
   async #retry(waitMs: number): Promise<"kept" | undefined> {
-    if (this.#keep) return (await this.#delivery.wait(waitMs)) ? "kept" : undefined;
-    await new Promise<void>((resolve) => environment.after(waitMs, resolve));
-    return undefined;
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        stop();
+        this.#wakeUps.delete(done);
+        resolve();
+      };
+      // Only a flush that is waited for keeps the process alive.
+      const stop = environment.after(waitMs, done, this.#keep);
+      this.#wakeUps.add(done);
+    });
+    return this.#isHandedOver ? "kept" : undefined;
   }
 
   #lose(reason: string, failure: Partial<Answer> & { once?: boolean } = {}): Outcome {

@@ -155,8 +155,9 @@ export class TraceHandle implements Trace, Open {
 
   /** What of a row with `text` may be kept, in bytes, so that the trace stays within its limit. */
   roomFor(text: string): number {
-    const room = this.scope.settings.limits.traceBytes - this.#bytes;
-    this.#bytes += text.length;
+    const { traceBytes, rowBytes } = this.scope.settings.limits;
+    const room = traceBytes - this.#bytes;
+    this.#bytes += Math.min(text.length, rowBytes);
     return Math.max(0, room);
   }
 

@@ -1,4 +1,5 @@
 // The public surface of `opik-edge/cloudflare`.
 
 export type { WaitUntil } from "./background-work.js";
+export { deliverQueue, type QueueBatch, type QueueMessage, type QueueProducer, queueTransport } from "./queue.js";
 export { type FetchTrigger, type Trigger, type WorkerHandler, withOpik } from "./with-opik.js";

@@ -1,0 +1,172 @@
+// A Cloudflare Queue between the Workers that record and the one that delivers: for traffic that outgrows what
+// one invocation may send, and for a backend that is away for longer than an invocation lives.
+
+import { type OpikConfig, resolveConfig } from "../config.js";
+import { Delivery, type FlushReport } from "../delivery.js";
+import { Reporter } from "../errors.js";
+import type { Transport } from "../transport.js";
+import { Upload } from "../upload.js";
+
+/** What the producer needs of a queue's binding. */
+export interface QueueProducer {
+  send(message: string, options: { readonly contentType: "text" }): Promise<unknown>;
+}
+
+/** What the consumer needs of a batch. */
+export interface QueueBatch {
+  readonly messages: readonly QueueMessage[];
+}
+
+/** What the consumer needs of a message. */
+export interface QueueMessage {
+  readonly body: unknown;
+  ack(): void;
+  retry(options?: { readonly delaySeconds?: number }): void;
+}
+
+/** Bytes of a message: the platform takes 128 KB, its own part included. */
+const MAX_MESSAGE_BYTES = 120_000;
+
+/**
+ * Puts uploads into a queue, in messages of at most 120,000 bytes. They carry rows and nothing else: the key is the
+ * consumer's.
+ */
+export function queueTransport(queue: QueueProducer): Transport {
+  const decoder = new TextDecoder();
+  return {
+    maxBodyBytes: MAX_MESSAGE_BYTES,
+    compress: false,
+    async fetch(_url, { body }) {
+      await queue.send(decoder.decode(body), { contentType: "text" });
+      return new Response(null, { status: 202 });
+    },
+  };
+}
+
+/** How long one batch may take: a consumer has time, but its messages should not be away for long. */
+const TIMEOUT_MS = 25_000;
+/** The shortest wait before messages come again. */
+const MIN_RETRY_SECONDS = 5;
+/** The longest that the platform takes. */
+const MAX_RETRY_SECONDS = 43_200;
+
+/**
+ * Delivers a batch of such messages, many rows to a request. A message is acknowledged when each of its rows was accepted
+ * or refused for good; otherwise it comes again. Throws only when the configuration is wrong, and then all come again.
+ */
+export async function deliverQueue(batch: QueueBatch, config: OpikConfig = {}): Promise<FlushReport> {
+  const settings = resolveConfig(config);
+  const reporter = new Reporter(config);
+  const again = new Set<QueueMessage>();
+  const uploads = merge(batch, reporter, (message) => again.add(message));
+  const source = { take: () => uploads.splice(0), takeDropped: () => ({}) };
+  // They are all in memory already.
+  const limits = { ...settings.limits, bufferBytes: Number.POSITIVE_INFINITY };
+  const delivery = new Delivery(source, { ...settings, limits }, reporter);
+  const report = await delivery.flush({ timeoutMs: TIMEOUT_MS, keep: true });
+  const seconds = Math.ceil(delivery.pauseMs / 1000);
+  const delaySeconds = Math.min(Math.max(seconds, MIN_RETRY_SECONDS), MAX_RETRY_SECONDS);
+  for (const message of batch.messages) {
+    if (again.has(message)) message.retry({ delaySeconds });
+    else message.ack();
+  }
+  return report;
+}
+
+/** Rows of one upload (Opik: 1 to 1000 `traces` or `spans`). */
+const MAX_UPLOAD_ROWS = 1000;
+/** Bytes of one upload. */
+const MAX_UPLOAD_BYTES = 4 * 1024 * 1024;
+
+type Kind = "traces" | "spans";
+
+/** The rows of all messages in few uploads; `retry` is told of each message of which a row was not delivered. */
+function merge({ messages }: QueueBatch, reporter: Reporter, retry: (message: QueueMessage) => void): Upload[] {
+  const uploads: Upload[] = [];
+  const open = { traces: new Merger("traces", retry), spans: new Merger("spans", retry) };
+  for (const message of messages) {
+    const found = rowsOf(message.body);
+    if (!found) reporter.once("row_dropped", "a message of the queue was none of ours, and was left out");
+    for (const row of found?.rows ?? []) {
+      const { kind } = found as { kind: Kind };
+      if (!open[kind].takes(row)) {
+        uploads.push(open[kind].toUpload());
+        open[kind] = new Merger(kind, retry);
+      }
+      open[kind].add(row, message);
+    }
+  }
+  for (const merger of [open.traces, open.spans]) if (!merger.isEmpty) uploads.push(merger.toUpload());
+  return uploads;
+}
+
+interface Row {
+  readonly id: unknown;
+  readonly json: Uint8Array;
+}
+
+function rowsOf(body: unknown): { readonly kind: Kind; readonly rows: Row[] } | undefined {
+  try {
+    const parsed = JSON.parse(body as string) as Partial<Record<Kind, { readonly id: unknown }[]>>;
+    const kind = parsed.traces ? "traces" : "spans";
+    const encoder = new TextEncoder();
+    const rows = parsed[kind]?.map((row) => ({ id: row.id, json: encoder.encode(JSON.stringify(row)) }));
+    return rows && { kind, rows };
+  } catch {
+    return undefined;
+  }
+}
+
+/** Rows of several messages on their way into one upload. */
+class Merger {
+  readonly #kind: Kind;
+  readonly #retry: (message: QueueMessage) => void;
+  readonly #rows: Row[] = [];
+  readonly #owners: QueueMessage[] = [];
+  readonly #ids = new Set<unknown>();
+  #bytes = 0;
+
+  constructor(kind: Kind, retry: (message: QueueMessage) => void) {
+    this.#kind = kind;
+    this.#retry = retry;
+  }
+
+  get isEmpty(): boolean {
+    return this.#rows.length === 0;
+  }
+
+  /** Whether there is room, and no row of its id yet: the API refuses both. */
+  takes({ id, json }: Row): boolean {
+    if (this.isEmpty) return true;
+    const fits = this.#rows.length < MAX_UPLOAD_ROWS && this.#bytes + json.byteLength < MAX_UPLOAD_BYTES;
+    return fits && !this.#ids.has(id);
+  }
+
+  add(row: Row, owner: QueueMessage): void {
+    this.#rows.push(row);
+    this.#owners.push(owner);
+    this.#ids.add(row.id);
+    this.#bytes += row.json.byteLength + 1;
+  }
+
+  toUpload(): Upload {
+    const encoder = new TextEncoder();
+    const opening = encoder.encode(`{"${this.#kind}":[`);
+    const body = new Uint8Array(opening.byteLength + this.#bytes + 1);
+    body.set(opening);
+    const rowEnds = new Uint32Array(this.#rows.length);
+    let at = opening.byteLength;
+    for (const [index, { json }] of this.#rows.entries()) {
+      body.set(json, at);
+      at += json.byteLength;
+      rowEnds[index] = at;
+      body[at++] = 0x2c; // ","
+    }
+    body.set([0x5d, 0x7d], at - 1); // "]}" in place of the last comma
+    const upload = new Upload(`/v1/private/${this.#kind}/batch`, body, rowEnds);
+    upload.onSettled = ({ firstRow, rows }, outcome) => {
+      if (outcome === "kept") for (const owner of this.#owners.slice(firstRow, firstRow + rows)) this.#retry(owner);
+    };
+    return upload;
+  }
+}

@@ -1,0 +1,59 @@
+// Keeps in memory what would have been sent to Opik.
+
+import type { Transport, TransportRequest } from "../transport.js";
+
+/** A row as Opik's API takes it (`Trace_Write`, `Span_Write`). */
+export interface ExportedRow {
+  readonly id: string;
+  readonly trace_id?: string;
+  readonly parent_span_id?: string;
+  readonly name?: string;
+  readonly [field: string]: unknown;
+}
+
+/** A request as it was made. */
+export interface ExportedRequest {
+  readonly url: string;
+  readonly headers: Record<string, string>;
+  readonly body: { readonly traces?: readonly ExportedRow[]; readonly spans?: readonly ExportedRow[] };
+}
+
+/** A transport that keeps rows: `new Opik({ transport: new InMemoryExporter() })`. */
+export class InMemoryExporter implements Transport {
+  /** Bodies stay readable. */
+  readonly compress = false;
+  /** Every request, oldest first. */
+  readonly requests: ExportedRequest[] = [];
+  /** Plays a backend that refuses: what it gives is answered, and nothing is kept unless its status is 2xx. */
+  answer: ((request: ExportedRequest) => Response | undefined) | undefined;
+  readonly #rows = { traces: new Map<string, ExportedRow>(), spans: new Map<string, ExportedRow>() };
+
+  /** The traces; of those written more than once the last. */
+  get traces(): ExportedRow[] {
+    return [...this.#rows.traces.values()];
+  }
+
+  /** The spans; of those written more than once the last. */
+  get spans(): ExportedRow[] {
+    return [...this.#rows.spans.values()];
+  }
+
+  /** Forgets everything. */
+  clear(): void {
+    this.requests.length = 0;
+    this.#rows.traces.clear();
+    this.#rows.spans.clear();
+  }
+
+  async fetch(url: string, init: TransportRequest): Promise<Response> {
+    const body = JSON.parse(new TextDecoder().decode(init.body)) as ExportedRequest["body"];
+    const request = { url, headers: Object.fromEntries(init.headers), body };
+    this.requests.push(request);
+    const answer = this.answer?.(request) ?? new Response(null, { status: 204 });
+    if (!answer.ok) return answer;
+    for (const kind of ["traces", "spans"] as const) {
+      for (const row of body[kind] ?? []) this.#rows[kind].set(row.id, row);
+    }
+    return answer;
+  }
+}

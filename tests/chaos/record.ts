@@ -1,0 +1,68 @@
+// What a chaos test does inside the runtime under test: records rows, flushes, and says what it was told of them.
+
+import { type Drop, Opik } from "opik-edge";
+
+/** What to record, and how long the flush may take. */
+export interface Recording {
+  readonly url: string;
+  /** Spans under one trace; with the trace's own row there is one row more. */
+  readonly spans: number;
+  /** Bytes of text in each span's input. */
+  readonly bytes?: number;
+  /** Every so many spans one that the backend refuses: its parent is from the future. */
+  readonly badEvery?: number;
+  readonly timeoutMs?: number;
+  /** How often to record and flush. */
+  readonly times?: number;
+}
+
+/** What became of it, as far as the runtime was told. */
+export interface Recorded {
+  readonly ids: string[];
+  readonly bad: string[];
+  readonly sent: number;
+  readonly retried: number;
+  readonly dropped: Record<string, number>;
+  /** What `onDrop` was told, in sum. */
+  readonly told: Record<string, number>;
+  readonly requests: number;
+  readonly errors: string[];
+}
+
+/** Records and flushes. */
+export async function record({ url, spans, bytes = 0, badEvery, timeoutMs, times = 1 }: Recording): Promise<Recorded> {
+  const told: Record<string, number> = {};
+  const onDrop = ({ reason, rows }: Drop): void => {
+    told[reason] = (told[reason] ?? 0) + rows;
+  };
+  const opik = new Opik({ url, background: false, onError: () => {}, onDrop });
+  const result = { ids: [] as string[], bad: [] as string[], sent: 0, retried: 0, requests: 0, errors: [] as string[] };
+  const dropped: Record<string, number> = {};
+  const text = "some text ".repeat(bytes / 10);
+  for (let time = 0; time < times; time += 1) {
+    const trace = opik.trace({ name: "chaos" });
+    result.ids.push(trace.id);
+    for (let n = 1; n <= spans; n += 1) {
+      const isBad = badEvery !== undefined && n % badEvery === 0;
+      const span = isBad ? opik.span({ parent: fromTheFuture() }) : trace.span({ name: `${n}`, input: { text } });
+      span.end();
+      result.ids.push(span.id);
+      if (isBad) result.bad.push(span.id);
+    }
+    trace.end();
+    const report = await opik.flush({ timeoutMs });
+    result.sent += report.sent;
+    result.retried += report.retried;
+    result.requests += report.requests;
+    result.errors.push(...report.errors.map(({ message }) => message));
+    for (const [reason, rows] of Object.entries(report.dropped)) dropped[reason] = (dropped[reason] ?? 0) + rows;
+  }
+  return { ...result, dropped, told };
+}
+
+/** Headers that this package believes, since clocks differ, and the backend does not. */
+function fromTheFuture(): Record<string, string> {
+  const time = (Date.now() + 200_000).toString(16).padStart(12, "0");
+  const id = `${time.slice(0, 8)}-${time.slice(8)}-7000-8000-000000000001`;
+  return { opik_trace_id: id, opik_parent_span_id: id };
+}

@@ -1,0 +1,275 @@
+// What delivery does as time goes by, by a clock that the tests move: when it retries, when it leaves a destination
+// alone, when it flushes by itself and what it writes early.
+
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, test } from "node:test";
+import { Opik, type OpikConfig, type OpikError, type Span } from "opik-edge";
+import { deliverQueue, queueTransport, withOpik } from "opik-edge/cloudflare";
+import { type FakeClock, InMemoryExporter, useFakeClock } from "opik-edge/testing";
+
+let clock: FakeClock;
+let exporter: InMemoryExporter;
+let errors: OpikError[];
+let drops: { reason: string; rows: number }[];
+beforeEach(() => {
+  clock = useFakeClock();
+  clock.freeze();
+  exporter = new InMemoryExporter();
+  errors = [];
+  drops = [];
+});
+afterEach(() => {
+  assert.equal(clock.timers, 0, "no timer is left");
+  clock.restore();
+});
+
+const settings = (config: OpikConfig = {}): OpikConfig => ({
+  url: "http://opik.test/api",
+  transport: exporter,
+  background: false,
+  onError: (error) => errors.push(error),
+  onDrop: (drop) => drops.push(drop),
+  ...config,
+});
+const client = (config?: OpikConfig): Opik => new Opik(settings(config));
+const refuse = (status: number, headers = {}): void => {
+  exporter.answer = () => new Response(null, { status, headers });
+};
+const codes = (): string[] => errors.map(({ code }) => code);
+
+/** A Worker's invocation: what its handler does, until `waitUntil` is settled. */
+async function invocation(handle: (span: Span) => unknown, config: OpikConfig = {}): Promise<void> {
+  const { getTrackContext } = await import("opik-edge");
+  let held: Promise<unknown> = Promise.resolve();
+  const ctx = { waitUntil: (promise: Promise<unknown>) => (held = promise) };
+  const handler = withOpik(
+    {
+      async fetch(_request: Request, _env: object, _ctx: object): Promise<Response> {
+        await handle(getTrackContext()!.span);
+        return new Response();
+      },
+    },
+    () => settings(config),
+  );
+  await handler.fetch(new Request("http://host.test/path"), {}, ctx);
+  await held;
+}
+
+test("a failing upload is tried again, later and later, until its deadline", async () => {
+  refuse(503);
+  const opik = client();
+  opik.trace().end();
+  const times: number[] = [];
+  exporter.answer = () => {
+    times.push(clock.now);
+    return new Response(null, { status: 503 });
+  };
+  const flushing = opik.flush({ timeoutMs: 20_000 });
+  await clock.advance(60_000);
+  const report = await flushing;
+  const waits = times.slice(1).map((time, index) => time - times[index]!);
+  for (const [index, wait] of waits.entries()) {
+    const most = 500 * 2 ** index;
+    assert.ok(wait >= most / 2 && wait <= most, `${waits}`);
+  }
+  assert.ok(times.at(-1)! - times[0]! < 20_000 && waits.length >= 4, `${waits}`);
+  assert.deepEqual([report.sent, report.dropped, report.retried], [0, { server_error: 1 }, 1]);
+  assert.deepEqual(drops, [{ reason: "server_error", rows: 1 }]);
+});
+
+test("an attempt ends after ten seconds, also where its transport takes no notice", async () => {
+  let aborted = 0;
+  const transport = {
+    fetch: (_url: string, { signal }: { signal: AbortSignal }) => {
+      signal.addEventListener("abort", () => aborted++);
+      return new Promise<Response>(() => {});
+    },
+  };
+  const opik = client({ transport });
+  opik.trace().end();
+  const flushing = opik.flush({ timeoutMs: 15_000 });
+  await clock.advance(60_000);
+  const report = await flushing;
+  assert.deepEqual([report.dropped, report.requests, aborted], [{ network_error: 1 }, 2, 2]);
+  assert.match(report.errors[0]!.message, /1 rows are lost: network_error/);
+});
+
+test("a transport that misbehaves costs rows and nothing else", async () => {
+  for (const fetch of [
+    () => {
+      throw new Error("at once");
+    },
+    () => Promise.reject(undefined),
+    () => undefined,
+    () => Promise.resolve("no response"),
+  ] as never[]) {
+    const opik = client({ transport: { fetch } });
+    opik.trace().end();
+    const report = await opik.flush({ timeoutMs: 100 });
+    assert.deepEqual(report.dropped, { network_error: 1 });
+  }
+});
+
+test("a destination that fails is left alone for a while, and then tried again", async () => {
+  refuse(429, { "retry-after": "3600" });
+  for (let n = 0; n < 2; n += 1) await await invocation(() => {});
+  const before = exporter.requests.length;
+  await await invocation(() => {});
+  assert.equal(exporter.requests.length, before, "nothing is sent");
+  assert.deepEqual(drops.at(-1), { reason: "circuit_open", rows: 2 });
+  exporter.answer = undefined;
+  await clock.advance(600_000);
+  await await invocation(() => {});
+  assert.equal(exporter.spans.length, 1);
+});
+
+test("a flush that the host asks for tries all the same, once", async () => {
+  refuse(401);
+  const opik = client();
+  opik.trace().end();
+  await opik.flush();
+  assert.deepEqual(codes(), ["delivery_failed"]);
+  for (let n = 0; n < 5; n += 1) opik.trace().end();
+  const report = await opik.flush();
+  assert.deepEqual([report.requests, report.dropped], [1, { unauthorized: 5 }]);
+  assert.deepEqual(codes(), ["delivery_failed"], "a wrong key is told of once");
+  exporter.answer = undefined;
+  opik.trace().end();
+  assert.equal((await opik.flush()).sent, 1);
+});
+
+test("in the background rows are sent after two seconds, many traces to a request", async () => {
+  const listeners = process.listenerCount("beforeExit");
+  const opik = client({ background: true });
+  for (let n = 0; n < 50; n += 1) opik.span({}, () => 1);
+  await clock.advance(1999);
+  assert.equal(exporter.requests.length, 0);
+  assert.equal(process.listenerCount("beforeExit"), listeners + 1);
+  await clock.advance(1);
+  assert.deepEqual([exporter.requests.length, exporter.traces.length, exporter.spans.length], [2, 50, 50]);
+  assert.equal(process.listenerCount("beforeExit"), listeners, "with nothing to flush nothing is listened to");
+});
+
+test("in the background a thousand rows are sent at once", async () => {
+  const opik = client({ background: true });
+  const trace = opik.trace();
+  for (let n = 0; n < 1000; n += 1) trace.span().end();
+  await clock.advance(0);
+  assert.equal(exporter.spans.length, 1000);
+  await opik.flush();
+});
+
+test("in the background what can not be delivered is kept, the oldest dropped when it is too much", async () => {
+  refuse(503);
+  const opik = client({ background: true, limits: { bufferBytes: 3 << 20, fieldBytes: 1 << 20, traceBytes: 1e9 } });
+  const trace = opik.trace();
+  let recorded = 0;
+  for (let n = 0; n < 10; n += 1) {
+    trace.span({ name: `${n}`, input: { text: "x ".repeat(250_000) } }).end();
+    recorded += 1;
+    await clock.advance(3000);
+  }
+  assert.deepEqual(
+    drops.map(({ reason }) => reason).filter((reason) => reason !== "queue_full"),
+    [],
+  );
+  exporter.answer = undefined;
+  await clock.advance(3_600_000);
+  const report = await opik.flush();
+  const lost = drops.reduce((sum, { rows }) => sum + rows, 0);
+  assert.ok(lost > 0);
+  assert.equal(report.sent, 0);
+  assert.equal(exporter.spans.length + lost, recorded);
+  const names = exporter.spans.map(({ name }) => Number(name)).sort();
+  const underWay = [0, 1]; // one for each connection
+  const newest = Array.from({ length: names.length - 2 }, (_, index) => 2 + lost + index);
+  assert.deepEqual(names, [...underWay, ...newest], "the oldest that are not under way are dropped");
+});
+
+test("a span that is open for fifteen seconds is written early, and whole at its end", async () => {
+  const held = invocation(async (root) => {
+    const child = root.span({ name: "long", input: { a: 1 } });
+    root.span({ name: "short" }).end();
+    await clock.advance(15_000);
+    assert.deepEqual(exporter.spans.map(({ name }) => name).sort(), ["GET /path", "long", "short"]);
+    const [early] = exporter.spans.filter(({ name }) => name === "long");
+    assert.equal(early!["end_time"], undefined);
+    assert.deepEqual(early!["metadata"], { opik_edge_unfinished: true });
+    assert.equal(exporter.traces[0]!.name, "GET /path");
+    child.update({ output: { b: 2 } });
+    child.end(); // in the same millisecond
+  });
+  await await held;
+  const versions = exporter.requests.flatMap(({ body }) => body.spans ?? []).filter(({ name }) => name === "long");
+  assert.equal(versions.length, 2);
+  const [early, late] = versions as Record<string, string>[];
+  for (const field of ["id", "trace_id", "parent_span_id", "start_time", "project_name"]) {
+    assert.equal(early![field], late![field], field);
+  }
+  assert.ok(early!["last_updated_at"]! < late!["last_updated_at"]!);
+  assert.deepEqual([late!["input"], late!["output"], late!["metadata"]], [{ a: 1 }, { b: 2 }, undefined]);
+});
+
+test("an invocation writes early three times at most, each span once, and accounts for it apart", async () => {
+  await await invocation(async (root) => {
+    for (let n = 0; n < 6; n += 1) {
+      root.span({ name: `${n}` });
+      await clock.advance(15_000);
+    }
+  });
+  const early = exporter.requests.flatMap(({ body }) => body.spans ?? []).filter((row) => !("end_time" in row));
+  assert.equal(new Set(early.map(({ id }) => id)).size, early.length);
+  assert.deepEqual(
+    early.map(({ name }) => name),
+    ["GET /path", "0", "1", "2"],
+  );
+  assert.equal(exporter.spans.length, 7);
+  assert.ok(exporter.spans.every((row) => "end_time" in row));
+  assert.deepEqual(drops, []);
+});
+
+test("what was written early is not lost when it can not be sent early", async () => {
+  await await invocation(async () => {
+    refuse(400);
+    await clock.advance(16_000);
+    exporter.answer = undefined;
+  });
+  assert.deepEqual([exporter.traces.length, exporter.spans.length, drops.length], [1, 1, 0]);
+});
+
+test("a queue's messages are acknowledged when their rows are accepted or refused for good, and else come again", async () => {
+  const sent: string[] = [];
+  const opik = client({ transport: queueTransport({ send: async (text) => sent.push(text) }) });
+  for (let n = 0; n < 3; n += 1) opik.span({ name: `${n}` }, () => 1);
+  assert.equal((await opik.flush()).sent, 6);
+  assert.ok(sent.every((text) => !text.includes("the key")));
+  const batch = () => {
+    const told: string[] = [];
+    const messages = [...sent, "garbage", ...sent].map((body) => ({
+      body,
+      ack: () => told.push("ack"),
+      retry: ({ delaySeconds = 0 } = {}) => told.push(`retry ${delaySeconds > 0}`),
+    }));
+    return { messages, told };
+  };
+  const deliver = async (status?: number) => {
+    const { messages, told } = batch();
+    exporter.clear();
+    if (status) refuse(status, { "retry-after": "3600" });
+    else exporter.answer = undefined;
+    const report = await deliverQueue({ messages }, settings({ transport: exporter }));
+    return { told: [...new Set(told)], report };
+  };
+  const accepted = await deliver();
+  // The rows are there twice: the API refuses an id twice in one batch, so there are two of each kind.
+  assert.deepEqual([accepted.told, accepted.report.sent, accepted.report.requests], [["ack"], 12, 4]);
+  const refused = await deliver(400);
+  assert.deepEqual([refused.told, refused.report.dropped], [["ack"], { rejected: 12 }]);
+  for (const status of [503, 429, 401]) {
+    exporter = new InMemoryExporter(); // another destination
+    const failed = await deliver(status);
+    assert.deepEqual(failed.told, ["retry true", "ack"], "only garbage is not to come again");
+    assert.deepEqual(failed.report.dropped, {});
+  }
+  await assert.rejects(deliverQueue(batch(), { url: "nonsense" }), { code: "invalid_config" });
+});

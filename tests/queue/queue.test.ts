@@ -1,0 +1,64 @@
+// The queue transport, end to end in Miniflare: rows go through a queue, and wait there while the backend is down.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { type Collector, startCollector } from "../../collector/server.js";
+import { type RunningWorker, startWorker } from "../support/worker.js";
+
+let collector: Collector;
+let worker: RunningWorker;
+let isDown = false;
+before(async () => {
+  // For longer than any invocation lives, so that it is the queue that keeps the rows.
+  const fault = { status: 503, headers: { "retry-after": "3600" } };
+  collector = await startCollector({ fault: () => (isDown ? fault : undefined) });
+  worker = await startWorker("tests/queue/worker.ts", {
+    bindings: { OPIK_URL_OVERRIDE: collector.url },
+    miniflare: {
+      queueProducers: { ROWS: { queueName: "rows" } },
+      queueConsumers: { rows: { maxBatchSize: 100, maxBatchTimeout: 1, maxRetries: 100 } },
+    },
+  });
+});
+after(async () => {
+  await worker.close();
+  await collector.close();
+});
+
+const call = async (path: string): Promise<string> => (await fetch(`${worker.url}${path}`)).text();
+
+test("rows go through the queue, many messages to a request, and the key is the consumer's", async () => {
+  const before = collector.requests.length;
+  const traces = await Promise.all(Array.from({ length: 10 }, () => call("/?spans=3")));
+  await collector.until(() => traces.every((id) => collector.traces().some((trace) => trace.id === id)));
+  await collector.until(() => collector.spans().filter(({ trace_id }) => traces.includes(trace_id!)).length === 40);
+  const requests = collector.requests.slice(before);
+  assert.ok(requests.length < 20, `${requests.length} requests for 20 messages`);
+  for (const { headers } of requests) assert.equal(headers.authorization, "the consumer's key");
+});
+
+test("a row that no message can hold is cut to fit", async () => {
+  const trace = await call("/?spans=3&bytes=400000");
+  await collector.until(() => collector.spans().filter(({ trace_id }) => trace_id === trace).length === 4);
+  const [cut] = collector.spans().filter(({ trace_id, name }) => trace_id === trace && name === "0");
+  assert.match(JSON.stringify(cut!["input"]), /opik_truncated: 400000 bytes/);
+});
+
+test("messages that are none of ours are left out, and what comes after them is delivered", async () => {
+  await call("/garbage");
+  const trace = await call("/?spans=1");
+  await collector.until(() => collector.spans().filter(({ trace_id }) => trace_id === trace).length === 2);
+});
+
+test("while the backend is down rows wait, and afterwards nothing is lost and nothing doubled", async () => {
+  isDown = true;
+  const before = collector.requests.length;
+  const traces = await Promise.all(Array.from({ length: 20 }, () => call("/?spans=5")));
+  await collector.until(() => collector.requests.slice(before).some(({ status }) => status === 503), 60_000);
+  isDown = false;
+  const upAgain = collector.requests.length;
+  await collector.until(() => traces.every((id) => collector.traces().some((trace) => trace.id === id)), 120_000);
+  const spansOf = (id: string) => collector.spans().filter(({ trace_id }) => trace_id === id);
+  await collector.until(() => traces.every((id) => spansOf(id).length === 6), 120_000);
+  assert.ok(collector.requests.length > upAgain, "they came again");
+});
