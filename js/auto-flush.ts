@@ -105,7 +105,6 @@ interface Process {
   off(event: string, listener: () => void): void;
   listenerCount(event: string): number;
   kill(pid: number, signal: string): void;
-  exit(code: number): void;
 }
 
 /** Those with something to flush. While there are any, and only then, the process is listened to. */
@@ -156,10 +155,5 @@ async function flushOnSignal(signal: Signal): Promise<void> {
   await flushAll(({ signals }) => signals.includes(signal));
   const process = processOf();
   // Where the host listens too, it is the host that ends the process.
-  if (!process || process.listenerCount(signal) > 0) return;
-  try {
-    process.kill(process.pid, signal);
-  } catch {
-    process.exit(1);
-  }
+  if (process?.listenerCount(signal) === 0) process.kill(process.pid, signal);
 }

@@ -27,7 +27,14 @@ describe("the packed tarball", () => {
       files.every((name) => /\.(js|d\.ts|wasm)$/.test(name)),
       String(files),
     );
-    for (const name of ["index.js", "index.d.ts", "cloudflare/index.js", "core_bg.wasm", "wasm/inline.js"]) {
+    for (const name of [
+      "index.js",
+      "index.d.ts",
+      "cloudflare/index.js",
+      "testing/index.js",
+      "core_bg.wasm",
+      "wasm/inline.js",
+    ]) {
       assert.ok(files.includes(name), name);
     }
     assert.equal(JSON.parse(await readFile(join(root, "package.json"), "utf8")).dependencies, undefined);

@@ -8,6 +8,7 @@ import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
 import { type Collector, startCollector } from "../../collector/server.js";
 import { bundleForInstalled, type Installed, installTarball } from "../support/installed.js";
+import { PROGRAMS } from "../support/programs.js";
 import { startTestUpstream, type TestUpstream } from "../support/upstream.js";
 import { ROOT, startWorker, type WorkerOptions } from "../support/worker.js";
 import type { CaseResult, SuiteEnv } from "./suite.js";
@@ -30,12 +31,7 @@ describe("the suite", () => {
   });
   const env = (asyncContext = true): SuiteEnv => ({ collector: collector.url, echo: upstream.url, asyncContext });
 
-  const programs: [string, string, string[]][] = [
-    ["Node", process.execPath, []],
-    ["Deno", join(ROOT, "node_modules/.bin/deno"), ["run", "--allow-net=127.0.0.1", "--no-prompt"]],
-    ["Bun", join(ROOT, "node_modules/.bin/bun"), []],
-  ];
-  for (const [name, program, args] of programs) {
+  for (const [name, [program, args]] of Object.entries(PROGRAMS)) {
     test(`passes in ${name}`, async () => {
       const file = join(installed.folder, "suite.mjs");
       await writeFile(file, await bundleForInstalled(installed, "tests/runtimes/node-like.ts"));

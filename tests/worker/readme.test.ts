@@ -49,6 +49,30 @@ test("the Worker joins the caller's trace, calls the model with headers and answ
   }
 });
 
+test("the queue's producer and consumer are one Worker", async () => {
+  const collector = await startCollector();
+  const worker = await startWorker(await example("queue", "ts"), {
+    bindings: { OPIK_URL_OVERRIDE: collector.url },
+    miniflare: {
+      queueProducers: { OPIK_ROWS: { queueName: "rows" } },
+      queueConsumers: { rows: { maxBatchTimeout: 0 } },
+    },
+  });
+  try {
+    assert.equal(await (await fetch(worker.url)).text(), "hello");
+    await collector.until(() => collector.traces().length === 1 && collector.spans().length === 1);
+  } finally {
+    await worker.close();
+    await collector.close();
+  }
+});
+
+test("the example of a test passes", async () => {
+  const file = await example("testing", "mjs");
+  const { stdout } = await promisify(execFile)(process.execPath, [file], { cwd: ROOT });
+  assert.equal(stdout, "as expected\n");
+});
+
 test("the program without a Worker sends its spans", async () => {
   const collector = await startCollector();
   const upstream = await startTestUpstream();

@@ -1,0 +1,31 @@
+// The soak in one Node process: node --expose-gc. Prints what it came to, and the memory on the way.
+
+import { prepare } from "./requests.js";
+
+const { Instance } = WebAssembly;
+const instances: WebAssembly.Instance[] = [];
+Object.assign(WebAssembly, {
+  Instance: function instance(module: WebAssembly.Module, imports: WebAssembly.Imports) {
+    const made = new Instance(module, imports);
+    instances.push(made);
+    return made;
+  },
+});
+
+const requests = Number(process.argv.at(-1));
+const { fetch, result } = prepare(requests);
+const listeners = process.eventNames().length;
+const heap: number[] = [];
+for (let done = 1; done <= requests; done += 1) {
+  const held: Promise<unknown>[] = [];
+  const ctx = { waitUntil: (promise: Promise<unknown>) => held.push(promise) };
+  await (await fetch(new Request("http://host.test/chat"), {}, ctx)).text();
+  await Promise.all(held);
+  if (done % (requests / 10) === 0) {
+    (globalThis as unknown as { gc(): void }).gc();
+    const { heapUsed, arrayBuffers } = process.memoryUsage();
+    heap.push(heapUsed + arrayBuffers);
+  }
+}
+const wasm = instances.map(({ exports }) => (exports["memory"] as WebAssembly.Memory).buffer.byteLength);
+console.log(JSON.stringify({ ...result(), heap, wasm, listeners: process.eventNames().length - listeners }));

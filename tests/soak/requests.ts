@@ -1,0 +1,78 @@
+// A traced handler that is called very often, and an account of what it recorded. Nothing leaves it: its transport keeps
+// of each row the id alone, in memory that is there from the beginning.
+
+import { span } from "opik-edge";
+import { withOpik } from "opik-edge/cloudflare";
+
+/** Rows of one request: the trace, its root span, and three more. */
+export const ROWS = 5;
+
+/** What a run came to. */
+export interface Soaked {
+  /** Rows that arrived. */
+  readonly rows: number;
+  /** Ids among them that were there twice. */
+  readonly repeated: number;
+  /** Timers that were set and neither ran nor were cleared. */
+  readonly timers: number;
+  readonly errors: string[];
+}
+
+/** The handler, with room for so many requests, and what they came to. */
+export function prepare(requests: number) {
+  const ids = new BigUint64Array(requests * ROWS);
+  let rows = 0;
+  const decoder = new TextDecoder();
+  const transport = {
+    compress: false,
+    async fetch(_url: string, { body }: { body: Uint8Array }): Promise<Response> {
+      // The last 16 hex digits of an id tell it from others as well as all of it does.
+      for (const [, a, b] of decoder.decode(body).matchAll(/[[,]\{"id":"[^"]{19}(\w{4})-(\w{12})"/g)) {
+        ids[rows++] = BigInt(`0x${a}${b}`);
+      }
+      return new Response(null, { status: 204 });
+    },
+  };
+  const errors: string[] = [];
+  const { fetch } = withOpik(
+    {
+      async fetch(request: Request, _env: object, _ctx: object): Promise<Response> {
+        await span({ name: "retrieve", type: "tool", input: { url: request.url } }, async () => {});
+        await span({ name: "llm", type: "llm", usage: { total_tokens: 3 } }, async (llm) => {
+          llm.span({ name: "rank" }).end();
+          llm.update({ output: { text: "an answer of some length ".repeat(20) } });
+        });
+        return Response.json({ ok: true });
+      },
+    },
+    () => ({ transport, onError: ({ message }) => errors.push(message) }),
+  );
+  const timers = countTimers();
+  const result = (): Soaked => {
+    const sorted = ids.slice(0, rows).sort();
+    const repeated = sorted.filter((id, index) => id === sorted[index - 1]).length;
+    return { rows, repeated, timers: timers.size, errors: errors.slice(0, 10) };
+  };
+  return { fetch, result };
+}
+
+/** The timers that are set, from now on. */
+function countTimers(): ReadonlySet<unknown> {
+  const { setTimeout, clearTimeout } = globalThis;
+  const open = new Set<unknown>();
+  Object.assign(globalThis, {
+    setTimeout: (run: () => void, ms?: number) => {
+      const timer = setTimeout(() => {
+        open.delete(timer);
+        run();
+      }, ms);
+      open.add(timer);
+      return timer;
+    },
+    clearTimeout: (timer: never) => {
+      open.delete(timer);
+      clearTimeout(timer);
+    },
+  });
+  return open;
+}
