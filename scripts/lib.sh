@@ -44,6 +44,11 @@ WASM_BINDGEN_VERSION=$(awk '/^name = "wasm-bindgen"$/ { getline; gsub(/[^0-9.]/,
 # shellcheck disable=SC2034 # setup, build and check use it
 WASM_BINDGEN=$CACHE/wasm-bindgen-$WASM_BINDGEN_VERSION/bin
 
+# The fuzzer, of a version that is known to work.
+CARGO_FUZZ_VERSION=0.13.1
+# shellcheck disable=SC2034 # setup and fuzz use it
+CARGO_FUZZ=$CACHE/cargo-fuzz-$CARGO_FUZZ_VERSION/bin
+
 # The Python packages of the interoperation tests, keyed by their lock.
 PYTHON_LOCK=tests/interop/requirements.txt
 # shellcheck disable=SC2034 # setup and check use it

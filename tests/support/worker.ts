@@ -5,7 +5,7 @@ import { dirname, join, resolve } from "node:path";
 import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
-import { Log, LogLevel, Miniflare, type WorkerOptions as WorkerOptionsOfMiniflare } from "miniflare";
+import { Log, LogLevel, Miniflare } from "miniflare";
 import { bundleForInstalled, type Installed } from "./installed.js";
 
 /** The repository's root. */
@@ -53,8 +53,8 @@ export interface WorkerOptions {
   readonly port?: number;
   /** The package to run it with; by default the one in pkg/. */
   readonly installed?: Installed;
-  /** More of Miniflare's own options. */
-  readonly miniflare?: Pick<WorkerOptionsOfMiniflare, "queueProducers" | "queueConsumers">;
+  /** More of Miniflare's own options: queues, service bindings, Durable Objects. */
+  readonly miniflare?: Readonly<Record<string, unknown>>;
   /** Receives what the Worker writes to its console. */
   readonly onLog?: (line: string) => void;
 }

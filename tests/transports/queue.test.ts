@@ -12,7 +12,7 @@ before(async () => {
   // For longer than any invocation lives, so that it is the queue that keeps the rows.
   const fault = { status: 503, headers: { "retry-after": "3600" } };
   collector = await startCollector({ fault: () => (isDown ? fault : undefined) });
-  worker = await startWorker("tests/queue/worker.ts", {
+  worker = await startWorker("tests/transports/queue-worker.ts", {
     bindings: { OPIK_URL_OVERRIDE: collector.url },
     miniflare: {
       queueProducers: { ROWS: { queueName: "rows" } },

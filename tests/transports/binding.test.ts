@@ -1,0 +1,57 @@
+// A service binding as a transport, and a Durable Object that sends in the background, in workerd.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { Response as MiniflareResponse } from "miniflare";
+import { type Collector, startCollector } from "../../collector/server.js";
+import { type RunningWorker, startWorker } from "../support/worker.js";
+
+let collector: Collector;
+let worker: RunningWorker;
+const proxied: { url: string; key: string | null; encoding: string | null }[] = [];
+before(async () => {
+  collector = await startCollector();
+  worker = await startWorker("tests/transports/binding-worker.ts", {
+    bindings: { OPIK_URL_OVERRIDE: collector.url },
+    miniflare: {
+      serviceBindings: {
+        // What a Worker of the user's would do: it has the key, and passes the rows on.
+        PROXY: async ({ url, headers, body }: Request) => {
+          const encoding = headers.get("content-encoding");
+          proxied.push({ url, key: headers.get("authorization"), encoding });
+          const { pathname } = new URL(url);
+          const init = {
+            method: "POST",
+            headers: { "content-type": "application/json" },
+            body,
+            duplex: "half" as const,
+          };
+          const { status } = await fetch(collector.url + pathname.replace("/opik/api", ""), init as RequestInit);
+          return new MiniflareResponse(null, { status });
+        },
+      },
+      durableObjects: { COUNTER: "Counter" },
+    },
+  });
+});
+after(async () => {
+  await worker.close();
+  await collector.close();
+});
+
+test("rows go through a service binding, which holds the key", async () => {
+  assert.equal(await (await fetch(worker.url)).text(), "ok");
+  await collector.until(() => collector.traces().length === 1 && collector.spans().length === 1);
+  assert.deepEqual(
+    proxied.map(({ url, key }) => ({ url, key })),
+    ["traces", "spans"].map((kind) => ({ url: `https://www.comet.com/opik/api/v1/private/${kind}/batch`, key: null })),
+  );
+});
+
+test("a Durable Object sends in the background, the rows of many requests together", async () => {
+  for (let n = 1; n <= 10; n += 1) assert.equal(await (await fetch(`${worker.url}/object`)).text(), `${n}`);
+  const counted = () => collector.spans().filter(({ name }) => `${name}`.startsWith("count "));
+  await collector.until(() => counted().length === 10);
+  const requests = collector.requests.filter(({ path }) => path.endsWith("/spans/batch"));
+  assert.ok(requests.length < 6, `${requests.length}`);
+});
