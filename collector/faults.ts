@@ -10,8 +10,8 @@ export type Fault =
       readonly headers?: Record<string, string>;
       readonly body?: string;
       readonly afterMs?: number;
-      /** Sends the head and the beginning of a body, and then no more, or breaks off. */
-      readonly next?: "endless" | "reset";
+      /** Sends the head and the beginning of a body, or nothing of it, and then no more; or breaks off. */
+      readonly next?: "endless" | "silent" | "reset";
     }
   /** Sends the client elsewhere. */
   | { readonly redirect: string }
@@ -60,7 +60,8 @@ export function answerFault(response: ServerResponse, fault: Fault): void {
       return;
     }
     response.writeHead(status, { ...headers, "content-length": "1000000" });
-    response.write("{");
+    if (next === "silent") response.flushHeaders();
+    else response.write("{");
     if (next === "reset") setImmediate(() => response.socket?.resetAndDestroy());
   }, afterMs);
 }

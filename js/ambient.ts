@@ -3,8 +3,8 @@
 
 import { resolveConfig } from "./config.js";
 import { currentFrame } from "./context.js";
-import type { FlushReport } from "./delivery.js";
 import { Reporter } from "./errors.js";
+import type { FlushReport } from "./flush.js";
 import { OPIK_PARENT_SPAN_ID_HEADER, OPIK_TRACE_ID_HEADER } from "./headers.js";
 import { startSpan } from "./opik.js";
 import type { TraceFields } from "./row.js";

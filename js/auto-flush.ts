@@ -1,6 +1,7 @@
 // Flushes without being asked: when much has been recorded, and where the process outlives its requests also
 // after a while, when it is about to exit, and, if the user wants it, on a signal.
 
+import type { Signal } from "./config.js";
 import type { Delivery } from "./delivery.js";
 import { environment } from "./env.js";
 
@@ -10,9 +11,6 @@ const MAX_ROWS = 1000;
 const TIMEOUT_MS = 30_000;
 /** How long a process that is about to exit is kept for it. */
 const EXIT_TIMEOUT_MS = 5000;
-
-/** Signals that end a process and may wait for a flush. */
-export type Signal = "SIGINT" | "SIGTERM" | "SIGHUP";
 
 /** When to flush. */
 export interface AutoFlushOptions {

@@ -1,12 +1,21 @@
 // The ended rows of one invocation: a handle into the core, safe to use after its end and after a
 // trap. Counts every row that it could not keep. Next in the flow: delivery.ts.
 
-import { type BufferLimits, type Core, CUT, getCore, LEFT_OUT, releaseIdleCore } from "./core.js";
-import type { Dropped } from "./delivery.js";
+import { type BufferLimits, type Core, CUT, getCore, LEFT_OUT, type Period, releaseIdleCore } from "./core.js";
 import { now } from "./env.js";
 import { OpikError, type Reporter } from "./errors.js";
-import type { Row } from "./scope.js";
+import type { Dropped } from "./flush.js";
 import type { Upload } from "./upload.js";
+
+/** A row, ready to be kept. */
+export interface Row {
+  /** `SPAN_ROW` or `TRACE_ROW`. */
+  readonly kind: number;
+  readonly text: string;
+  readonly period: Period;
+  /** Bytes that may be kept of it. */
+  readonly room: number;
+}
 
 /** The rows of one invocation, kept in WebAssembly memory until they are taken. */
 export class RowBuffer {

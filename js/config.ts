@@ -1,7 +1,6 @@
 // Where a client's settings come from: arguments, then OPIK_* variables of the Worker's `env`,
 // of `Deno.env` or of `process.env`, then defaults. Validates them once; next: opik.ts.
 
-import type { Signal } from "./auto-flush.js";
 import type { BufferLimits } from "./core.js";
 import { isServer } from "./env.js";
 import { type OnDrop, type OnError, OpikError } from "./errors.js";
@@ -14,6 +13,9 @@ export const DEFAULT_URL = "https://www.comet.com/opik/api";
 
 /** The longest environment name the API takes (`environment` of `Span_Write`). */
 const MAX_ENVIRONMENT_CHARS = 150;
+
+/** Signals that end a process and may wait for a flush. */
+export type Signal = "SIGINT" | "SIGTERM" | "SIGHUP";
 
 /** How much is recorded, in bytes of JSON. What is cut says so in its place, with its original size. */
 export interface Limits {
@@ -187,12 +189,13 @@ function resolveLimits(limits: Limits, transport: Transport): Settings["limits"]
     if (Number.isInteger(value) && value >= least && value <= most) return value;
     throw invalid(`limits.${field}`, `a whole number from ${least} to ${most}`, value);
   };
+  const bufferBytes = read("bufferBytes", 64 * KB, 8 * MB, 8 * MB);
   return {
     fieldBytes: read("fieldBytes", 4 * KB, 3 * MB, MB),
     rowBytes: read("spanBytes", 16 * KB, 3 * MB, 2 * MB),
     traceBytes: read("traceBytes", 16 * KB, 2 ** 31, 6 * MB),
-    bufferBytes: read("bufferBytes", 64 * KB, 8 * MB, 8 * MB),
-    batchBytes: Math.min(transport.maxBodyBytes ?? 4 * MB, 4 * MB),
+    bufferBytes,
+    batchBytes: Math.min(transport.maxBodyBytes ?? 4 * MB, 4 * MB, bufferBytes),
   };
 }
 

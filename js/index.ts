@@ -1,10 +1,9 @@
 // The public surface of `opik-edge`. Importing it does nothing: no clock, no randomness, no instance.
 
 export { fetch, flush, getDistributedTraceHeaders, getTrackContext, span, trace, track } from "./ambient.js";
-export type { Signal } from "./auto-flush.js";
-export type { Limits, OpikConfig, SampleRate } from "./config.js";
-export type { FlushReport } from "./delivery.js";
+export type { Limits, OpikConfig, SampleRate, Signal } from "./config.js";
 export { type Drop, type OnDrop, type OnError, OpikError, type OpikErrorCode } from "./errors.js";
+export type { FlushReport } from "./flush.js";
 export {
   type HeaderCarrier,
   type HeaderSpelling,

@@ -3,8 +3,8 @@
 
 import { type OpikConfig, resolveConfig } from "./config.js";
 import { currentFrame, runWith } from "./context.js";
-import type { FlushReport } from "./delivery.js";
 import { Reporter } from "./errors.js";
+import type { FlushReport } from "./flush.js";
 import type { HeaderCarrier } from "./headers.js";
 import type { TraceFields } from "./row.js";
 import { type FlushOptions, Scope } from "./scope.js";

@@ -2,13 +2,14 @@
 // of its spans are still open. Concurrent requests share nothing but the WebAssembly instance.
 
 import { AutoFlush } from "./auto-flush.js";
-import { RowBuffer } from "./buffer.js";
+import { type Row, RowBuffer } from "./buffer.js";
 import type { Settings } from "./config.js";
-import type { Period } from "./core.js";
-import { addCounts, Delivery, type FlushMode, type FlushReport } from "./delivery.js";
+import { Delivery } from "./delivery.js";
 import { environment, now } from "./env.js";
 import type { Reporter } from "./errors.js";
+import type { Dropped, FlushMode, FlushReport } from "./flush.js";
 import type { Masks } from "./json.js";
+import type { Upload } from "./upload.js";
 
 /** How long a flush that the host waits for may take, unless it says otherwise. */
 const TIMEOUT_MS = 10_000;
@@ -30,16 +31,6 @@ export interface Open {
   checkpoint(): void;
   /** Ends it and marks it unfinished. */
   close(): void;
-}
-
-/** A row, ready to be kept. */
-export interface Row {
-  /** `SPAN_ROW` or `TRACE_ROW`. */
-  readonly kind: number;
-  readonly text: string;
-  readonly period: Period;
-  /** Bytes that may be kept of it. */
-  readonly room: number;
 }
 
 /** Options of `flush`. */
@@ -143,17 +134,15 @@ export class Scope {
     return report;
   }
 
-  #take(): ReturnType<RowBuffer["takeAll"]> {
+  #take(): Upload[] {
     const early = this.#checkpoints.takeAll();
     for (const upload of early) upload.isCheckpoint = true;
     return [...early, ...this.#rows.takeAll()];
   }
 
-  #takeDropped(): Record<string, number> {
+  #takeDropped(): Dropped {
     this.#checkpoints.takeDropped(); // their spans are written again
-    const dropped = {};
-    addCounts(dropped, this.#rows.takeDropped());
-    return dropped;
+    return this.#rows.takeDropped();
   }
 
   #watchLongSpans(): void {

@@ -1,6 +1,7 @@
 // One span: begun, annotated, ended. While it is open it lives here; at its end its row goes to the
 // buffer of its invocation. The row's format is src/span.rs.
 
+import type { Row } from "./buffer.js";
 import { runWith } from "./context.js";
 import { getCore, type Period, SPAN_ROW } from "./core.js";
 import { now } from "./env.js";
@@ -14,7 +15,7 @@ import {
   injectInto,
 } from "./headers.js";
 import { mergeFields, rowText, type SpanFields, UNDEFINED_THROWN } from "./row.js";
-import type { Open, Row, Scope } from "./scope.js";
+import type { Open, Scope } from "./scope.js";
 import { scoped } from "./settle.js";
 import type { Trace, TraceHandle } from "./trace.js";
 

@@ -1,12 +1,13 @@
 // One trace: begun here, or the caller's that was joined. Its row is written once, at its end, and never
 // when it is the caller's: rows replace each other whole, so ours would overwrite theirs.
 
+import type { Row } from "./buffer.js";
 import { isShare } from "./config.js";
 import { type Core, getCore, type Period, TRACE_ROW } from "./core.js";
 import { now } from "./env.js";
 import { forwardableIds, readIncoming } from "./headers.js";
 import { mergeFields, rowText, type TraceFields } from "./row.js";
-import type { Open, Row, Scope } from "./scope.js";
+import type { Open, Scope } from "./scope.js";
 import { openSpan, type Span, type SpanOptions } from "./span.js";
 
 /** A trace: the root of a tree of spans. */

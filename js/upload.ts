@@ -1,6 +1,9 @@
 // One request's worth of rows on the JavaScript side: its bytes, and where its rows lie in them. What a
 // response to it means is src/upload.rs.
 
+/** What became of an upload. */
+export type Outcome = "sent" | "kept" | { readonly lost: string };
+
 /** One upload, ready to send. */
 export class Upload {
   /** Appended to the base URL of the API. */
@@ -18,7 +21,7 @@ export class Upload {
   /** Whether its rows were in more than one. */
   isRetry = false;
   /** Told what became of it, or of each part that it was split into. */
-  onSettled: ((upload: Upload, outcome: "sent" | "kept" | { readonly lost: string }) => void) | undefined;
+  onSettled: ((upload: Upload, outcome: Outcome) => void) | undefined;
   /** The body as it was compressed, for the next attempt. */
   compressed: Uint8Array<ArrayBuffer> | undefined;
 

@@ -2,8 +2,9 @@
 // one invocation may send, and for a backend that is away for longer than an invocation lives.
 
 import { type OpikConfig, resolveConfig } from "../config.js";
-import { Delivery, type FlushReport } from "../delivery.js";
+import { Delivery } from "../delivery.js";
 import { Reporter } from "../errors.js";
+import type { FlushReport } from "../flush.js";
 import type { Transport } from "../transport.js";
 import { Upload } from "../upload.js";
 

@@ -102,6 +102,13 @@ Object.assign(scenarios, {
     run: TEN,
     dropped: all("unauthorized"),
   },
+  "a body that never comes, behind a refusal": {
+    faults: { status: 403, next: "silent" },
+    run: { spans: 9 },
+    dropped: all("unauthorized"),
+    requests: 2,
+  },
+  "a body that never comes, behind a success": { faults: { status: 204, next: "silent" } },
   "a body that breaks off, behind a success": { faults: { status: 200, next: "reset" } },
   "a body that breaks off, behind a refusal": {
     faults: { status: 400, next: "reset" },

@@ -42,7 +42,7 @@ test("where WebAssembly is blocked, spans still hand the caller's ids on, with o
     WebAssembly.Module = class { constructor() { throw new WebAssembly.CompileError("blocked by CSP"); } };
     const { Opik } = await import("opik-edge");
     const errors = [];
-    const opik = new Opik({ url: "http://127.0.0.1:9/api", onError: (error) => errors.push(error.code) });
+    const opik = new Opik({ background: false, url: "http://127.0.0.1:9/api", onError: (error) => errors.push(error.code) });
     const joined = opik.span({ parent: HEADERS }, (span) => span.span({}, (child) => child.headers({ spelling: "underscore" })));
     const begun = opik.span({}, (span) => { span.update({ input: 1 }); return span.headers(); });
     const hostile = opik.span({ parent: { opik_trace_id: "x", opik_parent_span_id: PARENT } }).headers();
@@ -179,7 +179,7 @@ test("two copies of the package agree on what is current", async () => {
     const result = await inNode(`
       import { Opik, span } from "opik-edge";
       import * as copy from ${JSON.stringify(join(folder, "pkg/index.js"))};
-      const opik = new Opik({ url: "http://127.0.0.1:9/api" });
+      const opik = new Opik({ background: false, url: "http://127.0.0.1:9/api" });
       const same = opik.span({}, (root) => copy.getTrackContext().span === root);
       const child = opik.span({}, (root) => [root.id, copy.span({ name: "other copy" }).parentSpanId]);
       console.log(JSON.stringify([copy.span !== span, same, child[0] === child[1]]));`);

@@ -1,0 +1,297 @@
+// One flush: takes uploads out of their queue, over two connections, tries again within a deadline, and accounts for
+// every row. What a response means is decided in src/upload.rs.
+
+import type { Settings } from "./config.js";
+import { type Answer, getCore } from "./core.js";
+import { type Destination, destinationOf } from "./destination.js";
+import { environment, isServer, now, randomBits, within } from "./env.js";
+import { OpikError, type Reporter } from "./errors.js";
+import { gzip } from "./transport.js";
+import type { Outcome, Upload } from "./upload.js";
+
+/** How long one attempt may take. */
+const ATTEMPT_TIMEOUT_MS = 10_000;
+/** Uploads under way at once; Workers allow few connections. */
+const MAX_CONNECTIONS = 2;
+/** Requests of one flush: a free Worker has 50 subrequests, and some are the host's. */
+const MAX_REQUESTS = 40;
+/** The same where nobody counts: enough to find ten bad rows in a thousand, ten times over. */
+const MAX_SERVER_REQUESTS = 2000;
+/** Characters of a refusal that are repeated in the error, */
+const MAX_MESSAGE_CHARS = 300;
+/** and how long they are waited for. */
+const MESSAGE_TIMEOUT_MS = 1000;
+
+/** Rows, by the reason why they are lost. */
+export type Dropped = Record<string, number>;
+
+/** Adds `more` to `counts`. */
+export function addCounts(counts: Dropped, more: Dropped): void {
+  for (const [reason, rows] of Object.entries(more)) counts[reason] = (counts[reason] ?? 0) + rows;
+}
+
+/** What became of the rows. `sent` and `dropped` together are all rows that had ended and were not kept for later. */
+export interface FlushReport {
+  /** Rows that Opik accepted. */
+  sent: number;
+  /** Rows that were in more than one request, whatever became of them. */
+  retried: number;
+  /** Rows of spans that are still open, written so that a killed isolate shows them. Not among `sent`. */
+  checkpoints: number;
+  /** Rows that are lost, by reason (`network_error`, `unauthorized`, `buffer_full`, …). */
+  dropped: Dropped;
+  /** Requests made. */
+  requests: number;
+  /** Body bytes of these requests, as they were sent. */
+  bytes: number;
+  /** What went wrong, one error for each reason. */
+  errors: OpikError[];
+}
+
+/** How rows are flushed. */
+export interface FlushMode {
+  /** How long it may take, in ms. */
+  readonly timeoutMs: number;
+  /** Whether what can not be delivered now stays for the next flush. Otherwise it is lost, and counted. */
+  readonly keep?: boolean;
+  /** Whether one upload is tried even while the destination is left alone. */
+  readonly probe?: boolean;
+}
+
+/** Where a flush takes its uploads from. */
+export interface UploadQueue {
+  /** Takes out the next one. */
+  next(): Upload | undefined;
+  /** Puts some back to the front. */
+  putBack(uploads: readonly Upload[]): void;
+}
+
+/** One flush. */
+export class Flush {
+  readonly #queue: UploadQueue;
+  readonly #settings: Settings;
+  readonly #reporter: Reporter;
+  readonly #destination: Destination;
+  readonly #deadlineMs: number;
+  readonly #keep: boolean;
+  readonly #maxRequests = isServer() ? MAX_SERVER_REQUESTS : MAX_REQUESTS;
+  readonly #report: FlushReport;
+  readonly #kept: Upload[] = [];
+  #isHandedOver = false;
+  /** Ends the waits before further attempts. */
+  readonly #wakeUps = new Set<() => void>();
+  /** What went wrong: the first of each reason. */
+  readonly #failures = new Map<string, { readonly detail: string; readonly cause: unknown; readonly once: boolean }>();
+  /** Why nothing more is sent in this flush. */
+  #stopped: string | undefined;
+
+  constructor(
+    queue: UploadQueue,
+    settings: Settings,
+    reporter: Reporter,
+    deadlineMs: number,
+    { keep = false, probe = false }: FlushMode,
+    dropped: Dropped,
+  ) {
+    this.#queue = queue;
+    this.#settings = settings;
+    this.#reporter = reporter;
+    this.#destination = destinationOf(settings);
+    this.#deadlineMs = deadlineMs;
+    this.#keep = keep;
+    this.#report = { sent: 0, retried: 0, checkpoints: 0, dropped, requests: 0, bytes: 0, errors: [] };
+    if (probe) this.#destination.probe();
+  }
+
+  /** Never rejects. */
+  async run(): Promise<FlushReport> {
+    const lane = async (): Promise<void> => {
+      for (;;) {
+        const upload = this.#isHandedOver ? undefined : this.#queue.next();
+        if (!upload) return;
+        await this.#deliver(upload);
+      }
+    };
+    await Promise.all(Array.from({ length: MAX_CONNECTIONS }, lane));
+    this.#queue.putBack(this.#kept);
+    this.#tell();
+    return this.#report;
+  }
+
+  /** Leaves what is not sent yet to the next flush; does nothing where this one is the last. */
+  handOver(): void {
+    if (!this.#keep) return;
+    this.#isHandedOver = true;
+    for (const wakeUp of this.#wakeUps) wakeUp();
+  }
+
+  async #deliver(upload: Upload): Promise<void> {
+    let outcome: Outcome | "split" | undefined;
+    let number = 1;
+    try {
+      do outcome = await this.#attempt(upload, number++);
+      while (outcome === undefined);
+    } catch (cause) {
+      // The core died while it was asked: what became of the rows is not known.
+      outcome = this.#lose("wasm_trap", { cause });
+    }
+    if (outcome === "split") this.#queue.putBack(upload.split());
+    else this.#account(upload, outcome);
+  }
+
+  /** Sends it once. `undefined` when it is to be sent again. */
+  async #attempt(upload: Upload, number: number): Promise<Outcome | "split" | undefined> {
+    if (this.#stopped) return this.#defer(this.#stopped);
+    if (this.#destination.pauseMs > 0) return this.#defer("circuit_open", { once: true });
+    if (this.#report.requests >= this.#maxRequests) return this.#defer("too_many_requests");
+    if (now() >= this.#deadlineMs) return this.#defer("deadline");
+    if (upload.wasSent) upload.isRetry = true;
+    upload.wasSent = true;
+    const answer = await this.#post(upload);
+    const verdict = getCore().verdict(answer, {
+      number,
+      rows: upload.rows,
+      nowMs: now(),
+      deadlineMs: this.#deadlineMs,
+      random: randomBits(),
+    });
+    const { reason } = verdict;
+    switch (verdict.what) {
+      case "sent":
+        this.#destination.succeeded();
+        return "sent";
+      case "retry":
+        return this.#retry(verdict.waitMs);
+      case "plain":
+        this.#destination.compresses = false;
+        return undefined;
+      case "split":
+        return "split";
+      case "drop":
+        return this.#lose(reason, answer);
+      case "defer":
+        this.#destination.failed(false);
+        return this.#defer(reason, answer);
+      case "stop":
+        this.#destination.failed(true);
+        this.#stopped = reason;
+        return this.#defer(reason, { ...answer, once: true });
+    }
+  }
+
+  /** Waits before the next attempt, unless another flush takes over. */
+  async #retry(waitMs: number): Promise<"kept" | undefined> {
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        stop();
+        this.#wakeUps.delete(done);
+        resolve();
+      };
+      // Only a flush that is waited for keeps the process alive.
+      const stop = environment.after(waitMs, done, this.#keep);
+      this.#wakeUps.add(done);
+    });
+    return this.#isHandedOver ? "kept" : undefined;
+  }
+
+  #lose(reason: string, failure: Partial<Answer> & { once?: boolean } = {}): Outcome {
+    const { status = 0, message = "", cause, once = false } = failure;
+    const detail = (status ? ` (HTTP ${status})` : "") + (message && `: ${message}`);
+    if (!this.#failures.has(reason)) this.#failures.set(reason, { detail, cause, once });
+    return { lost: reason };
+  }
+
+  #defer(reason: string, failure: Partial<Answer> & { once?: boolean } = {}): Outcome {
+    const lost = this.#lose(reason, failure);
+    return this.#keep ? "kept" : lost;
+  }
+
+  #account(upload: Upload, outcome: Outcome): void {
+    const { rows } = upload;
+    upload.onSettled?.(upload, outcome);
+    if (upload.isCheckpoint) {
+      // Its span is written again: nothing is lost with it, and nothing gained by keeping it.
+      if (outcome === "sent") this.#report.checkpoints += rows;
+      return;
+    }
+    if (outcome === "kept") {
+      this.#kept.push(upload);
+      return;
+    }
+    if (upload.isRetry) this.#report.retried += rows;
+    if (outcome === "sent") this.#report.sent += rows;
+    else addCounts(this.#report.dropped, { [outcome.lost]: rows });
+  }
+
+  /** Tells the host of what went wrong and of what is lost, each cause once. */
+  #tell(): void {
+    const { dropped, errors } = this.#report;
+    for (const [reason, { detail, cause, once }] of this.#failures) {
+      const rows = dropped[reason] ?? 0;
+      const what = rows > 0 ? `${rows} rows are lost` : "rows are kept for the next flush";
+      const error = new OpikError("delivery_failed", `${what}: ${reason}${detail}`, cause);
+      errors.push(error);
+      if (once || rows === 0) this.#reporter.tellOnce(error, reason);
+      else this.#reporter.report(error);
+    }
+    for (const [reason, rows] of Object.entries(dropped)) this.#reporter.dropped({ reason, rows });
+  }
+
+  async #post(upload: Upload): Promise<Answer> {
+    const { transport, url, apiKey, workspace } = this.#settings;
+    if (this.#destination.compresses) upload.compressed ??= (await gzip(upload.body)) ?? upload.body;
+    const body = this.#destination.compresses && upload.compressed ? upload.compressed : upload.body;
+    const isCompressed = body !== upload.body;
+    this.#report.requests += 1;
+    this.#report.bytes += body.byteLength;
+    const controller = new AbortController();
+    let stop = (): void => {};
+    const timedOut = new Promise<never>((_, reject) => {
+      const ms = Math.min(ATTEMPT_TIMEOUT_MS, this.#deadlineMs - now());
+      stop = environment.after(ms, () => {
+        const error = new Error(`no response within ${ms} ms`);
+        reject(error); // also where a transport takes no notice of the signal
+        controller.abort(error);
+      });
+    });
+    try {
+      const headers = getCore().requestHeaders(apiKey, workspace, isCompressed);
+      const answered = transport
+        .fetch(url.href.replace(/\/$/, "") + upload.path, {
+          method: "POST",
+          headers,
+          body,
+          redirect: "manual",
+          signal: controller.signal,
+        })
+        .then((response) => readAnswer(response, isCompressed));
+      return await Promise.race([answered, timedOut]);
+    } catch (cause) {
+      return { status: 0, headers: [], message: "", cause, isCompressed };
+    } finally {
+      stop();
+    }
+  }
+}
+
+/** What a response says; its body is left behind, or it would hold its connection. */
+async function readAnswer(response: Response, isCompressed: boolean): Promise<Answer> {
+  const status = response.type === "opaqueredirect" ? 302 : response.status;
+  let message = "";
+  // Why a request was refused stands in its body; what is tried again needs no explanation.
+  if (status >= 400 && status < 500 && status !== 408 && status !== 429) message = await firstChunk(response);
+  response.body?.cancel().catch(() => {});
+  return { status, headers: status < 400 ? [] : [...response.headers], message, cause: undefined, isCompressed };
+}
+
+async function firstChunk(response: Response): Promise<string> {
+  const reader = response.body?.getReader();
+  let text = "";
+  const read = async (): Promise<void> => {
+    text = new TextDecoder().decode((await reader?.read())?.value);
+  };
+  await within(MESSAGE_TIMEOUT_MS, read());
+  reader?.cancel().catch(() => {});
+  reader?.releaseLock();
+  return text.slice(0, MAX_MESSAGE_CHARS).trim();
+}
