@@ -68,7 +68,7 @@ export class AutoFlush {
   settled(): void {
     const { intervalMs } = this.#options;
     if (intervalMs === undefined) return;
-    if (this.#delivery.isIdle && this.#rows === 0) unwatchExit(this);
+    if (this.#delivery.isEmpty && !this.#delivery.isRunning && this.#rows === 0) unwatchExit(this);
     else this.#schedule(Math.max(intervalMs, this.#delivery.pauseMs));
   }
 
@@ -85,6 +85,9 @@ export class AutoFlush {
   }
 
   async #flush(): Promise<void> {
+    this.#stopTimer = undefined;
+    // Not instead of the one that is under way, which may be waiting for its next attempt.
+    if (this.#delivery.isRunning) return;
     this.reset();
     await this.#delivery.flush({ timeoutMs: TIMEOUT_MS, keep: true });
     this.settled();

@@ -34,9 +34,14 @@ export class Delivery {
     this.#reporter = reporter;
   }
 
-  /** Whether there is nothing to send and nothing under way. */
-  get isIdle(): boolean {
-    return this.#queue.length === 0 && this.#running === undefined;
+  /** Whether a flush is under way. It takes along what is collected meanwhile. */
+  get isRunning(): boolean {
+    return this.#running !== undefined;
+  }
+
+  /** Whether nothing has been collected that is not sent. */
+  get isEmpty(): boolean {
+    return this.#queue.length === 0;
   }
 
   /** How long the destination is still to be left alone, in ms. */

@@ -12,6 +12,7 @@ export class Destination {
   compresses: boolean;
   #failures = 0;
   #pausedUntil = 0;
+  #isOnTrial = false;
 
   constructor({ compress = !isBrowser() }: Transport) {
     this.compresses = compress;
@@ -22,17 +23,25 @@ export class Destination {
     return Math.max(0, this.#pausedUntil - now());
   }
 
+  /** Whether it was left alone and has not delivered since: then one attempt has to do. */
+  get isOnTrial(): boolean {
+    return this.#isOnTrial;
+  }
+
   /** An upload was delivered. */
   succeeded(): void {
     this.#failures = 0;
     this.#pausedUntil = 0;
+    this.#isOnTrial = false;
   }
 
   /** An upload was not; `forGood` when it is no use to try again until somebody has mended something. */
   failed(forGood: boolean): void {
     this.#failures += 1;
     const pauseMs = getCore().pause(this.#failures, forGood, randomBits());
-    if (pauseMs > 0) this.#pausedUntil = now() + pauseMs;
+    if (pauseMs === 0) return;
+    this.#pausedUntil = now() + pauseMs;
+    this.#isOnTrial = true;
   }
 
   /** Ends the pause. If the next upload fails too, another begins, and is longer. */

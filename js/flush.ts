@@ -161,7 +161,9 @@ export class Flush {
         this.#destination.succeeded();
         return "sent";
       case "retry":
-        return this.#retry(verdict.waitMs);
+        if (!this.#destination.isOnTrial) return this.#retry(verdict.waitMs);
+        this.#destination.failed(false);
+        return this.#defer(reason, answer);
       case "plain":
         this.#destination.compresses = false;
         return undefined;
@@ -181,6 +183,7 @@ export class Flush {
 
   /** Waits before the next attempt, unless another flush takes over. */
   async #retry(waitMs: number): Promise<"kept" | undefined> {
+    if (this.#isHandedOver) return "kept";
     await new Promise<void>((resolve) => {
       const done = (): void => {
         stop();

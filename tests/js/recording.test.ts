@@ -28,6 +28,7 @@ test("a sample is drawn where the trace begins, from its id, and everything unde
       const headers = root.span({ name: "child" }).headers();
       assert.equal(Object.keys(headers).length, root.id ? 4 : 0, "an unsampled trace sends no headers");
       if (root.id) sampled.push(root.traceId);
+      else assert.equal(root.traceId, "");
     });
   }
   // Ten standard deviations around 500.
