@@ -27,6 +27,8 @@ export interface FaultyRequest {
   /** Counts uploads from 1. */
   readonly number: number;
   readonly path: string;
+  /** Counts uploads to its path from 1: those of traces and of spans overtake each other. */
+  readonly ofPath: number;
   readonly headers: IncomingHttpHeaders;
   /** Bytes of the body as it came. */
   readonly bytes: number;

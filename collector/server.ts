@@ -51,6 +51,7 @@ export async function startCollector(options: CollectorOptions = {}): Promise<Co
   const requests: SeenRequest[] = [];
   const watchers = new Watchers();
   let uploads = 0;
+  const uploadsTo = new Map<string, number>();
 
   const server = createServer(async (request, response) => {
     const { pathname, searchParams } = new URL(request.url ?? "/", "http://localhost");
@@ -66,7 +67,9 @@ export async function startCollector(options: CollectorOptions = {}): Promise<Co
     try {
       if (method !== "GET" && options.fault) {
         uploads += 1;
-        const faulty = { number: uploads, path, headers, bytes: raw.byteLength, body };
+        const ofPath = (uploadsTo.get(path) ?? 0) + 1;
+        uploadsTo.set(path, ofPath);
+        const faulty = { number: uploads, ofPath, path, headers, bytes: raw.byteLength, body };
         const fault = typeof options.fault === "function" ? options.fault(faulty) : options.fault;
         if (fault) {
           if (keepsRows(fault)) handle(store, method, path, searchParams, body);

@@ -8,8 +8,10 @@ import { type Collector, startCollector } from "../../collector/server.js";
 import { type RunningWorker, startWorker } from "../support/worker.js";
 import { type Recorded, type Recording, record } from "./record.js";
 
-/** Too short for a second attempt, whose wait is 250 ms at the least. */
-const ONCE = 200;
+/** Too short for a second attempt, whose wait is 250 ms at the least. For what gives no answer, however long it takes. */
+const ONCE = { spans: 9, timeoutMs: 200 };
+/** Later than any deadline. */
+const LATER = { "retry-after": "3600" };
 
 interface Scenario {
   readonly faults?: Faults;
@@ -23,7 +25,6 @@ interface Scenario {
   readonly requests?: number;
 }
 
-const TEN = { spans: 9, timeoutMs: ONCE };
 const all = (reason: string): Record<string, number> => ({ [reason]: 10 });
 const scenarios: Record<string, Scenario> = { "nothing fails": { dropped: {}, requests: 2 } };
 
@@ -36,11 +37,10 @@ for (const [status, reason, requests] of [
   [413, "payload_too_large", 1 + 17],
   [418, "unexpected_status", 2],
 ] as const) {
-  scenarios[`HTTP ${status}`] = { faults: { status }, run: TEN, dropped: all(reason), requests };
+  scenarios[`HTTP ${status}`] = { faults: { status }, dropped: all(reason), requests };
 }
 scenarios["HTTP 415, whether compressed or not"] = {
   faults: { status: 415 },
-  run: TEN,
   dropped: all("unexpected_status"),
 };
 // Both connections may have begun before the first is answered.
@@ -53,7 +53,7 @@ for (const [status, reason] of [
   [301, "redirected"],
   [308, "redirected"],
 ] as const) {
-  scenarios[`HTTP ${status}`] = { faults: { status }, run: TEN, dropped: all(reason), requests: 2 };
+  scenarios[`HTTP ${status}`] = { faults: { status }, dropped: all(reason), requests: 2 };
 }
 for (const [status, reason] of [
   [408, "timeout"],
@@ -63,20 +63,20 @@ for (const [status, reason] of [
   [503, "server_error"],
   [504, "server_error"],
 ] as const) {
-  scenarios[`HTTP ${status}, for good`] = { faults: { status }, run: TEN, dropped: all(reason), requests: 2 };
+  scenarios[`HTTP ${status}, for good`] = { faults: { status, headers: LATER }, dropped: all(reason), requests: 2 };
   scenarios[`HTTP ${status}, at first`] = {
-    faults: ({ number }) => (number <= 4 ? { status, headers: { "retry-after": "0" } } : undefined),
+    faults: ({ ofPath }) => (ofPath <= 2 ? { status, headers: { "retry-after": "0" } } : undefined),
     retried: 10,
   };
 }
 Object.assign(scenarios, {
   "429 with RateLimit-Reset": {
-    faults: ({ number }) => (number <= 2 ? { status: 429, headers: { "ratelimit-reset": "0" } } : undefined),
+    faults: ({ ofPath }) => (ofPath === 1 ? { status: 429, headers: { "ratelimit-reset": "0" } } : undefined),
     retried: 10,
   },
   "429 with a Retry-After that is a date": {
-    faults: ({ number }) =>
-      number <= 2 ? { status: 429, headers: { "retry-after": "Sun, 06 Nov 1994 08:49:37 GMT" } } : undefined,
+    faults: ({ ofPath }) =>
+      ofPath === 1 ? { status: 429, headers: { "retry-after": "Sun, 06 Nov 1994 08:49:37 GMT" } } : undefined,
     retried: 10,
   },
   "429 until later than there is time": {
@@ -90,16 +90,17 @@ Object.assign(scenarios, {
     run: { spans: 9, times: 5 },
   },
   "slow headers": { faults: { status: 204, afterMs: 100 } },
-  "slow headers, then a failure": { faults: { status: 500, afterMs: 100 }, run: TEN, dropped: all("server_error") },
+  "slow headers, then a failure": {
+    faults: { status: 500, headers: LATER, afterMs: 100 },
+    dropped: all("server_error"),
+  },
   "a body that never ends, behind a success": { faults: { status: 200, next: "endless" } },
   "a body that never ends, behind a failure": {
-    faults: { status: 500, next: "endless" },
-    run: TEN,
+    faults: { status: 500, headers: LATER, next: "endless" },
     dropped: all("server_error"),
   },
   "a body that never ends, behind a refusal": {
     faults: { status: 401, next: "endless" },
-    run: TEN,
     dropped: all("unauthorized"),
   },
   "a body that never comes, behind a refusal": {
@@ -112,19 +113,18 @@ Object.assign(scenarios, {
   "a body that breaks off, behind a success": { faults: { status: 200, next: "reset" } },
   "a body that breaks off, behind a refusal": {
     faults: { status: 400, next: "reset" },
-    run: TEN,
     dropped: all("rejected"),
   },
   "connections that break off at first": {
-    faults: ({ number }) => (number <= 2 ? "reset" : undefined),
+    faults: ({ ofPath }) => (ofPath === 1 ? "reset" : undefined),
     run: { spans: 9, timeoutMs: 30_000 },
     retried: 10,
   },
-  "connections that break off, for good": { faults: "reset", run: TEN, dropped: all("network_error") },
-  "no answer": { faults: "hang", run: TEN, dropped: all("network_error"), requests: 2 },
+  "connections that break off, for good": { faults: "reset", run: ONCE, dropped: all("network_error") },
+  "no answer": { faults: "hang", run: ONCE, dropped: all("network_error"), requests: 2 },
   "no answer to what was kept": {
     faults: "reset after keeping",
-    run: TEN,
+    run: ONCE,
     isUncertain: true,
     dropped: all("network_error"),
   },
