@@ -84,9 +84,13 @@ export function forwardableIds(incoming: Incoming | undefined): { traceId: strin
 }
 
 function isId(text: string | undefined): text is string {
-  return (
-    text !== undefined && /^\s*[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\s*$/i.test(text)
-  );
+  return text !== undefined && idTime(text.trim()) !== undefined;
+}
+
+/** The time that a UUIDv7 carries, in ms since 1970; `undefined` when `text` is none. */
+export function idTime(text: string): number | undefined {
+  const parts = /^([0-9a-f]{8})-([0-9a-f]{4})-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/i.exec(text);
+  return parts ? Number.parseInt(`${parts[1]}${parts[2]}`, 16) : undefined;
 }
 
 /** A header's name and value. */
@@ -145,7 +149,7 @@ export function spellingFor(url: URL, propagation: Propagation): HeaderSpelling 
   if (isBelow(url, propagation.url)) return undefined;
   for (const target of propagateTo ?? []) {
     const { to, spelling } = typeof target === "object" ? target : { to: target, spelling: "both" as const };
-    if (matches(url, to)) return spelling;
+    if (matchesTarget(url, to)) return spelling;
   }
   const page = pageOrigin();
   if (page !== undefined) return url.origin === page ? "both" : undefined;
@@ -156,7 +160,8 @@ function isBelow(url: URL, base: URL): boolean {
   return url.origin === base.origin && `${url.pathname}/`.startsWith(`${base.pathname.replace(/\/$/, "")}/`);
 }
 
-function matches(url: URL, to: TargetMatch): boolean {
+/** Whether `url` is of an origin that `to` names. */
+export function matchesTarget(url: URL, to: TargetMatch): boolean {
   if (typeof to === "function") {
     try {
       return to(url) === true;

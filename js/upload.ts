@@ -1,6 +1,31 @@
 // One request's worth of rows on the JavaScript side: its bytes, and where its rows lie in them. What a
 // response to it means is src/upload.rs.
 
+/** What an upload carries. */
+export type RowKind = "traces" | "spans";
+
+/** Rows of one upload (Opik: 1 to 1000). */
+export const MAX_UPLOAD_ROWS: number = 1000;
+/** Bytes of one upload. */
+export const MAX_UPLOAD_BYTES: number = 4 * 1024 * 1024;
+
+/** An upload of rows that are JSON already. */
+export function uploadOf(kind: RowKind, rows: readonly Uint8Array[]): Upload {
+  const opening = new TextEncoder().encode(`{"${kind}":[`);
+  const body = new Uint8Array(rows.reduce((bytes, row) => bytes + row.byteLength + 1, opening.byteLength + 1));
+  body.set(opening);
+  const rowEnds = new Uint32Array(rows.length);
+  let at = opening.byteLength;
+  for (const [index, row] of rows.entries()) {
+    body.set(row, at);
+    at += row.byteLength;
+    rowEnds[index] = at;
+    body[at++] = 0x2c; // ","
+  }
+  body.set([0x5d, 0x7d], at - 1); // "]}" in place of the last comma
+  return new Upload(`/v1/private/${kind}/batch`, body, rowEnds);
+}
+
 /** What became of an upload. */
 export type Outcome = "sent" | "kept" | { readonly lost: string };
 

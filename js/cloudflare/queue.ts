@@ -6,7 +6,7 @@ import { Delivery } from "../delivery.js";
 import { Reporter } from "../errors.js";
 import type { FlushReport } from "../flush.js";
 import type { Transport } from "../transport.js";
-import { Upload } from "../upload.js";
+import { MAX_UPLOAD_BYTES, MAX_UPLOAD_ROWS, type RowKind, type Upload, uploadOf } from "../upload.js";
 
 /** What the producer needs of a queue's binding. */
 export interface QueueProducer {
@@ -74,13 +74,6 @@ export async function deliverQueue(batch: QueueBatch, config: OpikConfig = {}): 
   return report;
 }
 
-/** Rows of one upload (Opik: 1 to 1000 `traces` or `spans`). */
-const MAX_UPLOAD_ROWS = 1000;
-/** Bytes of one upload. */
-const MAX_UPLOAD_BYTES = 4 * 1024 * 1024;
-
-type Kind = "traces" | "spans";
-
 /** The rows of all messages in few uploads; `retry` is told of each message of which a row was not delivered. */
 function merge({ messages }: QueueBatch, reporter: Reporter, retry: (message: QueueMessage) => void): Upload[] {
   const uploads: Upload[] = [];
@@ -89,7 +82,7 @@ function merge({ messages }: QueueBatch, reporter: Reporter, retry: (message: Qu
     const found = rowsOf(message.body);
     if (!found) reporter.once("row_dropped", "a message of the queue was none of ours, and was left out");
     for (const row of found?.rows ?? []) {
-      const { kind } = found as { kind: Kind };
+      const { kind } = found as { kind: RowKind };
       if (!open[kind].takes(row)) {
         uploads.push(open[kind].toUpload());
         open[kind] = new Merger(kind, retry);
@@ -106,10 +99,10 @@ interface Row {
   readonly json: Uint8Array;
 }
 
-function rowsOf(body: unknown): { readonly kind: Kind; readonly rows: Row[] } | undefined {
+function rowsOf(body: unknown): { readonly kind: RowKind; readonly rows: Row[] } | undefined {
   try {
-    const parsed = JSON.parse(body as string) as Partial<Record<Kind, { readonly id: unknown }[]>>;
-    const kind = parsed.traces ? "traces" : "spans";
+    const parsed = JSON.parse(body as string) as Partial<Record<RowKind, { readonly id: unknown }[]>>;
+    const kind: RowKind = parsed.traces ? "traces" : "spans";
     const encoder = new TextEncoder();
     const rows = parsed[kind]?.map((row) => ({ id: row.id, json: encoder.encode(JSON.stringify(row)) }));
     return rows && { kind, rows };
@@ -120,14 +113,14 @@ function rowsOf(body: unknown): { readonly kind: Kind; readonly rows: Row[] } | 
 
 /** Rows of several messages on their way into one upload. */
 class Merger {
-  readonly #kind: Kind;
+  readonly #kind: RowKind;
   readonly #retry: (message: QueueMessage) => void;
   readonly #rows: Row[] = [];
   readonly #owners: QueueMessage[] = [];
   readonly #ids = new Set<unknown>();
   #bytes = 0;
 
-  constructor(kind: Kind, retry: (message: QueueMessage) => void) {
+  constructor(kind: RowKind, retry: (message: QueueMessage) => void) {
     this.#kind = kind;
     this.#retry = retry;
   }
@@ -151,20 +144,10 @@ class Merger {
   }
 
   toUpload(): Upload {
-    const encoder = new TextEncoder();
-    const opening = encoder.encode(`{"${this.#kind}":[`);
-    const body = new Uint8Array(opening.byteLength + this.#bytes + 1);
-    body.set(opening);
-    const rowEnds = new Uint32Array(this.#rows.length);
-    let at = opening.byteLength;
-    for (const [index, { json }] of this.#rows.entries()) {
-      body.set(json, at);
-      at += json.byteLength;
-      rowEnds[index] = at;
-      body[at++] = 0x2c; // ","
-    }
-    body.set([0x5d, 0x7d], at - 1); // "]}" in place of the last comma
-    const upload = new Upload(`/v1/private/${this.#kind}/batch`, body, rowEnds);
+    const upload = uploadOf(
+      this.#kind,
+      this.#rows.map(({ json }) => json),
+    );
     upload.onSettled = ({ firstRow, rows }, outcome) => {
       if (outcome === "kept") for (const owner of this.#owners.slice(firstRow, firstRow + rows)) this.#retry(owner);
     };

@@ -1,0 +1,76 @@
+// Why a relay refuses a request: one code for each cause, for programs and for people.
+
+/** The stable name of a cause. */
+export type RefusalCode =
+  /** Only POST and OPTIONS are answered. */
+  | "method_not_allowed"
+  /** There is no `Origin` header, or it is `null`: not a page of a known site. */
+  | "origin_missing"
+  /** The page's origin is not among `origins`. */
+  | "origin_forbidden"
+  /** Neither `text/plain` nor `application/json`. */
+  | "content_type"
+  /** The body is compressed: its size could not be bounded before it is unpacked. */
+  | "content_encoding"
+  /** Too many requests; see `Retry-After`. */
+  | "rate_limited"
+  /** The body is longer than `maxBytes`, has more than 1000 rows, or a row that is too long. */
+  | "too_large"
+  /** The body took too long to arrive. */
+  | "too_slow"
+  /** The body is not JSON, or nested too deeply. */
+  | "malformed"
+  /** It is not one batch of traces or spans, or a row has a field that is not its to set. */
+  | "invalid"
+  /** A row names a project that is not the relay's. */
+  | "foreign_project"
+  /** An id is no UUIDv7. */
+  | "invalid_id"
+  /** An id was made more than 24 h ago or ahead, or refers to the future. */
+  | "clock_skew"
+  /** A token is asked for, and there is none. */
+  | "token_missing"
+  /** The token is forged, or of another relay, project, session or thread. */
+  | "token_invalid"
+  /** The token's time is over, or has not come. */
+  | "token_expired"
+  /** Opik refuses a row. */
+  | "rejected"
+  /** Opik can not be reached, or does not accept the relay's key. */
+  | "unavailable";
+
+const STATUS: Record<RefusalCode, number> = {
+  method_not_allowed: 405,
+  origin_missing: 403,
+  origin_forbidden: 403,
+  content_type: 415,
+  content_encoding: 415,
+  rate_limited: 429,
+  too_large: 413,
+  too_slow: 408,
+  malformed: 400,
+  invalid: 422,
+  foreign_project: 403,
+  invalid_id: 422,
+  clock_skew: 422,
+  token_missing: 401,
+  token_invalid: 401,
+  token_expired: 401,
+  rejected: 422,
+  unavailable: 502,
+};
+
+/** A request that is not carried out. */
+export class Refusal extends Error {
+  readonly code: RefusalCode;
+
+  constructor(code: RefusalCode, message: string) {
+    super(message);
+    this.code = code;
+  }
+
+  /** The HTTP status of its answer. */
+  get status(): number {
+    return STATUS[this.code];
+  }
+}

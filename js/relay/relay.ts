@@ -1,0 +1,204 @@
+// Between a page and Opik: holds the key, pins project and workspace, and lets nothing through that a page should not
+// write. Refusals are in refusal.ts, rows in rows.ts, tokens in token.ts.
+
+import { type OpikConfig, resolveConfig } from "../config.js";
+import { Delivery } from "../delivery.js";
+import { now, environment as platform } from "../env.js";
+import { OpikError, Reporter } from "../errors.js";
+import type { FlushReport } from "../flush.js";
+import { matchesTarget } from "../headers.js";
+import { uploadOf } from "../upload.js";
+import { Refusal } from "./refusal.js";
+import { type PageBatch, parseBatch, stampRows } from "./rows.js";
+import { checkSecret, readToken, type TokenClaims, type TokenSecret } from "./token.js";
+
+/** A rate-limit binding of a Worker. */
+export interface RateLimiter {
+  limit(options: { readonly key: string }): Promise<{ readonly success: boolean }>;
+}
+
+/** Whose tokens are believed. */
+export interface RelayTokens {
+  /** One or two: while a secret is replaced both the new and the old one are good. */
+  readonly secrets: readonly TokenSecret[];
+  /** The session that a request belongs to, as the server knows it; compared with the token's, where that has one. */
+  readonly session?: ((request: Request) => string | undefined) | undefined;
+}
+
+/** Settings of a relay. What a client reads from OPIK_* variables is read from them here too. */
+export interface RelayConfig
+  extends Pick<
+    OpikConfig,
+    "apiKey" | "workspace" | "projectName" | "url" | "environment" | "env" | "transport" | "onError" | "onDrop"
+  > {
+  /** The origins of the pages that may write: exact ones, `*.suffix`, or a function of the parsed origin. */
+  readonly origins: readonly (string | ((origin: URL) => boolean))[];
+  /** Asks for a token; without them everybody who can call the relay may write. */
+  readonly tokens?: RelayTokens | undefined;
+  /** A Worker's binding, asked by the caller's address, or a function that says whether a request may pass. */
+  readonly rateLimit?: RateLimiter | ((request: Request) => boolean | Promise<boolean>) | undefined;
+  /** The longest body, in bytes (default 1 MB). */
+  readonly maxBytes?: number | undefined;
+}
+
+/** The longest body unless it is said otherwise. */
+const MAX_BYTES = 1024 * 1024;
+/** How long a body may take to arrive. */
+const BODY_TIMEOUT_MS = 10_000;
+/** How long Opik may take. */
+const FORWARD_TIMEOUT_MS = 10_000;
+/** For how long rows that were kept offline may follow a token that has expired. */
+const OFFLINE_MS = 24 * 60 * 60 * 1000;
+/** What a caller who came too often is told to wait. */
+const RETRY_SECONDS = 30;
+/** For how long a browser may remember the answer to its preflight, in seconds. */
+const PREFLIGHT_SECONDS = 86_400;
+
+/**
+ * A handler of what pages send: `(request) => Promise<Response>`, for any server in the style of `fetch`. Throws an
+ * `OpikError` (`invalid_config`) when it is configured wrongly; the handler itself never rejects.
+ */
+export function relay(config: RelayConfig): (request: Request) => Promise<Response> {
+  const settings = resolveConfig({ ...config, background: false });
+  const { origins, tokens, rateLimit, maxBytes = MAX_BYTES } = config;
+  if (!Array.isArray(origins) || origins.length === 0) {
+    throw new OpikError("invalid_config", "origins: expected the origins of the pages that may write");
+  }
+  if (tokens) {
+    if (tokens.secrets.length === 0) throw new OpikError("invalid_config", "tokens.secrets: expected at least one");
+    for (const secret of tokens.secrets) checkSecret(secret);
+  }
+  const reporter = new Reporter(config);
+
+  const handle = async (request: Request): Promise<void> => {
+    if (request.method !== "POST") throw new Refusal("method_not_allowed", "only POST is answered");
+    checkHeaders(request);
+    if (!(await mayPass(request, rateLimit))) throw new Refusal("rate_limited", "too many requests");
+    const batch = parseBatch(await readBody(request, maxBytes));
+    const claims = await checkToken(batch, request, tokens, settings.projectName);
+    await forward(batch, stampRows(batch, settings, claims, now()));
+  };
+
+  const forward = async ({ kind }: PageBatch, rows: string[]): Promise<void> => {
+    const encoder = new TextEncoder();
+    const uploads = [
+      uploadOf(
+        kind,
+        rows.map((row) => encoder.encode(row)),
+      ),
+    ];
+    const source = { take: () => uploads.splice(0), takeDropped: () => ({}) };
+    const report = await new Delivery(source, settings, reporter).flush({ timeoutMs: FORWARD_TIMEOUT_MS });
+    checkReport(report);
+  };
+
+  return async (request) => {
+    const origin = allowedOrigin(request, origins);
+    const headers = new Headers({ vary: "origin" });
+    if (origin instanceof Refusal) return answer(origin, headers);
+    headers.set("access-control-allow-origin", origin);
+    headers.set("access-control-expose-headers", "retry-after");
+    if (request.method === "OPTIONS") {
+      headers.set("access-control-allow-methods", "POST");
+      headers.set("access-control-allow-headers", "content-type");
+      headers.set("access-control-max-age", `${PREFLIGHT_SECONDS}`);
+      return new Response(null, { status: 204, headers });
+    }
+    try {
+      await handle(request);
+      return Response.json({ now: now() }, { headers });
+    } catch (error) {
+      if (error instanceof Refusal) return answer(error, headers);
+      reporter.failure(error);
+      return answer(new Refusal("unavailable", "the relay failed"), headers);
+    }
+  };
+}
+
+/** The origin of the page, or why it is refused: in that case it is given no CORS headers, and reads no answer. */
+function allowedOrigin(request: Request, origins: RelayConfig["origins"]): string | Refusal {
+  const origin = request.headers.get("origin");
+  if (!origin || origin === "null" || !URL.canParse(origin)) {
+    return new Refusal("origin_missing", "only pages may write here, and say where they come from");
+  }
+  const url = new URL(origin);
+  if (origins.some((target) => matchesTarget(url, target))) return origin;
+  return new Refusal("origin_forbidden", `${origin} may not write here`);
+}
+
+function checkHeaders({ headers }: Request): void {
+  if (headers.has("content-encoding")) throw new Refusal("content_encoding", "expected a body that is not compressed");
+  const type = headers.get("content-type")?.split(";")[0]?.trim().toLowerCase();
+  if (type !== "text/plain" && type !== "application/json") {
+    throw new Refusal("content_type", "expected text/plain or application/json");
+  }
+}
+
+async function mayPass(request: Request, rateLimit: RelayConfig["rateLimit"]): Promise<boolean> {
+  if (rateLimit === undefined) return true;
+  if (typeof rateLimit === "function") return await rateLimit(request);
+  const key = request.headers.get("cf-connecting-ip") ?? request.headers.get("origin") ?? "";
+  return (await rateLimit.limit({ key })).success;
+}
+
+async function readBody(request: Request, maxBytes: number): Promise<string> {
+  const tooLarge = new Refusal("too_large", `the body is longer than ${maxBytes} bytes`);
+  if (Number(request.headers.get("content-length") ?? 0) > maxBytes) throw tooLarge;
+  const reader = request.body?.getReader();
+  if (!reader) return "";
+  let stop = (): void => {};
+  const tooSlow = new Promise<never>((_, reject) => {
+    stop = platform.after(BODY_TIMEOUT_MS, () => reject(new Refusal("too_slow", "the body took too long to arrive")));
+  });
+  const decoder = new TextDecoder();
+  let text = "";
+  let bytes = 0;
+  try {
+    for (;;) {
+      const { done, value } = await Promise.race([reader.read(), tooSlow]);
+      if (done) return text + decoder.decode();
+      bytes += value.byteLength;
+      if (bytes > maxBytes) throw tooLarge;
+      text += decoder.decode(value, { stream: true });
+    }
+  } catch (error) {
+    reader.cancel().catch(() => {});
+    throw error instanceof Refusal ? error : new Refusal("malformed", "the body broke off");
+  } finally {
+    stop();
+  }
+}
+
+/** What the token says, where there has to be one. */
+async function checkToken(
+  { token }: PageBatch,
+  request: Request,
+  tokens: RelayTokens | undefined,
+  projectName: string,
+): Promise<TokenClaims | undefined> {
+  if (!tokens) return undefined;
+  if (token === undefined) throw new Refusal("token_missing", "expected a token");
+  const claims = await readToken(token, tokens.secrets);
+  const isOurs = claims.audience === new URL(request.url).origin && claims.projectName === projectName;
+  const isSessions = claims.session === undefined || claims.session === tokens.session?.(request);
+  if (!isOurs || !isSessions) throw new Refusal("token_invalid", "the token is for another relay, project or session");
+  // What has been recorded in its life may arrive later: each row's own time is looked at too.
+  if (now() > claims.expiresMs + OFFLINE_MS) throw new Refusal("token_expired", "the token's time is over");
+  return claims;
+}
+
+function checkReport({ dropped }: FlushReport): void {
+  const [reason] = Object.keys(dropped);
+  if (reason === undefined) return;
+  if (reason === "rejected") throw new Refusal("rejected", "Opik refuses a row");
+  if (reason === "payload_too_large") throw new Refusal("too_large", "Opik takes no body of this size");
+  if (reason === "rate_limited") throw new Refusal("rate_limited", "Opik asks to wait");
+  throw new Refusal("unavailable", "Opik can not be reached now");
+}
+
+/** Nothing of what the relay knows is in an answer: no key, no URL, no message of Opik's. */
+function answer({ code, status, message }: Refusal, headers: Headers): Response {
+  if (status === 429 || status === 502) headers.set("retry-after", `${RETRY_SECONDS}`);
+  if (status === 405) headers.set("allow", "POST, OPTIONS");
+  return Response.json({ code, message, now: now() }, { status, headers });
+}

@@ -1,0 +1,124 @@
+// Short-lived tokens: what a server gives its pages so that nobody else writes through its relay.
+// `v1.<payload>.<mac>`: the payload is JSON in base64url, the mac HMAC-SHA256 over all before it (RFC 2104).
+
+import { now } from "../env.js";
+import { OpikError } from "../errors.js";
+import { Refusal } from "./refusal.js";
+
+/** A secret, and the name by which a token says that it was made with it. */
+export interface TokenSecret {
+  readonly id: string;
+  /** At least 32 characters. */
+  readonly secret: string;
+}
+
+/** What a token says. */
+export interface TokenClaims {
+  /** The origin of the relay it is for, such as `https://app.example.com`. */
+  readonly audience: string;
+  /** The project that may be written to. */
+  readonly projectName: string;
+  /** The user's session, as the relay can tell it from the request. */
+  readonly session?: string | undefined;
+  /** The conversation: rows of another are refused. */
+  readonly threadId?: string | undefined;
+  /** Not before this time, in ms since 1970. */
+  readonly notBeforeMs: number;
+  /** Not after this time, in ms since 1970. */
+  readonly expiresMs: number;
+}
+
+/** What to mint a token for. */
+export interface MintOptions extends Pick<TokenClaims, "audience" | "projectName" | "session" | "threadId"> {
+  readonly secret: TokenSecret;
+  /** How long it is good for, in ms (default 15 minutes). */
+  readonly lifetimeMs?: number | undefined;
+  /** The time of now, in ms since 1970. */
+  readonly nowMs?: number | undefined;
+}
+
+/** The payload on the wire. */
+interface Payload {
+  readonly kid: string;
+  readonly aud: string;
+  readonly prj: string;
+  readonly sid?: string | undefined;
+  readonly thr?: string | undefined;
+  readonly nbf: number;
+  readonly exp: number;
+}
+
+const LIFETIME_MS = 15 * 60 * 1000;
+const MIN_SECRET_CHARS = 32;
+/** The longest token that is looked at. */
+const MAX_TOKEN_CHARS = 2048;
+
+/** A token for a page. Call it on the server. Rejects with an `OpikError` (`invalid_config`) when the secret is too short. */
+export async function mintToken(options: MintOptions): Promise<string> {
+  const { secret, audience, projectName, session, threadId, lifetimeMs = LIFETIME_MS, nowMs = now() } = options;
+  checkSecret(secret);
+  const payload: Payload = {
+    kid: secret.id,
+    aud: new URL(audience).origin,
+    prj: projectName,
+    sid: session,
+    thr: threadId,
+    nbf: nowMs,
+    exp: nowMs + lifetimeMs,
+  };
+  const signed = `v1.${toBase64Url(new TextEncoder().encode(JSON.stringify(payload)))}`;
+  const mac = await subtle().sign("HMAC", await keyOf(secret, "sign"), new TextEncoder().encode(signed));
+  return `${signed}.${toBase64Url(new Uint8Array(mac))}`;
+}
+
+/** Throws an `OpikError` (`invalid_config`) for a secret that can be guessed. */
+export function checkSecret({ id, secret }: TokenSecret): void {
+  if (typeof id === "string" && typeof secret === "string" && secret.length >= MIN_SECRET_CHARS) return;
+  throw new OpikError("invalid_config", `secret: expected an id and at least ${MIN_SECRET_CHARS} characters`);
+}
+
+/** What `token` says, if one of the secrets made it. Rejects with a `Refusal` (`token_invalid`); times are not looked at. */
+export async function readToken(token: unknown, secrets: readonly TokenSecret[]): Promise<TokenClaims> {
+  const invalid = new Refusal("token_invalid", "the token was not made for this relay");
+  if (typeof token !== "string" || token.length > MAX_TOKEN_CHARS) throw invalid;
+  const [version, body, mac, more] = token.split(".");
+  if (version !== "v1" || !body || !mac || more !== undefined) throw invalid;
+  let payload: Payload;
+  let macBytes: Uint8Array<ArrayBuffer>;
+  try {
+    payload = JSON.parse(new TextDecoder().decode(fromBase64Url(body)));
+    macBytes = fromBase64Url(mac);
+  } catch {
+    throw invalid;
+  }
+  const secret = secrets.find(({ id }) => id === payload?.kid);
+  if (!secret) throw invalid;
+  const signed = new TextEncoder().encode(`v1.${body}`);
+  // `verify` takes the same time wherever the macs differ.
+  if (!(await subtle().verify("HMAC", await keyOf(secret, "verify"), macBytes, signed))) throw invalid;
+  const { aud, prj, sid, thr, nbf, exp } = payload;
+  return { audience: aud, projectName: prj, session: sid, threadId: thr, notBeforeMs: nbf, expiresMs: exp };
+}
+
+/** Its part that is not random. */
+function subtle(): SubtleCrypto {
+  // biome-ignore lint/style/noRestrictedGlobals: see above
+  return crypto.subtle;
+}
+
+function keyOf({ secret }: TokenSecret, use: "sign" | "verify"): Promise<CryptoKey> {
+  const bytes = new TextEncoder().encode(secret);
+  return subtle().importKey("raw", bytes, { name: "HMAC", hash: "SHA-256" }, false, [use]);
+}
+
+function toBase64Url(bytes: Uint8Array): string {
+  return btoa(String.fromCharCode(...bytes))
+    .replaceAll("+", "-")
+    .replaceAll("/", "_")
+    .replace(/=+$/, "");
+}
+
+function fromBase64Url(text: string): Uint8Array<ArrayBuffer> {
+  if (!/^[\w-]+$/.test(text)) throw new SyntaxError("not base64url");
+  return Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (char) => char.charCodeAt(0));
+}

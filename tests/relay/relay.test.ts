@@ -1,0 +1,367 @@
+// The relay under attack, in workerd: what a page should not send is refused with a clear reason, nothing of it reaches
+// Opik, and no answer gives anything of the relay's away.
+
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { mintToken, relay } from "opik-edge/relay";
+import { type Collector, startCollector } from "../../collector/server.js";
+import { type RunningWorker, startWorker } from "../support/worker.js";
+
+const KEY = "the-key-that-stays-here";
+const SECRET = { id: "a", secret: "0123456789abcdef0123456789abcdef" };
+const ORIGIN = "https://app.test";
+
+let collector: Collector;
+let open: RunningWorker;
+let guarded: RunningWorker;
+let log = "";
+before(async () => {
+  collector = await startCollector();
+  const bindings = { OPIK_URL_OVERRIDE: collector.url, OPIK_API_KEY: KEY };
+  const onLog = (line: string): void => {
+    log += line;
+  };
+  open = await startWorker("tests/relay/worker.ts", { bindings, onLog });
+  guarded = await startWorker("tests/relay/worker.ts", { bindings: { ...bindings, SECRET: SECRET.secret }, onLog });
+});
+after(async () => {
+  await open.close();
+  await guarded.close();
+  await collector.close();
+});
+
+let counter = 0;
+/** A UUIDv7 of a time. */
+function id(ms = Date.now()): string {
+  const time = ms.toString(16).padStart(12, "0");
+  return `${time.slice(0, 8)}-${time.slice(8)}-7000-8000-${(++counter).toString(16).padStart(12, "0")}`;
+}
+
+const span = (more: object = {}): object => {
+  const { start_time = new Date().toISOString() } = more as { start_time?: string };
+  return { id: id(), trace_id: id(), name: "click", type: "general", start_time, ...more };
+};
+const trace = (more: object = {}): object => ({
+  id: id(),
+  name: "page",
+  start_time: new Date().toISOString(),
+  ...more,
+});
+
+interface Sent {
+  readonly worker?: RunningWorker;
+  readonly method?: string;
+  readonly headers?: Record<string, string>;
+  readonly body?: BodyInit | null;
+}
+
+/** Sends what a page would, but for what is said otherwise; gives what a page can see. */
+async function send({ worker = open, method = "POST", headers = {}, body = null }: Sent) {
+  const sent = { origin: ORIGIN, "content-type": "text/plain", ...headers };
+  const given = Object.fromEntries(Object.entries(sent).filter(([, value]) => value !== ""));
+  const response = await fetch(`${worker.url}/opik`, { method, headers: given, body, duplex: "half" } as RequestInit);
+  const text = await response.text();
+  assert.doesNotMatch(text + JSON.stringify([...response.headers]), new RegExp(`${KEY}|${collector.url}`));
+  const { code, message, now } = text ? JSON.parse(text) : ({} as Record<string, never>);
+  return { status: response.status, code, message, now, headers: response.headers };
+}
+
+const spans = (...rows: object[]): string => JSON.stringify({ spans: rows });
+
+describe("what a page may send", () => {
+  test("is stamped and forwarded with the key", async () => {
+    const row = span({ environment: "mine", source: "experiment", last_updated_at: "2199-01-01T00:00:00Z" }) as {
+      id: string;
+    };
+    const { status, now, headers } = await send({ body: spans(row) });
+    assert.equal(status, 200);
+    assert.ok(Math.abs(now - Date.now()) < 60_000, "a page learns the time from it");
+    assert.equal(headers.get("access-control-allow-origin"), ORIGIN);
+    const stored = collector.spans().find(({ id }) => id === row.id)!;
+    const { project_name, environment, source, last_updated_at } = stored;
+    assert.deepEqual([project_name, environment, source], ["pages", "test", "sdk"]);
+    assert.ok(Date.parse(last_updated_at) <= Date.now(), "no row wins for good");
+    assert.equal(collector.requests.at(-1)!.headers.authorization, KEY);
+    assert.equal((await send({ body: JSON.stringify({ traces: [trace({ thread_id: "t" })] }) })).status, 200);
+    assert.equal((await send({ body: spans(span()), headers: { origin: "https://pr-7.preview.test" } })).status, 200);
+    assert.equal((await send({ body: spans(span()), headers: { "content-type": "application/json" } })).status, 200);
+    assert.equal(
+      (await send({ body: spans(span({ project_name: "Pages" })) })).status,
+      200,
+      "projects match in any case",
+    );
+  });
+
+  test("a preflight is answered with exactly what is needed", async () => {
+    const { status, headers } = await send({ method: "OPTIONS" });
+    assert.equal(status, 204);
+    assert.equal(headers.get("access-control-allow-methods"), "POST");
+    assert.equal(headers.get("access-control-allow-headers"), "content-type");
+    assert.equal(headers.get("access-control-allow-credentials"), null);
+  });
+});
+
+describe("what it may not", () => {
+  const day = 24 * 60 * 60 * 1000;
+  const deep = `${"[".repeat(50_000)}${"]".repeat(50_000)}`;
+  const attacks: Record<string, [status: number, code: string, sent: () => Sent]> = {
+    "another site": [
+      403,
+      "origin_forbidden",
+      () => ({ headers: { origin: "https://evil.test" }, body: spans(span()) }),
+    ],
+    "a site with a similar name": [
+      403,
+      "origin_forbidden",
+      () => ({ headers: { origin: "https://evilpreview.test" }, body: spans(span()) }),
+    ],
+    "the same host by another scheme": [
+      403,
+      "origin_forbidden",
+      () => ({ headers: { origin: "http://app.test" }, body: spans(span()) }),
+    ],
+    "no origin": [403, "origin_missing", () => ({ headers: { origin: "" }, body: spans(span()) })],
+    "a sandboxed page": [403, "origin_missing", () => ({ headers: { origin: "null" }, body: spans(span()) })],
+    "a preflight of another site": [
+      403,
+      "origin_forbidden",
+      () => ({ method: "OPTIONS", headers: { origin: "https://evil.test" } }),
+    ],
+    GET: [405, "method_not_allowed", () => ({ method: "GET" })],
+    PUT: [405, "method_not_allowed", () => ({ method: "PUT", body: spans(span()) })],
+    "a form": [
+      415,
+      "content_type",
+      () => ({ headers: { "content-type": "multipart/form-data; boundary=x" }, body: "x" }),
+    ],
+    "a compressed body": [415, "content_encoding", () => ({ headers: { "content-encoding": "gzip" }, body: "x" })],
+    "no body": [400, "malformed", () => ({})],
+    "no JSON": [400, "malformed", () => ({ body: '{"spans":[' })],
+    "a deep body": [400, "malformed", () => ({ body: deep.slice(0, 90_000) })],
+    "a deep value": [
+      400,
+      "malformed",
+      () => ({ body: `{"spans":[{"input":${deep.slice(0, 400)}${deep.slice(-400)}}]}` }),
+    ],
+    "a large body": [413, "too_large", () => ({ body: spans(span({ input: "x".repeat(100_000) })) })],
+    "ten thousand rows": [413, "too_large", () => ({ body: `{"spans":[${"{},".repeat(9999)}{}]}` })],
+    "no rows": [422, "invalid", () => ({ body: spans() })],
+    "another route": [422, "invalid", () => ({ body: '{"projects":[{}]}' })],
+    "two kinds of rows": [422, "invalid", () => ({ body: JSON.stringify({ spans: [span()], traces: [trace()] }) })],
+    "an array": [422, "invalid", () => ({ body: "[]" })],
+    "a row that is none": [422, "invalid", () => ({ body: '{"spans":[7]}' })],
+    "a field that is the relay's": [422, "invalid", () => ({ body: spans(span({ workspace_name: "theirs" })) })],
+    "a field of the prototype": [
+      422,
+      "invalid",
+      () => ({ body: `{"spans":[${JSON.stringify(span()).replace("{", '{"__proto__":{"a":1},')}]}` }),
+    ],
+    "a field of a wrong type": [422, "invalid", () => ({ body: spans(span({ name: { a: 1 } })) })],
+    "another project": [403, "foreign_project", () => ({ body: spans(span(), span({ project_name: "theirs" })) })],
+    "an id twice": [
+      422,
+      "invalid",
+      () => {
+        const row = span();
+        return { body: spans(row, row) };
+      },
+    ],
+    "an id of another version": [
+      422,
+      "invalid_id",
+      () => ({ body: spans(span({ id: "9b2d0f2e-3a38-4a37-9b5a-6a1a1c1f0f0f" })) }),
+    ],
+    "no id": [422, "invalid_id", () => ({ body: spans(span({ id: undefined })) })],
+    "an id of yesterday": [422, "clock_skew", () => ({ body: spans(span({ id: id(Date.now() - day - 60_000) })) })],
+    "an id of tomorrow": [422, "clock_skew", () => ({ body: spans(span({ id: id(Date.now() + day + 60_000) })) })],
+    "a trace of the future": [422, "clock_skew", () => ({ body: spans(span({ trace_id: id(Date.now() + 120_000) })) })],
+    "a parent of the future": [
+      422,
+      "clock_skew",
+      () => ({ body: spans(span({ parent_span_id: id(Date.now() + 120_000) })) }),
+    ],
+  };
+  for (const [name, [status, code, sent]] of Object.entries(attacks)) {
+    test(name, async () => {
+      const before = collector.requests.length;
+      const answer = await send(sent());
+      assert.deepEqual([answer.status, answer.code], [status, code], answer.message);
+      assert.ok(answer.message.length > 10);
+      assert.equal(collector.requests.length, before, "nothing is forwarded");
+      const isForeign = code.startsWith("origin");
+      assert.equal(
+        answer.headers.get("access-control-allow-origin"),
+        isForeign ? null : (sent().headers?.["origin"] ?? ORIGIN),
+      );
+    });
+  }
+
+  test("a large body that does not say how large it is", async () => {
+    const handler = relay({ url: collector.url, origins: [ORIGIN], maxBytes: 1000 });
+    let pulled = 0;
+    const body = new ReadableStream({
+      pull(controller) {
+        pulled += 1;
+        controller.enqueue(new Uint8Array(400));
+      },
+    });
+    const headers = { origin: ORIGIN, "content-type": "text/plain" };
+    const init = { method: "POST", headers, body, duplex: "half" } as RequestInit;
+    const answer = await handler(new Request("http://relay.test/", init));
+    assert.deepEqual([answer.status, (await answer.json()).code], [413, "too_large"]);
+    assert.ok(pulled < 10, "it is not read to its end");
+  });
+
+  test("a slow body", async () => {
+    const { useFakeClock } = await import("opik-edge/testing");
+    const clock = useFakeClock(Date.now());
+    try {
+      const handler = relay({ url: collector.url, origins: [ORIGIN] });
+      const body = new ReadableStream({ start: (controller) => controller.enqueue(new TextEncoder().encode("{")) });
+      const headers = { origin: ORIGIN, "content-type": "text/plain" };
+      const init = { method: "POST", headers, body, duplex: "half" } as RequestInit;
+      const answering = handler(new Request("http://relay.test/", init));
+      await clock.advance(10_000);
+      const answer = await answering;
+      assert.deepEqual([answer.status, (await answer.json()).code], [408, "too_slow"]);
+      assert.equal(clock.timers, 0);
+    } finally {
+      clock.restore();
+    }
+  });
+});
+
+describe("tokens", () => {
+  const mint = (more: object = {}) =>
+    mintToken({ secret: SECRET, audience: guarded.url, projectName: "pages", ...more });
+  const write = async (token: unknown, row: object = span(), headers = {}) => {
+    const before = collector.requests.length;
+    const answer = await send({ worker: guarded, headers, body: JSON.stringify({ token, spans: [row] }) });
+    assert.equal(collector.requests.length - before, answer.status === 200 ? 1 : 0);
+    return answer.code ?? answer.status;
+  };
+  const hour = 60 * 60 * 1000;
+
+  test("let a page write, for as long as they are good", async () => {
+    assert.equal(await write(await mint()), 200);
+    assert.equal(await write(undefined), "token_missing");
+    const minted = { nowMs: Date.now() - 2 * hour };
+    assert.equal(await write(await mint(minted)), "token_invalid", "a row of now is none of its life");
+    const kept = span({ id: id(Date.now() - 2 * hour + 1000) });
+    assert.equal(await write(await mint(minted), kept), 200, "one that was kept offline is");
+    const old = { nowMs: Date.now() - 25 * hour, lifetimeMs: 1000 };
+    assert.equal(await write(await mint(old), span({ id: id(Date.now() - 23 * hour) })), "token_expired");
+    assert.equal(await write(await mint({ nowMs: Date.now() + hour })), "token_invalid", "its time has not come");
+  });
+
+  test("that are forged or meant for others are refused", async () => {
+    const good = await mint();
+    const [version, payload, mac] = good.split(".") as [string, string, string];
+    const other = Buffer.from(Buffer.from(payload, "base64url").toString().replace("pages", "other")).toString(
+      "base64url",
+    );
+    for (const token of [
+      ...[7, {}, "", "v1", "v1..", `v2.${payload}.${mac}`, `${good}.x`, `${version}.${other}.${mac}`, `x${good}`],
+      `${version}.${payload}.${mac.startsWith("A") ? "B" : "A"}${mac.slice(1)}`,
+      `${version}.${payload}.`,
+      `${version}.${Buffer.from("null").toString("base64url")}.${mac}`,
+      `v1.${"x".repeat(5000)}.${mac}`,
+      await mint({ secret: { id: "a", secret: "another secret of some thirty-two characters" } }),
+      await mint({ secret: { id: "b", secret: SECRET.secret } }),
+      await mint({ audience: "https://another-relay.test" }),
+      await mint({ projectName: "another project" }),
+      await mint({ session: "another session" }),
+    ]) {
+      assert.equal(await write(token), "token_invalid", JSON.stringify(token));
+    }
+    const own = await mint({ session: "s1" });
+    assert.equal(await write(own, span(), { "x-session": "s1" }), 200);
+    assert.equal(await write(own, span(), { "x-session": "s2" }), "token_invalid");
+  });
+
+  test("for a conversation write into no other", async () => {
+    const token = await mint({ threadId: "t1" });
+    const write = (row: object) => send({ worker: guarded, body: JSON.stringify({ token, traces: [row] }) });
+    const row = trace() as { id: string };
+    assert.equal((await write(row)).status, 200);
+    assert.equal(collector.traces().find(({ id }) => id === row.id)!["thread_id"], "t1");
+    assert.equal((await write(trace({ thread_id: "t1" }))).status, 200);
+    assert.equal((await write(trace({ thread_id: "t2" }))).code, "token_invalid");
+  });
+
+  test("are made with a secret that is long enough, and two may be active", async () => {
+    await assert.rejects(mint({ secret: { id: "a", secret: "short" } }), { code: "invalid_config" });
+    const secrets = [SECRET, { id: "b", secret: "another secret of some thirty-two characters" }];
+    const handler = relay({ url: collector.url, projectName: "pages", origins: [ORIGIN], tokens: { secrets } });
+    for (const secret of secrets) {
+      const token = await mintToken({ secret, audience: "http://relay.test", projectName: "pages" });
+      const init = { method: "POST", headers: { origin: ORIGIN, "content-type": "text/plain" } };
+      const body = JSON.stringify({ token, spans: [span()] });
+      assert.equal((await handler(new Request("http://relay.test/x", { ...init, body }))).status, 200);
+    }
+  });
+});
+
+describe("when Opik does not take it", () => {
+  for (const [upstream, status, code] of [
+    [400, 422, "rejected"],
+    [401, 502, "unavailable"],
+    [413, 413, "too_large"],
+    [429, 429, "rate_limited"],
+    [500, 502, "unavailable"],
+  ] as const) {
+    test(`HTTP ${upstream}`, async () => {
+      // Each a destination of its own: after a refused key the relay leaves Opik alone for a while.
+      const failing = await startCollector({ fault: { status: upstream, headers: { "retry-after": "3600" } } });
+      try {
+        const handler = relay({ url: failing.url, apiKey: KEY, origins: [ORIGIN], onError: () => {} });
+        const headers = { origin: ORIGIN, "content-type": "text/plain" };
+        const init = { method: "POST", headers, body: spans(span()) };
+        const answer = await handler(new Request("http://relay.test/", init));
+        const text = await answer.text();
+        assert.deepEqual([answer.status, JSON.parse(text).code], [status, code]);
+        assert.equal(answer.headers.get("retry-after"), status === 429 || status === 502 ? "30" : null);
+        assert.doesNotMatch(text, new RegExp(KEY));
+      } finally {
+        await failing.close();
+      }
+    });
+  }
+});
+
+test("a rate limit is asked by the caller's address, or is a function", async () => {
+  const keys: string[] = [];
+  const request = () =>
+    new Request("http://relay.test/", {
+      method: "POST",
+      headers: { origin: ORIGIN, "content-type": "text/plain", "cf-connecting-ip": "192.0.2.7" },
+      body: spans(span()),
+    });
+  const limiter = { limit: async ({ key }: { key: string }) => ({ success: keys.push(key) < 2 }) };
+  const base = { url: collector.url, origins: [ORIGIN], onError: () => {} };
+  const limited = relay({ ...base, rateLimit: limiter });
+  assert.deepEqual([(await limited(request())).status, (await limited(request())).status], [200, 429]);
+  assert.deepEqual(keys, ["192.0.2.7", "192.0.2.7"]);
+  assert.equal((await relay({ ...base, rateLimit: () => false })(request())).status, 429);
+  const broken = relay({
+    ...base,
+    rateLimit: () => {
+      throw new Error("no");
+    },
+  });
+  assert.equal((await broken(request())).status, 502, "what can not be asked lets nobody pass");
+});
+
+test("a relay that is configured wrongly says so at once", () => {
+  for (const config of [
+    { origins: [] },
+    { origins: [ORIGIN], tokens: { secrets: [] } },
+    { origins: [ORIGIN], tokens: { secrets: [{ id: "a", secret: "short" }] } },
+    { origins: [ORIGIN], projectName: " " },
+    { origins: [ORIGIN], url: "https://www.comet.com/opik/api" },
+  ]) {
+    assert.throws(() => relay({ url: collector.url, ...config }), { code: "invalid_config" });
+  }
+});
+
+test("the key is in no log", () => assert.doesNotMatch(log, new RegExp(KEY)));
