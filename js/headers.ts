@@ -6,8 +6,16 @@ export const OPIK_TRACE_ID_HEADER = "opik_trace_id";
 /** Names the caller's current span: a UUIDv7. The name the official SDKs use. */
 export const OPIK_PARENT_SPAN_ID_HEADER = "opik_parent_span_id";
 
+/** Carries a page's token, where a Worker believes signed callers only: see `trust` of `withOpik`. */
+export const OPIK_TOKEN_HEADER = "opik-token";
+
 /** Every spelling of the two headers, in the order of `Incoming`. */
-const NAMES = [OPIK_TRACE_ID_HEADER, OPIK_PARENT_SPAN_ID_HEADER, "opik-trace-id", "opik-parent-span-id"] as const;
+export const NAMES: readonly string[] = [
+  OPIK_TRACE_ID_HEADER,
+  OPIK_PARENT_SPAN_ID_HEADER,
+  "opik-trace-id",
+  "opik-parent-span-id",
+];
 
 /**
  * Headers as `Headers`, as a `Request` (or anything else with `headers`), as a plain object or Node's
@@ -42,7 +50,7 @@ function read(carrier: unknown): Incoming | undefined {
     const pairs = Symbol.iterator in carrier ? (carrier as Iterable<unknown>) : Object.entries(carrier);
     for (const pair of pairs) {
       if (!Array.isArray(pair) || typeof pair[0] !== "string") continue;
-      add(found, (NAMES as readonly string[]).indexOf(pair[0].toLowerCase()), pair[1]);
+      add(found, NAMES.indexOf(pair[0].toLowerCase()), pair[1]);
     }
   }
   return found.length > 0 ? found : undefined;
@@ -117,7 +125,7 @@ export function injectInto<T extends HeaderTarget>(target: T, map: readonly Head
 
 function setRecord(record: Record<string, string>, map: readonly HeaderPair[]): Record<string, string> {
   for (const name of Object.keys(record)) {
-    if ((NAMES as readonly string[]).includes(name.toLowerCase())) delete record[name];
+    if (NAMES.includes(name.toLowerCase())) delete record[name];
   }
   for (const [name, value] of map) record[name] = value;
   return record;
@@ -134,7 +142,8 @@ function setHeaders(headers: Headers, map: readonly HeaderPair[]): Headers {
  * (`*.example.com`), or a function of the parsed URL; or one of these with the spelling it is given.
  */
 export type PropagateTo = TargetMatch | { readonly to: TargetMatch; readonly spelling: HeaderSpelling };
-type TargetMatch = string | ((url: URL) => boolean);
+/** A target without a spelling. */
+export type TargetMatch = string | ((url: URL) => boolean);
 
 /** Where headers may go: never to the Opik API itself. */
 export interface Propagation {

@@ -2,6 +2,7 @@
 
 export { fetch, flush, getDistributedTraceHeaders, getTrackContext, span, trace, track } from "./ambient.js";
 export type { Limits, OpikConfig, SampleRate, Signal } from "./config.js";
+export { type CorsOptions, corsHeaders, handlePreflight } from "./cors.js";
 export { type Drop, type OnDrop, type OnError, OpikError, type OpikErrorCode } from "./errors.js";
 export type { FlushReport } from "./flush.js";
 export {
@@ -9,6 +10,7 @@ export {
   type HeaderSpelling,
   type HeaderTarget,
   OPIK_PARENT_SPAN_ID_HEADER,
+  OPIK_TOKEN_HEADER,
   OPIK_TRACE_ID_HEADER,
   type PropagateTo,
 } from "./headers.js";

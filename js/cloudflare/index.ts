@@ -2,4 +2,5 @@
 
 export type { WaitUntil } from "./background-work.js";
 export { deliverQueue, type QueueBatch, type QueueMessage, type QueueProducer, queueTransport } from "./queue.js";
-export { type FetchTrigger, type Trigger, type WorkerHandler, withOpik } from "./with-opik.js";
+export type { Trust, TrustConfig } from "./trust.js";
+export { type FetchTrigger, type Trigger, type WorkerConfig, type WorkerHandler, withOpik } from "./with-opik.js";

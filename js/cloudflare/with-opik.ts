@@ -5,12 +5,14 @@ import { type OpikConfig, resolveConfig } from "../config.js";
 import { hasAsyncContext, prepareAsyncContext } from "../context.js";
 import { now } from "../env.js";
 import { type Listeners, Reporter } from "../errors.js";
+import { forwardableIds, readIncoming } from "../headers.js";
 import { describeRequest } from "../json.js";
 import { Scope } from "../scope.js";
 import { endSpan } from "../settle.js";
 import { SpanHandle } from "../span.js";
 import { openTrace } from "../trace.js";
 import { BackgroundWork, type WaitUntil } from "./background-work.js";
+import { resolveTrust, type TrustConfig } from "./trust.js";
 import { watchResponse } from "./watch-response.js";
 
 /** A Worker's handler object. Only `fetch` is traced so far; the other triggers pass through. */
@@ -28,6 +30,9 @@ export interface FetchTrigger {
 /** What called the Worker. */
 export type Trigger = FetchTrigger;
 
+/** Settings of a client, and whom it believes. */
+export interface WorkerConfig extends OpikConfig, TrustConfig {}
+
 type EnvOf<H> = H extends { fetch?: (request: never, env: infer Env, ...rest: never[]) => unknown } ? Env : unknown;
 
 const WRAPPED = Symbol.for("opik-edge/wrapped");
@@ -39,7 +44,7 @@ const WRAPPED = Symbol.for("opik-edge/wrapped");
  */
 export function withOpik<H extends WorkerHandler>(
   handler: H,
-  config?: (env: EnvOf<H>, trigger: Trigger) => OpikConfig,
+  config?: (env: EnvOf<H>, trigger: Trigger) => WorkerConfig,
 ): H {
   if ((handler as { [WRAPPED]?: true })[WRAPPED]) return handler;
   const seen = new Set<string>();
@@ -53,7 +58,7 @@ export function withOpik<H extends WorkerHandler>(
       name === "fetch"
         ? (request: Request, env: EnvOf<H>, ctx: WaitUntil): Promise<Response> =>
             traceFetch(bound as () => Promise<Response>, request, env, ctx, (trigger) =>
-              openScope(() => config?.(env, trigger) ?? {}, env, ctx, seen),
+              openInvocation(() => config?.(env, trigger) ?? {}, env, ctx, seen),
             )
         : bound;
     Object.defineProperty(wrapped, name, { value, enumerable: true, configurable: true, writable: true });
@@ -72,8 +77,20 @@ function triggersOf(handler: object): Set<string> {
   return names;
 }
 
-/** The scope of one invocation; `undefined` when the configuration is unusable. Never throws. */
-function openScope(config: () => OpikConfig, env: unknown, ctx: unknown, seen: Set<string>): Scope | undefined {
+/** One invocation. */
+interface Invocation {
+  readonly scope: Scope;
+  /** Whether the caller's trace is joined. May reject. */
+  readonly trusts: (request: Request) => Promise<boolean>;
+}
+
+/** Opens one invocation; `undefined` when the configuration is unusable. Never throws. */
+function openInvocation(
+  config: () => WorkerConfig,
+  env: unknown,
+  ctx: unknown,
+  seen: Set<string>,
+): Invocation | undefined {
   let listeners: Listeners = {};
   try {
     const given = config();
@@ -82,7 +99,7 @@ function openScope(config: () => OpikConfig, env: unknown, ctx: unknown, seen: S
     const masks = new Map<object, string>();
     if (isObject(env)) masks.set(env, "[env]");
     if (isObject(ctx)) masks.set(ctx, "[ctx]");
-    return new Scope(settings, new Reporter(listeners, seen), masks);
+    return { scope: new Scope(settings, new Reporter(listeners, seen), masks), trusts: resolveTrust(given) };
   } catch (error) {
     new Reporter(listeners, seen).once("invalid_config", `tracing is off: ${messageOf(error)}`, error);
     return undefined;
@@ -98,10 +115,11 @@ async function traceFetch(
   request: Request,
   env: unknown,
   ctx: WaitUntil,
-  open: (trigger: Trigger) => Scope | undefined,
+  open: (trigger: Trigger) => Invocation | undefined,
 ): Promise<Response> {
-  const scope = open({ type: "fetch", request });
-  if (!scope) return handle(request, env, ctx);
+  const invocation = open({ type: "fetch", request });
+  if (!invocation) return handle(request, env, ctx);
+  const { scope } = invocation;
   await prepareAsyncContext();
   if (!hasAsyncContext()) {
     scope.reporter.once(
@@ -112,8 +130,12 @@ async function traceFetch(
   }
   const { method, pathname, input } = describe(request);
   const name = `${method} ${pathname}`;
-  const trace = openTrace(scope, request, name);
-  const root = new SpanHandle(trace, trace.parentId, { name, input }, !trace.joined);
+  const incoming = readIncoming(request);
+  // A function that throws, a token that is none: then it is not trusted.
+  const isTrusted = !incoming || (await invocation.trusts(request).catch(() => false));
+  const trace = openTrace(scope, isTrusted ? request : undefined, name);
+  const metadata = isTrusted ? undefined : { opik_edge_untrusted: forwardableIds(incoming) ?? {} };
+  const root = new SpanHandle(trace, trace.parentId, { name, input, metadata }, !trace.joined);
   if (!trace.recording) return root.run(() => handle(request, env, ctx)); // it only hands the caller's ids on
   const work = new BackgroundWork(ctx);
   // Held before the response is returned: only then is a client that hangs up noticed.

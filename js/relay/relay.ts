@@ -1,5 +1,5 @@
 // Between a page and Opik: holds the key, pins project and workspace, and lets nothing through that a page should not
-// write. Refusals are in refusal.ts, rows in rows.ts, tokens in token.ts.
+// write. Refusals are in refusal.ts, rows in rows.ts, tokens in ../token.ts.
 
 import { type OpikConfig, resolveConfig } from "../config.js";
 import { Delivery } from "../delivery.js";
@@ -7,22 +7,14 @@ import { now, environment as platform } from "../env.js";
 import { OpikError, Reporter } from "../errors.js";
 import type { FlushReport } from "../flush.js";
 import { matchesTarget } from "../headers.js";
+import { checkTokens, readTokenFor, type TokenClaims, type Tokens } from "../token.js";
 import { uploadOf } from "../upload.js";
 import { Refusal } from "./refusal.js";
 import { type PageBatch, parseBatch, stampRows } from "./rows.js";
-import { checkSecret, readToken, type TokenClaims, type TokenSecret } from "./token.js";
 
 /** A rate-limit binding of a Worker. */
 export interface RateLimiter {
   limit(options: { readonly key: string }): Promise<{ readonly success: boolean }>;
-}
-
-/** Whose tokens are believed. */
-export interface RelayTokens {
-  /** One or two: while a secret is replaced both the new and the old one are good. */
-  readonly secrets: readonly TokenSecret[];
-  /** The session that a request belongs to, as the server knows it; compared with the token's, where that has one. */
-  readonly session?: ((request: Request) => string | undefined) | undefined;
 }
 
 /** Settings of a relay. What a client reads from OPIK_* variables is read from them here too. */
@@ -34,7 +26,7 @@ export interface RelayConfig
   /** The origins of the pages that may write: exact ones, `*.suffix`, or a function of the parsed origin. */
   readonly origins: readonly (string | ((origin: URL) => boolean))[];
   /** Asks for a token; without them everybody who can call the relay may write. */
-  readonly tokens?: RelayTokens | undefined;
+  readonly tokens?: Tokens | undefined;
   /** A Worker's binding, asked by the caller's address, or a function that says whether a request may pass. */
   readonly rateLimit?: RateLimiter | ((request: Request) => boolean | Promise<boolean>) | undefined;
   /** The longest body, in bytes (default 1 MB). */
@@ -64,10 +56,7 @@ export function relay(config: RelayConfig): (request: Request) => Promise<Respon
   if (!Array.isArray(origins) || origins.length === 0) {
     throw new OpikError("invalid_config", "origins: expected the origins of the pages that may write");
   }
-  if (tokens) {
-    if (tokens.secrets.length === 0) throw new OpikError("invalid_config", "tokens.secrets: expected at least one");
-    for (const secret of tokens.secrets) checkSecret(secret);
-  }
+  if (tokens) checkTokens(tokens);
   const reporter = new Reporter(config);
 
   const handle = async (request: Request): Promise<void> => {
@@ -173,15 +162,15 @@ async function readBody(request: Request, maxBytes: number): Promise<string> {
 async function checkToken(
   { token }: PageBatch,
   request: Request,
-  tokens: RelayTokens | undefined,
+  tokens: Tokens | undefined,
   projectName: string,
 ): Promise<TokenClaims | undefined> {
   if (!tokens) return undefined;
   if (token === undefined) throw new Refusal("token_missing", "expected a token");
-  const claims = await readToken(token, tokens.secrets);
-  const isOurs = claims.audience === new URL(request.url).origin && claims.projectName === projectName;
-  const isSessions = claims.session === undefined || claims.session === tokens.session?.(request);
-  if (!isOurs || !isSessions) throw new Refusal("token_invalid", "the token is for another relay, project or session");
+  const claims = await readTokenFor(request, token, tokens);
+  if (claims?.projectName !== projectName) {
+    throw new Refusal("token_invalid", "the token is forged, or for another relay, project or session");
+  }
   // What has been recorded in its life may arrive later: each row's own time is looked at too.
   if (now() > claims.expiresMs + OFFLINE_MS) throw new Refusal("token_expired", "the token's time is over");
   return claims;

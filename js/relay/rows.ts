@@ -1,9 +1,9 @@
 // What a page may write: one batch of traces or spans, with ids of this day, and no field that is the relay's to set.
 
 import { idTime } from "../headers.js";
+import type { TokenClaims } from "../token.js";
 import { MAX_UPLOAD_ROWS, type RowKind } from "../upload.js";
 import { Refusal } from "./refusal.js";
-import type { TokenClaims } from "./token.js";
 
 /** How far the time of an id may be from now (Opik refuses more where it checks). */
 const WINDOW_MS = 24 * 60 * 60 * 1000;

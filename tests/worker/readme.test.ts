@@ -67,6 +67,29 @@ test("the queue's producer and consumer are one Worker", async () => {
   }
 });
 
+test("the relay forwards what a page sends", async () => {
+  const collector = await startCollector();
+  const worker = await startWorker(await example("relay", "ts"), { bindings: { OPIK_URL_OVERRIDE: collector.url } });
+  try {
+    const id = "018bcfe5-6800-7000-8000-000000000001".replace(
+      /^.{13}/,
+      Date.now()
+        .toString(16)
+        .padStart(12, "0")
+        .replace(/^(.{8})/, "$1-"),
+    );
+    const body = JSON.stringify({ traces: [{ id, name: "page", start_time: new Date().toISOString() }] });
+    const send = (origin: string) =>
+      fetch(worker.url, { method: "POST", headers: { origin, "content-type": "text/plain" }, body });
+    assert.equal((await send("https://evil.example.com")).status, 403);
+    assert.equal((await send("https://app.example.com")).status, 200);
+    assert.equal(collector.traces()[0]!["project_name"], "chat");
+  } finally {
+    await worker.close();
+    await collector.close();
+  }
+});
+
 test("the example of a test passes", async () => {
   const file = await example("testing", "mjs");
   const { stdout } = await promisify(execFile)(process.execPath, [file], { cwd: ROOT });

@@ -1,15 +1,24 @@
 // Short-lived tokens: what a server gives its pages so that nobody else writes through its relay.
 // `v1.<payload>.<mac>`: the payload is JSON in base64url, the mac HMAC-SHA256 over all before it (RFC 2104).
 
-import { now } from "../env.js";
-import { OpikError } from "../errors.js";
-import { Refusal } from "./refusal.js";
+import { now } from "./env.js";
+import { OpikError } from "./errors.js";
 
 /** A secret, and the name by which a token says that it was made with it. */
 export interface TokenSecret {
   readonly id: string;
   /** At least 32 characters. */
   readonly secret: string;
+}
+
+/** Whose tokens are believed. */
+export interface Tokens {
+  /** One or two: while a secret is replaced both the new and the old one are good. */
+  readonly secrets: readonly TokenSecret[];
+  /** The origin that tokens have to be minted for (default that of the request). */
+  readonly audience?: string | undefined;
+  /** The session that a request belongs to, as the server knows it; compared with the token's, where that has one. */
+  readonly session?: ((request: Request) => string | undefined) | undefined;
 }
 
 /** What a token says. */
@@ -71,31 +80,44 @@ export async function mintToken(options: MintOptions): Promise<string> {
   return `${signed}.${toBase64Url(new Uint8Array(mac))}`;
 }
 
-/** Throws an `OpikError` (`invalid_config`) for a secret that can be guessed. */
-export function checkSecret({ id, secret }: TokenSecret): void {
+/** Throws an `OpikError` (`invalid_config`) where there is no secret, or one that can be guessed. */
+export function checkTokens({ secrets }: Tokens): void {
+  if (!Array.isArray(secrets) || secrets.length === 0) {
+    throw new OpikError("invalid_config", "tokens.secrets: expected at least one");
+  }
+  for (const secret of secrets) checkSecret(secret);
+}
+
+function checkSecret({ id, secret }: TokenSecret): void {
   if (typeof id === "string" && typeof secret === "string" && secret.length >= MIN_SECRET_CHARS) return;
   throw new OpikError("invalid_config", `secret: expected an id and at least ${MIN_SECRET_CHARS} characters`);
 }
 
-/** What `token` says, if one of the secrets made it. Rejects with a `Refusal` (`token_invalid`); times are not looked at. */
-export async function readToken(token: unknown, secrets: readonly TokenSecret[]): Promise<TokenClaims> {
-  const invalid = new Refusal("token_invalid", "the token was not made for this relay");
-  if (typeof token !== "string" || token.length > MAX_TOKEN_CHARS) throw invalid;
-  const [version, body, mac, more] = token.split(".");
-  if (version !== "v1" || !body || !mac || more !== undefined) throw invalid;
-  let payload: Payload;
-  let macBytes: Uint8Array<ArrayBuffer>;
+/**
+ * What `token` says, if one of the secrets made it for whom `request` is sent to; else `undefined`. Times are not looked
+ * at. Never rejects.
+ */
+export async function readTokenFor(request: Request, token: unknown, tokens: Tokens): Promise<TokenClaims | undefined> {
   try {
-    payload = JSON.parse(new TextDecoder().decode(fromBase64Url(body)));
-    macBytes = fromBase64Url(mac);
+    const claims = await readToken(token, tokens.secrets);
+    const { audience = new URL(request.url).origin, session } = tokens;
+    const isSessions = claims?.session === undefined || claims.session === session?.(request);
+    return claims?.audience === audience && isSessions ? claims : undefined;
   } catch {
-    throw invalid;
+    return undefined; // no base64, no JSON
   }
-  const secret = secrets.find(({ id }) => id === payload?.kid);
-  if (!secret) throw invalid;
+}
+
+async function readToken(token: unknown, secrets: readonly TokenSecret[]): Promise<TokenClaims | undefined> {
+  if (typeof token !== "string" || token.length > MAX_TOKEN_CHARS) return undefined;
+  const [version, body, mac, more] = token.split(".");
+  if (version !== "v1" || !body || !mac || more !== undefined) return undefined;
+  const payload: Payload = JSON.parse(new TextDecoder().decode(fromBase64Url(body)));
+  const secret = secrets.find(({ id }) => id === payload.kid);
+  if (!secret) return undefined;
   const signed = new TextEncoder().encode(`v1.${body}`);
   // `verify` takes the same time wherever the macs differ.
-  if (!(await subtle().verify("HMAC", await keyOf(secret, "verify"), macBytes, signed))) throw invalid;
+  if (!(await subtle().verify("HMAC", await keyOf(secret, "verify"), fromBase64Url(mac), signed))) return undefined;
   const { aud, prj, sid, thr, nbf, exp } = payload;
   return { audience: aud, projectName: prj, session: sid, threadId: thr, notBeforeMs: nbf, expiresMs: exp };
 }

@@ -1,0 +1,36 @@
+// A Worker that pages of other origins call, and that believes whom TRUST says.
+
+import { corsHeaders, getTrackContext, handlePreflight } from "opik-edge";
+import { type Trust, withOpik } from "opik-edge/cloudflare";
+
+interface Env {
+  TRUST?: string;
+  SECRET: string;
+}
+
+const cors = {
+  origins: ["https://app.test", "*.preview.test"],
+  headers: ["content-type", "x-mine"],
+  methods: ["POST"],
+};
+
+export default withOpik(
+  {
+    async fetch(request: Request, _env: Env): Promise<Response> {
+      const preflight = handlePreflight(request, cors);
+      if (preflight) return preflight;
+      const { span } = getTrackContext()!;
+      return Response.json({ trace: span.traceId, span: span.id }, { headers: corsHeaders(request, cors) });
+    },
+  },
+  ({ TRUST, SECRET }) => {
+    const functions: Record<string, Trust> = {
+      "by address": (request) => request.headers.get("x-from") === "inside",
+      throws: () => {
+        throw new Error("no");
+      },
+    };
+    const trust = TRUST === undefined ? undefined : (functions[TRUST] ?? (TRUST as Trust));
+    return { trust, tokens: { secrets: [{ id: "a", secret: SECRET }] }, onError: () => {} };
+  },
+);
