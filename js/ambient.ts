@@ -4,6 +4,7 @@
 import { resolveConfig } from "./config.js";
 import { currentFrame } from "./context.js";
 import { Reporter } from "./errors.js";
+import type { TracedRequestInit } from "./fetch.js";
 import type { FlushReport } from "./flush.js";
 import { OPIK_PARENT_SPAN_ID_HEADER, OPIK_TRACE_ID_HEADER } from "./headers.js";
 import { startSpan } from "./opik.js";
@@ -13,6 +14,7 @@ import { scoped } from "./settle.js";
 import type { Span, SpanOptions } from "./span.js";
 import { openTrace, type Trace } from "./trace.js";
 import { type AnyFunction, type TrackOptions, trackWith } from "./track.js";
+import { platformFetch } from "./transport.js";
 
 /** Opens a span under `parent`, by default under the current span, else in a trace of its own. */
 export function span(options?: SpanOptions): Span;
@@ -34,9 +36,9 @@ export function track<F extends AnyFunction>(fn: F, options?: TrackOptions): F {
 }
 
 /** `fetch` with a child span of the current span and trace headers: see `Span.fetch`. Without one it is the platform's. */
-export function fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
+export function fetch(input: RequestInfo | URL, init?: TracedRequestInit): Promise<Response> {
   const current = currentFrame()?.span;
-  return current ? current.fetch(input, init) : globalThis.fetch(input, init);
+  return current ? current.fetch(input, init) : platformFetch(input, init);
 }
 
 /** Sends what has ended in the current invocation. Never rejects, never waits for `waitUntil` work. */

@@ -108,38 +108,45 @@ interface Process {
   kill(pid: number, signal: string): void;
 }
 
-/** Those with something to flush. While there are any, and only then, the process is listened to. */
+interface Page {
+  readonly visibilityState?: string;
+  addEventListener(event: string, listener: () => void): void;
+  removeEventListener(event: string, listener: () => void): void;
+}
+
+/** Those with something to flush. While there are any, and only then, the process or the page is listened to. */
 const waiting = new Set<AutoFlush>();
-const listeners = new Map<string, () => void>();
+/** What ends to listen, by event. */
+const unlisten = new Map<string, () => void>();
 
 function watchExit(flusher: AutoFlush): void {
   if (waiting.has(flusher)) return;
   waiting.add(flusher);
-  listen("beforeExit", () => void flushAll(() => true));
-  for (const signal of flusher.signals) listen(signal, () => void flushOnSignal(signal));
+  const flush = (): void => void flushAll(() => true);
+  listen(processOf(), "beforeExit", flush);
+  // A page is seldom closed with notice, but always hidden first; `pagehide` comes where it is not.
+  const { document, window } = globalThis as { document?: Page; window?: Page };
+  listen(document, "visibilitychange", () => document?.visibilityState === "hidden" && flush());
+  listen(window, "pagehide", flush);
+  for (const signal of flusher.signals) listen(processOf(), signal, () => void flushOnSignal(signal));
 }
 
 function unwatchExit(flusher: AutoFlush): void {
   waiting.delete(flusher);
   if (waiting.size > 0) return;
-  for (const event of [...listeners.keys()]) unlisten(event);
+  for (const end of unlisten.values()) end();
+  unlisten.clear();
 }
 
-function listen(event: string, listener: () => void): void {
-  const process = processOf();
-  if (listeners.has(event) || !process) return;
-  try {
-    process.on(event, listener);
-    listeners.set(event, listener);
-  } catch {
-    // This runtime knows no such event.
+function listen(source: Process | Page | undefined, event: string, listener: () => void): void {
+  if (!source || unlisten.has(event)) return;
+  if ("on" in source) {
+    source.on(event, listener);
+    unlisten.set(event, () => source.off(event, listener));
+  } else {
+    source.addEventListener(event, listener);
+    unlisten.set(event, () => source.removeEventListener(event, listener));
   }
-}
-
-function unlisten(event: string): void {
-  const listener = listeners.get(event);
-  listeners.delete(event);
-  if (listener) processOf()?.off(event, listener);
 }
 
 function processOf(): Process | undefined {
@@ -152,7 +159,8 @@ async function flushAll(which: (flusher: AutoFlush) => boolean): Promise<void> {
 }
 
 async function flushOnSignal(signal: Signal): Promise<void> {
-  unlisten(signal); // the same signal a second time ends the process at once
+  unlisten.get(signal)?.(); // the same signal a second time ends the process at once
+  unlisten.delete(signal);
   await flushAll(({ signals }) => signals.includes(signal));
   const process = processOf();
   // Where the host listens too, it is the host that ends the process.

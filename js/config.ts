@@ -1,8 +1,9 @@
 // Where a client's settings come from: arguments, then OPIK_* variables of the Worker's `env`,
 // of `Deno.env` or of `process.env`, then defaults. Validates them once; next: opik.ts.
 
+import { relayTransport, type TokenSource } from "./browser/relay-transport.js";
 import type { BufferLimits } from "./core.js";
-import { isServer } from "./env.js";
+import { isBrowser, isServer } from "./env.js";
 import { type OnDrop, type OnError, OpikError } from "./errors.js";
 import type { PropagateTo } from "./headers.js";
 import { type Redact, type RedactOptions, redactor } from "./redact.js";
@@ -44,6 +45,10 @@ export interface OpikConfig {
   readonly url?: string | undefined;
   /** The environment of every row, at most 150 characters (`OPIK_ENVIRONMENT`, default none). */
   readonly environment?: string | undefined;
+  /** A relay of yours that holds the key, for pages: absolute, or as seen from the page. Instead of `url` and `apiKey`. */
+  readonly relayUrl?: string | undefined;
+  /** What the relay asks for: a token, or where to get one. */
+  readonly token?: TokenSource | undefined;
   /** `true` records and sends nothing; the caller's ids still travel on (`OPIK_TRACK_DISABLE`). */
   readonly disabled?: boolean | undefined;
   /**
@@ -85,7 +90,8 @@ export interface OpikConfig {
 export interface Settings {
   readonly apiKey: string | undefined;
   readonly workspace: string;
-  readonly projectName: string;
+  /** `undefined` where a relay pins it. */
+  readonly projectName: string | undefined;
   readonly url: URL;
   readonly environment: string | undefined;
   readonly disabled: boolean;
@@ -121,11 +127,15 @@ export function resolveConfig(config: OpikConfig): Settings {
     /^(1|true|yes|on)$/i.test(readVariable(config.env, "OPIK_TRACK_DISABLE") ?? ""),
   );
 
-  const url = parseUrl(read("url", config.url, "OPIK_URL_OVERRIDE") ?? DEFAULT_URL);
+  const { relayUrl } = config;
+  const url = parseUrl(
+    relayUrl === undefined ? (read("url", config.url, "OPIK_URL_OVERRIDE") ?? DEFAULT_URL) : absolute(relayUrl),
+  );
   const apiKey = read("apiKey", config.apiKey, "OPIK_API_KEY")?.trim();
   if (apiKey !== undefined && !isHeaderValue(apiKey)) throw invalid("apiKey", "printable ASCII", "[hidden]");
   // What carries the uploads elsewhere may well hold the key there.
-  if (!apiKey && !disabled && !config.transport && isCloud(url)) {
+  if (relayUrl !== undefined && config.apiKey) throw invalid("apiKey", "none: the relay holds it", "[hidden]");
+  if (!apiKey && !disabled && !relayUrl && !config.transport && isCloud(url)) {
     throw invalid("apiKey", "an API key: Opik Cloud needs one (OPIK_API_KEY)", undefined);
   }
   const workspace = (read("workspace", config.workspace, "OPIK_WORKSPACE") ?? "default").trim();
@@ -137,7 +147,8 @@ export function resolveConfig(config: OpikConfig): Settings {
     throw invalid("environment", `at most ${MAX_ENVIRONMENT_CHARS} characters`, environment);
   }
   checkTargets(config.propagateTo);
-  const { sampleRate = 1, transport = fetchTransport, signals = [] } = config;
+  const carrier = relayUrl === undefined ? fetchTransport : relayTransport(url, config.token);
+  const { sampleRate = 1, transport = carrier, signals = [] } = config;
   if (typeof sampleRate !== "function" && !isShare(sampleRate)) {
     throw invalid("sampleRate", "a number from 0 to 1, or a function", sampleRate);
   }
@@ -148,7 +159,7 @@ export function resolveConfig(config: OpikConfig): Settings {
   return {
     apiKey,
     workspace,
-    projectName,
+    projectName: relayUrl === undefined ? projectName : undefined,
     url,
     environment,
     disabled,
@@ -159,7 +170,7 @@ export function resolveConfig(config: OpikConfig): Settings {
     recordOutputs: isSwitch("recordOutputs", true),
     limits: resolveLimits(config.limits ?? {}, transport),
     transport,
-    background: isSwitch("background", isServer()),
+    background: isSwitch("background", isServer() || (isBrowser() && relayUrl !== undefined)),
     signals,
   };
 }
@@ -202,6 +213,12 @@ function resolveLimits(limits: Limits, transport: Transport): Settings["limits"]
 /** Opik Cloud is exactly `comet.com` or a host below it: a suffix match alone would take `evilcomet.com`. */
 function isCloud(url: URL): boolean {
   return url.hostname === "comet.com" || url.hostname.endsWith(".comet.com");
+}
+
+/** A URL as seen from the page, where there is one. */
+function absolute(text: string): string {
+  const { location } = globalThis as { location?: { href: string } };
+  return URL.canParse(text, location?.href) ? new URL(text, location?.href).href : text;
 }
 
 function parseUrl(text: string): URL {

@@ -1,33 +1,54 @@
-// Outgoing calls: a child span for the call, trace headers for the targets that are allowed them, and
-// the response handed on as it came. Which headers is decided in headers.ts and src/headers.rs.
+// Outgoing calls: a span for the call, trace headers for the targets that are allowed them, and the response handed on
+// as it came. Which headers is decided in headers.ts and src/headers.rs.
 
-import { injectInto, spellingFor } from "./headers.js";
+import { type HeaderCarrier, type HeaderSpelling, injectInto, type Propagation, spellingFor } from "./headers.js";
 import { withoutQuery } from "./json.js";
 import { endSpan } from "./settle.js";
-import type { SpanHandle } from "./span.js";
+import type { Span, SpanHandle, SpanOptions } from "./span.js";
 import { hasWatchableBody, watchBytes, withBody } from "./stream.js";
+import type { Trace } from "./trace.js";
+import { platformFetch } from "./transport.js";
 
-/** `globalThis.fetch` under a child of `parent`. Rejects with what the platform's rejects with. */
+/** What a traced `fetch` takes beside the platform's own. */
+export interface TracedRequestInit extends RequestInit {
+  readonly opik?: FetchOptions | undefined;
+}
+
+/** How one call is traced. */
+export interface FetchOptions {
+  /** Under what its span opens (default the span whose `fetch` it is, else the current one). */
+  readonly parent?: Span | Trace | HeaderCarrier | null | undefined;
+  /** The name of its span (default method, host and path). */
+  readonly name?: string | undefined;
+  /** Whether its target is given headers, and in which spelling; instead of `propagateTo`. */
+  readonly propagate?: boolean | HeaderSpelling | undefined;
+}
+
+/** Opens the span of a call. */
+export type StartCall = (options: SpanOptions) => SpanHandle;
+
+/** The platform's `fetch` in a span. Rejects with what the platform's rejects with. */
 export async function tracedFetch(
-  parent: SpanHandle,
+  start: StartCall,
+  propagation: Propagation,
   input: RequestInfo | URL,
-  init: RequestInit | undefined,
+  { opik = {}, ...init }: TracedRequestInit = {},
 ): Promise<Response> {
-  if (!parent.id) return globalThis.fetch(input, init); // tracing is off and there is nothing to forward
   const request = input instanceof Request ? input : undefined;
-  const method = (init?.method ?? request?.method ?? "GET").toUpperCase();
+  const method = (init.method ?? request?.method ?? "GET").toUpperCase();
   const url = parseTarget(request ? request.url : String(input));
   const shown = url ? withoutQuery(url.href) : withoutQuery(String(input));
-  const span = parent.span({
-    name: url ? `${method} ${url.host}${url.pathname}` : `${method} ${shown}`,
+  const span = start({
+    name: opik.name ?? (url ? `${method} ${url.host}${url.pathname}` : `${method} ${shown}`),
     input: { method, url: shown },
+    ...("parent" in opik && { parent: opik.parent }),
   });
   let response: Response;
   try {
-    const headers = new Headers(init?.headers ?? request?.headers);
-    const spelling = url && spellingFor(url, parent.trace.scope.settings);
+    const headers = new Headers(init.headers ?? request?.headers);
+    const spelling = url && spellingOf(url, opik.propagate, propagation);
     const injected = spelling ? span.inject(headers, { spelling }) : injectInto(headers, []);
-    response = await globalThis.fetch(input, { ...init, headers: injected });
+    response = await platformFetch(input, { ...init, headers: injected });
   } catch (error) {
     span.fail(error);
     throw error;
@@ -46,6 +67,12 @@ export async function tracedFetch(
     span.finish(); // this runtime can not watch a body
     return response;
   }
+}
+
+function spellingOf(url: URL, own: FetchOptions["propagate"], propagation: Propagation): HeaderSpelling | undefined {
+  if (own === undefined) return spellingFor(url, propagation);
+  if (typeof own === "string") return own;
+  return own ? "both" : undefined;
 }
 
 /** The target as a URL; `undefined` where it is none, and the platform's `fetch` will say so. */

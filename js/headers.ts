@@ -169,6 +169,12 @@ function isBelow(url: URL, base: URL): boolean {
   return url.origin === base.origin && `${url.pathname}/`.startsWith(`${base.pathname.replace(/\/$/, "")}/`);
 }
 
+/** Whether `url`, where it is one, is of an origin that one of `targets` names. */
+export function isTarget(url: string, targets: readonly TargetMatch[]): boolean {
+  const { location } = globalThis as { location?: { href: string } };
+  return URL.canParse(url, location?.href) && targets.some((to) => matchesTarget(new URL(url, location?.href), to));
+}
+
 /** Whether `url` is of an origin that `to` names. */
 export function matchesTarget(url: URL, to: TargetMatch): boolean {
   if (typeof to === "function") {

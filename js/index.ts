@@ -1,9 +1,12 @@
 // The public surface of `opik-edge`. Importing it does nothing: no clock, no randomness, no instance.
 
 export { fetch, flush, getDistributedTraceHeaders, getTrackContext, span, trace, track } from "./ambient.js";
+export type { InstrumentFetchOptions } from "./browser/instrument-fetch.js";
+export type { TokenSource } from "./browser/relay-transport.js";
 export type { Limits, OpikConfig, SampleRate, Signal } from "./config.js";
 export { type CorsOptions, corsHeaders, handlePreflight } from "./cors.js";
 export { type Drop, type OnDrop, type OnError, OpikError, type OpikErrorCode } from "./errors.js";
+export type { FetchOptions, TracedRequestInit } from "./fetch.js";
 export type { FlushReport } from "./flush.js";
 export {
   type HeaderCarrier,

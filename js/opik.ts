@@ -1,9 +1,11 @@
 // The client: settings, and the traces and spans that begin outside any invocation. Its functions for
 // whatever is current, without a client at hand, are in ambient.ts.
 
+import { type InstrumentFetchOptions, instrumentFetch } from "./browser/instrument-fetch.js";
 import { type OpikConfig, resolveConfig } from "./config.js";
 import { currentFrame, runWith } from "./context.js";
 import { Reporter } from "./errors.js";
+import { type TracedRequestInit, tracedFetch } from "./fetch.js";
 import type { FlushReport } from "./flush.js";
 import type { HeaderCarrier } from "./headers.js";
 import type { TraceFields } from "./row.js";
@@ -82,6 +84,23 @@ export class Opik {
     const span = options.span === false ? undefined : new SpanHandle(trace, trace.parentId, { name }, !trace.joined);
     const run = (): T => (span ? scoped(span, fn) : runWith({ scope, trace, span }, () => fn(span)));
     return flush ? this.#runThenFlush(run, span) : run();
+  }
+
+  /** `fetch` in a span under the current one, or in a trace of its own, with trace headers: see `Span.fetch`. */
+  fetch(input: RequestInfo | URL, init?: TracedRequestInit): Promise<Response> {
+    const start = (options: SpanOptions): SpanHandle => startSpan(this.#scope, options);
+    return tracedFetch(start, this.#scope.settings, input, init);
+  }
+
+  /**
+   * Traces every `fetch` of this page from now on; gives what ends that. While they are traced already nothing changes.
+   * The page's own origin is given headers, and what `propagateTo` names.
+   */
+  instrumentFetch(options: InstrumentFetchOptions = {}): () => void {
+    const { settings } = this.#scope;
+    const propagation = { url: settings.url, propagateTo: options.propagateTo ?? settings.propagateTo };
+    const start = (spanOptions: SpanOptions): SpanHandle => startSpan(this.#scope, spanOptions);
+    return instrumentFetch((input, init) => tracedFetch(start, propagation, input, init), options);
   }
 
   /**

@@ -63,7 +63,7 @@ export class Scope {
     this.settings = settings;
     this.reporter = reporter;
     this.masks = masks;
-    this.projectJson = JSON.stringify(projectName);
+    this.projectJson = projectName === undefined ? "" : JSON.stringify(projectName);
     this.environmentJson = environment === undefined ? "" : JSON.stringify(environment);
     this.#rows = new RowBuffer(reporter, limits);
     this.#checkpoints = new RowBuffer(reporter, limits);

@@ -4,8 +4,7 @@
 import type { Row } from "./buffer.js";
 import { runWith } from "./context.js";
 import { getCore, type Period, SPAN_ROW } from "./core.js";
-import { now } from "./env.js";
-import { tracedFetch } from "./fetch.js";
+import { type TracedRequestInit, tracedFetch } from "./fetch.js";
 import {
   type HeaderCarrier,
   type HeaderPair,
@@ -18,6 +17,7 @@ import { mergeFields, rowText, type SpanFields, UNDEFINED_THROWN } from "./row.j
 import type { Open, Scope } from "./scope.js";
 import { scoped } from "./settle.js";
 import type { Trace, TraceHandle } from "./trace.js";
+import { platformFetch } from "./transport.js";
 
 /** What a span is opened with. */
 export interface SpanOptions extends SpanFields {
@@ -51,7 +51,7 @@ export interface Span {
   /** Sets these headers on `target`, in place; immutable `Headers` are copied. Returns what was set. */
   inject<T extends HeaderTarget>(target: T, options?: { spelling?: HeaderSpelling }): T;
   /** `fetch` with a child span for the call and these headers on it. It ends when the body has been read. */
-  fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response>;
+  fetch(input: RequestInfo | URL, init?: TracedRequestInit): Promise<Response>;
   /** `using span = …` ends it with the block. */
   [Symbol.dispose](): void;
 }
@@ -88,7 +88,7 @@ export class SpanHandle implements Span, Open {
     this.trace = trace;
     this.#fields = fields;
     this.#isRoot = isRoot;
-    this.startMs = isRoot ? trace.startMs : now();
+    this.startMs = isRoot ? trace.startMs : trace.now();
     const id = trace.recording ? this.#mint() : undefined;
     this.#recording = id !== undefined;
     // Without an id of its own the span is transparent: what is under it hangs under its parent.
@@ -130,8 +130,9 @@ export class SpanHandle implements Span, Open {
     return injectInto(target, this.#headerMap(options?.spelling));
   }
 
-  fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
-    return tracedFetch(this, input, init);
+  fetch(input: RequestInfo | URL, init?: TracedRequestInit): Promise<Response> {
+    if (!this.id) return platformFetch(input, init); // tracing is off and there is nothing to forward
+    return tracedFetch((options) => this.span(options), this.#scope.settings, input, init);
   }
 
   /** Fields that give way to what the host has set or will set. */
@@ -145,7 +146,7 @@ export class SpanHandle implements Span, Open {
     this.#ended = true;
     if (this.#recording) {
       const scope = this.#scope;
-      const endMs = now();
+      const endMs = this.trace.now();
       scope.ended(this);
       const updatedMs = Math.max(endMs, this.#updatedMs + 1);
       scope.append(this.#row({ startMs: this.startMs, endMs, updatedMs, unfinished }));
@@ -172,7 +173,7 @@ export class SpanHandle implements Span, Open {
 
   checkpoint(): void {
     if (this.#ended || this.#updatedMs > 0) return; // once is enough to be seen
-    this.#updatedMs = now();
+    this.#updatedMs = this.trace.now();
     const period = { startMs: this.startMs, endMs: undefined, updatedMs: this.#updatedMs, unfinished: true };
     this.#scope.appendCheckpoint(this.#row(period));
     if (this.#isRoot) this.trace.checkpointWith(this.#mirrored());

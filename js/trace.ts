@@ -38,6 +38,8 @@ export interface TraceOrigin {
   readonly recording: boolean;
   /** When it began, in ms since 1970; the time that its id carries. */
   readonly startMs: number;
+  /** How far the clock is behind that of the receiver. */
+  readonly clockOffsetMs: number;
 }
 
 /**
@@ -45,9 +47,10 @@ export interface TraceOrigin {
  * forwards.
  */
 export function openTrace(scope: Scope, carrier: unknown, name?: string, fields?: TraceFields): TraceHandle {
-  const startMs = now();
+  const { disabled, sampleRate, transport } = scope.settings;
+  const clockOffsetMs = transport.clockOffsetMs ?? 0;
+  const startMs = now() + clockOffsetMs;
   const incoming = readIncoming(carrier);
-  const { disabled, sampleRate } = scope.settings;
   if (!disabled && (incoming || sampleRate !== 0)) {
     try {
       const core = getCore();
@@ -55,13 +58,17 @@ export function openTrace(scope: Scope, carrier: unknown, name?: string, fields?
       if (warning) reportHeaders(scope, warning);
       const recording = joined || isSampled(scope, core, traceId, name);
       // What is not sampled has no ids, so none are handed on.
-      return new TraceHandle({ id: recording ? traceId : "", joined, parentId, recording, startMs }, scope, fields);
+      return new TraceHandle(
+        { id: recording ? traceId : "", joined, parentId, recording, startMs, clockOffsetMs },
+        scope,
+        fields,
+      );
     } catch (error) {
       scope.reporter.failure(error);
     }
   }
   const { traceId = "", spanId = "" } = forwardableIds(incoming) ?? {};
-  const origin = { id: traceId, joined: traceId !== "", parentId: spanId, recording: false, startMs };
+  const origin = { id: traceId, joined: traceId !== "", parentId: spanId, recording: false, startMs, clockOffsetMs };
   return new TraceHandle(origin, scope, fields);
 }
 
@@ -97,6 +104,7 @@ export class TraceHandle implements Trace, Open {
   readonly recording: boolean;
   readonly scope: Scope;
   readonly startMs: number;
+  readonly #clockOffsetMs: number;
   #fields: TraceFields;
   #ended = false;
   /** When its row was last written early. */
@@ -110,9 +118,15 @@ export class TraceHandle implements Trace, Open {
     this.parentId = origin.parentId;
     this.recording = origin.recording;
     this.startMs = origin.startMs;
+    this.#clockOffsetMs = origin.clockOffsetMs;
     this.scope = scope;
     this.#fields = fields ?? {};
     if (this.#writesRow()) scope.opened(this);
+  }
+
+  /** The time of now, by the clock that it began with. */
+  now(): number {
+    return now() + this.#clockOffsetMs;
   }
 
   span(options?: SpanOptions): Span;
@@ -138,11 +152,11 @@ export class TraceHandle implements Trace, Open {
       this.scope.reporter.once("already_ended", "trace.end was called twice");
       return;
     }
-    this.#write(now(), false);
+    this.#write(this.now(), false);
   }
 
   close(): void {
-    this.#write(now(), true);
+    this.#write(this.now(), true);
   }
 
   checkpoint(): void {
@@ -165,7 +179,7 @@ export class TraceHandle implements Trace, Open {
   /** Writes its row early, with what it has of its root span so far. */
   checkpointWith(root: TraceFields): void {
     if (this.#ended || this.#updatedMs > 0 || !this.#writesRow()) return;
-    this.#updatedMs = now();
+    this.#updatedMs = this.now();
     const period = { startMs: this.startMs, endMs: undefined, updatedMs: this.#updatedMs, unfinished: true };
     this.scope.appendCheckpoint(this.#row(mergeFields(root, this.#fields, this.scope.reporter), period));
   }

@@ -5,10 +5,12 @@
 export interface Transport {
   /** Answers like `fetch`: 2xx means that the rows are kept, every other status what it means in HTTP. */
   fetch(url: string, init: TransportRequest): Promise<Response>;
-  /** The longest body that it takes, in bytes; at least 65536, by default 4 MB. Rows are cut to fit. */
+  /** The longest body that it takes, in bytes; at least 32768, by default 4 MB. Rows are cut to fit. */
   readonly maxBodyBytes?: number | undefined;
   /** `false` where bodies should stay readable: they are then not compressed. */
   readonly compress?: boolean | undefined;
+  /** How far this clock is behind the receiver's, in ms, where that is known: traces begin at the receiver's time. */
+  readonly clockOffsetMs?: number | undefined;
 }
 
 /** An upload as a request. */
@@ -24,8 +26,28 @@ export interface TransportRequest {
   readonly signal: AbortSignal;
 }
 
-/** The platform's fetch. */
-export const fetchTransport: Transport = { fetch: (url, init) => globalThis.fetch(url, init) };
+/** Where a traced `fetch` keeps the one that it stands for. */
+const ORIGINAL = Symbol.for("opik-edge/original-fetch");
+type Fetch = typeof globalThis.fetch;
+
+/** The `fetch` that `fetch` stands for: itself, where it is none of ours. */
+export function originalOf(fetch: Fetch): Fetch {
+  return (fetch as { [ORIGINAL]?: Fetch })[ORIGINAL] ?? fetch;
+}
+
+/** Notes that `traced` stands for `original`. */
+export function markOriginal(traced: Fetch, original: Fetch): void {
+  Object.defineProperty(traced, ORIGINAL, { value: original });
+}
+
+/** The platform's own `fetch`, also while a page's is traced. */
+export const platformFetch: Fetch = (input, init) => {
+  const fetch = originalOf(globalThis.fetch);
+  return fetch(input, init);
+};
+
+/** The platform's fetch as a transport. */
+export const fetchTransport: Transport = { fetch: (url, init) => platformFetch(url, init) };
 
 /** The shortest body worth compressing: what fits into one packet gains nothing. */
 const MIN_COMPRESSED_BYTES = 1400;

@@ -130,7 +130,7 @@ impl Limits {
     #[must_use]
     #[expect(clippy::manual_clamp, reason = "its panic, which can not happen, brings a kilobyte of formatting along")]
     pub fn bounded(self) -> Self {
-        let batch_bytes = self.batch_bytes.max(64 * 1024).min(MAX_BATCH_BYTES);
+        let batch_bytes = self.batch_bytes.max(32 * 1024).min(MAX_BATCH_BYTES);
         let row_bytes = self.row_bytes.max(16 * 1024).min(batch_bytes.saturating_sub(batch_bytes / 4));
         Self {
             buffer_bytes: self.buffer_bytes.max(batch_bytes).min(MAX_BUFFER_BYTES),

@@ -139,6 +139,8 @@ pub enum Reason {
     Timeout,
     /// 413.
     PayloadTooLarge,
+    /// 425 (a relay): the row is from another time, by the clock of the receiver.
+    ClockSkew,
     /// 429.
     RateLimited,
     /// 5xx.
@@ -160,6 +162,7 @@ impl Reason {
             Self::NotFound => "not_found",
             Self::Timeout => "timeout",
             Self::PayloadTooLarge => "payload_too_large",
+            Self::ClockSkew => "clock_skew",
             Self::RateLimited => "rate_limited",
             Self::ServerError => "server_error",
             Self::UnexpectedStatus => "unexpected_status",
@@ -185,6 +188,7 @@ where
         // The API validates a batch as a whole: one bad row is refused with all others.
         400 | 422 => split(Reason::Rejected),
         413 => split(Reason::PayloadTooLarge),
+        425 => split(Reason::ClockSkew),
         415 if attempt.is_compressed => Verdict::Plain,
         300..=399 => Verdict::Stop(Reason::Redirected),
         401 | 403 => Verdict::Stop(Reason::Unauthorized),

@@ -268,7 +268,7 @@ proptest! {
             }
             if *is_span {
                 // The same id again is refused while its batch is there, and changes nothing.
-                prop_assert!(matches!(buffer.append(kind, &fields, PERIOD), Err(DropReason::DuplicateId | DropReason::BufferFull)));
+                prop_assert!(matches!(buffer.append(kind, &fields, PERIOD), Err(DropReason::DuplicateId | DropReason::BufferFull | DropReason::RowTooLarge)));
             }
             if index == take_after {
                 drain(&mut buffer, &mut seen, batch_bytes);

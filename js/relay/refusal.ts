@@ -52,7 +52,7 @@ const STATUS: Record<RefusalCode, number> = {
   invalid: 422,
   foreign_project: 403,
   invalid_id: 422,
-  clock_skew: 422,
+  clock_skew: 425,
   token_missing: 401,
   token_invalid: 401,
   token_expired: 401,

@@ -53,6 +53,7 @@ const PREFLIGHT_SECONDS = 86_400;
 export function relay(config: RelayConfig): (request: Request) => Promise<Response> {
   const settings = resolveConfig({ ...config, background: false });
   const { origins, tokens, rateLimit, maxBytes = MAX_BYTES } = config;
+  const stamp = { projectName: settings.projectName as string, environment: settings.environment };
   if (!Array.isArray(origins) || origins.length === 0) {
     throw new OpikError("invalid_config", "origins: expected the origins of the pages that may write");
   }
@@ -64,8 +65,8 @@ export function relay(config: RelayConfig): (request: Request) => Promise<Respon
     checkHeaders(request);
     if (!(await mayPass(request, rateLimit))) throw new Refusal("rate_limited", "too many requests");
     const batch = parseBatch(await readBody(request, maxBytes));
-    const claims = await checkToken(batch, request, tokens, settings.projectName);
-    await forward(batch, stampRows(batch, settings, claims, now()));
+    const claims = await checkToken(batch, request, tokens, stamp.projectName);
+    await forward(batch, stampRows(batch, stamp, claims, now()));
   };
 
   const forward = async ({ kind }: PageBatch, rows: string[]): Promise<void> => {

@@ -1,0 +1,83 @@
+// Carries a page's uploads to its relay (../relay/): as a request so simple that it needs no preflight, and that may
+// outlive the page. Learns from the answers how far the page's clock is off.
+
+import { now } from "../env.js";
+import { platformFetch, type Transport, type TransportRequest } from "../transport.js";
+
+/** A token, or where to get one that is still good. */
+export type TokenSource = string | (() => string | undefined | Promise<string | undefined>);
+
+/**
+ * Bodies that a page may still send while it is closed: browsers take 64 KB in all with `keepalive` (Fetch standard,
+ * "http-network-or-cache fetch").
+ */
+const MAX_BODY_BYTES = 60_000;
+/** Room for a token beside it. */
+const MAX_TOKEN_BYTES = 2500;
+
+/** Bytes of bodies under way that may outlive the page. */
+let keptAliveBytes = 0;
+
+/** Clocks that differ by less are taken for right. */
+const MIN_OFFSET_MS = 2000;
+
+/** The transport to the relay at `url`. */
+export function relayTransport(url: URL, token: TokenSource | undefined): Transport {
+  let clockOffsetMs = 0;
+  return {
+    maxBodyBytes: MAX_BODY_BYTES,
+    compress: false,
+    get clockOffsetMs() {
+      return clockOffsetMs;
+    },
+    async fetch(_url: string, { body, signal }: TransportRequest): Promise<Response> {
+      const current = typeof token === "function" ? await token() : token;
+      const enveloped = current === undefined ? body : withToken(body, current);
+      const bytes = enveloped.byteLength;
+      // Beyond the browser's quota such a request fails at once; then it is one that ends with the page.
+      const keepalive = keptAliveBytes + bytes <= MAX_BODY_BYTES + MAX_TOKEN_BYTES;
+      if (keepalive) keptAliveBytes += bytes;
+      const sentMs = now();
+      let response: Response;
+      try {
+        response = await platformFetch(url, {
+          method: "POST",
+          headers: { "content-type": "text/plain;charset=UTF-8" },
+          body: enveloped,
+          signal,
+          redirect: "manual",
+          credentials: "same-origin",
+          keepalive,
+        });
+      } finally {
+        if (keepalive) keptAliveBytes -= bytes;
+      }
+      const offsetMs = offsetOf(await readNow(response), sentMs);
+      if (offsetMs !== undefined) clockOffsetMs = Math.abs(offsetMs) < MIN_OFFSET_MS ? 0 : offsetMs;
+      return response;
+    },
+  };
+}
+
+/** The relay's time, as its answer tells it. */
+async function readNow(response: Response): Promise<unknown> {
+  try {
+    return ((await response.clone().json()) as { now?: unknown }).now;
+  } catch {
+    return undefined; // not a relay's answer
+  }
+}
+
+/** How far this clock is behind the relay's, taken at the middle of the request. */
+function offsetOf(relayMs: unknown, sentMs: number): number | undefined {
+  return typeof relayMs === "number" ? Math.round(relayMs - (sentMs + now()) / 2) : undefined;
+}
+
+/** `{"spans":…}` with the token as its first member. */
+function withToken(body: Uint8Array<ArrayBuffer>, token: string): Uint8Array<ArrayBuffer> {
+  const head = new TextEncoder().encode(`{"token":${JSON.stringify(token)},`);
+  const enveloped = new Uint8Array(head.byteLength + body.byteLength - 1);
+  enveloped.set(head);
+  enveloped.set(body.subarray(1), head.byteLength);
+  return enveloped;
+}
