@@ -49,6 +49,11 @@ CARGO_FUZZ_VERSION=0.13.1
 # shellcheck disable=SC2034 # setup and fuzz use it
 CARGO_FUZZ=$CACHE/cargo-fuzz-$CARGO_FUZZ_VERSION/bin
 
+# Firefox's driver, which Debian does not have.
+GECKODRIVER_VERSION=0.37.0
+# shellcheck disable=SC2034 # setup and check use it
+GECKODRIVER=$CACHE/geckodriver-$GECKODRIVER_VERSION/bin
+
 # The Python packages of the interoperation tests, keyed by their lock.
 PYTHON_LOCK=tests/interop/requirements.txt
 # shellcheck disable=SC2034 # setup and check use it

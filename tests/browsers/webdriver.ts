@@ -1,0 +1,134 @@
+// Drives a browser by WebDriver over HTTP (W3C WebDriver): no package, one way for all three.
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+/** A browser with one window. */
+export interface Browser {
+  /** Loads a page. */
+  goTo(url: string): Promise<void>;
+  /** Calls a function of the page, and gives what its promise resolves to. */
+  call(name: string, ...args: unknown[]): Promise<unknown>;
+  /** The visible page as a PNG, in base64. */
+  screenshot(): Promise<string>;
+  close(): Promise<void>;
+}
+
+interface Kind {
+  readonly driver: (port: number) => readonly [program: string, ...args: string[]];
+  readonly capabilities: (profile: string) => object;
+}
+
+const CHROMIUM_FLAGS = [
+  ...["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"],
+  ...["--disable-background-networking", "--disable-component-update"],
+];
+const WEBKIT = "/usr/lib/x86_64-linux-gnu/webkit2gtk-4.1/MiniBrowser";
+
+/** By name: how its driver is started, and what it is asked for. */
+export const BROWSERS: Record<string, Kind> = {
+  Chromium: {
+    driver: (port) => ["chromedriver", `--port=${port}`],
+    capabilities: (profile) => ({
+      "goog:chromeOptions": { args: [...CHROMIUM_FLAGS, `--user-data-dir=${profile}`], binary: "/usr/bin/chromium" },
+    }),
+  },
+  Firefox: {
+    driver: (port) => [
+      process.env["GECKODRIVER"] ?? "geckodriver",
+      "--port",
+      `${port}`,
+      "--binary",
+      "/usr/bin/firefox-esr",
+    ],
+    capabilities: () => ({ "moz:firefoxOptions": { args: ["-headless"] } }),
+  },
+  WebKit: {
+    // It has no headless mode of its own.
+    driver: (port) => ["xvfb-run", "--auto-servernum", "WebKitWebDriver", `--port=${port}`],
+    capabilities: () => ({ "webkitgtk:browserOptions": { binary: WEBKIT, args: ["--automation"] } }),
+  },
+};
+
+/** Starts a browser. */
+export async function startBrowser(name: string): Promise<Browser> {
+  const kind = BROWSERS[name]!;
+  const port = await freePort();
+  const profile = await mkdtemp(join(tmpdir(), "opik-edge-browser-"));
+  const [program, ...args] = kind.driver(port);
+  // A group of its own, so that the browser ends with its driver.
+  const driver = spawn(program, args, { stdio: "ignore", detached: true });
+  const failed = once(driver, "error").then(([error]) => Promise.reject(error));
+  const end = async (): Promise<void> => {
+    await endGroup(driver);
+    await rm(profile, { recursive: true, force: true, maxRetries: 10 });
+  };
+  try {
+    const base = `http://127.0.0.1:${port}`;
+    await Promise.race([untilReady(base), failed]);
+    const capabilities = { alwaysMatch: kind.capabilities(profile) };
+    const { sessionId } = (await command(base, "POST", "/session", { capabilities })) as { sessionId: string };
+    const session = `/session/${sessionId}`;
+    await command(base, "POST", `${session}/timeouts`, { script: 60_000, pageLoad: 60_000 });
+    return {
+      goTo: async (url) => void (await command(base, "POST", `${session}/url`, { url })),
+      call: async (called, ...given) => {
+        const script = `const [name, args, done] = arguments;
+          Promise.resolve().then(() => globalThis[name](...args)).then((value) => done({ value }), (error) => done({ error: String(error && error.stack || error) }));`;
+        const body = { script, args: [called, given] };
+        const result = (await command(base, "POST", `${session}/execute/async`, body)) as {
+          value: unknown;
+          error?: string;
+        };
+        if (result.error) throw new Error(`in the page: ${result.error}`);
+        return result.value;
+      },
+      screenshot: async () => (await command(base, "GET", `${session}/screenshot`)) as string,
+      close: async () => {
+        await command(base, "DELETE", session).catch(() => {});
+        await end();
+      },
+    };
+  } catch (error) {
+    await end();
+    throw error;
+  }
+}
+
+async function command(base: string, method: string, path: string, body?: object): Promise<unknown> {
+  const response = await fetch(base + path, { method, ...(body && { body: JSON.stringify(body) }) });
+  const { value } = (await response.json()) as { value: { message?: string } };
+  if (!response.ok) throw new Error(`${method} ${path}: ${value?.message}`);
+  return value;
+}
+
+async function untilReady(base: string): Promise<void> {
+  for (let attempt = 0; attempt < 300; attempt += 1) {
+    try {
+      if (((await command(base, "GET", "/status")) as { ready?: boolean }).ready !== false) return;
+    } catch {
+      // Not listening yet.
+    }
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  throw new Error(`no driver answers at ${base}`);
+}
+
+async function endGroup(driver: ChildProcess): Promise<void> {
+  if (driver.exitCode !== null || driver.pid === undefined) return;
+  const ended = once(driver, "exit");
+  process.kill(-driver.pid, "SIGTERM");
+  await ended;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
