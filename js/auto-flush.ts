@@ -1,6 +1,7 @@
 // Flushes without being asked: when much has been recorded, and where the process outlives its requests also
 // after a while, when it is about to exit, and, if the user wants it, on a signal.
 
+import type { Outbox } from "./browser/outbox.js";
 import type { Signal } from "./config.js";
 import type { Delivery } from "./delivery.js";
 import { environment } from "./env.js";
@@ -18,6 +19,8 @@ export interface AutoFlushOptions {
   readonly bytes: number;
   /** So many ms after the first row, and at the process's exit; `undefined` where an invocation's end will do. */
   readonly intervalMs: number | undefined;
+  /** Where a page keeps what it can not deliver: out of it what earlier visits have left is sent first. */
+  readonly outbox?: Outbox | undefined;
   /** On these signals too, which are raised again afterwards. */
   readonly signals: readonly Signal[];
 }
@@ -34,6 +37,7 @@ export class AutoFlush {
   constructor(delivery: Delivery, options: AutoFlushOptions) {
     this.#delivery = delivery;
     this.#options = options;
+    if (options.outbox) this.#recover(options.outbox);
   }
 
   get signals(): readonly Signal[] {
@@ -58,18 +62,22 @@ export class AutoFlush {
   }
 
   /** The last flush before the process ends. Never rejects. */
-  async flushAtExit(): Promise<void> {
+  async flushAtExit(isLast = true): Promise<void> {
     this.reset();
-    await this.#delivery.flush({ timeoutMs: EXIT_TIMEOUT_MS, probe: true });
+    const keep = !isLast || this.#options.outbox !== undefined;
+    await this.#delivery.flush({ timeoutMs: EXIT_TIMEOUT_MS, probe: true, keep });
     this.settled();
   }
 
   /** A flush has ended: what it kept is tried again later, once the destination is no longer left alone. */
   settled(): void {
     const { intervalMs } = this.#options;
-    if (intervalMs === undefined) return;
-    if (this.#delivery.isEmpty && !this.#delivery.isRunning && this.#rows === 0) unwatchExit(this);
-    else this.#schedule(Math.max(intervalMs, this.#delivery.pauseMs));
+    if (intervalMs === undefined || this.#delivery.isRunning) return;
+    if (this.#delivery.isEmpty && this.#rows === 0) {
+      this.#stopTimer?.();
+      this.#stopTimer = undefined;
+      unwatchExit(this);
+    } else this.#schedule(Math.max(intervalMs, this.#delivery.pauseMs));
   }
 
   #start(): void {
@@ -84,10 +92,20 @@ export class AutoFlush {
     });
   }
 
+  #recover(outbox: Outbox): void {
+    const { window } = globalThis as { window?: Page };
+    window?.addEventListener("online", () => void this.flushAtExit());
+    void outbox.recover(() => void this.#flush());
+  }
+
   async #flush(): Promise<void> {
     this.#stopTimer = undefined;
-    // Not instead of the one that is under way, which may be waiting for its next attempt.
-    if (this.#delivery.isRunning) return;
+    if (this.#delivery.isRunning) {
+      // Not instead of the one that is under way, which may be waiting for its next attempt: it takes these along.
+      this.reset();
+      this.#delivery.collect();
+      return;
+    }
     this.reset();
     await this.#delivery.flush({ timeoutMs: TIMEOUT_MS, keep: true });
     this.settled();
@@ -103,6 +121,7 @@ export class AutoFlush {
 interface Process {
   readonly pid: number;
   on(event: string, listener: () => void): void;
+  prependListener(event: string, listener: () => void): void;
   off(event: string, listener: () => void): void;
   listenerCount(event: string): number;
   kill(pid: number, signal: string): void;
@@ -122,7 +141,7 @@ const unlisten = new Map<string, () => void>();
 function watchExit(flusher: AutoFlush): void {
   if (waiting.has(flusher)) return;
   waiting.add(flusher);
-  const flush = (): void => void flushAll(() => true);
+  const flush = (): void => void flushAll(() => true, true);
   listen(processOf(), "beforeExit", flush);
   // A page is seldom closed with notice, but always hidden first; `pagehide` comes where it is not.
   const { document, window } = globalThis as { document?: Page; window?: Page };
@@ -141,7 +160,7 @@ function unwatchExit(flusher: AutoFlush): void {
 function listen(source: Process | Page | undefined, event: string, listener: () => void): void {
   if (!source || unlisten.has(event)) return;
   if ("on" in source) {
-    source.on(event, listener);
+    source.prependListener(event, listener);
     unlisten.set(event, () => source.off(event, listener));
   } else {
     source.addEventListener(event, listener);
@@ -154,15 +173,16 @@ function processOf(): Process | undefined {
   return typeof process?.on === "function" ? (process as Process) : undefined;
 }
 
-async function flushAll(which: (flusher: AutoFlush) => boolean): Promise<void> {
-  await Promise.all([...waiting].filter(which).map((flusher) => flusher.flushAtExit()));
+async function flushAll(which: (flusher: AutoFlush) => boolean, isLast: boolean): Promise<void> {
+  await Promise.all([...waiting].filter(which).map((flusher) => flusher.flushAtExit(isLast)));
 }
 
 async function flushOnSignal(signal: Signal): Promise<void> {
+  const process = processOf() as Process;
+  // Ours is asked first. Where the host listens too, it is the host that ends the process, or lets it live.
+  const isOurs = process.listenerCount(signal) === 1;
   unlisten.get(signal)?.(); // the same signal a second time ends the process at once
   unlisten.delete(signal);
-  await flushAll(({ signals }) => signals.includes(signal));
-  const process = processOf();
-  // Where the host listens too, it is the host that ends the process.
-  if (process?.listenerCount(signal) === 0) process.kill(process.pid, signal);
+  await flushAll(({ signals }) => signals.includes(signal), isOurs);
+  if (isOurs) process.kill(process.pid, signal);
 }

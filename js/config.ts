@@ -1,13 +1,14 @@
 // Where a client's settings come from: arguments, then OPIK_* variables of the Worker's `env`,
 // of `Deno.env` or of `process.env`, then defaults. Validates them once; next: opik.ts.
 
+import { Outbox } from "./browser/outbox.js";
 import { relayTransport, type TokenSource } from "./browser/relay-transport.js";
 import type { BufferLimits } from "./core.js";
 import { isBrowser, isServer } from "./env.js";
 import { type OnDrop, type OnError, OpikError } from "./errors.js";
 import type { PropagateTo } from "./headers.js";
 import { type Redact, type RedactOptions, redactor } from "./redact.js";
-import { fetchTransport, type Transport } from "./transport.js";
+import { fetchTransport, numberOr, type Transport } from "./transport.js";
 
 /** The API of Opik Cloud. A self-hosted one is `http://localhost:5173/api` by default. */
 export const DEFAULT_URL = "https://www.comet.com/opik/api";
@@ -102,6 +103,8 @@ export interface Settings {
   readonly recordOutputs: boolean;
   readonly limits: BufferLimits & { readonly traceBytes: number };
   readonly transport: Transport;
+  /** Where a page keeps its rows until they are delivered. */
+  readonly outbox: Outbox | undefined;
   readonly background: boolean;
   readonly signals: readonly Signal[];
 }
@@ -170,6 +173,7 @@ export function resolveConfig(config: OpikConfig): Settings {
     recordOutputs: isSwitch("recordOutputs", true),
     limits: resolveLimits(config.limits ?? {}, transport),
     transport,
+    outbox: relayUrl !== undefined && isBrowser() && !disabled ? new Outbox(url) : undefined,
     background: isSwitch("background", isServer() || (isBrowser() && relayUrl !== undefined)),
     signals,
   };
@@ -206,7 +210,7 @@ function resolveLimits(limits: Limits, transport: Transport): Settings["limits"]
     rowBytes: read("spanBytes", 16 * KB, 3 * MB, 2 * MB),
     traceBytes: read("traceBytes", 16 * KB, 2 ** 31, 6 * MB),
     bufferBytes,
-    batchBytes: Math.min(transport.maxBodyBytes ?? 4 * MB, 4 * MB, bufferBytes),
+    batchBytes: Math.min(numberOr(transport.maxBodyBytes, 4 * MB), 4 * MB, bufferBytes),
   };
 }
 

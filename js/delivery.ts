@@ -3,9 +3,9 @@
 
 import type { Settings } from "./config.js";
 import { destinationOf } from "./destination.js";
-import { now, within } from "./env.js";
+import { now } from "./env.js";
 import type { Reporter } from "./errors.js";
-import { addCounts, type Dropped, Flush, type FlushMode, type FlushReport } from "./flush.js";
+import { addCounts, type Dropped, Flush, type FlushMode, type FlushReport, type UploadQueue } from "./flush.js";
 import type { Upload } from "./upload.js";
 
 /** Where a `Delivery` gets its uploads from. */
@@ -16,27 +16,32 @@ export interface Source {
   takeDropped(): Dropped;
 }
 
-/** Sends uploads, one flush at a time. */
+/** Sends uploads: one flush at a time, so that there are two connections at most. */
 export class Delivery {
   readonly #source: Source;
   readonly #settings: Settings;
   readonly #reporter: Reporter;
+  readonly #isShared: boolean;
   #queue: Upload[] = [];
   #queuedBytes = 0;
   #dropped: Dropped = {};
-  #running: Promise<unknown> | undefined;
-  /** Makes the flush that runs leave what it has not sent to the next one, if it may. */
-  #handOver = (): void => {};
+  /** The flush that runs, or else the latest of those that wait for it. */
+  #last: Flush | undefined;
 
-  constructor(source: Source, settings: Settings, reporter: Reporter) {
+  /**
+   * With `isShared` its flushes may be of different requests of a Worker, which must not wait for each other: then each
+   * sends what it finds, and nothing else.
+   */
+  constructor(source: Source, settings: Settings, reporter: Reporter, isShared = false) {
     this.#source = source;
     this.#settings = settings;
     this.#reporter = reporter;
+    this.#isShared = isShared;
   }
 
   /** Whether a flush is under way. It takes along what is collected meanwhile. */
   get isRunning(): boolean {
-    return this.#running !== undefined;
+    return this.#last !== undefined;
   }
 
   /** Whether nothing has been collected that is not sent. */
@@ -56,28 +61,25 @@ export class Delivery {
       const oldest = this.next() as Upload;
       if (!oldest.isCheckpoint) addCounts(this.#dropped, { queue_full: oldest.rows });
     }
+    this.#last?.more();
   }
 
-  /** Sends what has been recorded. Never rejects. */
+  /**
+   * Sends what has been recorded. Never rejects. A flush that keeps what it can not send makes room for the next one; for
+   * one that does not the next one waits, and leaves to it what is not sent by its own deadline.
+   */
   flush(mode: FlushMode): Promise<FlushReport> {
+    const before = this.#isShared ? undefined : this.#last;
+    before?.handOver(mode.timeoutMs / 2);
     this.collect();
-    const deadlineMs = now() + mode.timeoutMs;
-    const before = this.#running;
-    this.#handOver();
-    const run = async (): Promise<FlushReport> => {
-      if (before) await within(mode.timeoutMs, before);
-      const dropped = this.#dropped;
-      this.#dropped = {};
-      addCounts(dropped, this.#source.takeDropped());
-      const flush = new Flush(this, this.#settings, this.#reporter, deadlineMs, mode, dropped);
-      this.#handOver = () => flush.handOver();
-      return flush.run();
-    };
-    const running = run().finally(() => {
-      if (this.#running === running) this.#running = undefined;
-    });
-    this.#running = running;
-    return running;
+    const queue = this.#isShared ? ownQueue(this.#takeAll()) : this;
+    const flush = new Flush(queue, this.#settings, this.#reporter, now() + mode.timeoutMs, mode, before);
+    if (!this.#isShared) this.#last = flush;
+    return flush
+      .run(() => this.#takeDropped())
+      .finally(() => {
+        if (this.#last === flush) this.#last = undefined;
+      });
   }
 
   /** Takes the next upload out of the queue. */
@@ -92,8 +94,24 @@ export class Delivery {
     this.#enqueue(uploads, "unshift");
   }
 
+  #takeAll(): Upload[] {
+    this.#queuedBytes = 0;
+    return this.#queue.splice(0);
+  }
+
+  #takeDropped(): Dropped {
+    const dropped = this.#dropped;
+    this.#dropped = {};
+    addCounts(dropped, this.#source.takeDropped());
+    return dropped;
+  }
+
   #enqueue(uploads: readonly Upload[], how: "push" | "unshift"): void {
     this.#queue[how](...uploads);
     for (const { body } of uploads) this.#queuedBytes += body.byteLength;
   }
+}
+
+function ownQueue(uploads: Upload[]): UploadQueue {
+  return { next: () => uploads.shift(), putBack: (more) => uploads.unshift(...more) };
 }

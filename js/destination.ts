@@ -14,8 +14,9 @@ export class Destination {
   #pausedUntil = 0;
   #isOnTrial = false;
 
-  constructor({ compress = !isBrowser() }: Transport) {
-    this.compresses = compress;
+  constructor({ compress }: Transport) {
+    // A service binding has every property, as a method.
+    this.compresses = typeof compress === "boolean" ? compress : !isBrowser();
   }
 
   /** How long it is still to be left alone, in ms. */

@@ -107,11 +107,14 @@ export class Reporter {
     this.tellOnce(known);
   }
 
-  #call(name: string, tell: () => void): void {
-    try {
-      tell();
-    } catch (thrown) {
+  #call(name: string, tell: () => unknown): void {
+    const threw = (thrown: unknown): void =>
       this.#first(name, () => warn(new OpikError("invalid_config", `${name} threw`, thrown)));
+    try {
+      // An async one may reject.
+      void Promise.resolve(tell()).catch(threw);
+    } catch (thrown) {
+      threw(thrown);
     }
   }
 

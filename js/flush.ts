@@ -74,12 +74,32 @@ export class Flush {
   readonly #destination: Destination;
   readonly #deadlineMs: number;
   readonly #keep: boolean;
+  readonly #probe: boolean;
   readonly #maxRequests = isServer() ? MAX_SERVER_REQUESTS : MAX_REQUESTS;
-  readonly #report: FlushReport;
+  readonly #report: FlushReport = {
+    sent: 0,
+    retried: 0,
+    checkpoints: 0,
+    dropped: {},
+    requests: 0,
+    bytes: 0,
+    errors: [],
+  };
   readonly #kept: Upload[] = [];
+  /** The flush that has to end before this one begins. */
+  #before: Flush | undefined;
+  /** Resolved when it has ended. */
+  readonly #ended: Promise<void>;
+  #end = (): void => {};
+  /** Connections in use. */
+  #lanes = 0;
+  #lanesDone = (): void => {};
+  #hasEnded = false;
   #isHandedOver = false;
   /** Ends the waits before further attempts. */
   readonly #wakeUps = new Set<() => void>();
+  /** Breaks off the requests under way. */
+  readonly #aborts = new Set<() => void>();
   /** What went wrong: the first of each reason. */
   readonly #failures = new Map<string, { readonly detail: string; readonly cause: unknown; readonly once: boolean }>();
   /** Why nothing more is sent in this flush. */
@@ -91,7 +111,7 @@ export class Flush {
     reporter: Reporter,
     deadlineMs: number,
     { keep = false, probe = false }: FlushMode,
-    dropped: Dropped,
+    before: Flush | undefined,
   ) {
     this.#queue = queue;
     this.#settings = settings;
@@ -99,30 +119,76 @@ export class Flush {
     this.#destination = destinationOf(settings);
     this.#deadlineMs = deadlineMs;
     this.#keep = keep;
-    this.#report = { sent: 0, retried: 0, checkpoints: 0, dropped, requests: 0, bytes: 0, errors: [] };
-    if (probe) this.#destination.probe();
+    this.#probe = probe;
+    this.#before = before;
+    this.#ended = new Promise((resolve) => {
+      this.#end = resolve;
+    });
   }
 
-  /** Never rejects. */
-  async run(): Promise<FlushReport> {
-    const lane = async (): Promise<void> => {
-      for (;;) {
-        const upload = this.#isHandedOver ? undefined : this.#queue.next();
-        if (!upload) return;
-        await this.#deliver(upload);
-      }
-    };
-    await Promise.all(Array.from({ length: MAX_CONNECTIONS }, lane));
+  /** Sends what is in the queue; `takeDropped` gives what was lost before. Never rejects. */
+  async run(takeDropped: () => Dropped): Promise<FlushReport> {
+    const before = this.#before;
+    if (before) {
+      await within(this.#deadlineMs - now(), before.#ended);
+      this.#before = undefined;
+      // Then it goes on, and accounts for all that is in the queue.
+      if (!before.#hasEnded) return this.#finish();
+    }
+    addCounts(this.#report.dropped, takeDropped());
+    if (this.#probe) this.#destination.probe();
+    await new Promise<void>((resolve) => {
+      this.#lanesDone = resolve;
+      this.more();
+      this.#checkLanes();
+    });
     this.#queue.putBack(this.#kept);
     this.#tell();
+    return this.#finish();
+  }
+
+  #finish(): FlushReport {
+    this.#hasEnded = true;
+    this.#end();
     return this.#report;
   }
 
-  /** Leaves what is not sent yet to the next flush; does nothing where this one is the last. */
-  handOver(): void {
-    if (!this.#keep) return;
+  /** There may be more in the queue: a connection that has nothing to do takes it. */
+  more(): void {
+    if (this.#before || this.#hasEnded || this.#isHandedOver) return;
+    // What was left alone has to prove itself with one upload before the next follows.
+    const most = this.#destination.isOnTrial ? 1 : MAX_CONNECTIONS;
+    while (this.#lanes < most) {
+      const upload = this.#queue.next();
+      if (!upload) return;
+      this.#lanes += 1;
+      void this.#deliver(upload).then(() => {
+        this.#lanes -= 1;
+        this.more();
+        this.#checkLanes();
+      });
+    }
+  }
+
+  #checkLanes(): void {
+    if (this.#lanes > 0) return;
+    this.#hasEnded = true; // from here on it takes nothing more
+    this.#lanesDone();
+  }
+
+  /**
+   * Leaves what is not sent yet to the next flush; does nothing where this one is the last. Requests under way have
+   * `graceMs`.
+   */
+  handOver(graceMs: number): void {
+    this.#before?.handOver(graceMs);
+    if (!this.#keep || this.#hasEnded) return;
     this.#isHandedOver = true;
     for (const wakeUp of this.#wakeUps) wakeUp();
+    const stop = environment.after(graceMs, () => {
+      for (const abort of this.#aborts) abort();
+    });
+    void this.#ended.then(stop);
   }
 
   async #deliver(upload: Upload): Promise<void> {
@@ -141,6 +207,7 @@ export class Flush {
 
   /** Sends it once. `undefined` when it is to be sent again. */
   async #attempt(upload: Upload, number: number): Promise<Outcome | "split" | undefined> {
+    if (this.#isHandedOver) return "kept";
     if (this.#stopped) return this.#defer(this.#stopped);
     if (this.#destination.pauseMs > 0) return this.#defer("circuit_open", { once: true });
     if (this.#report.requests >= this.#maxRequests) return this.#defer("too_many_requests");
@@ -148,6 +215,7 @@ export class Flush {
     if (upload.wasSent) upload.isRetry = true;
     upload.wasSent = true;
     const answer = await this.#post(upload);
+    if (!answer) return "kept";
     const verdict = getCore().verdict(answer, {
       number,
       rows: upload.rows,
@@ -241,7 +309,8 @@ export class Flush {
     for (const [reason, rows] of Object.entries(dropped)) this.#reporter.dropped({ reason, rows });
   }
 
-  async #post(upload: Upload): Promise<Answer> {
+  /** `undefined` when it was broken off for the next flush. */
+  async #post(upload: Upload): Promise<Answer | undefined> {
     const { transport, url, apiKey, workspace } = this.#settings;
     if (this.#destination.compresses) upload.compressed ??= (await gzip(upload.body)) ?? upload.body;
     const body = this.#destination.compresses && upload.compressed ? upload.compressed : upload.body;
@@ -249,9 +318,18 @@ export class Flush {
     this.#report.requests += 1;
     this.#report.bytes += body.byteLength;
     const controller = new AbortController();
+    let brokenOff: (answer: undefined) => void = () => {};
+    const handedOver = new Promise<undefined>((resolve) => {
+      brokenOff = resolve;
+    });
+    const abort = (): void => {
+      brokenOff(undefined);
+      controller.abort();
+    };
+    this.#aborts.add(abort);
     let stop = (): void => {};
     const timedOut = new Promise<never>((_, reject) => {
-      const ms = Math.min(ATTEMPT_TIMEOUT_MS, this.#deadlineMs - now());
+      const ms = Math.max(0, Math.min(ATTEMPT_TIMEOUT_MS, this.#deadlineMs - now()));
       stop = environment.after(ms, () => {
         const error = new Error(`no response within ${ms} ms`);
         reject(error); // also where a transport takes no notice of the signal
@@ -269,11 +347,12 @@ export class Flush {
           signal: controller.signal,
         })
         .then((response) => readAnswer(response, isCompressed));
-      return await Promise.race([answered, timedOut]);
+      return await Promise.race([answered, timedOut, handedOver]);
     } catch (cause) {
       return { status: 0, headers: [], message: "", cause, isCompressed };
     } finally {
       stop();
+      this.#aborts.delete(abort);
     }
   }
 }
@@ -284,12 +363,13 @@ async function readAnswer(response: Response, isCompressed: boolean): Promise<An
   let message = "";
   // Why a request was refused stands in its body; what is tried again needs no explanation.
   if (status >= 400 && status < 500 && status !== 408 && status !== 429) message = await firstChunk(response);
-  response.body?.cancel().catch(() => {});
+  if (!response.body?.locked) response.body?.cancel().catch(() => {});
   return { status, headers: status < 400 ? [] : [...response.headers], message, cause: undefined, isCompressed };
 }
 
 async function firstChunk(response: Response): Promise<string> {
-  const reader = response.body?.getReader();
+  // A transport may have read it itself.
+  const reader = response.body?.locked ? undefined : response.body?.getReader();
   let text = "";
   const read = async (): Promise<void> => {
     text = new TextDecoder().decode((await reader?.read())?.value);

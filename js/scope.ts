@@ -5,7 +5,7 @@ import { AutoFlush } from "./auto-flush.js";
 import { type Row, RowBuffer } from "./buffer.js";
 import type { Settings } from "./config.js";
 import { Delivery } from "./delivery.js";
-import { environment, now } from "./env.js";
+import { environment, isServer, now } from "./env.js";
 import type { Reporter } from "./errors.js";
 import type { Dropped, FlushMode, FlushReport } from "./flush.js";
 import type { Masks } from "./json.js";
@@ -13,6 +13,8 @@ import type { Upload } from "./upload.js";
 
 /** How long a flush that the host waits for may take, unless it says otherwise. */
 const TIMEOUT_MS = 10_000;
+/** The longest: timers take no more. */
+const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 /** How long one may take that nobody waits for. */
 const EARLY_TIMEOUT_MS = 30_000;
 /** When a client outside any invocation flushes by itself: so long after its first row, */
@@ -59,7 +61,7 @@ export class Scope {
 
   /** A scope with `masks` is an invocation: it ends, and then closes what is still open. */
   constructor(settings: Settings, reporter: Reporter, masks?: Masks) {
-    const { projectName, environment, limits, background, signals } = settings;
+    const { projectName, environment, limits, background, signals, outbox } = settings;
     this.settings = settings;
     this.reporter = reporter;
     this.masks = masks;
@@ -67,22 +69,29 @@ export class Scope {
     this.environmentJson = environment === undefined ? "" : JSON.stringify(environment);
     this.#rows = new RowBuffer(reporter, limits);
     this.#checkpoints = new RowBuffer(reporter, limits);
-    this.#delivery = new Delivery(
-      { take: () => this.#take(), takeDropped: () => this.#takeDropped() },
-      settings,
-      reporter,
-    );
+    const source = { take: () => this.#take(), takeDropped: () => this.#takeDropped() };
+    // A client at the top of a Worker is used by many requests, none of which may wait for another.
+    const isShared = !masks && !background && !isServer();
+    this.#delivery = new Delivery(source, settings, reporter, isShared);
     this.#open = masks && new Set();
     if (masks) {
       this.#autoFlush = new AutoFlush(this.#delivery, { bytes: limits.batchBytes, intervalMs: undefined, signals: [] });
     } else if (background) {
-      this.#autoFlush = new AutoFlush(this.#delivery, { bytes: BACKGROUND_BYTES, intervalMs: INTERVAL_MS, signals });
+      this.#autoFlush = new AutoFlush(this.#delivery, {
+        bytes: BACKGROUND_BYTES,
+        intervalMs: INTERVAL_MS,
+        signals,
+        outbox,
+      });
     }
   }
 
   /** Keeps the row of what has ended. */
   append(row: Row): void {
-    if (this.#rows.append(row)) this.#autoFlush?.noted(row.text.length);
+    if (!this.#rows.append(row)) return;
+    const { outbox } = this.settings;
+    if (outbox) for (const upload of this.#rows.takeAll()) outbox.add(upload);
+    this.#autoFlush?.noted(row.text.length);
   }
 
   /** Keeps the row of what is still open, to be sent early. */
@@ -104,9 +113,12 @@ export class Scope {
   }
 
   /** Sends the rows that have ended. Never rejects, never waits for what is open. */
-  flush({ timeoutMs }: FlushOptions = {}): Promise<FlushReport> {
-    const isTime = typeof timeoutMs === "number" && timeoutMs >= 0;
-    return this.#flush({ timeoutMs: isTime ? timeoutMs : TIMEOUT_MS, probe: true });
+  flush(options?: FlushOptions): Promise<FlushReport> {
+    const given = options?.timeoutMs;
+    const timeoutMs = typeof given === "number" && given >= 0 ? Math.min(given, MAX_TIMEOUT_MS) : TIMEOUT_MS;
+    // What a page can not deliver now is kept for its next visit.
+    const keep = this.settings.outbox !== undefined;
+    return this.#flush({ timeoutMs, probe: true, keep });
   }
 
   /** The same while the invocation goes on: what can not be delivered now is kept for its end. */
@@ -115,16 +127,15 @@ export class Scope {
   }
 
   /** Ends the invocation: closes what is open, sends the rest within `timeoutMs`, keeps nothing more. */
-  async end(timeoutMs: number): Promise<FlushReport> {
+  end(timeoutMs: number): Promise<FlushReport> {
     this.#checkpointsLeft = 0;
     for (const item of [...(this.#open ?? [])].reverse()) item.close();
     this.#stopCheckpoints?.();
-    try {
-      return await this.#flush({ timeoutMs });
-    } finally {
-      this.#rows.close();
-      this.#checkpoints.close();
-    }
+    this.#delivery.collect();
+    // What comes now comes too late, and is told so.
+    this.#rows.close();
+    this.#checkpoints.close();
+    return this.#flush({ timeoutMs });
   }
 
   async #flush(mode: FlushMode): Promise<FlushReport> {
@@ -137,7 +148,7 @@ export class Scope {
   #take(): Upload[] {
     const early = this.#checkpoints.takeAll();
     for (const upload of early) upload.isCheckpoint = true;
-    return [...early, ...this.#rows.takeAll()];
+    return [...early, ...(this.settings.outbox?.take() ?? this.#rows.takeAll())];
   }
 
   #takeDropped(): Dropped {

@@ -9,6 +9,7 @@ import { forwardableIds, readIncoming } from "./headers.js";
 import { mergeFields, rowText, type TraceFields } from "./row.js";
 import type { Open, Scope } from "./scope.js";
 import { openSpan, type Span, type SpanOptions } from "./span.js";
+import { numberOr } from "./transport.js";
 
 /** A trace: the root of a tree of spans. */
 export interface Trace {
@@ -48,7 +49,7 @@ export interface TraceOrigin {
  */
 export function openTrace(scope: Scope, carrier: unknown, name?: string, fields?: TraceFields): TraceHandle {
   const { disabled, sampleRate, transport } = scope.settings;
-  const clockOffsetMs = transport.clockOffsetMs ?? 0;
+  const clockOffsetMs = numberOr(transport.clockOffsetMs, 0);
   const startMs = now() + clockOffsetMs;
   const incoming = readIncoming(carrier);
   if (!disabled && (incoming || sampleRate !== 0)) {

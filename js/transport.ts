@@ -26,6 +26,11 @@ export interface TransportRequest {
   readonly signal: AbortSignal;
 }
 
+/** `value` if it is a number: a service binding has every property one asks it for, as a method to be called. */
+export function numberOr(value: unknown, preset: number): number {
+  return typeof value === "number" ? value : preset;
+}
+
 /** Where a traced `fetch` keeps the one that it stands for. */
 const ORIGINAL = Symbol.for("opik-edge/original-fetch");
 type Fetch = typeof globalThis.fetch;

@@ -62,6 +62,16 @@ export class Upload {
     return this.rowEnds.length;
   }
 
+  /** Each of its rows by itself. */
+  rowBytes(): Uint8Array<ArrayBuffer>[] {
+    let from = this.body.indexOf(0x5b) + 1; // "["
+    return [...this.rowEnds].map((end) => {
+      const row = this.body.slice(from, end);
+      from = end + 1;
+      return row;
+    });
+  }
+
   /** Its rows in two uploads. */
   split(): [Upload, Upload] {
     const middle = this.rows >> 1;

@@ -81,14 +81,14 @@ function merge({ messages }: QueueBatch, reporter: Reporter, retry: (message: Qu
   for (const message of messages) {
     const found = rowsOf(message.body);
     if (!found) reporter.once("row_dropped", "a message of the queue was none of ours, and was left out");
-    for (const row of found?.rows ?? []) {
-      const { kind } = found as { kind: RowKind };
-      if (!open[kind].takes(row)) {
-        uploads.push(open[kind].toUpload());
-        open[kind] = new Merger(kind, retry);
-      }
-      open[kind].add(row, message);
+    if (!found) continue;
+    const { kind, rows } = found;
+    // A message stays whole, so that it comes again whole, and no other with it.
+    if (!open[kind].takes(rows)) {
+      uploads.push(open[kind].toUpload());
+      open[kind] = new Merger(kind, retry);
     }
+    for (const row of rows) open[kind].add(row, message);
   }
   for (const merger of [open.traces, open.spans]) if (!merger.isEmpty) uploads.push(merger.toUpload());
   return uploads;
@@ -129,11 +129,12 @@ class Merger {
     return this.#rows.length === 0;
   }
 
-  /** Whether there is room, and no row of its id yet: the API refuses both. */
-  takes({ id, json }: Row): boolean {
+  /** Whether there is room for all of them, and no row of their ids yet: the API refuses both. */
+  takes(rows: readonly Row[]): boolean {
     if (this.isEmpty) return true;
-    const fits = this.#rows.length < MAX_UPLOAD_ROWS && this.#bytes + json.byteLength < MAX_UPLOAD_BYTES;
-    return fits && !this.#ids.has(id);
+    const bytes = rows.reduce((sum, { json }) => sum + json.byteLength + 1, this.#bytes);
+    const fits = this.#rows.length + rows.length <= MAX_UPLOAD_ROWS && bytes < MAX_UPLOAD_BYTES;
+    return fits && !rows.some(({ id }) => this.#ids.has(id));
   }
 
   add(row: Row, owner: QueueMessage): void {

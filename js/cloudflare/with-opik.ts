@@ -136,7 +136,9 @@ async function traceFetch(
   const trace = openTrace(scope, isTrusted ? request : undefined, name);
   const metadata = isTrusted ? undefined : { opik_edge_untrusted: forwardableIds(incoming) ?? {} };
   const root = new SpanHandle(trace, trace.parentId, { name, input, metadata }, !trace.joined);
-  if (!trace.recording) return root.run(() => handle(request, env, ctx)); // it only hands the caller's ids on
+  // Where nothing can be recorded it only hands the caller's ids on. A trace that the handler begins is another matter.
+  const { disabled, sampleRate } = scope.settings;
+  if (!trace.recording && (disabled || sampleRate === 0)) return root.run(() => handle(request, env, ctx));
   const work = new BackgroundWork(ctx);
   // Held before the response is returned: only then is a client that hangs up noticed.
   let responded = (): void => {};
@@ -152,6 +154,10 @@ async function traceFetch(
   try {
     const response = await root.run(() => handle(request, env, ctx));
     root.preset({ output: { status: response?.status } });
+    if (!trace.recording) {
+      responded(); // it has no span that would end with the response
+      return response;
+    }
     return watchResponse(response, method, (ending) => {
       endSpan(root, ending);
       responded();
@@ -174,7 +180,7 @@ async function finish(scope: Scope, work: BackgroundWork, responded: Promise<voi
   const respondedMs = now();
   await work.settledWithinBound();
   if (work.isPending) {
-    await scope.flushEarly();
+    void scope.flushEarly();
     await work.settled();
   }
   await scope.end(Math.max(MIN_FLUSH_MS, MAX_AFTER_RESPONSE_MS - (now() - respondedMs)));

@@ -2,6 +2,9 @@
 
 import { Opik, type OpikError } from "opik-edge";
 
+// A private window, where there is no database to be had.
+if (location.search.includes("private")) Object.defineProperty(globalThis, "indexedDB", { value: undefined });
+
 const errors: OpikError[] = [];
 const opik = new Opik({ relayUrl: "/opik", onError: (error) => errors.push(error) });
 
@@ -36,11 +39,24 @@ Object.assign(globalThis, {
   },
 
   /** Rows that are there when the page goes. */
-  leave(count: number) {
+  leave(count: number, bytes = 0) {
     const trace = opik.trace({ name: "leaving" });
-    for (let n = 0; n < count; n += 1) trace.span({ name: `left ${n}` }).end();
+    const text = "some text ".repeat(bytes / 10);
+    for (let n = 0; n < count; n += 1) trace.span({ name: `left ${n}`, input: { text } }).end();
     trace.end();
     return trace.id;
+  },
+
+  /** How many rows the database of this browser holds. */
+  kept() {
+    return new Promise((resolve, reject) => {
+      const opening = indexedDB.open("opik-edge", 1);
+      opening.onerror = () => reject(opening.error);
+      opening.onsuccess = () => {
+        const counting = opening.result.transaction("rows").objectStore("rows").count();
+        counting.onsuccess = () => resolve(counting.result);
+      };
+    });
   },
 
   async flush() {

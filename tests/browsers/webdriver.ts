@@ -13,6 +13,8 @@ export interface Browser {
   goTo(url: string): Promise<void>;
   /** Calls a function of the page, and gives what its promise resolves to. */
   call(name: string, ...args: unknown[]): Promise<unknown>;
+  /** Opens another tab and turns to it; gives what closes it and turns back. */
+  openTab(): Promise<() => Promise<void>>;
   /** The visible page as a PNG, in base64. */
   screenshot(): Promise<string>;
   close(): Promise<void>;
@@ -87,6 +89,17 @@ export async function startBrowser(name: string): Promise<Browser> {
         if (result.error) throw new Error(`in the page: ${result.error}`);
         return result.value;
       },
+      openTab: async () => {
+        const before = await command(base, "GET", `${session}/window`);
+        const { handle } = (await command(base, "POST", `${session}/window/new`, { type: "tab" })) as {
+          handle: string;
+        };
+        await command(base, "POST", `${session}/window`, { handle });
+        return async () => {
+          await command(base, "DELETE", `${session}/window`);
+          await command(base, "POST", `${session}/window`, { handle: before });
+        };
+      },
       screenshot: async () => (await command(base, "GET", `${session}/screenshot`)) as string,
       close: async () => {
         await command(base, "DELETE", session).catch(() => {});
@@ -100,7 +113,8 @@ export async function startBrowser(name: string): Promise<Browser> {
 }
 
 async function command(base: string, method: string, path: string, body?: object): Promise<unknown> {
-  const response = await fetch(base + path, { method, ...(body && { body: JSON.stringify(body) }) });
+  const json = { headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
+  const response = await fetch(base + path, { method, ...(body && json) });
   const { value } = (await response.json()) as { value: { message?: string } };
   if (!response.ok) throw new Error(`${method} ${path}: ${value?.message}`);
   return value;

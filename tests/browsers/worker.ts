@@ -32,6 +32,8 @@ const api = withOpik(
   () => ({ projectName: "site", onError: () => {} }),
 );
 
+/** Whether the relay is out of order. */
+let isDown = false;
 let handle: ((request: Request) => Promise<Response>) | undefined;
 
 export default {
@@ -39,7 +41,12 @@ export default {
     const { pathname, searchParams, origin } = new URL(request.url);
     if (pathname === "/page.js") return new Response(env.PAGE_JS, { headers: { "content-type": "text/javascript" } });
     if (pathname === "/chat") return api.fetch(request, env, ctx);
+    if (pathname === "/down" || pathname === "/up") {
+      isDown = pathname === "/down";
+      return new Response("ok");
+    }
     if (pathname === "/opik") {
+      if (isDown) return new Response("down", { status: 503 });
       handle ??= relay({ env, projectName: "site", origins: [origin] });
       return handle(request);
     }

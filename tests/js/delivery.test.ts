@@ -256,6 +256,128 @@ test("what was written early is not lost when it can not be sent early", async (
   assert.deepEqual([exporter.traces.length, exporter.spans.length, drops.length], [1, 1, 0]);
 });
 
+/** A backend that never answers. */
+const hangs = { compress: false, fetch: () => new Promise<Response>(() => {}) };
+
+test("a flush takes over what one before it has under way, and counts it", async () => {
+  const opik = client({ background: true, transport: hangs });
+  opik.trace().end();
+  await clock.advance(2500);
+  const flushing = opik.flush({ timeoutMs: 1000 });
+  await clock.advance(1000);
+  assert.deepEqual((await flushing).dropped, { network_error: 1 });
+  assert.deepEqual(drops, [{ reason: "network_error", rows: 1 }]);
+});
+
+test("of flushes that follow each other fast every row is counted, whatever the backend does", async () => {
+  for (const answer of [undefined, "hangs", "fails"]) {
+    drops = [];
+    exporter = new InMemoryExporter(); // another destination
+    const transport = answer === "hangs" ? { ...hangs } : exporter;
+    if (answer === "fails") refuse(503);
+    const held = invocation(
+      async (root) => {
+        for (let n = 0; n < 1000; n += 1) root.span().end(); // a batch: sent at once
+        await clock.advance(14_900);
+        for (let n = 0; n < 10; n += 1) root.span().end();
+        await clock.advance(200); // the checkpoint
+        void clock.advance(60_000);
+      },
+      { transport },
+    );
+    await held;
+    const lost = drops.reduce((sum, { rows }) => sum + rows, 0);
+    assert.equal(exporter.spans.length + exporter.traces.length + lost, 1012, `${answer}`);
+    assert.equal(lost, answer ? 1012 : 0);
+  }
+});
+
+test("a short flush leaves the rows of a longer one to it", async () => {
+  const answers: (() => void)[] = [];
+  const transport = {
+    compress: false,
+    fetch: () => new Promise<Response>((resolve) => answers.push(() => resolve(new Response(null, { status: 204 })))),
+  };
+  const opik = client({ transport });
+  const trace = opik.trace();
+  for (let n = 0; n < 4000; n += 1) trace.span().end();
+  const long = opik.flush({ timeoutMs: 9000 });
+  const short = opik.flush({ timeoutMs: 100 });
+  await clock.advance(200);
+  assert.deepEqual([(await short).sent, (await short).dropped], [0, {}]);
+  for (let n = 0; n < 4; n += 1) {
+    answers[n]!();
+    await clock.advance(0);
+  }
+  assert.equal(answers.length, 4, "two connections, one after the other");
+  assert.deepEqual([(await long).sent, (await long).dropped], [4000, {}]);
+});
+
+test("one row that fails and fails does not hold up the others", async () => {
+  exporter.answer = ({ body }) => (body.traces ? new Response(null, { status: 503 }) : undefined);
+  const opik = client({ background: true });
+  const trace = opik.trace();
+  opik.trace().end();
+  for (let second = 0; second < 12; second += 1) {
+    trace.span().end();
+    await clock.advance(1000);
+  }
+  assert.ok(exporter.spans.length >= 10, `${exporter.spans.length}`);
+  exporter.answer = undefined;
+  await clock.advance(60_000);
+  await opik.flush();
+});
+
+test("what ends after its invocation is told of", async () => {
+  await invocation((root) => {
+    exporter.answer = () => {
+      root.trace.span({ name: "later still" }).end();
+      return undefined;
+    };
+  });
+  assert.deepEqual(codes(), ["invocation_ended"]);
+});
+
+test("a trace that is begun in an invocation that is not recorded is sent all the same", async () => {
+  const { trace } = await import("opik-edge");
+  await invocation(() => trace({ name: "job" }).end(), { sampleRate: (name) => (name === "job" ? 1 : 0) });
+  assert.deepEqual(
+    exporter.traces.map(({ name }) => name),
+    ["job"],
+  );
+});
+
+test("a transport that reads a refusal's body itself does not hide it", async () => {
+  const transport = {
+    async fetch() {
+      const response = new Response("no", { status: 401 });
+      await response.text();
+      return response;
+    },
+  };
+  const opik = client({ transport });
+  opik.trace().end();
+  const report = await opik.flush();
+  assert.deepEqual([report.requests, report.dropped], [1, { unauthorized: 1 }]);
+});
+
+test("listeners that reject, and times that are none, harm nothing", async () => {
+  refuse(401);
+  const warn = console.warn;
+  const warnings: string[] = [];
+  console.warn = (text: string) => warnings.push(text);
+  try {
+    const opik = client({ onError: (async () => Promise.reject(new Error("no"))) as never });
+    for (const options of [null, undefined, {}, { timeoutMs: Number.POSITIVE_INFINITY }, { timeoutMs: -1 }]) {
+      opik.trace().end();
+      assert.deepEqual((await opik.flush(options as never)).dropped, { unauthorized: 1 });
+    }
+  } finally {
+    console.warn = warn;
+  }
+  assert.equal(warnings.length, 1, "and are told of once");
+});
+
 test("a queue's messages are acknowledged when their rows are accepted or refused for good, and else come again", async () => {
   const sent: string[] = [];
   const opik = client({ transport: queueTransport({ send: async (text) => sent.push(text) }) });

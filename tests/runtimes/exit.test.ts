@@ -63,5 +63,16 @@ for (const runtime of Object.keys(PROGRAMS)) {
       const ended = await run(runtime, code, (child) => child.kill("SIGTERM"));
       assert.deepEqual([ended, arrived(name)], [{ exitCode: 7, signal: null }, true]);
     });
+
+    // Deno asks its listeners in the order in which they came: see the README's known limits.
+    if (runtime === "Deno") return;
+    test("also where the host listens once, and takes its time", async () => {
+      const name = `${runtime}: once`;
+      const code = `const timer = setInterval(() => {}, 1000);
+        process.once("SIGTERM", () => setTimeout(() => { clearInterval(timer); process.exitCode = 8; }, 300));
+        opik.span({ name: "${name}" }, () => 1); console.log("ready");`;
+      const ended = await run(runtime, code, (child) => child.kill("SIGTERM"));
+      assert.deepEqual([ended, arrived(name)], [{ exitCode: 8, signal: null }, true]);
+    });
   });
 }

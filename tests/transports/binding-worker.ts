@@ -10,6 +10,9 @@ interface Env {
   COUNTER: { idFromName(name: string): unknown; get(id: unknown): { fetch(url: string): Promise<Response> } };
 }
 
+/** At the top of the module: used by every request. */
+let shared: Opik | undefined;
+
 const traced = withOpik(
   { fetch: async (_request: Request, _env: Env, _ctx: unknown) => new Response("ok") },
   (env) => ({ transport: env.PROXY, url: "https://www.comet.com/opik/api" }),
@@ -17,6 +20,12 @@ const traced = withOpik(
 
 export default {
   async fetch(request: Request, env: Env, ctx: unknown): Promise<Response> {
+    const name = new URL(request.url).searchParams.get("shared");
+    if (name) {
+      shared ??= new Opik({ env, onError: () => {} });
+      shared.trace({ name }).end();
+      return Response.json(await shared.flush({ timeoutMs: 5000 }));
+    }
     if (!request.url.endsWith("/object")) return traced.fetch(request, env, ctx);
     return env.COUNTER.get(env.COUNTER.idFromName("one")).fetch(request.url);
   },

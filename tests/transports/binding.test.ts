@@ -10,7 +10,7 @@ let collector: Collector;
 let worker: RunningWorker;
 const proxied: { url: string; key: string | null; encoding: string | null }[] = [];
 before(async () => {
-  collector = await startCollector();
+  collector = await startCollector({ fault: ({ body }) => (body.includes('"hangs"') ? "hang" : undefined) });
   worker = await startWorker("tests/transports/binding-worker.ts", {
     bindings: { OPIK_URL_OVERRIDE: collector.url },
     miniflare: {
@@ -46,6 +46,14 @@ test("rows go through a service binding, which holds the key", async () => {
     proxied.map(({ url, key }) => ({ url, key })),
     ["traces", "spans"].map((kind) => ({ url: `https://www.comet.com/opik/api/v1/private/${kind}/batch`, key: null })),
   );
+});
+
+test("of requests that share a client none waits for another, nor sends its rows", async () => {
+  const slow = fetch(`${worker.url}/?shared=hangs`).then((response) => response.json());
+  await collector.until(() => collector.requests.some(({ body }) => body.includes("hangs")));
+  const { sent, dropped, requests } = await (await fetch(`${worker.url}/?shared=quick`)).json();
+  assert.deepEqual([sent, dropped, requests], [1, {}, 1]);
+  assert.deepEqual((await slow).dropped, { network_error: 1 });
 });
 
 test("a Durable Object sends in the background, the rows of many requests together", async () => {
