@@ -100,6 +100,7 @@ export class Flush {
   readonly #wakeUps = new Set<() => void>();
   /** Breaks off the requests under way. */
   readonly #aborts = new Set<() => void>();
+  #isBrokenOff = false;
   /** What went wrong: the first of each reason. */
   readonly #failures = new Map<string, { readonly detail: string; readonly cause: unknown; readonly once: boolean }>();
   /** Why nothing more is sent in this flush. */
@@ -186,6 +187,7 @@ export class Flush {
     this.#isHandedOver = true;
     for (const wakeUp of this.#wakeUps) wakeUp();
     const stop = environment.after(graceMs, () => {
+      this.#isBrokenOff = true;
       for (const abort of this.#aborts) abort();
     });
     void this.#ended.then(stop);
@@ -315,6 +317,7 @@ export class Flush {
     if (this.#destination.compresses) upload.compressed ??= (await gzip(upload.body)) ?? upload.body;
     const body = this.#destination.compresses && upload.compressed ? upload.compressed : upload.body;
     const isCompressed = body !== upload.body;
+    if (this.#isBrokenOff) return undefined; // while it was being compressed
     this.#report.requests += 1;
     this.#report.bytes += body.byteLength;
     const controller = new AbortController();
