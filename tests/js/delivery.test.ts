@@ -414,3 +414,32 @@ test("a queue's messages are acknowledged when their rows are accepted or refuse
   }
   await assert.rejects(deliverQueue(batch(), { url: "nonsense" }), { code: "invalid_config" });
 });
+
+test("two flushes at once leave no timer behind, and nobody listening", async () => {
+  const listeners = process.listenerCount("beforeExit");
+  const opik = client({ background: true });
+  opik.trace().end();
+  const first = opik.flush();
+  opik.trace().end();
+  const second = opik.flush();
+  assert.equal((await first).sent + (await second).sent, 2);
+  assert.deepEqual([clock.timers, process.listenerCount("beforeExit")], [0, listeners]);
+});
+
+test("a queue's message is delivered whole, and comes again whole", async () => {
+  const message = (from: number) => {
+    const id = (n: number) => `019ab5c0-7c00-7a11-8a11-${(from + n).toString(16).padStart(12, "0")}`;
+    const told: string[] = [];
+    const rows = Array.from({ length: 600 }, (_, n) => ({ id: id(n), start_time: "2025-11-24T16:00:00Z" }));
+    const body = JSON.stringify({ traces: rows });
+    return { body, told, ack: () => told.push("ack"), retry: () => told.push("retry") };
+  };
+  const messages = [message(0), message(600)];
+  exporter.answer = () => (exporter.requests.length === 2 ? new Response(null, { status: 401 }) : undefined);
+  const report = await deliverQueue({ messages }, settings());
+  assert.deepEqual(
+    messages.map(({ told }) => told),
+    [["ack"], ["retry"]],
+  );
+  assert.deepEqual([report.sent, exporter.traces.length], [600, 600], "nothing of the second was accepted");
+});
