@@ -290,7 +290,7 @@ impl Writer<'_> {
         json::write_name(self.out, name);
         self.out.extend_from_slice(UNFINISHED);
         if let [b'{', members @ ..] = text {
-            let members = members.trim_ascii_start();
+            let members = members.trim_ascii();
             if members != b"}" {
                 self.out.push(b',');
             }
