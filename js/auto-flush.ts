@@ -74,8 +74,7 @@ export class AutoFlush {
     const { intervalMs } = this.#options;
     if (intervalMs === undefined || this.#delivery.isRunning) return;
     if (this.#delivery.isEmpty && this.#rows === 0) {
-      this.#stopTimer?.();
-      this.#stopTimer = undefined;
+      this.reset();
       unwatchExit(this);
     } else this.#schedule(Math.max(intervalMs, this.#delivery.pauseMs));
   }

@@ -6,7 +6,7 @@ import { relayTransport, type TokenSource } from "./browser/relay-transport.js";
 import type { BufferLimits } from "./core.js";
 import { isBrowser, isServer } from "./env.js";
 import { type OnDrop, type OnError, OpikError } from "./errors.js";
-import type { PropagateTo } from "./headers.js";
+import { type PropagateTo, resolveUrl } from "./headers.js";
 import { type Redact, type RedactOptions, redactor } from "./redact.js";
 import { fetchTransport, numberOr, type Transport } from "./transport.js";
 
@@ -132,7 +132,9 @@ export function resolveConfig(config: OpikConfig): Settings {
 
   const { relayUrl } = config;
   const url = parseUrl(
-    relayUrl === undefined ? (read("url", config.url, "OPIK_URL_OVERRIDE") ?? DEFAULT_URL) : absolute(relayUrl),
+    relayUrl === undefined
+      ? (read("url", config.url, "OPIK_URL_OVERRIDE") ?? DEFAULT_URL)
+      : (resolveUrl(relayUrl)?.href ?? relayUrl),
   );
   const apiKey = read("apiKey", config.apiKey, "OPIK_API_KEY")?.trim();
   if (apiKey !== undefined && !isHeaderValue(apiKey)) throw invalid("apiKey", "printable ASCII", "[hidden]");
@@ -217,12 +219,6 @@ function resolveLimits(limits: Limits, transport: Transport): Settings["limits"]
 /** Opik Cloud is exactly `comet.com` or a host below it: a suffix match alone would take `evilcomet.com`. */
 function isCloud(url: URL): boolean {
   return url.hostname === "comet.com" || url.hostname.endsWith(".comet.com");
-}
-
-/** A URL as seen from the page, where there is one. */
-function absolute(text: string): string {
-  const { location } = globalThis as { location?: { href: string } };
-  return URL.canParse(text, location?.href) ? new URL(text, location?.href).href : text;
 }
 
 function parseUrl(text: string): URL {

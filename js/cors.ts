@@ -1,6 +1,6 @@
 // What an API has to allow so that pages of other origins may call it with a trace: exactly the headers in use.
 
-import { matchesTarget, NAMES, OPIK_TOKEN_HEADER, type TargetMatch } from "./headers.js";
+import { isTarget, NAMES, OPIK_TOKEN_HEADER, type TargetMatch } from "./headers.js";
 
 /** Who may call, and with what. */
 export interface CorsOptions {
@@ -20,8 +20,7 @@ const PREFLIGHT_SECONDS = 86_400;
 /** The headers to add to a response, preflights included: `Vary` alone when its caller is not allowed to read it. */
 export function corsHeaders(request: Request, { origins, credentials = false }: CorsOptions): Record<string, string> {
   const origin = request.headers.get("origin");
-  const isAllowed = origin && URL.canParse(origin) && origins.some((target) => matchesTarget(new URL(origin), target));
-  if (!isAllowed) return { vary: "origin" };
+  if (!origin || !isTarget(origin, origins)) return { vary: "origin" };
   return {
     vary: "origin",
     "access-control-allow-origin": origin,

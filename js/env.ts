@@ -49,11 +49,6 @@ export function randomBits(): number {
   }
 }
 
-/** Resolves after `ms`. */
-export function sleep(ms: number, idle?: boolean): Promise<void> {
-  return new Promise((resolve) => environment.after(ms, resolve, idle));
-}
-
 /** Resolves when `promise` has settled, or after `ms`. */
 export async function within(ms: number, promise: Promise<unknown>): Promise<void> {
   let stop = (): void => {};

@@ -1,7 +1,14 @@
 // Outgoing calls: a span for the call, trace headers for the targets that are allowed them, and the response handed on
 // as it came. Which headers is decided in headers.ts and src/headers.rs.
 
-import { type HeaderCarrier, type HeaderSpelling, injectInto, type Propagation, spellingFor } from "./headers.js";
+import {
+  type HeaderCarrier,
+  type HeaderSpelling,
+  injectInto,
+  type Propagation,
+  resolveUrl,
+  spellingFor,
+} from "./headers.js";
 import { withoutQuery } from "./json.js";
 import { endSpan } from "./settle.js";
 import type { Span, SpanHandle, SpanOptions } from "./span.js";
@@ -36,7 +43,8 @@ export async function tracedFetch(
 ): Promise<Response> {
   const request = input instanceof Request ? input : undefined;
   const method = (init.method ?? request?.method ?? "GET").toUpperCase();
-  const url = parseTarget(request ? request.url : String(input));
+  // Where it is none, the platform's `fetch` will say so.
+  const url = resolveUrl(request ? request.url : String(input));
   const shown = url ? withoutQuery(url.href) : withoutQuery(String(input));
   const span = start({
     name: opik.name ?? (url ? `${method} ${url.host}${url.pathname}` : `${method} ${shown}`),
@@ -73,14 +81,4 @@ function spellingOf(url: URL, own: FetchOptions["propagate"], propagation: Propa
   if (own === undefined) return spellingFor(url, propagation);
   if (typeof own === "string") return own;
   return own ? "both" : undefined;
-}
-
-/** The target as a URL; `undefined` where it is none, and the platform's `fetch` will say so. */
-function parseTarget(text: string): URL | undefined {
-  const { location } = globalThis as { location?: { href: string } };
-  try {
-    return new URL(text, location?.href);
-  } catch {
-    return undefined;
-  }
 }

@@ -171,12 +171,18 @@ function isBelow(url: URL, base: URL): boolean {
 
 /** Whether `url`, where it is one, is of an origin that one of `targets` names. */
 export function isTarget(url: string, targets: readonly TargetMatch[]): boolean {
+  const parsed = resolveUrl(url);
+  return parsed !== undefined && targets.some((to) => matchesTarget(parsed, to));
+}
+
+/** A URL, as seen from the page where there is one; `undefined` when `text` is none. */
+export function resolveUrl(text: string): URL | undefined {
   const { location } = globalThis as { location?: { href: string } };
-  return URL.canParse(url, location?.href) && targets.some((to) => matchesTarget(new URL(url, location?.href), to));
+  return URL.canParse(text, location?.href) ? new URL(text, location?.href) : undefined;
 }
 
 /** Whether `url` is of an origin that `to` names. */
-export function matchesTarget(url: URL, to: TargetMatch): boolean {
+function matchesTarget(url: URL, to: TargetMatch): boolean {
   if (typeof to === "function") {
     try {
       return to(url) === true;

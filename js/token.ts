@@ -122,9 +122,9 @@ async function readToken(token: unknown, secrets: readonly TokenSecret[]): Promi
   return { audience: aud, projectName: prj, session: sid, threadId: thr, notBeforeMs: nbf, expiresMs: exp };
 }
 
-/** Its part that is not random. */
+/** The part of `crypto` that is not random. */
 function subtle(): SubtleCrypto {
-  // biome-ignore lint/style/noRestrictedGlobals: see above
+  // biome-ignore lint/style/noRestrictedGlobals: it gives no random bytes
   return crypto.subtle;
 }
 

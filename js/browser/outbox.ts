@@ -2,15 +2,13 @@
 // this one could not. Without IndexedDB (private windows) they are in memory alone.
 
 import { now, randomBits } from "../env.js";
-import { type RowKind, type Upload, uploadOf } from "../upload.js";
+import { MAX_UPLOAD_ROWS, type RowKind, type Upload, uploadOf } from "../upload.js";
+import { MAX_BODY_BYTES } from "./relay-transport.js";
 
 /** Bytes that are kept for later visits; beyond them the oldest rows go. */
 const MAX_BYTES = 5 * 1024 * 1024;
 /** For how long: a relay takes ids of the last 24 h. */
 const MAX_AGE_MS = 23 * 60 * 60 * 1000;
-/** Rows of one upload, and bytes of it: what a page may still send while it is closed. */
-const MAX_UPLOAD_ROWS = 1000;
-const MAX_UPLOAD_BYTES = 60_000;
 /** Where no tab can say that it lives, rows of others are left alone for so long. */
 const FOREIGN_AGE_MS = 60_000;
 
@@ -70,7 +68,7 @@ export class Outbox {
         bytes = 0;
       };
       for (const entry of this.#waiting.filter((waiting) => waiting.kind === kind)) {
-        const isFull = entries.length >= MAX_UPLOAD_ROWS || bytes + entry.json.byteLength > MAX_UPLOAD_BYTES - 100;
+        const isFull = entries.length >= MAX_UPLOAD_ROWS || bytes + entry.json.byteLength > MAX_BODY_BYTES - 100;
         if (isFull) close();
         entries.push(entry);
         bytes += entry.json.byteLength + 1;

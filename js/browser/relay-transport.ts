@@ -11,7 +11,7 @@ export type TokenSource = string | (() => string | undefined | Promise<string | 
  * Bodies that a page may still send while it is closed: browsers take 64 KB in all with `keepalive` (Fetch standard,
  * "http-network-or-cache fetch").
  */
-const MAX_BODY_BYTES = 60_000;
+export const MAX_BODY_BYTES = 60_000;
 /** Room for a token beside it. */
 const MAX_TOKEN_BYTES = 2500;
 

@@ -80,8 +80,10 @@ function merge({ messages }: QueueBatch, reporter: Reporter, retry: (message: Qu
   const open = { traces: new Merger("traces", retry), spans: new Merger("spans", retry) };
   for (const message of messages) {
     const found = rowsOf(message.body);
-    if (!found) reporter.once("row_dropped", "a message of the queue was none of ours, and was left out");
-    if (!found) continue;
+    if (!found) {
+      reporter.once("row_dropped", "a message of the queue was none of ours, and was left out");
+      continue;
+    }
     const { kind, rows } = found;
     // A message stays whole, so that it comes again whole, and no other with it.
     if (!open[kind].takes(rows)) {

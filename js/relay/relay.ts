@@ -6,7 +6,7 @@ import { Delivery } from "../delivery.js";
 import { now, environment as platform } from "../env.js";
 import { OpikError, Reporter } from "../errors.js";
 import type { FlushReport } from "../flush.js";
-import { matchesTarget } from "../headers.js";
+import { isTarget, type TargetMatch } from "../headers.js";
 import { checkTokens, readTokenFor, type TokenClaims, type Tokens } from "../token.js";
 import { uploadOf } from "../upload.js";
 import { Refusal } from "./refusal.js";
@@ -24,7 +24,7 @@ export interface RelayConfig
     "apiKey" | "workspace" | "projectName" | "url" | "environment" | "env" | "transport" | "onError" | "onDrop"
   > {
   /** The origins of the pages that may write: exact ones, `*.suffix`, or a function of the parsed origin. */
-  readonly origins: readonly (string | ((origin: URL) => boolean))[];
+  readonly origins: readonly TargetMatch[];
   /** Asks for a token; without them everybody who can call the relay may write. */
   readonly tokens?: Tokens | undefined;
   /** A Worker's binding, asked by the caller's address, or a function that says whether a request may pass. */
@@ -111,8 +111,7 @@ function allowedOrigin(request: Request, origins: RelayConfig["origins"]): strin
   if (!origin || origin === "null" || !URL.canParse(origin)) {
     return new Refusal("origin_missing", "only pages may write here, and say where they come from");
   }
-  const url = new URL(origin);
-  if (origins.some((target) => matchesTarget(url, target))) return origin;
+  if (isTarget(origin, origins)) return origin;
   return new Refusal("origin_forbidden", `${origin} may not write here`);
 }
 
