@@ -5,9 +5,9 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import { gunzipSync } from "node:zlib";
 import { answerFault, type Faults, keepsRows } from "./faults.js";
-import { Store, type StoredRow } from "./store.js";
+import { Store, type StoredRow, type StoredScore } from "./store.js";
 import { treeOf } from "./tree.js";
-import { checkBatch, checkRow, checkUpdate, type Entity, Refusal } from "./validate.js";
+import { checkBatch, checkRow, checkScores, checkUpdate, type Entity, Refusal } from "./validate.js";
 import { Watchers } from "./watchers.js";
 
 /** How to run it. */
@@ -36,6 +36,7 @@ export interface Collector {
   readonly url: string;
   traces(): StoredRow[];
   spans(): StoredRow[];
+  scores(): StoredScore[];
   /** Every request that was answered, oldest first. */
   readonly requests: readonly SeenRequest[];
   /** A trace as a tree. */
@@ -90,8 +91,9 @@ export async function startCollector(options: CollectorOptions = {}): Promise<Co
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/api`,
     traces: () => store.rows("traces"),
     spans: () => store.rows("spans"),
+    scores: () => store.scores(),
     requests,
-    tree: (traceId) => treeOf(traceId, store.rows("traces"), store.rows("spans")),
+    tree: (traceId) => treeOf(traceId, store),
     until: (condition, timeoutMs) => {
       const seen = () => requests.map(({ method, path, status }) => `${method} ${path} ${status}`).join("\n");
       return watchers.until(condition, () => `the collector has seen\n${seen()}`, timeoutMs);
@@ -133,6 +135,10 @@ function handleRows(
     for (const row of checkBatch(entity, parse(body), now)) store.replace(entity, row);
     return { status: 204 };
   }
+  if (method === "PUT" && rest === "feedback-scores") {
+    for (const row of checkScores(parse(body), now)) store.score(entity, row);
+    return { status: 204 };
+  }
   if (method === "POST" && rest === undefined) {
     const row = checkRow(entity, parse(body), now);
     store.create(entity, row);
@@ -157,7 +163,7 @@ function handleRows(
 function trees(store: Store, traceId: string | undefined): string {
   const spans = store.rows("spans");
   const ids = traceId ? [traceId] : [...store.rows("traces").map(({ id }) => id), ...spans.map((s) => s.trace_id!)];
-  return [...new Set(ids)].map((id) => `${treeOf(id, store.rows("traces"), spans)}\n`).join("\n");
+  return [...new Set(ids)].map((id) => `${treeOf(id, store)}\n`).join("\n");
 }
 
 function parse(body: string): unknown {

@@ -8,22 +8,31 @@ import { Refusal } from "./validate.js";
 /** A row as it is stored. */
 export type StoredRow = Row & { id: string; trace_id?: string; parent_span_id?: string; last_updated_at: string };
 
+/** A feedback score as it is stored, with what it scores. */
+export type StoredScore = Row & { entity: Entity; id: string; name: string; value: number };
+
 /** Everything that was accepted, by its key. */
 export class Store {
   readonly #rows = { traces: new Map<string, StoredRow>(), spans: new Map<string, StoredRow>() };
+  readonly #scores = new Map<string, StoredScore>();
   readonly #file: string | undefined;
 
   constructor(file?: string) {
     this.#file = file;
     if (!file || !existsSync(file)) return;
     for (const line of readFileSync(file, "utf8").split("\n").filter(Boolean)) {
-      const { entity, row } = JSON.parse(line) as { entity: Entity; row: StoredRow };
-      this.#rows[entity].set(keyOf(entity, row), row);
+      const { entity, row, score } = JSON.parse(line) as { entity: Entity; row: StoredRow; score?: StoredScore };
+      if (score) this.#scores.set(keyOfScore(score), score);
+      else this.#rows[entity].set(keyOf(entity, row), row);
     }
   }
 
   rows(entity: Entity): StoredRow[] {
     return [...this.#rows[entity].values()];
+  }
+
+  scores(): StoredScore[] {
+    return [...this.#scores.values()];
   }
 
   find(entity: Entity, id: string): StoredRow | undefined {
@@ -57,6 +66,13 @@ export class Store {
     this.#put(entity, this.#complete({ ...rest, id }));
   }
 
+  /** Stores a score; the last one of its name counts. What it scores need not be there. */
+  score(entity: Entity, row: Row): void {
+    const score = { project_name: "Default Project", ...row, entity } as unknown as StoredScore;
+    this.#scores.set(keyOfScore(score), score);
+    this.#append({ score });
+  }
+
   #complete(row: Row): StoredRow {
     return {
       project_name: "Default Project",
@@ -67,7 +83,11 @@ export class Store {
 
   #put(entity: Entity, row: StoredRow): void {
     this.#rows[entity].set(keyOf(entity, row), row);
-    if (this.#file) appendFileSync(this.#file, `${JSON.stringify({ entity, row })}\n`);
+    this.#append({ entity, row });
+  }
+
+  #append(line: object): void {
+    if (this.#file) appendFileSync(this.#file, `${JSON.stringify(line)}\n`);
   }
 }
 
@@ -75,4 +95,9 @@ export class Store {
 function keyOf(entity: Entity, row: StoredRow): string {
   const project = String(row["project_name"]).toLowerCase();
   return entity === "traces" ? `${project} ${row.id}` : `${project} ${row.trace_id} ${row.parent_span_id} ${row.id}`;
+}
+
+/** In another project than its trace it is another trace's score, which nobody sees. */
+function keyOfScore({ entity, project_name, id, name }: StoredScore): string {
+  return `${String(project_name).toLowerCase()} ${entity} ${id} ${name}`;
 }

@@ -55,6 +55,15 @@ export function checkRow(entity: Entity, body: unknown, nowMs: number): Row {
   return row;
 }
 
+/** The scores of a batch; throws a `Refusal` for the whole of it. */
+export function checkScores(body: unknown, nowMs: number): Row[] {
+  const cleaned = withoutNulls(body);
+  checkSchema("FeedbackScoreBatch", cleaned);
+  const { scores } = cleaned as { scores: Row[] };
+  for (const { id } of scores) checkId("id", id, nowMs + TOLERANCE_MS);
+  return scores;
+}
+
 /** The fields of a PATCH; throws a `Refusal`. */
 export function checkUpdate(entity: Entity, id: string, body: unknown, nowMs: number): Row {
   const update = withoutNulls(body) as Row;
@@ -100,6 +109,6 @@ function withoutNulls(value: unknown): unknown {
   if (typeof value !== "object" || value === null) return value;
   const fields = Object.entries(value).filter(([, field]) => field !== null);
   return Object.fromEntries(
-    fields.map(([name, field]) => [name, name === "spans" || name === "traces" ? withoutNulls(field) : field]),
+    fields.map(([name, field]) => [name, ["spans", "traces", "scores"].includes(name) ? withoutNulls(field) : field]),
   );
 }

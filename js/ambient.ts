@@ -10,6 +10,7 @@ import { OPIK_PARENT_SPAN_ID_HEADER, OPIK_TRACE_ID_HEADER } from "./headers.js";
 import { startSpan } from "./opik.js";
 import type { TraceFields } from "./row.js";
 import { type FlushOptions, Scope } from "./scope.js";
+import type { TargetedScore } from "./score.js";
 import { scoped } from "./settle.js";
 import type { Span, SpanOptions } from "./span.js";
 import { openTrace, type Trace } from "./trace.js";
@@ -33,6 +34,11 @@ export function trace(fields?: TraceFields): Trace {
 /** `fn` with a span around each call, recorded where it is called: Opik's `@track`. */
 export function track<F extends AnyFunction>(fn: F, options?: TrackOptions): F {
   return trackWith((spanOptions) => startSpan(currentScope(), spanOptions), fn, options);
+}
+
+/** Scores a trace or a span by its id, which need not be of this process: a user's feedback. */
+export function score(given: TargetedScore): void {
+  currentScope().scoreById(given);
 }
 
 /** `fetch` with a child span of the current span and trace headers: see `Span.fetch`. Without one it is the platform's. */

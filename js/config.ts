@@ -1,12 +1,13 @@
 // Where a client's settings come from: arguments, then OPIK_* variables of the Worker's `env`,
 // of `Deno.env` or of `process.env`, then defaults. Validates them once; next: opik.ts.
 
-import { Outbox } from "./browser/outbox.js";
-import { relayTransport, type TokenSource } from "./browser/relay-transport.js";
+import type { Outbox } from "./browser/outbox.js";
+import type { TokenSource } from "./browser/relay-transport.js";
 import type { BufferLimits } from "./core.js";
-import { isBrowser, isServer } from "./env.js";
+import { isServer } from "./env.js";
 import { type OnDrop, type OnError, OpikError } from "./errors.js";
 import { type PropagateTo, resolveUrl } from "./headers.js";
+import { page } from "./page.js";
 import { type Redact, type RedactOptions, redactor } from "./redact.js";
 import { fetchTransport, numberOr, type Transport } from "./transport.js";
 
@@ -46,7 +47,10 @@ export interface OpikConfig {
   readonly url?: string | undefined;
   /** The environment of every row, at most 150 characters (`OPIK_ENVIRONMENT`, default none). */
   readonly environment?: string | undefined;
-  /** A relay of yours that holds the key, for pages: absolute, or as seen from the page. Instead of `url` and `apiKey`. */
+  /**
+   * A relay of yours that holds the key, for pages: absolute, or as seen from the page. Instead of `url` and `apiKey`. Off a
+   * page, as in server-rendered code, such a client is disabled.
+   */
   readonly relayUrl?: string | undefined;
   /** What the relay asks for: a token, or where to get one. */
   readonly token?: TokenSource | undefined;
@@ -125,16 +129,16 @@ export function resolveConfig(config: OpikConfig): Settings {
     if (typeof value !== "boolean") throw invalid(field, "a boolean", value);
     return value;
   };
-  const disabled = isSwitch(
-    "disabled",
-    /^(1|true|yes|on)$/i.test(readVariable(config.env, "OPIK_TRACK_DISABLE") ?? ""),
-  );
-
   const { relayUrl } = config;
+  const client = relayUrl === undefined ? undefined : page();
+  const isOffPage = relayUrl !== undefined && client === undefined;
+  const asksToDisable = /^(1|true|yes|on)$/i.test(readVariable(config.env, "OPIK_TRACK_DISABLE") ?? "");
+  const disabled = isSwitch("disabled", asksToDisable) || isOffPage;
+
   const url = parseUrl(
-    relayUrl === undefined
-      ? (read("url", config.url, "OPIK_URL_OVERRIDE") ?? DEFAULT_URL)
-      : (resolveUrl(relayUrl)?.href ?? relayUrl),
+    client && relayUrl !== undefined
+      ? (resolveUrl(relayUrl)?.href ?? relayUrl)
+      : (read("url", config.url, "OPIK_URL_OVERRIDE") ?? DEFAULT_URL),
   );
   const apiKey = read("apiKey", config.apiKey, "OPIK_API_KEY")?.trim();
   if (apiKey !== undefined && !isHeaderValue(apiKey)) throw invalid("apiKey", "printable ASCII", "[hidden]");
@@ -152,7 +156,7 @@ export function resolveConfig(config: OpikConfig): Settings {
     throw invalid("environment", `at most ${MAX_ENVIRONMENT_CHARS} characters`, environment);
   }
   checkTargets(config.propagateTo);
-  const carrier = relayUrl === undefined ? fetchTransport : relayTransport(url, config.token);
+  const carrier = client?.relayTransport(url, config.token) ?? fetchTransport;
   const { sampleRate = 1, transport = carrier, signals = [] } = config;
   if (typeof sampleRate !== "function" && !isShare(sampleRate)) {
     throw invalid("sampleRate", "a number from 0 to 1, or a function", sampleRate);
@@ -175,8 +179,8 @@ export function resolveConfig(config: OpikConfig): Settings {
     recordOutputs: isSwitch("recordOutputs", true),
     limits: resolveLimits(config.limits ?? {}, transport),
     transport,
-    outbox: relayUrl !== undefined && isBrowser() && !disabled ? new Outbox(url) : undefined,
-    background: isSwitch("background", isServer() || (isBrowser() && relayUrl !== undefined)),
+    outbox: disabled ? undefined : client?.openOutbox(url),
+    background: isSwitch("background", isServer() || client !== undefined),
     signals,
   };
 }

@@ -6,7 +6,7 @@ import * as bg from "./core_bg.js";
 import { randomBytes } from "./env.js";
 import { OpikError } from "./errors.js";
 import type { HeaderPair, Incoming } from "./headers.js";
-import { Upload } from "./upload.js";
+import { kindOf, Upload } from "./upload.js";
 
 /** How many random bytes the core is handed at a time: enough for some hundred ids. */
 const RANDOM_POOL_BYTES = 2048;
@@ -193,7 +193,7 @@ export class Core {
       const [path] = this.#lines(bg.takenPath());
       const [at, endsAt, { buffer }] = [bg.takenPointer(), bg.takenRowEnds(), this.#memory];
       const body = new Uint8Array(buffer.slice(at, at + bg.takenLength()));
-      return new Upload(path as string, body, new Uint32Array(buffer.slice(endsAt, endsAt + rows * 4)));
+      return new Upload(kindOf(path as string), body, new Uint32Array(buffer.slice(endsAt, endsAt + rows * 4)));
     });
   }
 

@@ -31,6 +31,10 @@ export type OpikErrorCode =
   | "field_cut"
   /** A redactor threw; the whole field was masked. */
   | "redaction_failed"
+  /** A score has no name, or a value the Opik API would refuse; it was not kept. */
+  | "invalid_score"
+  /** In a page of the developer's own machine: a traced call to another origin failed, and why. */
+  | "cors_header"
   /** `sampleRate` threw or gave no number from 0 to 1; the trace was recorded. */
   | "invalid_sample_rate"
   /** A whole row could not be kept; the message carries the reason. */

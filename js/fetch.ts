@@ -3,6 +3,7 @@
 
 import {
   type HeaderCarrier,
+  type HeaderPair,
   type HeaderSpelling,
   injectInto,
   type Propagation,
@@ -10,6 +11,7 @@ import {
   spellingFor,
 } from "./headers.js";
 import { withoutQuery } from "./json.js";
+import { page } from "./page.js";
 import { endSpan } from "./settle.js";
 import type { Span, SpanHandle, SpanOptions } from "./span.js";
 import { hasWatchableBody, watchBytes, withBody } from "./stream.js";
@@ -52,13 +54,17 @@ export async function tracedFetch(
     ...("parent" in opik && { parent: opik.parent }),
   });
   let response: Response;
+  let map: HeaderPair[] = [];
   try {
     const headers = new Headers(init.headers ?? request?.headers);
     const spelling = url && spellingOf(url, opik.propagate, propagation);
-    const injected = spelling ? span.inject(headers, { spelling }) : injectInto(headers, []);
+    if (spelling) map = Object.entries(span.headers({ spelling }));
+    const injected = injectInto(headers, map);
     response = await platformFetch(input, { ...init, headers: injected });
   } catch (error) {
     span.fail(error);
+    // What the network, or the browser, refused; not what the caller broke off.
+    if (url && error instanceof TypeError) page()?.warnOfCors(url, map, span.trace.scope.reporter);
     throw error;
   }
   span.update({ output: { status: response.status } });

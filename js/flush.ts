@@ -343,7 +343,7 @@ export class Flush {
       const headers = getCore().requestHeaders(apiKey, workspace, isCompressed);
       const answered = transport
         .fetch(url.href.replace(/\/$/, "") + upload.path, {
-          method: "POST",
+          method: upload.method,
           headers,
           body,
           redirect: "manual",

@@ -1,6 +1,8 @@
 // Trace headers as JavaScript carries them: the shapes they come in (incoming), and which target
 // is given them in which spelling (outgoing). What a header means is decided in src/headers.rs.
 
+import { isBrowser } from "./env.js";
+
 /** Names the caller's trace: a UUIDv7. The name the official SDKs use. */
 export const OPIK_TRACE_ID_HEADER = "opik_trace_id";
 /** Names the caller's current span: a UUIDv7. The name the official SDKs use. */
@@ -196,6 +198,6 @@ function matchesTarget(url: URL, to: TargetMatch): boolean {
 
 /** The page's origin in a browser (window or worker of a page), `undefined` elsewhere. */
 function pageOrigin(): string | undefined {
-  const { document, location } = globalThis as { document?: unknown; location?: { origin: string } };
-  return document !== undefined ? location?.origin : undefined;
+  const { location } = globalThis as { location?: { origin: string } };
+  return isBrowser() ? location?.origin : undefined;
 }

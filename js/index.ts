@@ -1,8 +1,9 @@
 // The public surface of `opik-edge`. Importing it does nothing: no clock, no randomness, no instance.
 
-export { fetch, flush, getDistributedTraceHeaders, getTrackContext, span, trace, track } from "./ambient.js";
+export { fetch, flush, getDistributedTraceHeaders, getTrackContext, score, span, trace, track } from "./ambient.js";
 export type { InstrumentFetchOptions } from "./browser/instrument-fetch.js";
 export type { TokenSource } from "./browser/relay-transport.js";
+export { type TabThreadOptions, tabThreadId } from "./browser/tab-thread.js";
 export type { Limits, OpikConfig, SampleRate, Signal } from "./config.js";
 export { type CorsOptions, corsHeaders, handlePreflight } from "./cors.js";
 export { type Drop, type OnDrop, type OnError, OpikError, type OpikErrorCode } from "./errors.js";
@@ -21,6 +22,8 @@ export { type DistributedHeadersOptions, Opik } from "./opik.js";
 export type { RedactOptions } from "./redact.js";
 export type { RowFields, SpanFields, SpanType, TraceFields } from "./row.js";
 export type { FlushOptions } from "./scope.js";
+export type { Score, TargetedScore } from "./score.js";
+export { contextMeta, contextServerTiming, serverContext } from "./server-context.js";
 export type { Span, SpanOptions } from "./span.js";
 export type { Trace } from "./trace.js";
 export type { TrackOptions } from "./track.js";

@@ -1,15 +1,17 @@
 // The client: settings, and the traces and spans that begin outside any invocation. Its functions for
 // whatever is current, without a client at hand, are in ambient.ts.
 
-import { type InstrumentFetchOptions, instrumentFetch } from "./browser/instrument-fetch.js";
+import type { InstrumentFetchOptions } from "./browser/instrument-fetch.js";
 import { type OpikConfig, resolveConfig } from "./config.js";
 import { currentFrame, runWith } from "./context.js";
 import { Reporter } from "./errors.js";
 import { type TracedRequestInit, tracedFetch } from "./fetch.js";
 import type { FlushReport } from "./flush.js";
 import type { HeaderCarrier } from "./headers.js";
+import { page } from "./page.js";
 import type { TraceFields } from "./row.js";
 import { type FlushOptions, Scope } from "./scope.js";
+import type { TargetedScore } from "./score.js";
 import { scoped } from "./settle.js";
 import { type Span, SpanHandle, type SpanOptions } from "./span.js";
 import { openTrace, type Trace } from "./trace.js";
@@ -86,6 +88,11 @@ export class Opik {
     return flush ? this.#runThenFlush(run, span) : run();
   }
 
+  /** Scores a trace or a span by its id, which need not be of this process: a user's feedback. */
+  score(score: TargetedScore): void {
+    this.#scope.scoreById(score);
+  }
+
   /** `fetch` in a span under the current one, or in a trace of its own, with trace headers: see `Span.fetch`. */
   fetch(input: RequestInfo | URL, init?: TracedRequestInit): Promise<Response> {
     const start = (options: SpanOptions): SpanHandle => startSpan(this.#scope, options);
@@ -94,13 +101,15 @@ export class Opik {
 
   /**
    * Traces every `fetch` of this page from now on; gives what ends that. While they are traced already nothing changes.
-   * The page's own origin is given headers, and what `propagateTo` names.
+   * The page's own origin is given headers, and what `propagateTo` names. Off a page nothing happens.
    */
   instrumentFetch(options: InstrumentFetchOptions = {}): () => void {
+    const client = page();
+    if (!client) return () => {};
     const { settings } = this.#scope;
     const propagation = { url: settings.url, propagateTo: options.propagateTo ?? settings.propagateTo };
     const start = (spanOptions: SpanOptions): SpanHandle => startSpan(this.#scope, spanOptions);
-    return instrumentFetch((input, init) => tracedFetch(start, propagation, input, init), options);
+    return client.instrumentFetch((input, init) => tracedFetch(start, propagation, input, init), options);
   }
 
   /**

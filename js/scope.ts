@@ -7,8 +7,9 @@ import type { Settings } from "./config.js";
 import { Delivery } from "./delivery.js";
 import { environment, isServer, now } from "./env.js";
 import type { Reporter } from "./errors.js";
-import type { Dropped, FlushMode, FlushReport } from "./flush.js";
+import { addCounts, type Dropped, type FlushMode, type FlushReport } from "./flush.js";
 import type { Masks } from "./json.js";
+import { type Score, ScoreBuffer, type ScoreKind, type TargetedScore } from "./score.js";
 import type { Upload } from "./upload.js";
 
 /** How long a flush that the host waits for may take, unless it says otherwise. */
@@ -53,6 +54,7 @@ export class Scope {
   readonly #rows: RowBuffer;
   /** Rows of what is still open, which are sent beside the others and accounted for apart. */
   readonly #checkpoints: RowBuffer;
+  readonly #scores: ScoreBuffer;
   readonly #delivery: Delivery;
   readonly #autoFlush: AutoFlush | undefined;
   readonly #open: Set<Open> | undefined;
@@ -69,6 +71,7 @@ export class Scope {
     this.environmentJson = environment === undefined ? "" : JSON.stringify(environment);
     this.#rows = new RowBuffer(reporter, limits);
     this.#checkpoints = new RowBuffer(reporter, limits);
+    this.#scores = new ScoreBuffer(settings, reporter);
     const source = { take: () => this.#take(), takeDropped: () => this.#takeDropped() };
     // A client at the top of a Worker is used by many requests, none of which may wait for another.
     const isShared = !masks && !background && !isServer();
@@ -88,10 +91,21 @@ export class Scope {
 
   /** Keeps the row of what has ended. */
   append(row: Row): void {
-    if (!this.#rows.append(row)) return;
-    const { outbox } = this.settings;
-    if (outbox) for (const upload of this.#rows.takeAll()) outbox.add(upload);
-    this.#autoFlush?.noted(row.text.length);
+    if (this.#rows.append(row)) this.#kept(row.text.length);
+  }
+
+  /** Keeps a score of the trace or span that it names: of none, where that has no id, since it is not recorded. */
+  scoreById(given: TargetedScore): void {
+    if (this.settings.disabled) return;
+    const { traceId, spanId, ...score } = given ?? {}; // JavaScript may say null
+    const id = spanId ?? traceId;
+    if (id !== "") this.score(spanId === undefined ? "trace_scores" : "span_scores", id ?? "", score);
+  }
+
+  /** Keeps a score of what has `id`. */
+  score(kind: ScoreKind, id: string, score: Score): void {
+    const bytes = this.#scores.add(kind, id, score);
+    if (bytes > 0) this.#kept(bytes);
   }
 
   /** Keeps the row of what is still open, to be sent early. */
@@ -135,6 +149,7 @@ export class Scope {
     // What comes now comes too late, and is told so.
     this.#rows.close();
     this.#checkpoints.close();
+    this.#scores.close();
     return this.#flush({ timeoutMs });
   }
 
@@ -145,15 +160,28 @@ export class Scope {
     return report;
   }
 
+  /** About so many bytes have been added. */
+  #kept(bytes: number): void {
+    const { outbox } = this.settings;
+    if (outbox) for (const upload of this.#takeEnded()) outbox.add(upload);
+    this.#autoFlush?.noted(bytes);
+  }
+
   #take(): Upload[] {
     const early = this.#checkpoints.takeAll();
     for (const upload of early) upload.isCheckpoint = true;
-    return [...early, ...(this.settings.outbox?.take() ?? this.#rows.takeAll())];
+    return [...early, ...(this.settings.outbox?.take() ?? this.#takeEnded())];
+  }
+
+  #takeEnded(): Upload[] {
+    return [...this.#rows.takeAll(), ...this.#scores.takeAll()];
   }
 
   #takeDropped(): Dropped {
     this.#checkpoints.takeDropped(); // their spans are written again
-    return this.#rows.takeDropped();
+    const dropped = this.#rows.takeDropped();
+    addCounts(dropped, this.#scores.takeDropped());
+    return dropped;
   }
 
   #watchLongSpans(): void {

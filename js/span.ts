@@ -15,6 +15,7 @@ import {
 } from "./headers.js";
 import { mergeFields, rowText, type SpanFields, UNDEFINED_THROWN } from "./row.js";
 import type { Open, Scope } from "./scope.js";
+import type { Score } from "./score.js";
 import { scoped } from "./settle.js";
 import type { Trace, TraceHandle } from "./trace.js";
 import { platformFetch } from "./transport.js";
@@ -44,6 +45,8 @@ export interface Span {
   span<T>(options: SpanOptions, fn: (span: Span) => T): T;
   /** Merges fields in: objects merge, tags add up, the rest is replaced. */
   update(fields: SpanFields): void;
+  /** Scores it: what a user, or a check, thinks of it. Of those with one name the last one counts. */
+  score(score: Score): void;
   /** Ends it and keeps its row for the next flush. */
   end(): void;
   /** The headers that let the next service open its spans under this one; `{}` when there is nothing to hand on. */
@@ -116,6 +119,10 @@ export class SpanHandle implements Span, Open {
 
   update(fields: SpanFields): void {
     if (!this.#misusedAfterEnd("span.update")) this.#merge(fields);
+  }
+
+  score(score: Score): void {
+    if (this.#recording) this.#scope.score("span_scores", this.id, score);
   }
 
   end(): void {

@@ -8,6 +8,7 @@ import { now } from "./env.js";
 import { forwardableIds, readIncoming } from "./headers.js";
 import { mergeFields, rowText, type TraceFields } from "./row.js";
 import type { Open, Scope } from "./scope.js";
+import type { Score } from "./score.js";
 import { openSpan, type Span, type SpanOptions } from "./span.js";
 import { numberOr } from "./transport.js";
 
@@ -21,6 +22,8 @@ export interface Trace {
   span(options?: SpanOptions): Span;
   /** The same, current inside `fn` and ended after it; errors are recorded and rethrown. */
   span<T>(options: SpanOptions, fn: (span: Span) => T): T;
+  /** Scores it: what a user, or a check, thinks of it. Of those with one name the last one counts. */
+  score(score: Score): void;
   /** Changes the row. On a joined trace it warns once and sends nothing. */
   update(fields: TraceFields): void;
   /** Writes the row. A trace that a parentless span opened ends with that span. */
@@ -134,6 +137,10 @@ export class TraceHandle implements Trace, Open {
   span<T>(options: SpanOptions, fn: (span: Span) => T): T;
   span<T>(options: SpanOptions = {}, fn?: (span: Span) => T): Span | T {
     return openSpan(this, this.parentId, options, fn);
+  }
+
+  score(score: Score): void {
+    if (this.recording) this.scope.score("trace_scores", this.id, score);
   }
 
   update(fields: TraceFields): void {

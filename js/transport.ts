@@ -15,10 +15,10 @@ export interface Transport {
 
 /** An upload as a request. */
 export interface TransportRequest {
-  readonly method: "POST";
+  readonly method: "POST" | "PUT";
   /** With the key in `authorization`. */
   readonly headers: [name: string, value: string][];
-  /** `{"spans":[…]}` or `{"traces":[…]}`, gzip-compressed when the headers say so. */
+  /** `{"spans":[…]}`, `{"traces":[…]}` or `{"scores":[…]}`, gzip-compressed when the headers say so. */
   readonly body: Uint8Array<ArrayBuffer>;
   /** A redirect is never followed: some runtimes carry `authorization` to another origin. */
   readonly redirect: "manual";

@@ -2,7 +2,23 @@
 // response to it means is src/upload.rs.
 
 /** What an upload carries. */
-export type RowKind = "traces" | "spans";
+export type RowKind = "traces" | "spans" | "trace_scores" | "span_scores";
+
+/** Where each kind goes, below the base URL of the API. */
+const PATHS: Record<RowKind, string> = {
+  traces: "/v1/private/traces/batch",
+  spans: "/v1/private/spans/batch",
+  trace_scores: "/v1/private/traces/feedback-scores",
+  span_scores: "/v1/private/spans/feedback-scores",
+};
+
+/** Every kind. */
+export const ROW_KINDS: readonly RowKind[] = Object.keys(PATHS) as RowKind[];
+
+/** The kind that goes to `url`, which ends with one of the paths. */
+export function kindOf(url: string): RowKind {
+  return ROW_KINDS.find((kind) => url.endsWith(PATHS[kind])) as RowKind;
+}
 
 /** Rows of one upload (Opik: 1 to 1000). */
 export const MAX_UPLOAD_ROWS: number = 1000;
@@ -11,7 +27,7 @@ export const MAX_UPLOAD_BYTES: number = 4 * 1024 * 1024;
 
 /** An upload of rows that are JSON already. */
 export function uploadOf(kind: RowKind, rows: readonly Uint8Array[]): Upload {
-  const opening = new TextEncoder().encode(`{"${kind}":[`);
+  const opening = new TextEncoder().encode(`{"${kind.endsWith("scores") ? "scores" : kind}":[`);
   const body = new Uint8Array(rows.reduce((bytes, row) => bytes + row.byteLength + 1, opening.byteLength + 1));
   body.set(opening);
   const rowEnds = new Uint32Array(rows.length);
@@ -23,7 +39,17 @@ export function uploadOf(kind: RowKind, rows: readonly Uint8Array[]): Upload {
     body[at++] = 0x2c; // ","
   }
   body.set([0x5d, 0x7d], at - 1); // "]}" in place of the last comma
-  return new Upload(`/v1/private/${kind}/batch`, body, rowEnds);
+  return new Upload(kind, body, rowEnds);
+}
+
+/** The body of an upload to `url` for what has no paths: rows under the name of their kind, behind `members`. */
+export function selfContained(url: string, body: Uint8Array<ArrayBuffer>, members = ""): Uint8Array<ArrayBuffer> {
+  const head = new TextEncoder().encode(`{${members}"${kindOf(url)}":`);
+  const rows = body.subarray(body.indexOf(0x5b)); // "["
+  const enveloped = new Uint8Array(head.byteLength + rows.byteLength);
+  enveloped.set(head);
+  enveloped.set(rows, head.byteLength);
+  return enveloped;
 }
 
 /** What became of an upload. */
@@ -31,9 +57,8 @@ export type Outcome = "sent" | "kept" | { readonly lost: string };
 
 /** One upload, ready to send. */
 export class Upload {
-  /** Appended to the base URL of the API. */
-  readonly path: string;
-  /** `{"spans":[…]}` or `{"traces":[…]}` in UTF-8. */
+  readonly kind: RowKind;
+  /** `{"spans":[…]}`, `{"traces":[…]}` or `{"scores":[…]}` in UTF-8. */
   readonly body: Uint8Array<ArrayBuffer>;
   /** Where each row ends in the body. */
   readonly rowEnds: Uint32Array;
@@ -50,11 +75,20 @@ export class Upload {
   /** The body as it was compressed, for the next attempt. */
   compressed: Uint8Array<ArrayBuffer> | undefined;
 
-  constructor(path: string, body: Uint8Array<ArrayBuffer>, rowEnds: Uint32Array, firstRow = 0) {
-    this.path = path;
+  constructor(kind: RowKind, body: Uint8Array<ArrayBuffer>, rowEnds: Uint32Array, firstRow = 0) {
+    this.kind = kind;
     this.body = body;
     this.rowEnds = rowEnds;
     this.firstRow = firstRow;
+  }
+
+  /** Appended to the base URL of the API. */
+  get path(): string {
+    return PATHS[this.kind];
+  }
+
+  get method(): "POST" | "PUT" {
+    return this.kind.endsWith("scores") ? "PUT" : "POST";
   }
 
   /** How many rows it carries. */
@@ -88,7 +122,7 @@ export class Upload {
     body.set(this.body.subarray(start, end), opening);
     body.set([0x5d, 0x7d], body.length - 2); // "]}"
     const rowEnds = this.rowEnds.slice(from, to).map((rowEnd) => rowEnd - start + opening);
-    const half = new Upload(this.path, body, rowEnds, this.firstRow + from);
+    const half = new Upload(this.kind, body, rowEnds, this.firstRow + from);
     half.isCheckpoint = this.isCheckpoint;
     half.wasSent = this.wasSent;
     half.isRetry = this.isRetry;

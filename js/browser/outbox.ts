@@ -2,7 +2,7 @@
 // this one could not. Without IndexedDB (private windows) they are in memory alone.
 
 import { now, randomBits } from "../env.js";
-import { MAX_UPLOAD_ROWS, type RowKind, type Upload, uploadOf } from "../upload.js";
+import { MAX_UPLOAD_ROWS, ROW_KINDS, type RowKind, type Upload, uploadOf } from "../upload.js";
 import { MAX_BODY_BYTES } from "./relay-transport.js";
 
 /** Bytes that are kept for later visits; beyond them the oldest rows go. */
@@ -47,7 +47,7 @@ export class Outbox {
 
   /** Keeps the rows of an upload. */
   add(upload: Upload): void {
-    const kind: RowKind = upload.path.includes("/traces/") ? "traces" : "spans";
+    const { kind } = upload;
     for (const json of upload.rowBytes()) {
       this.#count += 1;
       const entry = { key: `${this.#name} ${this.#tab} ${this.#count}`, tab: this.#tab, kind, json, ms: now() };
@@ -59,7 +59,7 @@ export class Outbox {
   /** Takes out everything that waits, as uploads; what is settled is forgotten, what is kept stays for later visits. */
   take(): Upload[] {
     const uploads: Upload[] = [];
-    for (const kind of ["traces", "spans"] as const) {
+    for (const kind of ROW_KINDS) {
       let entries: Entry[] = [];
       let bytes = 0;
       const close = (): void => {

@@ -3,6 +3,7 @@
 
 import { now } from "../env.js";
 import { platformFetch, type Transport, type TransportRequest } from "../transport.js";
+import { selfContained } from "../upload.js";
 
 /** A token, or where to get one that is still good. */
 export type TokenSource = string | (() => string | undefined | Promise<string | undefined>);
@@ -30,9 +31,9 @@ export function relayTransport(url: URL, token: TokenSource | undefined): Transp
     get clockOffsetMs() {
       return clockOffsetMs;
     },
-    async fetch(_url: string, { body, signal }: TransportRequest): Promise<Response> {
+    async fetch(path: string, { body, signal }: TransportRequest): Promise<Response> {
       const current = typeof token === "function" ? await token() : token;
-      const enveloped = current === undefined ? body : withToken(body, current);
+      const enveloped = selfContained(path, body, current === undefined ? "" : `"token":${JSON.stringify(current)},`);
       const bytes = enveloped.byteLength;
       // Beyond the browser's quota such a request fails at once; then it is one that ends with the page.
       const keepalive = keptAliveBytes + bytes <= MAX_BODY_BYTES + MAX_TOKEN_BYTES;
@@ -71,13 +72,4 @@ async function readNow(response: Response): Promise<unknown> {
 /** How far this clock is behind the relay's, taken at the middle of the request. */
 function offsetOf(relayMs: unknown, sentMs: number): number | undefined {
   return typeof relayMs === "number" ? Math.round(relayMs - (sentMs + now()) / 2) : undefined;
-}
-
-/** `{"spans":…}` with the token as its first member. */
-function withToken(body: Uint8Array<ArrayBuffer>, token: string): Uint8Array<ArrayBuffer> {
-  const head = new TextEncoder().encode(`{"token":${JSON.stringify(token)},`);
-  const enveloped = new Uint8Array(head.byteLength + body.byteLength - 1);
-  enveloped.set(head);
-  enveloped.set(body.subarray(1), head.byteLength);
-  return enveloped;
 }

@@ -6,7 +6,15 @@ import { Delivery } from "../delivery.js";
 import { Reporter } from "../errors.js";
 import type { FlushReport } from "../flush.js";
 import type { Transport } from "../transport.js";
-import { MAX_UPLOAD_BYTES, MAX_UPLOAD_ROWS, type RowKind, type Upload, uploadOf } from "../upload.js";
+import {
+  MAX_UPLOAD_BYTES,
+  MAX_UPLOAD_ROWS,
+  ROW_KINDS,
+  type RowKind,
+  selfContained,
+  type Upload,
+  uploadOf,
+} from "../upload.js";
 
 /** What the producer needs of a queue's binding. */
 export interface QueueProducer {
@@ -37,8 +45,8 @@ export function queueTransport(queue: QueueProducer): Transport {
   return {
     maxBodyBytes: MAX_MESSAGE_BYTES,
     compress: false,
-    async fetch(_url, { body }) {
-      await queue.send(decoder.decode(body), { contentType: "text" });
+    async fetch(url, { body }) {
+      await queue.send(decoder.decode(selfContained(url, body)), { contentType: "text" });
       return new Response(null, { status: 202 });
     },
   };
@@ -77,7 +85,7 @@ export async function deliverQueue(batch: QueueBatch, config: OpikConfig = {}): 
 /** The rows of all messages in few uploads; `retry` is told of each message of which a row was not delivered. */
 function merge({ messages }: QueueBatch, reporter: Reporter, retry: (message: QueueMessage) => void): Upload[] {
   const uploads: Upload[] = [];
-  const open = { traces: new Merger("traces", retry), spans: new Merger("spans", retry) };
+  const open = new Map(ROW_KINDS.map((kind) => [kind, new Merger(kind, retry)]));
   for (const message of messages) {
     const found = rowsOf(message.body);
     if (!found) {
@@ -86,13 +94,15 @@ function merge({ messages }: QueueBatch, reporter: Reporter, retry: (message: Qu
     }
     const { kind, rows } = found;
     // A message stays whole, so that it comes again whole, and no other with it.
-    if (!open[kind].takes(rows)) {
-      uploads.push(open[kind].toUpload());
-      open[kind] = new Merger(kind, retry);
+    let merger = open.get(kind) as Merger;
+    if (!merger.takes(rows)) {
+      uploads.push(merger.toUpload());
+      merger = new Merger(kind, retry);
+      open.set(kind, merger);
     }
-    for (const row of rows) open[kind].add(row, message);
+    for (const row of rows) merger.add(row, message);
   }
-  for (const merger of [open.traces, open.spans]) if (!merger.isEmpty) uploads.push(merger.toUpload());
+  for (const merger of open.values()) if (!merger.isEmpty) uploads.push(merger.toUpload());
   return uploads;
 }
 
@@ -104,7 +114,7 @@ interface Row {
 function rowsOf(body: unknown): { readonly kind: RowKind; readonly rows: Row[] } | undefined {
   try {
     const parsed = JSON.parse(body as string) as Partial<Record<RowKind, { readonly id: unknown }[]>>;
-    const kind: RowKind = parsed.traces ? "traces" : "spans";
+    const kind = ROW_KINDS.find((known) => parsed[known]) as RowKind;
     const encoder = new TextEncoder();
     const rows = parsed[kind]?.map((row) => ({ id: row.id, json: encoder.encode(JSON.stringify(row)) }));
     return rows && { kind, rows };

@@ -1,8 +1,10 @@
-// What a page may write: one batch of traces or spans, with ids of this day, and no field that is the relay's to set.
+// What a page may write: one batch of traces, of spans, both with ids of this day, or of scores; and no field that is the
+// relay's to set.
 
 import { idTime } from "../headers.js";
+import { type Score, scoreError } from "../score.js";
 import type { TokenClaims } from "../token.js";
-import { MAX_UPLOAD_ROWS, type RowKind } from "../upload.js";
+import { MAX_UPLOAD_ROWS, ROW_KINDS, type RowKind } from "../upload.js";
 import { Refusal } from "./refusal.js";
 
 /** How far the time of an id may be from now (Opik refuses more where it checks). */
@@ -30,7 +32,16 @@ const COMMON: Record<string, Kind> = {
   error_info: "object",
   ttft: "number",
 };
+const SCORE: Record<string, Kind> = {
+  id: "string",
+  name: "string",
+  value: "number",
+  reason: "string",
+  category_name: "string",
+};
 const FIELDS: Record<RowKind, Record<string, Kind>> = {
+  trace_scores: SCORE,
+  span_scores: SCORE,
   traces: { ...COMMON, thread_id: "string" },
   spans: {
     ...COMMON,
@@ -69,9 +80,10 @@ export function parseBatch(text: string): PageBatch {
   }
   if (!isObject(body)) throw new Refusal("invalid", "the body is not an object");
   const { token, ...batches } = body;
-  const [kind, ...others] = Object.keys(batches);
-  if ((kind !== "traces" && kind !== "spans") || others.length > 0) {
-    throw new Refusal("invalid", "expected `traces` or `spans`, and nothing beside but `token`");
+  const [name, ...others] = Object.keys(batches);
+  const kind = ROW_KINDS.find((known) => known === name);
+  if (!kind || others.length > 0) {
+    throw new Refusal("invalid", `expected one of ${ROW_KINDS.join(", ")}, and nothing beside but token`);
   }
   const rows = batches[kind];
   if (!Array.isArray(rows) || rows.length === 0) throw new Refusal("invalid", `${kind}: expected rows`);
@@ -95,6 +107,14 @@ export function stampRows(
       throw new Refusal("foreign_project", `${where}: this relay writes to one project, and not to that one`);
     }
     checkFields(kind, own, where);
+    if (kind === "trace_scores" || kind === "span_scores") {
+      checkScore(own, nowMs, where);
+      const key = `${own["id"]} ${own["name"]}`;
+      if (seen.has(key)) throw new Refusal("invalid", `${where}: it is there twice`);
+      seen.add(key);
+      return toJson({ ...own, project_name: stamp.projectName, source: "sdk" }, where);
+    }
+    if (typeof own["start_time"] !== "string") throw new Refusal("invalid", `${where}.start_time: it is missing`);
     checkIds(kind, own, claims, nowMs, where);
     if (seen.has(own["id"])) throw new Refusal("invalid", `${where}.id: it is there twice`);
     seen.add(own["id"]);
@@ -106,10 +126,22 @@ export function stampRows(
     }
     const { projectName, environment } = stamp;
     const last_updated_at = clamped(own["last_updated_at"], nowMs);
-    const json = JSON.stringify({ ...own, last_updated_at, project_name: projectName, environment, source: "sdk" });
-    if (json.length > MAX_ROW_CHARS) throw new Refusal("too_large", `${where}: at most ${MAX_ROW_CHARS} characters`);
-    return json;
+    return toJson({ ...own, last_updated_at, project_name: projectName, environment, source: "sdk" }, where);
   });
+}
+
+function toJson(row: object, where: string): string {
+  const json = JSON.stringify(row);
+  if (json.length > MAX_ROW_CHARS) throw new Refusal("too_large", `${where}: at most ${MAX_ROW_CHARS} characters`);
+  return json;
+}
+
+/** What is scored may be of any age: a conversation is looked at again. */
+function checkScore(row: Record<string, unknown>, nowMs: number, where: string): void {
+  const { id, name, value, reason, category_name: categoryName } = row;
+  const wrong = scoreError({ name, value, reason, categoryName } as Partial<Score>);
+  if (wrong) throw new Refusal("invalid", `${where}.${wrong}`);
+  checkReference(id, nowMs, `${where}.id`);
 }
 
 function checkFields(kind: RowKind, row: Record<string, unknown>, where: string): void {
@@ -121,7 +153,6 @@ function checkFields(kind: RowKind, row: Record<string, unknown>, where: string)
     const isRight = expected === "object" ? typeof value === "object" : typeof value === expected;
     if (!isRight) throw new Refusal("invalid", `${where}.${name}: expected ${expected}`);
   }
-  if (typeof row["start_time"] !== "string") throw new Refusal("invalid", `${where}.start_time: it is missing`);
 }
 
 function checkIds(
@@ -141,10 +172,12 @@ function checkIds(
   if (kind === "traces") return;
   for (const name of ["trace_id", "parent_span_id"]) {
     if (name === "parent_span_id" && (row[name] === undefined || row[name] === null)) continue;
-    if (timeOf(row[name], `${where}.${name}`) > nowMs + TOLERANCE_MS) {
-      throw new Refusal("clock_skew", `${where}.${name}: its time is in the future`);
-    }
+    checkReference(row[name], nowMs, `${where}.${name}`);
   }
+}
+
+function checkReference(id: unknown, nowMs: number, where: string): void {
+  if (timeOf(id, where) > nowMs + TOLERANCE_MS) throw new Refusal("clock_skew", `${where}: its time is in the future`);
 }
 
 function timeOf(id: unknown, where: string): number {

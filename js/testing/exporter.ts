@@ -11,11 +11,24 @@ export interface ExportedRow {
   readonly [field: string]: unknown;
 }
 
+/** A score as Opik's API takes it (`FeedbackScoreBatchItem`). */
+export interface ExportedScore {
+  /** Of the trace or the span. */
+  readonly id: string;
+  readonly name: string;
+  readonly value: number;
+  readonly [field: string]: unknown;
+}
+
 /** A request as it was made. */
 export interface ExportedRequest {
   readonly url: string;
   readonly headers: Record<string, string>;
-  readonly body: { readonly traces?: readonly ExportedRow[]; readonly spans?: readonly ExportedRow[] };
+  readonly body: {
+    readonly traces?: readonly ExportedRow[];
+    readonly spans?: readonly ExportedRow[];
+    readonly scores?: readonly ExportedScore[];
+  };
 }
 
 /** A transport that keeps rows: `new Opik({ transport: new InMemoryExporter() })`. */
@@ -26,6 +39,7 @@ export class InMemoryExporter implements Transport {
   readonly requests: ExportedRequest[] = [];
   /** Plays a backend that refuses: what it gives is answered, and nothing is kept unless its status is 2xx. */
   answer: ((request: ExportedRequest) => Response | undefined) | undefined;
+  readonly #scores = new Map<string, ExportedScore>();
   readonly #rows = { traces: new Map<string, ExportedRow>(), spans: new Map<string, ExportedRow>() };
 
   /** The traces; of those written more than once the last. */
@@ -38,11 +52,17 @@ export class InMemoryExporter implements Transport {
     return [...this.#rows.spans.values()];
   }
 
+  /** The scores, of traces and spans; of those with one name on one of them the last. */
+  get scores(): ExportedScore[] {
+    return [...this.#scores.values()];
+  }
+
   /** Forgets everything. */
   clear(): void {
     this.requests.length = 0;
     this.#rows.traces.clear();
     this.#rows.spans.clear();
+    this.#scores.clear();
   }
 
   async fetch(url: string, init: TransportRequest): Promise<Response> {
@@ -54,6 +74,7 @@ export class InMemoryExporter implements Transport {
     for (const kind of ["traces", "spans"] as const) {
       for (const row of body[kind] ?? []) this.#rows[kind].set(row.id, row);
     }
+    for (const score of body.scores ?? []) this.#scores.set(`${score.id} ${score.name}`, score);
     return answer;
   }
 }

@@ -1,5 +1,5 @@
 // The public surface of `opik-edge/testing`.
 
 export { type FakeClock, type Restorable, useDeterministicIds, useFakeClock } from "./environment.js";
-export { type ExportedRequest, type ExportedRow, InMemoryExporter } from "./exporter.js";
+export { type ExportedRequest, type ExportedRow, type ExportedScore, InMemoryExporter } from "./exporter.js";
 export { assertTrees, type ExpectedTree, type Tree, treesOf } from "./tree.js";

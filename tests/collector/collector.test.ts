@@ -8,6 +8,7 @@ import { after, before, beforeEach, describe, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { v7 as uuid7 } from "uuid";
 import { type Collector, startCollector } from "../../collector/server.js";
+import { Store } from "../../collector/store.js";
 import { treeOf } from "../../collector/tree.js";
 
 let collector: Collector;
@@ -75,6 +76,29 @@ describe("a batch is refused whole", () => {
   });
 });
 
+test("a batch of scores is refused whole too", async () => {
+  const good = { id: uuid7(), name: "helpful", value: 1, source: "sdk" };
+  const refusals: [number, object][] = [
+    [400, { id: "9b2fa2ba-3b0f-4c83-9d52-0fa1d2a6a0d1" }],
+    [400, { id: uuid7({ msecs: Date.now() + DAY_MS }) }],
+    [422, { name: "" }],
+    [422, { name: undefined }],
+    [422, { value: "1" }],
+    [422, { value: 1e9 + 1 }],
+    [422, { source: undefined }],
+    [422, { source: "page" }],
+  ];
+  for (const [status, fields] of refusals) {
+    const scores = [good, { ...good, ...fields }];
+    assert.equal((await send("PUT", "traces/feedback-scores", { scores })).status, status, JSON.stringify(fields));
+  }
+  assert.equal((await send("PUT", "traces/feedback-scores", { scores: [] })).status, 422);
+  assert.deepEqual(collector.scores(), []);
+  const ofLastYear = { ...good, id: uuid7({ msecs: Date.now() - 365 * DAY_MS }) };
+  assert.equal((await send("PUT", "spans/feedback-scores", { scores: [good, ofLastYear] })).status, 204);
+  assert.equal(collector.scores().length, 2);
+});
+
 describe("what is kept", () => {
   let row: ReturnType<typeof span>;
   beforeEach(() => {
@@ -120,11 +144,17 @@ describe("what is kept", () => {
     const store = join(folder, "rows.jsonl");
     const first = await startCollector({ store });
     await fetch(`${first.url}/v1/private/spans/batch`, { method: "POST", body: JSON.stringify({ spans: [row] }) });
+    const scores = [{ id: row.trace_id, name: "helpful", value: 1, source: "sdk" }];
+    await fetch(`${first.url}/v1/private/traces/feedback-scores`, { method: "PUT", body: JSON.stringify({ scores }) });
     await first.close();
     const second = await startCollector({ store });
     assert.deepEqual(
       second.spans().map(({ id }) => id),
       [row.id],
+    );
+    assert.deepEqual(
+      second.scores().map(({ id, name, value }) => [id, name, value]),
+      [[row.trace_id, "helpful", 1]],
     );
     await second.close();
     await rm(folder, { recursive: true });
@@ -158,15 +188,22 @@ test("a trace is printed as a tree, with what is odd about it", () => {
     end_time: at(1500),
     thread_id: "7",
   };
+  const store = new Store();
+  store.replace("traces", trace);
+  for (const span of spans) store.replace("spans", span);
+  store.score("traces", { id: "t", name: "helpful", value: 0, project_name: "P" });
+  store.score("traces", { id: "t", name: "helpful", value: 1, project_name: "P" });
+  store.score("spans", { id: "r", name: "fast", value: 0.5, project_name: "p" });
+  store.score("spans", { id: "r", name: "elsewhere", value: 1, project_name: "another project" });
   assert.equal(
-    treeOf("t", [trace], spans),
+    treeOf("t", store),
     [
-      'trace t "root"  1.50 s  thread=7',
-      '├─ "root"  general  1.50 s',
+      'trace t "root"  1.50 s  thread=7  helpful=1',
+      '├─ "root"  general  1.50 s  fast=0.5',
       '│  ├─ "child"  general  10 ms  ERROR E: m',
       '│  └─ "other child"  general  10 ms  UNFINISHED',
       '└─ "lost"  general  10 ms (orphan: no span nowhere)',
     ].join("\n"),
   );
-  assert.equal(treeOf("t", [], []), "trace t (no trace row)");
+  assert.equal(treeOf("t", new Store()), "trace t (no trace row)");
 });

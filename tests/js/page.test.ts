@@ -1,8 +1,17 @@
-// What a page's client sends to its relay, and how its calls are traced: with a `fetch` that says what it was asked.
+// What a page's client sends to its relay, how its calls are traced, and what it knows of its server and its tab: with a
+// `fetch` that says what it was asked.
 
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
-import { Opik, type OpikConfig } from "opik-edge";
+import {
+  contextMeta,
+  contextServerTiming,
+  Opik,
+  type OpikConfig,
+  type OpikError,
+  serverContext,
+  tabThreadId,
+} from "opik-edge";
 import { type FakeClock, useFakeClock } from "opik-edge/testing";
 
 interface Asked {
@@ -11,10 +20,17 @@ interface Asked {
 }
 
 const native = globalThis.fetch;
+/** As a page sees it: who it is, and where. */
+function pretendToBePage(userAgent = "Mozilla/5.0"): void {
+  Object.defineProperty(globalThis, "navigator", { value: { userAgent }, configurable: true });
+  const location = new URL("http://site.test/");
+  Object.defineProperty(globalThis, "location", { value: location, configurable: true });
+}
 let clock: FakeClock;
 let asked: Asked[];
 let answer: () => Response;
 beforeEach(() => {
+  pretendToBePage();
   clock = useFakeClock();
   clock.freeze();
   asked = [];
@@ -87,12 +103,12 @@ test("rows that the relay takes for another day's are counted as such", async ()
 
 test("a key has no place in a page's settings", () => {
   assert.throws(() => client({ apiKey: "key" }), { code: "invalid_config", message: /^apiKey:/ });
-  assert.throws(() => client({ relayUrl: "nonsense" }), { code: "invalid_config" });
+  assert.throws(() => client({ relayUrl: "http://" }), { code: "invalid_config" });
 });
 
 test("a call says for itself what it is called, under what, and with what headers", async () => {
   answer = () => new Response();
-  const opik = client();
+  const opik = client({ propagateTo: ["http://api.test"] });
   const parent = opik.span({ name: "parent" });
   const headersOf = async (opikOptions?: object) => {
     asked = [];
@@ -132,4 +148,137 @@ test("the global fetch is traced until it is given back, and the client's own up
   assert.equal((await opik.flush()).sent, 0);
   restore();
   assert.equal(globalThis.fetch, original);
+});
+
+test("headers go to the page's own origin and to what is named, from a worker of the page too", async () => {
+  const opik = client({ propagateTo: ["*.friend.test"] });
+  answer = () => new Response();
+  const isGiven = async (url: string) => {
+    asked = [];
+    await opik.fetch(url);
+    return new Headers(asked[0]!.init.headers).has("opik_trace_id");
+  };
+  assert.deepEqual(
+    [await isGiven("/here"), await isGiven("http://api.friend.test/"), await isGiven("http://stranger.test/")],
+    [true, true, false],
+  );
+});
+
+test("off a page a client with a relay does nothing, and harms nothing", async () => {
+  for (const userAgent of ["Node.js/22", "Cloudflare-Workers"]) {
+    pretendToBePage(userAgent);
+    const errors: OpikError[] = [];
+    const opik = client({ relayUrl: "/opik", onError: (error) => errors.push(error) });
+    const before = globalThis.fetch;
+    opik.instrumentFetch()();
+    assert.equal(globalThis.fetch, before);
+    const text = opik.span({ name: "render" }, (span) => `${span.id}${tabThreadId()}${serverContext()}`);
+    assert.equal(text, "undefinedundefined");
+    assert.deepEqual([(await opik.flush()).requests, asked, errors], [0, [], []]);
+  }
+});
+
+test("a tab has one conversation until it idles, or begins another", async () => {
+  const kept = new Map<string, string>();
+  const storage = {
+    getItem: (key: string) => kept.get(key) ?? null,
+    setItem: (key: string, value: string) => kept.set(key, value),
+  };
+  Object.defineProperty(globalThis, "sessionStorage", { get: () => storage, configurable: true });
+  const first = tabThreadId();
+  assert.match(first!, /^[0-9a-f]{32}$/);
+  await clock.advance(29 * 60_000);
+  assert.equal(tabThreadId(), first);
+  await clock.advance(29 * 60_000);
+  assert.equal(tabThreadId(), first, "it was asked for meanwhile");
+  assert.ok([...kept.values()].join().includes(first!), "a reload finds it");
+  const renewed = tabThreadId({ renew: true });
+  assert.notEqual(renewed, first);
+  await clock.advance(1001);
+  assert.equal(tabThreadId(), renewed);
+  await clock.advance(1001);
+  assert.notEqual(tabThreadId({ idleMs: 1000 }), renewed);
+  Object.defineProperty(globalThis, "sessionStorage", {
+    get() {
+      throw new DOMException("forbidden", "SecurityError");
+    },
+    configurable: true,
+  });
+  assert.equal(tabThreadId(), tabThreadId(), "in memory, where nothing is stored");
+});
+
+test("a server hands its context to the page it renders", async () => {
+  const server = new Opik({ url: "http://opik.test", background: false });
+  const [meta, timing, ids] = server.span({ name: "GET /" }, (span) => [
+    contextMeta(span),
+    contextServerTiming(span),
+    { "opik-trace-id": span.traceId, "opik-parent-span-id": span.id },
+  ]);
+  const pretend = (found: Record<string, string>, serverTiming: object[]) => {
+    const querySelector = (selector: string) => {
+      const content = found[/^meta\[name="(.*)"\]$/.exec(selector)![1]!];
+      return content === undefined ? null : { getAttribute: () => content };
+    };
+    Object.defineProperty(globalThis, "document", { value: { querySelector }, configurable: true });
+    Object.defineProperty(globalThis, "performance", {
+      value: { getEntriesByType: () => [{ serverTiming }] },
+      configurable: true,
+      writable: true,
+    });
+  };
+  const native = globalThis.performance;
+  try {
+    pretend({}, []);
+    assert.equal(serverContext(), undefined);
+    const elements = [...meta!.toString().matchAll(/<meta name="([^"]*)" content="([^"]*)">/g)];
+    pretend(Object.fromEntries(elements.map(([, name, content]) => [name, content])), []);
+    assert.deepEqual(serverContext(), ids);
+    const metrics = [...timing!.toString().matchAll(/([\w-]+);desc="([^"]*)"/g)];
+    pretend(
+      {},
+      metrics.map(([, name, description]) => ({ name, description })),
+    );
+    assert.deepEqual(serverContext(), ids);
+    const joined = client().span({ name: "hydrate", parent: serverContext() });
+    assert.deepEqual(
+      [joined.traceId, joined.parentSpanId, joined.trace.joined],
+      [(ids as Record<string, string>)["opik-trace-id"], (ids as Record<string, string>)["opik-parent-span-id"], true],
+    );
+  } finally {
+    Object.defineProperty(globalThis, "performance", { value: native, configurable: true, writable: true });
+    Reflect.deleteProperty(globalThis, "document");
+  }
+  const off = new Opik({ disabled: true }).span();
+  assert.deepEqual([contextMeta(off), contextServerTiming(off)], ["", ""]);
+});
+
+test("during development a call that fails for want of a header says for which", async () => {
+  const told = async (origin: string, allows: (names: string[]) => boolean): Promise<string[]> => {
+    const errors: OpikError[] = [];
+    const opik = client({ propagateTo: [origin], onError: (error) => errors.push(error) });
+    globalThis.fetch = (async (_url: unknown, init: RequestInit) => {
+      const names = [...new Headers(init.headers).keys()];
+      assert.ok(init.method === "HEAD" || init.method === "POST");
+      if (!allows(names)) throw new TypeError("Failed to fetch");
+      return new Response();
+    }) as typeof fetch;
+    await assert.rejects(opik.fetch(`${origin}/x`, { method: "POST" }), /Failed to fetch/);
+    await new Promise((resolve) => setImmediate(resolve));
+    return errors.map(({ code, message }) => `${code}: ${message}`);
+  };
+  const onlyUnderscores = (names: string[]) => !names.some((name) => name.startsWith("opik-"));
+  Object.defineProperty(globalThis, "location", { value: new URL("https://site.example/"), configurable: true });
+  assert.deepEqual(await told("http://a.test", onlyUnderscores), [], "this page is in production");
+  Object.defineProperty(globalThis, "location", { value: new URL("http://localhost:3000/"), configurable: true });
+  assert.deepEqual(await told("http://b.test", onlyUnderscores), [
+    "cors_header: http://b.test does not allow the request headers opik-trace-id, opik-parent-span-id, so the traced call " +
+      "failed: see handlePreflight and corsHeaders",
+  ]);
+  assert.deepEqual(await told("http://b.test", onlyUnderscores), [], "once for each origin");
+  const [down] = await told("http://c.test", () => false);
+  assert.match(
+    down!,
+    /c\.test is down, or allows no calls from http:\/\/localhost:3000; traced ones need opik_trace_id, opik_par/,
+  );
+  assert.deepEqual(await told("http://localhost:3000", () => false), [], "no matter of CORS");
 });

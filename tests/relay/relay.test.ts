@@ -66,6 +66,8 @@ async function send({ worker = open, method = "POST", headers = {}, body = null 
   return { status: response.status, code, message, now, headers: response.headers };
 }
 
+const score = (more: object = {}): object => ({ id: id(), name: "helpful", value: 1, ...more });
+const scores = (...rows: object[]): string => JSON.stringify({ trace_scores: rows });
 const spans = (...rows: object[]): string => JSON.stringify({ spans: rows });
 
 describe("what a page may send", () => {
@@ -90,6 +92,22 @@ describe("what a page may send", () => {
       200,
       "projects match in any case",
     );
+  });
+
+  test("scores, of anything that is there already", async () => {
+    const old = id(Date.now() - 400 * 24 * 60 * 60 * 1000);
+    assert.equal((await send({ body: scores(score({ id: old, reason: "it helped" }), score()) })).status, 200);
+    assert.equal(
+      (await send({ body: JSON.stringify({ span_scores: [score({ category_name: "good" })] }) })).status,
+      200,
+    );
+    const [first, , third] = collector.scores();
+    assert.deepEqual(
+      [first!.entity, first!.id, first!["reason"], first!["source"], first!["project_name"]],
+      ["traces", old, "it helped", "sdk", "pages"],
+    );
+    assert.deepEqual([third!.entity, third!["category_name"]], ["spans", "good"]);
+    assert.equal(collector.requests.at(-1)!.method, "PUT");
   });
 
   test("a preflight is answered with exactly what is needed", async () => {
@@ -171,6 +189,22 @@ describe("what it may not", () => {
       "invalid_id",
       () => ({ body: spans(span({ id: "9b2d0f2e-3a38-4a37-9b5a-6a1a1c1f0f0f" })) }),
     ],
+    "a score without a name": [422, "invalid", () => ({ body: scores(score(), score({ name: " " })) })],
+    "a score that is no number": [422, "invalid", () => ({ body: scores(score({ value: "9" })) })],
+    "a score beyond what is taken": [422, "invalid", () => ({ body: scores(score({ value: -1e10 })) })],
+    "a score with an author": [422, "invalid", () => ({ body: scores(score({ author: "somebody else" })) })],
+    "a score of nothing": [422, "invalid_id", () => ({ body: scores(score({ id: undefined })) })],
+    "a score of the future": [425, "clock_skew", () => ({ body: scores(score({ id: id(Date.now() + 120_000) })) })],
+    "a score in another project": [403, "foreign_project", () => ({ body: scores(score({ project_name: "theirs" })) })],
+    "a score twice": [
+      422,
+      "invalid",
+      () => {
+        const twice = score();
+        return { body: scores(twice, twice) };
+      },
+    ],
+    "scores that do not say of what": [422, "invalid", () => ({ body: JSON.stringify({ scores: [score()] }) })],
     "no id": [422, "invalid_id", () => ({ body: spans(span({ id: undefined })) })],
     "an id of yesterday": [425, "clock_skew", () => ({ body: spans(span({ id: id(Date.now() - day - 60_000) })) })],
     "an id of tomorrow": [425, "clock_skew", () => ({ body: spans(span({ id: id(Date.now() + day + 60_000) })) })],

@@ -1,0 +1,52 @@
+// The conversation of a tab: an id in sessionStorage, which each tab has for itself and which survives a reload.
+
+import { isBrowser, now, randomBytes } from "../env.js";
+
+/** Options of `tabThreadId`. */
+export interface TabThreadOptions {
+  /** After how long without a call a new conversation begins, in ms (default 30 minutes). */
+  readonly idleMs?: number | undefined;
+  /** `true` begins a new one now. */
+  readonly renew?: boolean | undefined;
+}
+
+const IDLE_MS = 30 * 60 * 1000;
+const KEY = "opik-edge thread";
+
+/** Where there is no sessionStorage: in this page's memory. */
+let inMemory: string | undefined;
+
+/**
+ * The id of this tab's conversation, for `threadId`: the same until nobody has asked for it for `idleMs`, reloads included.
+ * `undefined` off a page, where one module serves many users.
+ */
+export function tabThreadId(options?: TabThreadOptions): string | undefined {
+  if (!isBrowser()) return undefined;
+  const { idleMs = IDLE_MS, renew = false } = options ?? {}; // JavaScript may say null
+  const [id, askedMs] = read()?.split(" ") ?? [];
+  const isOver = renew || !id || now() - Number(askedMs) > idleMs;
+  const current = isOver ? newId() : id;
+  write(`${current} ${now()}`);
+  return current;
+}
+
+function newId(): string {
+  return Array.from(randomBytes(16), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function read(): string | undefined {
+  try {
+    return sessionStorage.getItem(KEY) ?? inMemory;
+  } catch {
+    return inMemory; // forbidden
+  }
+}
+
+function write(text: string): void {
+  inMemory = text;
+  try {
+    sessionStorage.setItem(KEY, text);
+  } catch {
+    // Forbidden, or full.
+  }
+}

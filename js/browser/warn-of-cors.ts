@@ -1,0 +1,42 @@
+// During development: names the headers that another origin does not allow, where a traced call to it has failed. The
+// browser tells the page only that it did.
+
+import type { Reporter } from "../errors.js";
+import type { HeaderPair } from "../headers.js";
+import { platformFetch } from "../transport.js";
+
+/** Origins that were looked at. */
+const seen = new Set<string>();
+
+/** Looks into a call to `url` with these trace headers, which got no answer; once for each origin. */
+export function warnOfCors(url: URL, map: readonly HeaderPair[], reporter: Reporter): void {
+  if (map.length === 0 || url.origin === location.origin || seen.has(url.origin) || !isDevelopment()) return;
+  seen.add(url.origin);
+  void explain(url, map).then((message) => reporter.once("cors_header", message, undefined, url.origin));
+}
+
+async function explain(url: URL, map: readonly HeaderPair[]): Promise<string> {
+  const allowed = await Promise.all(map.map((pair) => isAnswered(url, [pair])));
+  const missing = map.filter((_, index) => !allowed[index]).map(([name]) => name);
+  const remedy = "see handlePreflight and corsHeaders";
+  if (missing.length === 0) return `a traced call to ${url.origin} failed, though it allows its trace headers`;
+  if (await isAnswered(url, [])) {
+    return `${url.origin} does not allow the request headers ${missing.join(", ")}, so the traced call failed: ${remedy}`;
+  }
+  return `${url.origin} is down, or allows no calls from ${location.origin}; traced ones need ${missing.join(", ")}: ${remedy}`;
+}
+
+/** Whether a request that changes nothing gets an answer with these headers. */
+async function isAnswered(url: URL, headers: HeaderPair[]): Promise<boolean> {
+  try {
+    await platformFetch(url, { method: "HEAD", headers, credentials: "omit", cache: "no-store" });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Whether the page comes from the developer's own machine. */
+function isDevelopment(): boolean {
+  return /^(localhost|127\.0\.0\.1|\[::1\]|.*\.(localhost|local|test))$/.test(location.hostname);
+}

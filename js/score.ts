@@ -1,0 +1,145 @@
+// Feedback scores: what a user, or a check, thinks of a trace or a span. They are no rows of the core: few, small, and complete
+// as soon as they are given. Next in the flow: delivery.ts.
+
+import type { Settings } from "./config.js";
+import type { Reporter } from "./errors.js";
+import type { Dropped } from "./flush.js";
+import { idTime } from "./headers.js";
+import { REDACTED } from "./redact.js";
+import { MAX_UPLOAD_ROWS, type Upload, uploadOf } from "./upload.js";
+
+/** A feedback score. Of those with one name on one trace or span the last one counts. */
+export interface Score {
+  /** What is scored, not blank: `helpful`, `hallucination`, … (`name`). */
+  readonly name: string;
+  /** -1e9 to 1e9 (`value`). */
+  readonly value: number;
+  /** In words, at most 10,000 characters; what is longer is cut (`reason`). */
+  readonly reason?: string | undefined;
+  /** The value's name, for scores that are categories (`category_name`). */
+  readonly categoryName?: string | undefined;
+}
+
+/** A score, and what is scored: a trace or a span, by its id. */
+export interface TargetedScore extends Score {
+  /** The UUIDv7 of a trace. */
+  readonly traceId?: string | undefined;
+  /** The UUIDv7 of a span; instead of `traceId`. */
+  readonly spanId?: string | undefined;
+}
+
+/** What can be scored. */
+export type ScoreKind = "trace_scores" | "span_scores";
+
+/** The largest value, and with a minus the smallest (`FeedbackScoreBatchItem.value`). */
+export const MAX_SCORE = 1e9;
+/** Characters of a reason. */
+export const MAX_REASON_CHARS = 10_000;
+/** Room for what says that it was cut. */
+const MARKER_CHARS = 40;
+
+/** What is the matter with a score; `undefined` where nothing is. */
+export function scoreError({ name, value, reason, categoryName }: Partial<Score>): string | undefined {
+  if (typeof name !== "string" || !name.trim()) return "name: expected a string that is not blank";
+  if (typeof value !== "number" || !(Math.abs(value) <= MAX_SCORE)) return "value: expected a number from -1e9 to 1e9";
+  for (const [field, text] of Object.entries({ reason, categoryName })) {
+    if (text !== undefined && text !== null && typeof text !== "string") return `${field}: expected a string`;
+  }
+  return undefined;
+}
+
+/** The scores that wait to be sent, of one invocation or one client. */
+export class ScoreBuffer {
+  readonly #settings: Settings;
+  readonly #reporter: Reporter;
+  readonly #waiting: Record<ScoreKind, Map<string, Uint8Array>> = { trace_scores: new Map(), span_scores: new Map() };
+  #closed = false;
+  #dropped = 0;
+
+  constructor(settings: Settings, reporter: Reporter) {
+    this.#settings = settings;
+    this.#reporter = reporter;
+  }
+
+  /** Keeps a score, in place of one of its name that waits, and gives its length in bytes: 0 when it is not kept. */
+  add(kind: ScoreKind, id: string, score: Score): number {
+    if (this.#closed) {
+      this.#reporter.once("invocation_ended", "a score was given after its invocation: it is not sent");
+      return 0;
+    }
+    const { name, value, reason, categoryName } = score ?? {}; // JavaScript may say null
+    const wrong =
+      idTime(id) === undefined ? "id: expected a UUIDv7" : scoreError({ name, value, reason, categoryName });
+    if (wrong) {
+      this.#reporter.once("invalid_score", `a score was refused: ${wrong}`, undefined, wrong);
+      return 0;
+    }
+    // `FeedbackScoreBatchItem` of the API.
+    const row = {
+      id,
+      name,
+      value,
+      reason: this.#text("reason", reason),
+      category_name: this.#text("categoryName", categoryName),
+      source: "sdk",
+      project_name: this.#settings.projectName,
+    };
+    const json = new TextEncoder().encode(JSON.stringify(row));
+    const waiting = this.#waiting[kind];
+    const key = `${id} ${name}`;
+    waiting.delete(key); // a new one comes last
+    waiting.set(key, json);
+    const [oldest] = waiting.keys();
+    if (waiting.size > MAX_UPLOAD_ROWS && oldest !== undefined) {
+      waiting.delete(oldest);
+      this.#dropped += 1;
+    }
+    return json.byteLength;
+  }
+
+  /** Takes out everything that is there, as uploads. */
+  takeAll(): Upload[] {
+    const uploads: Upload[] = [];
+    for (const kind of ["trace_scores", "span_scores"] as const) {
+      const waiting = this.#waiting[kind];
+      if (waiting.size > 0) uploads.push(uploadOf(kind, [...waiting.values()]));
+      waiting.clear();
+    }
+    return uploads;
+  }
+
+  /** What was lost since the last call. */
+  takeDropped(): Dropped {
+    const dropped: Dropped = this.#dropped > 0 ? { buffer_full: this.#dropped } : {};
+    this.#dropped = 0;
+    return dropped;
+  }
+
+  /** A closed buffer keeps nothing more. */
+  close(): void {
+    this.#closed = true;
+  }
+
+  #text(field: string, text: string | undefined): string | undefined {
+    const { redact } = this.#settings;
+    let shown: unknown = text;
+    try {
+      if (redact && typeof text === "string") shown = redact(text, field);
+    } catch (error) {
+      this.#reporter.once(
+        "redaction_failed",
+        `${field} was masked whole, since it could not be redacted`,
+        error,
+        field,
+      );
+      shown = REDACTED;
+    }
+    return typeof shown === "string" ? cut(shown) : undefined;
+  }
+}
+
+function cut(text: string): string {
+  if (text.length <= MAX_REASON_CHARS) return text;
+  const start = text.slice(0, MAX_REASON_CHARS - MARKER_CHARS).replace(/[\ud800-\udbff]$/, "");
+  return `${start}… [opik_truncated: ${new TextEncoder().encode(text).byteLength} bytes]`;
+}
