@@ -28,10 +28,14 @@ export function corsHeaders(request: Request, { origins, credentials = false }: 
   };
 }
 
+/** Whether a browser asks if it may send a request, and not yet sends it (Fetch standard, "CORS-preflight request"). */
+export function isPreflight({ method, headers }: Request): boolean {
+  return method === "OPTIONS" && headers.has("access-control-request-method");
+}
+
 /** The answer to a preflight; `undefined` for every other request. */
 export function handlePreflight(request: Request, options: CorsOptions): Response | undefined {
-  const isPreflight = request.method === "OPTIONS" && request.headers.has("access-control-request-method");
-  if (!isPreflight) return undefined;
+  if (!isPreflight(request)) return undefined;
   const headers = new Headers(corsHeaders(request, options));
   if (!headers.has("access-control-allow-origin")) return new Response(null, { status: 403, headers });
   const { methods = ["GET", "POST"], headers: own = ["content-type"] } = options;

@@ -3,6 +3,7 @@
 import { type Collector, startCollector } from "../collector/server.js";
 import { startUpstream } from "../examples/cloudflare-worker/upstream.js";
 import { startExample } from "../tests/support/example.js";
+import { stayUp, variables } from "./demo-process.js";
 
 const once = process.argv.includes("--once");
 const real = process.env["OPIK_URL_OVERRIDE"];
@@ -12,7 +13,7 @@ const opikUrl = real ?? collector!.url;
 const upstream = await startUpstream();
 const worker = await startExample(opikUrl, upstream, {
   port: once ? 0 : 8787,
-  bindings: variables("OPIK_API_KEY", "OPIK_WORKSPACE", "OPIK_PROJECT_NAME", "OPIK_ENVIRONMENT"),
+  bindings: variables(),
   onLog: (line) => process.stderr.write(line),
 });
 console.log(`Opik      ${opikUrl}`);
@@ -32,12 +33,13 @@ await show("a client that hangs up", async () => {
   return "(read one chunk, then closed the connection)";
 });
 
-if (once) await stop();
-else {
+if (once) {
+  await stop();
+  process.exit(0);
+} else {
   console.log(`Ask it yourself:\n  curl -N ${worker.url}/chat -d '{"message":"What is a trace?","stream":true}'`);
   if (collector) console.log(`See all traces:\n  curl ${collector.url}/trees\nCtrl-C ends it.`);
-  process.once("SIGINT", stop);
-  process.once("SIGTERM", stop);
+  stayUp(stop);
 }
 
 async function show(what: string, run: () => Promise<string>): Promise<void> {
@@ -59,13 +61,8 @@ function ask(body: { message: string; thread?: string; stream?: boolean }, signa
   return fetch(`${worker.url}/chat`, { method: "POST", body: JSON.stringify(body), ...(signal && { signal }) });
 }
 
-function variables(...names: string[]): Record<string, string> {
-  return Object.fromEntries(names.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])));
-}
-
 async function stop(): Promise<void> {
   await worker.close();
   await upstream.close();
   await collector?.close();
-  process.exit(0);
 }

@@ -8,28 +8,29 @@ import { platformFetch } from "../transport.js";
 /** Origins that were looked at. */
 const seen = new Set<string>();
 
-/** Looks into a call to `url` with these trace headers, which got no answer; once for each origin. */
+/** Looks into a call to `url` that got no answer with these trace headers; once for each origin. */
 export function warnOfCors(url: URL, map: readonly HeaderPair[], reporter: Reporter): void {
   if (map.length === 0 || url.origin === location.origin || seen.has(url.origin) || !isDevelopment()) return;
   seen.add(url.origin);
-  void explain(url, map).then((message) => reporter.once("cors_header", message, undefined, url.origin));
+  void explain(url, map).then((message) => message && reporter.once("cors_header", message, undefined, url.origin));
 }
 
-async function explain(url: URL, map: readonly HeaderPair[]): Promise<string> {
+/** `undefined` where the trace headers are not what it failed for. */
+async function explain(url: URL, map: readonly HeaderPair[]): Promise<string | undefined> {
+  if (await isAnswered(url, map)) return undefined;
   const allowed = await Promise.all(map.map((pair) => isAnswered(url, [pair])));
   const missing = map.filter((_, index) => !allowed[index]).map(([name]) => name);
   const remedy = "see handlePreflight and corsHeaders";
-  if (missing.length === 0) return `a traced call to ${url.origin} failed, though it allows its trace headers`;
   if (await isAnswered(url, [])) {
     return `${url.origin} does not allow the request headers ${missing.join(", ")}, so the traced call failed: ${remedy}`;
   }
   return `${url.origin} is down, or allows no calls from ${location.origin}; traced ones need ${missing.join(", ")}: ${remedy}`;
 }
 
-/** Whether a request that changes nothing gets an answer with these headers. */
-async function isAnswered(url: URL, headers: HeaderPair[]): Promise<boolean> {
+/** Whether a request that changes nothing gets an answer with these headers. A preflight by itself can not be asked for. */
+async function isAnswered(url: URL, headers: readonly HeaderPair[]): Promise<boolean> {
   try {
-    await platformFetch(url, { method: "HEAD", headers, credentials: "omit", cache: "no-store" });
+    await platformFetch(url, { method: "HEAD", headers: [...headers], credentials: "omit", cache: "no-store" });
     return true;
   } catch {
     return false;

@@ -3,6 +3,7 @@
 
 import { type OpikConfig, resolveConfig } from "../config.js";
 import { hasAsyncContext, prepareAsyncContext } from "../context.js";
+import { isPreflight } from "../cors.js";
 import { now } from "../env.js";
 import { type Listeners, Reporter } from "../errors.js";
 import { forwardableIds, readIncoming } from "../headers.js";
@@ -40,7 +41,7 @@ const WRAPPED = Symbol.for("opik-edge/wrapped");
 /**
  * `handler` with tracing: each call is a span under the caller's, or a trace of its own. OPIK_* variables
  * are read from the Worker's `env`; what `config` returns goes before them. An invalid configuration is
- * reported once and the handler runs untraced. Wrapping twice wraps once.
+ * reported once and the handler runs untraced, as it does for a browser's preflight. Wrapping twice wraps once.
  */
 export function withOpik<H extends WorkerHandler>(
   handler: H,
@@ -117,7 +118,7 @@ async function traceFetch(
   ctx: WaitUntil,
   open: (trigger: Trigger) => Invocation | undefined,
 ): Promise<Response> {
-  const invocation = open({ type: "fetch", request });
+  const invocation = isPreflight(request) ? undefined : open({ type: "fetch", request });
   if (!invocation) return handle(request, env, ctx);
   const { scope } = invocation;
   await prepareAsyncContext();

@@ -7,7 +7,7 @@ import { build } from "esbuild";
 import { type Collector, startCollector } from "../../collector/server.js";
 import { startTestUpstream, type TestUpstream } from "../support/upstream.js";
 import { ROOT, type RunningWorker, startWorker } from "../support/worker.js";
-import { BROWSERS, type Browser, startBrowser } from "./webdriver.js";
+import { BROWSERS, type Browser, startBrowser, until } from "./webdriver.js";
 
 let collector: Collector;
 let upstream: TestUpstream;
@@ -52,10 +52,6 @@ function writes(trace: string): number {
 
 /** Waits until nothing is kept in the browser: rows are forgotten a moment after they have arrived. */
 const untilEmpty = (browser: Browser): Promise<void> => until(async () => (await browser.call("kept")) === 0);
-
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 20));
-}
 
 for (const name of Object.keys(BROWSERS)) {
   describe(`in ${name}`, () => {

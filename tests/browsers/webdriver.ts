@@ -3,9 +3,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { freePort } from "../support/ports.js";
 
 /** A browser with one window. */
 export interface Browser {
@@ -13,6 +13,12 @@ export interface Browser {
   goTo(url: string): Promise<void>;
   /** Calls a function of the page, and gives what its promise resolves to. */
   call(name: string, ...args: unknown[]): Promise<unknown>;
+  /** Types into the first element that `selector` finds. */
+  type(selector: string, text: string): Promise<void>;
+  /** Clicks the last element that `selector` finds. */
+  click(selector: string): Promise<void>;
+  /** The visible texts of the elements that `selector` finds. */
+  texts(selector: string): Promise<string[]>;
   /** Opens another tab and turns to it; gives what closes it and turns back. */
   openTab(): Promise<() => Promise<void>>;
   /** The visible page as a PNG, in base64. */
@@ -56,6 +62,9 @@ export const BROWSERS: Record<string, Kind> = {
   },
 };
 
+/** The name under which an element is given (W3C WebDriver, "web element identifier"). */
+const ELEMENT = "element-6066-11e4-a52e-4f735466cecf";
+
 /** Starts a browser. */
 export async function startBrowser(name: string): Promise<Browser> {
   const kind = BROWSERS[name]!;
@@ -76,7 +85,22 @@ export async function startBrowser(name: string): Promise<Browser> {
     const { sessionId } = (await command(base, "POST", "/session", { capabilities })) as { sessionId: string };
     const session = `/session/${sessionId}`;
     await command(base, "POST", `${session}/timeouts`, { script: 60_000, pageLoad: 60_000 });
+    const find = async (selector: string): Promise<string[]> => {
+      const body = { using: "css selector", value: selector };
+      const found = (await command(base, "POST", `${session}/elements`, body)) as Record<string, string>[];
+      return found.map((element) => `${session}/element/${element[ELEMENT]}`);
+    };
     return {
+      type: async (selector, text) => {
+        const [element] = await find(selector);
+        await command(base, "POST", `${element}/value`, { text });
+      },
+      click: async (selector) => void (await command(base, "POST", `${(await find(selector)).at(-1)}/click`, {})),
+      texts: async (selector) => {
+        const texts: string[] = [];
+        for (const element of await find(selector)) texts.push(String(await command(base, "GET", `${element}/text`)));
+        return texts;
+      },
       goTo: async (url) => void (await command(base, "POST", `${session}/url`, { url })),
       call: async (called, ...given) => {
         const script = `const [name, args, done] = arguments;
@@ -139,10 +163,7 @@ async function endGroup(driver: ChildProcess): Promise<void> {
   await ended;
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+/** Waits until `condition` holds. */
+export async function until(condition: () => Promise<boolean>): Promise<void> {
+  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 20));
 }

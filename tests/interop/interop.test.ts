@@ -2,9 +2,8 @@
 // calls a Python server; everything has to arrive as one tree.
 
 import assert from "node:assert/strict";
-import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { execFile } from "node:child_process";
 import { once } from "node:events";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
@@ -12,26 +11,15 @@ import { type Collector, startCollector } from "../../collector/server.js";
 import type { StoredRow } from "../../collector/store.js";
 import { startUpstream, type Upstream } from "../../examples/cloudflare-worker/upstream.js";
 import { startExample } from "../support/example.js";
+import { FASTAPI, PYTHON, type PythonProgram, type PythonServer, QUIET, startPython } from "../support/python.js";
 import { ROOT, type RunningWorker } from "../support/worker.js";
 
 const run = promisify(execFile);
 const HERE = join(ROOT, "tests/interop");
-const PYTHON = process.env["OPIK_EDGE_PYTHON"];
-if (!PYTHON) throw new Error("OPIK_EDGE_PYTHON is not set: run scripts/check interop");
 
-/** Neither SDK sends anything anywhere but to the collector. */
-const QUIET = { OPIK_SENTRY_ENABLE: "false", OPIK_ANALYTICS_ENABLE: "false", OPIK_WORKSPACE: "default" };
-
-const SERVERS = {
-  "FastAPI under uvicorn": (port: number) => [
-    "uvicorn",
-    "server_fastapi:app",
-    "--host",
-    "127.0.0.1",
-    "--port",
-    `${port}`,
-  ],
-  "Flask under default gunicorn": (port: number) => ["gunicorn", "server_flask:app", "--bind", `127.0.0.1:${port}`],
+const SERVERS: Record<string, PythonProgram> = {
+  "FastAPI under uvicorn": FASTAPI,
+  "Flask under default gunicorn": (port) => ["gunicorn", "server_flask:app", "--bind", `127.0.0.1:${port}`],
 };
 
 const CLIENTS: Record<string, [string, string[]]> = {
@@ -50,13 +38,13 @@ after(async () => {
   await collector.close();
 });
 
-for (const [server, command] of Object.entries(SERVERS)) {
-  for (const mode of ["track", "context"]) {
+for (const [server, program] of Object.entries(SERVERS)) {
+  for (const mode of ["track", "context"] as const) {
     describe(`${server}, continued with ${mode === "track" ? "@track" : "distributed_headers"}`, () => {
       let python: PythonServer;
       let worker: RunningWorker;
       before(async () => {
-        python = await startPython(command, mode);
+        python = await startPython(collector.url, { program, mode });
         worker = await startExample(collector.url, upstream, { bindings: { RETRIEVER_URL: python.url } });
       });
       after(async () => {
@@ -101,7 +89,7 @@ for (const [server, command] of Object.entries(SERVERS)) {
 }
 
 test("default gunicorn loses the trace when the official SDK calls it alone", async () => {
-  const python = await startPython(SERVERS["Flask under default gunicorn"], "track");
+  const python = await startPython(collector.url, { program: SERVERS["Flask under default gunicorn"]! });
   try {
     const { trace_id } = await call(CLIENTS["the Python SDK"]!, `${python.url}/retrieve`);
     await collector.until(() => spansOf(trace_id).length >= 1);
@@ -178,53 +166,4 @@ async function call([program, args]: [string, string[]], url: string) {
   });
   const line = stdout.split("\n").find((text) => text.startsWith('{"trace_id"'));
   return JSON.parse(line ?? "null") as { trace_id: string; status: number; answer: string };
-}
-
-interface PythonServer {
-  readonly url: string;
-  close(): Promise<void>;
-}
-
-async function startPython(command: (port: number) => string[], mode: string): Promise<PythonServer> {
-  const port = await freePort();
-  const child: ChildProcess = spawn(PYTHON!, ["-m", ...command(port)], {
-    cwd: HERE,
-    env: {
-      ...process.env,
-      ...QUIET,
-      OPIK_URL_OVERRIDE: collector.url,
-      SERVER_MODE: mode,
-      PYTHONDONTWRITEBYTECODE: "1",
-    },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  const log: string[] = [];
-  child.stdout!.on("data", (text) => log.push(String(text)));
-  child.stderr!.on("data", (text) => log.push(String(text)));
-  const url = `http://127.0.0.1:${port}`;
-  while (
-    !(await fetch(url).then(
-      (response) => response.ok,
-      () => false,
-    ))
-  ) {
-    if (child.exitCode !== null) throw new Error(log.join(""));
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  return {
-    url,
-    close: async () => {
-      child.kill("SIGTERM");
-      if (child.exitCode === null) await once(child, "exit");
-    },
-  };
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
 }

@@ -281,4 +281,7 @@ test("during development a call that fails for want of a header says for which",
     /c\.test is down, or allows no calls from http:\/\/localhost:3000; traced ones need opik_trace_id, opik_par/,
   );
   assert.deepEqual(await told("http://localhost:3000", () => false), [], "no matter of CORS");
+  let calls = 0;
+  assert.deepEqual(await told("http://d.test", () => calls++ > 0), [], "it failed for another reason");
+  assert.equal(calls, 2);
 });

@@ -1,7 +1,7 @@
 // A chat Worker: it retrieves documents from another service, asks a language model, and streams the
 // answer. Called with Opik's headers it joins the caller's trace; called without, it begins one.
 
-import { fetch, getTrackContext, type Span, span, track } from "opik-edge";
+import { corsHeaders, fetch, getTrackContext, handlePreflight, type Span, span, track } from "opik-edge";
 import { withOpik } from "opik-edge/cloudflare";
 
 interface Env {
@@ -11,6 +11,10 @@ interface Env {
   LLM_MODEL: string;
   /** Base URL of a service with `POST /retrieve`, which gets the trace headers. */
   RETRIEVER_URL: string;
+  /** The site whose pages may call this Worker (`../browser`); without it none may. */
+  PAGE_ORIGIN?: string;
+  /** What the site's tokens are made with. With it only callers with a token have their trace joined. */
+  TOKEN_SECRET?: string;
 }
 
 interface Question {
@@ -19,8 +23,8 @@ interface Question {
   stream?: boolean;
 }
 
-export default withOpik({
-  async fetch(request: Request, env: Env): Promise<Response> {
+const chat = {
+  async fetch(request: Request, env: Env, _ctx: ExecutionContext): Promise<Response> {
     const { pathname } = new URL(request.url);
     if (request.method !== "POST" || pathname !== "/chat") return new Response("POST /chat\n", { status: 404 });
     const question = (await request.json()) as Question;
@@ -30,7 +34,26 @@ export default withOpik({
     const documents = await retrieve(env, question.message);
     return answer(env, question, documents);
   },
-});
+};
+
+const traced = withOpik(chat, ({ TOKEN_SECRET: secret, PAGE_ORIGIN: audience }: Env) =>
+  // Pages are anybody's: of them only those with a token may name the trace that is written to.
+  secret ? { trust: "signed", tokens: { secrets: [{ id: "1", secret }], audience } } : {},
+);
+
+export default {
+  /** What pages of another origin need is around the tracing: preflights are no traces, and errors are readable too. */
+  async fetch(request: Request, env: Env, ctx: ExecutionContext): Promise<Response> {
+    const pages = { origins: env.PAGE_ORIGIN ? [env.PAGE_ORIGIN] : [] };
+    const preflight = handlePreflight(request, pages);
+    if (preflight) return preflight;
+    // What went wrong is in the trace.
+    const failed = () => new Response("the chat failed\n", { status: 500 });
+    const response = await traced.fetch(request, env, ctx).catch(failed);
+    for (const [name, value] of Object.entries(corsHeaders(request, pages))) response.headers.set(name, value);
+    return response;
+  },
+};
 
 /** Asks the retriever; its own spans appear under this one's call. */
 async function retrieve(env: Env, query: string): Promise<string[]> {

@@ -1,4 +1,4 @@
-"""What the two servers of Opik's guide do with a call: continue the caller's trace, in one of two ways.
+"""What the servers of Opik's guide do with a call: continue the caller's trace, in one of two ways.
 
 SERVER_MODE   "track" hands the headers to a tracked function, "context" uses the context manager
 """

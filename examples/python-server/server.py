@@ -1,4 +1,4 @@
-"""The guide's server under uvicorn: uvicorn server_fastapi:app"""
+"""A retriever that continues its caller's trace. To run it: uvicorn server:app"""
 
 from fastapi import FastAPI, Request
 from retriever import retrieve

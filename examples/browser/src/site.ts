@@ -1,0 +1,48 @@
+// The site: the page, a relay that takes what the page records, and tokens for both the relay and the chat Worker.
+
+import { mintToken, relay, type TokenSecret } from "opik-edge/relay";
+
+interface Env {
+  /** Where this site is, such as `https://app.example.com`. */
+  SITE_ORIGIN: string;
+  /** Where the chat Worker is (`../cloudflare-worker`). */
+  CHAT_URL: string;
+  /** At least 32 characters; the chat Worker has the same. */
+  TOKEN_SECRET: string;
+  OPIK_PROJECT_NAME: string;
+  /** Where traces can be looked at; the demo's collector. */
+  TRACES_URL?: string;
+  /** The files in public/. */
+  ASSETS: { fetch(request: Request): Promise<Response> };
+}
+
+const TOKEN_LIFETIME_MS = 15 * 60 * 1000;
+
+let handle: ((request: Request) => Promise<Response>) | undefined;
+
+export default {
+  async fetch(request: Request, env: Env): Promise<Response> {
+    const { pathname } = new URL(request.url);
+    const secret: TokenSecret = { id: "1", secret: env.TOKEN_SECRET };
+    if (pathname === "/opik") {
+      handle ??= relay({
+        env,
+        origins: [env.SITE_ORIGIN],
+        tokens: { secrets: [secret], audience: env.SITE_ORIGIN },
+      });
+      return handle(request);
+    }
+    if (pathname === "/session") {
+      // A real site looks at its own session first.
+      const token = await mintToken({
+        secret,
+        audience: env.SITE_ORIGIN,
+        projectName: env.OPIK_PROJECT_NAME,
+        lifetimeMs: TOKEN_LIFETIME_MS,
+      });
+      const session = { token, lifetimeMs: TOKEN_LIFETIME_MS, chatUrl: env.CHAT_URL, tracesUrl: env.TRACES_URL };
+      return Response.json(session, { headers: { "cache-control": "no-store" } });
+    }
+    return env.ASSETS.fetch(request);
+  },
+};

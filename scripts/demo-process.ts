@@ -1,0 +1,17 @@
+// What the demos have in common.
+
+/** The OPIK_* variables that are set: what a Worker's own are set to. */
+export function variables(): Record<string, string> {
+  const names = ["OPIK_API_KEY", "OPIK_WORKSPACE", "OPIK_PROJECT_NAME", "OPIK_ENVIRONMENT"];
+  return Object.fromEntries(names.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])));
+}
+
+/** Runs until the process is told to end, then `close`. */
+export function stayUp(close: () => Promise<void>): void {
+  const end = async (): Promise<void> => {
+    await close();
+    process.exit(0);
+  };
+  process.once("SIGINT", end);
+  process.once("SIGTERM", end);
+}

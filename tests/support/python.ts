@@ -1,0 +1,73 @@
+// A Python server with Opik's own SDK, for scripts/demo and the tests.
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { delimiter, join } from "node:path";
+import { freePort } from "./ports.js";
+import { ROOT } from "./worker.js";
+
+/** The Python that has the packages of tests/interop/requirements.txt; the scripts say which. */
+export const PYTHON: string = process.env["OPIK_EDGE_PYTHON"] ?? "python3";
+
+/** An SDK sends nothing anywhere but to the Opik it is given. */
+export const QUIET = { OPIK_SENTRY_ENABLE: "false", OPIK_ANALYTICS_ENABLE: "false", OPIK_WORKSPACE: "default" };
+
+/** A module, and its arguments, that serves on a port. */
+export type PythonProgram = (port: number) => string[];
+
+/** The example server, as its README starts it. */
+export const FASTAPI: PythonProgram = (port) => ["uvicorn", "server:app", "--host", "127.0.0.1", "--port", `${port}`];
+
+/** How a server is started. */
+export interface PythonOptions {
+  readonly program?: PythonProgram;
+  /** How it continues its caller's trace (default `track`). */
+  readonly mode?: "track" | "context";
+  readonly env?: Record<string, string>;
+}
+
+/** A running server. */
+export interface PythonServer {
+  /** `http://127.0.0.1:PORT` */
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+/** Starts a server of examples/python-server or tests/interop, which delivers to the Opik at `opikUrl`. */
+export async function startPython(opikUrl: string, options: PythonOptions = {}): Promise<PythonServer> {
+  const { program = FASTAPI, mode = "track", env } = options;
+  const port = await freePort();
+  const child: ChildProcess = spawn(PYTHON, ["-m", ...program(port)], {
+    env: {
+      ...process.env,
+      ...QUIET,
+      ...env,
+      OPIK_URL_OVERRIDE: opikUrl,
+      SERVER_MODE: mode,
+      PYTHONDONTWRITEBYTECODE: "1",
+      PYTHONPATH: [join(ROOT, "examples/python-server"), join(ROOT, "tests/interop")].join(delimiter),
+    },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const log: string[] = [];
+  child.stdout!.on("data", (text) => log.push(String(text)));
+  child.stderr!.on("data", (text) => log.push(String(text)));
+  child.on("error", (error) => log.push(String(error)));
+  const url = `http://127.0.0.1:${port}`;
+  const isReady = (): Promise<boolean> =>
+    fetch(url).then(
+      ({ ok }) => ok,
+      () => false,
+    );
+  while (!(await isReady())) {
+    if (child.exitCode !== null || child.pid === undefined) throw new Error(`no Python server: ${log.join("")}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  return {
+    url,
+    close: async () => {
+      child.kill("SIGTERM");
+      if (child.exitCode === null) await once(child, "exit");
+    },
+  };
+}
