@@ -201,7 +201,7 @@ export class Flush {
       while (outcome === undefined);
     } catch (cause) {
       // The core died while it was asked: what became of the rows is not known.
-      outcome = this.#lose("wasm_trap", { cause });
+      outcome = this.#defer("wasm_trap", { cause });
     }
     if (outcome === "split") this.#queue.putBack(upload.split());
     else this.#account(upload, outcome);

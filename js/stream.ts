@@ -34,25 +34,31 @@ export function watchStream<T>(source: ReadableStream<T>, onEnd: OnEnd): Readabl
   return watched;
 }
 
-/** The same for bytes: readers that bring their own buffer keep working. */
+/** The same for bytes: readers that bring their own buffer keep working, where the runtime has such. */
 export function watchBytes(source: ReadableStream<Uint8Array>, onEnd: OnEnd): ReadableStream<Uint8Array<ArrayBuffer>> {
   const length = lengthOf(source);
   let reader: ReadableStreamDefaultReader<Uint8Array>;
-  const watched: ReadableStream<Uint8Array<ArrayBuffer>> = new ReadableStream({
-    type: "bytes",
-    async pull(controller) {
-      let next = await readNext(reader, onEnd);
-      // A byte stream refuses empty chunks.
-      while (!next.done && next.value.byteLength === 0) next = await readNext(reader, onEnd);
-      if (next.done) {
-        controller.close();
-        controller.byobRequest?.respond(0);
-      } else {
-        controller.enqueue(next.value as Uint8Array<ArrayBuffer>);
-      }
-    },
-    cancel: (reason) => cancelReader(reader, reason, onEnd),
-  });
+  let watched: ReadableStream<Uint8Array<ArrayBuffer>>;
+  try {
+    watched = new ReadableStream({
+      type: "bytes",
+      async pull(controller) {
+        let next = await readNext(reader, onEnd);
+        // A byte stream refuses empty chunks.
+        while (!next.done && next.value.byteLength === 0) next = await readNext(reader, onEnd);
+        if (next.done) {
+          controller.close();
+          controller.byobRequest?.respond(0);
+        } else {
+          controller.enqueue(next.value as Uint8Array<ArrayBuffer>);
+        }
+      },
+      cancel: (reason) => cancelReader(reader, reason, onEnd),
+    });
+  } catch {
+    // Safari before 26 has no byte streams.
+    return watchStream(source as ReadableStream<Uint8Array<ArrayBuffer>>, onEnd);
+  }
   reader = source.getReader();
   if (length !== undefined) lengths.set(watched, length);
   return watched;

@@ -1,6 +1,7 @@
 // A page's rows between their end and their delivery: in memory, and in IndexedDB, out of which the next visit sends what
 // this one could not. Without IndexedDB (private windows) they are in memory alone.
 
+import { getCore } from "../core.js";
 import { now, randomBits } from "../env.js";
 import { MAX_UPLOAD_ROWS, ROW_KINDS, type RowKind, type Upload, uploadOf } from "../upload.js";
 import { MAX_BODY_BYTES } from "./relay-transport.js";
@@ -24,6 +25,15 @@ interface Entry {
   readonly json: Uint8Array<ArrayBuffer>;
   /** When it was kept, in ms since 1970. */
   readonly ms: number;
+}
+
+/** Whether this page can send at all: without the core, as under a strict policy, rows are left to a page that can. */
+function canSend(): boolean {
+  try {
+    return getCore().isLive;
+  } catch {
+    return false;
+  }
 }
 
 /** Web Locks (W3C): a lock is held until its promise has settled, or its page is gone. */
@@ -98,6 +108,7 @@ export class Outbox {
 
   /** Answers for the rows of another tab from now on. Resolves to whether there are any. */
   async #adopt(tab: string): Promise<boolean> {
+    if (!canSend()) return false;
     const entries = (await this.#read()).filter((entry) => entry.tab === tab).sort((one, other) => other.ms - one.ms);
     const isLocked = "locks" in navigator;
     let bytes = 0;

@@ -12,6 +12,8 @@ import { BROWSERS, type Browser, startBrowser, until } from "./webdriver.js";
 let collector: Collector;
 let upstream: TestUpstream;
 let site: RunningWorker;
+/** The same at another origin. */
+let stranger: RunningWorker;
 before(async () => {
   collector = await startCollector();
   upstream = await startTestUpstream();
@@ -31,9 +33,11 @@ before(async () => {
     PAGE_JS: bundle.outputFiles[0]!.text,
   };
   site = await startWorker("tests/browsers/worker.ts", { bindings });
+  stranger = await startWorker("tests/browsers/worker.ts", { bindings });
 });
 after(async () => {
   await site.close();
+  await stranger.close();
   await upstream.close();
   await collector.close();
 });
@@ -50,8 +54,25 @@ function writes(trace: string): number {
   return rows.filter(({ id, trace_id }) => id === trace || trace_id === trace).length;
 }
 
+/** The ids of the rows that the browser keeps. */
+const keptIn = async (browser: Browser): Promise<string[]> => (await browser.call("kept")) as string[];
+
 /** Waits until nothing is kept in the browser: rows are forgotten a moment after they have arrived. */
-const untilEmpty = (browser: Browser): Promise<void> => until(async () => (await browser.call("kept")) === 0);
+const untilEmpty = (browser: Browser): Promise<void> => until(async () => (await keptIn(browser)).length === 0);
+
+/** The rows that are neither in the browser nor at the collector. */
+async function missing(browser: Browser, ids: readonly string[]): Promise<string[]> {
+  // In this order: a row leaves the browser when it has arrived.
+  const kept = await keptIn(browser);
+  return ids.filter((id) => !kept.includes(id) && !hasArrived(id));
+}
+
+/** Waits until every row is safe: written down by the browser, or delivered. */
+const untilSafe = (browser: Browser, ids: readonly string[]): Promise<void> =>
+  until(async () => (await missing(browser, ids)).length === 0);
+
+const hasArrived = (id: string): boolean => [...collector.spans(), ...collector.traces()].some((row) => row.id === id);
+const untilArrived = (ids: readonly string[]): Promise<void> => collector.until(() => ids.every(hasArrived));
 
 for (const name of Object.keys(BROWSERS)) {
   describe(`in ${name}`, () => {
@@ -87,67 +108,153 @@ for (const name of Object.keys(BROWSERS)) {
 
     test("what is recorded when a page is left still arrives", async () => {
       await browser.goTo(site.url);
-      const trace = (await browser.call("leave", 50)) as string;
-      await until(async () => (await browser.call("kept")) === 51);
+      const ids = (await browser.call("leave", 50)) as string[];
+      await untilSafe(browser, ids);
       await browser.goTo("about:blank");
       // Firefox does not always finish what a page has asked for on its way out: then it is the next visit that sends it.
       if (name === "Firefox") await browser.goTo(site.url);
-      await collector.until(() => spansOf(trace).length === 50 && collector.traces().some(({ id }) => id === trace));
+      await untilArrived(ids);
     });
 
     test("while the relay is down rows stay in the browser, and the next visit sends them, each once", async () => {
       await browser.goTo(site.url);
       await fetch(`${site.url}/down`);
-      const trace = (await browser.call("leave", 20)) as string;
+      const ids = (await browser.call("leave", 20)) as string[];
+      await untilSafe(browser, ids);
       await browser.goTo("about:blank");
       await fetch(`${site.url}/up`);
-      assert.equal(spansOf(trace).length, 0);
+      assert.ok(!ids.some(hasArrived));
       await browser.goTo(site.url);
-      await collector.until(() => spansOf(trace).length === 20 && collector.traces().some(({ id }) => id === trace));
-      assert.equal(writes(trace), 21);
+      await untilArrived(ids);
+      assert.equal(writes(ids[0]!), 21);
       await untilEmpty(browser);
     });
 
-    test("what is too much for a page that goes is sent by the next visit", async () => {
+    test("200 KB that wait when a page goes: each row has arrived, or is kept and sent by the next visit", async () => {
       await browser.goTo(site.url);
-      const trace = (await browser.call("leave", 100, 2000)) as string;
-      // A row is safe as soon as the browser has written it.
-      await until(async () => (await browser.call("kept")) === 101);
-      await browser.goTo("about:blank");
+      const ids = (await browser.call("leave", 100, 2000)) as string[];
+      await untilSafe(browser, ids);
+      assert.deepEqual(await browser.call("drops"), {});
+      await browser.goTo(`${site.url}/?looking`);
+      assert.deepEqual(await missing(browser, ids), []);
       await browser.goTo(site.url);
-      await collector.until(() => spansOf(trace).length === 100 && collector.traces().some(({ id }) => id === trace));
+      await untilArrived(ids);
+      await untilEmpty(browser);
+    });
+
+    test("a page that is hidden sends what has ended, and the rest when it ends", async () => {
+      await browser.goTo(site.url);
+      const [trace, span, child] = (await browser.call("begin")) as [string, string, string];
+      const show = await browser.hide();
+      await untilArrived([child]);
+      assert.ok(!hasArrived(trace) && !hasArrived(span));
+      await show();
+      assert.deepEqual(await browser.call("uploads"), ["hidden"]);
+      await browser.call("end");
+      await untilArrived([trace, span]);
+      assert.equal(named(trace, "has ended")!.parent_span_id, span);
+    });
+
+    test("a tab that is closed in the middle of a stream: what had ended has arrived, or is kept", async () => {
+      const close = await browser.openTab();
+      await browser.goTo(site.url);
+      const ids = (await browser.call("reading")) as string[];
+      await untilSafe(browser, ids);
+      await close();
+      await browser.goTo(`${site.url}/?looking`);
+      assert.deepEqual(await missing(browser, ids), []);
+      await browser.goTo(site.url);
+      await untilArrived(ids);
+    });
+
+    test("offline, then online: everything arrives without a further visit", async () => {
+      await browser.goTo(site.url);
+      // Where the driver can not cut the network, the relay is out of order.
+      const setOffline = browser.setOffline ?? ((isOffline) => fetch(`${site.url}/${isOffline ? "down" : "up"}`));
+      await setOffline(true);
+      const ids = (await browser.call("leave", 10)) as string[];
+      assert.deepEqual(await browser.call("flush"), { sent: 0, dropped: {} });
+      assert.ok(!ids.some(hasArrived));
+      await untilSafe(browser, ids);
+      await setOffline(false);
+      await untilArrived(ids);
       await untilEmpty(browser);
     });
 
     test("a second tab leaves alone what the first one still has", async () => {
       await browser.goTo(site.url);
       await fetch(`${site.url}/down`);
-      const trace = (await browser.call("leave", 10)) as string;
+      const ids = (await browser.call("leave", 10)) as string[];
       const close = await browser.openTab();
       await browser.goTo(site.url);
       assert.deepEqual(await browser.call("flush"), { sent: 0, dropped: {} });
       await close();
       await fetch(`${site.url}/up`);
-      await collector.until(() => spansOf(trace).length === 10 && collector.traces().some(({ id }) => id === trace));
-      assert.equal(writes(trace), 11);
+      await untilArrived(ids);
+      assert.equal(writes(ids[0]!), 11);
       await untilEmpty(browser);
+    });
+
+    test("a stream ends its span when it has been read, when it fails, and when it is given up", async () => {
+      await browser.goTo(site.url);
+      const callOf = async (url: string, chunks?: number): Promise<Record<string, unknown>> => {
+        const trace = (await browser.call("stream", url, chunks)) as string;
+        await collector.until(() => spansOf(trace).length === 2);
+        return named(trace, "call")!;
+      };
+      const ended = await callOf("/stream?how=ends");
+      assert.deepEqual([ended["metadata"], ended["error_info"]], [undefined, undefined]);
+      assert.ok(((await callOf(`${upstream.url}/broken`))["error_info"] as Record<string, string>)["exception_type"]);
+      assert.deepEqual((await callOf("/stream?how=goes-on", 2))["metadata"], { opik_edge_cancelled: true });
+    });
+
+    test("a page continues the trace in which it was rendered", async () => {
+      for (const way of ["meta", "timing"]) {
+        await browser.goTo(`${site.url}/?rendered=${way}`);
+        const { trace, joined } = (await browser.call("hydrate")) as { trace: string; joined: boolean };
+        assert.equal(joined, true, way);
+        await collector.until(() => spansOf(trace).length === 2);
+        assert.equal(named(trace, "hydrate")!.parent_span_id, named(trace, "GET /")!.id);
+        assert.equal(collector.traces().filter(({ id }) => id === trace).length, 1);
+      }
+    });
+
+    test("a call to another origin that does not allow its headers says which", async () => {
+      await browser.goTo(`${site.url}/?friend=${stranger.url}`);
+      const errors = (await browser.call("stranger", `${stranger.url}/partial`)) as string[];
+      const missing = "opik-trace-id, opik-parent-span-id";
+      assert.ok(
+        errors[0]!.startsWith(`cors_header: ${stranger.url} does not allow the request headers ${missing}`),
+        errors[0],
+      );
+      assert.equal(errors.length, 1);
     });
 
     test("a private window has no database, and sends all the same", async () => {
       await browser.goTo(`${site.url}/?private`);
-      const trace = (await browser.call("leave", 5)) as string;
+      const ids = (await browser.call("leave", 5)) as string[];
       assert.deepEqual(await browser.call("flush"), { sent: 6, dropped: {} });
-      assert.equal(spansOf(trace).length, 5);
+      assert.ok(ids.every(hasArrived));
     });
 
     test("a page whose policy forbids WebAssembly works, untraced, and is told what to do", async () => {
+      await browser.goTo(site.url);
+      await fetch(`${site.url}/down`);
+      const ids = (await browser.call("leave", 3)) as string[];
+      await untilSafe(browser, ids);
       await browser.goTo(`${site.url}/?csp`);
+      await fetch(`${site.url}/up`);
       const { text } = (await browser.call("click")) as Record<string, string>;
       assert.equal(text, "one two three");
       const errors = (await browser.call("errors")) as string[];
       assert.equal(errors.length, 1, `${errors}`);
       assert.match(errors[0]!, /^wasm_blocked: .*'wasm-unsafe-eval'/);
       assert.deepEqual(await browser.call("flush"), { sent: 0, dropped: {} });
+      // What another page has left is left to one that can send it.
+      const kept = await keptIn(browser);
+      assert.ok(ids.every((id) => kept.includes(id) && !hasArrived(id)));
+      await browser.goTo(site.url);
+      await untilArrived(ids);
     });
   });
 }

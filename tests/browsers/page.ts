@@ -1,12 +1,35 @@
 // What the test pages do: functions that the driver calls by name.
 
-import { Opik, type OpikError } from "opik-edge";
+import { Opik, type OpikError, serverContext } from "opik-edge";
 
 // A private window, where there is no database to be had.
 if (location.search.includes("private")) Object.defineProperty(globalThis, "indexedDB", { value: undefined });
 
+// Whether the page could be seen when it uploaded.
+const uploads: string[] = [];
+const native = globalThis.fetch;
+globalThis.fetch = (input, init) => {
+  if (String(input).endsWith("/opik")) uploads.push(document.visibilityState);
+  return native(input, init);
+};
+
+const query = new URLSearchParams(location.search);
 const errors: OpikError[] = [];
-const opik = new Opik({ relayUrl: "/opik", onError: (error) => errors.push(error) });
+const drops: Record<string, number> = {};
+// A visit that only looks has no client, which would send what it finds.
+const opik = new Opik({
+  relayUrl: "/opik",
+  disabled: query.has("looking"),
+  propagateTo: query.getAll("friend"),
+  onError: (error) => errors.push(error),
+  onDrop: ({ reason, rows }) => {
+    drops[reason] = (drops[reason] ?? 0) + rows;
+  },
+});
+
+let end = (): void => {};
+
+const idOf = ({ json }: { json: Uint8Array }): string => JSON.parse(new TextDecoder().decode(json)).id;
 
 Object.assign(globalThis, {
   errors: () => errors.map(({ code, message }) => `${code}: ${message}`),
@@ -38,29 +61,92 @@ Object.assign(globalThis, {
     return { ...ids, isReplaced, isStillReplaced, isRestored: fetch === native };
   },
 
-  /** Rows that are there when the page goes. */
+  /** Rows that are there when the page goes: gives their ids, the trace's first. */
   leave(count: number, bytes = 0) {
     const trace = opik.trace({ name: "leaving" });
     const text = "some text ".repeat(bytes / 10);
-    for (let n = 0; n < count; n += 1) trace.span({ name: `left ${n}`, input: { text } }).end();
+    const ids = [trace.id];
+    for (let n = 0; n < count; n += 1) {
+      const span = trace.span({ name: `left ${n}`, input: { text } });
+      ids.push(span.id);
+      span.end();
+    }
     trace.end();
-    return trace.id;
+    return ids;
   },
 
-  /** How many rows the database of this browser holds. */
+  /** Something that goes on, with something under it that has ended. */
+  begin() {
+    const span = opik.span({ name: "going on" });
+    const child = span.span({ name: "has ended" });
+    child.end();
+    end = () => span.end();
+    return [span.traceId, span.id, child.id];
+  },
+  end: () => end(),
+
+  /** Reads a stream: to its end, or until it fails, or so many chunks. */
+  async stream(url: string, chunks: number | null) {
+    const span = opik.span({ name: "reading" });
+    const response = await span.fetch(url, { opik: { name: "call" } });
+    const reader = response.body!.getReader();
+    try {
+      for (let n = 0; n < (chunks ?? Number.POSITIVE_INFINITY); n += 1) if ((await reader.read()).done) break;
+      await reader.cancel();
+    } catch {
+      // It was to fail.
+    }
+    span.end();
+    return span.traceId;
+  },
+
+  /** Reads a stream that does not end, and goes on reading. */
+  async reading() {
+    const span = opik.span({ name: "reading" });
+    const child = span.span({ name: "has ended" });
+    child.end();
+    const response = await span.fetch("/stream?how=goes-on");
+    const reader = response.body!.getReader();
+    await reader.read();
+    void (async () => {
+      while (!(await reader.read()).done);
+    })();
+    return [child.id];
+  },
+
+  /** What belongs to the page's loading, under what the server has said. */
+  hydrate() {
+    const span = opik.span({ name: "hydrate", parent: serverContext() });
+    span.end();
+    return { trace: span.traceId, joined: span.trace.joined };
+  },
+
+  /** A traced call to another origin that does not allow it. */
+  async stranger(url: string) {
+    await opik.fetch(url).catch(() => {});
+    while (errors.length === 0) await new Promise((resolve) => setTimeout(resolve, 20));
+    return errors.map(({ code, message }) => `${code}: ${message}`);
+  },
+
+  /** The ids of the rows that the database of this browser holds. */
   kept() {
     return new Promise((resolve, reject) => {
       const opening = indexedDB.open("opik-edge", 1);
+      opening.onupgradeneeded = () => opening.result.createObjectStore("rows", { keyPath: "key" });
       opening.onerror = () => reject(opening.error);
       opening.onsuccess = () => {
-        const counting = opening.result.transaction("rows").objectStore("rows").count();
-        counting.onsuccess = () => resolve(counting.result);
+        const reading = opening.result.transaction("rows").objectStore("rows").getAll();
+        reading.onsuccess = () => resolve(reading.result.map(idOf));
+        opening.result.close();
       };
     });
   },
 
+  drops: () => drops,
+  uploads: () => uploads,
+
   async flush() {
-    const { sent, dropped } = await opik.flush();
+    const { sent, dropped } = await opik.flush({ timeoutMs: 2000 });
     return { sent, dropped };
   },
 });

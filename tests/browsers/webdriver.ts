@@ -21,6 +21,10 @@ export interface Browser {
   texts(selector: string): Promise<string[]>;
   /** Opens another tab and turns to it; gives what closes it and turns back. */
   openTab(): Promise<() => Promise<void>>;
+  /** Hides the window; gives what shows it again. */
+  hide(): Promise<() => Promise<void>>;
+  /** Cuts the browser off from the network, or ends that; only where there is such a command: in Chromium. */
+  setOffline?: (offline: boolean) => Promise<void>;
   /** The visible page as a PNG, in base64. */
   screenshot(): Promise<string>;
   close(): Promise<void>;
@@ -85,12 +89,18 @@ export async function startBrowser(name: string): Promise<Browser> {
     const { sessionId } = (await command(base, "POST", "/session", { capabilities })) as { sessionId: string };
     const session = `/session/${sessionId}`;
     await command(base, "POST", `${session}/timeouts`, { script: 60_000, pageLoad: 60_000 });
+    const conditions = { latency: 0, download_throughput: -1, upload_throughput: -1 };
+    const setOffline = async (offline: boolean): Promise<void> => {
+      const body = { network_conditions: { ...conditions, offline } };
+      await command(base, "POST", `${session}/chromium/network_conditions`, body);
+    };
     const find = async (selector: string): Promise<string[]> => {
       const body = { using: "css selector", value: selector };
       const found = (await command(base, "POST", `${session}/elements`, body)) as Record<string, string>[];
       return found.map((element) => `${session}/element/${element[ELEMENT]}`);
     };
     return {
+      ...(name === "Chromium" && { setOffline }),
       type: async (selector, text) => {
         const [element] = await find(selector);
         await command(base, "POST", `${element}/value`, { text });
@@ -123,6 +133,10 @@ export async function startBrowser(name: string): Promise<Browser> {
           await command(base, "DELETE", `${session}/window`);
           await command(base, "POST", `${session}/window`, { handle: before });
         };
+      },
+      hide: async () => {
+        await command(base, "POST", `${session}/window/minimize`, {});
+        return async () => void (await command(base, "POST", `${session}/window/rect`, { width: 1000, height: 800 }));
       },
       screenshot: async () => (await command(base, "GET", `${session}/screenshot`)) as string,
       close: async () => {

@@ -1,6 +1,6 @@
 // The site of the browser tests: a page and its script, a relay, and a traced API that streams; all of one origin.
 
-import { fetch, getTrackContext } from "opik-edge";
+import { contextMeta, contextServerTiming, fetch, getTrackContext } from "opik-edge";
 import { withOpik } from "opik-edge/cloudflare";
 import { relay } from "opik-edge/relay";
 
@@ -9,7 +9,8 @@ interface Env {
   UPSTREAM: string;
 }
 
-const HTML = `<!doctype html><meta charset="utf-8"><title>page</title><body><script type="module" src="/page.js"></script>`;
+const html = (head = ""): string =>
+  `<!doctype html><meta charset="utf-8"><title>page</title>${head}<body><script type="module" src="/page.js"></script>`;
 
 const api = withOpik(
   {
@@ -32,6 +33,43 @@ const api = withOpik(
   () => ({ projectName: "site", onError: () => {} }),
 );
 
+/** Pages that are told under which span they were rendered. */
+const rendered = withOpik(
+  {
+    fetch(request: Request, _env: Env, _ctx: unknown): Response {
+      const { span } = getTrackContext()!;
+      const headers = new Headers({ "content-type": "text/html" });
+      const isTiming = new URL(request.url).searchParams.get("rendered") === "timing";
+      if (isTiming) headers.set("server-timing", contextServerTiming(span));
+      return new Response(html(isTiming ? "" : contextMeta(span)), { headers });
+    },
+  },
+  () => ({ projectName: "site", onError: () => {} }),
+);
+
+/** A stream that goes on, or ends. */
+function stream(how: string | null): Response {
+  let sent = 0;
+  const body = new ReadableStream({
+    async pull(controller) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      sent += 1;
+      if (how === "ends" && sent > 3) controller.close();
+      else controller.enqueue(new TextEncoder().encode(`data: ${sent}\n\n`));
+    },
+  });
+  return new Response(body, { headers: { "content-type": "text/event-stream" } });
+}
+
+/** An API that allows pages of other origins some headers, and not all. */
+function partial(request: Request): Response {
+  const headers = {
+    "access-control-allow-origin": "*",
+    "access-control-allow-headers": "opik_trace_id, opik_parent_span_id",
+  };
+  return new Response(request.method === "OPTIONS" ? null : "partial", { headers });
+}
+
 /** Whether the relay is out of order. */
 let isDown = false;
 let handle: ((request: Request) => Promise<Response>) | undefined;
@@ -41,6 +79,9 @@ export default {
     const { pathname, searchParams, origin } = new URL(request.url);
     if (pathname === "/page.js") return new Response(env.PAGE_JS, { headers: { "content-type": "text/javascript" } });
     if (pathname === "/chat") return api.fetch(request, env, ctx);
+    if (pathname === "/stream") return stream(searchParams.get("how"));
+    if (pathname === "/partial") return partial(request);
+    if (searchParams.has("rendered")) return rendered.fetch(request, env, ctx);
     if (pathname === "/down" || pathname === "/up") {
       isDown = pathname === "/down";
       return new Response("ok");
@@ -52,6 +93,6 @@ export default {
     }
     const headers = new Headers({ "content-type": "text/html" });
     if (searchParams.has("csp")) headers.set("content-security-policy", "default-src 'self'");
-    return new Response(HTML, { headers });
+    return new Response(html(), { headers });
   },
 };

@@ -34,6 +34,10 @@ export async function startTestUpstream(): Promise<TestUpstream> {
         return response.writeHead(200, { "content-encoding": "gzip" }).end(gzipSync("zipped".repeat(100)));
       case "/redirect":
         return response.writeHead(302, { location: "/text" }).end();
+      case "/broken":
+        // The connection is reset in the middle of the body.
+        response.writeHead(200, { "access-control-allow-origin": "*" }).write("the first half");
+        return setTimeout(() => request.socket.resetAndDestroy(), 20);
       case "/endless": {
         const timer = setInterval(() => response.write("more\n"), 10);
         return response.on("close", () => clearInterval(timer));
