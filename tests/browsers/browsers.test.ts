@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { build } from "esbuild";
 import { type Collector, startCollector } from "../../collector/server.js";
+import { example } from "../support/readme.js";
 import { startTestUpstream, type TestUpstream } from "../support/upstream.js";
 import { ROOT, type RunningWorker, startWorker } from "../support/worker.js";
 import { BROWSERS, type Browser, startBrowser, until } from "./webdriver.js";
@@ -17,20 +18,12 @@ let stranger: RunningWorker;
 before(async () => {
   collector = await startCollector();
   upstream = await startTestUpstream();
-  const bundle = await build({
-    entryPoints: [join(ROOT, "tests/browsers/page.ts")],
-    absWorkingDir: ROOT,
-    bundle: true,
-    write: false,
-    format: "esm",
-    platform: "browser",
-    target: "es2022",
-  });
   const bindings = {
     OPIK_URL_OVERRIDE: collector.url,
     OPIK_API_KEY: "stays-on-the-server",
     UPSTREAM: upstream.url,
-    PAGE_JS: bundle.outputFiles[0]!.text,
+    PAGE_JS: await bundle("tests/browsers/page.ts"),
+    README_JS: await bundle(await example("page", "ts")),
   };
   site = await startWorker("tests/browsers/worker.ts", { bindings });
   stranger = await startWorker("tests/browsers/worker.ts", { bindings });
@@ -41,6 +34,20 @@ after(async () => {
   await upstream.close();
   await collector.close();
 });
+
+/** A page's script. */
+async function bundle(entry: string): Promise<string> {
+  const result = await build({
+    entryPoints: [join(ROOT, entry)],
+    absWorkingDir: ROOT,
+    bundle: true,
+    write: false,
+    format: "esm",
+    platform: "browser",
+    target: "es2022",
+  });
+  return result.outputFiles[0]!.text;
+}
 
 const spansOf = (trace: string) => collector.spans().filter(({ trace_id }) => trace_id === trace);
 const named = (trace: string, name: string) => spansOf(trace).find((span) => span["name"] === name);
@@ -228,6 +235,20 @@ for (const name of Object.keys(BROWSERS)) {
         errors[0],
       );
       assert.equal(errors.length, 1);
+    });
+
+    test("the README's example", async () => {
+      await browser.goTo(`${site.url}/?readme`);
+      await browser.type("#input", "hello");
+      await browser.click("#button");
+      await until(async () => (await browser.texts("#answer")).join() === "one two three");
+      const before = collector.scores().length;
+      await browser.click("#thumbsUp");
+      await collector.until(() => collector.scores().length > before);
+      const { id, name, value } = collector.scores().at(-1)!;
+      assert.deepEqual([name, value], ["helpful", 1]);
+      await collector.until(() => spansOf(id).length === 4 && hasArrived(id));
+      assert.match(String(collector.traces().find((trace) => trace.id === id)!["thread_id"]), /^[0-9a-f]{32}$/);
     });
 
     test("a private window has no database, and sends all the same", async () => {

@@ -6,6 +6,8 @@ import { relay } from "opik-edge/relay";
 
 interface Env {
   PAGE_JS: string;
+  /** The page's example of the README. */
+  README_JS: string;
   UPSTREAM: string;
 }
 
@@ -32,6 +34,10 @@ const api = withOpik(
   },
   () => ({ projectName: "site", onError: () => {} }),
 );
+
+/** What the README's example finds in its page. */
+const README = `<!doctype html><input id="input"><button id="button">ask</button><p id="answer"></p>
+  <button id="thumbsUp">helpful</button><script type="module" src="/readme.js"></script>`;
 
 /** Pages that are told under which span they were rendered. */
 const rendered = withOpik(
@@ -78,6 +84,8 @@ export default {
   fetch(request: Request, env: Env, ctx: unknown): Response | Promise<Response> {
     const { pathname, searchParams, origin } = new URL(request.url);
     if (pathname === "/page.js") return new Response(env.PAGE_JS, { headers: { "content-type": "text/javascript" } });
+    if (pathname === "/readme.js")
+      return new Response(env.README_JS, { headers: { "content-type": "text/javascript" } });
     if (pathname === "/chat") return api.fetch(request, env, ctx);
     if (pathname === "/stream") return stream(searchParams.get("how"));
     if (pathname === "/partial") return partial(request);
@@ -92,6 +100,7 @@ export default {
       return handle(request);
     }
     const headers = new Headers({ "content-type": "text/html" });
+    if (searchParams.has("readme")) return new Response(README, { headers });
     if (searchParams.has("csp")) headers.set("content-security-policy", "default-src 'self'");
     return new Response(html(), { headers });
   },

@@ -7,6 +7,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
+import { Opik } from "opik-edge";
 import { type Collector, startCollector } from "../../collector/server.js";
 import type { StoredRow } from "../../collector/store.js";
 import { startUpstream, type Upstream } from "../../examples/cloudflare-worker/upstream.js";
@@ -99,6 +100,20 @@ test("default gunicorn loses the trace when the official SDK calls it alone", as
   }
 });
 
+test("a score of ours and one of the Python SDK's are the same to Opik, but for the reason", async () => {
+  const trace_id = "01a20612-0b81-7cc1-922c-2da813a3fcfc";
+  const opik = new Opik({ url: collector.url, projectName: "scored" });
+  opik.score({ traceId: trace_id, name: "helpful", value: 1, reason: "by us" });
+  await opik.flush();
+  const [ours] = collector.scores();
+  await run(PYTHON, ["score.py"], {
+    cwd: HERE,
+    env: { ...process.env, ...QUIET, OPIK_URL_OVERRIDE: collector.url, TRACE_ID: trace_id },
+  });
+  const scores = collector.scores();
+  assert.deepEqual(scores, [{ ...ours, reason: "by the SDK" }], "it has replaced ours");
+});
+
 test("the collector, and so Opik's schema, and the Python SDK's models agree on what is valid", async () => {
   const span = { id: "01a20612-0bcc-794c-8aba-f81361854650", trace_id: "01a20612-0b81-7cc1-922c-2da813a3fcfc" };
   const whole = { ...span, name: "x", type: "llm", start_time: "2026-11-23T01:42:55.616Z", source: "sdk" };
@@ -112,7 +127,7 @@ test("the collector, and so Opik's schema, and the Python SDK's models agree on 
   const ours = collector.requests
     .filter(({ headers, status }) => status === 204 && !("x-fern-language" in headers))
     .flatMap(({ path, body }) => {
-      const kind = path.includes("/spans/") ? "span" : "trace";
+      const kind = path.endsWith("-scores") ? "score" : path.includes("/spans/") ? "span" : "trace";
       return (JSON.parse(body)[`${kind}s`] as object[]).map((row) => ({ kind, row }));
     });
   assert.ok(ours.length > 20, `${ours.length} rows of ours were accepted`);

@@ -20,6 +20,10 @@ export default withOpik(
       const root = getTrackContext()!.span;
       const text = "x ".repeat(Number(searchParams.get("bytes") ?? 0) / 2);
       for (let n = 0; n < Number(searchParams.get("spans")); n += 1) root.span({ name: `${n}`, input: { text } }).end();
+      if (searchParams.has("score")) {
+        root.trace.score({ name: "helpful", value: 1 });
+        root.score({ name: "fast", value: 0.5 });
+      }
       return new Response(root.traceId);
     },
     async queue(batch: QueueBatch, env: Env): Promise<void> {

@@ -37,6 +37,22 @@ test("rows go through the queue, many messages to a request, and the key is the 
   for (const { headers } of requests) assert.equal(headers.authorization, "the consumer's key");
 });
 
+test("scores go through it too, of traces and of spans", async () => {
+  const trace = await call("/?spans=1&score");
+  await collector.until(() => collector.scores().length === 2);
+  assert.deepEqual(
+    collector
+      .scores()
+      .map(({ entity, name, value }) => [entity, name, value])
+      .sort(),
+    [
+      ["spans", "fast", 0.5],
+      ["traces", "helpful", 1],
+    ],
+  );
+  assert.ok(collector.scores().some(({ id }) => id === trace));
+});
+
 test("a row that no message can hold is cut to fit", async () => {
   const trace = await call("/?spans=3&bytes=400000");
   await collector.until(() => collector.spans().filter(({ trace_id }) => trace_id === trace).length === 4);

@@ -1,6 +1,6 @@
 // The Worker that the tests call: a route for each thing that has to hold.
 
-import { fetch, flush, getTrackContext, Opik, type Span, span, track } from "opik-edge";
+import { fetch, flush, getTrackContext, Opik, type Span, score, span, track } from "opik-edge";
 import { withOpik } from "opik-edge/cloudflare";
 
 interface Env {
@@ -50,6 +50,10 @@ const routes: Record<string, Route> = {
     const root = getTrackContext()!.span;
     for (let i = 0; i < 500; i += 1) root.span({ name: `${i}` }).end();
     return new Response("done");
+  },
+  "/feedback": async (request) => {
+    score((await request.json()) as Parameters<typeof score>[0]);
+    return new Response("thanks");
   },
   "/records-env": (request, env, ctx) => {
     const tracked = track(function tracked(..._: unknown[]) {

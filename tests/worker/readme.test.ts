@@ -2,25 +2,15 @@
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
 import { startCollector } from "../../collector/server.js";
 import { startUpstream } from "../../examples/cloudflare-worker/upstream.js";
+import { example } from "../support/readme.js";
 import { startTestUpstream } from "../support/upstream.js";
 import { ROOT, startWorker } from "../support/worker.js";
-
-/** The code block behind `<!-- runs: NAME -->`, written to a file in the repository. */
-async function example(name: string, extension: string): Promise<string> {
-  const readme = await readFile(join(ROOT, "README.md"), "utf8");
-  const code = new RegExp(`<!-- runs: ${name} -->\n\`\`\`\\w+\n(.*?)\n\`\`\``, "s").exec(readme)?.[1];
-  assert.ok(code, `the README has an example that runs: ${name}`);
-  await mkdir(join(ROOT, "target/readme"), { recursive: true });
-  const file = `target/readme/${name}.${extension}`;
-  await writeFile(join(ROOT, file), code);
-  return file;
-}
 
 test("the Worker joins the caller's trace, calls the model with headers and answers", async () => {
   const collector = await startCollector();

@@ -48,6 +48,16 @@ async function joins(trust: string, headers: Record<string, string> = {}): Promi
   return false;
 }
 
+test("a browser's preflight is answered, and is no trace", async () => {
+  const { url } = await workerThatTrusts("");
+  const headers = { origin: "https://app.test", "access-control-request-method": "POST" };
+  assert.equal((await fetch(`${url}/preflight`, { method: "OPTIONS", headers })).status, 204);
+  // Any other OPTIONS is.
+  const { trace } = await (await fetch(`${url}/options`, { method: "OPTIONS" })).json();
+  await collector.until(() => collector.traces().some(({ id }) => id === trace));
+  assert.ok(!collector.traces().some(({ name }) => name === "OPTIONS /preflight"));
+});
+
 describe("a caller's trace", () => {
   test("is joined unless it is said otherwise", async () => {
     assert.equal(await joins(""), true);

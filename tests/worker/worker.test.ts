@@ -5,7 +5,7 @@ import { request as httpRequest, type IncomingHttpHeaders } from "node:http";
 import { after, before, describe, test } from "node:test";
 import { gunzipSync } from "node:zlib";
 import { type Collector, type CollectorOptions, startCollector } from "../../collector/server.js";
-import type { StoredRow } from "../../collector/store.js";
+import type { StoredRow, StoredScore } from "../../collector/store.js";
 import { Watchers } from "../../collector/watchers.js";
 import { startTestUpstream, type TestUpstream } from "../support/upstream.js";
 import { type RunningWorker, startWorker, type WorkerOptions } from "../support/worker.js";
@@ -134,6 +134,17 @@ describe("withOpik in workerd", () => {
     await t.span("GET /status");
     const { headers } = t.collector.requests.at(-1)!;
     assert.deepEqual([headers.authorization, headers["comet-workspace"]], ["key-1", "team"]);
+  });
+
+  test("a score of any trace is sent with the invocation's rows", async () => {
+    const body = JSON.stringify({ traceId: TRACE, name: "helpful", value: 1, reason: "it worked" });
+    assert.equal(await (await fetch(`${t.worker.url}/feedback`, { method: "POST", body })).text(), "thanks");
+    await t.collector.until(() => t.collector.scores().length === 1);
+    const [{ entity, id, name, value, reason, project_name }] = t.collector.scores() as [StoredScore];
+    assert.deepEqual(
+      [entity, id, name, value, reason, project_name],
+      ["traces", TRACE, "helpful", 1, "it worked", "edge"],
+    );
   });
 
   test("any number of spans up to a batch costs two subrequests", async () => {
