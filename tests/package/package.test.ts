@@ -83,22 +83,29 @@ describe("the packed tarball", () => {
     });
   }
 
-  test("wrangler bundles the example Worker with it, the module beside the script", async () => {
-    const worker = join(installed.folder, "worker");
-    await cp(join(ROOT, "examples/cloudflare-worker"), worker, { recursive: true });
-    await rm(join(worker, "tsconfig.json"));
-    await run(
-      process.execPath,
-      [join(ROOT, "node_modules/wrangler/bin/wrangler.js"), "deploy", "--dry-run", "--outdir", "out"],
-      { cwd: worker, env: { ...process.env, WRANGLER_SEND_METRICS: "false", CI: "1" } },
-    );
-    const out = await readdir(join(worker, "out"));
-    assert.ok(out.includes("index.js"));
-    assert.ok(
-      out.some((name) => name.endsWith(".wasm")),
-      String(out),
-    );
-  });
+  for (const [example, script] of [
+    ["cloudflare-worker", "index.js"],
+    ["browser", "site.js"],
+  ] as const) {
+    test(`wrangler bundles examples/${example} with it, the module beside the script`, async () => {
+      const worker = join(installed.folder, example);
+      await cp(join(ROOT, "examples", example), worker, { recursive: true });
+      await rm(join(worker, "tsconfig.json"));
+      const env = { ...process.env, WRANGLER_SEND_METRICS: "false", CI: "1" };
+      const { build } = JSON.parse(await readFile(join(worker, "package.json"), "utf8")).scripts;
+      // Its commands are those of its dev dependencies.
+      const PATH = `${join(ROOT, "node_modules/.bin")}:${process.env["PATH"]}`;
+      if (build) await run("sh", ["-c", build], { cwd: worker, env: { ...env, PATH } });
+      const wrangler = join(ROOT, "node_modules/wrangler/bin/wrangler.js");
+      await run(process.execPath, [wrangler, "deploy", "--dry-run", "--outdir", "out"], { cwd: worker, env });
+      const out = await readdir(join(worker, "out"));
+      assert.ok(out.includes(script));
+      assert.ok(
+        out.some((name) => name.endsWith(".wasm")),
+        String(out),
+      );
+    });
+  }
 
   test("a CommonJS program gets it by import()", async () => {
     const file = join(installed.folder, "program.cjs");
