@@ -4,7 +4,7 @@
 import { resolveConfig } from "./config.js";
 import { currentFrame } from "./context.js";
 import { Reporter } from "./errors.js";
-import type { TracedRequestInit } from "./fetch.js";
+import { type TracedRequestInit, untracedFetch } from "./fetch.js";
 import type { FlushReport } from "./flush.js";
 import { OPIK_PARENT_SPAN_ID_HEADER, OPIK_TRACE_ID_HEADER } from "./headers.js";
 import { startSpan } from "./opik.js";
@@ -15,7 +15,6 @@ import { scoped } from "./settle.js";
 import type { Span, SpanOptions } from "./span.js";
 import { openTrace, type Trace } from "./trace.js";
 import { type AnyFunction, type TrackOptions, trackWith } from "./track.js";
-import { platformFetch } from "./transport.js";
 
 /** Opens a span under `parent`, by default under the current span, else in a trace of its own. */
 export function span(options?: SpanOptions): Span;
@@ -44,7 +43,7 @@ export function score(given: TargetedScore): void {
 /** `fetch` with a child span of the current span and trace headers: see `Span.fetch`. Without one it is the platform's. */
 export function fetch(input: RequestInfo | URL, init?: TracedRequestInit): Promise<Response> {
   const current = currentFrame()?.span;
-  return current ? current.fetch(input, init) : platformFetch(input, init);
+  return current ? current.fetch(input, init) : untracedFetch(input, init);
 }
 
 /** Sends what has ended in the current invocation. Never rejects, never waits for `waitUntil` work. */

@@ -29,6 +29,8 @@ export interface FetchOptions {
   readonly parent?: Span | Trace | HeaderCarrier | null | undefined;
   /** The name of its span (default method, host and path). */
   readonly name?: string | undefined;
+  /** What makes the call: a service binding, a Durable Object's stub (default the platform's `fetch`). */
+  readonly via?: { fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response> } | undefined;
   /** Whether its target is given headers, and in which spelling; instead of `propagateTo`. */
   readonly propagate?: boolean | HeaderSpelling | undefined;
 }
@@ -36,7 +38,12 @@ export interface FetchOptions {
 /** Opens the span of a call. */
 export type StartCall = (options: SpanOptions) => SpanHandle;
 
-/** The platform's `fetch` in a span. Rejects with what the platform's rejects with. */
+/** The call itself, by the platform's `fetch` or by what it is to be made with. */
+export function untracedFetch(input: RequestInfo | URL, { opik, ...init }: TracedRequestInit = {}): Promise<Response> {
+  return opik?.via ? opik.via.fetch(input, init) : platformFetch(input, init);
+}
+
+/** The same in a span. Rejects with what the platform's rejects with. */
 export async function tracedFetch(
   start: StartCall,
   propagation: Propagation,
@@ -60,7 +67,7 @@ export async function tracedFetch(
     const spelling = url && spellingOf(url, opik.propagate, propagation);
     if (spelling) map = Object.entries(span.headers({ spelling }));
     const injected = injectInto(headers, map);
-    response = await platformFetch(input, { ...init, headers: injected });
+    response = await untracedFetch(input, { ...init, headers: injected, opik });
   } catch (error) {
     span.fail(error);
     // What the network, or the browser, refused; not what the caller broke off.

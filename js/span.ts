@@ -4,7 +4,7 @@
 import type { Row } from "./buffer.js";
 import { runWith } from "./context.js";
 import { getCore, type Period, SPAN_ROW } from "./core.js";
-import { type TracedRequestInit, tracedFetch } from "./fetch.js";
+import { type TracedRequestInit, tracedFetch, untracedFetch } from "./fetch.js";
 import {
   type HeaderCarrier,
   type HeaderPair,
@@ -18,7 +18,6 @@ import type { Open, Scope } from "./scope.js";
 import type { Score } from "./score.js";
 import { scoped } from "./settle.js";
 import type { Trace, TraceHandle } from "./trace.js";
-import { platformFetch } from "./transport.js";
 
 /** What a span is opened with. */
 export interface SpanOptions extends SpanFields {
@@ -138,7 +137,7 @@ export class SpanHandle implements Span, Open {
   }
 
   fetch(input: RequestInfo | URL, init?: TracedRequestInit): Promise<Response> {
-    if (!this.id) return platformFetch(input, init); // tracing is off and there is nothing to forward
+    if (!this.id) return untracedFetch(input, init); // tracing is off and there is nothing to forward
     return tracedFetch((options) => this.span(options), this.#scope.settings, input, init);
   }
 

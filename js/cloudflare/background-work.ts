@@ -2,7 +2,7 @@
 
 import { within } from "../env.js";
 
-/** What this package needs of a Worker's `ctx`. */
+/** What this package needs of a Worker's `ctx`, or of a Durable Object's state. */
 export interface WaitUntil {
   waitUntil(promise: Promise<unknown>): void;
 }
@@ -10,31 +10,48 @@ export interface WaitUntil {
 /** How long the flush waits for it after the response has ended; `waitUntil` is cut at about 30 s. */
 const MAX_WAIT_MS = 10_000;
 
+/** One `ctx`: a Durable Object's is that of all its calls. */
+interface Watched {
+  readonly waitUntil: (promise: Promise<unknown>) => void;
+  /** The work of the calls that go on. Which of them a promise belongs to is not known, so all wait for it. */
+  readonly works: Set<BackgroundWork>;
+}
+
+const watched = new WeakMap<object, Watched>();
+
+/** Observes `ctx.waitUntil` in place, once, so that `ctx` stays the object it is. */
+function watch(ctx: WaitUntil | undefined): Watched | undefined {
+  if (typeof ctx?.waitUntil !== "function") return undefined;
+  const known = watched.get(ctx);
+  if (known) return known;
+  const found: Watched = { waitUntil: ctx.waitUntil.bind(ctx), works: new Set() };
+  watched.set(ctx, found);
+  const waitUntil = (promise: Promise<unknown>): void => {
+    for (const work of found.works) work.observe(promise);
+    found.waitUntil(promise);
+  };
+  try {
+    Object.defineProperty(ctx, "waitUntil", { value: waitUntil, configurable: true, writable: true });
+  } catch {
+    // A frozen ctx can not be observed: then the flush waits for the response alone.
+  }
+  return found;
+}
+
 /** The background work of one invocation. */
 export class BackgroundWork {
   readonly #pending = new Set<Promise<void>>();
-  readonly #waitUntil: (promise: Promise<unknown>) => void;
+  readonly #watched: Watched | undefined;
 
-  /** Observes `ctx.waitUntil` in place, so that `ctx` stays the object it is. */
   constructor(ctx: WaitUntil | undefined) {
-    const original = typeof ctx?.waitUntil === "function" ? ctx.waitUntil.bind(ctx) : undefined;
-    this.#waitUntil = original ?? (() => {});
-    if (!ctx || !original) return;
-    const waitUntil = (promise: Promise<unknown>): void => {
-      this.#observe(promise);
-      original(promise);
-    };
-    try {
-      Object.defineProperty(ctx, "waitUntil", { value: waitUntil, configurable: true, writable: true });
-    } catch {
-      // A frozen ctx can not be observed: then the flush waits for the response alone.
-    }
+    this.#watched = watch(ctx);
+    this.#watched?.works.add(this);
   }
 
   /** Keeps the invocation alive for our own promise, which is never waited for. */
   hold(promise: Promise<unknown>): void {
     try {
-      this.#waitUntil(promise);
+      this.#watched?.waitUntil(promise);
     } catch {
       // Then it runs as long as the runtime lets it.
     }
@@ -54,12 +71,18 @@ export class BackgroundWork {
     if (this.isPending) await within(MAX_WAIT_MS, this.settled());
   }
 
-  #observe(promise: Promise<unknown>): void {
+  /** Notes a promise. */
+  observe(promise: Promise<unknown>): void {
     const done = Promise.resolve(promise).then(
       () => {},
       () => {},
     );
     this.#pending.add(done);
     void done.then(() => this.#pending.delete(done));
+  }
+
+  /** Notes nothing more: the call has ended, though its `ctx` may live on. */
+  close(): void {
+    this.#watched?.works.delete(this);
   }
 }

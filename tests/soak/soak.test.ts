@@ -3,27 +3,18 @@
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { readdir, readFile } from "node:fs/promises";
 import { describe, test } from "node:test";
 import { promisify } from "node:util";
 import { Pool } from "undici";
 import { ROOT, startWorker } from "../support/worker.js";
+import { growth, MB, residentBytes, shown } from "./memory.js";
 import { ROWS, type Soaked } from "./requests.js";
 
 const REQUESTS = Number(process.env["OPIK_EDGE_SOAK"] ?? 200_000);
-const MB = 1024 * 1024;
 
 function check({ rows, repeated, timers, errors }: Soaked): void {
   assert.deepEqual({ rows, repeated, timers, errors }, { rows: REQUESTS * ROWS, repeated: 0, timers: 0, errors: [] });
 }
-
-/** What the later half takes more than the earlier one, after a tenth to get going. */
-function growth(sizes: number[]): number {
-  const median = (part: number[]): number => part.toSorted((a, b) => a - b)[part.length >> 1]!;
-  return median(sizes.slice(6)) - median(sizes.slice(1, 5));
-}
-
-const shown = (sizes: number[]): string => `${sizes.map((size) => (size / MB).toFixed(1)).join(" ")} MB`;
 
 describe(`${REQUESTS} requests`, { concurrency: 2 }, () => {
   test("in one Node process", async (t) => {
@@ -70,14 +61,3 @@ describe(`${REQUESTS} requests`, { concurrency: 2 }, () => {
     }
   });
 });
-
-/** The resident memory of the workerd that this process has started. */
-async function residentBytes(): Promise<number | undefined> {
-  const names = await readdir("/proc").catch(() => []);
-  for (const pid of names.filter((name) => /^\d+$/.test(name))) {
-    const status = await readFile(`/proc/${pid}/status`, "utf8").catch(() => "");
-    const field = (name: string): string => new RegExp(`^${name}:\\s+(\\S+)`, "m").exec(status)?.[1] ?? "";
-    if (field("Name") === "workerd" && field("PPid") === `${process.pid}`) return Number(field("VmRSS")) * 1024;
-  }
-  return undefined;
-}

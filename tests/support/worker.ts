@@ -63,6 +63,8 @@ export interface WorkerOptions {
 export interface RunningWorker {
   /** `http://127.0.0.1:PORT` */
   readonly url: string;
+  /** What calls it in other ways than by HTTP. */
+  readonly miniflare: Miniflare;
   close(): Promise<void>;
 }
 
@@ -91,5 +93,5 @@ export async function startWorker(entry: string, options: WorkerOptions = {}): P
   });
   await miniflare.ready;
   const url = await miniflare.unsafeGetDirectURL();
-  return { url: url.origin, close: () => miniflare.dispose() };
+  return { url: url.origin, miniflare, close: () => miniflare.dispose() };
 }

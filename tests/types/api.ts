@@ -1,7 +1,7 @@
 // The public types, as a user's compiler sees them. Compiled, never run.
 
 import { type FlushReport, Opik, type Span, span, track } from "opik-edge";
-import { withOpik } from "opik-edge/cloudflare";
+import { type Trigger, withOpik } from "opik-edge/cloudflare";
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 function same<A, B>(_: Equal<A, B>): void {}
@@ -55,7 +55,9 @@ export default withOpik(
   },
   (env, trigger) => {
     same<typeof env, Env>(true);
-    same<typeof trigger.type, "fetch">(true);
+    same<typeof trigger, Trigger>(true);
+    if (trigger.type === "fetch") same<typeof trigger.request, Request>(true);
+    else same<typeof trigger.args, readonly unknown[]>(true);
     return { apiKey: env.KEY };
   },
 ).extra.toFixed();

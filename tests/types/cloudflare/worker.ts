@@ -1,7 +1,8 @@
 // The public types beside Cloudflare's own. Compiled, never run.
 
-import type { Transport } from "opik-edge";
-import { deliverQueue, queueTransport, withOpik } from "opik-edge/cloudflare";
+import { DurableObject } from "cloudflare:workers";
+import { fetch, type Transport } from "opik-edge";
+import { deliverQueue, queueTransport, tracedQueue, tracedRpc, traceMessage, withOpik } from "opik-edge/cloudflare";
 
 interface Env {
   PROXY: Fetcher;
@@ -25,3 +26,28 @@ export default withOpik(
     return { transport: env.OPIK_API_KEY ? proxy : queueTransport(env.ROWS) };
   },
 );
+
+/** A class stays what it is: its methods, what it is made with, and what the configuration is given. */
+export const Counter = withOpik(
+  class Counter extends DurableObject<Env> {
+    add(n: number): number {
+      return n + this.env.OPIK_API_KEY.length;
+    }
+  },
+  (env, trigger) => ({ apiKey: env.OPIK_API_KEY, sampleRate: trigger.type === "rpc" ? 0.1 : 1 }),
+);
+
+export async function callsOthers(
+  stub: DurableObjectStub<InstanceType<typeof Counter>>,
+  jobs: Queue<{ job: number }>,
+  message: Message<{ job: number }>,
+): Promise<void> {
+  const sum: number = await tracedRpc(stub).add(1);
+  // @ts-expect-error -- what a method takes stays what it takes
+  await tracedRpc(stub).add("1");
+  await tracedQueue(jobs).send({ job: sum });
+  // @ts-expect-error -- what a queue takes stays what it takes
+  await tracedQueue(jobs).send({ job: "1" });
+  const doubled: number = traceMessage(message, ({ job }, current) => job * current.id.length);
+  await fetch("https://object.internal/", { opik: { via: stub, name: `${doubled}` } });
+}

@@ -1,0 +1,61 @@
+// Bindings that hand the trace on: a queue in its messages, an RPC stub in a further argument. Opt-in for each binding, since
+// the other side sees it; `fetch` of a binding hands headers on: see the option `via` of `Span.fetch`.
+
+import { span } from "../ambient.js";
+import type { Span } from "../span.js";
+import { carriedContext, passedOn, takeContext, withContext } from "./carried-context.js";
+
+/** What a traced queue needs of a queue's binding. */
+interface Sends {
+  send(body: never, options?: never): Promise<unknown>;
+  sendBatch?(messages: never, options?: never): Promise<unknown>;
+}
+
+/** `queue`, whose messages carry the current span in a member `opik-edge`. Those that are no plain objects go as they are. */
+export function tracedQueue<Q extends Sends>(queue: Q): Q {
+  const send = (body: unknown, options?: unknown): unknown => queue.send(withContext(body) as never, options as never);
+  const sendBatch = (messages: Iterable<{ readonly body: unknown }>, options?: unknown): unknown => {
+    const carrying = [...messages].map((message) => ({ ...message, body: withContext(message.body) }));
+    return queue.sendBatch?.(carrying as never, options as never);
+  };
+  return { send, sendBatch } as unknown as Q;
+}
+
+/** What is needed of a queue's message. */
+export interface ReceivedMessage<B> {
+  readonly id: string;
+  readonly body: B;
+  readonly attempts?: number;
+}
+
+/**
+ * Handles one message in a span under the span that has sent it, or under the current one where it carries none. `fn` is
+ * given the message's body as it was sent.
+ */
+export function traceMessage<B, T>(message: ReceivedMessage<B>, fn: (body: B, span: Span) => T): T {
+  const { value, caller } = takeContext(message.body);
+  const { id, attempts } = message;
+  const options = { name: "message", input: { id, attempts }, ...(caller && { parent: caller }) };
+  return span(options, (current) => fn(value, current));
+}
+
+/** Names that are no methods of the other side. */
+const OWN: readonly PropertyKey[] = ["then", "dup", "constructor", "fetch", "connect", "toJSON"];
+
+/**
+ * `stub`, each of whose method calls is a span that the other side joins. That has to be a class that `withOpik` has
+ * wrapped: it is given a further argument, and takes it away again. Calls give plain promises, which can not be pipelined.
+ */
+export function tracedRpc<S extends object>(stub: S): S {
+  return new Proxy(stub, {
+    get(target, name) {
+      const method = passedOn(target, name);
+      if (typeof name !== "string" || OWN.includes(name) || typeof method !== "function") return method;
+      return (...args: unknown[]) =>
+        span({ name }, (call) => {
+          const context = carriedContext(call);
+          return method(...(context ? [...args, context] : args));
+        });
+    },
+  });
+}

@@ -1,0 +1,45 @@
+// A Durable Object that lives on, called by RPC: /steps calls it a hundred times, /result says what came of it.
+
+import { DurableObject } from "cloudflare:workers";
+import { span } from "opik-edge";
+import { withOpik } from "opik-edge/cloudflare";
+
+interface Env {
+  COUNTER: DurableObjectNamespace<InstanceType<typeof Counter>>;
+}
+
+let rows = 0;
+const decoder = new TextDecoder();
+const transport = {
+  compress: false,
+  async fetch(_url: string, { body }: { body: Uint8Array }): Promise<Response> {
+    rows += decoder.decode(body).split('"start_time"').length - 1;
+    return new Response(null, { status: 204 });
+  },
+};
+
+export const Counter = withOpik(
+  class Counter extends DurableObject<Env> {
+    #count = 0;
+
+    step(): number {
+      span({ name: "step" }, () => {});
+      this.#count += 1;
+      return this.#count;
+    }
+
+    result() {
+      return { count: this.#count, rows };
+    }
+  },
+  () => ({ transport }),
+);
+
+export default {
+  async fetch(request: Request, env: Env): Promise<Response> {
+    const stub = env.COUNTER.get(env.COUNTER.idFromName("one"));
+    if (request.url.endsWith("/result")) return Response.json(await stub.result());
+    for (let n = 0; n < 100; n += 1) await stub.step();
+    return new Response("done");
+  },
+};

@@ -1,0 +1,34 @@
+// One Durable Object that is called very often: its memory stays where it was. Half as many calls as OPIK_EDGE_SOAK says;
+// 100,000 by default.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { startWorker } from "../support/worker.js";
+import { growth, MB, residentBytes, shown } from "./memory.js";
+
+const CALLS = Number(process.env["OPIK_EDGE_SOAK"] ?? 200_000) / 2;
+/** Rows of one call: the trace, its root span, and one more. */
+const ROWS = 3;
+
+test(`${CALLS} calls of one Durable Object`, async (t) => {
+  const worker = await startWorker("tests/soak/object-worker.ts", {
+    miniflare: { durableObjects: { COUNTER: { className: "Counter", useSQLite: true } } },
+  });
+  const resident: number[] = [];
+  try {
+    for (let tenth = 1; tenth <= 10; tenth += 1) {
+      for (let n = 0; n < CALLS / 1000; n += 1) await (await fetch(`${worker.url}/steps`)).text();
+      const size = await residentBytes();
+      if (size !== undefined) resident.push(size);
+    }
+    t.diagnostic(`workerd's resident memory after each tenth of ${CALLS}: ${shown(resident)}`);
+    let result: { count: number; rows: number };
+    // The last rows arrive after their calls. The question itself is a call: its rows are not waited for.
+    do result = (await (await fetch(`${worker.url}/result`)).json()) as typeof result;
+    while (result.rows < CALLS * ROWS);
+    assert.equal(result.count, CALLS);
+    if (resident.length > 0) assert.ok(growth(resident) < 32 * MB, shown(resident));
+  } finally {
+    await worker.close();
+  }
+});

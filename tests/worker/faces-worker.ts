@@ -1,0 +1,175 @@
+// A Worker that is called in every way there is: each handler and class is wrapped, and says under which span it ran.
+
+import {
+  DurableObject,
+  WorkerEntrypoint,
+  WorkflowEntrypoint,
+  type WorkflowEvent,
+  type WorkflowStep,
+} from "cloudflare:workers";
+import { fetch, getTrackContext, span } from "opik-edge";
+import { tracedQueue, tracedRpc, traceMessage, withContext, withOpik } from "opik-edge/cloudflare";
+
+interface Env {
+  COUNTER: DurableObjectNamespace<Counter>;
+  ENTRY: Service<Entry>;
+  JOBS: Queue<unknown>;
+  FLOW: Workflow;
+}
+
+const config = () => ({ projectName: "faces" });
+
+export const Entry = withOpik(
+  class Entry extends WorkerEntrypoint<Env> {
+    #calls = 0;
+
+    async greet(name: string, ...rest: unknown[]) {
+      this.#calls += 1;
+      await pause();
+      span({ name: "in greet" }, () => {});
+      return { text: this.shout(name), calls: this.#calls, rest: rest.length, env: "COUNTER" in this.env };
+    }
+
+    /** Public, so it could be called from outside; here it is called from inside, where it is no call of its own. */
+    shout(name: string): string {
+      return `${name.toUpperCase()}!`;
+    }
+
+    fails(): never {
+      throw new TypeError("from the entrypoint");
+    }
+
+    override async fetch(request: Request) {
+      return Response.json({ path: new URL(request.url).pathname, trace: getTrackContext()?.trace.id });
+    }
+  },
+  config,
+);
+type Entry = InstanceType<typeof Entry>;
+
+export const Counter = withOpik(
+  class Counter extends DurableObject<Env> {
+    count = 0;
+    ready = "not yet";
+
+    constructor(ctx: DurableObjectState, env: Env) {
+      super(ctx, env);
+      ctx.blockConcurrencyWhile(async () => {
+        await ctx.storage.get("count");
+        // Inner calls keep their results, also where nothing has come from outside yet.
+        this.ready = this.describe();
+      });
+    }
+
+    describe(): string {
+      return "ready";
+    }
+
+    override async fetch(request: Request) {
+      if (request.headers.has("upgrade")) {
+        const { 0: client, 1: server } = new WebSocketPair();
+        this.ctx.acceptWebSocket(server);
+        return new Response(null, { status: 101, webSocket: client });
+      }
+      await fetch(`https://never.test/`, { opik: { via: this.env.ENTRY } }).then((response) => response.text());
+      return Response.json({ count: this.add(1), ready: this.ready });
+    }
+
+    add(n: number): number {
+      this.count += n;
+      return this.count;
+    }
+
+    async wake() {
+      await this.ctx.storage.setAlarm(Date.now());
+    }
+
+    override async alarm() {
+      await span({ name: "in alarm" }, () => pause());
+    }
+
+    override webSocketMessage(socket: WebSocket, message: string) {
+      span({ name: "in message" }, () => socket.send(`echo ${message}`));
+    }
+
+    override webSocketClose(socket: WebSocket) {
+      socket.close(1000, "done");
+    }
+  },
+  config,
+);
+type Counter = InstanceType<typeof Counter>;
+
+export const Flow = withOpik(
+  class Flow extends WorkflowEntrypoint<Env, { n: number }> {
+    override async run(event: WorkflowEvent<{ n: number }>, step: WorkflowStep) {
+      const doubled = await step.do("double", async () => event.payload.n * 2);
+      await step.sleep("a moment", 1);
+      return step.do("report", { retries: { limit: 1, delay: 1 } }, async () => ({
+        doubled,
+        members: Object.keys(event.payload),
+      }));
+    }
+  },
+  config,
+);
+
+const counter = (env: Env) => env.COUNTER.get(env.COUNTER.idFromName("one"));
+
+const routes: Record<string, (request: Request, env: Env) => Promise<unknown>> = {
+  "/rpc": (_, env) => tracedRpc(env.ENTRY).greet("ann"),
+  "/plain-rpc": (_, env) => env.ENTRY.greet("ann", { a: 1 }),
+  "/rpc-fails": (_, env) => tracedRpc(env.ENTRY).fails() as unknown as Promise<unknown>,
+  "/binding": async (_, env) => (await fetch("https://entry.test/there", { opik: { via: env.ENTRY } })).json(),
+  "/object": async (_, env) => (await fetch("https://object.test/", { opik: { via: counter(env) } })).json(),
+  "/object-rpc": async (_, env) => ({ count: await tracedRpc(counter(env)).add(10) }),
+  "/many": async (_, env) => {
+    for (let n = 0; n < 500; n += 1) await counter(env).add(0);
+    return counter(env).add(0);
+  },
+  "/alarm": async (_, env) => counter(env).wake(),
+  "/send": async (_, env) => {
+    const jobs = tracedQueue(env.JOBS);
+    await jobs.send({ job: 1 });
+    await jobs.sendBatch([{ body: { job: 2 } }, { body: "a text", contentType: "text" }]);
+  },
+  "/flow": async (_, env) => {
+    const instance = await env.FLOW.create({ params: withContext({ n: 21 }) });
+    return { id: instance.id };
+  },
+  "/flow-status": async (request, env) => (await env.FLOW.get(new URL(request.url).searchParams.get("id")!)).status(),
+};
+
+const worker = withOpik(
+  {
+    async fetch(request: Request, env: Env, ctx: ExecutionContext): Promise<Response> {
+      const { pathname } = new URL(request.url);
+      if (pathname === "/socket") return fetch(request, { opik: { via: counter(env) } });
+      // As the platform does for a Worker whose logs it reads.
+      if (pathname === "/tail") await worker.tail([{}, {}] as TraceItem[], env, ctx);
+      const result = await routes[pathname]?.(request, env);
+      return Response.json({ trace: getTrackContext()?.trace.id, result });
+    },
+    async scheduled(_controller: ScheduledController, _env: Env, ctx: ExecutionContext) {
+      ctx.waitUntil(span({ name: "in scheduled" }, () => pause()));
+    },
+    async queue(batch: MessageBatch<unknown>) {
+      for (const message of batch.messages) {
+        await traceMessage(message, async (body, current) => {
+          current.update({ output: { body } });
+          message.ack();
+        });
+      }
+    },
+    async tail(_events: TraceItem[], _env: Env, _ctx: ExecutionContext) {},
+    async email(message: ForwardableEmailMessage) {
+      if (message.to.startsWith("nobody")) throw new RangeError("no such mailbox");
+    },
+  },
+  config,
+);
+export default worker;
+
+function pause(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 1));
+}
