@@ -179,7 +179,7 @@ export function resolveConfig(config: OpikConfig): Settings {
     recordOutputs: isSwitch("recordOutputs", true),
     limits: resolveLimits(config.limits ?? {}, transport),
     transport,
-    outbox: disabled ? undefined : client?.openOutbox(url),
+    outbox: disabled ? undefined : client?.openOutbox(url, config.token),
     background: isSwitch("background", isServer() || client !== undefined),
     signals,
   };

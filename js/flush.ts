@@ -94,6 +94,8 @@ export class Flush {
   /** Connections in use. */
   #lanes = 0;
   #lanesDone = (): void => {};
+  /** Whether one of them is used for scores. */
+  #sendsScores = false;
   #hasEnded = false;
   #isHandedOver = false;
   /** Ends the waits before further attempts. */
@@ -162,9 +164,16 @@ export class Flush {
     while (this.#lanes < most) {
       const upload = this.#queue.next();
       if (!upload) return;
+      if (upload.isOfScores && this.#sendsScores) {
+        // One after another: an earlier score that is tried again must not arrive after a later one.
+        this.#queue.putBack([upload]);
+        return;
+      }
+      if (upload.isOfScores) this.#sendsScores = true;
       this.#lanes += 1;
       void this.#deliver(upload).then(() => {
         this.#lanes -= 1;
+        if (upload.isOfScores) this.#sendsScores = false;
         this.more();
         this.#checkLanes();
       });
@@ -201,7 +210,7 @@ export class Flush {
       while (outcome === undefined);
     } catch (cause) {
       // The core died while it was asked: what became of the rows is not known.
-      outcome = this.#defer("wasm_trap", { cause });
+      outcome = this.#defer(cause instanceof OpikError ? cause.code : "wasm_trap", { cause });
     }
     if (outcome === "split") this.#queue.putBack(upload.split());
     else this.#account(upload, outcome);
@@ -246,6 +255,8 @@ export class Flush {
         this.#destination.failed(false);
         return this.#defer(reason, answer);
       case "stop":
+        // A backend, or what stands before it, may know no scores; that says nothing of the rest.
+        if (upload.isOfScores && reason === "not_found") return this.#lose(reason, answer);
         this.#destination.failed(true);
         this.#stopped = reason;
         return this.#defer(reason, { ...answer, once: true });
@@ -348,6 +359,7 @@ export class Flush {
           body,
           redirect: "manual",
           signal: controller.signal,
+          token: upload.token,
         })
         .then((response) => readAnswer(response, isCompressed));
       return await Promise.race([answered, timedOut, handedOver]);

@@ -58,6 +58,8 @@ export class Scope {
   readonly #delivery: Delivery;
   readonly #autoFlush: AutoFlush | undefined;
   readonly #open: Set<Open> | undefined;
+  /** Called once, when the first row or score is kept, or the first span opened. */
+  onFirstUse: (() => void) | undefined;
   #checkpointsLeft = MAX_CHECKPOINTS;
   #stopCheckpoints: (() => void) | undefined;
 
@@ -94,16 +96,23 @@ export class Scope {
     if (this.#rows.append(row)) this.#kept(row.text.length);
   }
 
-  /** Keeps a score of the trace or span that it names: of none, where that has no id, since it is not recorded. */
-  scoreById(given: TargetedScore): void {
+  /** Keeps a score of the trace or span that it names: of none, where that has no id, since it is not recorded. Never throws. */
+  scoreById(score: TargetedScore): void {
     if (this.settings.disabled) return;
-    const { traceId, spanId, ...score } = given ?? {}; // JavaScript may say null
-    const id = spanId ?? traceId;
-    if (id !== "") this.score(spanId === undefined ? "trace_scores" : "span_scores", id ?? "", score);
+    let id: unknown;
+    let kind: ScoreKind = "trace_scores";
+    try {
+      const { traceId, spanId } = score;
+      if (spanId !== undefined && spanId !== null) kind = "span_scores"; // JavaScript may say null
+      id = spanId ?? traceId;
+    } catch {
+      // A getter that throws: it is refused as one without an id.
+    }
+    if (id !== "") this.score(kind, id, score);
   }
 
   /** Keeps a score of what has `id`. */
-  score(kind: ScoreKind, id: string, score: Score): void {
+  score(kind: ScoreKind, id: unknown, score: Score): void {
     const bytes = this.#scores.add(kind, id, score);
     if (bytes > 0) this.#kept(bytes);
   }
@@ -115,6 +124,7 @@ export class Scope {
 
   /** Notes that `item` is open. Outside an invocation nothing is noted, so nothing can pile up. */
   opened(item: Open): void {
+    this.#used();
     if (!this.#open) return;
     this.#open.add(item);
     if (this.#open.size === 1) this.#watchLongSpans();
@@ -160,8 +170,15 @@ export class Scope {
     return report;
   }
 
+  #used(): void {
+    const { onFirstUse } = this;
+    this.onFirstUse = undefined;
+    onFirstUse?.();
+  }
+
   /** About so many bytes have been added. */
   #kept(bytes: number): void {
+    this.#used();
     const { outbox } = this.settings;
     if (outbox) for (const upload of this.#takeEnded()) outbox.add(upload);
     this.#autoFlush?.noted(bytes);

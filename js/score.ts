@@ -2,6 +2,7 @@
 // as soon as they are given. Next in the flow: delivery.ts.
 
 import type { Settings } from "./config.js";
+import { getCore } from "./core.js";
 import type { Reporter } from "./errors.js";
 import type { Dropped } from "./flush.js";
 import { idTime } from "./headers.js";
@@ -35,6 +36,8 @@ export type ScoreKind = "trace_scores" | "span_scores";
 export const MAX_SCORE = 1e9;
 /** Characters of a reason. */
 export const MAX_REASON_CHARS = 10_000;
+/** Room for what is around the rows of an upload. */
+const ENVELOPE_BYTES = 100;
 /** Room for what says that it was cut. */
 const MARKER_CHARS = 40;
 
@@ -46,6 +49,11 @@ export function scoreError({ name, value, reason, categoryName }: Partial<Score>
     if (text !== undefined && text !== null && typeof text !== "string") return `${field}: expected a string`;
   }
   return undefined;
+}
+
+/** What a score's row scores: of those with one key the last one counts. */
+export function scoreKey({ id, name }: { readonly id?: unknown; readonly name?: unknown }): string {
+  return `${id} ${name}`;
 }
 
 /** The scores that wait to be sent, of one invocation or one client. */
@@ -61,32 +69,47 @@ export class ScoreBuffer {
     this.#reporter = reporter;
   }
 
-  /** Keeps a score, in place of one of its name that waits, and gives its length in bytes: 0 when it is not kept. */
-  add(kind: ScoreKind, id: string, score: Score): number {
+  /** Keeps a score, in place of one of its name that waits, and gives its length in bytes: 0 when it is not kept. Never throws. */
+  add(kind: ScoreKind, id: unknown, score: Score): number {
     if (this.#closed) {
       this.#reporter.once("invocation_ended", "a score was given after its invocation: it is not sent");
       return 0;
     }
-    const { name, value, reason, categoryName } = score ?? {}; // JavaScript may say null
-    const wrong =
-      idTime(id) === undefined ? "id: expected a UUIDv7" : scoreError({ name, value, reason, categoryName });
+    try {
+      getCore(); // without which nothing can be delivered
+    } catch (error) {
+      this.#reporter.failure(error);
+      return 0;
+    }
+    try {
+      const { name, value, reason, categoryName } = score;
+      const wrong = typeof id !== "string" || idTime(id) === undefined ? "id: expected a UUIDv7" : undefined;
+      return this.#keep(kind, id as string, { name, value, reason, categoryName }, wrong);
+    } catch (error) {
+      this.#refused(`it can not be read: ${String(error)}`); // a getter that throws, null
+      return 0;
+    }
+  }
+
+  #keep(kind: ScoreKind, id: string, score: Score, wrongId: string | undefined): number {
+    const wrong = wrongId ?? scoreError(score);
     if (wrong) {
-      this.#reporter.once("invalid_score", `a score was refused: ${wrong}`, undefined, wrong);
+      this.#refused(wrong);
       return 0;
     }
     // `FeedbackScoreBatchItem` of the API.
     const row = {
       id,
-      name,
-      value,
-      reason: this.#text("reason", reason),
-      category_name: this.#text("categoryName", categoryName),
+      name: score.name,
+      value: score.value,
+      reason: this.#text("reason", score.reason),
+      category_name: this.#text("categoryName", score.categoryName),
       source: "sdk",
       project_name: this.#settings.projectName,
     };
     const json = new TextEncoder().encode(JSON.stringify(row));
     const waiting = this.#waiting[kind];
-    const key = `${id} ${name}`;
+    const key = scoreKey(row);
     waiting.delete(key); // a new one comes last
     waiting.set(key, json);
     const [oldest] = waiting.keys();
@@ -97,12 +120,28 @@ export class ScoreBuffer {
     return json.byteLength;
   }
 
+  #refused(wrong: string): void {
+    this.#reporter.once("invalid_score", `a score was refused: ${wrong}`, undefined, wrong);
+  }
+
   /** Takes out everything that is there, as uploads. */
   takeAll(): Upload[] {
     const uploads: Upload[] = [];
     for (const kind of ["trace_scores", "span_scores"] as const) {
       const waiting = this.#waiting[kind];
-      if (waiting.size > 0) uploads.push(uploadOf(kind, [...waiting.values()]));
+      let rows: Uint8Array[] = [];
+      let bytes = 0;
+      const close = (): void => {
+        if (rows.length > 0) uploads.push(uploadOf(kind, rows));
+        rows = [];
+        bytes = 0;
+      };
+      for (const row of waiting.values()) {
+        if (bytes + row.byteLength > this.#settings.limits.batchBytes - ENVELOPE_BYTES) close();
+        rows.push(row);
+        bytes += row.byteLength + 1;
+      }
+      close();
       waiting.clear();
     }
     return uploads;

@@ -8,15 +8,15 @@ import type { Span } from "./span.js";
 /** The two names: those headers that are element and metric names too. */
 const [, , TRACE, PARENT] = NAMES as [string, string, string, string];
 
-/** `<meta>` elements for the page's head; "" when there is nothing to hand on. */
-export function contextMeta(span: Span): string {
+/** `<meta>` elements for the page's head; "" when there is nothing to hand on, as where tracing is off. */
+export function contextMeta(span: Span | undefined): string {
   return pairsOf(span)
     .map(([name, value]) => `<meta name="${name}" content="${value}">`)
     .join("");
 }
 
 /** The value of a `Server-Timing` header (W3C Server Timing); "" when there is nothing to hand on. */
-export function contextServerTiming(span: Span): string {
+export function contextServerTiming(span: Span | undefined): string {
   return pairsOf(span)
     .map(([name, value]) => `${name};desc="${value}"`)
     .join(", ");
@@ -32,8 +32,8 @@ export function serverContext(): HeaderCarrier | undefined {
   return ids && { [TRACE]: ids[0], [PARENT]: ids[1] };
 }
 
-function pairsOf(span: Span): [name: string, value: string][] {
-  return Object.entries(span.headers({ spelling: "hyphen" }));
+function pairsOf(span: Span | undefined): [name: string, value: string][] {
+  return Object.entries(span?.headers({ spelling: "hyphen" }) ?? {});
 }
 
 /** How the page was loaded (W3C Server Timing). */

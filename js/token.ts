@@ -40,7 +40,7 @@ export interface TokenClaims {
 /** What to mint a token for. */
 export interface MintOptions extends Pick<TokenClaims, "audience" | "projectName" | "session" | "threadId"> {
   readonly secret: TokenSecret;
-  /** How long it is good for, in ms (default 15 minutes). */
+  /** How long it is good for, in ms (default 15 minutes); rows that began as long before may be written with it too. */
   readonly lifetimeMs?: number | undefined;
   /** The time of now, in ms since 1970. */
   readonly nowMs?: number | undefined;
@@ -72,7 +72,7 @@ export async function mintToken(options: MintOptions): Promise<string> {
     prj: projectName,
     sid: session,
     thr: threadId,
-    nbf: nowMs,
+    nbf: nowMs - lifetimeMs,
     exp: nowMs + lifetimeMs,
   };
   const signed = `v1.${toBase64Url(new TextEncoder().encode(JSON.stringify(payload)))}`;
@@ -81,11 +81,14 @@ export async function mintToken(options: MintOptions): Promise<string> {
 }
 
 /** Throws an `OpikError` (`invalid_config`) where there is no secret, or one that can be guessed. */
-export function checkTokens({ secrets }: Tokens): void {
+export function checkTokens({ secrets, audience }: Tokens): void {
   if (!Array.isArray(secrets) || secrets.length === 0) {
     throw new OpikError("invalid_config", "tokens.secrets: expected at least one");
   }
   for (const secret of secrets) checkSecret(secret);
+  if (audience !== undefined && !URL.canParse(audience)) {
+    throw new OpikError("invalid_config", `tokens.audience: expected an origin, got ${JSON.stringify(audience)}`);
+  }
 }
 
 function checkSecret({ id, secret }: TokenSecret): void {
@@ -102,9 +105,19 @@ export async function readTokenFor(request: Request, token: unknown, tokens: Tok
     const claims = await readToken(token, tokens.secrets);
     const { audience = new URL(request.url).origin, session } = tokens;
     const isSessions = claims?.session === undefined || claims.session === session?.(request);
-    return claims?.audience === audience && isSessions ? claims : undefined;
+    return claims?.audience === new URL(audience).origin && isSessions ? claims : undefined;
   } catch {
     return undefined; // no base64, no JSON
+  }
+}
+
+/** When a token expires, as it says itself, in ms since 1970; `undefined` where that can not be read. */
+export function tokenExpiry(token: string): number | undefined {
+  try {
+    const { exp } = JSON.parse(new TextDecoder().decode(fromBase64Url(token.split(".")[1] ?? ""))) as Partial<Payload>;
+    return exp;
+  } catch {
+    return undefined;
   }
 }
 

@@ -20,6 +20,8 @@ export interface TransportRequest {
   readonly headers: [name: string, value: string][];
   /** `{"spans":[…]}`, `{"traces":[…]}` or `{"scores":[…]}`, gzip-compressed when the headers say so. */
   readonly body: Uint8Array<ArrayBuffer>;
+  /** For a page's relay: the token that the rows were recorded with. */
+  readonly token?: string | undefined;
   /** A redirect is never followed: some runtimes carry `authorization` to another origin. */
   readonly redirect: "manual";
   /** Aborted when the attempt has taken too long. */

@@ -72,6 +72,8 @@ export class Upload {
   isRetry = false;
   /** Told what became of it, or of each part that it was split into. */
   onSettled: ((upload: Upload, outcome: Outcome) => void) | undefined;
+  /** What its rows were recorded with, where they go to a relay that asks for one. */
+  token: string | undefined;
   /** The body as it was compressed, for the next attempt. */
   compressed: Uint8Array<ArrayBuffer> | undefined;
 
@@ -88,7 +90,11 @@ export class Upload {
   }
 
   get method(): "POST" | "PUT" {
-    return this.kind.endsWith("scores") ? "PUT" : "POST";
+    return this.isOfScores ? "PUT" : "POST";
+  }
+
+  get isOfScores(): boolean {
+    return this.kind.endsWith("scores");
   }
 
   /** How many rows it carries. */
@@ -126,6 +132,7 @@ export class Upload {
     half.isCheckpoint = this.isCheckpoint;
     half.wasSent = this.wasSent;
     half.isRetry = this.isRetry;
+    half.token = this.token;
     half.onSettled = this.onSettled;
     return half;
   }

@@ -3,8 +3,10 @@
 
 import { getCore } from "../core.js";
 import { now, randomBits } from "../env.js";
+import { scoreKey } from "../score.js";
+import { tokenExpiry } from "../token.js";
 import { MAX_UPLOAD_ROWS, ROW_KINDS, type RowKind, type Upload, uploadOf } from "../upload.js";
-import { MAX_BODY_BYTES } from "./relay-transport.js";
+import { MAX_BODY_BYTES, type TokenSource } from "./relay-transport.js";
 
 /** Bytes that are kept for later visits; beyond them the oldest rows go. */
 const MAX_BYTES = 5 * 1024 * 1024;
@@ -25,6 +27,14 @@ interface Entry {
   readonly json: Uint8Array<ArrayBuffer>;
   /** When it was kept, in ms since 1970. */
   readonly ms: number;
+  /** Of a score: what it scores. The latest counts. */
+  readonly score: string | undefined;
+  /** The token of its time, which it needs later too; `undefined` until there is one. */
+  readonly token: string | undefined;
+}
+
+function isOver(token: string): boolean {
+  return (tokenExpiry(token) ?? Number.POSITIVE_INFINITY) < now();
 }
 
 /** Whether this page can send at all: without the core, as under a strict policy, rows are left to a page that can. */
@@ -45,22 +55,29 @@ interface Locks {
 export class Outbox {
   /** Of which relay; rows for another are not sent to it. */
   readonly #name: string;
+  readonly #tokens: TokenSource | undefined;
+  /** The latest token. */
+  #token: string | undefined;
   readonly #tab: string = `${now()}-${randomBits()}`;
   #waiting: Entry[] = [];
   #unwritten: Entry[] = [];
   #count = 0;
   #database: Promise<IDBDatabase | undefined> | undefined;
 
-  constructor(url: URL) {
+  constructor(url: URL, tokens: TokenSource | undefined) {
     this.#name = url.href;
+    this.#tokens = tokens;
   }
 
   /** Keeps the rows of an upload. */
   add(upload: Upload): void {
     const { kind } = upload;
+    const token = this.#token !== undefined && isOver(this.#token) ? undefined : this.#token;
     for (const json of upload.rowBytes()) {
       this.#count += 1;
-      const entry = { key: `${this.#name} ${this.#tab} ${this.#count}`, tab: this.#tab, kind, json, ms: now() };
+      const score = upload.isOfScores ? scoreKey(JSON.parse(new TextDecoder().decode(json))) : undefined;
+      const key = `${this.#name} ${this.#tab} ${this.#count}`;
+      const entry = { key, tab: this.#tab, kind, json, ms: now(), score, token };
       this.#waiting.push(entry);
       if (this.#unwritten.push(entry) === 1) queueMicrotask(() => this.#writeThrough());
     }
@@ -69,6 +86,7 @@ export class Outbox {
   /** Takes out everything that waits, as uploads; what is settled is forgotten, what is kept stays for later visits. */
   take(): Upload[] {
     const uploads: Upload[] = [];
+    this.#forgetSuperseded();
     for (const kind of ROW_KINDS) {
       let entries: Entry[] = [];
       let bytes = 0;
@@ -79,7 +97,7 @@ export class Outbox {
       };
       for (const entry of this.#waiting.filter((waiting) => waiting.kind === kind)) {
         const isFull = entries.length >= MAX_UPLOAD_ROWS || bytes + entry.json.byteLength > MAX_BODY_BYTES - 100;
-        if (isFull) close();
+        if (isFull || entries[0]?.token !== entry.token) close();
         entries.push(entry);
         bytes += entry.json.byteLength + 1;
       }
@@ -124,7 +142,7 @@ export class Outbox {
         }
       }
     });
-    this.#waiting.push(...adopted);
+    this.#waiting.push(...adopted.reverse()); // the oldest first, as they were recorded
     return adopted.length > 0;
   }
 
@@ -132,8 +150,53 @@ export class Outbox {
   #writeThrough(): void {
     const entries = this.#unwritten;
     this.#unwritten = [];
-    void this.#write((rows) => {
+    void this.#put(entries);
+    void this.#learnToken();
+  }
+
+  /** Asks for the token of now, and notes it in the rows that have none. */
+  async #learnToken(): Promise<void> {
+    const tokens = this.#tokens;
+    if (tokens === undefined) return;
+    try {
+      const token = typeof tokens === "function" ? await tokens() : tokens;
+      if (token === undefined || isOver(token)) return;
+      this.#token = token;
+      const isWithout = (entry: Entry): boolean => entry.token === undefined && entry.tab === this.#tab;
+      const found = this.#waiting.filter(isWithout).map((entry) => ({ ...entry, token }));
+      this.#waiting = this.#waiting.map((entry) => found.find(({ key }) => key === entry.key) ?? entry);
+      await this.#put(found);
+    } catch {
+      // There is none to be had now: they are sent with the one of then.
+    }
+  }
+
+  /** Of scores of one thing the latest stays. */
+  #forgetSuperseded(): void {
+    const latest = new Map<string, Entry>();
+    for (const entry of this.#waiting) {
+      if (entry.score === undefined) continue;
+      const name = `${entry.kind} ${entry.score}`;
+      const other = latest.get(name);
+      if (!other || other.ms <= entry.ms) latest.set(name, entry);
+    }
+    const isSuperseded = (entry: Entry): boolean =>
+      entry.score !== undefined && latest.get(`${entry.kind} ${entry.score}`) !== entry;
+    this.#delete(this.#waiting.filter(isSuperseded));
+    this.#waiting = this.#waiting.filter((entry) => !isSuperseded(entry));
+  }
+
+  async #put(entries: readonly Entry[]): Promise<void> {
+    if (entries.length === 0) return;
+    await this.#write((rows) => {
       for (const entry of entries) rows.put(entry);
+    });
+  }
+
+  #delete(entries: readonly Entry[]): void {
+    if (entries.length === 0) return;
+    void this.#write((rows) => {
+      for (const { key } of entries) rows.delete(key);
     });
   }
 
@@ -146,12 +209,9 @@ export class Outbox {
       kind,
       entries.map(({ json }) => json),
     );
+    upload.token = entries[0]?.token;
     upload.onSettled = ({ firstRow, rows }, outcome) => {
-      if (outcome === "kept") return;
-      const settled = entries.slice(firstRow, firstRow + rows);
-      void this.#write((store) => {
-        for (const { key } of settled) store.delete(key);
-      });
+      if (outcome !== "kept") this.#delete(entries.slice(firstRow, firstRow + rows));
     };
     return upload;
   }

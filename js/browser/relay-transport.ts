@@ -31,8 +31,8 @@ export function relayTransport(url: URL, token: TokenSource | undefined): Transp
     get clockOffsetMs() {
       return clockOffsetMs;
     },
-    async fetch(path: string, { body, signal }: TransportRequest): Promise<Response> {
-      const current = typeof token === "function" ? await token() : token;
+    async fetch(path: string, { body, signal, token: own }: TransportRequest): Promise<Response> {
+      const current = own ?? (typeof token === "function" ? await token() : token);
       const enveloped = selfContained(path, body, current === undefined ? "" : `"token":${JSON.stringify(current)},`);
       const bytes = enveloped.byteLength;
       // Beyond the browser's quota such a request fails at once; then it is one that ends with the page.

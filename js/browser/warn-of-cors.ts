@@ -10,9 +10,14 @@ const seen = new Set<string>();
 
 /** Looks into a call to `url` that got no answer with these trace headers; once for each origin. */
 export function warnOfCors(url: URL, map: readonly HeaderPair[], reporter: Reporter): void {
+  if (typeof location === "undefined") return; // what only calls itself a browser
   if (map.length === 0 || url.origin === location.origin || seen.has(url.origin) || !isDevelopment()) return;
   seen.add(url.origin);
-  void explain(url, map).then((message) => message && reporter.once("cors_header", message, undefined, url.origin));
+  // No ids: where these do arrive they are nobody's trace.
+  const probes = map.map(([name]): HeaderPair => [name, "probe"]);
+  void explain(new URL(url.pathname, url.origin), probes).then(
+    (message) => message && reporter.once("cors_header", message, undefined, url.origin),
+  );
 }
 
 /** `undefined` where the trace headers are not what it failed for. */

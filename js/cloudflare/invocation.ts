@@ -66,8 +66,6 @@ export interface Root extends Omit<SpanOptions, "parent"> {
 /** A call that has begun. */
 export interface Call {
   readonly root: SpanHandle;
-  /** Whether anything of it can be recorded; if not, it only hands the caller's ids on. */
-  readonly isTraced: boolean;
   /** To be called once, when what the call has begun has come to its end: then its rows are delivered. */
   readonly ended: () => void;
 }
@@ -84,16 +82,20 @@ export function beginCall({ scope, ctx }: Invocation, { caller, ...fields }: Roo
   const trace = openTrace(scope, caller, fields.name);
   const root = new SpanHandle(trace, trace.parentId, fields, !trace.joined);
   const { disabled, sampleRate } = scope.settings;
-  // A trace that is not sampled is no reason: the handler may begin one of its own.
-  if (!trace.recording && (disabled || sampleRate === 0)) return { root, isTraced: false, ended: () => {} };
-  const work = new BackgroundWork(ctx);
+  if (disabled) return { root, ended: () => {} };
   let ended = (): void => {};
   const end = new Promise<void>((resolve) => {
     ended = resolve;
   });
-  // Held before the handler returns: only then is a client that hangs up noticed.
-  work.hold(finish(scope, work, end));
-  return { root, isTraced: true, ended };
+  const hold = (): void => {
+    const work = new BackgroundWork(ctx);
+    work.hold(finish(scope, work, end));
+  };
+  // Held before the handler returns: only then is a client that hangs up noticed. Where nothing is sampled there is mostly
+  // nothing to deliver: then it is held as soon as the handler scores something, or follows somebody else's trace.
+  if (trace.recording || sampleRate !== 0) hold();
+  else scope.onFirstUse = hold;
+  return { root, ended };
 }
 
 /** Runs a handler whose result says nothing more: its span ends when it returns, or has settled. Sync in, sync out. */

@@ -5,6 +5,7 @@ import { type OpikConfig, resolveConfig } from "../config.js";
 import { Delivery } from "../delivery.js";
 import { Reporter } from "../errors.js";
 import type { FlushReport } from "../flush.js";
+import { scoreKey } from "../score.js";
 import type { Transport } from "../transport.js";
 import {
   MAX_UPLOAD_BYTES,
@@ -116,11 +117,16 @@ function rowsOf(body: unknown): { readonly kind: RowKind; readonly rows: Row[] }
     const parsed = JSON.parse(body as string) as Partial<Record<RowKind, { readonly id: unknown }[]>>;
     const kind = ROW_KINDS.find((known) => parsed[known]) as RowKind;
     const encoder = new TextEncoder();
-    const rows = parsed[kind]?.map((row) => ({ id: row.id, json: encoder.encode(JSON.stringify(row)) }));
+    const rows = parsed[kind]?.map((row) => ({ id: keyOf(kind, row), json: encoder.encode(JSON.stringify(row)) }));
     return rows && { kind, rows };
   } catch {
     return undefined;
   }
+}
+
+/** What there may be only one of in an upload. */
+function keyOf(kind: RowKind, row: { readonly id: unknown }): unknown {
+  return kind.endsWith("scores") ? scoreKey(row) : row.id;
 }
 
 /** Rows of several messages on their way into one upload. */

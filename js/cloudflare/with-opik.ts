@@ -151,13 +151,12 @@ async function traceFetch(handle: Method, args: unknown[], open: () => Invocatio
   const incoming = readIncoming(request);
   // A function that throws, a token that is none: then it is not trusted.
   const isTrusted = !incoming || (await invocation.trusts(request).catch(() => false));
-  const { root, isTraced, ended } = beginCall(invocation, {
+  const { root, ended } = beginCall(invocation, {
     name: `${method} ${pathname}`,
     input: describeRequest(request),
     metadata: isTrusted ? undefined : { opik_edge_untrusted: forwardableIds(incoming) ?? {} },
     caller: isTrusted ? request : undefined,
   });
-  if (!isTraced) return root.run(run);
   try {
     const response = await root.run(run);
     root.preset({ output: { status: response?.status } });

@@ -30,10 +30,12 @@ export type RefusalCode =
   | "clock_skew"
   /** A token is asked for, and there is none. */
   | "token_missing"
-  /** The token is forged, or of another relay, project, session or thread. */
+  /** The token is forged, or of another relay, project or session. */
   | "token_invalid"
-  /** The token's time is over, or has not come. */
+  /** The token's time has been over for a day. */
   | "token_expired"
+  /** A row began before the token's life or after it, or is of another conversation. */
+  | "outside_token"
   /** Opik refuses a row. */
   | "rejected"
   /** Opik can not be reached, or does not accept the relay's key. */
@@ -55,7 +57,9 @@ const STATUS: Record<RefusalCode, number> = {
   clock_skew: 425,
   token_missing: 401,
   token_invalid: 401,
-  token_expired: 401,
+  // Of these the rows are refused, and not the page: what it sends beside them is taken.
+  token_expired: 422,
+  outside_token: 422,
   rejected: 422,
   unavailable: 502,
 };

@@ -2,7 +2,7 @@
 // relay's to set.
 
 import { idTime } from "../headers.js";
-import { type Score, scoreError } from "../score.js";
+import { type Score, scoreError, scoreKey } from "../score.js";
 import type { TokenClaims } from "../token.js";
 import { MAX_UPLOAD_ROWS, ROW_KINDS, type RowKind } from "../upload.js";
 import { Refusal } from "./refusal.js";
@@ -98,8 +98,8 @@ export function stampRows(
   claims: TokenClaims | undefined,
   nowMs: number,
 ): string[] {
-  const seen = new Set<unknown>();
-  return rows.map((row, index) => {
+  const stamped = new Map<unknown, string>();
+  for (const [index, row] of rows.entries()) {
     const where = `${kind}[${index}]`;
     if (!isObject(row)) throw new Refusal("invalid", `${where}: expected an object`);
     const { project_name, environment: _, source: __, ...own } = row;
@@ -109,25 +109,26 @@ export function stampRows(
     checkFields(kind, own, where);
     if (kind === "trace_scores" || kind === "span_scores") {
       checkScore(own, nowMs, where);
-      const key = `${own["id"]} ${own["name"]}`;
-      if (seen.has(key)) throw new Refusal("invalid", `${where}: it is there twice`);
-      seen.add(key);
-      return toJson({ ...own, project_name: stamp.projectName, source: "sdk" }, where);
+      const key = scoreKey(own);
+      stamped.delete(key); // of those with one name the last one counts
+      stamped.set(key, toJson({ ...own, project_name: stamp.projectName, source: "sdk" }, where));
+      continue;
     }
     if (typeof own["start_time"] !== "string") throw new Refusal("invalid", `${where}.start_time: it is missing`);
     checkIds(kind, own, claims, nowMs, where);
-    if (seen.has(own["id"])) throw new Refusal("invalid", `${where}.id: it is there twice`);
-    seen.add(own["id"]);
+    if (stamped.has(own["id"])) throw new Refusal("invalid", `${where}.id: it is there twice`);
     if (claims?.threadId !== undefined && kind === "traces") {
       if ((own["thread_id"] ?? claims.threadId) !== claims.threadId) {
-        throw new Refusal("token_invalid", `${where}.thread_id: the token is for another conversation`);
+        throw new Refusal("outside_token", `${where}.thread_id: the token is for another conversation`);
       }
       own["thread_id"] = claims.threadId;
     }
     const { projectName, environment } = stamp;
     const last_updated_at = clamped(own["last_updated_at"], nowMs);
-    return toJson({ ...own, last_updated_at, project_name: projectName, environment, source: "sdk" }, where);
-  });
+    const written = { ...own, last_updated_at, project_name: projectName, environment, source: "sdk" };
+    stamped.set(own["id"], toJson(written, where));
+  }
+  return [...stamped.values()];
 }
 
 function toJson(row: object, where: string): string {
@@ -167,7 +168,7 @@ function checkIds(
     throw new Refusal("clock_skew", `${where}.id: its time is more than 24 h from now`);
   }
   if (claims && (created < claims.notBeforeMs - TOLERANCE_MS || created > claims.expiresMs + TOLERANCE_MS)) {
-    throw new Refusal("token_invalid", `${where}.id: its time is not in the token's life`);
+    throw new Refusal("outside_token", `${where}.id: its time is not in the token's life`);
   }
   if (kind === "traces") return;
   for (const name of ["trace_id", "parent_span_id"]) {

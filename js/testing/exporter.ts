@@ -12,12 +12,17 @@ export interface ExportedRow {
 }
 
 /** A score as Opik's API takes it (`FeedbackScoreBatchItem`). */
-export interface ExportedScore {
-  /** Of the trace or the span. */
+export interface ScoreRow {
+  /** The id of the trace or the span. */
   readonly id: string;
   readonly name: string;
   readonly value: number;
   readonly [field: string]: unknown;
+}
+
+/** A score, and what is scored. */
+export interface ExportedScore extends ScoreRow {
+  readonly entity: "trace" | "span";
 }
 
 /** A request as it was made. */
@@ -27,7 +32,7 @@ export interface ExportedRequest {
   readonly body: {
     readonly traces?: readonly ExportedRow[];
     readonly spans?: readonly ExportedRow[];
-    readonly scores?: readonly ExportedScore[];
+    readonly scores?: readonly ScoreRow[];
   };
 }
 
@@ -74,7 +79,9 @@ export class InMemoryExporter implements Transport {
     for (const kind of ["traces", "spans"] as const) {
       for (const row of body[kind] ?? []) this.#rows[kind].set(row.id, row);
     }
-    for (const score of body.scores ?? []) this.#scores.set(`${score.id} ${score.name}`, score);
+    const entity = url.includes("/traces/") ? "trace" : "span";
+    for (const score of body.scores ?? [])
+      this.#scores.set(`${entity} ${score.id} ${score.name}`, { ...score, entity });
     return answer;
   }
 }

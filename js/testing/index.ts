@@ -1,5 +1,11 @@
 // The public surface of `opik-edge/testing`.
 
 export { type FakeClock, type Restorable, useDeterministicIds, useFakeClock } from "./environment.js";
-export { type ExportedRequest, type ExportedRow, type ExportedScore, InMemoryExporter } from "./exporter.js";
+export {
+  type ExportedRequest,
+  type ExportedRow,
+  type ExportedScore,
+  InMemoryExporter,
+  type ScoreRow,
+} from "./exporter.js";
 export { assertTrees, type ExpectedTree, type Tree, treesOf } from "./tree.js";

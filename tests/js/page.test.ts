@@ -12,6 +12,7 @@ import {
   serverContext,
   tabThreadId,
 } from "opik-edge";
+import { mintToken } from "opik-edge/relay";
 import { type FakeClock, useFakeClock } from "opik-edge/testing";
 
 interface Asked {
@@ -249,7 +250,7 @@ test("a server hands its context to the page it renders", async () => {
     Reflect.deleteProperty(globalThis, "document");
   }
   const off = new Opik({ disabled: true }).span();
-  assert.deepEqual([contextMeta(off), contextServerTiming(off)], ["", ""]);
+  assert.deepEqual([contextMeta(off), contextServerTiming(off), contextMeta(undefined)], ["", "", ""]);
 });
 
 test("during development a call that fails for want of a header says for which", async () => {
@@ -284,4 +285,41 @@ test("during development a call that fails for want of a header says for which",
   let calls = 0;
   assert.deepEqual(await told("http://d.test", () => calls++ > 0), [], "it failed for another reason");
   assert.equal(calls, 2);
+});
+
+test("rows are sent with the token of their time, and scores of one thing once, the last one", async () => {
+  const secret = { id: "a", secret: "0123456789abcdef0123456789abcdef" };
+  const mint = () =>
+    mintToken({ secret, audience: "http://site.test", projectName: "p", lifetimeMs: 60_000, nowMs: clock.now });
+  let isDown = true;
+  answer = () => (isDown ? new Response(null, { status: 503 }) : Response.json({ now: clock.now }));
+  const opik = client({ background: false, token: mint });
+  const settle = () => new Promise((resolve) => setImmediate(resolve));
+  const early = opik.trace({ name: "early" });
+  early.end();
+  await settle();
+  const first = await mint();
+  await clock.advance(120_000);
+  opik.trace({ name: "late" }).end();
+  for (const value of [1, 0]) opik.score({ traceId: early.id, name: "helpful", value });
+  await settle();
+  isDown = false;
+  assert.equal((await opik.flush()).sent, 3);
+  const sent = bodies().map(({ token, ...kinds }) => [token === first || token, kinds]);
+  const find = (name: string) => sent.find(([, kinds]) => JSON.stringify(kinds).includes(`"name":"${name}"`))!;
+  assert.equal(find("early")[0], first.length > 0);
+  assert.notEqual(find("late")[0], true);
+  const scores = sent.flatMap(([, kinds]) => (kinds as { trace_scores?: { value: number }[] }).trace_scores ?? []);
+  assert.deepEqual(
+    scores.map(({ value }) => value),
+    [0],
+  );
+});
+
+test("a call that fails where only the name is a browser's fails as it did", async () => {
+  Reflect.deleteProperty(globalThis, "location");
+  globalThis.fetch = (async () => {
+    throw new TypeError("no network");
+  }) as typeof fetch;
+  await assert.rejects(client({ relayUrl: "http://site.test/opik" }).fetch("http://api.test/"), /no network/);
 });

@@ -2,8 +2,9 @@
 
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
-import { Opik, type OpikConfig, type OpikError } from "opik-edge";
-import { InMemoryExporter } from "opik-edge/testing";
+import { Opik, type OpikConfig, type OpikError, score, span } from "opik-edge";
+import { deliverQueue, withOpik } from "opik-edge/cloudflare";
+import { InMemoryExporter, useFakeClock } from "opik-edge/testing";
 
 let exporter: InMemoryExporter;
 let errors: OpikError[];
@@ -28,9 +29,10 @@ test("a trace, a span, and whatever an id names are scored, each kind in one req
   assert.deepEqual([sent, requests], [6, 4], "a trace, a span, two scores of traces, two of spans");
   const common = { source: "sdk", project_name: "feedback" };
   assert.deepEqual(exporter.scores, [
-    { id: trace.id, name: "helpful", value: 1, reason: "said so", ...common },
-    { id: ID, name: "helpful", value: 0, ...common },
-    { id: span.id, name: "fast", value: 0.5, category_name: "middling", ...common },
+    { entity: "trace", id: trace.id, name: "helpful", value: 1, reason: "said so", ...common },
+    { entity: "trace", id: ID, name: "helpful", value: -1, ...common },
+    { entity: "span", id: span.id, name: "fast", value: 0.5, category_name: "middling", ...common },
+    { entity: "span", id: ID, name: "helpful", value: 0, ...common },
   ]);
   const toScores = exporter.requests.filter(({ body }) => body.scores);
   assert.deepEqual(
@@ -63,7 +65,18 @@ test("what the API would refuse is refused here, and says why", async () => {
     [{ ...score, reason: 7 }, /reason: expected/],
     [{ ...score, traceId: "trace" }, /id: expected a UUIDv7/],
     [{ ...score, traceId: undefined }, /id: expected a UUIDv7/],
-    [null, /id: expected a UUIDv7/],
+    [{ ...score, traceId: [ID] }, /id: expected a UUIDv7/],
+    [{ ...score, traceId: Symbol("id") }, /id: expected a UUIDv7/],
+    [null, /it can not be read/],
+    [
+      {
+        ...score,
+        get name() {
+          throw new Error("no name");
+        },
+      },
+      /it can not be read: Error: no name/,
+    ],
   ];
   for (const [given, message] of wrong) {
     errors = [];
@@ -130,4 +143,100 @@ test("a score that a backend refuses goes alone", async () => {
   for (const name of ["a", "bad", "b", "c"]) opik.score({ traceId: ID, name, value: 1 });
   const { sent, dropped } = await opik.flush();
   assert.deepEqual([sent, dropped], [3, { rejected: 1 }]);
+});
+
+test("a span's id of null, as JSON has it, is none", async () => {
+  const opik = client();
+  opik.score({ ...JSON.parse(`{"traceId":"${ID}","spanId":null}`), name: "n", value: 1 });
+  await opik.flush();
+  assert.equal(exporter.scores[0]!.entity, "trace");
+});
+
+test("scores keep to what a transport takes at a time", async () => {
+  const sizes: number[] = [];
+  const transport = {
+    maxBodyBytes: 40_000,
+    async fetch(_url: string, { body }: { body: Uint8Array }) {
+      sizes.push(body.byteLength);
+      return new Response(null, { status: body.byteLength > 40_000 ? 413 : 204 });
+    },
+  };
+  const opik = client({ transport });
+  for (let n = 0; n < 30; n += 1) opik.score({ traceId: ID, name: `${n}`, value: 1, reason: "語".repeat(3000) });
+  assert.equal((await opik.flush()).sent, 30);
+  assert.ok(sizes.length === 8 && sizes.every((size) => size <= 40_000), `${sizes}`);
+});
+
+test("an earlier score that is tried again does not arrive after a later one", async () => {
+  const clock = useFakeClock();
+  clock.freeze();
+  const values: unknown[] = [];
+  let isDown = true;
+  exporter.answer = ({ body }) => {
+    if (isDown) return new Response(null, { status: 503 });
+    values.push(...(body.scores ?? []).map(({ value }) => value));
+    return undefined;
+  };
+  const opik = client({ background: true });
+  try {
+    opik.score({ traceId: ID, name: "helpful", value: 1 });
+    await clock.advance(2000);
+    assert.equal(exporter.requests.length, 1, "and waits for its next attempt");
+    opik.score({ traceId: ID, name: "helpful", value: 0 });
+    isDown = false;
+    await opik.flush();
+    await clock.advance(60_000);
+    assert.deepEqual(values, [1, 0]);
+  } finally {
+    clock.restore();
+  }
+});
+
+test("a backend that knows no scores goes on taking spans", async () => {
+  const drops: unknown[] = [];
+  const opik = client({ onDrop: (drop) => drops.push(drop) });
+  exporter.answer = ({ body }) => (body.scores ? new Response(null, { status: 405 }) : undefined);
+  opik.score({ traceId: ID, name: "n", value: 1 });
+  assert.deepEqual((await opik.flush()).dropped, { not_found: 1 });
+  opik.trace().end();
+  assert.equal((await opik.flush()).sent, 1);
+  assert.deepEqual(drops, [{ reason: "not_found", rows: 1 }]);
+});
+
+test("a Worker that samples nothing still scores, and follows what it is told to", async () => {
+  const held: Promise<unknown>[] = [];
+  const ctx = { waitUntil: (promise: Promise<unknown>) => held.push(promise) };
+  const parent = { opik_trace_id: ID, opik_parent_span_id: "01a20612-0bcc-794c-8aba-f81361854650" };
+  const routes: Record<string, () => void> = {
+    "/nothing": () => {},
+    "/score": () => score({ traceId: ID, name: "n", value: 1 }),
+    "/follow": () => span({ name: "followed", parent }).end(),
+  };
+  const { fetch } = withOpik(
+    {
+      async fetch(request: Request, _env: object, _ctx: typeof ctx) {
+        routes[new URL(request.url).pathname]!();
+        return new Response("ok");
+      },
+    },
+    () => ({ sampleRate: 0, transport: exporter }),
+  );
+  for (const path of Object.keys(routes)) {
+    await (await fetch(new Request(`http://worker.test${path}`), {}, ctx)).text();
+    if (path === "/nothing") assert.equal(held.length, 0, "nothing is held where there is nothing to deliver");
+  }
+  await Promise.all(held);
+  assert.deepEqual([exporter.scores.length, exporter.spans.map(({ name }) => name)], [1, ["followed"]]);
+});
+
+test("a queue's consumer delivers many scores of one trace in one request", async () => {
+  const messages = Array.from({ length: 60 }, (_, n) => ({
+    body: JSON.stringify({ trace_scores: [{ id: ID, name: `${n}`, value: n, source: "sdk" }] }),
+    ack() {},
+    retry() {
+      assert.fail("all of them are delivered");
+    },
+  }));
+  const { sent, requests } = await deliverQueue({ messages }, { transport: exporter });
+  assert.deepEqual([sent, requests], [60, 1]);
 });

@@ -110,6 +110,12 @@ describe("what a page may send", () => {
     assert.equal(collector.requests.at(-1)!.method, "PUT");
   });
 
+  test("of scores with one name the last one", async () => {
+    const first = score() as { id: string };
+    assert.equal((await send({ body: scores(first, { ...first, value: 0 }) })).status, 200);
+    assert.equal(collector.scores().find(({ id }) => id === first.id)!.value, 0);
+  });
+
   test("a preflight is answered with exactly what is needed", async () => {
     const { status, headers } = await send({ method: "OPTIONS" });
     assert.equal(status, 204);
@@ -196,14 +202,6 @@ describe("what it may not", () => {
     "a score of nothing": [422, "invalid_id", () => ({ body: scores(score({ id: undefined })) })],
     "a score of the future": [425, "clock_skew", () => ({ body: scores(score({ id: id(Date.now() + 120_000) })) })],
     "a score in another project": [403, "foreign_project", () => ({ body: scores(score({ project_name: "theirs" })) })],
-    "a score twice": [
-      422,
-      "invalid",
-      () => {
-        const twice = score();
-        return { body: scores(twice, twice) };
-      },
-    ],
     "scores that do not say of what": [422, "invalid", () => ({ body: JSON.stringify({ scores: [score()] }) })],
     "no id": [422, "invalid_id", () => ({ body: spans(span({ id: undefined })) })],
     "an id of yesterday": [425, "clock_skew", () => ({ body: spans(span({ id: id(Date.now() - day - 60_000) })) })],
@@ -275,17 +273,28 @@ describe("tokens", () => {
     return answer.code ?? answer.status;
   };
   const hour = 60 * 60 * 1000;
+  /** What a page posts to a relay that is called as a function. */
+  const posted = (token: string): Request => {
+    const headers = { origin: ORIGIN, "content-type": "text/plain" };
+    return new Request("http://relay.test/x", {
+      method: "POST",
+      headers,
+      body: JSON.stringify({ token, spans: [span()] }),
+    });
+  };
 
   test("let a page write, for as long as they are good", async () => {
     assert.equal(await write(await mint()), 200);
     assert.equal(await write(undefined), "token_missing");
     const minted = { nowMs: Date.now() - 2 * hour };
-    assert.equal(await write(await mint(minted)), "token_invalid", "a row of now is none of its life");
+    assert.equal(await write(await mint(minted)), "outside_token", "a row of now is none of its life");
     const kept = span({ id: id(Date.now() - 2 * hour + 1000) });
     assert.equal(await write(await mint(minted), kept), 200, "one that was kept offline is");
     const old = { nowMs: Date.now() - 25 * hour, lifetimeMs: 1000 };
     assert.equal(await write(await mint(old), span({ id: id(Date.now() - 23 * hour) })), "token_expired");
-    assert.equal(await write(await mint({ nowMs: Date.now() + hour })), "token_invalid", "its time has not come");
+    assert.equal(await write(await mint({ nowMs: Date.now() + hour })), "outside_token", "its time has not come");
+    const began = span({ id: id(Date.now() - 10 * 60_000) });
+    assert.equal(await write(await mint(), began), 200, "what began before the page renewed its token");
   });
 
   test("that are forged or meant for others are refused", async () => {
@@ -320,7 +329,7 @@ describe("tokens", () => {
     assert.equal((await write(row)).status, 200);
     assert.equal(collector.traces().find(({ id }) => id === row.id)!["thread_id"], "t1");
     assert.equal((await write(trace({ thread_id: "t1" }))).status, 200);
-    assert.equal((await write(trace({ thread_id: "t2" }))).code, "token_invalid");
+    assert.equal((await write(trace({ thread_id: "t2" }))).code, "outside_token");
   });
 
   test("are made with a secret that is long enough, and two may be active", async () => {
@@ -329,10 +338,22 @@ describe("tokens", () => {
     const handler = relay({ url: collector.url, projectName: "pages", origins: [ORIGIN], tokens: { secrets } });
     for (const secret of secrets) {
       const token = await mintToken({ secret, audience: "http://relay.test", projectName: "pages" });
-      const init = { method: "POST", headers: { origin: ORIGIN, "content-type": "text/plain" } };
-      const body = JSON.stringify({ token, spans: [span()] });
-      assert.equal((await handler(new Request("http://relay.test/x", { ...init, body }))).status, 200);
+      assert.equal((await handler(posted(token))).status, 200);
     }
+  });
+
+  test("know a relay behind another name by its origin, however that is written", async () => {
+    const config = { url: collector.url, projectName: "pages", origins: [ORIGIN] };
+    const token = await mintToken({ secret: SECRET, audience: "https://Public.test/opik", projectName: "pages" });
+    for (const audience of ["https://public.test", "https://public.test/", "HTTPS://PUBLIC.test:443/x"]) {
+      const handler = relay({ ...config, tokens: { secrets: [SECRET], audience } });
+      assert.equal((await handler(posted(token))).status, 200, audience);
+    }
+    const elsewhere = relay({ ...config, tokens: { secrets: [SECRET], audience: "https://other.test" } });
+    assert.equal((await (await elsewhere(posted(token))).json()).code, "token_invalid");
+    assert.throws(() => relay({ ...config, tokens: { secrets: [SECRET], audience: "public.test" } }), {
+      code: "invalid_config",
+    });
   });
 });
 
