@@ -11,6 +11,7 @@ import { addCounts, type Dropped, type FlushMode, type FlushReport } from "./flu
 import type { Masks } from "./json.js";
 import { type Score, ScoreBuffer, type ScoreKind, type TargetedScore } from "./score.js";
 import type { Upload } from "./upload.js";
+import { prepareWaitUntil, whileKeptAlive } from "./wait-until.js";
 
 /** How long a flush that the host waits for may take, unless it says otherwise. */
 const TIMEOUT_MS = 10_000;
@@ -18,6 +19,8 @@ const TIMEOUT_MS = 10_000;
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 /** How long one may take that nobody waits for. */
 const EARLY_TIMEOUT_MS = 30_000;
+/** How long the host may take to call `flush` itself, before the platform is kept alive for ours. */
+const OWN_FLUSH_MS = 100;
 /** When a client outside any invocation flushes by itself: so long after its first row, */
 const INTERVAL_MS = 2000;
 /** or as soon as there is so much. */
@@ -60,6 +63,8 @@ export class Scope {
   readonly #open: Set<Open> | undefined;
   /** Called once, when the first row or score is kept, or the first span opened. */
   onFirstUse: (() => void) | undefined;
+  /** When what has ended is sent, where the platform was asked to wait for that. */
+  #sendsMs = 0;
   #checkpointsLeft = MAX_CHECKPOINTS;
   #stopCheckpoints: (() => void) | undefined;
 
@@ -79,6 +84,7 @@ export class Scope {
     const isShared = !masks && !background && !isServer();
     this.#delivery = new Delivery(source, settings, reporter, isShared);
     this.#open = masks && new Set();
+    if (!masks) void prepareWaitUntil();
     if (masks) {
       this.#autoFlush = new AutoFlush(this.#delivery, { bytes: limits.batchBytes, intervalMs: undefined, signals: [] });
     } else if (background) {
@@ -134,6 +140,21 @@ export class Scope {
   ended(item: Open): void {
     this.#open?.delete(item);
     if (this.#open?.size === 0) this.#stopCheckpoints?.();
+  }
+
+  /**
+   * Notes that what has nothing of ours around it has ended. Outside an invocation that is what a runtime that freezes between
+   * its requests waits for, where it can be asked to; a `flush` of the host's own comes first.
+   */
+  outermostEnded(): void {
+    if (this.#open || this.settings.outbox || now() < this.#sendsMs) return;
+    whileKeptAlive(() => {
+      const sent = new Promise<void>((resolve) => {
+        environment.after(OWN_FLUSH_MS, resolve);
+      }).then(() => this.#flush({ timeoutMs: EARLY_TIMEOUT_MS - OWN_FLUSH_MS }));
+      this.#sendsMs = now() + OWN_FLUSH_MS;
+      return sent;
+    });
   }
 
   /** Sends the rows that have ended. Never rejects, never waits for what is open. */

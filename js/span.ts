@@ -157,6 +157,7 @@ export class SpanHandle implements Span, Open {
       const updatedMs = Math.max(endMs, this.#updatedMs + 1);
       scope.append(this.#row({ startMs: this.startMs, endMs, updatedMs, unfinished }));
       if (this.#isRoot) this.trace.endWith(this.#mirrored(), endMs, unfinished);
+      else if (this.trace.joined && this.parentSpanId === this.trace.parentId) scope.outermostEnded();
     }
     this.onEnd?.();
   }

@@ -18,34 +18,34 @@ export type OnEnd = (ending: Ending) => void;
  */
 export function watchStream<T>(source: ReadableStream<T>, onEnd: OnEnd): ReadableStream<T> {
   // Taken last: where the constructor throws, the source is as it was. Nothing is pulled before it is read.
-  let reader: ReadableStreamDefaultReader<T>;
+  let reader: WatchedReader<T>;
   const watched = new ReadableStream<T>(
     {
       async pull(controller) {
-        const next = await readNext(reader, onEnd);
+        const next = await reader.read();
         if (next.done) controller.close();
         else controller.enqueue(next.value);
       },
-      cancel: (reason) => cancelReader(reader, reason, onEnd),
+      cancel: (reason) => reader.cancel(reason),
     },
     { highWaterMark: 0 },
   );
-  reader = source.getReader();
+  reader = new WatchedReader(source, onEnd);
   return watched;
 }
 
 /** The same for bytes: readers that bring their own buffer keep working, where the runtime has such. */
 export function watchBytes(source: ReadableStream<Uint8Array>, onEnd: OnEnd): ReadableStream<Uint8Array<ArrayBuffer>> {
   const length = lengthOf(source);
-  let reader: ReadableStreamDefaultReader<Uint8Array>;
+  let reader: WatchedReader<Uint8Array>;
   let watched: ReadableStream<Uint8Array<ArrayBuffer>>;
   try {
     watched = new ReadableStream({
       type: "bytes",
       async pull(controller) {
-        let next = await readNext(reader, onEnd);
+        let next = await reader.read();
         // A byte stream refuses empty chunks.
-        while (!next.done && next.value.byteLength === 0) next = await readNext(reader, onEnd);
+        while (!next.done && next.value.byteLength === 0) next = await reader.read();
         if (next.done) {
           controller.close();
           controller.byobRequest?.respond(0);
@@ -53,13 +53,13 @@ export function watchBytes(source: ReadableStream<Uint8Array>, onEnd: OnEnd): Re
           controller.enqueue(next.value as Uint8Array<ArrayBuffer>);
         }
       },
-      cancel: (reason) => cancelReader(reader, reason, onEnd),
+      cancel: (reason) => reader.cancel(reason),
     });
   } catch {
     // Safari before 26 has no byte streams.
     return watchStream(source as ReadableStream<Uint8Array<ArrayBuffer>>, onEnd);
   }
-  reader = source.getReader();
+  reader = new WatchedReader(source, onEnd);
   if (length !== undefined) lengths.set(watched, length);
   return watched;
 }
@@ -79,14 +79,36 @@ function shownLength(stream: ReadableStream<Uint8Array>): number | undefined {
   return typeof shown === "bigint" ? Number(shown) : undefined;
 }
 
-async function readNext<T>(reader: ReadableStreamDefaultReader<T>, onEnd: OnEnd): Promise<ReadableStreamReadResult<T>> {
-  try {
-    const next = await reader.read();
-    if (next.done) onEnd({ how: "done" });
-    return next;
-  } catch (error) {
-    onEnd({ how: "failed", error });
-    throw error;
+/** Reads a stream, and tells how it has ended. */
+class WatchedReader<T> {
+  readonly #reader: ReadableStreamDefaultReader<T>;
+  readonly #onEnd: OnEnd;
+  #isCancelled = false;
+
+  constructor(source: ReadableStream<T>, onEnd: OnEnd) {
+    this.#reader = source.getReader();
+    this.#onEnd = onEnd;
+  }
+
+  async read(): Promise<ReadableStreamReadResult<T>> {
+    try {
+      const next = await this.#reader.read();
+      if (next.done) this.#ended({ how: "done" });
+      return next;
+    } catch (error) {
+      this.#ended({ how: "failed", error });
+      throw error;
+    }
+  }
+
+  cancel(reason: unknown): Promise<void> {
+    this.#isCancelled = true;
+    return cancelReader(this.#reader, reason, this.#onEnd);
+  }
+
+  /** What is being read when the reader goes away is told that the stream is done: that is no end of its own. */
+  #ended(ending: Ending): void {
+    if (!this.#isCancelled) this.#onEnd(ending);
   }
 }
 

@@ -213,6 +213,7 @@ export class TraceHandle implements Trace, Open {
     this.scope.ended(this);
     const updatedMs = Math.max(endMs, this.#updatedMs + 1);
     this.scope.append(this.#row(this.#fields, { startMs: this.startMs, endMs, updatedMs, unfinished }));
+    this.scope.outermostEnded();
   }
 
   #row(fields: TraceFields, period: Period): Row {

@@ -2,8 +2,8 @@
 // What a call carries is not recorded: messages, mails and arguments are the user's to record.
 
 import { currentFrame } from "../context.js";
+import type { Root } from "../server/invocation.js";
 import { passedOn, takeContext, takeContextArgument } from "./carried-context.js";
-import type { Root } from "./invocation.js";
 
 /** A call that is no HTTP request. */
 export interface OtherTrigger {

@@ -1,24 +1,20 @@
 // Wraps a Worker's handler, or the class of an entrypoint, a Durable Object or a workflow: each call from outside joins its
-// caller's trace or begins one. What an invocation is is invocation.ts.
+// caller's trace or begins one. What an invocation is is ../server/invocation.ts.
 
 import { currentFrame, hasAsyncContext, prepareAsyncContext } from "../context.js";
-import { isPreflight } from "../cors.js";
-import { forwardableIds, readIncoming } from "../headers.js";
-import { describeRequest } from "../json.js";
 import type { Scope } from "../scope.js";
-import { endSpan } from "../settle.js";
-import type { WaitUntil } from "./background-work.js";
-import { describeCall, describeMethod, type Face, type OtherTrigger } from "./faces.js";
+import type { WaitUntil } from "../server/background-work.js";
 import {
   beginCall,
   type Invocation,
   invocations,
   type OpenInvocation,
   runCall,
+  type ServerConfig,
   type Surroundings,
-  type WorkerConfig,
-} from "./invocation.js";
-import { watchResponse } from "./watch-response.js";
+} from "../server/invocation.js";
+import { traceRequest } from "../server/trace-request.js";
+import { describeCall, describeMethod, type Face, type OtherTrigger } from "./faces.js";
 
 /** A Worker was called by HTTP. */
 export interface FetchTrigger {
@@ -57,7 +53,7 @@ const WRAPPED = Symbol.for("opik-edge/wrapped");
  */
 export function withOpik<H extends WorkerHandler | WorkerClass>(
   handler: H,
-  config?: (env: EnvOf<H>, trigger: Trigger) => WorkerConfig,
+  config?: (env: EnvOf<H>, trigger: Trigger) => ServerConfig,
 ): H {
   if (Object.hasOwn(handler, WRAPPED)) return handler;
   const open = invocations(config);
@@ -140,39 +136,8 @@ function fetchTrigger([request]: unknown[]): FetchTrigger {
   return { type: "fetch", request: request as Request };
 }
 
-async function traceFetch(handle: Method, args: unknown[], open: () => Invocation | undefined): Promise<Response> {
-  const request = args[0] as Request;
-  const run = (): Response | Promise<Response> => handle(...args) as Response | Promise<Response>;
-  const invocation = isPreflight(request) ? undefined : open();
-  if (!invocation) return run();
-  await prepareAsyncContext();
-  const { pathname } = new URL(request.url);
-  const { method } = request;
-  const incoming = readIncoming(request);
-  // A function that throws, a token that is none: then it is not trusted.
-  const isTrusted = !incoming || (await invocation.trusts(request).catch(() => false));
-  const { root, ended } = beginCall(invocation, {
-    name: `${method} ${pathname}`,
-    input: describeRequest(request),
-    metadata: isTrusted ? undefined : { opik_edge_untrusted: forwardableIds(incoming) ?? {} },
-    caller: isTrusted ? request : undefined,
-  });
-  try {
-    const response = await root.run(run);
-    root.preset({ output: { status: response?.status } });
-    if (!root.trace.recording) {
-      ended(); // it has no span that would end with the response
-      return response;
-    }
-    return watchResponse(response, method, (ending) => {
-      endSpan(root, ending);
-      ended();
-    });
-  } catch (error) {
-    root.fail(error);
-    ended();
-    throw error;
-  }
+function traceFetch(handle: Method, args: unknown[], open: () => Invocation | undefined): Promise<unknown> {
+  return traceRequest(args[0] as Request, open, () => handle(...args));
 }
 
 /** A call that is no HTTP request. Sync in, sync out, as soon as it is known whether there is an AsyncLocalStorage. */

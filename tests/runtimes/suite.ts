@@ -377,6 +377,20 @@ const cases: Record<string, (fixture: Fixture) => Promise<void>> = {
     await t.flushed(2);
     assert.deepEqual((await t.span(cancelled))["metadata"], { opik_edge_cancelled: true });
 
+    // A reader that goes away while it waits for the next chunk: the source then says that it is done.
+    let waiting: Span | undefined;
+    const silent = t.opik.span({}, (current) => {
+      waiting = current;
+      return new ReadableStream<number>({ pull: () => new Promise(() => {}) });
+    });
+    const reader = silent.getReader();
+    const pending = reader.read();
+    await Promise.resolve(); // it is asked for
+    await reader.cancel();
+    assert.isTrue((await pending).done);
+    await t.flushed(2);
+    assert.deepEqual((await t.span(waiting!))["metadata"], { opik_edge_cancelled: true });
+
     const [failed, broken] = open(true);
     const caught = await drain(broken as unknown as AsyncIterable<number>).catch((e: Error) => e.message);
     assert.equal(caught, "broken");

@@ -28,8 +28,12 @@ export async function installTarball(): Promise<Installed> {
   return { folder, remove: () => rm(folder, { recursive: true, force: true }) };
 }
 
-/** The test program at `entry` as one module that still imports the installed package. */
-export async function bundleForInstalled(installed: Installed, entry: string): Promise<string> {
+/** The test program at `entry` as one module that still imports the installed package, and `external` ones. */
+export async function bundleForInstalled(
+  installed: Installed,
+  entry: string,
+  external: readonly string[] = [],
+): Promise<string> {
   const result = await build({
     entryPoints: [join(ROOT, entry)],
     absWorkingDir: ROOT,
@@ -41,7 +45,7 @@ export async function bundleForInstalled(installed: Installed, entry: string): P
     mainFields: ["module", "main"],
     target: "es2022",
     keepNames: true,
-    external: ["opik-edge", "opik-edge/*"],
+    external: ["opik-edge", "opik-edge/*", "node:*", ...external],
   });
   return result.outputFiles[0]!.text;
 }

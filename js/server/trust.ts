@@ -11,7 +11,7 @@ import { checkTokens, readTokenFor, type Tokens } from "../token.js";
  */
 export type Trust = "always" | "never" | "signed" | ((request: Request) => boolean | Promise<boolean>);
 
-/** Settings of what a Worker believes. */
+/** Settings of whom a server believes. */
 export interface TrustConfig {
   /** Whose trace is joined (default `always`). A trace that is not begins anew, with the caller's ids in its metadata. */
   readonly trust?: Trust | undefined;
@@ -22,9 +22,16 @@ export interface TrustConfig {
 /** Clocks differ. */
 const TOLERANCE_MS = 60_000;
 
-/** Says of a request whether its trace is joined; does not throw. Throws an `OpikError` when it is configured wrongly. */
-export function resolveTrust({ trust = "always", tokens }: TrustConfig): (request: Request) => Promise<boolean> {
-  if (trust === "always" || trust === "never") return async () => trust === "always";
+/**
+ * Says of a request whether its trace is joined, and may reject; `undefined` where every one is. Throws an `OpikError` when it
+ * is configured wrongly.
+ */
+export function resolveTrust({
+  trust = "always",
+  tokens,
+}: TrustConfig): ((request: Request) => Promise<boolean>) | undefined {
+  if (trust === "always") return undefined;
+  if (trust === "never") return async () => false;
   if (typeof trust === "function") return async (request) => (await trust(request)) === true;
   if (trust !== "signed") throw new OpikError("invalid_config", `trust: got ${JSON.stringify(trust)}`);
   if (!tokens) throw new OpikError("invalid_config", "tokens: expected the secrets of those who sign");

@@ -1,6 +1,7 @@
 // What a handler hands to `ctx.waitUntil`, observed so that the flush can come after it.
 
 import { within } from "../env.js";
+import { keepAlive } from "../wait-until.js";
 
 /** What this package needs of a Worker's `ctx`, or of a Durable Object's state. */
 export interface WaitUntil {
@@ -51,7 +52,8 @@ export class BackgroundWork {
   /** Keeps the invocation alive for our own promise, which is never waited for. */
   hold(promise: Promise<unknown>): void {
     try {
-      this.#watched?.waitUntil(promise);
+      if (this.#watched) this.#watched.waitUntil(promise);
+      else keepAlive(promise);
     } catch {
       // Then it runs as long as the runtime lets it.
     }

@@ -1,11 +1,12 @@
-// One call of a Worker: a root span under the caller's, and a flush in `waitUntil` when everything is done. What calls there
-// are is with-opik.ts.
+// One call of a server: a root span under the caller's, and delivery when everything is done. On a platform that freezes between
+// its requests that is a flush of the invocation's own, in `waitUntil`; a process that outlives them sends by itself.
 
 import { type OpikConfig, resolveConfig } from "../config.js";
 import { hasAsyncContext } from "../context.js";
-import { now } from "../env.js";
+import { isServer, now } from "../env.js";
 import { type Listeners, Reporter } from "../errors.js";
 import type { HeaderCarrier } from "../headers.js";
+import type { Masks } from "../json.js";
 import { Scope } from "../scope.js";
 import { SpanHandle, type SpanOptions } from "../span.js";
 import { isThenable } from "../stream.js";
@@ -14,20 +15,22 @@ import { BackgroundWork, type WaitUntil } from "./background-work.js";
 import { resolveTrust, type TrustConfig } from "./trust.js";
 
 /** Settings of a client, and whom it believes. */
-export interface WorkerConfig extends OpikConfig, TrustConfig {}
+export interface ServerConfig extends OpikConfig, TrustConfig {}
 
-/** What a Worker or an object is given by its runtime. */
+/** What a call is given by its runtime, where that gives anything. */
 export interface Surroundings {
   readonly env: unknown;
-  readonly ctx: WaitUntil;
+  readonly ctx: WaitUntil | undefined;
 }
 
 /** One invocation. */
 export interface Invocation {
+  /** Its own, or its process's. */
   readonly scope: Scope;
-  readonly ctx: WaitUntil;
-  /** Whether the caller's trace is joined. May reject. */
-  readonly trusts: (request: Request) => Promise<boolean>;
+  readonly isOfProcess: boolean;
+  readonly ctx: WaitUntil | undefined;
+  /** Whether a caller's trace is joined; `undefined` where every caller's is. May reject. */
+  readonly trusts: ((request: Request) => Promise<boolean>) | undefined;
 }
 
 /** Opens invocations of one handler or class. */
@@ -37,24 +40,49 @@ export type OpenInvocation<T> = (surroundings: Surroundings, trigger: T) => Invo
  * What opens invocations with the settings that `config` gives for each: `undefined` when they are unusable, which is told once.
  * Never throws.
  */
-export function invocations<Env, T>(config: ((env: Env, trigger: T) => WorkerConfig) | undefined): OpenInvocation<T> {
+export function invocations<Env, T>(config: ((env: Env, trigger: T) => ServerConfig) | undefined): OpenInvocation<T> {
   const seen = new Set<string>();
   return ({ env, ctx }, trigger) => {
-    let listeners: Listeners = {};
-    try {
-      const given = config?.(env as Env, trigger) ?? {};
-      listeners = { onError: functionOr(given.onError), onDrop: functionOr(given.onDrop) };
-      const settings = resolveConfig({ ...given, env: given.env ?? (isObject(env) ? env : undefined) });
-      const masks = new Map<object, string>();
-      if (isObject(env)) masks.set(env, "[env]");
-      if (isObject(ctx)) masks.set(ctx, "[ctx]");
-      return { scope: new Scope(settings, new Reporter(listeners, seen), masks), ctx, trusts: resolveTrust(given) };
-    } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
-      new Reporter(listeners, seen).once("invalid_config", `tracing is off: ${message}`, error);
-      return undefined;
-    }
+    const masks = new Map<object, string>();
+    if (isObject(env)) masks.set(env, "[env]");
+    if (isObject(ctx)) masks.set(ctx, "[ctx]");
+    return openScope(() => config?.(env as Env, trigger), env, seen, masks, ctx);
   };
+}
+
+/**
+ * The same for a server of any platform. Where the process outlives its requests they share one scope, with the settings that
+ * `config` gives for the first.
+ */
+export function serverInvocations<Env>(config: ((env: Env) => ServerConfig) | undefined): OpenInvocation<void> {
+  if (!isServer()) return invocations(config);
+  const seen = new Set<string>();
+  let first: { readonly opened: Invocation | undefined } | undefined;
+  return ({ env }) => {
+    first ??= { opened: openScope(() => config?.(env as Env), env, seen) };
+    return first.opened;
+  };
+}
+
+function openScope(
+  configure: () => ServerConfig | undefined,
+  env: unknown,
+  seen: Set<string>,
+  masks?: Masks,
+  ctx?: WaitUntil,
+): Invocation | undefined {
+  let listeners: Listeners = {};
+  try {
+    const given = configure() ?? {};
+    listeners = { onError: functionOr(given.onError), onDrop: functionOr(given.onDrop) };
+    const settings = resolveConfig({ ...given, env: given.env ?? (isObject(env) ? env : undefined) });
+    const scope = new Scope(settings, new Reporter(listeners, seen), masks);
+    return { scope, isOfProcess: !masks, ctx, trusts: resolveTrust(given) };
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    new Reporter(listeners, seen).once("invalid_config", `tracing is off: ${message}`, error);
+    return undefined;
+  }
 }
 
 /** The root span of a call, and whose trace it joins. */
@@ -71,7 +99,7 @@ export interface Call {
 }
 
 /** Begins a call; `prepareAsyncContext` comes first. Never throws. */
-export function beginCall({ scope, ctx }: Invocation, { caller, ...fields }: Root): Call {
+export function beginCall({ scope, isOfProcess, ctx }: Invocation, { caller, ...fields }: Root): Call {
   if (!hasAsyncContext()) {
     scope.reporter.once(
       "no_async_context",
@@ -82,7 +110,7 @@ export function beginCall({ scope, ctx }: Invocation, { caller, ...fields }: Roo
   const trace = openTrace(scope, caller, fields.name);
   const root = new SpanHandle(trace, trace.parentId, fields, !trace.joined);
   const { disabled, sampleRate } = scope.settings;
-  if (disabled) return { root, ended: () => {} };
+  if (disabled || isOfProcess) return { root, ended: () => {} };
   let ended = (): void => {};
   const end = new Promise<void>((resolve) => {
     ended = resolve;

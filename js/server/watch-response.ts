@@ -1,4 +1,4 @@
-// Notices when a Worker's response has been sent, byte for byte as the handler made it, or when its client has
+// Notices when a server's response has been sent, byte for byte as the handler made it, or when its client has
 // hung up.
 
 import { cancelReader, hasWatchableBody, lengthOf, type OnEnd, watchBytes, withBody } from "../stream.js";
@@ -14,13 +14,13 @@ interface WorkerdStreams {
  * `response`, with `onEnd` called when its body has been sent, when its client has gone, or when it has failed; at
  * once if there is nothing to wait for. The invocation has to be kept alive meanwhile.
  */
-export function watchResponse(response: Response, method: string, onEnd: OnEnd): Response {
+export function watchResponse<R>(response: R, method: string, onEnd: OnEnd): R {
   if (method === "HEAD" || !(response instanceof Response) || !hasWatchableBody(response)) {
     onEnd({ how: "done" });
     return response;
   }
   try {
-    return watchBody(response, onEnd);
+    return watchBody(response, onEnd) as R;
   } catch {
     onEnd({ how: "done" }); // this runtime can not watch a body
     return response;

@@ -1,0 +1,63 @@
+// The public surface of `opik-edge/hono`: middleware, on whatever platform Hono runs.
+
+import type { Span } from "../span.js";
+import type { WaitUntil } from "./background-work.js";
+import { type ServerConfig, serverInvocations } from "./invocation.js";
+import { traceRequest } from "./trace-request.js";
+
+export type { ServerConfig } from "./invocation.js";
+export type { Trust, TrustConfig } from "./trust.js";
+
+/** What is needed of Hono's `Context`. */
+interface Context {
+  readonly req: { readonly raw: Request };
+  readonly env: unknown;
+  readonly executionCtx: WaitUntil;
+  readonly error: Error | undefined;
+  res: Response;
+  set(key: "opik", value: Span): void;
+}
+
+/** The middleware's variables: `new Hono<{ Variables: OpikVariables }>()`. */
+export interface OpikVariables {
+  /** The request's root span, for runtimes where nothing is current after an `await`; `undefined` when tracing is off. */
+  readonly opik: Span | undefined;
+}
+
+/**
+ * Middleware that traces each request: a span under the caller's, or a trace of its own, which ends with the response. OPIK_*
+ * variables are read from Hono's `env`; what `config` returns goes before them. Invalid settings are reported once, and
+ * requests run untraced.
+ */
+export function opik<Env = unknown>(
+  config?: (env: Env) => ServerConfig,
+  // biome-ignore lint/suspicious/noExplicitAny: Hono's own context, whose type would make Hono a dependency
+): (c: any, next: () => Promise<void>) => Promise<void> {
+  const open = serverInvocations(config);
+  return async (c: Context, next) => {
+    const response = await traceRequest(
+      c.req.raw,
+      () => open({ env: c.env, ctx: executionCtxOf(c) }),
+      async (root) => {
+        if (root) c.set("opik", root);
+        await next();
+        // Hono has answered for what a handler threw.
+        if (root && c.error) root.update({ error: c.error });
+        return c.res;
+      },
+    );
+    if (response === c.res) return;
+    // Set over another, its headers would be merged in once more.
+    c.res = undefined as unknown as Response;
+    c.res = response;
+  };
+}
+
+/** A Worker's `ctx`; elsewhere Hono throws. */
+function executionCtxOf(c: Context): WaitUntil | undefined {
+  try {
+    return c.executionCtx;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,58 @@
+// One HTTP request as a web platform has it: a root span around its handler, which ends with the response.
+
+import { prepareAsyncContext } from "../context.js";
+import { isPreflight } from "../cors.js";
+import { forwardableIds, readIncoming } from "../headers.js";
+import { describeRequest } from "../json.js";
+import { endSpan } from "../settle.js";
+import type { SpanHandle } from "../span.js";
+import { beginCall, type Call, type Invocation } from "./invocation.js";
+import { watchResponse } from "./watch-response.js";
+
+/** Whether the trace that `request` names is joined; `true` where it names none. Does not reject. */
+export function isTrusted({ trusts }: Invocation, request: Request): boolean | Promise<boolean> {
+  if (!trusts || !readIncoming(request)) return true;
+  return trusts(request).catch(() => false); // a function that throws, a token that is none
+}
+
+/** The root span of a request, whose caller's trace is joined if it is trusted; `prepareAsyncContext` comes first. */
+export function beginRequest(invocation: Invocation, request: Request, trusted: boolean): Call {
+  return beginCall(invocation, {
+    name: `${request.method} ${new URL(request.url).pathname}`,
+    input: describeRequest(request),
+    metadata: trusted ? undefined : { opik_edge_untrusted: forwardableIds(readIncoming(request)) ?? {} },
+    caller: trusted ? request : undefined,
+  });
+}
+
+/**
+ * The response of `handle`, which is given the root span. Where `open` gives no invocation, and for a browser's preflight, it runs
+ * untraced. What is no `Response` goes as it is.
+ */
+export async function traceRequest<R>(
+  request: Request,
+  open: () => Invocation | undefined,
+  handle: (root: SpanHandle | undefined) => R,
+): Promise<Awaited<R>> {
+  const invocation = isPreflight(request) ? undefined : open();
+  if (!invocation) return await handle(undefined);
+  await prepareAsyncContext();
+  const { root, ended } = beginRequest(invocation, request, await isTrusted(invocation, request));
+  try {
+    const response = await root.run(() => handle(root));
+    const { status } = (response ?? {}) as { status?: unknown };
+    if (typeof status === "number") root.preset({ output: { status } });
+    if (!root.trace.recording) {
+      ended(); // it has no span that would end with the response
+      return response;
+    }
+    return watchResponse(response, request.method, (ending) => {
+      endSpan(root, ending);
+      ended();
+    });
+  } catch (error) {
+    root.fail(error);
+    ended();
+    throw error;
+  }
+}

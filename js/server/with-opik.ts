@@ -1,0 +1,39 @@
+// Wraps a handler that takes a web `Request`: of `Deno.serve`, `Bun.serve`, a route of Next or SvelteKit.
+
+import type { WaitUntil } from "./background-work.js";
+import { type ServerConfig, serverInvocations } from "./invocation.js";
+import { traceRequest } from "./trace-request.js";
+
+/** A function that answers a request; what more it is given is its framework's affair. */
+// biome-ignore lint/suspicious/noExplicitAny: a framework's own request, and whatever it hands beside it
+export type RequestHandler = (request: any, ...rest: any[]) => unknown;
+
+/**
+ * `handler` with tracing: each request is a span under the caller's, or a trace of its own, which ends with the response.
+ * Settings fall back to OPIK_* variables. Invalid ones are reported once, and the handler runs untraced, as it does for a
+ * browser's preflight.
+ *
+ * In Node, Deno and Bun what is recorded is sent in the background; elsewhere before the runtime lets go of the request, by
+ * `waitUntil` of the handler's further arguments or of the platform.
+ */
+export function withOpik<H extends RequestHandler>(
+  handler: H,
+  config?: ServerConfig,
+): (this: ThisParameterType<H>, ...args: Parameters<H>) => Promise<Awaited<ReturnType<H>>> {
+  const open = serverInvocations(config && (() => config));
+  const wrapped = function (this: ThisParameterType<H>, ...args: Parameters<H>): Promise<Awaited<ReturnType<H>>> {
+    const [request, ...rest] = args;
+    const ctx = rest.find(hasWaitUntil);
+    return traceRequest(
+      request,
+      () => open({ env: undefined, ctx }),
+      () => handler.apply(this, args) as ReturnType<H>,
+    );
+  };
+  // Deno gives a handler what it declares, and nothing at all to one that declares nothing.
+  return Object.defineProperty(wrapped, "length", { value: Math.max(1, handler.length) });
+}
+
+function hasWaitUntil(value: unknown): value is WaitUntil {
+  return typeof (value as Partial<WaitUntil> | null | undefined)?.waitUntil === "function";
+}

@@ -1,0 +1,82 @@
+// What is recorded where nobody hands a `ctx` down is sent all the same: the platform is asked to wait for it.
+
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { Opik } from "opik-edge";
+import { withOpik } from "opik-edge/server";
+import { type Collector, startCollector } from "../../collector/server.js";
+import { type RunningWorker, startWorker } from "../support/worker.js";
+
+const CALLER = {
+  opik_trace_id: "01a20612-0b81-7cc1-922c-2da813a3fcfc",
+  opik_parent_span_id: "01a20612-0bcc-794c-8aba-f81361854650",
+};
+
+let collector: Collector;
+before(async () => {
+  collector = await startCollector();
+});
+after(() => collector.close());
+
+const named = (name: string) => collector.spans().filter((row) => row["name"] === name);
+
+describe("in a Worker without withOpik", () => {
+  let worker: RunningWorker;
+  before(async () => {
+    const bindings = { OPIK_URL_OVERRIDE: collector.url };
+    worker = await startWorker("tests/servers/no-ctx-worker.ts", { bindings, compatibilityFlags: [] });
+  });
+  after(() => worker.close());
+  const get = async (path: string, headers = {}) => (await fetch(`${worker.url}${path}`, { headers })).text();
+
+  test("a client's traces leave after the response", async () => {
+    await get("/begun");
+    await collector.until(() => named("begun").length === 1);
+    assert.equal(collector.traces().filter(({ name }) => name === "begun").length, 1);
+  });
+
+  test("so do spans under a caller's", async () => {
+    await get("/joined", CALLER);
+    await collector.until(() => named("below").length === 1 && named("joined").length === 1);
+    assert.equal(named("joined")[0]!["parent_span_id"], CALLER.opik_parent_span_id);
+  });
+
+  test("a flush of the host's own comes first, and says what it has sent", async () => {
+    assert.equal(await get("/flushed"), "2");
+  });
+
+  test("many of them leave together", async () => {
+    const before = collector.requests.length;
+    await get("/many");
+    await collector.until(() => named("one of many").length === 50);
+    assert.ok(collector.requests.length - before <= 4);
+  });
+});
+
+describe("on a platform with a request context", () => {
+  for (const name of ["@vercel/request-context", "@next/request-context"]) {
+    test(`${name}: it waits until everything is sent`, async (t) => {
+      const waited: Promise<unknown>[] = [];
+      const key = Symbol.for(name);
+      const holder = globalThis as Record<symbol, unknown>;
+      holder[key] = { get: () => ({ waitUntil: (promise: Promise<unknown>) => waited.push(promise) }) };
+      t.after(() => delete holder[key]);
+
+      const opik = new Opik({ url: collector.url, background: false });
+      opik.span({ name: `${name} client` }, () => {});
+      assert.equal(waited.length, 1);
+      await Promise.all(waited.splice(0));
+      assert.equal(named(`${name} client`).length, 1);
+
+      const handler = withOpik(async (_: Request) => Response.json({ a: 1 }), {
+        url: collector.url,
+        background: false,
+      });
+      const response = await handler(new Request("http://localhost/handled", { headers: { "x-of": name } }));
+      assert.deepEqual(await response.json(), { a: 1 });
+      assert.equal(waited.length, 1);
+      await Promise.all(waited);
+      assert.ok(named("GET /handled").length > 0);
+    });
+  }
+});
