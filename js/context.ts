@@ -12,9 +12,14 @@ export interface Frame {
   readonly span: Span | undefined;
 }
 
+/** In place of a frame: see `runDetached`. */
+interface Detached {
+  readonly scope?: never;
+}
+
 interface AsyncLocalStorage {
-  getStore(): Frame | undefined;
-  run<T>(frame: Frame, fn: () => T): T;
+  getStore(): Frame | Detached | undefined;
+  run<T>(store: Frame | Detached, fn: () => T): T;
 }
 type AsyncHooks = { AsyncLocalStorage: new () => AsyncLocalStorage };
 
@@ -22,7 +27,7 @@ type AsyncHooks = { AsyncLocalStorage: new () => AsyncLocalStorage };
 interface Current {
   storage?: AsyncLocalStorage | undefined;
   /** The frame of the callback that runs right now, where there is no storage. */
-  frame?: Frame | undefined;
+  frame?: Frame | Detached | undefined;
   searched?: boolean;
 }
 const KEY = Symbol.for("opik-edge/1");
@@ -34,7 +39,7 @@ function current(): Current {
     state = {};
     holder[KEY] = state;
   }
-  if (!state.storage) {
+  if (!state.storage && !state.searched) {
     const Storage = findSync();
     if (Storage) state.storage = new Storage();
   }
@@ -75,12 +80,28 @@ export function hasAsyncContext(): boolean {
 
 /** What is current here, if anything. */
 export function currentFrame(): Frame | undefined {
+  const store = currentStore();
+  return store?.scope && (store as Frame);
+}
+
+/** Whether this was begun by `runDetached`, and nothing is current since. */
+export function isDetached(): boolean {
+  const store = currentStore();
+  return store !== undefined && store.scope === undefined;
+}
+
+function currentStore(): Frame | Detached | undefined {
   const state = current();
   return state.storage ? state.storage.getStore() : state.frame;
 }
 
+/** Runs `fn`, and what it begins, with nothing current and known as such. */
+export function runDetached<T>(fn: () => T): T {
+  return runWith({}, fn);
+}
+
 /** Runs `fn` with `frame` current: until it has settled with AsyncLocalStorage, else until it returns. */
-export function runWith<T>(frame: Frame, fn: () => T): T {
+export function runWith<T>(frame: Frame | Detached, fn: () => T): T {
   const state = current();
   if (state.storage) return state.storage.run(frame, fn);
   const before = state.frame;

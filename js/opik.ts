@@ -140,6 +140,8 @@ export class Opik {
 export function startSpan(scope: Scope, options: SpanOptions): SpanHandle {
   const { parent, ...rest } = options ?? {}; // JavaScript may say null
   const above = parent === undefined ? currentParent() : isSpanOrTrace(parent) ? parent : undefined;
+  // What is current may have ended: in `waitUntil` after the response that is how it is.
+  if (above instanceof SpanHandle && parent === undefined) return new SpanHandle(above.trace, above.id, rest);
   // A child is recorded where its parent is. It may be of another copy of this package, which then opens it.
   if (above) return above.span(rest) as SpanHandle;
   const trace = openTrace(scope, parent, rest.name);

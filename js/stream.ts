@@ -17,6 +17,21 @@ export type OnEnd = (ending: Ending) => void;
  * cancels (a client that hangs up), or when it fails.
  */
 export function watchStream<T>(source: ReadableStream<T>, onEnd: OnEnd): ReadableStream<T> {
+  if (!isOfBytes(source)) return watchValues(source, onEnd);
+  return watchBytes(source as ReadableStream<never>, onEnd) as ReadableStream<never>;
+}
+
+/** Whether a reader may bring its own buffer. */
+function isOfBytes(source: ReadableStream<unknown>): boolean {
+  try {
+    source.getReader({ mode: "byob" }).releaseLock();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function watchValues<T>(source: ReadableStream<T>, onEnd: OnEnd): ReadableStream<T> {
   // Taken last: where the constructor throws, the source is as it was. Nothing is pulled before it is read.
   let reader: WatchedReader<T>;
   const watched = new ReadableStream<T>(
@@ -34,7 +49,7 @@ export function watchStream<T>(source: ReadableStream<T>, onEnd: OnEnd): Readabl
   return watched;
 }
 
-/** The same for bytes: readers that bring their own buffer keep working, where the runtime has such. */
+/** The same for a body: readers that bring their own buffer keep working, where the runtime has such. */
 export function watchBytes(source: ReadableStream<Uint8Array>, onEnd: OnEnd): ReadableStream<Uint8Array<ArrayBuffer>> {
   const length = lengthOf(source);
   let reader: WatchedReader<Uint8Array>;
@@ -57,7 +72,7 @@ export function watchBytes(source: ReadableStream<Uint8Array>, onEnd: OnEnd): Re
     });
   } catch {
     // Safari before 26 has no byte streams.
-    return watchStream(source as ReadableStream<Uint8Array<ArrayBuffer>>, onEnd);
+    return watchValues(source as ReadableStream<Uint8Array<ArrayBuffer>>, onEnd);
   }
   reader = new WatchedReader(source, onEnd);
   if (length !== undefined) lengths.set(watched, length);

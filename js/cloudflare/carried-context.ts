@@ -1,22 +1,27 @@
-// A context where there are no headers: in a member of a queue's message or a workflow's parameters, in a further argument of
-// an RPC call.
+// A context where there are no headers: in a member of a queue's message or of a workflow's parameters, in a further argument
+// of an RPC call.
 
 import { currentFrame } from "../context.js";
-import type { HeaderCarrier } from "../headers.js";
+import { forwardableIds, type HeaderCarrier, readIncoming } from "../headers.js";
 import type { Span } from "../span.js";
 
 /** The member that holds it: the two official headers. */
 const MEMBER = "opik-edge";
 
-/** The context of `span`, or of the current one, as an object with one member; `undefined` when there is nothing to hand on. */
-export function carriedContext(span: Span | undefined = currentFrame()?.span): object | undefined {
+/** The two official headers of `span`, by default of the current one; `undefined` when there is nothing to hand on. */
+function contextOf(span: Span | undefined = currentFrame()?.span): Record<string, string> | undefined {
   const headers = span?.headers({ spelling: "underscore" }) ?? {};
-  return Object.keys(headers).length > 0 ? { [MEMBER]: headers } : undefined;
+  return Object.keys(headers).length > 0 ? headers : undefined;
 }
 
-/** `value` with the current context in it. What is no plain object goes as it is: a text, bytes, an array. */
+/**
+ * `value` with the current context in it, and with none that was in it before: a stranger's, as often as not. What is no plain
+ * object goes as it is: a text, bytes, an array.
+ */
 export function withContext<T>(value: T): T {
-  return isPlainObject(value) ? { ...value, ...carriedContext() } : value;
+  if (!isPlainObject(value)) return value;
+  const context = contextOf();
+  return { ...takeContext(value).value, ...(context && { [MEMBER]: context }) };
 }
 
 /** The caller's context in `value`, if there is one, and `value` without it. */
@@ -26,14 +31,20 @@ export function takeContext<T>(value: T): { readonly value: T; readonly caller: 
   return { value: rest as T, caller: isPlainObject(caller) ? (caller as HeaderCarrier) : undefined };
 }
 
-/** The same for the last of the arguments of a call, which is then left out. */
+/** The context of a call as an argument: a `Map`, which no JSON of a user can be. */
+export function contextArgument(span: Span): HeaderCarrier | undefined {
+  const context = contextOf(span);
+  return context && new Map(Object.entries(context));
+}
+
+/** The same out of the arguments of a call, where it is the last. */
 export function takeContextArgument(args: readonly unknown[]): {
   readonly args: readonly unknown[];
   readonly caller: HeaderCarrier | undefined;
 } {
   const last = args.at(-1);
-  if (!isPlainObject(last) || Object.keys(last).join() !== MEMBER) return { args, caller: undefined };
-  return { args: args.slice(0, -1), caller: takeContext(last).caller };
+  const isContext = last instanceof Map && last.size === 2 && forwardableIds(readIncoming(last)) !== undefined;
+  return isContext ? { args: args.slice(0, -1), caller: last } : { args, caller: undefined };
 }
 
 /** A property of an RPC stub as what stands for it has it. Of a method nothing is asked for, not even `bind`: that would be RPC. */

@@ -3,6 +3,7 @@
 
 import { currentFrame } from "../context.js";
 import type { Root } from "../server/invocation.js";
+import { openSpan, type SpanHandle } from "../span.js";
 import { passedOn, takeContext, takeContextArgument } from "./carried-context.js";
 
 /** A call that is no HTTP request. */
@@ -55,19 +56,25 @@ const ROOTS: Record<Handler, (...args: never[]) => Root> = {
 /** A call and its root span. */
 export interface Face extends OtherTrigger {
   readonly root: Root;
+  /** What the handler is given instead of `args` where it is traced. */
+  readonly tracedArgs?: (root: SpanHandle) => readonly unknown[];
 }
 
 /** A call of `handler`; `undefined` where the platform has no such handler. */
 export function describeCall(handler: string, args: readonly unknown[]): Face | undefined {
-  if (!Object.hasOwn(ROOTS, handler)) return undefined;
-  const type = handler as Handler;
+  if (!isHandler(handler)) return undefined;
   let root: Root;
   try {
-    root = (ROOTS[type] as (...given: readonly unknown[]) => Root)(...args);
+    root = (ROOTS[handler] as (...given: readonly unknown[]) => Root)(...args);
   } catch {
     root = { name: handler }; // it is called in another way than the platform's
   }
-  return { type, name: root.name, args, root };
+  return { type: handler, name: root.name, args, root };
+}
+
+/** Whether the platform calls it by this name. */
+export function isHandler(name: string): name is Handler {
+  return Object.hasOwn(ROOTS, name);
 }
 
 /** A call of a class's method: as the platform does, a workflow's `run`, or RPC, whose last argument may hold a context. */
@@ -76,12 +83,12 @@ export function describeMethod(className: string, method: string, given: readonl
   const known = describeCall(method, args);
   if (known) return { ...known, root: { ...known.root, caller } };
   const name = `${className}.${method}`;
-  const [event, step] = args as [WorkflowEvent?, WorkflowStep?];
-  if (method === "run" && typeof step?.do === "function") {
-    const { value: payload, caller: creator } = takeContext(event?.payload);
-    const input = { instanceId: event?.instanceId };
-    const run = [{ ...event, payload }, traceSteps(step)];
-    return { type: "workflow", name, args: run, root: { name, input, caller: creator } };
+  const [event, step] = args as [unknown, WorkflowStep];
+  if (method === "run" && isWorkflowEvent(event)) {
+    const { value: payload, caller: creator } = takeContext(event.payload);
+    const taken = { ...event, payload };
+    const root = { name, input: { instanceId: event.instanceId }, caller: creator };
+    return { type: "workflow", name, args: [taken, step], root, tracedArgs: (span) => [taken, traceSteps(step, span)] };
   }
   return { type: "rpc", name, args, root: { name, caller } };
 }
@@ -90,6 +97,13 @@ export function describeMethod(className: string, method: string, given: readonl
 interface WorkflowEvent {
   readonly payload: unknown;
   readonly instanceId: string;
+  readonly timestamp: object;
+}
+
+/** Told by the event: `step` is a stub, on which everything is a method. */
+function isWorkflowEvent(event: unknown): event is WorkflowEvent {
+  const { instanceId, timestamp } = (event ?? {}) as Partial<WorkflowEvent>;
+  return typeof instanceId === "string" && typeof timestamp === "object";
 }
 
 /** What is needed of a workflow's steps. */
@@ -97,15 +111,25 @@ interface WorkflowStep {
   do(name: string, ...rest: unknown[]): unknown;
 }
 
-/** `step`, whose steps are spans while they run; what is replayed after a pause is not. */
-function traceSteps(step: WorkflowStep): WorkflowStep {
+/**
+ * `step`, whose steps are spans under `root` while they run, each sent as soon as it has ended, since a run may be broken off
+ * and go on elsewhere. What is replayed then is no span again.
+ */
+function traceSteps(step: WorkflowStep, root: SpanHandle): WorkflowStep {
+  const { scope } = root.trace;
   const traced = (name: string, ...rest: unknown[]): unknown => {
-    const callback = rest.pop() as (...args: unknown[]) => unknown;
+    const at = rest.findIndex((value) => typeof value === "function");
+    const callback = rest[at] as (...args: unknown[]) => unknown;
     // The platform calls back by RPC, where nothing is current.
-    const current = currentFrame()?.span;
-    const run = (...args: unknown[]): unknown =>
-      current ? current.span({ name }, () => callback(...args)) : callback(...args);
-    return step.do(name, ...rest, run);
+    const above = (currentFrame()?.span as SpanHandle | undefined) ?? root;
+    const run = async (...args: unknown[]): Promise<unknown> => {
+      try {
+        return await openSpan(above.trace, above.id, { name }, () => callback(...args));
+      } finally {
+        void scope.flushEarly();
+      }
+    };
+    return step.do(name, ...(at < 0 ? rest : rest.with(at, run)));
   };
   // A stub, on which every other property is a method of the other side, `bind` too.
   return new Proxy(step, { get: (target, name) => (name === "do" ? traced : passedOn(target, name)) });

@@ -6,5 +6,5 @@ export type { Trust, TrustConfig } from "../server/trust.js";
 export { withContext } from "./carried-context.js";
 export type { OtherTrigger } from "./faces.js";
 export { deliverQueue, type QueueBatch, type QueueMessage, type QueueProducer, queueTransport } from "./queue.js";
-export { type ReceivedMessage, tracedQueue, tracedRpc, traceMessage } from "./traced-bindings.js";
+export { type ReceivedMessage, type TracedRpc, tracedQueue, tracedRpc, traceMessage } from "./traced-bindings.js";
 export { type FetchTrigger, type Trigger, type WorkerClass, type WorkerHandler, withOpik } from "./with-opik.js";

@@ -3,7 +3,7 @@
 
 import { span } from "../ambient.js";
 import type { Span } from "../span.js";
-import { carriedContext, passedOn, takeContext, withContext } from "./carried-context.js";
+import { contextArgument, passedOn, takeContext, withContext } from "./carried-context.js";
 
 /** What a traced queue needs of a queue's binding. */
 interface Sends {
@@ -18,7 +18,8 @@ export function tracedQueue<Q extends Sends>(queue: Q): Q {
     const carrying = [...messages].map((message) => ({ ...message, body: withContext(message.body) }));
     return queue.sendBatch?.(carrying as never, options as never);
   };
-  return { send, sendBatch } as unknown as Q;
+  const traced: Partial<Record<PropertyKey, unknown>> = { send, sendBatch };
+  return new Proxy(queue, { get: (target, name) => traced[name] ?? passedOn(target, name) });
 }
 
 /** What is needed of a queue's message. */
@@ -42,20 +43,33 @@ export function traceMessage<B, T>(message: ReceivedMessage<B>, fn: (body: B, sp
 /** Names that are no methods of the other side. */
 const OWN: readonly PropertyKey[] = ["then", "dup", "constructor", "fetch", "connect", "toJSON"];
 
+/** A stub's methods, as calls of them are traced; the other side's properties are not to be had. */
+export type TracedRpc<S> = {
+  [K in keyof S as S[K] extends (...args: never[]) => unknown ? K : never]: S[K] extends (...args: infer A) => infer R
+    ? (...args: A) => Promise<Awaited<R>>
+    : never;
+};
+
+const stubs = new WeakSet<object>();
+
 /**
  * `stub`, each of whose method calls is a span that the other side joins. That has to be a class that `withOpik` has
- * wrapped: it is given a further argument, and takes it away again. Calls give plain promises, which can not be pipelined.
+ * wrapped: it is given a further argument, and takes it away again. Calls give plain promises, which can not be pipelined; the
+ * traced stub itself can not be sent. Wrapping twice wraps once.
  */
-export function tracedRpc<S extends object>(stub: S): S {
-  return new Proxy(stub, {
+export function tracedRpc<S extends object>(stub: S): TracedRpc<S> {
+  if (stubs.has(stub)) return stub as TracedRpc<S>;
+  const traced = new Proxy(stub, {
     get(target, name) {
       const method = passedOn(target, name);
       if (typeof name !== "string" || OWN.includes(name) || typeof method !== "function") return method;
       return (...args: unknown[]) =>
         span({ name }, (call) => {
-          const context = carriedContext(call);
+          const context = contextArgument(call);
           return method(...(context ? [...args, context] : args));
         });
     },
   });
+  stubs.add(traced);
+  return traced as TracedRpc<S>;
 }

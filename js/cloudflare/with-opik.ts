@@ -1,7 +1,7 @@
 // Wraps a Worker's handler, or the class of an entrypoint, a Durable Object or a workflow: each call from outside joins its
 // caller's trace or begins one. What an invocation is is ../server/invocation.ts.
 
-import { currentFrame, hasAsyncContext, prepareAsyncContext } from "../context.js";
+import { currentFrame, hasAsyncContext, isDetached, prepareAsyncContext, runDetached } from "../context.js";
 import type { Scope } from "../scope.js";
 import type { WaitUntil } from "../server/background-work.js";
 import {
@@ -14,7 +14,7 @@ import {
   type Surroundings,
 } from "../server/invocation.js";
 import { traceRequest } from "../server/trace-request.js";
-import { describeCall, describeMethod, type Face, type OtherTrigger } from "./faces.js";
+import { describeCall, describeMethod, type Face, isHandler, type OtherTrigger } from "./faces.js";
 
 /** A Worker was called by HTTP. */
 export interface FetchTrigger {
@@ -25,11 +25,16 @@ export interface FetchTrigger {
 /** What called the Worker. */
 export type Trigger = FetchTrigger | OtherTrigger;
 
-/** A Worker's handler object; each of its functions is traced. */
+/** A Worker's handler object: each of these is traced. `env` is whatever the Worker's configuration binds. */
+// biome-ignore-start lint/suspicious/noExplicitAny: these types are the platform's, of whichever version
 export interface WorkerHandler {
-  // biome-ignore lint/suspicious/noExplicitAny: `env` is whatever the Worker's configuration binds
   fetch?(request: Request, env: any, ctx: any): Response | Promise<Response>;
+  scheduled?(controller: any, env: any, ctx: any): unknown;
+  queue?(batch: any, env: any, ctx: any): unknown;
+  email?(message: any, env: any, ctx: any): unknown;
+  tail?(events: any, env: any, ctx: any): unknown;
 }
+// biome-ignore-end lint/suspicious/noExplicitAny: the same
 
 /** The class of an entrypoint, a Durable Object or a workflow. */
 // biome-ignore lint/suspicious/noExplicitAny: what it is given is its own affair
@@ -40,7 +45,11 @@ type EnvOf<H> = H extends new (
   env: infer Env,
 ) => object
   ? Env
-  : H extends { fetch?: (request: never, env: infer Env, ...rest: never[]) => unknown }
+  : Exclude<H[keyof H & keyof WorkerHandler], undefined> extends (
+        event: never,
+        env: infer Env,
+        ...rest: never[]
+      ) => unknown
     ? Env
     : unknown;
 
@@ -67,18 +76,28 @@ type Method = (...args: unknown[]) => unknown;
 
 function wrapHandler(handler: object, open: Open): object {
   const wrapped = Object.create(handler);
-  for (const [name, method] of methodsOf(handler)) {
-    // The handler keeps its own `this`: what it keeps in fields, private ones too, stays with it.
-    const bound: Method = (...args) => method.apply(handler, args);
-    const value = (...args: unknown[]): unknown => {
-      const surroundings = { env: args[1], ctx: args[2] as WaitUntil };
-      if (name === "fetch") return traceFetch(bound, args, () => open(surroundings, fetchTrigger(args)));
-      const face = describeCall(name, args);
-      return face ? traceFace(bound, face, (trigger) => open(surroundings, trigger)) : bound(...args);
-    };
-    Object.defineProperty(wrapped, name, { value, enumerable: true, configurable: true, writable: true });
+  for (const [name, { get, value }] of membersOf(handler)) {
+    const method: unknown = get ? Reflect.get(handler, name) : value;
+    if (typeof method === "function" && (name === "fetch" || isHandler(name))) {
+      const traced = traceHandler(handler, name, method as Method, open);
+      Object.defineProperty(wrapped, name, { value: traced, enumerable: true, configurable: true, writable: true });
+    } else if (get) {
+      // What it keeps in private fields is to be had from the handler alone.
+      Object.defineProperty(wrapped, name, { get: () => Reflect.get(handler, name), configurable: true });
+    }
   }
   return wrapped;
+}
+
+/** The handler keeps its own `this`: what it keeps in fields, private ones too, stays with it. */
+function traceHandler(handler: object, name: string, method: Method, open: Open): Method {
+  const bound: Method = (...args) => method.apply(handler, args);
+  return (...args) => {
+    const surroundings = { env: args[1], ctx: args[2] as WaitUntil };
+    if (name === "fetch") return traceFetch(bound, args, () => open(surroundings, fetchTrigger(args)));
+    const face = describeCall(name, args) as Face;
+    return traceFace(bound, face, (trigger) => open(surroundings, trigger));
+  };
 }
 
 /** What an object was made with. */
@@ -90,26 +109,31 @@ function wrapClass(Class: WorkerClass, open: Open): WorkerClass {
   // Early, so that an object's first call need not wait for it.
   void prepareAsyncContext();
   const Traced = class extends Class {
-    // biome-ignore lint/suspicious/noExplicitAny: what a class mixes into has to be given whatever it takes
-    constructor(...args: any[]) {
-      super(args[0], args[1]);
-      surroundingsOf.set(this, { ctx: args[0], env: args[1] });
+    // biome-ignore-start lint/correctness: `super` in a function inside is what TypeScript would not have
+    // @ts-expect-error the same as `super(...args)`
+    constructor(...args: [ctx: WaitUntil, env: unknown]) {
+      // What it calls of itself while it is made, and what goes on from there, does not come from outside.
+      const made = runDetached(() => Reflect.construct(Class, args, new.target));
+      surroundingsOf.set(made, { ctx: args[0], env: args[1] });
+      return made;
     }
+    // biome-ignore-end lint/correctness: the same
   };
+  const className = Class.name || Object.getPrototypeOf(Class).name;
   Object.defineProperty(Traced, "name", { value: Class.name });
-  for (const [name, method] of methodsOf(Class.prototype)) {
+  for (const [name, { value: method }] of membersOf(Class.prototype)) {
+    if (name === "constructor" || typeof method !== "function") continue;
     const value = function (this: object, ...args: unknown[]): unknown {
-      const bound: Method = (...given) => method.apply(this, given);
       const surroundings = surroundingsOf.get(this);
-      // What an object calls of itself, or while it is being made, does not come from outside.
-      if (!surroundings || isOwnCall(this)) return bound(...args);
+      if (!surroundings || isOwnCall(this)) return method.apply(this, args);
+      const bound: Method = (...given) => method.apply(this, given);
       const openOwned = (trigger: Trigger): Invocation | undefined => {
         const invocation = open(surroundings, trigger);
         if (invocation) ownerOf.set(invocation.scope, this);
         return invocation;
       };
       if (name === "fetch") return traceFetch(bound, args, () => openOwned(fetchTrigger(args)));
-      return traceFace(bound, describeMethod(Class.name, name, args), openOwned);
+      return traceFace(bound, describeMethod(className, name, args), openOwned);
     };
     Object.defineProperty(Traced.prototype, name, { value, configurable: true, writable: true });
   }
@@ -118,18 +142,18 @@ function wrapClass(Class: WorkerClass, open: Open): WorkerClass {
 
 function isOwnCall(object: object): boolean {
   const frame = currentFrame();
-  return frame !== undefined && ownerOf.get(frame.scope) === object;
+  return frame ? ownerOf.get(frame.scope) === object : isDetached();
 }
 
-/** The functions of an object by their names, those of its class too. */
-function methodsOf(object: object): Map<string, Method> {
-  const methods = new Map<string, Method>();
+/** What an object has, by its name, of its class too. */
+function membersOf(object: object): Map<string, PropertyDescriptor> {
+  const members = new Map<string, PropertyDescriptor>();
   for (let level = object; level && level !== Object.prototype; level = Object.getPrototypeOf(level)) {
-    for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(level))) {
-      if (name !== "constructor" && typeof value === "function" && !methods.has(name)) methods.set(name, value);
+    for (const [name, member] of Object.entries(Object.getOwnPropertyDescriptors(level))) {
+      if (!members.has(name)) members.set(name, member);
     }
   }
-  return methods;
+  return members;
 }
 
 function fetchTrigger([request]: unknown[]): FetchTrigger {
@@ -143,16 +167,18 @@ function traceFetch(handle: Method, args: unknown[], open: () => Invocation | un
 /** A call that is no HTTP request. Sync in, sync out, as soon as it is known whether there is an AsyncLocalStorage. */
 function traceFace(
   handle: Method,
-  { root, ...trigger }: Face,
+  { root: options, tracedArgs, ...trigger }: Face,
   open: (trigger: Trigger) => Invocation | undefined,
 ): unknown {
-  const run = (): unknown => handle(...trigger.args);
+  const untraced = (): unknown => handle(...trigger.args);
   const trace = (): unknown => {
     const invocation = open(trigger);
-    return invocation ? runCall(beginCall(invocation, root), run) : run();
+    if (!invocation) return untraced();
+    const call = beginCall(invocation, options);
+    return tracedArgs ? runCall(call, (root) => handle(...tracedArgs(root))) : runCall(call, untraced);
   };
-  // Without one it is not known which calls come from outside.
-  if (trigger.type === "rpc") return prepareAsyncContext() || !hasAsyncContext() ? run() : trace();
   const prepared = prepareAsyncContext();
+  // Without one it is not known which calls come from outside; what is asked for meanwhile need not be told.
+  if (trigger.type === "rpc" && (prepared || !hasAsyncContext())) return untraced();
   return prepared ? prepared.then(trace) : trace();
 }

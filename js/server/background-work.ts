@@ -1,6 +1,8 @@
 // What a handler hands to `ctx.waitUntil`, observed so that the flush can come after it.
 
+import { currentFrame } from "../context.js";
 import { within } from "../env.js";
+import type { Scope } from "../scope.js";
 import { keepAlive } from "../wait-until.js";
 
 /** What this package needs of a Worker's `ctx`, or of a Durable Object's state. */
@@ -14,8 +16,8 @@ const MAX_WAIT_MS = 10_000;
 /** One `ctx`: a Durable Object's is that of all its calls. */
 interface Watched {
   readonly waitUntil: (promise: Promise<unknown>) => void;
-  /** The work of the calls that go on. Which of them a promise belongs to is not known, so all wait for it. */
-  readonly works: Set<BackgroundWork>;
+  /** The work of the calls that go on, by their scope. */
+  readonly works: Map<Scope, BackgroundWork>;
 }
 
 const watched = new WeakMap<object, Watched>();
@@ -25,10 +27,10 @@ function watch(ctx: WaitUntil | undefined): Watched | undefined {
   if (typeof ctx?.waitUntil !== "function") return undefined;
   const known = watched.get(ctx);
   if (known) return known;
-  const found: Watched = { waitUntil: ctx.waitUntil.bind(ctx), works: new Set() };
+  const found: Watched = { waitUntil: ctx.waitUntil.bind(ctx), works: new Map() };
   watched.set(ctx, found);
   const waitUntil = (promise: Promise<unknown>): void => {
-    for (const work of found.works) work.observe(promise);
+    workOf(found.works)?.observe(promise);
     found.waitUntil(promise);
   };
   try {
@@ -39,14 +41,23 @@ function watch(ctx: WaitUntil | undefined): Watched | undefined {
   return found;
 }
 
+/** Whose work is being handed over: where several calls go on and nothing is current, nobody's. */
+function workOf(works: ReadonlyMap<Scope, BackgroundWork>): BackgroundWork | undefined {
+  const scope = currentFrame()?.scope;
+  const own = scope && works.get(scope);
+  return own ?? (works.size === 1 ? works.values().next().value : undefined);
+}
+
 /** The background work of one invocation. */
 export class BackgroundWork {
   readonly #pending = new Set<Promise<void>>();
   readonly #watched: Watched | undefined;
+  readonly #scope: Scope;
 
-  constructor(ctx: WaitUntil | undefined) {
+  constructor(ctx: WaitUntil | undefined, scope: Scope) {
     this.#watched = watch(ctx);
-    this.#watched?.works.add(this);
+    this.#scope = scope;
+    this.#watched?.works.set(scope, this);
   }
 
   /** Keeps the invocation alive for our own promise, which is never waited for. */
@@ -85,6 +96,6 @@ export class BackgroundWork {
 
   /** Notes nothing more: the call has ended, though its `ctx` may live on. */
   close(): void {
-    this.#watched?.works.delete(this);
+    this.#watched?.works.delete(this.#scope);
   }
 }

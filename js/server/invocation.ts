@@ -8,11 +8,13 @@ import { type Listeners, Reporter } from "../errors.js";
 import type { HeaderCarrier } from "../headers.js";
 import type { Masks } from "../json.js";
 import { Scope } from "../scope.js";
+import { endSpan } from "../settle.js";
 import { SpanHandle, type SpanOptions } from "../span.js";
-import { isThenable } from "../stream.js";
+import { type Ending, type OnEnd, watchStream } from "../stream.js";
 import { openTrace } from "../trace.js";
 import { BackgroundWork, type WaitUntil } from "./background-work.js";
 import { resolveTrust, type TrustConfig } from "./trust.js";
+import { watchResponse } from "./watch-response.js";
 
 /** Settings of a client, and whom it believes. */
 export interface ServerConfig extends OpikConfig, TrustConfig {}
@@ -116,7 +118,7 @@ export function beginCall({ scope, isOfProcess, ctx }: Invocation, { caller, ...
     ended = resolve;
   });
   const hold = (): void => {
-    const work = new BackgroundWork(ctx);
+    const work = new BackgroundWork(ctx, scope);
     work.hold(finish(scope, work, end));
   };
   // Held before the handler returns: only then is a client that hangs up noticed. Where nothing is sampled there is mostly
@@ -126,25 +128,46 @@ export function beginCall({ scope, isOfProcess, ctx }: Invocation, { caller, ...
   return { root, ended };
 }
 
-/** Runs a handler whose result says nothing more: its span ends when it returns, or has settled. Sync in, sync out. */
-export function runCall({ root, ended }: Call, handle: () => unknown): unknown {
-  const done = (result: unknown): unknown => {
-    root.finish();
+/**
+ * Runs a handler: its span ends when it returns, when its promise settles, or when the stream or response that it gives has
+ * been read. Sync in, sync out. What is awaited lazily, as a query builder is, goes as it is.
+ */
+export function runCall({ root, ended }: Call, handle: (root: SpanHandle) => unknown): unknown {
+  const end = (ending: Ending): void => {
+    endSpan(root, ending);
     ended();
-    return result;
   };
+  const done = (result: unknown): unknown => watchResult(result, end);
   const failed = (error: unknown): never => {
-    root.fail(error);
+    if (isAborted(error)) root.finish();
+    else root.fail(error);
     ended();
     throw error;
   };
   let result: unknown;
   try {
-    result = root.run(handle);
+    result = root.run(() => handle(root));
   } catch (error) {
     return failed(error);
   }
-  return isThenable(result) ? result.then(done, failed) : done(result);
+  return result instanceof Promise ? result.then(done, failed) : done(result);
+}
+
+/** `result`, with `onEnd` called when it has come to its end. What RPC carries beside values are streams and responses. */
+function watchResult(result: unknown, onEnd: OnEnd): unknown {
+  if (result instanceof Response) return watchResponse(result, "", onEnd);
+  try {
+    if (result instanceof ReadableStream && !result.locked) return watchStream(result, onEnd);
+  } catch {
+    // This runtime can not watch it.
+  }
+  onEnd({ how: "done" });
+  return result;
+}
+
+/** Whether a workflow's engine has broken a run off to go on with it later (`Aborting engine: …`): no failure of the handler. */
+function isAborted(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith("Aborting engine:");
 }
 
 /** How long the runtime lets an invocation live after its response, less what is needed to end in good order. */

@@ -25,6 +25,8 @@ export const Counter = withOpik(
     step(): number {
       span({ name: "step" }, () => {});
       this.#count += 1;
+      // Work that outlives its call, and overlaps with that of others.
+      this.ctx.waitUntil(new Promise((resolve) => setTimeout(resolve, 20)));
       return this.#count;
     }
 

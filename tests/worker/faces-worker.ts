@@ -35,6 +35,22 @@ export const Entry = withOpik(
       return `${name.toUpperCase()}!`;
     }
 
+    tell(): ReadableStream<Uint8Array> {
+      return span({ name: "llm", type: "llm" }, (llm) => {
+        const words = ["one ", "two"];
+        return new ReadableStream<Uint8Array>({
+          type: "bytes" as never,
+          async pull(controller) {
+            await pause();
+            const word = words.shift();
+            if (word) return controller.enqueue(new TextEncoder().encode(word));
+            llm.update({ output: { said: "one two" } });
+            controller.close();
+          },
+        });
+      });
+    }
+
     fails(): never {
       throw new TypeError("from the entrypoint");
     }
@@ -118,6 +134,7 @@ const counter = (env: Env) => env.COUNTER.get(env.COUNTER.idFromName("one"));
 
 const routes: Record<string, (request: Request, env: Env) => Promise<unknown>> = {
   "/rpc": (_, env) => tracedRpc(env.ENTRY).greet("ann"),
+  "/rpc-stream": async (_, env) => new Response(await tracedRpc(env.ENTRY).tell()).text(),
   "/plain-rpc": (_, env) => env.ENTRY.greet("ann", { a: 1 }),
   "/rpc-fails": (_, env) => tracedRpc(env.ENTRY).fails() as unknown as Promise<unknown>,
   "/binding": async (_, env) => (await fetch("https://entry.test/there", { opik: { via: env.ENTRY } })).json(),

@@ -126,6 +126,24 @@ test("a Durable Object keeps its state, and its RPC joins the caller", async () 
   ]);
 });
 
+test("what a Durable Object does while it is made is no call", async () => {
+  await call("/object-rpc");
+  assert.ok(!collector.spans().some(({ name }) => name === "Counter.describe"));
+});
+
+test("a stream that RPC gives is recorded as it is read, on both sides", async () => {
+  const { trace, result } = await call("/rpc-stream");
+  assert.equal(result as unknown, "one two");
+  assert.deepEqual(await paths(trace, 4), [
+    "GET /rpc-stream",
+    "GET /rpc-stream > tell",
+    "GET /rpc-stream > tell > Entry.tell",
+    "GET /rpc-stream > tell > Entry.tell > llm",
+  ]);
+  const llm = spansOf(trace).find(({ name }) => name === "llm")!;
+  assert.deepEqual([llm["output"], llm["metadata"]], [{ said: "one two" }, undefined]);
+});
+
 test("an alarm is a trace", async () => {
   await call("/alarm");
   const span = await root("alarm");

@@ -27,6 +27,19 @@ export default withOpik(
   },
 );
 
+/** Every handler by itself, and what the configuration is given of its `env`. */
+export const queueOnly = withOpik(
+  {
+    async queue(batch: MessageBatch<string>, env: Env) {
+      await deliverQueue(batch, { env });
+    },
+  },
+  (env) => ({ apiKey: env.OPIK_API_KEY }),
+);
+export const cronOnly = withOpik({ scheduled() {} } satisfies ExportedHandler<Env>, () => ({ sampleRate: 1 }));
+// @ts-expect-error -- neither a handler nor a class
+withOpik({ nothing: 1 });
+
 /** A class stays what it is: its methods, what it is made with, and what the configuration is given. */
 export const Counter = withOpik(
   class Counter extends DurableObject<Env> {
@@ -45,6 +58,8 @@ export async function callsOthers(
   const sum: number = await tracedRpc(stub).add(1);
   // @ts-expect-error -- what a method takes stays what it takes
   await tracedRpc(stub).add("1");
+  // @ts-expect-error -- nor is there a property of the other side's
+  tracedRpc(stub).total;
   await tracedQueue(jobs).send({ job: sum });
   // @ts-expect-error -- what a queue takes stays what it takes
   await tracedQueue(jobs).send({ job: "1" });

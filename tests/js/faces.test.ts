@@ -1,0 +1,291 @@
+// What `withOpik` makes of handlers and classes, where the platform itself is not needed: doubles are called as it calls.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { getTrackContext, span } from "opik-edge";
+import { tracedQueue, tracedRpc, withContext, withOpik } from "opik-edge/cloudflare";
+import { InMemoryExporter } from "opik-edge/testing";
+
+const CALLER = {
+  opik_trace_id: "01a20612-0b81-7cc1-922c-2da813a3fcfc",
+  opik_parent_span_id: "01a20612-0bcc-794c-8aba-f81361854650",
+};
+
+/** A Worker's `ctx`, an exporter, and what was reported. */
+function setUp() {
+  const exporter = new InMemoryExporter();
+  const errors: string[] = [];
+  const waited: Promise<unknown>[] = [];
+  const ctx = { waitUntil: (promise: Promise<unknown>) => void waited.push(promise) };
+  const config = () => ({ transport: exporter, onError: ({ code }: { code: string }) => void errors.push(code) });
+  const settled = async () => {
+    for (let n = 0; n < waited.length; n += 1) await waited[n];
+  };
+  const names = () => exporter.spans.map(({ name }) => name);
+  const named = (name: string) => exporter.spans.find((row) => row["name"] === name)!;
+  return { exporter, errors, ctx, config, settled, names, named };
+}
+
+/** As `cloudflare:workers` has it. */
+class Base {
+  constructor(
+    readonly ctx: unknown,
+    readonly env: unknown,
+  ) {}
+}
+
+test("what a class does of itself while it is made is no call from outside", async () => {
+  const { ctx, config, settled, names } = setUp();
+  let made: Promise<unknown> = Promise.resolve();
+  const Traced = withOpik(
+    class Store extends Base {
+      constructor(given: unknown, env: unknown) {
+        super(given, env);
+        made = Promise.resolve().then(async () => {
+          await null;
+          return this.table().where("a = 1");
+        });
+      }
+      /** A query builder: awaited lazily, and more than a promise. */
+      table() {
+        // biome-ignore lint/suspicious/noThenProperty: as such builders have it
+        return { then: (resolve: (rows: string[]) => void) => resolve(["row"]), where: (text: string) => text };
+      }
+    },
+    config,
+  );
+  const store = new Traced(ctx, {});
+  assert.equal(await made, "a = 1");
+  await settled();
+  assert.deepEqual(names(), []);
+  assert.equal(store.table().where("b = 2"), "b = 2", "and from outside it goes as it is");
+  await settled();
+  assert.deepEqual(names(), ["Store.table"]);
+});
+
+test("everything that a class is made with reaches it, and a class without a name is called after its base", async () => {
+  const { ctx, config, settled, names } = setUp();
+  const Traced = withOpik(
+    class extends Base {
+      readonly rest: unknown[];
+      constructor(given: unknown, env: unknown, ...rest: unknown[]) {
+        super(given, env);
+        this.rest = rest;
+      }
+      add() {
+        return this.rest;
+      }
+    },
+    config,
+  ) as unknown as new (
+    ...args: unknown[]
+  ) => { add(): unknown[] };
+  class Sub extends Traced {}
+  const sub = new Sub(ctx, {}, "third");
+  assert.ok(sub instanceof Sub && sub instanceof Traced && sub instanceof Base);
+  assert.deepEqual(sub.add(), ["third"]);
+  await settled();
+  assert.deepEqual(names(), ["Base.add"]);
+});
+
+test("a handler behind a getter and a private field is traced; what is no handler is left as it is", async () => {
+  const { ctx, config, settled, names } = setUp();
+  class Model {}
+  class Worker {
+    #scheduled = async () => "ran";
+    readonly Model = Model;
+    get scheduled() {
+      return this.#scheduled;
+    }
+    get secret() {
+      return this.#scheduled.name;
+    }
+  }
+  const worker = withOpik(
+    new Worker() as Worker & { scheduled(controller: unknown, env: unknown, given: unknown): unknown },
+    config,
+  );
+  assert.equal(await worker.scheduled({ cron: "* * * * *", scheduledTime: 1 }, {}, ctx), "ran");
+  assert.ok(new worker.Model() instanceof Model);
+  assert.equal(worker.secret, "#scheduled");
+  await settled();
+  assert.deepEqual(names(), ["scheduled * * * * *"]);
+});
+
+test("a method called run is a workflow's only if it is given a workflow's event", async () => {
+  const { ctx, config, settled, named } = setUp();
+  const Agent = withOpik(
+    class Agent extends Base {
+      run(prompt: string, onToken: (token: string) => string) {
+        return [prompt, onToken("t")];
+      }
+    },
+    config,
+  );
+  // An RPC stub answers every property with a method.
+  const stub = new Proxy((token: string) => `got ${token}`, {
+    get: (target, name) => Reflect.get(target, name) ?? (() => {}),
+  });
+  assert.deepEqual(new Agent(ctx, {}).run("summarise", stub), ["summarise", "got t"]);
+  await settled();
+  assert.ok(named("Agent.run"));
+});
+
+test("a workflow's steps keep all they are given, are sent as they end, and a run that is broken off has not failed", async () => {
+  const { ctx, config, settled, exporter, named } = setUp();
+  const given: unknown[][] = [];
+  const sentBefore: string[][] = [];
+  const step = {
+    async do(name: string, ...rest: unknown[]) {
+      given.push([name, ...rest.map((value) => typeof value)]);
+      return (rest.find((value) => typeof value === "function") as (context: object) => unknown)({ attempt: 1 });
+    },
+    async sleep() {
+      for (let n = 0; n < 20; n += 1) await Promise.resolve(); // a flush into memory takes as long
+      sentBefore.push(exporter.spans.map(({ name }) => name as string));
+      throw new Error("Aborting engine: User called pause");
+    },
+  };
+  const Flow = withOpik(
+    class Flow extends Base {
+      async run(event: { payload: unknown }, steps: typeof step) {
+        await steps.do("plain", async () => getTrackContext()?.span.id);
+        await steps.do("undone", async (context: { attempt: number }) => context.attempt, { rollback: () => {} });
+        await steps.do("all", { retries: 1 }, async () => 3, { rollback: () => {} });
+        await steps.sleep();
+        return event.payload;
+      }
+    },
+    config,
+  );
+  const event = { payload: { n: 1 }, instanceId: "i1", timestamp: new Date(0) };
+  await assert.rejects(new Flow(ctx, {}).run(event, step), /Aborting engine/);
+  await settled();
+  assert.deepEqual(given, [
+    ["plain", "function"],
+    ["undone", "function", "object"],
+    ["all", "object", "function", "object"],
+  ]);
+  assert.deepEqual(sentBefore, [["plain", "undone", "all"]]);
+  assert.equal(named("Flow.run")["error_info"], undefined);
+  assert.deepEqual(named("Flow.run")["input"], { instanceId: "i1" });
+});
+
+test("an RPC that gives a stream ends when that has been read", async () => {
+  const { ctx, config, settled, named, errors } = setUp();
+  const Entry = withOpik(
+    class Entry extends Base {
+      ask(): ReadableStream<Uint8Array> {
+        return span({ name: "llm", type: "llm" }, (llm) => {
+          let n = 0;
+          return new ReadableStream<Uint8Array>({
+            type: "bytes",
+            async pull(controller) {
+              n += 1;
+              if (n < 3) return controller.enqueue(new Uint8Array([n]));
+              llm.update({ output: { text: "all" } });
+              controller.close();
+            },
+          });
+        });
+      }
+    },
+    config,
+  );
+  const stream = new Entry(ctx, {}).ask();
+  const reader = stream.getReader({ mode: "byob" });
+  assert.deepEqual([...(await reader.read(new Uint8Array(4))).value!], [1], "a stream of bytes is one still");
+  reader.releaseLock();
+  for await (const _ of stream);
+  await settled();
+  assert.deepEqual(named("llm")["output"], { text: "all" });
+  assert.ok(String(named("Entry.ask")["end_time"]) >= String(named("llm")["end_time"]));
+  assert.deepEqual([named("llm")["metadata"], errors], [undefined, []]);
+});
+
+test("calls of one object wait for their own background work, not for each other's", async () => {
+  const { ctx, config, exporter, names } = setUp();
+  const waits: Promise<unknown>[] = [];
+  const state = { waitUntil: (promise: Promise<unknown>) => void waits.push(promise) };
+  const Traced = withOpik(
+    class Counter extends Base {
+      async work(name: string, background: Promise<unknown>) {
+        state.waitUntil(background.then(() => span({ name: `after ${name}` }, () => {})));
+        return name;
+      }
+    },
+    config,
+  );
+  const counter = new Traced(state, {});
+  let release = (): void => {};
+  const long = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  await counter.work("long", long);
+  await counter.work("short", Promise.resolve());
+  // What was handed over: for each call the flush that is held, and its own work.
+  assert.equal(waits.length, 4);
+  await waits[2];
+  assert.deepEqual(names(), ["after short", "Counter.work"]);
+  release();
+  await Promise.all(waits);
+  assert.equal(exporter.spans.length, 4);
+  void ctx;
+});
+
+test("in waitUntil a span under the call's is no misuse", async () => {
+  const { ctx, config, settled, named, errors } = setUp();
+  const worker = withOpik(
+    {
+      async fetch(_request: Request, _env: unknown, given: typeof ctx) {
+        given.waitUntil(new Promise((resolve) => setTimeout(resolve, 1)).then(() => span({ name: "later" }, () => {})));
+        return new Response();
+      },
+    },
+    config,
+  );
+  await worker.fetch(new Request("http://localhost/x"), {}, ctx);
+  await settled();
+  assert.equal(named("later")["parent_span_id"], named("GET /x").id);
+  assert.deepEqual(errors, []);
+});
+
+test("what a stranger has sent is no context: neither as an argument, nor in what is sent on", async () => {
+  const { ctx, config, settled, exporter } = setUp();
+  const member = { "opik-edge": CALLER };
+  const sent: unknown[] = [];
+  const queue = { send: async (body: unknown) => void sent.push(body), metrics: () => "metrics" };
+  const Entry = withOpik(
+    class Entry extends Base {
+      save(document: object) {
+        return document;
+      }
+    },
+    config,
+  );
+  assert.deepEqual(new Entry(ctx, {}).save(member), member);
+  assert.deepEqual(withContext({ a: 1, ...member }), { a: 1 });
+  await tracedQueue(queue).send({ a: 1, ...member } as never);
+  assert.deepEqual(sent, [{ a: 1 }]);
+  assert.equal(tracedQueue(queue).metrics(), "metrics");
+  await settled();
+  assert.ok(exporter.spans.every(({ trace_id }) => trace_id !== CALLER.opik_trace_id));
+});
+
+test("a stub that is traced twice is traced once", async () => {
+  const { ctx, config, settled, names } = setUp();
+  const stub = { greet: async (...args: unknown[]) => args };
+  const worker = withOpik(
+    {
+      async scheduled(_controller: object, _env: unknown, _ctx: typeof ctx) {
+        const args = await tracedRpc(tracedRpc(stub)).greet("ann");
+        assert.equal(args.length, 2);
+        assert.ok(args[1] instanceof Map, "what no JSON can be");
+      },
+    },
+    config,
+  );
+  await worker.scheduled({ cron: "1", scheduledTime: 1 }, {}, ctx);
+  await settled();
+  assert.deepEqual(names(), ["greet", "scheduled 1"]);
+});
