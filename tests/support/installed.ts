@@ -13,19 +13,22 @@ const run = promisify(execFile);
 /** A folder with `node_modules/opik-edge` in it, outside the repository. */
 export interface Installed {
   readonly folder: string;
+  /** The tarball itself. */
+  readonly tarball: string;
   remove(): Promise<void>;
 }
 
-/** Packs and installs. Needs no network: the package has no dependencies. */
-export async function installTarball(): Promise<Installed> {
-  const folder = await mkdtemp(join(tmpdir(), "opik-edge-"));
+/** Packs and installs, somewhere below `parent`. Needs no network: the package has no dependencies. */
+export async function installTarball(parent: string = tmpdir()): Promise<Installed> {
+  const folder = await mkdtemp(join(parent, "opik-edge-"));
   const { stdout } = await run("npm", ["pack", "--json", "--pack-destination", folder], { cwd: ROOT });
   const packed = JSON.parse(stdout);
   // npm 11 gives an array, later ones an object by package name.
   const { filename } = (Array.isArray(packed) ? packed[0] : Object.values(packed)[0]) as { filename: string };
+  const tarball = join(folder, filename);
   await writeFile(join(folder, "package.json"), '{ "private": true, "type": "module" }');
-  await run("npm", ["install", "--offline", "--no-audit", "--no-fund", join(folder, filename)], { cwd: folder });
-  return { folder, remove: () => rm(folder, { recursive: true, force: true }) };
+  await run("npm", ["install", "--offline", "--no-audit", "--no-fund", tarball], { cwd: folder });
+  return { folder, tarball, remove: () => rm(folder, { recursive: true, force: true }) };
 }
 
 /** The test program at `entry` as one module that still imports the installed package, and `external` ones. */
