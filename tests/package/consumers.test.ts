@@ -1,0 +1,213 @@
+// The tarball in the hands of its users: bundled, served and run by the tools they have, outside the repository. Each
+// consumer in consumers/ makes the same traced request, and what counts is the tree that arrives.
+
+import assert from "node:assert/strict";
+import { cp, readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { Miniflare } from "miniflare";
+import { Opik } from "opik-edge";
+import { type Collector, startCollector } from "../../collector/server.js";
+import { type Browser, startBrowser, until } from "../browsers/webdriver.js";
+import { type Installed, installTarball } from "../support/installed.js";
+import { startTestUpstream, type TestUpstream } from "../support/upstream.js";
+import { ROOT } from "../support/worker.js";
+import { type Program, type Running, startProgram, startRegistry, startSite } from "./servers.js";
+import { buildProject, ENVIRONMENT, TOOLS, testConsumer, toolFolder } from "./tools.js";
+
+const PROJECTS = join(ROOT, "tests/package/consumers");
+
+let collector: Collector;
+let upstream: TestUpstream;
+let installed: Installed;
+before(async () => {
+  collector = await startCollector();
+  upstream = await startTestUpstream();
+  // Below the tools' node_modules, as in a monorepo.
+  installed = await installTarball(TOOLS);
+});
+after(async () => {
+  await installed.remove();
+  await upstream.close();
+  await collector.close();
+});
+
+/** A copy of a project in consumers/, with what they share, below the installed package. */
+async function project(name: string): Promise<string> {
+  const folder = join(installed.folder, name);
+  await cp(join(PROJECTS, "shared"), folder, { recursive: true });
+  await cp(join(PROJECTS, name), folder, { recursive: true });
+  return folder;
+}
+
+/** Starts a consumer that is a server. */
+function start(program: Omit<Program, "env">, env: NodeJS.ProcessEnv = {}): Promise<Running> {
+  const variables = { OPIK_URL_OVERRIDE: collector.url, ECHO_URL: upstream.url };
+  return startProgram({ ...program, env: { ...ENVIRONMENT, ...variables, ...env } });
+}
+
+/** What a traced request answers: what the server behind it was sent. */
+type Answer = { headers: Record<string, string> };
+
+/** Has a consumer make its request under a caller's span, and looks at what became of it. */
+async function assertTraced(request: (headers: Record<string, string>) => Promise<Answer>): Promise<void> {
+  const opik = new Opik({ url: collector.url, background: false });
+  const caller = opik.span({ name: "caller" });
+  const { headers } = await request(caller.headers());
+  caller.end();
+  await opik.flush();
+
+  const spans = () => collector.spans().filter(({ trace_id }) => trace_id === caller.traceId);
+  await collector.until(() => spans().length === 3);
+  const under = (id: string) => spans().filter(({ parent_span_id }) => parent_span_id === id);
+  const [root] = under(caller.id);
+  const [child] = under(root?.id ?? "");
+  assert.ok(child, collector.tree(caller.traceId));
+  // What is behind the consumer can join in its turn.
+  assert.deepEqual([headers["opik_trace_id"], headers["opik_parent_span_id"]], [caller.traceId, child.id]);
+  // The trace's row is the caller's.
+  const [trace] = collector.traces().filter(({ id }) => id === caller.traceId);
+  assert.equal(trace!["name"], "caller");
+}
+
+/** The same with a server. */
+async function onServer(url: string): Promise<void> {
+  await assertTraced(async (headers) => (await (await fetch(url, { headers })).json()) as Answer);
+}
+
+describe("in a browser", () => {
+  let browser: Browser;
+  before(async () => {
+    browser = await startBrowser("Chromium");
+  });
+  after(() => browser?.close());
+
+  async function inPage(url: string): Promise<void> {
+    await browser.goTo(url);
+    // A framework's scripts may come later than the page.
+    await until(async () => (await browser.call("eval", "typeof run")) === "function");
+    await assertTraced(async (headers) => (await browser.call("run", headers)) as Answer);
+  }
+
+  async function onSite(folders: readonly string[], visit: (site: Running) => Promise<void>): Promise<void> {
+    const site = await startSite(installed, collector.url, folders);
+    await visit(site).finally(site.close);
+  }
+
+  for (const tool of ["vite", "webpack", "rollup", "esbuild"]) {
+    testConsumer(`${tool} build`, tool, async () => {
+      const folder = await project(tool);
+      // Each of them is told to say what it has to complain of, and nothing else.
+      assert.equal(await buildProject(folder), "");
+      await onSite([join(folder, "dist"), folder], ({ url }) => inPage(url));
+    });
+  }
+
+  testConsumer("vite dev", "vite", async () => {
+    const cwd = await project("vite");
+    await onSite([], async (site) => {
+      const vite = await start({ program: "vite", args: (port) => ["--port", `${port}`], cwd }, { SITE_URL: site.url });
+      await inPage(vite.url).finally(vite.close);
+    });
+  });
+
+  test("an import map, without any bundler", async () => {
+    await onSite([await project("import-map"), installed.folder], ({ url }) => inPage(url));
+  });
+
+  async function buildNext(folder: string): Promise<void> {
+    // It complains of edge routes as such. Of a file of ours it should not.
+    assert.doesNotMatch(await buildProject(folder), /opik-edge/);
+    // Vercel's runtime has to be given the module. Next's own would compile bytes as well.
+    const { functions } = JSON.parse(await readFile(join(folder, ".next/server/middleware-manifest.json"), "utf8"));
+    assert.equal(functions["/edge/route"].wasm.length, 1);
+  }
+
+  for (const [command, name] of [
+    ["start", "next"],
+    ["dev", "next dev"],
+  ] as const) {
+    describe(name, () => {
+      let app: Running;
+      before(async () => {
+        const cwd = await project("next");
+        if (command === "start") await buildNext(cwd);
+        const args = (port: number) => [command, "--hostname", "127.0.0.1", "--port", `${port}`];
+        app = await start({ program: "next", args, cwd });
+      });
+      after(() => app?.close());
+
+      testConsumer(`${name}: an edge route`, "next", () => onServer(`${app.url}/edge`));
+      testConsumer(`${name}: a Node route`, "next", () => onServer(`${app.url}/node`));
+      testConsumer(`${name}: a client component, and the relay in a route`, "next", () => inPage(app.url));
+    });
+  }
+});
+
+describe("on a server", () => {
+  async function inProgram(program: string, args: readonly string[], cwd: string, env?: NodeJS.ProcessEnv) {
+    const server = await start({ program, args: () => args, cwd }, env);
+    await onServer(server.url).finally(server.close);
+  }
+
+  const platform = `${process.platform}-${process.arch}`;
+  const elsewhere = platform === "linux-x64" ? undefined : `the lock has no Node for ${platform}`;
+  for (const [major, files] of [
+    // The oldest that package.json admits, which has no require() of modules yet.
+    [20, ["import.js", "dynamic-import.cjs"]],
+    [22, ["import.js", "dynamic-import.cjs", "require.cjs"]],
+    [24, ["import.js", "dynamic-import.cjs", "require.cjs"]],
+  ] as const) {
+    for (const file of files) {
+      const tool = `node-${major}`;
+      const passes = async () => inProgram(join(toolFolder(tool), "bin/node"), [file], await project("node"));
+      testConsumer(`Node ${major}: ${file}`, tool, passes, elsewhere);
+    }
+  }
+
+  testConsumer("Bun", "bun", async () => inProgram("bun", ["main.js"], await project("bun")));
+
+  describe("in Deno", () => {
+    let registry: Running;
+    before(async () => {
+      registry = await startRegistry(installed);
+    });
+    after(() => registry.close());
+
+    for (const file of ["npm-specifier.js", "import-map.js"]) {
+      testConsumer(`Deno: ${file}`, "deno", async () => {
+        const cwd = await project("deno");
+        await inProgram("deno", ["run", "--allow-net=127.0.0.1", "--allow-env", file], cwd, {
+          NPM_CONFIG_REGISTRY: registry.url,
+          // Deno takes the package from the registry, and not from the folder of the others.
+          DENO_NO_PACKAGE_JSON: "1",
+          DENO_DIR: join(cwd, "cache"),
+        });
+      });
+    }
+  });
+
+  testConsumer("wrangler deploy --dry-run", "wrangler", async () => {
+    const folder = await project("wrangler");
+    await buildProject(folder);
+    const dist = join(folder, "dist");
+    const wasm = (await readdir(dist)).filter((name) => name.endsWith(".wasm"));
+    const miniflare = new Miniflare({
+      host: "127.0.0.1",
+      port: 0,
+      modulesRoot: dist,
+      modules: [
+        { type: "ESModule", path: join(dist, "worker.js") },
+        ...wasm.map((name) => ({ type: "CompiledWasm" as const, path: join(dist, name) })),
+      ],
+      compatibilityDate: "2026-04-01",
+      compatibilityFlags: ["nodejs_als"],
+      bindings: { OPIK_URL_OVERRIDE: collector.url, ECHO_URL: upstream.url },
+    });
+    try {
+      await onServer(String(await miniflare.ready));
+    } finally {
+      await miniflare.dispose();
+    }
+  });
+});

@@ -1,0 +1,4 @@
+import { Opik } from "opik-edge";
+import { serve } from "./serve.js";
+
+serve(Opik);

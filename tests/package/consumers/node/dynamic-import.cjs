@@ -1,0 +1,1 @@
+Promise.all([import("opik-edge"), import("./serve.js")]).then(([{ Opik }, { serve }]) => serve(Opik));

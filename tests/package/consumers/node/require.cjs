@@ -1,0 +1,4 @@
+const { Opik } = require("opik-edge");
+const { serve } = require("./serve.js");
+
+serve(Opik);
