@@ -1,15 +1,12 @@
-// The tarball, installed for real: what is in it, and that its consumers can use it.
+// The tarball, installed for real: what is in it, and that it is as npm, TypeScript and wrangler want it.
 
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
-import { cp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { promisify } from "node:util";
 import { type Installed, installTarball } from "../support/installed.js";
 import { ROOT } from "../support/worker.js";
-
-const run = promisify(execFile);
+import { buildProject, runTool, testConsumer } from "./tools.js";
 
 describe("the packed tarball", () => {
   let installed: Installed;
@@ -49,39 +46,13 @@ describe("the packed tarball", () => {
     }
   });
 
-  for (const [module, moduleResolution] of [
-    ["nodenext", "nodenext"],
-    ["esnext", "bundler"],
-  ]) {
-    test(`type-checks for a strict consumer with ${moduleResolution} resolution`, async () => {
-      const file = join(installed.folder, `types-${moduleResolution}.ts`);
-      await cp(join(ROOT, "tests/types/api.ts"), file);
-      const flags = [
-        "--strict",
-        "--noEmit",
-        "--exactOptionalPropertyTypes",
-        "--target",
-        "es2022",
-        "--skipLibCheck",
-        "false",
-      ];
-      const lib = ["--lib", "es2023,esnext.disposable,dom,dom.iterable"];
-      const args = [
-        ...flags,
-        ...lib,
-        "--types",
-        "",
-        "--module",
-        module!,
-        "--moduleResolution",
-        moduleResolution!,
-        file,
-      ];
-      await run(join(ROOT, "node_modules/.bin/tsc"), args, { cwd: installed.folder }).catch((error) =>
-        assert.fail(error.stdout),
-      );
-    });
-  }
+  testConsumer("publint", "publint", async () => {
+    await runTool("publint", ["run", installed.tarball, "--strict"], installed.folder);
+  });
+
+  testConsumer("are the types wrong", "@arethetypeswrong/cli", async () => {
+    await runTool("attw", [installed.tarball, "--profile", "esm-only"], installed.folder);
+  });
 
   for (const [example, script] of [
     ["cloudflare-worker", "index.js"],
@@ -91,13 +62,8 @@ describe("the packed tarball", () => {
       const worker = join(installed.folder, example);
       await cp(join(ROOT, "examples", example), worker, { recursive: true });
       await rm(join(worker, "tsconfig.json"));
-      const env = { ...process.env, WRANGLER_SEND_METRICS: "false", CI: "1" };
-      const { build } = JSON.parse(await readFile(join(worker, "package.json"), "utf8")).scripts;
-      // Its commands are those of its dev dependencies.
-      const PATH = `${join(ROOT, "node_modules/.bin")}:${process.env["PATH"]}`;
-      if (build) await run("sh", ["-c", build], { cwd: worker, env: { ...env, PATH } });
-      const wrangler = join(ROOT, "node_modules/wrangler/bin/wrangler.js");
-      await run(process.execPath, [wrangler, "deploy", "--dry-run", "--outdir", "out"], { cwd: worker, env });
+      await buildProject(worker);
+      await runTool("wrangler", ["deploy", "--dry-run", "--outdir", "out"], worker);
       const out = await readdir(join(worker, "out"));
       assert.ok(out.includes(script));
       assert.ok(
@@ -106,14 +72,4 @@ describe("the packed tarball", () => {
       );
     });
   }
-
-  test("a CommonJS program gets it by import()", async () => {
-    const file = join(installed.folder, "program.cjs");
-    await writeFile(
-      file,
-      `import("opik-edge").then(({ Opik }) => console.log(new Opik({ url: "http://localhost/api" }).span().id.length));`,
-    );
-    const { stdout } = await run(process.execPath, [file], { cwd: installed.folder });
-    assert.equal(stdout.trim(), "36");
-  });
 });
