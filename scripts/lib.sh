@@ -59,6 +59,11 @@ PYTHON_LOCK=tests/interop/requirements.txt
 # shellcheck disable=SC2034 # setup and check use it
 VENV=$CACHE/venv-$(sha256 <"$PYTHON_LOCK" | cut -c1-12)
 
+# What the consumers of the package are built and run with, keyed by its lock.
+CONSUMERS_LOCK=tests/package/consumers/package-lock.json
+# shellcheck disable=SC2034 # setup and check use it
+CONSUMERS=$CACHE/consumers-$(sha256 <"$CONSUMERS_LOCK" | cut -c1-12)
+
 # Whether the compiler at hand has the wasm32 standard library, by rustup or otherwise.
 has_wasm32() {
   local lib
