@@ -41,7 +41,7 @@ export function score(given: TargetedScore): void {
 }
 
 /** `fetch` with a child span of the current span and trace headers: see `Span.fetch`. Without one it is the platform's. */
-export function fetch(input: RequestInfo | URL, init?: TracedRequestInit): Promise<Response> {
+export function fetch(input: string | URL | Request, init?: TracedRequestInit): Promise<Response> {
   const current = currentFrame()?.span;
   return current ? current.fetch(input, init) : untracedFetch(input, init);
 }

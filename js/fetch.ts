@@ -30,7 +30,7 @@ export interface FetchOptions {
   /** The name of its span (default method, host and path). */
   readonly name?: string | undefined;
   /** What makes the call: a service binding, a Durable Object's stub (default the platform's `fetch`). */
-  readonly via?: { fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response> } | undefined;
+  readonly via?: { fetch(input: string | URL | Request, init?: RequestInit): Promise<Response> } | undefined;
   /** Whether its target is given headers, and in which spelling; instead of `propagateTo`. */
   readonly propagate?: boolean | HeaderSpelling | undefined;
 }
@@ -39,7 +39,10 @@ export interface FetchOptions {
 export type StartCall = (options: SpanOptions) => SpanHandle;
 
 /** The call itself, by the platform's `fetch` or by what it is to be made with. */
-export function untracedFetch(input: RequestInfo | URL, { opik, ...init }: TracedRequestInit = {}): Promise<Response> {
+export function untracedFetch(
+  input: string | URL | Request,
+  { opik, ...init }: TracedRequestInit = {},
+): Promise<Response> {
   return opik?.via ? opik.via.fetch(input, init) : platformFetch(input, init);
 }
 
@@ -47,7 +50,7 @@ export function untracedFetch(input: RequestInfo | URL, { opik, ...init }: Trace
 export async function tracedFetch(
   start: StartCall,
   propagation: Propagation,
-  input: RequestInfo | URL,
+  input: string | URL | Request,
   { opik = {}, ...init }: TracedRequestInit = {},
 ): Promise<Response> {
   const request = input instanceof Request ? input : undefined;

@@ -94,7 +94,7 @@ export class Opik {
   }
 
   /** `fetch` in a span under the current one, or in a trace of its own, with trace headers: see `Span.fetch`. */
-  fetch(input: RequestInfo | URL, init?: TracedRequestInit): Promise<Response> {
+  fetch(input: string | URL | Request, init?: TracedRequestInit): Promise<Response> {
     const start = (options: SpanOptions): SpanHandle => startSpan(this.#scope, options);
     return tracedFetch(start, this.#scope.settings, input, init);
   }

@@ -1,6 +1,9 @@
 // One span: begun, annotated, ended. While it is open it lives here; at its end its row goes to the
 // buffer of its invocation. The row's format is src/span.rs.
 
+// Whoever reads the declarations need not have it in `lib`.
+/// <reference lib="esnext.disposable" preserve="true" />
+
 import type { Row } from "./buffer.js";
 import { runWith } from "./context.js";
 import { getCore, type Period, SPAN_ROW } from "./core.js";
@@ -53,7 +56,7 @@ export interface Span {
   /** Sets these headers on `target`, in place; immutable `Headers` are copied. Returns what was set. */
   inject<T extends HeaderTarget>(target: T, options?: { spelling?: HeaderSpelling }): T;
   /** `fetch` with a child span for the call and these headers on it. It ends when the body has been read. */
-  fetch(input: RequestInfo | URL, init?: TracedRequestInit): Promise<Response>;
+  fetch(input: string | URL | Request, init?: TracedRequestInit): Promise<Response>;
   /** `using span = …` ends it with the block. */
   [Symbol.dispose](): void;
 }
@@ -136,7 +139,7 @@ export class SpanHandle implements Span, Open {
     return injectInto(target, this.#headerMap(options?.spelling));
   }
 
-  fetch(input: RequestInfo | URL, init?: TracedRequestInit): Promise<Response> {
+  fetch(input: string | URL | Request, init?: TracedRequestInit): Promise<Response> {
     if (!this.id) return untracedFetch(input, init); // tracing is off and there is nothing to forward
     return tracedFetch((options) => this.span(options), this.#scope.settings, input, init);
   }

@@ -12,7 +12,7 @@ export interface InstrumentFetchOptions {
 }
 
 /** Makes one traced call. */
-type TracedFetch = (input: RequestInfo | URL, init: RequestInit | undefined) => Promise<Response>;
+type TracedFetch = (input: string | URL | Request, init: RequestInit | undefined) => Promise<Response>;
 
 /**
  * Puts a traced `fetch` in place of the global one; gives what puts the old one back. While one is in place a further call
@@ -21,7 +21,7 @@ type TracedFetch = (input: RequestInfo | URL, init: RequestInit | undefined) => 
 export function instrumentFetch(traced: TracedFetch, { ignore = [] }: InstrumentFetchOptions): () => void {
   const original = globalThis.fetch;
   if (originalOf(original) !== original) return () => {};
-  const instrumented = (input: RequestInfo | URL, init?: RequestInit): Promise<Response> => {
+  const instrumented = (input: string | URL | Request, init?: RequestInit): Promise<Response> => {
     const url = input instanceof Request ? input.url : String(input);
     return isTarget(url, ignore) ? original(input, init) : traced(input, init);
   };

@@ -1,5 +1,8 @@
 // A clock and random bytes that do what a test says, in place of the platform's.
 
+// Whoever reads the declarations need not have it in `lib`.
+/// <reference lib="esnext.disposable" preserve="true" />
+
 import { replaceCore } from "../core.js";
 import { type Environment, environment } from "../env.js";
 

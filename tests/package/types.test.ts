@@ -1,7 +1,7 @@
-// The types of the tarball, as strict consumers check them: in pages and Workers, however they resolve modules.
+// The types of the tarball, as strict consumers check them: in pages, Workers and Node, however they resolve modules.
 
 import { cp } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { after, before } from "node:test";
 import { type Installed, installTarball } from "../support/installed.js";
 import { ROOT } from "../support/worker.js";
@@ -12,8 +12,9 @@ before(async () => {
   // Below the tools' node_modules, where the types of the platforms are.
   installed = await installTarball(TOOLS);
   await cp(join(ROOT, "tests/package/consumers/types"), installed.folder, { recursive: true });
-  await cp(join(ROOT, "tests/types/api.ts"), join(installed.folder, "api.ts"));
-  await cp(join(ROOT, "tests/types/cloudflare/worker.ts"), join(installed.folder, "worker.ts"));
+  for (const file of ["api.ts", "node.ts", "cloudflare/worker.ts"]) {
+    await cp(join(ROOT, "tests/types", file), join(installed.folder, basename(file)));
+  }
 });
 after(() => installed.remove());
 
@@ -23,7 +24,7 @@ const RESOLUTIONS = [
   ["esnext", "bundler"],
 ] as const;
 
-for (const platform of ["page", "worker"]) {
+for (const platform of ["page", "worker", "node"]) {
   for (const [module, resolution] of RESOLUTIONS) {
     for (const skipLibCheck of [false, true]) check("typescript", platform, module, resolution, skipLibCheck);
   }
