@@ -38,15 +38,16 @@ export function opik(
   };
 }
 
+/** A listener of `http.createServer`: it is given what extends `NodeRequest` and `NodeResponse`. */
+// biome-ignore lint/suspicious/noExplicitAny: Node's own types, which would make @types/node a dependency
+export type NodeListener = (request: any, response: any) => unknown;
+
 /** The same around a listener of `http.createServer`. What it throws is recorded and thrown on. */
-export function withOpik<Q extends NodeRequest, S extends NodeResponse>(
-  listener: (request: Q, response: S) => unknown,
-  config?: ServerConfig,
-): (request: Q, response: S) => unknown {
+export function withOpik<L extends NodeListener>(listener: L, config?: ServerConfig): L {
   const trace = tracer(config);
-  return function (this: unknown, request, response) {
+  return function (this: unknown, request: NodeRequest, response: NodeResponse) {
     return trace(request, response, () => listener.call(this, request, response));
-  };
+  } as L;
 }
 
 type Trace = (request: NodeRequest, response: NodeResponse, handle: () => unknown) => unknown;

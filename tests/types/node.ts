@@ -14,9 +14,8 @@ createServer((request, response) => {
   using span = opik.span({ parent: request.headers });
   response.end(span.id);
 });
-createServer(
-  withOpik((_request: IncomingMessage, response: ServerResponse) => response.end(), { projectName: "types" }),
-);
+createServer(withOpik((_request, response) => response.end(), { projectName: "types" }));
+createServer(withOpik((_request: IncomingMessage, response: ServerResponse) => response.end()));
 export const express: unknown = middleware({ projectName: "types" });
 export const web: (request: Request) => unknown = withWebOpik((request: Request) => new Response(request.url));
 export const handle: (request: Request) => Promise<Response> = relay({ origins: ["https://example.com"] });
