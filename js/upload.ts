@@ -5,7 +5,7 @@
 export type RowKind = "traces" | "spans" | "trace_scores" | "span_scores";
 
 /** Where each kind goes, below the base URL of the API. */
-const PATHS: Record<RowKind, string> = {
+export const PATHS: Record<RowKind, string> = {
   traces: "/v1/private/traces/batch",
   spans: "/v1/private/spans/batch",
   trace_scores: "/v1/private/traces/feedback-scores",

@@ -39,6 +39,12 @@ function platformWaitUntil(): WaitUntil | undefined {
   return workers?.waitUntil;
 }
 
+/** Whether a request that is being handled here is kept alive when it is asked for. */
+export async function hasPlatformWaitUntil(): Promise<boolean> {
+  await prepareWaitUntil();
+  return platformWaitUntil() !== undefined;
+}
+
 /** Does `work` and has the platform wait for it; nothing is done where it would not, or outside a request. Never throws. */
 export function whileKeptAlive(work: () => Promise<unknown>): void {
   const run = (): void => {

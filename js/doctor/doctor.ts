@@ -1,0 +1,36 @@
+// Looks at all that tracing depends on outside this package.
+
+import type { OpikConfig } from "../config.js";
+import { isBrowser } from "../env.js";
+import { resolveUrl } from "../headers.js";
+import { type Finding, problem } from "./finding.js";
+import { examineOpik } from "./opik-api.js";
+import { examineRuntime } from "./runtime.js";
+import { examineCors, examineHeaders } from "./way.js";
+
+/** What to look at. */
+export interface DoctorOptions {
+  /** The settings of your client (default those of the OPIK_* variables). */
+  readonly config?: OpikConfig | undefined;
+  /** A service that is called with trace headers: one that answers with `echoHeaders`, or with its request headers as JSON. */
+  readonly url?: string | undefined;
+  /** The origin of pages that call it, if there are any. */
+  readonly origin?: string | undefined;
+}
+
+/** What is wrong, and what to do about it. Sends nothing but questions; takes as long as they take. Never rejects. */
+export async function opikDoctor({ config = {}, url, origin }: DoctorOptions = {}): Promise<Finding[]> {
+  const findings = await examineRuntime();
+  findings.push(await examineOpik(config));
+  if (url === undefined) return findings;
+  const parsed = resolveUrl(url);
+  if (!parsed)
+    return [...findings, problem("headers", `${url} is no URL`, "name it whole: https://api.example.com/echo")];
+  try {
+    findings.push(await examineHeaders(parsed));
+    if (origin !== undefined && !isBrowser()) findings.push(await examineCors(parsed, origin));
+  } catch {
+    // Without the core there are no ids to send, which is said already.
+  }
+  return findings;
+}

@@ -1,0 +1,5 @@
+// The public surface of `opik-edge/doctor`.
+
+export { type DoctorOptions, opikDoctor } from "./doctor.js";
+export type { Finding } from "./finding.js";
+export { echoHeaders } from "./way.js";

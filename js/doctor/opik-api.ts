@@ -1,0 +1,81 @@
+// Whether Opik, or the relay before it, takes what would be sent to it. Nothing is written: the batch that asks is empty.
+
+import { type OpikConfig, resolveConfig, type Settings } from "../config.js";
+import { getCore } from "../core.js";
+import { environment } from "../env.js";
+import { PATHS } from "../upload.js";
+import { type Finding, note, ok, problem } from "./finding.js";
+
+const CHECK = "Opik";
+/** How long it may take to answer. */
+const TIMEOUT_MS = 10_000;
+
+/** Looks at the settings, and asks what they name. */
+export async function examineOpik(config: OpikConfig): Promise<Finding> {
+  let settings: Settings;
+  try {
+    settings = resolveConfig(config);
+  } catch (error) {
+    return problem(CHECK, (error as Error).message, "set it in the configuration, or in its OPIK_* variable");
+  }
+  if (settings.disabled) return note(CHECK, "tracing is switched off", "unset OPIK_TRACK_DISABLE, and `disabled`");
+  const { href } = settings.url;
+  try {
+    return judge(await ask(settings), settings);
+  } catch (error) {
+    return problem(CHECK, `${href} can not be reached: ${String(error)}`, "check OPIK_URL_OVERRIDE, DNS and firewalls");
+  }
+}
+
+async function ask({ transport, url, apiKey, workspace }: Settings): Promise<number> {
+  const controller = new AbortController();
+  const stop = environment.after(TIMEOUT_MS, () => controller.abort(new Error(`no answer within ${TIMEOUT_MS} ms`)));
+  try {
+    const response = await transport.fetch(url.href.replace(/\/$/, "") + PATHS.spans, {
+      method: "POST",
+      headers: getCore().requestHeaders(apiKey, workspace, false),
+      body: new TextEncoder().encode('{"spans":[]}'),
+      redirect: "manual",
+      signal: controller.signal,
+    });
+    response.body?.cancel().catch(() => {});
+    return response.type === "opaqueredirect" ? 302 : response.status;
+  } finally {
+    stop();
+  }
+}
+
+/** What comes before the empty batch is looked at, and refused as such, is the key, the workspace and the route. */
+function judge(status: number, { url: { href }, workspace, projectName }: Settings): Finding {
+  const to = `${href}, workspace ${workspace}`;
+  switch (status) {
+    case 200:
+    case 204:
+    case 400:
+    case 422:
+      return ok(CHECK, `${to}${projectName ? `, project ${projectName}` : ""}: key and workspace are accepted`);
+    case 401:
+      return problem(CHECK, `${to}: the key is refused (401)`, "set OPIK_API_KEY to the raw key, without Bearer");
+    case 402:
+      return problem(CHECK, `${to}: the plan's quota is used up (402)`, "rows are dropped until it is renewed");
+    case 403:
+      return problem(
+        CHECK,
+        `${to}: the workspace or the origin is refused (403)`,
+        "set OPIK_WORKSPACE to one of the key's",
+      );
+    case 404:
+    case 405:
+      return problem(
+        CHECK,
+        `${href}: there is no such route (${status})`,
+        "the URL ends with /api, as in http://localhost:5173/api",
+      );
+    case 429:
+      return note(CHECK, `${to}: the rate limit is reached (429)`, "rows wait for as long as it asks for");
+    default:
+      if (status >= 300 && status < 400)
+        return problem(CHECK, `${href} redirects (${status})`, "name where it redirects to");
+      return problem(CHECK, `${to}: answers ${status}`, "look into its log; rows are tried again meanwhile");
+  }
+}
