@@ -21,7 +21,8 @@ export async function examineOpik(config: OpikConfig): Promise<Finding> {
   if (settings.disabled) return note(CHECK, "tracing is switched off", "unset OPIK_TRACK_DISABLE, and `disabled`");
   const { href } = settings.url;
   try {
-    return judge(await ask(settings), settings);
+    const status = await ask(settings);
+    return config.relayUrl === undefined ? judge(status, settings) : judgeRelay(status, href);
   } catch (error) {
     return problem(CHECK, `${href} can not be reached: ${String(error)}`, "check OPIK_URL_OVERRIDE, DNS and firewalls");
   }
@@ -42,6 +43,19 @@ async function ask({ transport, url, apiKey, workspace }: Settings): Promise<num
     return response.type === "opaqueredirect" ? 302 : response.status;
   } finally {
     stop();
+  }
+}
+
+/** An empty batch is refused before its token would be looked at. */
+function judgeRelay(status: number, href: string): Finding {
+  switch (status) {
+    case 400:
+    case 422:
+      return ok(CHECK, `the relay ${href} answers this page`);
+    case 403:
+      return problem(CHECK, `the relay ${href} refuses this page's origin (403)`, "name it in the relay's `origins`");
+    default:
+      return problem(CHECK, `${href} answers ${status}, as no relay does`, "check relayUrl, and that POST gets there");
   }
 }
 

@@ -13,7 +13,7 @@ import { type Finding, note, ok, problem } from "./finding.js";
 export function echoHeaders(request: Request): Response {
   const found = readIncoming(request) ?? [];
   const pairs = NAMES.flatMap((name, index) => (found[index] === undefined ? [] : [[name, found[index]]]));
-  return Response.json(Object.fromEntries(pairs));
+  return Response.json(Object.fromEntries(pairs), { headers: { "cache-control": "no-store" } });
 }
 
 const CHECK = "headers";
@@ -25,9 +25,11 @@ export async function examineHeaders(url: URL): Promise<Finding> {
     headerMap(core.mint(now()), core.mint(now()), spelling as "underscore" | "hyphen"),
   ) as [HeaderPair[], HeaderPair[]];
   let text: string;
+  let status: number;
   try {
     const headers = [...underscore, ...hyphen];
-    text = await (await platformFetch(url, { headers, redirect: "manual", cache: "no-store" })).text();
+    const response = await platformFetch(url, { headers, redirect: "manual" });
+    [text, status] = [await response.text(), response.status];
   } catch (error) {
     const cors = isBrowser() ? ", or does not allow this page's headers (see handlePreflight)" : "";
     return problem(CHECK, `${url.href} can not be reached${cors}: ${String(error)}`, "check the URL");
@@ -55,7 +57,7 @@ export async function examineHeaders(url: URL): Promise<Finding> {
     return note(CHECK, "opik-trace-id is dropped on the way, opik_trace_id arrives", "nothing, for Opik's own SDKs");
   return problem(
     CHECK,
-    "neither spelling is in the answer: they were dropped, or the URL does not say what it was sent",
+    `neither spelling is in the answer (${status}): they were dropped, or the URL does not say what it was sent`,
     "let the URL answer with echoHeaders(request), or with its request headers as JSON",
   );
 }

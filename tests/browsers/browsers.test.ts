@@ -227,6 +227,21 @@ for (const name of Object.keys(BROWSERS)) {
       }
     });
 
+    test("the doctor knows a page's limits, its relay, and whether trace headers get to a URL", async () => {
+      const ask = async (relayUrl: string, url: string) => {
+        const findings = (await browser.call("doctor", relayUrl, url)) as [string, string, string][];
+        return Object.fromEntries(findings.map(([check, ...rest]) => [check, rest]));
+      };
+      const good = await ask("/opik", "/echo");
+      assert.deepEqual(good["core"]![0], "ok");
+      assert.deepEqual(good["nesting"], ["note", "pass spans explicitly: browsers have none"]);
+      assert.deepEqual(good["Opik"], ["ok", `the relay ${site.url}/opik answers this page`]);
+      assert.deepEqual(good["headers"], ["ok", "both spellings arrive"]);
+      const bad = await ask("/stream", `${stranger.url}/partial`);
+      assert.deepEqual(bad["Opik"], ["problem", "check relayUrl, and that POST gets there"]);
+      assert.equal(bad["headers"]![0], "problem");
+    });
+
     test("a call to another origin that does not allow its headers says which", async () => {
       await browser.goTo(`${site.url}/?friend=${stranger.url}`);
       const errors = (await browser.call("stranger", `${stranger.url}/partial`)) as string[];

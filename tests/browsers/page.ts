@@ -1,6 +1,7 @@
 // What the test pages do: functions that the driver calls by name.
 
 import { Opik, type OpikError, serverContext } from "opik-edge";
+import { opikDoctor } from "opik-edge/doctor";
 
 // A private window, where there is no database to be had.
 if (location.search.includes("private")) Object.defineProperty(globalThis, "indexedDB", { value: undefined });
@@ -144,6 +145,12 @@ Object.assign(globalThis, {
 
   drops: () => drops,
   uploads: () => uploads,
+
+  /** What the doctor says here of the relay, and of the way to a URL. */
+  async doctor(relayUrl: string, url: string) {
+    const findings = await opikDoctor({ config: { relayUrl }, url });
+    return findings.map(({ check, level, found, fix }) => [check, level, fix ?? found]);
+  },
 
   async flush() {
     const { sent, dropped } = await opik.flush({ timeoutMs: 2000 });

@@ -2,6 +2,7 @@
 
 import { contextMeta, contextServerTiming, fetch, getTrackContext } from "opik-edge";
 import { withOpik } from "opik-edge/cloudflare";
+import { echoHeaders } from "opik-edge/doctor";
 import { relay } from "opik-edge/relay";
 
 interface Env {
@@ -89,6 +90,7 @@ export default {
     if (pathname === "/chat") return api.fetch(request, env, ctx);
     if (pathname === "/stream") return stream(searchParams.get("how"));
     if (pathname === "/partial") return partial(request);
+    if (pathname === "/echo") return echoHeaders(request);
     if (searchParams.has("rendered")) return rendered.fetch(request, env, ctx);
     if (pathname === "/down" || pathname === "/up") {
       isDown = pathname === "/down";

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
 import { Opik } from "opik-edge";
+import { opikDoctor } from "opik-edge/doctor";
 import { type Collector, startCollector } from "../../collector/server.js";
 import type { StoredRow } from "../../collector/store.js";
 import { startUpstream, type Upstream } from "../../examples/cloudflare-worker/upstream.js";
@@ -89,12 +90,17 @@ for (const [server, program] of Object.entries(SERVERS)) {
   }
 }
 
-test("default gunicorn loses the trace when the official SDK calls it alone", async () => {
+test("default gunicorn loses the trace when the official SDK calls it alone, and the doctor says why", async () => {
   const python = await startPython(collector.url, { program: SERVERS["Flask under default gunicorn"]! });
   try {
     const { trace_id } = await call(CLIENTS["the Python SDK"]!, `${python.url}/retrieve`);
     await collector.until(() => spansOf(trace_id).length >= 1);
     assert.deepEqual(shape(trace_id), ["ask"]);
+    const findings = await opikDoctor({ config: { disabled: true }, url: `${python.url}/echo` });
+    const { level, found, fix } = findings.find(({ check }) => check === "headers")!;
+    assert.equal(level, "note");
+    assert.match(found, /opik_trace_id is dropped on the way, opik-trace-id arrives/);
+    assert.match(fix!, /gunicorn: --header-map dangerous/);
   } finally {
     await python.close();
   }

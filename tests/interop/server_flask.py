@@ -11,6 +11,11 @@ def route() -> dict:
     return retrieve(request.json["query"], request.headers)
 
 
+@app.get("/echo")
+def echo() -> dict:
+    return dict(request.headers)
+
+
 @app.get("/")
 def ready() -> dict:
     return {"ready": True}
