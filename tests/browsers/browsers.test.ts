@@ -1,6 +1,7 @@
 // A page begins the trace: Chromium, Firefox and WebKit against a Worker in workerd that is site, relay and API.
 
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { build } from "esbuild";
@@ -24,6 +25,8 @@ before(async () => {
     UPSTREAM: upstream.url,
     PAGE_JS: await bundle("tests/browsers/page.ts"),
     README_JS: await bundle(await example("page", "ts")),
+    STANDALONE_HTML: await standalonePage(),
+    STANDALONE_JS: await readFile(join(ROOT, "pkg/standalone.js"), "utf8"),
   };
   site = await startWorker("tests/browsers/worker.ts", { bindings });
   stranger = await startWorker("tests/browsers/worker.ts", { bindings });
@@ -34,6 +37,20 @@ after(async () => {
   await upstream.close();
   await collector.close();
 });
+
+/** The README's page without a bundler: the file is the one that was built, and a module sets the same global. */
+async function standalonePage(): Promise<string> {
+  const html = await readFile(join(ROOT, await example("standalone", "html")), "utf8");
+  const local = html.replace(/src="[^"]+"/, 'src="/standalone.js"');
+  assert.notEqual(local, html);
+  return `<!doctype html>${local}<script type="module">
+    globalThis.imported = async () => {
+      const before = OpikEdge;
+      await import("/standalone.js");
+      return [Object.keys(OpikEdge).includes("track"), OpikEdge !== before];
+    };
+  </script>`;
+}
 
 /** A page's script. */
 async function bundle(entry: string): Promise<string> {
@@ -265,6 +282,14 @@ for (const name of Object.keys(BROWSERS)) {
       assert.deepEqual([name, value], ["helpful", 1]);
       await collector.until(() => spansOf(id).length === 4 && hasArrived(id));
       assert.match(String(collector.traces().find((trace) => trace.id === id)!["thread_id"]), /^[0-9a-f]{32}$/);
+    });
+
+    test("the README's example without a bundler", async () => {
+      const loads = () => collector.spans().filter((row) => row["name"] === "load");
+      const before = loads().length;
+      await browser.goTo(`${site.url}/?standalone`);
+      await collector.until(() => loads().length > before && spansOf(loads().at(-1)!.trace_id!).length === 4);
+      assert.deepEqual(await browser.call("imported"), [true, true]);
     });
 
     test("a private window has no database, and sends all the same", async () => {

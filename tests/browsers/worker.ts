@@ -9,6 +9,9 @@ interface Env {
   PAGE_JS: string;
   /** The page's example of the README. */
   README_JS: string;
+  /** The README's page without a bundler, and the file that it loads. */
+  STANDALONE_HTML: string;
+  STANDALONE_JS: string;
   UPSTREAM: string;
 }
 
@@ -84,9 +87,10 @@ let handle: ((request: Request) => Promise<Response>) | undefined;
 export default {
   fetch(request: Request, env: Env, ctx: unknown): Response | Promise<Response> {
     const { pathname, searchParams, origin } = new URL(request.url);
-    if (pathname === "/page.js") return new Response(env.PAGE_JS, { headers: { "content-type": "text/javascript" } });
-    if (pathname === "/readme.js")
-      return new Response(env.README_JS, { headers: { "content-type": "text/javascript" } });
+    const script = { "/page.js": env.PAGE_JS, "/readme.js": env.README_JS, "/standalone.js": env.STANDALONE_JS }[
+      pathname
+    ];
+    if (script) return new Response(script, { headers: { "content-type": "text/javascript" } });
     if (pathname === "/chat") return api.fetch(request, env, ctx);
     if (pathname === "/stream") return stream(searchParams.get("how"));
     if (pathname === "/partial") return partial(request);
@@ -103,6 +107,7 @@ export default {
     }
     const headers = new Headers({ "content-type": "text/html" });
     if (searchParams.has("readme")) return new Response(README, { headers });
+    if (searchParams.has("standalone")) return new Response(env.STANDALONE_HTML, { headers });
     if (searchParams.has("csp")) headers.set("content-security-policy", "default-src 'self'");
     return new Response(html(), { headers });
   },
