@@ -31,6 +31,7 @@ describe("the packed tarball", () => {
       "testing/index.js",
       "core_bg.wasm",
       "wasm/inline.js",
+      "standalone.js",
     ]) {
       assert.ok(files.includes(name), name);
     }

@@ -1,6 +1,7 @@
 // The types of the tarball, as strict consumers check them: in pages, Workers and Node, however they resolve modules.
 
-import { cp } from "node:fs/promises";
+import assert from "node:assert/strict";
+import { cp, mkdir, readFile, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { after, before } from "node:test";
 import { type Installed, installTarball } from "../support/installed.js";
@@ -30,6 +31,43 @@ for (const platform of ["page", "worker", "node"]) {
   }
   // Most users' compiler; it takes ten times as long.
   check("typescript-5", platform, "nodenext", "nodenext", false);
+}
+
+/** What tests/types/api.ts expects to fail, and what its author is told. */
+const COMPLAINTS = [
+  `Type '"agent"' is not assignable to type 'SpanType`,
+  "Argument of type '(current: string) => string' is not assignable to parameter of type '(span: Span) => string'",
+  "'apikey' does not exist in type 'OpikConfig'. Did you mean to write 'apiKey'?",
+  "'model' does not exist in type 'TraceFields'",
+  "Argument of type 'boolean' is not assignable to parameter of type 'number'",
+  `Type '"camel"' is not assignable to type 'HeaderSpelling`,
+  "is not assignable to parameter of type '(env: unknown, trigger: Trigger) => ServerConfig'",
+];
+
+for (const compiler of ["typescript", "typescript-5"]) {
+  testConsumer(`${compiler}: who misuses it is told how, in a line`, compiler, async () => {
+    const source = await readFile(join(installed.folder, "api.ts"), "utf8");
+    const lines = source.split("\n").filter((line) => !line.startsWith("// @ts-expect-error"));
+    assert.equal(source.split("\n").length - lines.length, COMPLAINTS.length);
+    const folder = join(installed.folder, `misuse-${compiler}`);
+    await mkdir(folder);
+    await writeFile(join(folder, "misuse.ts"), lines.join("\n"));
+    const project = { extends: "../tsconfig.page.json", files: ["misuse.ts"] };
+    await writeFile(join(folder, "tsconfig.json"), JSON.stringify(project));
+    const tsc = join(toolFolder(compiler), "bin/tsc");
+    const args = [tsc, "--project", ".", "--module", "nodenext", "--pretty", "false"];
+    const output = await failing(process.execPath, args, folder);
+    for (const complaint of COMPLAINTS) assert.ok(output.includes(complaint), `${complaint}\n\n${output}`);
+    assert.equal(output.match(/: error TS/g)?.length, COMPLAINTS.length, output);
+  });
+}
+
+/** What a command says that has something to complain of. */
+async function failing(command: string, args: readonly string[], cwd: string): Promise<string> {
+  return runTool(command, args, cwd).then(
+    (output) => assert.fail(`it complains of nothing: ${output}`),
+    ({ message }: Error) => message,
+  );
 }
 
 function check(compiler: string, platform: string, module: string, resolution: string, skipLibCheck: boolean): void {
