@@ -147,14 +147,14 @@ export class Core {
   context(incoming: Incoming | undefined, nowMs: number): CoreContext {
     // Line by line. HTTP allows no line break in a value; one from elsewhere shifts what is, after all, the caller's.
     const values = incoming?.join("\n") ?? "";
-    const lines = this.#withRandom(() => this.#lines(bg.context(this.#write(values), nowMs)));
-    const [traceId, parentId, origin, warning] = lines as [string, string, string, string];
+    const text = this.#withRandom(() => this.#read(bg.context(this.#write(values), nowMs)));
+    const [traceId, parentId, origin, warning] = text.split("\n") as [string, string, string, string];
     return { traceId, parentId, joined: origin === "joined", warning };
   }
 
   /** A new UUIDv7, greater than every one before it. */
   mint(nowMs: number): string {
-    return this.#withRandom(() => this.#lines(bg.mint(nowMs)))[0] as string;
+    return this.#withRandom(() => this.#read(bg.mint(nowMs)));
   }
 
   /** A handle to a new buffer of rows; 0 when there is none to be had. */
@@ -182,7 +182,7 @@ export class Core {
 
   /** The reason behind a negative result of `append`. */
   dropReason(code: number): string {
-    return this.#call(() => this.#lines(bg.dropReason(code)).join());
+    return this.#call(() => this.#read(bg.dropReason(code)));
   }
 
   /** Takes the next upload out of a buffer; `undefined` when it is empty. */
@@ -190,10 +190,10 @@ export class Core {
     return this.#call(() => {
       const rows = bg.take(handle);
       if (rows === 0) return undefined;
-      const [path] = this.#lines(bg.takenPath());
+      const path = this.#read(bg.takenPath());
       const [at, endsAt, { buffer }] = [bg.takenPointer(), bg.takenRowEnds(), this.#memory];
       const body = new Uint8Array(buffer.slice(at, at + bg.takenLength()));
-      return new Upload(kindOf(path as string), body, new Uint32Array(buffer.slice(endsAt, endsAt + rows * 4)));
+      return new Upload(kindOf(path), body, new Uint32Array(buffer.slice(endsAt, endsAt + rows * 4)));
     });
   }
 
@@ -205,7 +205,7 @@ export class Core {
   /** The request headers of an upload. */
   requestHeaders(apiKey: string | undefined, workspace: string, isCompressed: boolean): HeaderPair[] {
     const given = `${apiKey ?? ""}\n${workspace}`;
-    const lines = this.#call(() => this.#lines(bg.requestHeaders(isCompressed, this.#write(given))));
+    const lines = this.#call(() => this.#read(bg.requestHeaders(isCompressed, this.#write(given)))).split("\n");
     return lines.flatMap((name, index) => (index % 2 === 0 ? [[name, lines[index + 1] as string]] : []));
   }
 
@@ -215,7 +215,7 @@ export class Core {
     return this.#call(() => {
       const written = this.#write(headers.flat().join("\n"));
       const what = bg.verdict(status, number, rows, isCompressed, nowMs, deadlineMs, random, written);
-      const reason = this.#lines(bg.verdictReason()).join();
+      const reason = this.#read(bg.verdictReason());
       return { what: VERDICTS[what] ?? "drop", reason, waitMs: bg.verdictWait() };
     });
   }
@@ -248,15 +248,15 @@ export class Core {
     return this.#encoder.encodeInto(text, this.#scratchView()).written;
   }
 
-  /** Reads what the core wrote into the scratch: texts with a line break behind each. */
-  #lines(length: number): string[] {
-    return this.#decoder.decode(this.#scratchView().subarray(0, length)).split("\n").slice(0, -1);
+  /** Reads what the core wrote into the scratch: texts with a line break behind each, of which the last is left out. */
+  #read(length: number): string {
+    return length === 0 ? "" : this.#decoder.decode(this.#scratchView().subarray(0, length - 1));
   }
 
   /** The core writes nothing when it is out of random bytes. */
-  #withRandom(make: () => string[]): string[] {
+  #withRandom(make: () => string): string {
     const made = this.#call(make);
-    if (made.length > 0) return made;
+    if (made) return made;
     let bytes: Uint8Array;
     try {
       bytes = randomBytes(RANDOM_POOL_BYTES);

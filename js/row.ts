@@ -53,11 +53,11 @@ type AnyFields = SpanFields & TraceFields;
 export const UNDEFINED_THROWN: unique symbol = Symbol("undefined");
 
 /**
- * `update` merged into `fields`, as Opik's Python SDK does: objects merge, tags add up, the rest is
+ * Merges `update` into `fields`, in place, as Opik's Python SDK does: objects merge, tags add up, the rest is
  * replaced; `undefined` leaves a field as it is, and so does a value that can not be read (a getter that throws).
  */
 export function mergeFields<T extends RowFields>(fields: T, update: T, reporter: Reporter): T {
-  const merged = { ...fields } as Record<string, unknown>;
+  const merged = fields as Record<string, unknown>;
   for (const key of Object.keys(update ?? {})) {
     try {
       const value = (update as Record<string, unknown>)[key];
@@ -66,7 +66,7 @@ export function mergeFields<T extends RowFields>(fields: T, update: T, reporter:
       unserializable(key, error, reporter);
     }
   }
-  return merged as T;
+  return fields;
 }
 
 function mergeValues(key: string, before: unknown, value: unknown): unknown {

@@ -129,6 +129,7 @@ export class ScoreBuffer {
     const uploads: Upload[] = [];
     for (const kind of ["trace_scores", "span_scores"] as const) {
       const waiting = this.#waiting[kind];
+      if (waiting.size === 0) continue;
       let rows: Uint8Array[] = [];
       let bytes = 0;
       const close = (): void => {

@@ -204,7 +204,7 @@ export class SpanHandle implements Span, Open {
   }
 
   #merge(update: SpanFields): void {
-    this.#fields = mergeFields(this.#fields, update, this.#scope.reporter);
+    mergeFields(this.#fields, update, this.#scope.reporter);
   }
 
   /** What the trace row takes over from its root span (Python's `@track`). */

@@ -124,7 +124,7 @@ export class TraceHandle implements Trace, Open {
     this.startMs = origin.startMs;
     this.#clockOffsetMs = origin.clockOffsetMs;
     this.scope = scope;
-    this.#fields = fields ?? {};
+    this.#fields = { ...fields };
     if (this.#writesRow()) scope.opened(this);
   }
 
@@ -151,7 +151,7 @@ export class TraceHandle implements Trace, Open {
     } else if (this.#ended) {
       reporter.once("already_ended", "trace.update after the trace has ended: its row is already written");
     } else {
-      this.#fields = mergeFields(this.#fields, fields, reporter);
+      mergeFields(this.#fields, fields, reporter);
     }
   }
 

@@ -105,12 +105,12 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// [`MalformedRow`] when there are more or fewer fields.
     pub fn from_text(text: &'a [u8]) -> Result<Self, MalformedRow> {
-        let mut parts = text.split(|&byte| byte == SEPARATOR);
+        let mut rest = Some(text);
         let mut all = [text; FIELDS];
         for field in &mut all {
-            *field = parts.next().ok_or(MalformedRow)?;
+            (*field, rest) = split_once(rest.ok_or(MalformedRow)?);
         }
-        if parts.next().is_some() {
+        if rest.is_some() {
             return Err(MalformedRow);
         }
         #[rustfmt::skip]
@@ -125,6 +125,28 @@ impl<'a> Fields<'a> {
         };
         Ok(fields)
     }
+}
+
+/// What is before the first [`SEPARATOR`] and, if there is one, what is behind it.
+fn split_once(text: &[u8]) -> (&[u8], Option<&[u8]>) {
+    let at = find_separator(text).unwrap_or(text.len());
+    let (before, from) = text.split_at_checked(at).unwrap_or((text, b""));
+    (before, from.get(1..))
+}
+
+/// Looks at eight bytes at a time, since most of a row is one long field: one by one took a third of the time that the
+/// core needs for a row.
+fn find_separator(text: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
+    // Not zero where a byte of the word is the one (Warren, Hacker's Delight, 6-1).
+    let has_one = |word: &[u8; 8]| {
+        let differs = u64::from_ne_bytes(*word) ^ u64::from_ne_bytes([SEPARATOR; 8]);
+        differs.wrapping_sub(ONES) & !differs & HIGH != 0
+    };
+    let words_without = text.as_chunks().0.iter().take_while(|word| !has_one(word)).count();
+    let from = words_without.saturating_mul(8);
+    text.iter().skip(from).position(|&byte| byte == SEPARATOR).map(|at| from.wrapping_add(at))
 }
 
 impl Fields<'_> {
