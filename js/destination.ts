@@ -3,12 +3,12 @@
 
 import type { Settings } from "./config.js";
 import { getCore } from "./core.js";
-import { isBrowser, now, randomBits } from "./env.js";
+import { isServer, now, randomBits } from "./env.js";
 import { fetchTransport, type Transport } from "./transport.js";
 
 /** What is known of one destination. */
 export class Destination {
-  /** Whether bodies may be compressed. In a page every header beyond the plainest costs a preflight. */
+  /** Whether large bodies are compressed: not by default in a page, where the header costs a preflight, nor in a Worker. */
   compresses: boolean;
   #failures = 0;
   #pausedUntil = 0;
@@ -16,7 +16,7 @@ export class Destination {
 
   constructor({ compress }: Transport) {
     // A service binding has every property, as a method.
-    this.compresses = typeof compress === "boolean" ? compress : !isBrowser();
+    this.compresses = typeof compress === "boolean" ? compress : isServer();
   }
 
   /** How long it is still to be left alone, in ms. */

@@ -1,6 +1,6 @@
 // What a chaos test does inside the runtime under test: records rows, flushes, and says what it was told of them.
 
-import { type Drop, Opik } from "opik-edge";
+import { type Drop, Opik, type Transport } from "opik-edge";
 
 /** What to record, and how long the flush may take. */
 export interface Recording {
@@ -12,6 +12,8 @@ export interface Recording {
   /** Every so many spans one that the backend refuses: its parent is from the future. */
   readonly badEvery?: number;
   readonly timeoutMs?: number;
+  /** Whether bodies are compressed in any runtime. */
+  readonly compress?: boolean;
   /** How often to record and flush. */
   readonly times?: number;
 }
@@ -30,12 +32,14 @@ export interface Recorded {
 }
 
 /** Records and flushes. */
-export async function record({ url, spans, bytes = 0, badEvery, timeoutMs, times = 1 }: Recording): Promise<Recorded> {
+export async function record(recording: Recording): Promise<Recorded> {
+  const { url, spans, bytes = 0, badEvery, timeoutMs, compress, times = 1 } = recording;
   const told: Record<string, number> = {};
   const onDrop = ({ reason, rows }: Drop): void => {
     told[reason] = (told[reason] ?? 0) + rows;
   };
-  const opik = new Opik({ url, background: false, onError: () => {}, onDrop });
+  const transport: Transport | undefined = compress ? { compress, fetch: (...args) => fetch(...args) } : undefined;
+  const opik = new Opik({ url, transport, background: false, onError: () => {}, onDrop });
   const result = { ids: [] as string[], bad: [] as string[], sent: 0, retried: 0, requests: 0, errors: [] as string[] };
   const dropped: Record<string, number> = {};
   const text = "some text ".repeat(bytes / 10);
