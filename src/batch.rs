@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use crate::id::Id;
 use crate::span::{Fields, Kind, MalformedRow, Period, write_row};
-use crate::upload::Upload;
+use crate::upload::{CLOSING, Upload};
 
 /// Rows in one batch (Opik: `traces` and `spans` of 1 to 1000).
 pub const MAX_BATCH_ROWS: usize = 1000;
@@ -107,9 +107,6 @@ fn opening(kind: Kind) -> &'static [u8] {
         Kind::Trace => b"{\"traces\":[",
     }
 }
-
-/// What closes a payload.
-const CLOSING: &[u8] = b"]}";
 
 /// How much a buffer takes, in bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -91,6 +91,9 @@ const SEED_BYTES: usize = 4;
 const TAIL_BYTES: usize = 8;
 const TAIL_BITS: u32 = 42;
 
+/// Random bytes that are enough for any one id.
+pub const RANDOM_BYTES: usize = SEED_BYTES + TAIL_BYTES;
+
 /// Mints ids that are strictly greater than every one before.
 ///
 /// Layout of the 74 bits that are not time, version and variant: a counter of 32 bits (RFC 9562 §6.2
@@ -118,7 +121,7 @@ impl IdGenerator {
 
     /// A new id for the time `now_ms` (ms since 1970, 48 bits); `None` when the random bytes are used up.
     pub fn mint(&mut self, now_ms: u64) -> Option<Id> {
-        if self.pool.len() < SEED_BYTES + TAIL_BYTES {
+        if self.pool.len() < RANDOM_BYTES {
             return None;
         }
         let now_ms = now_ms.min(MAX_MS);
@@ -139,6 +142,25 @@ impl IdGenerator {
             *slot = byte;
         }
         Some(Id(Builder::from_unix_timestamp_millis(self.last_ms, &random).into_uuid()))
+    }
+
+    /// A new id for the time `now_ms` (ms since 1970, 48 bits) from random bytes of its own, which are used once.
+    ///
+    /// ```
+    /// # use opik_edge::id::IdGenerator;
+    /// let mut ids = IdGenerator::new();
+    /// let first = ids.mint_with(1_764_000_000_000, [7; 12]);
+    /// assert_eq!(first.timestamp_ms(), 1_764_000_000_000);
+    /// assert!(first < ids.mint_with(1_764_000_000_000, [3; 12])); // whatever the random bytes are
+    /// ```
+    pub fn mint_with(&mut self, now_ms: u64, random: [u8; RANDOM_BYTES]) -> Id {
+        // Passed once: the bytes are always enough, which the type of `mint` can not say.
+        loop {
+            self.refill(&random);
+            if let Some(id) = self.mint(now_ms) {
+                return id;
+            }
+        }
     }
 
     fn start(&mut self, ms: u64) -> Option<()> {

@@ -46,6 +46,12 @@ pub mod id;
 pub mod json;
 pub mod time;
 
+#[cfg(feature = "serde")]
+pub mod record;
+
+#[cfg(feature = "serde-wasm-bindgen")]
+pub mod value;
+
 #[cfg(feature = "bindings")]
 pub mod bindings;
 

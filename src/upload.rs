@@ -17,6 +17,9 @@ pub const FIRST_BACKOFF_MS: u64 = 500;
 /// The longest wait that the server did not ask for.
 pub const MAX_BACKOFF_MS: u64 = 16_000;
 
+/// What closes a payload.
+pub(crate) const CLOSING: &[u8] = b"]}";
+
 /// One request: `POST <base URL><path>` with `body`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Upload {
@@ -52,6 +55,32 @@ impl Upload {
     #[must_use]
     pub fn row_ends(&self) -> &[u32] {
         &self.row_ends
+    }
+
+    /// The same rows in two requests, for a [`Verdict::Split`]; `None` when there is only one.
+    ///
+    /// ```
+    /// # use opik_edge::{span::Kind, upload::Upload};
+    /// let upload = Upload::new(Kind::Span, br#"{"spans":[{"a":1},{"b":2},{"c":3}]}"#.to_vec(), vec![17, 25, 33]);
+    /// let (first, second) = upload.halves().unwrap();
+    /// assert_eq!(first.body(), br#"{"spans":[{"a":1}]}"#);
+    /// assert_eq!(second.body(), br#"{"spans":[{"b":2},{"c":3}]}"#);
+    /// assert!(first.halves().is_none());
+    /// ```
+    #[must_use]
+    pub fn halves(&self) -> Option<(Self, Self)> {
+        let (first, second) = self.row_ends.split_at_checked(self.row_ends.len() / 2)?;
+        let opening = self.body.iter().position(|&byte| byte == b'[')?.saturating_add(1);
+        let middle = usize::try_from(*first.last()?).ok()?;
+        Some((self.part(opening, opening, first)?, self.part(opening, middle.saturating_add(1), second)?))
+    }
+
+    /// The rows that begin at `from` and end at `row_ends`, behind the same opening.
+    fn part(&self, opening: usize, from: usize, row_ends: &[u32]) -> Option<Self> {
+        let to = usize::try_from(*row_ends.last()?).ok()?;
+        let body = [self.body.get(..opening)?, self.body.get(from..to)?, CLOSING].concat();
+        let moved = u32::try_from(from.checked_sub(opening)?).ok()?;
+        Some(Self::new(self.kind, body, row_ends.iter().map(|end| end.saturating_sub(moved)).collect()))
     }
 
     /// The body: `{"spans":[…]}` or `{"traces":[…]}` in UTF-8.

@@ -10,6 +10,9 @@
     reason = "a test that fails should say where; JavaScript's numbers are f64"
 )]
 
+#[cfg(feature = "serde-wasm-bindgen")]
+mod value;
+
 use js_sys::{JSON, JsString, Reflect, Uint8Array};
 use opik_edge::bindings::{
     append, close_buffer, context, drop_reason, is_sampled, mint, open_buffer, open_buffers, pause, push, refill,
