@@ -39,10 +39,18 @@ limit() {
   fi
 }
 
+# The version of crate $1 in the lock file $2.
+locked() { awk -v name="name = \"$1\"" '$0 == name { getline; gsub(/[^0-9.]/, ""); print; exit }' "$2"; }
+
 # The wasm-bindgen CLI has to be of exactly the version of the crate.
-WASM_BINDGEN_VERSION=$(awk '/^name = "wasm-bindgen"$/ { getline; gsub(/[^0-9.]/, ""); print; exit }' Cargo.lock)
+WASM_BINDGEN_VERSION=$(locked wasm-bindgen Cargo.lock)
 # shellcheck disable=SC2034 # setup, build and check use it
 WASM_BINDGEN=$CACHE/wasm-bindgen-$WASM_BINDGEN_VERSION/bin
+
+# What builds a Worker that is written in Rust, of the version of its crate `worker`.
+WORKER_BUILD_VERSION=$(locked worker examples/rust-worker/Cargo.lock)
+# shellcheck disable=SC2034 # setup and check use it
+WORKER_BUILD=$CACHE/worker-build-$WORKER_BUILD_VERSION/bin
 
 # The fuzzer, of a version that is known to work.
 CARGO_FUZZ_VERSION=0.13.1

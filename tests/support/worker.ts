@@ -70,6 +70,22 @@ export interface RunningWorker {
 
 /** Starts the Worker at `entry` in workerd on 127.0.0.1. */
 export async function startWorker(entry: string, options: WorkerOptions = {}): Promise<RunningWorker> {
+  return startModules(
+    [
+      { type: "ESModule", path: "/worker.js", contents: await bundleWorker(entry, options.installed) },
+      { type: "CompiledWasm", path: "/core_bg.wasm", contents: await readFile(join(ROOT, "pkg/core_bg.wasm")) },
+    ],
+    options,
+  );
+}
+
+/** A file of a Worker; its entry is the first. */
+export type WorkerModule =
+  | { readonly type: "ESModule"; readonly path: string; readonly contents: string }
+  | { readonly type: "CompiledWasm"; readonly path: string; readonly contents: Uint8Array };
+
+/** The same for one that is bundled already. */
+export async function startModules(modules: WorkerModule[], options: WorkerOptions = {}): Promise<RunningWorker> {
   const miniflare = new Miniflare({
     host: "127.0.0.1",
     port: 0,
@@ -86,10 +102,7 @@ export async function startWorker(entry: string, options: WorkerOptions = {}): P
     bindings: options.bindings ?? {},
     ...options.miniflare,
     modulesRoot: "/",
-    modules: [
-      { type: "ESModule", path: "/worker.js", contents: await bundleWorker(entry, options.installed) },
-      { type: "CompiledWasm", path: "/core_bg.wasm", contents: await readFile(join(ROOT, "pkg/core_bg.wasm")) },
-    ],
+    modules,
   });
   await miniflare.ready;
   const url = await miniflare.unsafeGetDirectURL();
