@@ -2,6 +2,7 @@
 //! goes stale with it. Next in the flow: [`crate::upload`].
 
 use alloc::vec::Vec;
+use core::fmt;
 
 use crate::id::Id;
 use crate::span::{Fields, Kind, MalformedRow, Period, write_row};
@@ -58,6 +59,14 @@ impl DropReason {
         self as u8
     }
 }
+
+impl fmt::Display for DropReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+impl core::error::Error for DropReason {}
 
 impl From<MalformedRow> for DropReason {
     fn from(_: MalformedRow) -> Self {

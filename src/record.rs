@@ -20,31 +20,18 @@ pub type Random = [u8; RANDOM_BYTES];
 /// The spans of one request, under the caller's span or in a trace of their own.
 ///
 /// ```
-/// use opik_edge::{headers::{Incoming, Spelling}, record::{Recorder, SpanType}};
-/// use serde_json::json;
+/// use opik_edge::{headers::Incoming, record::Recorder};
 ///
-/// let incoming = Incoming::from_pairs([
-///     ("opik_trace_id", "019ab5c0-7c00-7a11-8a11-0123456789ab"),
-///     ("opik_parent_span_id", "019ab5c0-7c01-7a11-8a11-0123456789ab"),
-/// ]);
 /// let now = 1_764_000_000_000; // ms since 1970
-/// let (mut recorder, mut root) = Recorder::open(&incoming, "POST /ask", now, [[7; 12], [8; 12]]); // random bytes
-/// recorder.project_name("chat");
+/// let random = [[7; 12], [8; 12]]; // from the platform's cryptographic source
+/// let (mut recorder, root) = Recorder::open(&Incoming::default(), "nightly", now, random);
+/// let mut step = recorder.begin(&root, "fetch", now, [9; 12]);
+/// step.error("Timeout", "no answer within 10 s");
+/// recorder.end(step, now + 10_000)?;
+/// recorder.end(root, now + 10_001)?;
 ///
-/// let mut call = recorder.begin(&root, "llm", now + 1, [9; 12]);
-/// call.kind(SpanType::Llm).model("gpt-4.1-mini").input(&json!({ "question": "What is a span?" }));
-/// for (name, id) in call.headers(Spelling::Both) {
-///     // request.headers.set(name, id)
-/// }
-/// call.usage(&json!({ "prompt_tokens": 42, "completion_tokens": 9, "total_tokens": 51 }));
-/// recorder.end(call, now + 900)?;
-///
-/// root.output("A part of a trace.");
-/// recorder.end(root, now + 901)?;
-///
-/// let upload = recorder.take().unwrap();
-/// assert_eq!((upload.path(), upload.rows()), ("/v1/private/spans/batch", 2));
-/// # assert!(recorder.take().is_none());
+/// let paths = [recorder.take(), recorder.take(), recorder.take()].map(|upload| upload.map(|upload| upload.path()));
+/// assert_eq!(paths, [Some("/v1/private/traces/batch"), Some("/v1/private/spans/batch"), None]);
 /// # Ok::<(), opik_edge::batch::DropReason>(())
 /// ```
 ///

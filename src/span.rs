@@ -5,6 +5,7 @@
 //! `output` and `metadata` are trusted to be JSON; every other field is scanned whole.
 
 use alloc::vec::Vec;
+use core::fmt;
 
 use crate::id::{ID_CHARS, Id};
 use crate::json;
@@ -97,6 +98,14 @@ pub struct Period {
 /// The row can not be written: an id is not a UUIDv7, or the text has not the right number of fields.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct MalformedRow;
+
+impl fmt::Display for MalformedRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an id that is no UUIDv7, or not the fields of a row")
+    }
+}
+
+impl core::error::Error for MalformedRow {}
 
 impl<'a> Fields<'a> {
     /// Reads the text in which JavaScript hands a row over: the fields above in their order, one [`SEPARATOR`]

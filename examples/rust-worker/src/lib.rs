@@ -81,6 +81,6 @@ async fn complete(question: &Question, env: &Env, span: &mut Span) -> Result<Str
 
 fn end(recorder: &mut Recorder, span: Span) {
     if let Err(reason) = recorder.end(span, now()) {
-        console_warn!("a span was not recorded: {}", reason.code());
+        console_warn!("a span was not recorded: {reason}");
     }
 }
