@@ -47,6 +47,11 @@ WASM_BINDGEN_VERSION=$(locked wasm-bindgen Cargo.lock)
 # shellcheck disable=SC2034 # setup, build and check use it
 WASM_BINDGEN=$CACHE/wasm-bindgen-$WASM_BINDGEN_VERSION/bin
 
+# The oldest Rust that the crate promises to work with, in a home of its own.
+MSRV=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
+# shellcheck disable=SC2034 # setup and check use it
+MSRV_HOME=$CACHE/rust-$MSRV
+
 # What builds a Worker that is written in Rust, of the version of its crate `worker`.
 WORKER_BUILD_VERSION=$(locked worker examples/rust-worker/Cargo.lock)
 # shellcheck disable=SC2034 # setup and check use it
