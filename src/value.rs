@@ -1,8 +1,10 @@
 //! JavaScript values as serde values, so that [`crate::record`] takes them too. With the feature `serde-wasm-bindgen`.
 //! Compiles on every machine; runs where there is JavaScript.
 
+use alloc::vec::Vec;
+
 use js_sys::wasm_bindgen::{JsCast, JsValue};
-use js_sys::{Array, ArrayBuffer, BigInt, Function, Map, Object, Reflect, Set};
+use js_sys::{Array, ArrayBuffer, BigInt, Function, Map, Object, Reflect, Set, Symbol};
 use serde::ser::{Error, Serialize, SerializeMap, SerializeSeq, Serializer};
 
 /// How deep values may be nested, as in `serde_json`: a `toJSON` that always returns another object has no end.
@@ -12,8 +14,8 @@ const MAX_DEPTH: usize = 128;
 ///
 /// Written as `JSON.stringify` does it: `toJSON` is called (a `Date`, a `URL`), members that are `undefined`, functions
 /// or symbols are left out. Other than there a `Map` is an object (an array of pairs where a key is no string), a `Set`
-/// an array, a `BigInt` and an `Error` their text, binary data its size (`"[Uint8Array of 12 bytes]"`), and what
-/// contains itself `"[circular]"`. What throws when it is read is an error of the whole value.
+/// an array, a `BigInt` its text, an `Error` its name, message and cause, binary data its size (`"[Uint8Array of 12
+/// bytes]"`), and what contains itself `"[circular]"`. What throws when it is read is an error of the whole value.
 ///
 /// ```no_run
 /// use js_sys::wasm_bindgen::JsValue;
@@ -68,11 +70,13 @@ impl Serialize for Inner<'_> {
             let has_names = pairs.iter().all(|pair| pair.unchecked_ref::<Array>().get(0).is_string());
             if has_names { self.write_pairs(&pairs, serializer) } else { self.write_items(&pairs, serializer) }
         } else if shown.is_instance_of::<ArrayBuffer>() || ArrayBuffer::is_view(&shown) {
-            let name = shown.unchecked_ref::<Object>().constructor().name();
-            let bytes = get(&shown, &JsValue::from_str("byteLength"))?.as_f64().unwrap_or_default();
+            let name = get(&shown, Symbol::to_string_tag().as_ref())?.as_string().unwrap_or_default();
+            let bytes = get(&shown, &"byteLength".into())?.as_f64().unwrap_or_default();
             serializer.collect_str(&format_args!("[{name} of {bytes} bytes]"))
+        } else if shown.is_instance_of::<js_sys::Error>() {
+            self.write_members(&shown, ["name", "message", "cause"].map(JsValue::from), serializer)
         } else {
-            self.write_members(shown.unchecked_ref(), serializer)
+            self.write_members(&shown, names(&shown)?, serializer)
         }
     }
 }
@@ -80,7 +84,8 @@ impl Serialize for Inner<'_> {
 impl Inner<'_> {
     fn write_items<S: Serializer>(&self, items: &Array, serializer: S) -> Result<S::Ok, S::Error> {
         let mut sequence = serializer.serialize_seq(None)?;
-        for item in items.iter() {
+        for index in 0..items.length() {
+            let item = Reflect::get_u32(items, index).map_err(|error| threw(&error))?;
             sequence.serialize_element(&Inner { value: &item, within: Some(self) })?;
         }
         sequence.end()
@@ -95,9 +100,14 @@ impl Inner<'_> {
         members.end()
     }
 
-    fn write_members<S: Serializer>(&self, object: &Object, serializer: S) -> Result<S::Ok, S::Error> {
+    fn write_members<S: Serializer>(
+        &self,
+        object: &JsValue,
+        names: impl IntoIterator<Item = JsValue>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         let mut members = serializer.serialize_map(None)?;
-        for name in Object::keys(object).iter() {
+        for name in names {
             let value = get(object, &name)?;
             self.write_member::<S>(&mut members, &name, &value)?;
         }
@@ -123,13 +133,10 @@ fn shown<E: Error>(value: &JsValue) -> Result<JsValue, E> {
     if !value.is_object() {
         return Ok(value.clone());
     }
-    if let Some(error) = value.dyn_ref::<js_sys::Error>() {
-        return Ok(error.to_string().into());
-    }
     if value.is_instance_of::<Set>() {
         return Ok(Array::from(value).into());
     }
-    match get(value, &JsValue::from_str("toJSON"))?.dyn_ref::<Function>() {
+    match get(value, &"toJSON".into())?.dyn_ref::<Function>() {
         Some(to_json) => to_json.call0(value).map_err(|error| threw(&error)),
         None => Ok(value.clone()),
     }
@@ -139,12 +146,23 @@ fn get<E: Error>(object: &JsValue, name: &JsValue) -> Result<JsValue, E> {
     Reflect::get(object, name).map_err(|error| threw(&error))
 }
 
-/// An exception as an error: by its text, where it has one.
-fn threw<E: Error>(exception: &JsValue) -> E {
-    match exception.dyn_ref::<js_sys::Error>() {
-        Some(error) => E::custom(error.to_string()),
-        None => E::custom(exception.as_string().unwrap_or_else(|| "an exception".into())),
+/// What `Object.keys` gives; that would let an exception of a proxy through all Rust code.
+fn names<E: Error>(object: &JsValue) -> Result<Vec<JsValue>, E> {
+    let object: &Object = object.unchecked_ref();
+    let mut names = Vec::new();
+    for name in Reflect::own_keys(object).map_err(|error| threw(&error))?.iter().filter(JsValue::is_string) {
+        let descriptor = Reflect::get_own_property_descriptor(object, &name).map_err(|error| threw(&error))?;
+        if descriptor.is_object() && get(&descriptor, &"enumerable".into())?.is_truthy() {
+            names.push(name);
+        }
     }
+    Ok(names)
+}
+
+/// An exception as an error, by what it says.
+fn threw<E: Error>(exception: &JsValue) -> E {
+    let message = Reflect::get(exception, &"message".into()).unwrap_or_default();
+    E::custom(exception.as_string().or_else(|| message.as_string()).as_deref().unwrap_or("an exception"))
 }
 
 /// What `JSON.stringify` leaves out of objects, and writes as null in arrays.

@@ -72,7 +72,8 @@ fn what_json_stringify_says_nothing_of_is_written_readably() {
             "[new ArrayBuffer(5), new DataView(new ArrayBuffer(6))]",
             r#"["[ArrayBuffer of 5 bytes]","[DataView of 6 bytes]"]"#,
         ),
-        ("{ error: new TypeError('no') }", r#"{"error":"TypeError: no"}"#),
+        ("{ error: new TypeError('no') }", r#"{"error":{"name":"TypeError","message":"no"}}"#),
+        ("new Error('no', { cause: 'yes' })", r#"{"name":"Error","message":"no","cause":"yes"}"#),
         ("'\\ud800'", "\"\u{fffd}\""),
     ] {
         assert_eq!(json(expression), expected, "{expression}");
@@ -96,13 +97,19 @@ fn a_cycle_is_told_from_an_object_that_occurs_twice() {
 #[wasm_bindgen_test]
 fn what_throws_when_it_is_read_is_an_error() {
     for (expression, expected) in [
-        ("{ get a() { throw new RangeError('no getter') } }", "RangeError: no getter"),
+        ("{ get a() { throw new RangeError('no getter') } }", "no getter"),
         ("[{ toJSON() { throw 'a string' } }]", "a string"),
         ("{ get toJSON() { throw { odd: 1 } } }", "an exception"),
+        ("{ get a() { throw null } }", "an exception"),
+        ("Object.defineProperty([1], 1, { get() { throw Error('no item') } })", "no item"),
+        ("new Proxy({}, { ownKeys() { throw Error('no keys') } })", "no keys"),
+        ("new Proxy({ a: 1 }, { getOwnPropertyDescriptor() { throw Error('no member') } })", "no member"),
+        ("((p) => { p.revoke(); return p.proxy })(Proxy.revocable([], {}))", "revoked"),
+        ("Object.defineProperty(Error('x'), 'message', { get() { throw Error('no message') } })", "no message"),
         ("{ toJSON: function endless() { return [{ toJSON: endless }] } }", "nested too deep"),
     ] {
         let error = serde_json::to_string(&Js(&value(expression))).unwrap_err();
-        assert_eq!(error.to_string(), expected, "{expression}");
+        assert!(error.to_string().contains(expected), "{expression}: {error}");
     }
     let deep = |levels: usize| format!("JSON.parse('[['.repeat({levels}) + ']]'.repeat({levels}))");
     assert_eq!(json(&deep(64)).len(), 256);
@@ -119,7 +126,7 @@ fn a_field_that_throws_says_so_and_the_others_are_kept() {
     let (_, spans) = (recorder.take().unwrap(), recorder.take().unwrap());
     let payload: serde_json::Value = serde_json::from_slice(spans.body()).unwrap();
     let row = &payload["spans"][0];
-    assert_eq!(row["input"], serde_json::json!({ "input": "[unserializable: Error: no]" }));
+    assert_eq!(row["input"], serde_json::json!({ "input": "[unserializable: no]" }));
     assert_eq!(row["output"], serde_json::json!({ "kept": 1 }));
     assert_eq!(row["metadata"], serde_json::json!({ "js": { "a": "1" } }));
 }
