@@ -6,7 +6,7 @@ import * as bg from "./core_bg.js";
 import { randomBytes } from "./env.js";
 import { OpikError } from "./errors.js";
 import type { HeaderPair, Incoming } from "./headers.js";
-import { kindOf, Upload } from "./upload.js";
+import { Upload } from "./upload.js";
 
 /** How many random bytes the core is handed at a time: enough for some hundred ids. */
 const RANDOM_POOL_BYTES = 2048;
@@ -76,6 +76,8 @@ export interface Verdict {
   readonly waitMs: number;
 }
 
+const SENT: Verdict = { what: VERDICTS[0], reason: "", waitMs: 0 };
+
 /** Which kind of row is appended, as the core counts them. */
 export const SPAN_ROW = 0;
 /** The row of a trace. */
@@ -108,12 +110,18 @@ export function releaseIdleCore(): void {
   if (current?.isIdleAndLarge()) current = undefined;
 }
 
+/** Whoever is given headers may change them. */
+function copyOf(pairs: readonly HeaderPair[]): HeaderPair[] {
+  return pairs.map(([name, value]) => [name, value]);
+}
+
 /** One WebAssembly instance. Its methods throw an `OpikError` (`wasm_trap`) once it is dead. */
 export class Core {
   readonly #memory: WebAssembly.Memory;
   readonly #encoder = new TextEncoder();
   readonly #decoder = new TextDecoder();
   #scratch: Uint8Array | undefined;
+  #knownHeaders: { readonly given: string; readonly isCompressed: boolean; readonly pairs: HeaderPair[] } | undefined;
   #dead = false;
 
   constructor() {
@@ -190,10 +198,13 @@ export class Core {
     return this.#call(() => {
       const rows = bg.take(handle);
       if (rows === 0) return undefined;
-      const path = this.#read(bg.takenPath());
       const [at, endsAt, { buffer }] = [bg.takenPointer(), bg.takenRowEnds(), this.#memory];
       const body = new Uint8Array(buffer.slice(at, at + bg.takenLength()));
-      return new Upload(kindOf(path), body, new Uint32Array(buffer.slice(endsAt, endsAt + rows * 4)));
+      return new Upload(
+        bg.takenKind() === SPAN_ROW ? "spans" : "traces",
+        body,
+        new Uint32Array(buffer.slice(endsAt, endsAt + rows * 4)),
+      );
     });
   }
 
@@ -202,11 +213,17 @@ export class Core {
     this.#call(() => bg.closeBuffer(handle));
   }
 
-  /** The request headers of an upload. */
+  /** The request headers of an upload; those of the last one are remembered. */
   requestHeaders(apiKey: string | undefined, workspace: string, isCompressed: boolean): HeaderPair[] {
     const given = `${apiKey ?? ""}\n${workspace}`;
+    const known = this.#knownHeaders;
+    if (known?.given === given && known.isCompressed === isCompressed) return copyOf(known.pairs);
     const lines = this.#call(() => this.#read(bg.requestHeaders(isCompressed, this.#write(given)))).split("\n");
-    return lines.flatMap((name, index) => (index % 2 === 0 ? [[name, lines[index + 1] as string]] : []));
+    const pairs = lines.flatMap((name, index): HeaderPair[] =>
+      index % 2 === 0 ? [[name, lines[index + 1] as string]] : [],
+    );
+    this.#knownHeaders = { given, isCompressed, pairs };
+    return copyOf(pairs);
   }
 
   /** What an answer to an upload means. */
@@ -215,6 +232,7 @@ export class Core {
     return this.#call(() => {
       const written = this.#write(headers.flat().join("\n"));
       const what = bg.verdict(status, number, rows, isCompressed, nowMs, deadlineMs, random, written);
+      if (what === 0) return SENT; // which is what nearly all of them mean
       const reason = this.#read(bg.verdictReason());
       return { what: VERDICTS[what] ?? "drop", reason, waitMs: bg.verdictWait() };
     });
@@ -234,9 +252,9 @@ export class Core {
     return this.#memory.buffer.byteLength > MAX_IDLE_BYTES && this.#call(() => bg.openBuffers()) === 0;
   }
 
-  /** The core's scratch; remade when the memory has grown, which detaches every view. */
+  /** The core's scratch; remade when the memory has grown, which detaches every view: then it has no bytes. */
   #scratchView(): Uint8Array {
-    if (this.#scratch === undefined || this.#scratch.buffer !== this.#memory.buffer) {
+    if (!this.#scratch?.byteLength) {
       const pointer = bg.scratchPointer(); // may itself grow the memory, so it comes first
       this.#scratch = new Uint8Array(this.#memory.buffer, pointer, bg.scratchLength());
     }

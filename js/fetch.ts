@@ -57,7 +57,7 @@ export async function tracedFetch(
   const method = (init.method ?? request?.method ?? "GET").toUpperCase();
   // Where it is none, the platform's `fetch` will say so.
   const url = resolveUrl(request ? request.url : String(input));
-  const shown = url ? withoutQuery(url.href) : withoutQuery(String(input));
+  const shown = withoutQuery(url ?? String(input));
   const span = start({
     name: opik.name ?? (url ? `${method} ${url.host}${url.pathname}` : `${method} ${shown}`),
     input: { method, url: shown },

@@ -332,37 +332,33 @@ export class Flush {
     this.#report.requests += 1;
     this.#report.bytes += body.byteLength;
     const controller = new AbortController();
-    let brokenOff: (answer: undefined) => void = () => {};
-    const handedOver = new Promise<undefined>((resolve) => {
-      brokenOff = resolve;
-    });
-    const abort = (): void => {
-      brokenOff(undefined);
-      controller.abort();
-    };
-    this.#aborts.add(abort);
+    let abort = (): void => {};
     let stop = (): void => {};
-    const timedOut = new Promise<never>((_, reject) => {
-      const ms = Math.max(0, Math.min(ATTEMPT_TIMEOUT_MS, this.#deadlineMs - now()));
-      stop = environment.after(ms, () => {
-        const error = new Error(`no response within ${ms} ms`);
-        reject(error); // also where a transport takes no notice of the signal
-        controller.abort(error);
-      });
-    });
     try {
-      const headers = getCore().requestHeaders(apiKey, workspace, isCompressed);
-      const answered = transport
-        .fetch(url.href.replace(/\/$/, "") + upload.path, {
-          method: upload.method,
-          headers,
-          body,
-          redirect: "manual",
-          signal: controller.signal,
-          token: upload.token,
-        })
-        .then((response) => readAnswer(response, isCompressed));
-      return await Promise.race([answered, timedOut, handedOver]);
+      return await new Promise<Answer | undefined>((resolve, reject) => {
+        abort = () => {
+          resolve(undefined);
+          controller.abort();
+        };
+        this.#aborts.add(abort);
+        const ms = Math.max(0, Math.min(ATTEMPT_TIMEOUT_MS, this.#deadlineMs - now()));
+        stop = environment.after(ms, () => {
+          const error = new Error(`no response within ${ms} ms`);
+          reject(error); // also where a transport takes no notice of the signal
+          controller.abort(error);
+        });
+        transport
+          .fetch(url.href.replace(/\/$/, "") + upload.path, {
+            method: upload.method,
+            headers: getCore().requestHeaders(apiKey, workspace, isCompressed),
+            body,
+            redirect: "manual",
+            signal: controller.signal,
+            token: upload.token,
+          })
+          .then((response) => readAnswer(response, isCompressed))
+          .then(resolve, reject);
+      });
     } catch (cause) {
       return { status: 0, headers: [], message: "", cause, isCompressed };
     } finally {

@@ -100,7 +100,7 @@ function describeError(error: Error): object {
 }
 
 /** A request as its method and its URL without the query, where secrets and personal data live. */
-export function describeRequest(request: Request): { method: string; url?: string } {
+function describeRequest(request: Request): { method: string; url?: string } {
   return { method: request.method, ...urlOf(request.url) };
 }
 
@@ -108,12 +108,12 @@ function urlOf(text: string): { url?: string } {
   return text ? { url: withoutQuery(text) } : {};
 }
 
-/** `text` up to its query or fragment, without credentials. */
-export function withoutQuery(text: string): string {
+/** A URL up to its query or fragment, without credentials. */
+export function withoutQuery(text: string | URL): string {
   try {
-    const url = new URL(text);
-    return `${url.protocol}//${url.host}${url.pathname}`;
+    const { protocol, host, pathname } = typeof text === "string" ? new URL(text) : text;
+    return `${protocol}//${host}${pathname}`;
   } catch {
-    return text.replace(/[?#].*$/s, "");
+    return String(text).replace(/[?#].*$/s, "");
   }
 }

@@ -89,9 +89,9 @@ export class SpanHandle implements Span, Open {
 
   /** With `isRoot` the span opened the trace, and the trace ends with it. */
   constructor(trace: TraceHandle, parentId: string, options: SpanOptions, isRoot = false) {
-    const { parent: _, ...fields } = options ?? {}; // JavaScript may say null
     this.trace = trace;
-    this.#fields = fields;
+    // A copy of all is several times faster than one without the parent, which is no field and is not written.
+    this.#fields = { ...options };
     this.#isRoot = isRoot;
     this.startMs = isRoot ? trace.startMs : trace.now();
     const id = trace.recording ? this.#mint() : undefined;

@@ -185,13 +185,10 @@ pub fn take(handle: f64) -> u32 {
     .unwrap_or(0)
 }
 
-#[wasm_bindgen(js_name = takenPath)]
-pub fn taken_path() -> usize {
-    with(|state| {
-        let path = state.taken.as_ref().map_or("", Upload::path);
-        state.lines().line(path).end()
-    })
-    .unwrap_or(0)
+/// 0 for spans, 1 for traces, as in [`append`].
+#[wasm_bindgen(js_name = takenKind)]
+pub fn taken_kind() -> u8 {
+    with(|state| u8::from(state.taken.as_ref().is_some_and(|upload| upload.kind() == Kind::Trace))).unwrap_or(0)
 }
 
 #[wasm_bindgen(js_name = takenPointer)]

@@ -189,19 +189,20 @@ pub fn write_row(
     fields: &Fields<'_>,
     period: Period,
 ) -> Result<(Id, u32), MalformedRow> {
-    let id = parse_id(fields.id)?;
-    let trace_id = parse_id(fields.trace_id)?;
+    let id = Id::parse_ascii(fields.id).map_err(|_| MalformedRow)?;
+    let (mut trace_buffer, mut parent_buffer) = ([0; ID_CHARS], [0; ID_CHARS]);
+    let trace_id = encoded(fields.trace_id, &mut trace_buffer)?;
     let parent_id = match fields.parent_span_id {
         b"" => None,
-        text => Some(parse_id(text)?),
+        text => Some(encoded(text, &mut parent_buffer)?),
     };
     let mut row = Writer { out, left_out: 0 };
     row.out.push(b'{');
-    row.id("id", id);
+    row.quoted("id", id.encode(&mut [0; ID_CHARS]).as_bytes());
     if kind == Kind::Span {
-        row.id("trace_id", trace_id);
+        row.quoted("trace_id", trace_id);
         if let Some(parent_id) = parent_id {
-            row.id("parent_span_id", parent_id);
+            row.quoted("parent_span_id", parent_id);
         }
     }
     row.string("project_name", fields.project_name);
@@ -235,8 +236,13 @@ pub fn write_row(
     Ok((id, row.left_out))
 }
 
-fn parse_id(text: &[u8]) -> Result<Id, MalformedRow> {
-    Id::parse_ascii(text).map_err(|_| MalformedRow)
+/// An id as it is written, whichever way it was given. JavaScript gives its own as they are written.
+fn encoded<'a>(text: &'a [u8], buffer: &'a mut [u8; ID_CHARS]) -> Result<&'a [u8], MalformedRow> {
+    if Id::is_encoded(text) {
+        return Ok(text);
+    }
+    let id = Id::parse_ascii(text).map_err(|_| MalformedRow)?;
+    Ok(id.encode(buffer).as_bytes())
 }
 
 const UNFINISHED: &[u8] = b"{\"opik_edge_unfinished\":true";
@@ -257,10 +263,10 @@ impl Writer<'_> {
         self.out.extend_from_slice(text);
     }
 
-    fn id(&mut self, name: &str, id: Id) {
+    fn quoted(&mut self, name: &str, text: &[u8]) {
         json::write_name(self.out, name);
         self.out.push(b'"');
-        self.out.extend_from_slice(id.encode(&mut [0; ID_CHARS]).as_bytes());
+        self.out.extend_from_slice(text);
         self.out.push(b'"');
     }
 

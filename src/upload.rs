@@ -35,6 +35,12 @@ impl Upload {
         Self { kind, body, row_ends }
     }
 
+    /// What its rows are.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
     /// Appended to the base URL of the API (`https://www.comet.com/opik/api`).
     #[must_use]
     pub fn path(&self) -> &'static str {

@@ -3,7 +3,7 @@
 import { prepareAsyncContext } from "../context.js";
 import { isPreflight } from "../cors.js";
 import { forwardableIds, readIncoming } from "../headers.js";
-import { describeRequest } from "../json.js";
+import { withoutQuery } from "../json.js";
 import { endSpan } from "../settle.js";
 import type { SpanHandle } from "../span.js";
 import { beginCall, type Call, type Invocation } from "./invocation.js";
@@ -17,9 +17,11 @@ export function isTrusted({ trusts }: Invocation, request: Request): boolean | P
 
 /** The root span of a request, whose caller's trace is joined if it is trusted; `prepareAsyncContext` comes first. */
 export function beginRequest(invocation: Invocation, request: Request, trusted: boolean): Call {
+  const { method } = request;
+  const url = new URL(request.url);
   return beginCall(invocation, {
-    name: `${request.method} ${new URL(request.url).pathname}`,
-    input: describeRequest(request),
+    name: `${method} ${url.pathname}`,
+    input: { method, url: withoutQuery(url) },
     metadata: trusted ? undefined : { opik_edge_untrusted: forwardableIds(readIncoming(request)) ?? {} },
     caller: trusted ? request : undefined,
   });

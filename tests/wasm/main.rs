@@ -16,7 +16,7 @@ mod value;
 use js_sys::{JSON, JsString, Reflect, Uint8Array};
 use opik_edge::bindings::{
     append, close_buffer, context, drop_reason, is_sampled, mint, open_buffer, open_buffers, pause, push, refill,
-    request_headers, scratch_length, scratch_pointer, take, taken_length, taken_path, taken_pointer, taken_row_ends,
+    request_headers, scratch_length, scratch_pointer, take, taken_kind, taken_length, taken_pointer, taken_row_ends,
     verdict, verdict_reason, verdict_wait,
 };
 use opik_edge::span::FIELDS;
@@ -133,7 +133,7 @@ fn a_row_crosses_in_pieces_and_leaves_as_bytes() {
         let written = write(row_text(&id, text).as_bytes());
         assert_eq!(append(buffer, 0, NOW, NOW, NOW, false, usize::MAX, written), 0);
         assert_eq!(take(buffer), 1);
-        assert_eq!(read(taken_path()), "/v1/private/spans/batch\n");
+        assert_eq!(taken_kind(), 0);
         let body = String::from_utf8(memory(taken_pointer(), taken_length()).to_vec()).unwrap();
         let payload: Payload = serde_wasm_bindgen::from_value(JSON::parse(&body).unwrap()).unwrap();
         assert_eq!(payload.spans[0].id, id);
