@@ -1,17 +1,19 @@
-// The examples of the README, as they stand there.
+// The examples of the README and the guides, as they stand there.
 
 import assert from "node:assert/strict";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { fencesOf, guides } from "./markdown.js";
 import { ROOT } from "./worker.js";
 
 /** The code block behind `<!-- runs: NAME -->`, written to a file in the repository. */
 export async function example(name: string, extension: string): Promise<string> {
-  const readme = await readFile(join(ROOT, "README.md"), "utf8");
-  const code = new RegExp(`<!-- runs: ${name} -->\n\`\`\`\\w+\n(.*?)\n\`\`\``, "s").exec(readme)?.[1];
-  assert.ok(code, `the README has an example that runs: ${name}`);
+  const fences = (await Promise.all((await guides()).map(fencesOf))).flat();
+  const [found, ...others] = fences.filter(({ notes }) => notes.get("runs") === name);
+  assert.ok(found, `there is an example that runs: ${name}`);
+  assert.deepEqual(others, [], "and no other of its name");
   await mkdir(join(ROOT, "target/readme"), { recursive: true });
   const file = `target/readme/${name}.${extension}`;
-  await writeFile(join(ROOT, file), code);
+  await writeFile(join(ROOT, file), found.code);
   return file;
 }

@@ -1,0 +1,2 @@
+// What the examples for servers and programs take for granted.
+export {};

@@ -1,0 +1,8 @@
+// What the examples for Workers take for granted: the bindings in `env` that `wrangler types` would declare, and a handler.
+
+interface Env {
+  readonly OPIK_ROWS: Queue;
+  readonly TOKEN_SECRET: string;
+}
+
+declare const handler: { fetch(request: Request, env: Env, ctx: ExecutionContext): Promise<Response> };
