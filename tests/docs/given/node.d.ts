@@ -1,2 +1,29 @@
-// What the examples for servers and programs take for granted.
-export {};
+// What the examples for servers take for granted: as much of frameworks that are not installed here as they use.
+
+declare module "@sveltejs/kit" {
+  export interface RequestEvent {
+    readonly request: Request;
+    readonly platform?: { readonly ctx?: unknown };
+  }
+  export type Handle = (input: {
+    event: RequestEvent;
+    resolve(event: RequestEvent): Response | Promise<Response>;
+  }) => Response | Promise<Response>;
+}
+
+declare module "react-router" {
+  export type MiddlewareFunction<Result> = (
+    args: { request: Request; params: Record<string, string | undefined>; context: unknown },
+    next: () => Promise<Result>,
+  ) => Promise<Result | undefined> | Result | undefined;
+}
+
+declare module "fastify" {
+  import type { IncomingMessage, Server, ServerResponse } from "node:http";
+
+  type Listener = (request: IncomingMessage, response: ServerResponse) => void;
+  interface App {
+    get(path: string, handler: () => unknown): App;
+  }
+  export default function Fastify(options: { serverFactory(handler: Listener, options: object): Server }): App;
+}

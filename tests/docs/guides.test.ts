@@ -1,0 +1,155 @@
+// The main examples of the guides, run as they stand there: each server is asked under a caller's span, and its request has
+// to be a span there.
+
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer, type RequestListener, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { pathToFileURL } from "node:url";
+import { type Collector, startCollector } from "../../collector/server.js";
+import type { StoredRow } from "../../collector/store.js";
+import { example } from "../support/readme.js";
+import { ROOT, startWorker } from "../support/worker.js";
+
+const TRACE = "01a20612-0b81-7cc1-922c-2da813a3fcfc";
+const PARENT = "01a20612-0bcc-794c-8aba-f81361854650";
+const CALLER = { opik_trace_id: TRACE, opik_parent_span_id: PARENT };
+
+let collector: Collector;
+before(async () => {
+  collector = await startCollector();
+  process.env["OPIK_URL_OVERRIDE"] = collector.url;
+});
+after(() => collector.close());
+
+const named = (name: string): StoredRow[] => collector.spans().filter((row) => row["name"] === name);
+
+/** Waits for the one span of this name; it is under the caller's. */
+async function assertJoined(name: string): Promise<void> {
+  await collector.until(() => named(name).length > 0);
+  const [span, ...others] = named(name);
+  assert.deepEqual([span!.trace_id, span!.parent_span_id, others.length], [TRACE, PARENT, 0]);
+}
+
+/** The module that an example is. */
+async function load<M>(name: string): Promise<M> {
+  return import(pathToFileURL(join(ROOT, await example(name, "ts"))).href);
+}
+
+const asked = (path: string): Request => new Request(`http://localhost${path}`, { headers: CALLER });
+
+/** What a server of Node's answers. */
+async function ask(server: Server, path: string): Promise<string> {
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  try {
+    const { port } = server.address() as AddressInfo;
+    return await (await fetch(`http://127.0.0.1:${port}${path}`, { headers: CALLER })).text();
+  } finally {
+    server.close();
+    server.closeAllConnections();
+  }
+}
+
+test("Workers: a request, RPC to an object and a queue's message are one trace", async () => {
+  const worker = await startWorker(await example("guide-worker", "ts"), {
+    bindings: { OPIK_URL_OVERRIDE: collector.url },
+    miniflare: {
+      durableObjects: { COUNTER: { className: "Counter", useSQLite: true } },
+      queueProducers: { JOBS: { queueName: "jobs" } },
+      queueConsumers: { jobs: { maxBatchTimeout: 0.1 } },
+    },
+  });
+  try {
+    assert.deepEqual(await (await fetch(`${worker.url}/cart`, { headers: CALLER })).json(), { visits: 1 });
+    await assertJoined("GET /cart");
+    await collector.until(() => named("message").length === 1 && named("Counter.add").length === 1);
+    const [root, add, message] = [named("GET /cart")[0]!, named("add")[0]!, named("message")[0]!];
+    assert.deepEqual([add.parent_span_id, named("Counter.add")[0]!.parent_span_id], [root.id, add.id]);
+    assert.deepEqual([message.parent_span_id, message["output"]], [root.id, { page: "/cart" }]);
+  } finally {
+    await worker.close();
+  }
+});
+
+test("servers: a handler of Deno.serve and Bun.serve", async (t) => {
+  t.mock.method(globalThis, "fetch", async (_input: unknown, init: RequestInit) => new Response(`${init.body}!`));
+  const { default: server } = await load<{ default: { fetch(request: Request): Promise<Response> } }>("guide-server");
+  const request = new Request(asked("/summary"), { method: "POST", body: "a text" });
+  assert.equal(await (await server.fetch(request)).text(), "a text!");
+  t.mock.restoreAll();
+  await assertJoined("POST /summary");
+  assert.deepEqual(named("summarise")[0]!["output"], { summary: "a text!" });
+});
+
+test("servers: Express", async () => {
+  const { app } = await load<{ app: RequestListener }>("guide-express");
+  assert.deepEqual(JSON.parse(await ask(createServer(app), "/hello?express")), { trace: TRACE });
+  await assertJoined("GET /hello");
+});
+
+test("servers: Node's http", async () => {
+  const { server } = await load<{ server: Server }>("guide-http");
+  assert.equal(await ask(server, "/http"), "hello from /http");
+  await assertJoined("GET /http");
+});
+
+test("servers: Hono", async () => {
+  const { app } = await load<{ app: { fetch(request: Request): Promise<Response> } }>("guide-hono");
+  assert.deepEqual(await (await app.fetch(asked("/hello?hono"))).json(), { trace: TRACE });
+  await collector.until(() => named("GET /hello").length === 2);
+});
+
+test("servers: a route of Next", async () => {
+  const { GET } = await load<{ GET(request: Request): Promise<Response> }>("guide-next");
+  assert.deepEqual(await (await GET(asked("/next"))).json(), { url: "http://localhost/next" });
+  await assertJoined("GET /next");
+});
+
+test("servers: SvelteKit's handle, and its platform's ctx", async () => {
+  type Handle = (input: object) => Promise<Response>;
+  const { handle } = await load<{ handle: Handle }>("guide-sveltekit");
+  const event = { request: asked("/svelte"), platform: { ctx: { waitUntil() {} } } };
+  const resolve = (given: object) => new Response(String(given === event));
+  assert.equal(await (await handle({ event, resolve })).text(), "true");
+  await assertJoined("GET /svelte");
+});
+
+test("servers: React Router's middleware", async () => {
+  type Middleware = (given: object, next: () => Promise<Response>) => Promise<Response>;
+  const { middleware } = await load<{ middleware: [Middleware] }>("guide-react-router");
+  const given = { request: asked("/router"), params: {}, context: {} };
+  assert.equal(await (await middleware[0](given, async () => new Response("next"))).text(), "next");
+  await assertJoined("GET /router");
+});
+
+test("delivery: a job says what was sent", async (t) => {
+  const log = t.mock.method(console, "log", () => {});
+  await load("guide-delivery");
+  assert.deepEqual(log.mock.calls[0]!.arguments, [{ sent: 2, dropped: {}, requests: 2 }]);
+});
+
+test("testing: a backend that fails, and a handler", async () => {
+  await load("guide-failing");
+  await load("guide-handler");
+});
+
+test("moving: the same program with this package", async (t) => {
+  const log = t.mock.method(console, "log", () => {});
+  const { fetch } = globalThis;
+  const seen: Headers[] = [];
+  t.mock.method(globalThis, "fetch", async (input: string | URL, init: RequestInit) => {
+    if (!String(input).startsWith("https://chat.example.com")) return fetch(input, init);
+    seen.push(new Headers(init.headers));
+    return new Response("A tree of spans.");
+  });
+  await load("guide-moving");
+  assert.deepEqual(log.mock.calls[0]!.arguments, [3]);
+  const [ask] = named("ask");
+  assert.deepEqual(ask!["input"], { arguments: ["What is a trace?"] });
+  assert.deepEqual(ask!["output"], { output: "A tree of spans." });
+  const call = named("POST chat.example.com/")[0]!;
+  assert.deepEqual([call.parent_span_id, seen[0]!.get("opik-parent-span-id")], [ask!.id, call.id]);
+});
