@@ -52,7 +52,14 @@ export function flush(options?: FlushOptions): Promise<FlushReport> {
 }
 
 /** The current span and its trace; `undefined` outside any. */
-export function getTrackContext(): { readonly span: Span; readonly trace: Trace } | undefined {
+export function getTrackContext():
+  | {
+      /** The innermost span that is open here. */
+      readonly span: Span;
+      /** Its trace. */
+      readonly trace: Trace;
+    }
+  | undefined {
   const { span: current, trace: its } = currentFrame() ?? {};
   return current && its ? { span: current, trace: its } : undefined;
 }

@@ -44,9 +44,12 @@ export type OpikErrorCode =
 
 /** The one error class of this package. `code` is stable; the message is for people. */
 export class OpikError extends Error {
+  /** `"OpikError"`, in every copy of the package. */
   override readonly name = "OpikError";
+  /** The stable name of the cause. */
   readonly code: OpikErrorCode;
 
+  /** With `cause` being what was caught, if anything. */
   constructor(code: OpikErrorCode, message: string, cause?: unknown) {
     super(message, cause === undefined ? undefined : { cause });
     this.code = code;
@@ -60,6 +63,7 @@ export type OnError = (error: OpikError) => void;
 export interface Drop {
   /** A key of `FlushReport.dropped`. */
   readonly reason: string;
+  /** How many, at least 1. */
   readonly rows: number;
 }
 

@@ -20,6 +20,7 @@ import { platformFetch } from "./transport.js";
 
 /** What a traced `fetch` takes beside the platform's own. */
 export interface TracedRequestInit extends RequestInit {
+  /** How this call is traced; the platform does not see it. */
   readonly opik?: FetchOptions | undefined;
 }
 
@@ -30,7 +31,12 @@ export interface FetchOptions {
   /** The name of its span (default method, host and path). */
   readonly name?: string | undefined;
   /** What makes the call: a service binding, a Durable Object's stub (default the platform's `fetch`). */
-  readonly via?: { fetch(input: string | URL | Request, init?: RequestInit): Promise<Response> } | undefined;
+  readonly via?:
+    | {
+        /** Called as the platform's. */
+        fetch(input: string | URL | Request, init?: RequestInit): Promise<Response>;
+      }
+    | undefined;
   /** Whether its target is given headers, and in which spelling; instead of `propagateTo`. */
   readonly propagate?: boolean | HeaderSpelling | undefined;
 }

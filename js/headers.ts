@@ -25,8 +25,14 @@ export const NAMES: readonly string[] = [
  */
 export type HeaderCarrier =
   | Iterable<readonly [string, unknown]>
-  | { readonly headers: HeaderCarrier }
-  | { readonly get: (name: string) => string | null | undefined }
+  | {
+      /** In any of these shapes. */
+      readonly headers: HeaderCarrier;
+    }
+  | {
+      /** Gives the value of a header, whose name is asked for in lower case. */
+      readonly get: (name: string) => string | null | undefined;
+    }
   | { readonly [name: string]: unknown };
 
 /** The raw values found: trace and parent with underscores, trace and parent with hyphens. */
@@ -143,7 +149,14 @@ function setHeaders(headers: Headers, map: readonly HeaderPair[]): Headers {
  * A target of outgoing calls: an exact origin (`https://api.example.com`), every host below a suffix
  * (`*.example.com`), or a function of the parsed URL; or one of these with the spelling it is given.
  */
-export type PropagateTo = TargetMatch | { readonly to: TargetMatch; readonly spelling: HeaderSpelling };
+export type PropagateTo =
+  | TargetMatch
+  | {
+      /** The target. */
+      readonly to: TargetMatch;
+      /** What it is given (default `both`). */
+      readonly spelling: HeaderSpelling;
+    };
 /** A target without a spelling. */
 export type TargetMatch = string | ((url: URL) => boolean);
 

@@ -6,6 +6,7 @@ import { OpikError } from "./errors.js";
 
 /** A secret, and the name by which a token says that it was made with it. */
 export interface TokenSecret {
+  /** In every token, in the clear. */
   readonly id: string;
   /** At least 32 characters. */
   readonly secret: string;
@@ -39,6 +40,7 @@ export interface TokenClaims {
 
 /** What to mint a token for. */
 export interface MintOptions extends Pick<TokenClaims, "audience" | "projectName" | "session" | "threadId"> {
+  /** What it is signed with. */
   readonly secret: TokenSecret;
   /** How long it is good for, in ms (default 15 minutes); rows that began as long before may be written with it too. */
   readonly lifetimeMs?: number | undefined;

@@ -15,6 +15,7 @@ export interface Transport {
 
 /** An upload as a request. */
 export interface TransportRequest {
+  /** `PUT` for scores. */
   readonly method: "POST" | "PUT";
   /** With the key in `authorization`. */
   readonly headers: [name: string, value: string][];

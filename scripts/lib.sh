@@ -77,6 +77,11 @@ CONSUMERS_LOCK=tests/package/consumers/package-lock.json
 # shellcheck disable=SC2034 # setup and check use it
 CONSUMERS=$CACHE/consumers-$(sha256 <"$CONSUMERS_LOCK" | cut -c1-12)
 
+# What the API reference is generated with, and what recipes of the guides are run in, keyed by its lock.
+DOCS_LOCK=tests/docs/tools/package-lock.json
+# shellcheck disable=SC2034 # setup, docs and check use it
+DOCS_TOOLS=$CACHE/docs-$(sha256 <"$DOCS_LOCK" | cut -c1-12)
+
 # Whether the compiler at hand has the wasm32 standard library, by rustup or otherwise.
 has_wasm32() {
   local lib

@@ -8,6 +8,7 @@ import { passedOn, takeContext, takeContextArgument } from "./carried-context.js
 
 /** A call that is no HTTP request. */
 export interface OtherTrigger {
+  /** The handler that the platform has called; `rpc` for any other method of a class, `workflow` for its `run`. */
   readonly type: Handler | "rpc" | "workflow";
   /** The name of the root span. */
   readonly name: string;

@@ -19,18 +19,23 @@ import {
 
 /** What the producer needs of a queue's binding. */
 export interface QueueProducer {
+  /** Rejects where the queue takes no message: then the rows are tried again, or counted as dropped. */
   send(message: string, options: { readonly contentType: "text" }): Promise<unknown>;
 }
 
 /** What the consumer needs of a batch. */
 export interface QueueBatch {
+  /** All of them, in any order. */
   readonly messages: readonly QueueMessage[];
 }
 
 /** What the consumer needs of a message. */
 export interface QueueMessage {
+  /** The text that a `queueTransport` has sent. */
   readonly body: unknown;
+  /** It is done with. */
   ack(): void;
+  /** It is to come again, after so many seconds. */
   retry(options?: { readonly delaySeconds?: number }): void;
 }
 

@@ -24,8 +24,11 @@ export function tracedQueue<Q extends Sends>(queue: Q): Q {
 
 /** What is needed of a queue's message. */
 export interface ReceivedMessage<B> {
+  /** Recorded as input. */
   readonly id: string;
+  /** A plain object may carry a context. */
   readonly body: B;
+  /** How often it was delivered, this time included; recorded as input. */
   readonly attempts?: number;
 }
 

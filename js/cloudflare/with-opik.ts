@@ -18,7 +18,9 @@ import { describeCall, describeMethod, type Face, isHandler, type OtherTrigger }
 
 /** A Worker was called by HTTP. */
 export interface FetchTrigger {
+  /** Tells it from the other triggers. */
   readonly type: "fetch";
+  /** The request as the handler is given it; its body is the handler's to read. */
   readonly request: Request;
 }
 
@@ -28,10 +30,15 @@ export type Trigger = FetchTrigger | OtherTrigger;
 /** A Worker's handler object: each of these is traced. `env` is whatever the Worker's configuration binds. */
 // biome-ignore-start lint/suspicious/noExplicitAny: these types are the platform's, of whichever version
 export interface WorkerHandler {
+  /** HTTP, also from another Worker. */
   fetch?(request: Request, env: any, ctx: any): Response | Promise<Response>;
+  /** A cron trigger. */
   scheduled?(controller: any, env: any, ctx: any): unknown;
+  /** A batch of a queue's messages. */
   queue?(batch: any, env: any, ctx: any): unknown;
+  /** A mail. */
   email?(message: any, env: any, ctx: any): unknown;
+  /** What another Worker has logged. */
   tail?(events: any, env: any, ctx: any): unknown;
 }
 // biome-ignore-end lint/suspicious/noExplicitAny: the same

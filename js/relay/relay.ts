@@ -14,7 +14,11 @@ import { type PageBatch, parseBatch, stampRows } from "./rows.js";
 
 /** A rate-limit binding of a Worker. */
 export interface RateLimiter {
-  limit(options: { readonly key: string }): Promise<{ readonly success: boolean }>;
+  /** Counts a request of `key`: the caller's address, or the page's origin where there is none. */
+  limit(options: { readonly key: string }): Promise<{
+    /** Whether it may pass. */
+    readonly success: boolean;
+  }>;
 }
 
 /** Settings of a relay. What a client reads from OPIK_* variables is read from them here too. */

@@ -7,6 +7,7 @@ import { keepAlive } from "../wait-until.js";
 
 /** What this package needs of a Worker's `ctx`, or of a Durable Object's state. */
 export interface WaitUntil {
+  /** Keeps the invocation alive until `promise` has settled, as long as the platform likes. */
   waitUntil(promise: Promise<unknown>): void;
 }
 

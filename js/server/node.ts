@@ -10,18 +10,25 @@ export type { Trust, TrustConfig } from "./trust.js";
 
 /** What is needed of Node's `IncomingMessage`, of HTTP/1 or HTTP/2. */
 export interface NodeRequest {
+  /** In upper case (default `GET`). */
   readonly method?: string | undefined;
+  /** Path and query, as the request line has them (default `/`). */
   readonly url?: string | undefined;
   /** The whole URL where a router has cut `url` (Express). */
   readonly originalUrl?: string | undefined;
+  /** Names in lower case; those of HTTP/2 that begin with a colon too. */
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
+  /** One with a member `encrypted` means https. */
   readonly socket?: object | null | undefined;
 }
 
 /** What is needed of Node's `ServerResponse`. */
 export interface NodeResponse {
+  /** Read when the response has ended. */
   readonly statusCode: number;
+  /** Whether everything was handed over to the system: `false` where the client has gone before. */
   readonly writableFinished: boolean;
+  /** Both events are listened to: the first one ends the span. */
   on(event: "finish" | "close", listener: () => void): unknown;
 }
 

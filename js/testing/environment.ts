@@ -18,6 +18,7 @@ export interface FakeClock {
   freeze(): void;
   /** Puts the platform's clock back. */
   restore(): void;
+  /** `using` does so at the end of the block. */
   [Symbol.dispose](): void;
 }
 
@@ -67,6 +68,7 @@ export function useFakeClock(startMs = 1_800_000_000_000): FakeClock {
 export interface Restorable {
   /** Puts the platform's back. */
   restore(): void;
+  /** `using` does so at the end of the block. */
   [Symbol.dispose](): void;
 }
 

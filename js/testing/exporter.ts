@@ -4,9 +4,13 @@ import type { Transport, TransportRequest } from "../transport.js";
 
 /** A row as Opik's API takes it (`Trace_Write`, `Span_Write`). */
 export interface ExportedRow {
+  /** Its UUIDv7. */
   readonly id: string;
+  /** Of a span: its trace. */
   readonly trace_id?: string;
+  /** Of a span: what it is under; missing at the root of a trace. */
   readonly parent_span_id?: string;
+  /** What is shown in the list. */
   readonly name?: string;
   readonly [field: string]: unknown;
 }
@@ -15,23 +19,32 @@ export interface ExportedRow {
 export interface ScoreRow {
   /** The id of the trace or the span. */
   readonly id: string;
+  /** What is scored. */
   readonly name: string;
+  /** -1e9 to 1e9. */
   readonly value: number;
   readonly [field: string]: unknown;
 }
 
 /** A score, and what is scored. */
 export interface ExportedScore extends ScoreRow {
+  /** What has its `id`. */
   readonly entity: "trace" | "span";
 }
 
 /** A request as it was made. */
 export interface ExportedRequest {
+  /** Where Opik would have got it. */
   readonly url: string;
+  /** Names in lower case. */
   readonly headers: Record<string, string>;
+  /** One of these. */
   readonly body: {
+    /** Of `/traces/batch`. */
     readonly traces?: readonly ExportedRow[];
+    /** Of `/spans/batch`. */
     readonly spans?: readonly ExportedRow[];
+    /** Of `/traces/feedback-scores` and `/spans/feedback-scores`. */
     readonly scores?: readonly ScoreRow[];
   };
 }

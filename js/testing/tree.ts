@@ -6,6 +6,7 @@ import type { ExportedRow, InMemoryExporter } from "./exporter.js";
 export interface Tree {
   /** Its row; of a trace that began elsewhere only the id is known. */
   readonly row: ExportedRow;
+  /** Those directly under it. */
   readonly spans: readonly Tree[];
 }
 
@@ -14,6 +15,7 @@ export interface Tree {
  * under it, all of them when they are given at all.
  */
 export interface ExpectedTree {
+  /** All of those directly under it, in their order. */
   readonly spans?: readonly ExpectedTree[];
   readonly [field: string]: unknown;
 }

@@ -17,13 +17,3 @@ declare module "react-router" {
     next: () => Promise<Result>,
   ) => Promise<Result | undefined> | Result | undefined;
 }
-
-declare module "fastify" {
-  import type { IncomingMessage, Server, ServerResponse } from "node:http";
-
-  type Listener = (request: IncomingMessage, response: ServerResponse) => void;
-  interface App {
-    get(path: string, handler: () => unknown): App;
-  }
-  export default function Fastify(options: { serverFactory(handler: Listener, options: object): Server }): App;
-}
