@@ -80,7 +80,8 @@ export interface OpikConfig {
   readonly transport?: Transport | undefined;
   /**
    * Whether what is recorded outside any invocation is sent by itself: every 2 s, when there is much of it, and before
-   * the process exits (default `true` in Node, Deno and Bun, else `false`; a Durable Object may set it).
+   * the process exits or the page is left (default `true` in Node, Deno and Bun, and in a page with a relay, else `false`; a
+   * Durable Object may set it).
    */
   readonly background?: boolean | undefined;
   /** Signals that are held up for a flush, and raised again after it (default none). Needs `background`. */

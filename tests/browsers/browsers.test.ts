@@ -8,6 +8,7 @@ import { build } from "esbuild";
 import { type Collector, startCollector } from "../../collector/server.js";
 import { example } from "../support/readme.js";
 import { startTestUpstream, type TestUpstream } from "../support/upstream.js";
+import { recordSuite } from "../support/versions.js";
 import { ROOT, type RunningWorker, startWorker } from "../support/worker.js";
 import { BROWSERS, type Browser, startBrowser, until } from "./webdriver.js";
 
@@ -38,7 +39,7 @@ after(async () => {
   await collector.close();
 });
 
-/** The README's page without a bundler: the file is the one that was built, and a module sets the same global. */
+/** The guide's page without a bundler: the file is the one that was built, and a module sets the same global. */
 async function standalonePage(): Promise<string> {
   const html = await readFile(join(ROOT, await example("standalone", "html")), "utf8");
   const local = html.replace(/src="[^"]+"/, 'src="/standalone.js"');
@@ -105,6 +106,7 @@ for (const name of Object.keys(BROWSERS)) {
       browser = await startBrowser(name);
     });
     after(() => browser?.close());
+    recordSuite("browsers", name, () => browser?.version ?? "unknown");
 
     test("a click is one tree that spans page and Worker", async () => {
       await browser.goTo(site.url);
@@ -270,7 +272,7 @@ for (const name of Object.keys(BROWSERS)) {
       assert.equal(errors.length, 1);
     });
 
-    test("the README's example", async () => {
+    test("the guide's example", async () => {
       await browser.goTo(`${site.url}/?readme`);
       await browser.type("#input", "hello");
       await browser.click("#button");
@@ -284,7 +286,7 @@ for (const name of Object.keys(BROWSERS)) {
       assert.match(String(collector.traces().find((trace) => trace.id === id)!["thread_id"]), /^[0-9a-f]{32}$/);
     });
 
-    test("the README's example without a bundler", async () => {
+    test("the guide's example without a bundler", async () => {
       const loads = () => collector.spans().filter((row) => row["name"] === "load");
       const before = loads().length;
       await browser.goTo(`${site.url}/?standalone`);

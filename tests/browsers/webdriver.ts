@@ -9,6 +9,7 @@ import { freePort } from "../support/ports.js";
 
 /** A browser with one window. */
 export interface Browser {
+  readonly version: string;
   /** Loads a page. */
   goTo(url: string): Promise<void>;
   /** Calls a function of the page, and gives what its promise resolves to. */
@@ -86,7 +87,10 @@ export async function startBrowser(name: string): Promise<Browser> {
     const base = `http://127.0.0.1:${port}`;
     await Promise.race([untilReady(base), failed]);
     const capabilities = { alwaysMatch: kind.capabilities(profile) };
-    const { sessionId } = (await command(base, "POST", "/session", { capabilities })) as { sessionId: string };
+    const { sessionId, capabilities: found } = (await command(base, "POST", "/session", { capabilities })) as {
+      sessionId: string;
+      capabilities: { browserVersion: string };
+    };
     const session = `/session/${sessionId}`;
     await command(base, "POST", `${session}/timeouts`, { script: 60_000, pageLoad: 60_000 });
     const conditions = { latency: 0, download_throughput: -1, upload_throughput: -1 };
@@ -100,6 +104,7 @@ export async function startBrowser(name: string): Promise<Browser> {
       return found.map((element) => `${session}/element/${element[ELEMENT]}`);
     };
     return {
+      version: found.browserVersion,
       ...(name === "Chromium" && { setOffline }),
       type: async (selector, text) => {
         const [element] = await find(selector);

@@ -7,9 +7,9 @@ import { relay } from "opik-edge/relay";
 
 interface Env {
   PAGE_JS: string;
-  /** The page's example of the README. */
+  /** The page's example of the guide. */
   README_JS: string;
-  /** The README's page without a bundler, and the file that it loads. */
+  /** The guide's page without a bundler, and the file that it loads. */
   STANDALONE_HTML: string;
   STANDALONE_JS: string;
   UPSTREAM: string;
@@ -39,7 +39,7 @@ const api = withOpik(
   () => ({ projectName: "site", onError: () => {} }),
 );
 
-/** What the README's example finds in its page. */
+/** What the guide's example finds in its page. */
 const README = `<!doctype html><input id="input"><button id="button">ask</button><p id="answer"></p>
   <button id="thumbsUp">helpful</button><script type="module" src="/readme.js"></script>`;
 

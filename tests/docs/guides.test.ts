@@ -11,6 +11,7 @@ import { pathToFileURL } from "node:url";
 import { type Collector, startCollector } from "../../collector/server.js";
 import type { StoredRow } from "../../collector/store.js";
 import { example } from "../support/readme.js";
+import { recorded, versionOf } from "../support/versions.js";
 import { ROOT, startWorker } from "../support/worker.js";
 
 const TRACE = "01a20612-0b81-7cc1-922c-2da813a3fcfc";
@@ -96,12 +97,13 @@ test("servers: Node's http", async () => {
   await assertJoined("GET /http");
 });
 
-test("servers: Fastify", async () => {
-  const { app } = await load<{ app: { ready(): Promise<unknown>; server: Server } }>("guide-fastify");
-  await app.ready();
-  assert.deepEqual(JSON.parse(await ask(app.server, "/orders")), { hello: "world" });
-  await assertJoined("GET /orders");
-});
+test("servers: Fastify", () =>
+  recorded("docs", "fastify in Node", versionOf("fastify", "target/node_modules"), async () => {
+    const { app } = await load<{ app: { ready(): Promise<unknown>; server: Server } }>("guide-fastify");
+    await app.ready();
+    assert.deepEqual(JSON.parse(await ask(app.server, "/orders")), { hello: "world" });
+    await assertJoined("GET /orders");
+  }));
 
 test("servers: Hono", async () => {
   const { app } = await load<{ app: { fetch(request: Request): Promise<Response> } }>("guide-hono");

@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
@@ -14,6 +15,7 @@ import type { StoredRow } from "../../collector/store.js";
 import { startUpstream, type Upstream } from "../../examples/cloudflare-worker/upstream.js";
 import { startExample } from "../support/example.js";
 import { FASTAPI, PYTHON, type PythonProgram, type PythonServer, QUIET, startPython } from "../support/python.js";
+import { recordSuite, versionOf } from "../support/versions.js";
 import { ROOT, type RunningWorker } from "../support/worker.js";
 
 const run = promisify(execFile);
@@ -28,6 +30,13 @@ const CLIENTS: Record<string, [string, string[]]> = {
   "the Python SDK": [PYTHON, ["client.py"]],
   "the TypeScript SDK": [process.execPath, ["--import", "tsx", "client-npm.ts"]],
 };
+
+// Those that are pinned.
+const locked = readFileSync(join(HERE, "requirements.txt"), "utf8");
+for (const [, name, version] of locked.matchAll(/^(opik|fastapi|flask|gunicorn|uvicorn)==([\d.]+)/gim)) {
+  recordSuite("interop", `${name} (PyPI)`, version as string);
+}
+recordSuite("interop", "opik (npm)", versionOf("opik"));
 
 let collector: Collector;
 let upstream: Upstream;

@@ -75,6 +75,15 @@ async function onServer(url: string): Promise<void> {
   await assertTraced(async (headers) => (await (await fetch(url, { headers })).json()) as Answer);
 }
 
+/** With a proxy that is traced, which hands the caller's headers on as they are. */
+async function onProxy(url: string): Promise<void> {
+  const caller = new Opik({ url: collector.url, background: false }).span({ name: "caller" });
+  assert.equal((await fetch(url, { headers: caller.headers() })).status, 200);
+  const spans = () => collector.spans().filter(({ trace_id }) => trace_id === caller.traceId);
+  await collector.until(() => spans().length === 1);
+  assert.deepEqual([spans()[0]!["name"], spans()[0]!.parent_span_id], ["GET /proxied", caller.id]);
+}
+
 describe("in a browser", () => {
   let browser: Browser;
   before(async () => {
@@ -139,6 +148,9 @@ describe("in a browser", () => {
 
       testConsumer(`${name}: an edge route`, "next", () => onServer(`${app.url}/edge`));
       testConsumer(`${name}: a Node route`, "next", () => onServer(`${app.url}/node`));
+      testConsumer(`${name}: withOpik around an edge route`, "next", () => onServer(`${app.url}/handled-edge`));
+      testConsumer(`${name}: withOpik around a Node route`, "next", () => onServer(`${app.url}/handled`));
+      testConsumer(`${name}: withOpik around the proxy`, "next", () => onProxy(`${app.url}/proxied`));
       testConsumer(`${name}: a client component, and the relay in a route`, "next", () => inPage(app.url));
     });
   }

@@ -64,7 +64,7 @@ for (const runtime of Object.keys(PROGRAMS)) {
       assert.deepEqual([ended, arrived(name)], [{ exitCode: 7, signal: null }, true]);
     });
 
-    // Deno asks its listeners in the order in which they came: see the README's known limits.
+    // Deno asks its listeners in the order in which they came: see docs/guides/servers.md.
     if (runtime === "Deno") return;
     test("also where the host listens once, and takes its time", async () => {
       const name = `${runtime}: once`;

@@ -10,6 +10,7 @@ import { type Collector, startCollector } from "../../collector/server.js";
 import { bundleForInstalled, type Installed, installTarball } from "../support/installed.js";
 import { PROGRAMS } from "../support/programs.js";
 import { startTestUpstream, type TestUpstream } from "../support/upstream.js";
+import { recorded, runtimeVersion } from "../support/versions.js";
 import { ROOT, startWorker, type WorkerOptions } from "../support/worker.js";
 import type { CaseResult, SuiteEnv } from "./suite.js";
 
@@ -32,7 +33,7 @@ describe("the suite", () => {
   const env = (asyncContext = true): SuiteEnv => ({ collector: collector.url, echo: upstream.url, asyncContext });
 
   for (const [name, [program, args]] of Object.entries(PROGRAMS)) {
-    test(`passes in ${name}`, async () => {
+    const passes = async () => {
       const file = join(installed.folder, "suite.mjs");
       await writeFile(file, await bundleForInstalled(installed, "tests/runtimes/node-like.ts"));
       const { stdout } = await run(program, [...args, file, JSON.stringify(env())], {
@@ -40,7 +41,8 @@ describe("the suite", () => {
         maxBuffer: 1e8,
       });
       check(JSON.parse(stdout.trim().split("\n").at(-1)!));
-    });
+    };
+    test(`passes in ${name}`, () => recorded("runtimes", name, runtimeVersion(name), passes));
   }
 
   test("OPIK_* variables configure in Deno when it may read them, and never make it ask", async () => {
@@ -63,7 +65,7 @@ describe("the suite", () => {
     ["no flag, an old date", { compatibilityFlags: [], compatibilityDate: "2023-01-01" }, false],
   ];
   for (const [name, options, asyncContext] of variants) {
-    test(`passes in workerd: ${name}`, async () => {
+    const passes = async () => {
       const worker = await startWorker("tests/runtimes/workerd.ts", { ...options, installed });
       try {
         const body = JSON.stringify(env(asyncContext));
@@ -74,7 +76,9 @@ describe("the suite", () => {
       } finally {
         await worker.close();
       }
-    });
+    };
+    const consumer = `workerd: ${name}${options.compatibilityDate ? ` (${options.compatibilityDate})` : ""}`;
+    test(`passes in workerd: ${name}`, () => recorded("runtimes", consumer, runtimeVersion("workerd"), passes));
   }
 });
 

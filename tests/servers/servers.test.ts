@@ -11,6 +11,7 @@ import type { StoredRow } from "../../collector/store.js";
 import { bundleForInstalled, type Installed, installTarball } from "../support/installed.js";
 import { PROGRAMS } from "../support/programs.js";
 import { startTestUpstream, type TestUpstream } from "../support/upstream.js";
+import { recordSuite, runtimeVersion, versionOf } from "../support/versions.js";
 import { ROOT, startWorker } from "../support/worker.js";
 
 const TRACE = "01a20612-0b81-7cc1-922c-2da813a3fcfc";
@@ -83,6 +84,9 @@ describe("servers", { concurrency: 4 }, () => {
 });
 
 function testServer(name: string, start: Start): void {
+  const [kind = "", runtime = ""] = name.split(/ in | without/);
+  recordSuite("servers", `${runtime}: ${name}`, runtimeVersion(runtime));
+  if (kind === "express" || kind === "hono") recordSuite("servers", name, versionOf(kind));
   let collector: Collector;
   let server: Server;
   before(async () => {

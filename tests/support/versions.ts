@@ -1,11 +1,23 @@
-// What ran in which version, and whether it passed: a file for each in target/check/versions/, for the tables that name
-// versions.
+// What ran in which version, and whether it passed: a file for each in target/check/versions/, of which scripts/docs makes the
+// README's tables.
 
+import { readFileSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { after, afterEach } from "node:test";
 import { ROOT } from "./worker.js";
 
 const FOLDER = join(ROOT, "target/check/versions");
+
+/** The version of a package that is installed in `folder` of the repository. */
+export function versionOf(name: string, folder = "node_modules"): string {
+  return JSON.parse(readFileSync(join(ROOT, folder, name, "package.json"), "utf8")).version;
+}
+
+/** The version of a runtime, of those in programs.ts, or of workerd. */
+export function runtimeVersion(name: string): string {
+  return name === "Node" ? process.versions.node : versionOf(name.toLowerCase());
+}
 
 /** Runs `run`, and writes down what became of it. `step` is the step of scripts/check that this is part of. */
 export async function recorded(step: string, consumer: string, version: string, run: () => Promise<void>) {
@@ -14,8 +26,24 @@ export async function recorded(step: string, consumer: string, version: string, 
     await run();
     passed = true;
   } finally {
-    const name = [step, consumer, version].join("-").replace(/[^\w.]+/g, "-");
-    await mkdir(FOLDER, { recursive: true });
-    await writeFile(join(FOLDER, `${name}.json`), `${JSON.stringify({ consumer, version, passed })}\n`);
+    await write(step, consumer, version, passed);
   }
+}
+
+/** Writes down what becomes of the suite that this is called in: it has passed where tests have run, and all of them passed. */
+export function recordSuite(step: string, consumer: string, version: string | (() => string)): void {
+  const results: unknown[] = [];
+  afterEach((context) => {
+    results.push((context as { readonly passed?: boolean }).passed);
+  });
+  after(async () => {
+    const passed = results.length > 0 && results.every((result) => result === true);
+    await write(step, consumer, typeof version === "string" ? version : version(), passed);
+  });
+}
+
+async function write(step: string, consumer: string, version: string, passed: boolean): Promise<void> {
+  const name = [step, consumer, version].join("-").replace(/[^\w.]+/g, "-");
+  await mkdir(FOLDER, { recursive: true });
+  await writeFile(join(FOLDER, `${name}.json`), `${JSON.stringify({ step, consumer, version, passed })}\n`);
 }

@@ -5,7 +5,10 @@ import { after, before, test } from "node:test";
 import { WebSocket } from "undici";
 import { type Collector, startCollector } from "../../collector/server.js";
 import type { StoredRow } from "../../collector/store.js";
+import { recordSuite, runtimeVersion } from "../support/versions.js";
 import { type RunningWorker, startWorker } from "../support/worker.js";
+
+recordSuite("worker", "workerd: RPC, objects, queues, workflows", runtimeVersion("workerd"));
 
 let collector: Collector;
 let worker: RunningWorker;

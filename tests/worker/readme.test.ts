@@ -1,4 +1,4 @@
-// The examples of the README, run as they stand there.
+// The examples of the README and the guides for which no other test has the surroundings, run as they stand there.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";

@@ -8,6 +8,7 @@ import { type Collector, type CollectorOptions, startCollector } from "../../col
 import type { StoredRow, StoredScore } from "../../collector/store.js";
 import { Watchers } from "../../collector/watchers.js";
 import { startTestUpstream, type TestUpstream } from "../support/upstream.js";
+import { recordSuite, runtimeVersion } from "../support/versions.js";
 import { type RunningWorker, startWorker, type WorkerOptions } from "../support/worker.js";
 
 const TRACE = "01a20612-0b81-7cc1-922c-2da813a3fcfc";
@@ -103,6 +104,8 @@ async function hangUp(t: Setup, path: string): Promise<void> {
   assert.deepEqual(root["metadata"], { opik_edge_cancelled: true });
   await t.upstream.untilHungUp(before + 1);
 }
+
+recordSuite("worker", "workerd: requests", runtimeVersion("workerd"));
 
 describe("withOpik in workerd", () => {
   let t: Setup;
