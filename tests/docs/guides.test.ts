@@ -8,6 +8,8 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { pathToFileURL } from "node:url";
+import { Opik } from "opik-edge";
+import { InMemoryExporter } from "opik-edge/testing";
 import { type Collector, startCollector } from "../../collector/server.js";
 import type { StoredRow } from "../../collector/store.js";
 import { example } from "../support/readme.js";
@@ -37,6 +39,11 @@ async function assertJoined(name: string): Promise<void> {
 /** The module that an example is. */
 async function load<M>(name: string): Promise<M> {
   return import(pathToFileURL(join(ROOT, await example(name, "ts"))).href);
+}
+
+/** What `deno serve`, Bun and Workers take. */
+interface WebServer {
+  fetch(request: Request): Promise<Response>;
 }
 
 const asked = (path: string): Request => new Request(`http://localhost${path}`, { headers: CALLER });
@@ -77,7 +84,7 @@ test("Workers: a request, RPC to an object and a queue's message are one trace",
 
 test("servers: a handler of Deno.serve and Bun.serve", async (t) => {
   t.mock.method(globalThis, "fetch", async (_input: unknown, init: RequestInit) => new Response(`${init.body}!`));
-  const { default: server } = await load<{ default: { fetch(request: Request): Promise<Response> } }>("guide-server");
+  const { default: server } = await load<{ default: WebServer }>("guide-server");
   const request = new Request(asked("/summary"), { method: "POST", body: "a text" });
   assert.equal(await (await server.fetch(request)).text(), "a text!");
   t.mock.restoreAll();
@@ -106,7 +113,7 @@ test("servers: Fastify", () =>
   }));
 
 test("servers: Hono", async () => {
-  const { app } = await load<{ app: { fetch(request: Request): Promise<Response> } }>("guide-hono");
+  const { app } = await load<{ app: WebServer }>("guide-hono");
   assert.deepEqual(await (await app.fetch(asked("/items"))).json(), { trace: TRACE });
   await assertJoined("GET /items");
 });
@@ -132,6 +139,44 @@ test("servers: React Router's middleware", async () => {
   const given = { request: asked("/router"), params: {}, context: {} };
   assert.equal(await (await middleware[0](given, async () => new Response("next"))).text(), "next");
   await assertJoined("GET /router");
+});
+
+test("headers: a service that answers with what it was sent", async () => {
+  const { default: server } = await load<{ default: WebServer }>("guide-echo");
+  assert.deepEqual(await (await server.fetch(asked("/echo"))).json(), CALLER);
+  assert.equal(await (await server.fetch(asked("/other"))).text(), "http://localhost/other");
+  await assertJoined("GET /other");
+});
+
+test("browser: an API that pages of another origin may call", async () => {
+  const { default: api } = await load<{ default: WebServer }>("guide-cors");
+  const headers = { origin: "https://app.example.com", "access-control-request-method": "POST" };
+  const preflight = await api.fetch(new Request("http://localhost/", { method: "OPTIONS", headers }));
+  assert.match(preflight.headers.get("access-control-allow-headers")!, /opik_trace_id/);
+  const response = await api.fetch(new Request("http://localhost/", { headers }));
+  assert.equal(response.headers.get("access-control-allow-origin"), headers.origin);
+});
+
+test("browser: a page that was rendered in a trace", async () => {
+  const { GET } = await load<{ GET(request: Request): Promise<Response> }>("guide-rendered");
+  const page = await (await GET(asked("/page"))).text();
+  assert.ok(page.includes(`<meta name="opik-trace-id" content="${TRACE}">`), page);
+  await assertJoined("GET /page");
+});
+
+test("security: a relay that asks for a session's token", async () => {
+  process.env["TOKEN_SECRET"] = "0123456789abcdef0123456789abcdef";
+  type Relay = { token(session: string): Promise<string>; handle(request: Request): Promise<Response> };
+  const { token, handle } = await load<Relay>("guide-tokens");
+  const span = new Opik({ transport: new InMemoryExporter(), background: false }).span();
+  const row = { id: span.id, trace_id: span.traceId, name: "from a page", start_time: new Date().toISOString() };
+  const post = async (session: string) => {
+    const headers = { origin: "https://app.example.com", "content-type": "text/plain", cookie: `sid=${session}` };
+    const body = JSON.stringify({ token: await token("s1"), spans: [row] });
+    return (await handle(new Request("https://app.example.com/opik", { method: "POST", headers, body }))).status;
+  };
+  assert.deepEqual([await post("s2"), await post("s1")], [401, 200]);
+  assert.equal(named("from a page").length, 1);
 });
 
 test("delivery: a job says what was sent", async (t) => {
