@@ -8,7 +8,7 @@ export type { Limits, OpikConfig, SampleRate, Signal } from "./config.js";
 export { type CorsOptions, corsHeaders, handlePreflight } from "./cors.js";
 export { type Drop, type OnDrop, type OnError, OpikError, type OpikErrorCode } from "./errors.js";
 export type { FetchOptions, TracedRequestInit } from "./fetch.js";
-export type { FlushReport } from "./flush.js";
+export type { Dropped, FlushReport } from "./flush.js";
 export {
   type HeaderCarrier,
   type HeaderSpelling,
@@ -17,6 +17,7 @@ export {
   OPIK_TOKEN_HEADER,
   OPIK_TRACE_ID_HEADER,
   type PropagateTo,
+  type TargetMatch,
 } from "./headers.js";
 export { type DistributedHeadersOptions, Opik } from "./opik.js";
 export type { RedactOptions } from "./redact.js";

@@ -64,17 +64,23 @@ export class Opik {
    */
   distributedHeaders<T>(
     headers: HeaderCarrier,
-    fn: (span: Span | undefined) => T,
-    options: DistributedHeadersOptions & { readonly flush: true },
+    fn: () => T,
+    options: DistributedHeadersOptions & { readonly span: false; readonly flush: true },
   ): Promise<Awaited<T>>;
   distributedHeaders<T>(
     headers: HeaderCarrier,
-    fn: (span: Span | undefined) => T,
-    options?: DistributedHeadersOptions,
+    fn: () => T,
+    options: DistributedHeadersOptions & { readonly span: false },
   ): T;
   distributedHeaders<T>(
     headers: HeaderCarrier,
-    fn: (span: Span | undefined) => T,
+    fn: (span: Span) => T,
+    options: DistributedHeadersOptions & { readonly flush: true },
+  ): Promise<Awaited<T>>;
+  distributedHeaders<T>(headers: HeaderCarrier, fn: (span: Span) => T, options?: DistributedHeadersOptions): T;
+  distributedHeaders<T>(
+    headers: HeaderCarrier,
+    fn: (span: Span) => T,
     options: DistributedHeadersOptions = {},
   ): unknown {
     const scope = this.#scope;
@@ -84,7 +90,7 @@ export class Opik {
       scope.reporter.once("invalid_headers", "distributedHeaders found no usable headers: a new trace begins");
     }
     const span = options.span === false ? undefined : new SpanHandle(trace, trace.parentId, { name }, !trace.joined);
-    const run = (): T => (span ? scoped(span, fn) : runWith({ scope, trace, span }, () => fn(span)));
+    const run = (): T => (span ? scoped(span, fn) : runWith({ scope, trace, span }, fn as () => T));
     return flush ? this.#runThenFlush(run, span) : run();
   }
 

@@ -39,7 +39,7 @@ const app = await Application.bootstrapWithPlugins({
   sort: ["source-order"],
   validation: { notDocumented: true, notExported: true, invalidLink: true },
   // What users need not name: parts of types that say in their own comments what these are.
-  intentionallyNotExported: ["AnyFunction", "Dropped", "EnvOf", "Handler", "Sends", "TargetMatch"],
+  intentionallyNotExported: ["AnyFunction", "EnvOf", "Handler", "Sends"],
   requiredToBeDocumented: [
     "Class",
     "Constructor",

@@ -505,7 +505,7 @@ const cases: Record<string, (fixture: Fixture) => Promise<void>> = {
     assert.isUndefined(ambient.getTrackContext());
     const row = await t.span(root!);
     assert.include(row, { name: "root", trace_id: TRACE, parent_span_id: PARENT });
-    const result = t.opik.distributedHeaders({}, (span) => span!.trace.joined);
+    const result = t.opik.distributedHeaders({}, (span) => span.trace.joined);
     assert.isFalse(result);
     assert.deepEqual(t.codes(), ["invalid_headers"]);
     const direct = t.opik.distributedHeaders(HEADERS, () => ambient.span({ name: "direct" }), { span: false });

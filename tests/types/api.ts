@@ -19,6 +19,8 @@ const opened = span({ type: "llm", usage: { total_tokens: 1 }, parent: new Heade
 same<typeof opened, Span>(true);
 const flushed = opik.distributedHeaders(new Headers(), () => 7, { flush: true });
 same<typeof flushed, Promise<number>>(true);
+const joined = opik.distributedHeaders(new Headers(), (root) => root.id);
+same<typeof joined, string>(true);
 const report: Promise<FlushReport> = opik.flush();
 void report;
 
