@@ -5,7 +5,15 @@ import type { Settings } from "./config.js";
 import { destinationOf } from "./destination.js";
 import { now } from "./env.js";
 import type { Reporter } from "./errors.js";
-import { addCounts, type Dropped, Flush, type FlushMode, type FlushReport, type UploadQueue } from "./flush.js";
+import {
+  addCounts,
+  type Dropped,
+  emptyReport,
+  Flush,
+  type FlushMode,
+  type FlushReport,
+  type UploadQueue,
+} from "./flush.js";
 import type { Upload } from "./upload.js";
 
 /** Where a `Delivery` gets its uploads from. */
@@ -72,6 +80,12 @@ export class Delivery {
     const before = this.#isShared ? undefined : this.#last;
     before?.handOver(mode.timeoutMs / 2);
     this.collect();
+    if (!before && this.isEmpty) {
+      // Nothing to wait for: mostly of what is not sampled.
+      const dropped = this.#takeDropped();
+      if (Object.keys(dropped).length === 0) return Promise.resolve(emptyReport());
+      addCounts(this.#dropped, dropped);
+    }
     const queue = this.#isShared ? ownQueue(this.#takeAll()) : this;
     const flush = new Flush(queue, this.#settings, this.#reporter, now() + mode.timeoutMs, mode, before);
     if (!this.#isShared) this.#last = flush;

@@ -48,6 +48,11 @@ export interface FlushReport {
   errors: OpikError[];
 }
 
+/** The report of a flush that has done nothing yet. */
+export function emptyReport(): FlushReport {
+  return { sent: 0, retried: 0, checkpoints: 0, dropped: {}, requests: 0, bytes: 0, errors: [] };
+}
+
 /** How rows are flushed. */
 export interface FlushMode {
   /** How long it may take, in ms. */
@@ -76,15 +81,7 @@ export class Flush {
   readonly #keep: boolean;
   readonly #probe: boolean;
   readonly #maxRequests = isServer() ? MAX_SERVER_REQUESTS : MAX_REQUESTS;
-  readonly #report: FlushReport = {
-    sent: 0,
-    retried: 0,
-    checkpoints: 0,
-    dropped: {},
-    requests: 0,
-    bytes: 0,
-    errors: [],
-  };
+  readonly #report = emptyReport();
   readonly #kept: Upload[] = [];
   /** The flush that has to end before this one begins. */
   #before: Flush | undefined;

@@ -23,6 +23,7 @@ export type OnResult = (result: unknown) => void;
  * rethrown untouched.
  */
 export function scoped<T>(span: SpanHandle, fn: (span: SpanHandle) => T, onResult?: OnResult): T {
+  if (span.isTransparent) return fn(span);
   let result: T;
   try {
     result = span.run(() => fn(span));

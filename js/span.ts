@@ -5,7 +5,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 
 import type { Row } from "./buffer.js";
-import { runWith } from "./context.js";
+import { currentFrame, runWith } from "./context.js";
 import { getCore, type Period, SPAN_ROW } from "./core.js";
 import { type TracedRequestInit, tracedFetch, untracedFetch } from "./fetch.js";
 import {
@@ -80,7 +80,7 @@ export class SpanHandle implements Span, Open {
   /** Called once, when the span has ended. */
   onEnd: (() => void) | undefined;
   readonly startMs: number;
-  #fields: SpanFields;
+  #fields: SpanFields = {};
   #ended = false;
   /** When its row was last written early. */
   #updatedMs = 0;
@@ -90,16 +90,16 @@ export class SpanHandle implements Span, Open {
   /** With `isRoot` the span opened the trace, and the trace ends with it. */
   constructor(trace: TraceHandle, parentId: string, options: SpanOptions, isRoot = false) {
     this.trace = trace;
-    // A copy of all is several times faster than one without the parent, which is no field and is not written.
-    this.#fields = { ...options };
     this.#isRoot = isRoot;
-    this.startMs = isRoot ? trace.startMs : trace.now();
+    this.startMs = isRoot || !trace.recording ? trace.startMs : trace.now();
     const id = trace.recording ? this.#mint() : undefined;
     this.#recording = id !== undefined;
     // Without an id of its own the span is transparent: what is under it hangs under its parent.
     this.id = id ?? parentId;
     this.parentSpanId = parentId || undefined;
     if (!this.#recording) return;
+    // A copy of all is several times faster than one without the parent, which is no field and is not written.
+    this.#fields = { ...options };
     this.#scope.opened(this);
     if (isRoot) trace.owned();
   }
@@ -146,7 +146,7 @@ export class SpanHandle implements Span, Open {
 
   /** Fields that give way to what the host has set or will set. */
   preset(fields: SpanFields): void {
-    this.#fields = mergeFields(fields, this.#fields, this.#scope.reporter);
+    if (this.#recording) this.#fields = mergeFields(fields, this.#fields, this.#scope.reporter);
   }
 
   /** Ends the span unless it has ended: without a word, for what ends by itself. */
@@ -189,6 +189,13 @@ export class SpanHandle implements Span, Open {
     if (this.#isRoot) this.trace.checkpointWith(this.#mirrored());
   }
 
+  /** Whether it makes no difference: it is not recorded, and what is current has its ids already. */
+  get isTransparent(): boolean {
+    if (this.#recording || this.onEnd) return false;
+    const frame = currentFrame();
+    return frame?.trace === this.trace && frame.span?.id === this.id;
+  }
+
   /** Runs `fn` with this span current. */
   run<T>(fn: () => T): T {
     return runWith({ scope: this.#scope, trace: this.trace, span: this }, fn);
@@ -204,7 +211,7 @@ export class SpanHandle implements Span, Open {
   }
 
   #merge(update: SpanFields): void {
-    mergeFields(this.#fields, update, this.#scope.reporter);
+    if (this.#recording) mergeFields(this.#fields, update, this.#scope.reporter);
   }
 
   /** What the trace row takes over from its root span (Python's `@track`). */

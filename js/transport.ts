@@ -7,7 +7,7 @@ export interface Transport {
   fetch(url: string, init: TransportRequest): Promise<Response>;
   /** The longest body that it takes, in bytes; at least 32768, by default 4 MB. Rows are cut to fit. */
   readonly maxBodyBytes?: number | undefined;
-  /** Whether bodies of 64 KB and more are compressed (default: in Node, Deno and Bun, whose CPU time nobody counts). */
+  /** Whether bodies of 1 MB and more are compressed (default: in Node, Deno and Bun, whose CPU time nobody counts). */
   readonly compress?: boolean | undefined;
   /** How far this clock is behind the receiver's, in ms, where that is known: traces begin at the receiver's time. */
   readonly clockOffsetMs?: number | undefined;
@@ -58,7 +58,7 @@ export const platformFetch: Fetch = (input, init) => {
 export const fetchTransport: Transport = { fetch: (url, init) => platformFetch(url, init) };
 
 /** The shortest body worth compressing: for less, time costs more than bytes (docs/adr/0010-what-is-compressed.md). */
-const MIN_COMPRESSED_BYTES = 64 * 1024;
+const MIN_COMPRESSED_BYTES = 1024 * 1024;
 
 /** `body` in gzip; `undefined` where it is too short, or the platform can not. */
 export async function gzip(body: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer> | undefined> {

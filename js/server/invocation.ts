@@ -1,7 +1,7 @@
 // One call of a server: a root span under the caller's, and delivery when everything is done. On a platform that freezes between
 // its requests that is a flush of the invocation's own, in `waitUntil`; a process that outlives them sends by itself.
 
-import { type OpikConfig, resolveConfig } from "../config.js";
+import { type OpikConfig, resolveConfig, type Settings } from "../config.js";
 import { hasAsyncContext } from "../context.js";
 import { isServer, now } from "../env.js";
 import { type Listeners, Reporter } from "../errors.js";
@@ -43,12 +43,12 @@ export type OpenInvocation<T> = (surroundings: Surroundings, trigger: T) => Invo
  * Never throws.
  */
 export function invocations<Env, T>(config: ((env: Env, trigger: T) => ServerConfig) | undefined): OpenInvocation<T> {
-  const seen = new Set<string>();
+  const memory: Memory = { seen: new Set() };
   return ({ env, ctx }, trigger) => {
     const masks = new Map<object, string>();
     if (isObject(env)) masks.set(env, "[env]");
     if (isObject(ctx)) masks.set(ctx, "[ctx]");
-    return openScope(() => config?.(env as Env, trigger), env, seen, masks, ctx);
+    return openScope(() => config?.(env as Env, trigger), env, memory, masks, ctx);
   };
 }
 
@@ -58,18 +58,26 @@ export function invocations<Env, T>(config: ((env: Env, trigger: T) => ServerCon
  */
 export function serverInvocations<Env>(config: ((env: Env) => ServerConfig) | undefined): OpenInvocation<void> {
   if (!isServer()) return invocations(config);
-  const seen = new Set<string>();
+  const memory: Memory = { seen: new Set() };
   let first: { readonly opened: Invocation | undefined } | undefined;
   return ({ env }) => {
-    first ??= { opened: openScope(() => config?.(env as Env), env, seen) };
+    first ??= { opened: openScope(() => config?.(env as Env), env, memory) };
     return first.opened;
   };
+}
+
+/** What one handler or class remembers between its invocations. */
+interface Memory {
+  /** What was reported once. */
+  readonly seen: Set<string>;
+  /** The settings of the last invocation, and what they were made of. */
+  last?: { readonly given: ServerConfig; readonly env: object; readonly settings: Settings };
 }
 
 function openScope(
   configure: () => ServerConfig | undefined,
   env: unknown,
-  seen: Set<string>,
+  memory: Memory,
   masks?: Masks,
   ctx?: WaitUntil,
 ): Invocation | undefined {
@@ -77,14 +85,32 @@ function openScope(
   try {
     const given = configure() ?? {};
     listeners = { onError: functionOr(given.onError), onDrop: functionOr(given.onDrop) };
-    const settings = resolveConfig({ ...given, env: given.env ?? (isObject(env) ? env : undefined) });
-    const scope = new Scope(settings, new Reporter(listeners, seen), masks);
+    const settings = settingsOf(given, env, memory);
+    const scope = new Scope(settings, new Reporter(listeners, memory.seen), masks);
     return { scope, isOfProcess: !masks, ctx, trusts: resolveTrust(given) };
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    new Reporter(listeners, seen).once("invalid_config", `tracing is off: ${message}`, error);
+    new Reporter(listeners, memory.seen).once("invalid_config", `tracing is off: ${message}`, error);
     return undefined;
   }
+}
+
+/** The settings that `given` and `env` make: most invocations have those of the one before. */
+function settingsOf(given: ServerConfig, env: unknown, memory: Memory): Settings {
+  const { last } = memory;
+  if (last && last.env === env && isSame(last.given, given)) return last.settings;
+  const settings = resolveConfig({ ...given, env: given.env ?? (isObject(env) ? env : undefined) });
+  // Where there is no `env` of a Worker's, the process's variables count, which may change.
+  if (isObject(env)) memory.last = { given: { ...given }, env, settings };
+  return settings;
+}
+
+/** Whether two configurations have the same settings; who is told of what goes wrong is none. */
+function isSame(one: ServerConfig, other: ServerConfig): boolean {
+  const names = new Set([...Object.keys(one), ...Object.keys(other)]) as Set<keyof ServerConfig>;
+  names.delete("onError");
+  names.delete("onDrop");
+  return [...names].every((name) => one[name] === other[name]);
 }
 
 /** The root span of a call, and whose trace it joins. */

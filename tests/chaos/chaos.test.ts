@@ -140,7 +140,7 @@ Object.assign(scenarios, {
   },
   "no gzip": {
     faults: ({ headers }) => (headers["content-encoding"] ? { status: 415 } : undefined),
-    run: { spans: 50, bytes: 2000, times: 3, compress: true },
+    run: { spans: 50, bytes: 25_000, times: 3, compress: true },
     // The first flush learns it; the trace's row is too short to be compressed.
     retried: 50,
     requests: 7,
@@ -169,7 +169,7 @@ for (const [runtime, runner] of Object.entries(runtimes)) {
     test("large bodies are compressed, but where CPU time is counted", async () => {
       const collector = await startCollector();
       try {
-        await runner(worker)({ spans: 50, bytes: 2000, url: collector.url });
+        await runner(worker)({ spans: 50, bytes: 25_000, url: collector.url });
         const encodings = collector.requests.map(({ path, headers }) => [path, headers["content-encoding"]]);
         assert.deepEqual(encodings.sort(), [
           ["/api/v1/private/spans/batch", runtime === "Node" ? "gzip" : undefined],
