@@ -199,11 +199,11 @@ export class Core {
       const rows = bg.take(handle);
       if (rows === 0) return undefined;
       const [at, endsAt, { buffer }] = [bg.takenPointer(), bg.takenRowEnds(), this.#memory];
-      const body = new Uint8Array(buffer.slice(at, at + bg.takenLength()));
+      const body = new Uint8Array(buffer, at, bg.takenLength()).slice();
       return new Upload(
         bg.takenKind() === SPAN_ROW ? "spans" : "traces",
         body,
-        new Uint32Array(buffer.slice(endsAt, endsAt + rows * 4)),
+        new Uint32Array(buffer, endsAt, rows).slice(),
       );
     });
   }
