@@ -81,6 +81,10 @@ CONSUMERS=$CACHE/consumers-$(sha256 <"$CONSUMERS_LOCK" | cut -c1-12)
 DOCS_LOCK=tests/docs/tools/package-lock.json
 # shellcheck disable=SC2034 # setup, docs and check use it
 DOCS_TOOLS=$CACHE/docs-$(sha256 <"$DOCS_LOCK" | cut -c1-12)
+# The peers that bench/ compares with, keyed by their lock.
+BENCH_LOCK=bench/package-lock.json
+# shellcheck disable=SC2034 # setup uses it
+BENCH=$CACHE/bench-$(sha256 <"$BENCH_LOCK" | cut -c1-12)
 
 # Whether the compiler at hand has the wasm32 standard library, by rustup or otherwise.
 has_wasm32() {

@@ -1,0 +1,64 @@
+// What a contender can be asked to do, in whichever process or isolate it is.
+
+import type { Contender, Delivered } from "./contender.js";
+import { type Shape, shapeOf } from "./shapes.js";
+import type { Sink } from "./sink.js";
+
+/** What is asked: so many requests, or one whose delivery is shown. */
+export type Command =
+  | { readonly run: number; readonly shape: string; readonly concurrent?: number }
+  | { readonly run: number; readonly headers: true }
+  | { readonly show: string };
+
+/** What it came to. */
+export interface Answer {
+  readonly requests?: number;
+  readonly bytes?: number;
+  readonly delivered?: Delivered[];
+}
+
+const shapes = new Map<string, Shape>();
+
+function shape(name: string): Shape {
+  const known = shapes.get(name) ?? shapeOf(name);
+  shapes.set(name, known);
+  return known;
+}
+
+/** Does what is asked. */
+export async function obey(contender: Contender, sink: Sink, command: Command): Promise<Answer> {
+  if ("show" in command) return show(contender, sink, command.show);
+  const before = { ...sink };
+  if ("headers" in command) runHeaders(contender, command.run);
+  else await runRequests(contender, shape(command.shape), command.run, command.concurrent ?? 1);
+  return { requests: sink.requests - before.requests, bytes: sink.bytes - before.bytes };
+}
+
+async function runRequests(contender: Contender, of: Shape, requests: number, concurrent: number): Promise<void> {
+  if (concurrent === 1) {
+    for (let n = 0; n < requests; n += 1) await contender.request(of);
+    return;
+  }
+  for (let n = 0; n < requests; n += concurrent) {
+    await Promise.all(Array.from({ length: concurrent }, () => contender.request(of)));
+  }
+}
+
+function runHeaders({ headers }: Contender, times: number): void {
+  if (!headers) throw new Error("it hands nothing on");
+  let length = 0;
+  for (let n = 0; n < times; n += 1) length += Object.keys(headers()).length;
+  if (length === 0) throw new Error("it gave no headers");
+}
+
+async function show(contender: Contender, sink: Sink, name: string): Promise<Answer> {
+  sink.kept = [];
+  await contender.request(shape(name));
+  const { kept } = sink;
+  sink.kept = undefined;
+  return {
+    requests: kept.length,
+    bytes: kept.reduce((bytes, { body }) => bytes + body.byteLength, 0),
+    delivered: (await contender.read?.(kept)) ?? [],
+  };
+}

@@ -1,0 +1,24 @@
+// Whether a contender did its work: a tracer that drops some of it is not fast.
+
+import assert from "node:assert/strict";
+import type { Delivered } from "./contender.js";
+import { type Shape, worksOf } from "./shapes.js";
+
+/** Fails unless all spans of `shape` arrived, in their places, with their payloads. */
+export function checkDelivered(
+  delivered: readonly Delivered[],
+  shape: Shape,
+  caller: { readonly traceId: string; readonly spanId: string },
+): void {
+  const works = worksOf(shape);
+  assert.equal(delivered.length, works.length, "spans arrived");
+  assert.equal(new Set(delivered.map(({ id }) => id)).size, works.length, "ids are different");
+  const root = delivered.find(({ parentId }) => parentId === caller.spanId);
+  assert.ok(root, "the root is under the caller's span");
+  for (const { traceId } of delivered) assert.equal(traceId, caller.traceId, "in the caller's trace");
+  for (const span of delivered)
+    if (span !== root) assert.equal(span.parentId, root.id, `${span.name} is under the root`);
+  const shown = ({ name, input, output }: Pick<Delivered, "name" | "input" | "output">): string =>
+    JSON.stringify([name, input, output]);
+  assert.deepEqual(delivered.map(shown).sort(), works.map(shown).sort(), "payloads");
+}

@@ -1,0 +1,66 @@
+// The contenders at work: a process of its own for each, that waits while another's turn is.
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface, type Interface } from "node:readline";
+import type { Answer, Command } from "./commands.js";
+import type { Entry } from "./contenders.js";
+import { cpuMilliseconds } from "./cpu.js";
+
+/** A contender that runs. */
+export interface Player {
+  readonly entry: Entry;
+  readonly pid: number;
+  /** Does what it is asked. */
+  ask(command: Command): Promise<Answer>;
+  close(): Promise<void>;
+}
+
+/** How long a command took: on the wall, and of the CPU. */
+export interface Spent {
+  readonly wallMs: number;
+  readonly cpuMs: number;
+  readonly answer: Answer;
+}
+
+/** Asks, and measures. */
+export async function time(player: Player, command: Command): Promise<Spent> {
+  const cpuBefore = await cpuMilliseconds(player.pid);
+  const begun = performance.now();
+  const answer = await player.ask(command);
+  const wallMs = performance.now() - begun;
+  const cpuAfter = await cpuMilliseconds(player.pid);
+  return { wallMs, cpuMs: cpuBefore === undefined || cpuAfter === undefined ? wallMs : cpuAfter - cpuBefore, answer };
+}
+
+/** Starts a program as `bundleProgram` writes it. */
+export function startPlayer(entry: Entry, program: string, args: readonly string[]): Player {
+  const child: ChildProcess = spawn(program, args, { stdio: ["pipe", "pipe", "inherit"], env: environment() });
+  const lines: Interface = createInterface({ input: child.stdout! });
+  const exited = once(child, "exit");
+  const gone = exited.then(([code]): never => {
+    throw new Error(`${entry.name} ended with ${code}`);
+  });
+  gone.catch(() => {});
+  return {
+    entry,
+    pid: child.pid!,
+    async ask(command) {
+      const line = once(lines, "line") as Promise<[string]>;
+      child.stdin!.write(`${JSON.stringify(command)}\n`);
+      const [answer] = await Promise.race([line, gone]);
+      return JSON.parse(answer) as Answer;
+    },
+    async close() {
+      child.stdin!.end();
+      await exited;
+    },
+  };
+}
+
+/** Nothing of the developer's own configuration, and no telemetry. */
+export function environment(): NodeJS.ProcessEnv {
+  const own = Object.entries(process.env).filter(([name]) => !/^(OPIK|LANG|OTEL)/.test(name));
+  const quiet = { OPIK_SENTRY_ENABLE: "false", OPIK_ANALYTICS_ENABLE: "false", NODE_ENV: "production" };
+  return { ...Object.fromEntries(own), ...quiet };
+}

@@ -1,0 +1,97 @@
+// Rounds: every contender in turn does a piece of work, again and again, so that what disturbs the machine disturbs all of
+// them. A figure is a median of rounds; a ratio is a median of the ratios within each round.
+
+import type { Command } from "./commands.js";
+import { type Entry, FLOOR } from "./contenders.js";
+import { type Player, time } from "./players.js";
+
+/** How long the rounds are, and how many. */
+export interface Effort {
+  readonly rounds: number;
+  /** Of one contender in one round, in ms. */
+  readonly pieceMs: number;
+  /** Before the first round, in ms. */
+  readonly warmupMs: number;
+}
+
+/** For figures, and for a look. */
+export const FULL: Effort = { rounds: 31, pieceMs: 100, warmupMs: 2000 };
+export const QUICK: Effort = { rounds: 7, pieceMs: 50, warmupMs: 700 };
+
+/** The middle of some values, and where most of them lie. */
+export interface Spread {
+  readonly median: number;
+  readonly p10: number;
+  readonly p90: number;
+}
+
+/** How a contender did, for each request. */
+export interface Figure {
+  readonly entry: Entry;
+  /** CPU time in microseconds. */
+  readonly cpu: Spread;
+  /** Time on the wall in microseconds. */
+  readonly wall: Spread;
+  /** CPU time as a multiple of the floor's, within the same round. */
+  readonly ratio: Spread;
+  /** Requests that the sink received, and bytes. */
+  readonly requests: number;
+  readonly bytes: number;
+}
+
+/** Runs `command(times)` in rounds for all players, of whom one is the floor. */
+export async function playRounds(
+  players: readonly Player[],
+  command: (times: number) => Command,
+  effort: Effort,
+): Promise<Figure[]> {
+  const sides = [];
+  for (const player of players) sides.push(await warmUp(player, command, effort));
+  for (let round = 0; round < effort.rounds; round += 1) {
+    // Each time another begins.
+    for (let n = 0; n < sides.length; n += 1) {
+      const { player, times, cpu, wall } = sides[(n + round) % sides.length]!;
+      const { cpuMs, wallMs } = await time(player, command(times));
+      cpu.push((cpuMs * 1000) / times);
+      wall.push((wallMs * 1000) / times);
+    }
+  }
+  const floor = sides.find(({ player }) => player.entry === FLOOR)!.cpu;
+  return sides.map(({ player: { entry }, cpu, wall, requests, bytes }) => ({
+    entry,
+    cpu: spread(cpu),
+    wall: spread(wall),
+    ratio: spread(cpu.map((value, round) => value / floor[round]!)),
+    requests,
+    bytes,
+  }));
+}
+
+/** Until the compiler has seen enough; finds how many fit into a piece. */
+async function warmUp(player: Player, command: (times: number) => Command, { warmupMs, pieceMs }: Effort) {
+  let spent = 0;
+  let times = 1;
+  let fit = 1;
+  let sent = { requests: 0, bytes: 0 };
+  while (spent < warmupMs) {
+    const { wallMs, answer } = await time(player, command(times));
+    spent += wallMs;
+    fit = Math.max(1, Math.round((times * pieceMs) / wallMs));
+    sent = { requests: (answer.requests ?? 0) / times, bytes: (answer.bytes ?? 0) / times };
+    times = Math.min(times * 4, fit);
+  }
+  return { player, times: fit, cpu: [] as number[], wall: [] as number[], ...sent };
+}
+
+/** The middle of `values`, and where four fifths of them lie. */
+export function spread(values: readonly number[]): Spread {
+  return { median: quantile(values, 0.5), p10: quantile(values, 0.1), p90: quantile(values, 0.9) };
+}
+
+function quantile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const at = (sorted.length - 1) * share;
+  const below = sorted[Math.floor(at)] ?? 0;
+  const above = sorted[Math.ceil(at)] ?? below;
+  return below + (above - below) * (at - Math.floor(at));
+}

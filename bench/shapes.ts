@@ -1,0 +1,146 @@
+// What is measured: requests of several shapes, the same for every contender. Everything in them is made once; none of
+// it is a contender's time.
+
+/** One operation of a request, as a tracer is told of it. */
+export interface Work {
+  readonly name: string;
+  readonly type: "general" | "tool" | "llm";
+  readonly input: object;
+  readonly output: object;
+  readonly model?: string;
+  readonly provider?: string;
+  readonly usage?: {
+    readonly prompt_tokens: number;
+    readonly completion_tokens: number;
+    readonly total_tokens: number;
+  };
+  /** Whether it calls another service, which is given headers. */
+  readonly calls?: boolean;
+}
+
+/** A request: its root, and what is done below it, one after the other. */
+export interface Shape {
+  readonly root: Work;
+  readonly children: readonly Work[];
+}
+
+const WORDS =
+  "the answer depends on which document was found first and how much of it the model was shown when it was asked".split(
+    " ",
+  );
+
+/** English of exactly so many ASCII characters, other at every `seed`. */
+function text(characters: number, seed = 0): string {
+  let written = "";
+  for (let at = seed; written.length < characters; at += 1) {
+    written += `${WORDS[(at * 7 + (at >> 3)) % WORDS.length]}${at % 11 === 10 ? ".\n" : " "}`;
+  }
+  return written.slice(0, characters);
+}
+
+/** A root and three children, 7 KB of payload, two of them hand headers on. */
+export const EDGE: Shape = {
+  root: {
+    name: "POST /chat",
+    type: "general",
+    input: { method: "POST", path: "/chat", message: text(248) },
+    output: { status: 200, answer: text(900, 3) },
+  },
+  children: [
+    {
+      name: "retrieve",
+      type: "tool",
+      input: { query: text(120, 5), limit: 4 },
+      output: {
+        documents: [1, 2, 3, 4].map((n) => ({
+          id: `doc-${n}`,
+          score: 1 - n / 8,
+          title: text(24, n),
+          text: text(590, n),
+        })),
+      },
+      calls: true,
+    },
+    {
+      name: "llm",
+      type: "llm",
+      model: "gpt-4.1-mini",
+      provider: "openai",
+      input: {
+        temperature: 0.2,
+        messages: [
+          { role: "system", content: text(300, 7) },
+          { role: "user", content: text(1300, 8) },
+        ],
+      },
+      output: { role: "assistant", content: text(900, 3), finish_reason: "stop" },
+      usage: { prompt_tokens: 411, completion_tokens: 187, total_tokens: 598 },
+      calls: true,
+    },
+    { name: "rank", type: "tool", input: { ids: [1, 2, 3, 4] }, output: { ids: [2, 1, 4, 3] } },
+  ],
+};
+
+/** One span with next to nothing in it. */
+export const SINGLE: Shape = {
+  root: { name: "ping", type: "general", input: { n: 1 }, output: { ok: true } },
+  children: [],
+};
+
+/** So many spans in one trace, each with next to nothing in it. */
+export function many(spans: number): Shape {
+  const child: Work = { name: "step", type: "tool", input: { n: 1 }, output: { ok: true } };
+  return { root: SINGLE.root, children: Array.from({ length: spans - 1 }, () => child) };
+}
+
+/** One span whose output is a text of so many bytes. */
+export function large(bytes: number): Shape {
+  return { root: { ...SINGLE.root, output: { text: text(bytes) } }, children: [] };
+}
+
+/** The shapes by the names that are used between processes. */
+export const SHAPES: Readonly<Record<string, () => Shape>> = {
+  edge: () => EDGE,
+  single: () => SINGLE,
+  many: () => many(1000),
+  "100kb": () => large(100 * 1024),
+  "5mb": () => large(5 * 1024 * 1024),
+};
+
+/** A shape by name; `many:N` and `large:N` are of any size. */
+export function shapeOf(name: string): Shape {
+  const [kind, size] = name.split(":");
+  if (size !== undefined) return kind === "many" ? many(Number(size)) : large(Number(size));
+  const make = SHAPES[name];
+  if (!make) throw new Error(`no such shape: ${name}`);
+  return make();
+}
+
+/** Every operation of a shape, the root first. */
+export function worksOf({ root, children }: Shape): Work[] {
+  return [root, ...children];
+}
+
+/** The size of what a shape records, as JSON. */
+export function payloadBytes(shape: Shape): number {
+  const parts = worksOf(shape).flatMap(({ input, output }) => [input, output]);
+  return parts.reduce((bytes, part) => bytes + Buffer.byteLength(JSON.stringify(part)), 0);
+}
+
+/** The caller's ids, in the form of each way to hand them on. */
+export const CALLER = {
+  traceId: "01a20612-0b81-7cc1-922c-2da813a3fcfc",
+  spanId: "01a20612-0bcc-794c-8aba-f81361854650",
+  w3cTraceId: "0af7651916cd43dd8448eb211c80319c",
+  w3cSpanId: "b7ad6b7169203331",
+} as const;
+
+/** The headers that the request brings, for whichever contender. */
+export const HEADERS: Headers = new Headers({
+  "content-type": "application/json",
+  "user-agent": "python-httpx/0.28.1",
+  opik_trace_id: CALLER.traceId,
+  opik_parent_span_id: CALLER.spanId,
+  traceparent: `00-${CALLER.w3cTraceId}-${CALLER.w3cSpanId}-01`,
+  "langsmith-trace": `20261101T000000000000Z${CALLER.traceId}.20261101T000000000001Z${CALLER.spanId}`,
+});

@@ -1,0 +1,45 @@
+// Where every contender delivers to: a `fetch` in the same process. It takes the body as the platform's would, as bytes, and
+// answers at once, so that what is measured is the tracer and not the network.
+
+import type { Received } from "./contender.js";
+
+/** What has arrived. */
+export interface Sink {
+  requests: number;
+  bytes: number;
+  /** The bodies, while they are wanted. */
+  kept: Received[] | undefined;
+}
+
+const encoder = new TextEncoder();
+/** What LangSmith asks for first; everybody else reads nothing of a body. */
+const INFO = { batch_ingest_config: { use_multipart_endpoint: true }, instance_flags: {} };
+
+/** Replaces the platform's fetch. */
+export function openSink(): Sink {
+  const sink: Sink = { requests: 0, bytes: 0, kept: undefined };
+  // One answer for all: to make one costs more than many a contender.
+  let accepted: Response | undefined;
+  globalThis.fetch = async (input, init) => {
+    const url = typeof input === "string" ? input : input instanceof URL ? input.href : input.url;
+    if (url.endsWith("/info")) return Response.json(INFO);
+    const body = await bytesOf(init?.body ?? (input instanceof Request ? input.body : null));
+    sink.requests += 1;
+    sink.bytes += body.byteLength;
+    sink.kept?.push({ url, type: typeOf(init, input), body: body.slice() });
+    accepted ??= new Response(null, { status: 200 });
+    return accepted;
+  };
+  return sink;
+}
+
+async function bytesOf(body: BodyInit | null | undefined): Promise<Uint8Array<ArrayBuffer>> {
+  if (typeof body === "string") return encoder.encode(body);
+  if (body instanceof Uint8Array) return body as Uint8Array<ArrayBuffer>;
+  return new Uint8Array(await new Response(body ?? null).arrayBuffer());
+}
+
+function typeOf(init: RequestInit | undefined, input: RequestInfo | URL): string {
+  const stated = new Headers(init?.headers ?? (input instanceof Request ? input.headers : {})).get("content-type");
+  return stated ?? (init?.body ? (new Response(init.body as FormData).headers.get("content-type") ?? "") : "");
+}
