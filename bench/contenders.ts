@@ -9,9 +9,11 @@ export interface Entry {
   /** The package whose version is shown. */
   readonly package?: string;
   /** Whether it hands headers on by itself. */
-  readonly headers: boolean;
-  /** How the caller names itself to it. */
-  readonly caller: { readonly traceId: string; readonly spanId: string };
+  readonly headers?: boolean;
+  /** How the caller names itself to it; none where nothing is to arrive. */
+  readonly caller?: { readonly traceId: string; readonly spanId: string };
+  /** Flags without which it does not start in workerd; by default only `nodejs_als`, for AsyncLocalStorage. */
+  readonly flags?: readonly string[];
 }
 
 const W3C = { traceId: CALLER.w3cTraceId, spanId: CALLER.w3cSpanId };
@@ -19,10 +21,25 @@ const OPIK = { traceId: CALLER.traceId, spanId: CALLER.spanId };
 
 /** What everything is a ratio to. */
 export const FLOOR: Entry = { file: "floor", name: "the floor", headers: true, caller: OPIK };
+/** This package. */
+export const OURS: Entry = { file: "opik-edge", name: "opik-edge", package: "opik-edge", headers: true, caller: OPIK };
+/** The same around a handler. */
+export const WRAPPED: Entry = { file: "with-opik", name: "opik-edge, `withOpik`", caller: OPIK };
+
+/** Those that are measured by what they cost beyond the host alone. */
+export const UNTRACED: Entry = { file: "untraced", name: "no tracing" };
+export const UNTRACED_HANDLER: Entry = { file: "untraced-handler", name: "no tracing, a handler" };
+export const QUIET: readonly { readonly entry: Entry; readonly beyond: Entry }[] = [
+  { entry: { file: "opik-edge-disabled", name: "disabled" }, beyond: UNTRACED },
+  { entry: { file: "opik-edge-unsampled", name: "unsampled" }, beyond: UNTRACED },
+  { entry: { file: "with-opik-disabled", name: "disabled, `withOpik`" }, beyond: UNTRACED_HANDLER },
+  { entry: { file: "with-opik-unsampled", name: "unsampled, `withOpik`" }, beyond: UNTRACED_HANDLER },
+];
 
 export const CONTENDERS: readonly Entry[] = [
   FLOOR,
-  { file: "opik-edge", name: "opik-edge", package: "opik-edge", headers: true, caller: OPIK },
+  OURS,
+  WRAPPED,
   {
     file: "opentelemetry",
     name: "OpenTelemetry JS",
@@ -31,6 +48,6 @@ export const CONTENDERS: readonly Entry[] = [
     caller: W3C,
   },
   { file: "langfuse", name: "Langfuse", package: "@langfuse/otel", headers: true, caller: W3C },
-  { file: "langsmith", name: "LangSmith", package: "langsmith", headers: true, caller: OPIK },
-  { file: "opik", name: "opik (official)", package: "opik", headers: false, caller: OPIK },
+  { file: "langsmith", name: "LangSmith", package: "langsmith", headers: true, caller: OPIK, flags: ["nodejs_compat"] },
+  { file: "opik", name: "opik (official)", package: "opik", caller: OPIK, flags: ["nodejs_compat"] },
 ];

@@ -20,5 +20,10 @@ export function checkDelivered(
     if (span !== root) assert.equal(span.parentId, root.id, `${span.name} is under the root`);
   const shown = ({ name, input, output }: Pick<Delivered, "name" | "input" | "output">): string =>
     JSON.stringify([name, input, output]);
-  assert.deepEqual(delivered.map(shown).sort(), works.map(shown).sort(), "payloads");
+  const wanted = works.map(shown).sort();
+  const lost = delivered
+    .map(shown)
+    .sort()
+    .find((payload, index) => payload !== wanted[index]);
+  assert.equal(lost?.slice(0, 300), undefined, "a payload is another");
 }

@@ -1,24 +1,16 @@
-// The bench: scripts/bench [--quick]
+// The bench: scripts/bench [--quick] [section …]
 
 import { installTarball } from "../tests/support/installed.js";
-import { bundleProgram } from "./bundle.js";
-import { CONTENDERS } from "./contenders.js";
-import { checkDelivered } from "./delivered.js";
-import { type Player, startPlayer } from "./players.js";
-import { FULL, playRounds, QUICK } from "./rounds.js";
-import { shapeOf } from "./shapes.js";
-import { figureTable } from "./tables.js";
+import { race } from "./race.js";
+import { FULL, QUICK } from "./rounds.js";
+import { figureTable, quietTable } from "./tables.js";
 
-const effort = process.argv.includes("--quick") ? QUICK : FULL;
+const quick = process.argv.includes("--quick");
 const installed = await installTarball();
-const players: Player[] = [];
-for (const entry of CONTENDERS) {
-  players.push(startPlayer(entry, process.execPath, [await bundleProgram(installed, entry.file)]));
+try {
+  const { figures, quiet } = await race(installed, "Node", quick ? QUICK : FULL);
+  for (const [name, of] of Object.entries(figures)) console.log(`\n${name}\n${figureTable(of)}`);
+  console.log(quietTable(quiet));
+} finally {
+  await installed.remove();
 }
-for (const { entry, ask } of players) {
-  const { delivered } = await ask({ show: "edge" });
-  checkDelivered(delivered ?? [], shapeOf("edge"), entry.caller);
-}
-console.log(figureTable(await playRounds(players, (run) => ({ run, shape: "edge" }), effort)));
-for (const player of players) await player.close();
-await installed.remove();

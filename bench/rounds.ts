@@ -30,6 +30,8 @@ export interface Figure {
   readonly entry: Entry;
   /** CPU time in microseconds. */
   readonly cpu: Spread;
+  /** The same of each round. */
+  readonly rounds: readonly number[];
   /** Time on the wall in microseconds. */
   readonly wall: Spread;
   /** CPU time as a multiple of the floor's, within the same round. */
@@ -60,6 +62,7 @@ export async function playRounds(
   return sides.map(({ player: { entry }, cpu, wall, requests, bytes }) => ({
     entry,
     cpu: spread(cpu),
+    rounds: cpu,
     wall: spread(wall),
     ratio: spread(cpu.map((value, round) => value / floor[round]!)),
     requests,

@@ -29,22 +29,32 @@ const WORDS =
     " ",
   );
 
-/** English of exactly so many ASCII characters, other at every `seed`. */
+/** English of exactly so many ASCII characters, other at every `seed`, that gzip makes about a fifth of. */
 function text(characters: number, seed = 0): string {
-  let written = "";
-  for (let at = seed; written.length < characters; at += 1) {
-    written += `${WORDS[(at * 7 + (at >> 3)) % WORDS.length]}${at % 11 === 10 ? ".\n" : " "}`;
+  let state = seed + 1;
+  const parts: string[] = [];
+  for (let length = 0; length < characters; length += parts.at(-1)!.length) {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    parts.push(WORDS[(state >>> 8) % WORDS.length]! + (state >>> 28 === 0 ? ".\n" : " "));
   }
-  return written.slice(0, characters);
+  return parts.join("").slice(0, characters);
 }
+
+/** What is asked for: a Worker's root span says so by itself, in these words. */
+export const ROOT_URL = "http://host.test/chat";
+const ROOT = {
+  name: "POST /chat",
+  type: "general",
+  input: { method: "POST", url: ROOT_URL },
+  output: { status: 200 },
+} as const;
 
 /** A root and three children, 7 KB of payload, two of them hand headers on. */
 export const EDGE: Shape = {
   root: {
-    name: "POST /chat",
-    type: "general",
-    input: { method: "POST", path: "/chat", message: text(248) },
-    output: { status: 200, answer: text(900, 3) },
+    ...ROOT,
+    input: { ...ROOT.input, message: text(248) },
+    output: { ...ROOT.output, answer: text(900, 3) },
   },
   children: [
     {
@@ -56,7 +66,7 @@ export const EDGE: Shape = {
           id: `doc-${n}`,
           score: 1 - n / 8,
           title: text(24, n),
-          text: text(590, n),
+          text: text(682, n),
         })),
       },
       calls: true,
@@ -70,7 +80,7 @@ export const EDGE: Shape = {
         temperature: 0.2,
         messages: [
           { role: "system", content: text(300, 7) },
-          { role: "user", content: text(1300, 8) },
+          { role: "user", content: text(1302, 8) },
         ],
       },
       output: { role: "assistant", content: text(900, 3), finish_reason: "stop" },
@@ -83,19 +93,27 @@ export const EDGE: Shape = {
 
 /** One span with next to nothing in it. */
 export const SINGLE: Shape = {
-  root: { name: "ping", type: "general", input: { n: 1 }, output: { ok: true } },
+  root: ROOT,
   children: [],
 };
 
 /** So many spans in one trace, each with next to nothing in it. */
 export function many(spans: number): Shape {
   const child: Work = { name: "step", type: "tool", input: { n: 1 }, output: { ok: true } };
-  return { root: SINGLE.root, children: Array.from({ length: spans - 1 }, () => child) };
+  return { root: ROOT, children: Array.from({ length: spans - 1 }, () => child) };
 }
 
-/** One span whose output is a text of so many bytes. */
+/** The longest text of a span: this package cuts longer ones than 512 KB by default, since Opik does. */
+const LONGEST_TEXT = 256 * 1024;
+
+/** So many bytes of text in the outputs of as many spans as it takes. */
 export function large(bytes: number): Shape {
-  return { root: { ...SINGLE.root, output: { text: text(bytes) } }, children: [] };
+  const lengths = [];
+  for (let left = bytes; left > 0; left -= LONGEST_TEXT) lengths.push(Math.min(left, LONGEST_TEXT));
+  return {
+    root: ROOT,
+    children: lengths.map((length) => ({ name: "llm", type: "llm", input: { n: 1 }, output: { text: text(length) } })),
+  };
 }
 
 /** The shapes by the names that are used between processes. */

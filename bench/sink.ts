@@ -26,7 +26,7 @@ export function openSink(): Sink {
     const body = await bytesOf(init?.body ?? (input instanceof Request ? input.body : null));
     sink.requests += 1;
     sink.bytes += body.byteLength;
-    sink.kept?.push({ url, type: typeOf(init, input), body: body.slice() });
+    if (sink.kept) sink.kept.push({ url, ...(await readable(body, init, input)) });
     accepted ??= new Response(null, { status: 200 });
     return accepted;
   };
@@ -39,7 +39,15 @@ async function bytesOf(body: BodyInit | null | undefined): Promise<Uint8Array<Ar
   return new Uint8Array(await new Response(body ?? null).arrayBuffer());
 }
 
-function typeOf(init: RequestInit | undefined, input: RequestInfo | URL): string {
-  const stated = new Headers(init?.headers ?? (input instanceof Request ? input.headers : {})).get("content-type");
-  return stated ?? (init?.body ? (new Response(init.body as FormData).headers.get("content-type") ?? "") : "");
+/** What is kept: not compressed, and as it is now. */
+async function readable(body: Uint8Array<ArrayBuffer>, init: RequestInit | undefined, input: RequestInfo | URL) {
+  const headers = new Headers(init?.headers ?? (input instanceof Request ? input.headers : {}));
+  const encoding = headers.get("content-encoding");
+  const plain = encoding
+    ? new Blob([body]).stream().pipeThrough(new DecompressionStream(encoding as CompressionFormat))
+    : body.slice();
+  return {
+    type: headers.get("content-type") ?? "",
+    body: new Uint8Array(await new Response(plain).arrayBuffer()),
+  };
 }

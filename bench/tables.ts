@@ -1,5 +1,6 @@
 // Figures as Markdown.
 
+import type { Quiet } from "./race.js";
 import type { Figure, Spread } from "./rounds.js";
 
 /** Rows of cells as a table; all but the first column are numbers. */
@@ -20,6 +21,14 @@ export function figureTable(figures: readonly Figure[]): string {
       requests.toFixed(0),
       bytes.toFixed(0),
     ]),
+  );
+}
+
+/** Requests that are not recorded. */
+export function quietTable(quiet: readonly Quiet[]): string {
+  return table(
+    ["", "µs more than no tracing"],
+    quiet.map(({ name, beyond }) => [name, shown(beyond, 2)]),
   );
 }
 

@@ -11,17 +11,23 @@ interface SpanRow {
   readonly output: unknown;
 }
 
-/** The spans of what was posted to `spans/batch`. */
+/** The spans of what was posted to `spans/batch`, with what the official SDK changes of them in requests of their own. */
 export function readOpikRows(received: readonly Received[]): Delivered[] {
-  return received
-    .filter(({ url }) => url.endsWith("/spans/batch"))
-    .flatMap(({ body }) => (JSON.parse(new TextDecoder().decode(body)) as { spans: SpanRow[] }).spans)
-    .map(({ id, trace_id, parent_span_id, name, input, output }) => ({
-      id,
-      traceId: trace_id,
-      parentId: parent_span_id,
-      name,
-      input,
-      output,
-    }));
+  const rows = new Map<string, SpanRow>();
+  const later: [id: string, change: Partial<SpanRow>][] = [];
+  for (const { url, body } of received) {
+    const json = JSON.parse(new TextDecoder().decode(body));
+    const changed = /\/spans\/([0-9a-f-]{36})$/.exec(url)?.[1];
+    if (changed) later.push([changed, json]);
+    else if (url.endsWith("/spans/batch")) for (const row of json.spans as SpanRow[]) rows.set(row.id, row);
+  }
+  for (const [id, change] of later) rows.set(id, { ...rows.get(id), ...change, id } as SpanRow);
+  return [...rows.values()].map(({ id, trace_id, parent_span_id, name, input, output }) => ({
+    id,
+    traceId: trace_id,
+    parentId: parent_span_id,
+    name,
+    input,
+    output,
+  }));
 }
