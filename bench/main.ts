@@ -1,9 +1,15 @@
 // The bench: scripts/bench [--quick] [section …]
 
 import { installTarball } from "../tests/support/installed.js";
+import { accept, measureBytes, measureCore, measureRequest, toolchain } from "./gate.js";
 import { race } from "./race.js";
 import { FULL, QUICK } from "./rounds.js";
 import { figureTable, quietTable } from "./tables.js";
+
+if (process.argv.includes("--accept")) {
+  await accept(await toolchain(), { ...(await measureBytes()), ...(await measureCore()), ...(await measureRequest()) });
+  process.exit();
+}
 
 const quick = process.argv.includes("--quick");
 const installed = await installTarball();

@@ -80,7 +80,7 @@ export const EDGE: Shape = {
         temperature: 0.2,
         messages: [
           { role: "system", content: text(300, 7) },
-          { role: "user", content: text(1302, 8) },
+          { role: "user", content: text(1297, 8) },
         ],
       },
       output: { role: "assistant", content: text(900, 3), finish_reason: "stop" },

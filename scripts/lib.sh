@@ -108,3 +108,13 @@ with_wasm32() {
     RUSTC=$bin/rustc RUSTDOC=$bin/rustdoc "$@"
   fi
 }
+
+# What bench/gate.ts counts with: callgrind, where it can be had, the core as a native program, and the name of the compiler
+# that has made the module.
+prepare_counting() {
+  scripts/setup valgrind || true
+  CARGO_TARGET_DIR=target/instructions cargo build --quiet --locked --release --manifest-path bench/instructions/Cargo.toml
+  # shellcheck disable=SC2016 # RUSTC is the one that with_wasm32 sets
+  OPIK_EDGE_WASM_RUSTC=$(with_wasm32 bash -c '"${RUSTC:-rustc}" -V')
+  export OPIK_EDGE_WASM_RUSTC
+}

@@ -1,0 +1,62 @@
+// Instructions, counted by callgrind: figures that repeat on a busy machine, and on another CPU. What depends on the CPU is
+// pinned: which code the C library, V8 and simdutf choose for it.
+
+import { execFile } from "node:child_process";
+import { join } from "node:path";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+const ROOT = join(import.meta.dirname, "../..");
+
+/** The oldest of what each of them may use, so that a newer CPU makes no difference. */
+const PLAIN_CPU = {
+  GLIBC_TUNABLES: "glibc.cpu.hwcaps=-AVX2,-AVX,-AVX2_Usable,-AVX_Fast_Unaligned_Load,-ERMS,-FSRM",
+  SIMDUTF_FORCE_IMPLEMENTATION: "fallback",
+  OPENSSL_ia32cap: "0:0",
+};
+const NODE_FLAGS = [
+  // The same steps every time: no other threads, no chance. Baseline code for WebAssembly would be replaced at some time.
+  ..."--predictable --single-threaded --no-liftoff --hash-seed=1 --random-seed=1".split(" "),
+  ..."--no-enable-avx --no-enable-avx2 --no-enable-fma3 --no-enable-bmi1 --no-enable-bmi2".split(" "),
+  ..."--no-enable-lzcnt --no-enable-popcnt --no-enable-sse4-1 --no-enable-sse4-2".split(" "),
+];
+
+/** What the core is asked for: see src/main.rs. For each, how often. */
+export const CORE_PARTS: Readonly<Record<string, number>> = {
+  headers: 1000,
+  edge: 100,
+  many: 2,
+  cut: 5,
+  verdict: 1000,
+};
+
+/** Instructions of one round of `part` in the core, as native code. */
+export async function countCore(part: string): Promise<number> {
+  const program = join(ROOT, "target/instructions/release/opik-edge-instructions");
+  const times = CORE_PARTS[part]!;
+  // What the process costs itself is in both.
+  const once = await instructions([program, part, `${times}`]);
+  const twice = await instructions([program, part, `${2 * times}`]);
+  return Math.round((twice - once) / times);
+}
+
+/** How many requests make the compiler settle. */
+const WARM_UP = 1000;
+
+/** Instructions of one edge request in Node, by a program as `bundleProgram` writes it. */
+export async function countRequest(program: string): Promise<number> {
+  const count = (requests: number): Promise<number> =>
+    instructions([process.execPath, ...NODE_FLAGS, program], `${JSON.stringify({ run: requests, shape: "edge" })}\n`);
+  const [once, twice] = await Promise.all([count(WARM_UP), count(2 * WARM_UP)]);
+  return Math.round((twice - once) / WARM_UP);
+}
+
+async function instructions(command: readonly string[], input = ""): Promise<number> {
+  const options = ["--tool=callgrind", "--callgrind-out-file=/dev/null", "--smc-check=all-non-file"];
+  const running = run("valgrind", [...options, ...command], { env: { ...PLAIN_CPU, PATH: process.env["PATH"] } });
+  running.child.stdin!.end(input);
+  const { stderr } = await running;
+  const collected = /Collected : (\d+)/.exec(stderr)?.[1];
+  if (collected === undefined) throw new Error(`callgrind counted nothing: ${stderr}`);
+  return Number(collected);
+}

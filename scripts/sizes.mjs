@@ -1,0 +1,66 @@
+// How large the package is: as a module, in a Worker, in a page, as a file, as a tarball. 1 KB is 1024 bytes; gzip is level 9,
+// as a registry or a CDN would do it.
+
+import { execFileSync } from "node:child_process";
+import { readFile } from "node:fs/promises";
+import { resolve } from "node:path";
+import { gzipSync } from "node:zlib";
+import { build } from "esbuild";
+
+const ROOT = resolve(import.meta.dirname, "..");
+
+/** A Worker that does nothing but what the package brings along. */
+const WORKER = `
+  import { withOpik } from "opik-edge/cloudflare";
+  export default withOpik({ fetch: () => new Response() }, () => ({}));`;
+const PAGE = `export { Opik } from "opik-edge";`;
+
+/** Each in bytes. */
+export async function measureSizes() {
+  const wasm = await readFile(`${ROOT}/pkg/core_bg.wasm`);
+  return [
+    { what: "wasm, gzip", bytes: gzipped(wasm) },
+    // The platform imports the module beside the script, so the upload is the sum of both.
+    {
+      what: "Worker upload (minified JS + wasm), gzip",
+      bytes: gzipped(await bundle(WORKER, ["workerd", "worker"])) + gzipped(wasm),
+    },
+    { what: "browser bundle of { Opik }, minified, gzip", bytes: gzipped(await bundle(PAGE, [])) },
+    { what: "standalone.js, gzip", bytes: gzipped(await readFile(`${ROOT}/pkg/standalone.js`)) },
+    { what: "npm tarball", bytes: tarballBytes() },
+  ];
+}
+
+/** `source` with what it imports, minified. It finds the package by its own name, as a user's bundler does. */
+export async function bundle(source, conditions, resolveDir = ROOT) {
+  const result = await build({
+    stdin: { contents: source, resolveDir },
+    bundle: true,
+    minify: true,
+    write: false,
+    format: "esm",
+    platform: "browser",
+    target: "es2022",
+    // Beside "browser" and "import", which are active of themselves.
+    conditions,
+    external: ["*.wasm", "node:*", "cloudflare:*"],
+    logLevel: "warning",
+  });
+  return result.outputFiles[0].contents;
+}
+
+/** How many bytes are left of `bytes`. */
+export function gzipped(bytes) {
+  return gzipSync(bytes, { level: 9 }).length;
+}
+
+function tarballBytes() {
+  const output = execFileSync("npm", ["pack", "--dry-run", "--json", "--ignore-scripts"], {
+    cwd: ROOT,
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  // npm 11 and before: an array; from 12 on: an object by package name.
+  const [packed] = Object.values(JSON.parse(output));
+  return packed.size;
+}
