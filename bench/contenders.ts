@@ -17,6 +17,7 @@ export interface Entry {
 }
 
 const W3C = { traceId: CALLER.w3cTraceId, spanId: CALLER.w3cSpanId };
+const COMPAT = ["nodejs_compat"];
 const OPIK = { traceId: CALLER.traceId, spanId: CALLER.spanId };
 
 /** What everything is a ratio to. */
@@ -46,8 +47,9 @@ export const CONTENDERS: readonly Entry[] = [
     package: "@opentelemetry/sdk-trace-base",
     headers: true,
     caller: W3C,
+    flags: COMPAT,
   },
-  { file: "langfuse", name: "Langfuse", package: "@langfuse/otel", headers: true, caller: W3C },
-  { file: "langsmith", name: "LangSmith", package: "langsmith", headers: true, caller: OPIK, flags: ["nodejs_compat"] },
-  { file: "opik", name: "opik (official)", package: "opik", caller: OPIK, flags: ["nodejs_compat"] },
+  { file: "langfuse", name: "Langfuse", package: "@langfuse/otel", headers: true, caller: W3C, flags: COMPAT },
+  { file: "langsmith", name: "LangSmith", package: "langsmith", headers: true, caller: OPIK, flags: COMPAT },
+  { file: "opik", name: "opik (official)", package: "opik", caller: OPIK, flags: COMPAT },
 ];

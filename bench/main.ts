@@ -14,7 +14,7 @@ if (process.argv.includes("--accept")) {
 const quick = process.argv.includes("--quick");
 const installed = await installTarball();
 try {
-  const { figures, quiet } = await race(installed, "Node", quick ? QUICK : FULL);
+  const { figures, quiet } = await race(installed, process.argv.at(-1)!, quick ? QUICK : FULL);
   for (const [name, of] of Object.entries(figures)) console.log(`\n${name}\n${figureTable(of)}`);
   console.log(quietTable(quiet));
 } finally {

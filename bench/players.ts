@@ -3,9 +3,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface, type Interface } from "node:readline";
+import { cpuMilliseconds } from "../tests/support/processes.js";
 import type { Answer, Command } from "./commands.js";
 import type { Entry } from "./contenders.js";
-import { cpuMilliseconds } from "./cpu.js";
 
 /** A contender that runs. */
 export interface Player {

@@ -1,4 +1,4 @@
-// All shapes by all contenders in one runtime that runs programs.
+// All shapes by all contenders in one runtime.
 
 import type { Installed } from "../tests/support/installed.js";
 import { PROGRAMS } from "../tests/support/programs.js";
@@ -8,6 +8,7 @@ import { checkDelivered } from "./delivered.js";
 import { type Player, startPlayer } from "./players.js";
 import { type Effort, type Figure, playRounds, type Spread, spread } from "./rounds.js";
 import { SHAPES, shapeOf } from "./shapes.js";
+import { startWorkerPlayer } from "./workerd.js";
 
 /** What a request costs that is not recorded, beyond what it costs without this package, in microseconds. */
 export interface Quiet {
@@ -25,9 +26,7 @@ export interface Race {
 
 /** Runs all of it. */
 export async function race(installed: Installed, runtime: string, effort: Effort): Promise<Race> {
-  const [program, args] = PROGRAMS[runtime]!;
-  const start = async (entry: Entry): Promise<Player> =>
-    startPlayer(entry, program, [...args, await bundleProgram(installed, entry.file)]);
+  const start = (entry: Entry): Promise<Player> => startIn(runtime, installed, entry);
   const figures: Record<string, Figure[]> = {};
   await withPlayers(CONTENDERS, start, async (players) => {
     for (const shape of Object.keys(SHAPES)) {
@@ -38,6 +37,13 @@ export async function race(installed: Installed, runtime: string, effort: Effort
     figures["headers"] = await playRounds(withHeaders, (run) => ({ run, headers: true }), effort);
   });
   return { runtime, figures, quiet: await raceQuietly(start, effort) };
+}
+
+/** Starts a contender in `workerd`, or in a runtime that runs programs. */
+export async function startIn(runtime: string, installed: Installed, entry: Entry): Promise<Player> {
+  if (runtime === "workerd") return startWorkerPlayer(installed, entry);
+  const [program, args] = PROGRAMS[runtime]!;
+  return startPlayer(entry, program, [...args, await bundleProgram(installed, entry.file)]);
 }
 
 /** Fails unless the contender delivers one request whole. */

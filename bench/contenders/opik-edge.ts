@@ -1,4 +1,4 @@
-// This package, as README.md shows it ("Without a Worker").
+// This package, as README.md shows it ("Without a Worker"). Spans are opened under the one at hand, which works in every runtime.
 
 import { type HeaderCarrier, Opik, type OpikConfig } from "opik-edge";
 import { type Contender, SINK_URL } from "../contender.js";
@@ -13,7 +13,7 @@ export function withClient(config: OpikConfig, parent: HeaderCarrier | null): Co
     async request({ root, children }) {
       await opik.span({ ...fieldsOf(root), parent }, async (rootSpan) => {
         for (const work of children) {
-          await opik.span(fieldsOf(work), async (span) => {
+          await rootSpan.span(fieldsOf(work), async (span) => {
             if (work.calls) span.headers();
             span.update({ output: await done(work), usage: work.usage });
           });

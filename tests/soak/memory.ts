@@ -1,6 +1,6 @@
 // How much memory something takes, measured ten times on the way.
 
-import { readdir, readFile } from "node:fs/promises";
+import { ownWorkerds, residentBytes as residentBytesOf } from "../support/processes.js";
 
 /** In bytes. */
 export const MB = 1024 * 1024;
@@ -16,11 +16,6 @@ export const shown = (sizes: number[]): string => `${sizes.map((size) => (size /
 
 /** The resident memory of the workerd that this process has started. */
 export async function residentBytes(): Promise<number | undefined> {
-  const names = await readdir("/proc").catch(() => []);
-  for (const pid of names.filter((name) => /^\d+$/.test(name))) {
-    const status = await readFile(`/proc/${pid}/status`, "utf8").catch(() => "");
-    const field = (name: string): string => new RegExp(`^${name}:\\s+(\\S+)`, "m").exec(status)?.[1] ?? "";
-    if (field("Name") === "workerd" && field("PPid") === `${process.pid}`) return Number(field("VmRSS")) * 1024;
-  }
-  return undefined;
+  const [workerd] = await ownWorkerds();
+  return workerd === undefined ? undefined : residentBytesOf(workerd);
 }

@@ -1,0 +1,42 @@
+// What Linux tells of a process. Elsewhere nothing is told.
+
+import { readdir, readFile } from "node:fs/promises";
+
+/** The ids of the workerds that this process has started. */
+export async function ownWorkerds(): Promise<number[]> {
+  const found: number[] = [];
+  const names = await readdir("/proc").catch(() => []);
+  for (const pid of names.filter((name) => /^\d+$/.test(name)).map(Number)) {
+    const status = await statusOf(pid);
+    if (status("Name") === "workerd" && status("PPid") === `${process.pid}`) found.push(pid);
+  }
+  return found;
+}
+
+/** The memory that a process has now, or had at most. */
+export async function residentBytes(pid: number, field: "VmRSS" | "VmHWM" = "VmRSS"): Promise<number | undefined> {
+  const kilobytes = (await statusOf(pid))(field);
+  return kilobytes ? Number(kilobytes) * 1024 : undefined;
+}
+
+/**
+ * The CPU time of all threads of a process, in ms: in workerd no clock can be trusted, and on a busy machine none on the
+ * wall.
+ */
+export async function cpuMilliseconds(pid: number): Promise<number | undefined> {
+  const folder = `/proc/${pid}/task`;
+  const threads = await readdir(folder).catch(() => []);
+  if (threads.length === 0) return undefined;
+  let nanoseconds = 0;
+  for (const thread of threads) {
+    // One may have ended since.
+    const text = await readFile(`${folder}/${thread}/schedstat`, "utf8").catch(() => "0");
+    nanoseconds += Number(text.split(" ", 1)[0]);
+  }
+  return nanoseconds / 1e6;
+}
+
+async function statusOf(pid: number): Promise<(field: string) => string> {
+  const status = await readFile(`/proc/${pid}/status`, "utf8").catch(() => "");
+  return (field) => new RegExp(`^${field}:\\s+(\\S+)`, "m").exec(status)?.[1] ?? "";
+}
