@@ -4,17 +4,19 @@ import type { Contender, Delivered } from "./contender.js";
 import { type Shape, shapeOf } from "./shapes.js";
 import type { Sink } from "./sink.js";
 
-/** What is asked: so many requests, or one whose delivery is shown. */
+/** What is asked: so many requests, one whose delivery is shown, or the size of the heap after a collection. */
 export type Command =
   | { readonly run: number; readonly shape: string; readonly concurrent?: number }
   | { readonly run: number; readonly headers: true }
-  | { readonly show: string };
+  | { readonly show: string }
+  | { readonly heap: true };
 
 /** What it came to. */
 export interface Answer {
   readonly requests?: number;
   readonly bytes?: number;
   readonly delivered?: Delivered[];
+  readonly heap?: number;
 }
 
 const shapes = new Map<string, Shape>();
@@ -28,6 +30,7 @@ function shape(name: string): Shape {
 /** Does what is asked. */
 export async function obey(contender: Contender, sink: Sink, command: Command): Promise<Answer> {
   if ("show" in command) return show(contender, sink, command.show);
+  if ("heap" in command) return { heap: heapBytes() };
   const before = { ...sink };
   if ("headers" in command) runHeaders(contender, command.run);
   else await runRequests(contender, shape(command.shape), command.run, command.concurrent ?? 1);
@@ -61,4 +64,11 @@ async function show(contender: Contender, sink: Sink, name: string): Promise<Ans
     bytes: kept.reduce((bytes, { body }) => bytes + body.byteLength, 0),
     delivered: (await contender.read?.(kept)) ?? [],
   };
+}
+
+/** With `--expose-gc`, in Node. */
+function heapBytes(): number {
+  (globalThis as unknown as { gc(): void }).gc();
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
 }

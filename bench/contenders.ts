@@ -12,6 +12,8 @@ export interface Entry {
   readonly headers?: boolean;
   /** How the caller names itself to it; none where nothing is to arrive. */
   readonly caller?: { readonly traceId: string; readonly spanId: string };
+  /** The only shapes that are measured, where there are others. */
+  readonly only?: readonly string[];
   /** Flags without which it does not start in workerd; by default only `nodejs_als`, for AsyncLocalStorage. */
   readonly flags?: readonly string[];
 }
@@ -27,6 +29,14 @@ export const OURS: Entry = { file: "opik-edge", name: "opik-edge", package: "opi
 /** The same around a handler. */
 export const WRAPPED: Entry = { file: "with-opik", name: "opik-edge, `withOpik`", caller: OPIK };
 
+/** The same without gzip, as in a Worker: it makes a difference from 64 KB on, where Node, Deno and Bun have it. */
+export const PLAIN: Entry = {
+  file: "opik-edge-plain",
+  name: "opik-edge, no gzip",
+  caller: OPIK,
+  only: ["100kb", "5mb"],
+};
+
 /** Those that are measured by what they cost beyond the host alone. */
 export const UNTRACED: Entry = { file: "untraced", name: "no tracing" };
 export const UNTRACED_HANDLER: Entry = { file: "untraced-handler", name: "no tracing, a handler" };
@@ -40,6 +50,7 @@ export const QUIET: readonly { readonly entry: Entry; readonly beyond: Entry }[]
 export const CONTENDERS: readonly Entry[] = [
   FLOOR,
   OURS,
+  PLAIN,
   WRAPPED,
   {
     file: "opentelemetry",

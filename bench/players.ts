@@ -16,21 +16,21 @@ export interface Player {
   close(): Promise<void>;
 }
 
-/** How long a command took: on the wall, and of the CPU. */
-export interface Spent {
+/** How long something took: on the wall, and of a process's CPU time. */
+export interface Timed<T> {
   readonly wallMs: number;
   readonly cpuMs: number;
-  readonly answer: Answer;
+  readonly result: T;
 }
 
-/** Asks, and measures. */
-export async function time(player: Player, command: Command): Promise<Spent> {
-  const cpuBefore = await cpuMilliseconds(player.pid);
+/** Runs `run`, and looks how long the process has been at it. Where the system does not tell, the wall has to do. */
+export async function timed<T>(pid: number, run: () => Promise<T>): Promise<Timed<T>> {
+  const before = await cpuMilliseconds(pid);
   const begun = performance.now();
-  const answer = await player.ask(command);
+  const result = await run();
   const wallMs = performance.now() - begun;
-  const cpuAfter = await cpuMilliseconds(player.pid);
-  return { wallMs, cpuMs: cpuBefore === undefined || cpuAfter === undefined ? wallMs : cpuAfter - cpuBefore, answer };
+  const after = await cpuMilliseconds(pid);
+  return { wallMs, cpuMs: before === undefined || after === undefined ? wallMs : after - before, result };
 }
 
 /** Starts a program as `bundleProgram` writes it. */

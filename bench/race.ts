@@ -3,7 +3,7 @@
 import type { Installed } from "../tests/support/installed.js";
 import { PROGRAMS } from "../tests/support/programs.js";
 import { bundleProgram } from "./bundle.js";
-import { CONTENDERS, type Entry, FLOOR, QUIET, UNTRACED, UNTRACED_HANDLER } from "./contenders.js";
+import { CONTENDERS, type Entry, FLOOR, PLAIN, QUIET, UNTRACED, UNTRACED_HANDLER } from "./contenders.js";
 import { checkDelivered } from "./delivered.js";
 import { type Player, startPlayer } from "./players.js";
 import { type Effort, type Figure, playRounds, type Spread, spread } from "./rounds.js";
@@ -28,10 +28,12 @@ export interface Race {
 export async function race(installed: Installed, runtime: string, effort: Effort): Promise<Race> {
   const start = (entry: Entry): Promise<Player> => startIn(runtime, installed, entry);
   const figures: Record<string, Figure[]> = {};
-  await withPlayers(CONTENDERS, start, async (players) => {
+  const entries = CONTENDERS.filter((entry) => runtime !== "workerd" || entry !== PLAIN);
+  await withPlayers(entries, start, async (players) => {
     for (const shape of Object.keys(SHAPES)) {
-      for (const player of players) await checkOnce(player, shape);
-      figures[shape] = await playRounds(players, (run) => ({ run, shape }), effort);
+      const playing = players.filter(({ entry: { only } }) => only?.includes(shape) ?? true);
+      for (const player of playing) await checkOnce(player, shape);
+      figures[shape] = await playRounds(playing, (run) => ({ run, shape }), effort);
     }
     const withHeaders = players.filter(({ entry }) => entry.headers);
     figures["headers"] = await playRounds(withHeaders, (run) => ({ run, headers: true }), effort);
@@ -42,7 +44,9 @@ export async function race(installed: Installed, runtime: string, effort: Effort
 /** Starts a contender in `workerd`, or in a runtime that runs programs. */
 export async function startIn(runtime: string, installed: Installed, entry: Entry): Promise<Player> {
   if (runtime === "workerd") return startWorkerPlayer(installed, entry);
-  const [program, args] = PROGRAMS[runtime]!;
+  const [program] = PROGRAMS[runtime]!;
+  // The peers read variables, and more.
+  const args = runtime === "Deno" ? ["run", "--allow-all", "--no-prompt"] : [];
   return startPlayer(entry, program, [...args, await bundleProgram(installed, entry.file)]);
 }
 

@@ -3,7 +3,7 @@
 
 import type { Command } from "./commands.js";
 import { type Entry, FLOOR } from "./contenders.js";
-import { type Player, time } from "./players.js";
+import { type Player, timed } from "./players.js";
 
 /** How long the rounds are, and how many. */
 export interface Effort {
@@ -15,8 +15,8 @@ export interface Effort {
 }
 
 /** For figures, and for a look. */
-export const FULL: Effort = { rounds: 31, pieceMs: 100, warmupMs: 2000 };
-export const QUICK: Effort = { rounds: 7, pieceMs: 50, warmupMs: 700 };
+export const FULL: Effort = { rounds: 21, pieceMs: 60, warmupMs: 1500 };
+export const QUICK: Effort = { rounds: 5, pieceMs: 20, warmupMs: 300 };
 
 /** The middle of some values, and where most of them lie. */
 export interface Spread {
@@ -53,7 +53,7 @@ export async function playRounds(
     // Each time another begins.
     for (let n = 0; n < sides.length; n += 1) {
       const { player, times, cpu, wall } = sides[(n + round) % sides.length]!;
-      const { cpuMs, wallMs } = await time(player, command(times));
+      const { cpuMs, wallMs } = await timed(player.pid, () => player.ask(command(times)));
       cpu.push((cpuMs * 1000) / times);
       wall.push((wallMs * 1000) / times);
     }
@@ -77,10 +77,10 @@ async function warmUp(player: Player, command: (times: number) => Command, { war
   let fit = 1;
   let sent = { requests: 0, bytes: 0 };
   while (spent < warmupMs) {
-    const { wallMs, answer } = await time(player, command(times));
+    const { wallMs, result } = await timed(player.pid, () => player.ask(command(times)));
     spent += wallMs;
     fit = Math.max(1, Math.round((times * pieceMs) / wallMs));
-    sent = { requests: (answer.requests ?? 0) / times, bytes: (answer.bytes ?? 0) / times };
+    sent = { requests: (result.requests ?? 0) / times, bytes: (result.bytes ?? 0) / times };
     times = Math.min(times * 4, fit);
   }
   return { player, times: fit, cpu: [] as number[], wall: [] as number[], ...sent };

@@ -1,0 +1,51 @@
+// What a contender takes of a process's memory, in Node: at most while it serves a thousand requests, and what is left of
+// ten thousand.
+
+import type { Installed } from "../tests/support/installed.js";
+import { residentBytes } from "../tests/support/processes.js";
+import { bundleProgram } from "./bundle.js";
+import { CONTENDERS, type Entry, PLAIN, UNTRACED } from "./contenders.js";
+import { type Player, startPlayer } from "./players.js";
+
+/** In bytes. */
+export interface Memory {
+  readonly entry: Entry;
+  /** Resident, once it is loaded and has served one request. */
+  readonly loaded: number | undefined;
+  /** Resident at most, while it served a thousand requests more. */
+  readonly peak: number | undefined;
+  /** How much the heap and its buffers have grown, after a collection, for each thousand of the next nine. */
+  readonly kept: number;
+}
+
+const REQUESTS = 1000;
+const ROUNDS = 9;
+
+/** Measures all of them, one after the other. */
+export async function measureMemory(installed: Installed): Promise<Memory[]> {
+  const all: Memory[] = [];
+  for (const entry of [UNTRACED, ...CONTENDERS.filter((one) => one !== PLAIN)]) {
+    const path = await bundleProgram(installed, entry.file);
+    const player = startPlayer(entry, process.execPath, ["--expose-gc", path]);
+    try {
+      await run(player, 1);
+      const loaded = await residentBytes(player.pid);
+      await run(player, REQUESTS);
+      const peak = await residentBytes(player.pid, "VmHWM");
+      const before = await heapOf(player);
+      for (let n = 0; n < ROUNDS; n += 1) await run(player, REQUESTS);
+      all.push({ entry, loaded, peak, kept: ((await heapOf(player)) - before) / ROUNDS });
+    } finally {
+      await player.close();
+    }
+  }
+  return all;
+}
+
+async function run(player: Player, requests: number): Promise<void> {
+  await player.ask({ run: requests, shape: "edge" });
+}
+
+async function heapOf(player: Player): Promise<number> {
+  return (await player.ask({ heap: true })).heap!;
+}

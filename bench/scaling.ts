@@ -1,0 +1,81 @@
+// How the cost grows: a span's with the spans of its trace, a request's with those that are served at the same time, a
+// payload's with its bytes.
+
+import type { Installed } from "../tests/support/installed.js";
+import type { Command } from "./commands.js";
+import { type Entry, FLOOR, OURS, WRAPPED } from "./contenders.js";
+import type { Player } from "./players.js";
+import { startIn, withPlayers } from "./race.js";
+import { type Effort, playRounds, type Spread } from "./rounds.js";
+
+/** One point of a curve: ours, and the floor's, in microseconds for each. */
+export interface Point {
+  readonly at: number;
+  readonly ours: Spread;
+  readonly floor: Spread;
+}
+
+/** What growth costs. */
+export interface Scaling {
+  /** Of one span, by the spans of its trace. */
+  readonly spans: Point[];
+  /** Of one request, by how many are served at the same time. */
+  readonly concurrent: Point[];
+  /** Of one request, by the bytes of its payload. */
+  readonly bytes: Point[];
+  /** How many times as much a further byte costs as one more in JSON.stringify, which is all that the floor does. */
+  readonly slope: number;
+}
+
+const SPANS = [1, 10, 100, 1000, 10_000];
+const CONCURRENT = [1, 10, 100, 1000];
+const BYTES = [1, 4, 16, 64, 256].map((kilobytes) => kilobytes * 1024);
+
+/** Measures all of it in workerd. */
+export async function measureScaling(installed: Installed, effort: Effort): Promise<Scaling> {
+  const play = (ours: Entry, points: readonly number[], command: (at: number) => (times: number) => Command) =>
+    withPlayers(
+      [FLOOR, ours],
+      (entry) => startIn("workerd", installed, entry),
+      async (players) => {
+        const curve: Point[] = [];
+        for (const at of points) curve.push(await point(players, at, command(at), effort));
+        return curve;
+      },
+    );
+  const bytes = await play(OURS, BYTES, (at) => (run) => ({ run, shape: `large:${at}` }));
+  return {
+    spans: (await play(OURS, SPANS, (at) => (run) => ({ run, shape: `many:${at}` }))).map(ofEach),
+    // Wrapped, since each is an invocation with a flush of its own; a client that they shared would send them together.
+    concurrent: (
+      await play(WRAPPED, CONCURRENT, (at) => (run) => ({ run: run * at, shape: "edge", concurrent: at }))
+    ).map(ofEach),
+    bytes,
+    slope: slopeOf(bytes, "ours") / slopeOf(bytes, "floor"),
+  };
+}
+
+async function point(
+  players: readonly Player[],
+  at: number,
+  command: (times: number) => Command,
+  effort: Effort,
+): Promise<Point> {
+  const [floor, ours] = await playRounds(players, command, effort);
+  return { at, ours: ours!.cpu, floor: floor!.cpu };
+}
+
+/** The same for each of what there are `at` of. */
+function ofEach({ at, ours, floor }: Point): Point {
+  const each = ({ median, p10, p90 }: Spread): Spread => ({ median: median / at, p10: p10 / at, p90: p90 / at });
+  return { at, ours: each(ours), floor: each(floor) };
+}
+
+/** Of the straight line with the least squares. */
+function slopeOf(points: readonly Point[], of: "ours" | "floor"): number {
+  const mean = (values: number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
+  const x = mean(points.map(({ at }) => at));
+  const y = mean(points.map((one) => one[of].median));
+  const over = points.reduce((sum, one) => sum + (one.at - x) * (one[of].median - y), 0);
+  return over / points.reduce((sum, { at }) => sum + (at - x) ** 2, 0);
+}
