@@ -31,8 +31,10 @@ const STYLE = `
     .own { fill: #ab7df8; } .own.second { fill: #7a4fd0; }
   }`;
 
+const NOTE = "CPU time as a multiple of one hand-written JSON.stringify; shorter is better, the scale is logarithmic";
+
 /** One bar for each contender and runtime. The scale is logarithmic: it begins at the floor. */
-export function chart(title: string, series: readonly Series[]): string {
+export function chart(title: string, content: string, series: readonly Series[]): string {
   const own = new Set([OURS, PLAIN, WRAPPED]);
   const entries = CONTENDERS.filter(
     (entry) => entry !== FLOOR && series.some(({ figures }) => figures.some((figure) => figure.entry === entry)),
@@ -69,8 +71,8 @@ export function chart(title: string, series: readonly Series[]): string {
 <title>${plain(title)}</title>
 <style>${STYLE}
 </style>
-<text class="title" x="10" y="20">${plain(title)}</text>
-<text class="note" x="10" y="40">CPU time as a multiple of one hand-written JSON.stringify; shorter is better, the scale is logarithmic</text>
+<text x="10" y="20"><tspan class="title">${plain(title)}</tspan>: ${plain(content)}</text>
+<text class="note" x="10" y="40">${NOTE}</text>
 ${marks.join("\n")}
 </svg>
 `;

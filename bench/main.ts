@@ -1,11 +1,13 @@
-// The bench: scripts/bench [--quick|--accept]
+// The bench: scripts/bench [--quick | --accept | --profile [contender] [shape] [requests]]
 
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Installed, installTarball } from "../tests/support/installed.js";
 import { bundleSizes } from "./bundle-sizes.js";
+import { OURS } from "./contenders.js";
 import { accept, baselineOf, measureBytes, measureCore, measureRequest, toolchain } from "./gate.js";
 import { measureMemory } from "./memory.js";
+import { profile } from "./profile.js";
 import { race } from "./race.js";
 import { markdown, type Results, writeResults } from "./results.js";
 import { type Effort, FULL, QUICK } from "./rounds.js";
@@ -16,6 +18,16 @@ const RUNTIMES = ["Node", "workerd", "Deno", "Bun"];
 
 if (process.argv.includes("--accept")) {
   await accept(await toolchain(), { ...(await measureBytes()), ...(await measureCore()), ...(await measureRequest()) });
+} else if (process.argv.includes("--profile")) {
+  const [file = OURS.file, shape = "edge", requests = "20000"] = process.argv.slice(
+    process.argv.indexOf("--profile") + 1,
+  );
+  const installed = await installTarball();
+  try {
+    console.log(await profile(installed, { file, name: file }, shape, Number(requests)));
+  } finally {
+    await installed.remove();
+  }
 } else {
   const effort = process.argv.includes("--quick") ? QUICK : FULL;
   const installed = await installTarball();

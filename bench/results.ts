@@ -31,25 +31,25 @@ export interface Results {
   readonly baseline: Measured | undefined;
 }
 
-/** The shapes as they are called in headings. */
-const TITLES: Readonly<Record<keyof typeof SHAPES | "headers", string>> = {
-  edge: "The edge request: a joined trace, a root and three children, 7 KB of payload, two header maps, one flush",
-  single: "One span with next to nothing in it, and its flush",
-  many: "1000 spans in one trace",
-  "100kb": "A payload of 100 KB",
-  "5mb": "A payload of 5 MB, in 20 spans",
-  headers: "The caller's headers in, a span's headers out, nothing recorded",
+/** The shapes as they are called, and what is in them. */
+const TITLES: Readonly<Record<keyof typeof SHAPES | "headers", readonly [title: string, content: string]>> = {
+  edge: ["The edge request", "a joined trace, a root and three children, 7 KB of payload, two header maps, one flush"],
+  single: ["One span", "with next to nothing in it, and its flush"],
+  many: ["1000 spans", "in one trace, with next to nothing in them, and their flush"],
+  "100kb": ["100 KB", "of payload in one span"],
+  "5mb": ["5 MB", "of payload in 20 spans"],
+  headers: ["Headers", "the caller's in, a new span's out; nothing is recorded"],
 };
 
 /** Writes RESULTS.md and the charts. */
 export async function writeResults(results: Results): Promise<void> {
   await writeFile(join(BENCH, "RESULTS.md"), markdown(results));
   await mkdir(join(BENCH, "charts"), { recursive: true });
-  for (const [shape, title] of Object.entries(TITLES)) {
+  for (const [shape, [title, content]] of Object.entries(TITLES)) {
     const series = results.races
       .filter(({ runtime }) => runtime === "Node" || runtime === "workerd")
       .map(({ runtime, figures }) => ({ name: runtime, figures: figures[shape] ?? [] }));
-    await writeFile(join(BENCH, `charts/${shape}.svg`), chart(title, series));
+    await writeFile(join(BENCH, `charts/${shape}.svg`), chart(title, content, series));
   }
 }
 
@@ -65,8 +65,13 @@ export function markdown(results: Results): string {
     "## What is aimed at",
     aims(results),
   ];
-  for (const [shape, title] of Object.entries(TITLES)) {
-    parts.push(`## ${title}`, `![${title}](charts/${shape}.svg)`, shapeTable(races, shape));
+  for (const [shape, [title, content]] of Object.entries(TITLES)) {
+    parts.push(
+      `## ${title}`,
+      `${content.charAt(0).toUpperCase()}${content.slice(1)}.`,
+      `![${title}](charts/${shape}.svg)`,
+      shapeTable(races, shape),
+    );
   }
   parts.push(
     "## A request that is not recorded",

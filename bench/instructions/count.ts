@@ -10,13 +10,19 @@ const ROOT = join(import.meta.dirname, "../..");
 
 /** The oldest of what each of them may use, so that a newer CPU makes no difference. */
 const PLAIN_CPU = {
-  GLIBC_TUNABLES: "glibc.cpu.hwcaps=-AVX2,-AVX,-AVX2_Usable,-AVX_Fast_Unaligned_Load,-ERMS,-FSRM",
+  // The second is otherwise a share of the CPU's cache.
+  GLIBC_TUNABLES: [
+    "glibc.cpu.hwcaps=-AVX2,-AVX,-AVX2_Usable,-AVX_Fast_Unaligned_Load,-ERMS,-FSRM",
+    "glibc.cpu.x86_non_temporal_threshold=0x4000000",
+  ].join(":"),
   SIMDUTF_FORCE_IMPLEMENTATION: "fallback",
   OPENSSL_ia32cap: "0:0",
 };
 const NODE_FLAGS = [
   // The same steps every time: no other threads, no chance. Baseline code for WebAssembly would be replaced at some time.
   ..."--predictable --single-threaded --no-liftoff --hash-seed=1 --random-seed=1".split(" "),
+  // Otherwise a share of the machine's memory.
+  ..."--min-semi-space-size=16 --max-semi-space-size=16 --max-old-space-size=1024".split(" "),
   ..."--no-enable-avx --no-enable-avx2 --no-enable-fma3 --no-enable-bmi1 --no-enable-bmi2".split(" "),
   ..."--no-enable-lzcnt --no-enable-popcnt --no-enable-sse4-1 --no-enable-sse4-2".split(" "),
 ];
