@@ -1,11 +1,12 @@
 // What a contender takes of a process's memory, in Node: at most while it serves a thousand requests, and what is left of
-// ten thousand.
+// a thousand more.
 
 import type { Installed } from "../tests/support/installed.js";
 import { residentBytes } from "../tests/support/processes.js";
 import { bundleProgram } from "./bundle.js";
 import { CONTENDERS, type Entry, PLAIN, UNTRACED } from "./contenders.js";
 import { type Player, startPlayer } from "./players.js";
+import { type Spread, spread } from "./rounds.js";
 
 /** In bytes. */
 export interface Memory {
@@ -14,8 +15,8 @@ export interface Memory {
   readonly loaded: number | undefined;
   /** Resident at most, while it served a thousand requests more. */
   readonly peak: number | undefined;
-  /** How much the heap and its buffers have grown, after a collection, for each thousand of the last six. */
-  readonly kept: number;
+  /** How much the heap and its buffers have grown, after a collection, with each of the last six thousand. */
+  readonly kept: Spread;
 }
 
 const REQUESTS = 1000;
@@ -35,9 +36,14 @@ export async function measureMemory(installed: Installed): Promise<Memory[]> {
       await run(player, REQUESTS);
       const peak = await residentBytes(player.pid, "VmHWM");
       for (let n = 1; n < WARM_UP; n += 1) await run(player, REQUESTS);
-      const before = await heapOf(player);
-      for (let n = 0; n < ROUNDS; n += 1) await run(player, REQUESTS);
-      all.push({ entry, loaded, peak, kept: ((await heapOf(player)) - before) / ROUNDS });
+      const kept: number[] = [];
+      for (let before = await heapOf(player); kept.length < ROUNDS; ) {
+        await run(player, REQUESTS);
+        const after = await heapOf(player);
+        kept.push(after - before);
+        before = after;
+      }
+      all.push({ entry, loaded, peak, kept: spread(kept) });
     } finally {
       await player.close();
     }

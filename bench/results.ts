@@ -101,14 +101,14 @@ export function markdown(results: Results): string {
     ),
     "## Memory",
     "Of a process of Node that serves edge requests one after the other: resident once it is loaded, resident at most during the next " +
-      "1000 requests, and how much the heap grows with each further 1000, after a collection.",
+      "1000 requests, and how much the heap grows with 1000 more, after a collection: a leak would be a figure that is there every time.",
     table(
       ["", "loaded, MB", "at most, MB", "kept of 1000, KB"],
       memory.map(({ entry, loaded, peak, kept }) => [
         entry.name,
         loaded === undefined ? "" : short(loaded / MB),
         peak === undefined ? "" : short(peak / MB),
-        short(kept / 1024),
+        shown({ median: kept.median / 1024, p10: kept.p10 / 1024, p90: kept.p90 / 1024 }),
       ]),
     ),
     "## How cost grows",

@@ -3,10 +3,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { type Installed, installTarball } from "../tests/support/installed.js";
-import { bundleProgram } from "./bundle.js";
 import { CONTENDERS, QUIET, UNTRACED, UNTRACED_HANDLER } from "./contenders.js";
-import { startPlayer } from "./players.js";
-import { checkOnce } from "./race.js";
+import { checkOnce, startIn, withPlayers } from "./race.js";
 import { EDGE, payloadBytes, SHAPES } from "./shapes.js";
 
 test("the edge request has 7 KB of payload", () => assert.equal(payloadBytes(EDGE), 7 * 1024));
@@ -19,14 +17,22 @@ describe("every contender delivers", () => {
   after(() => installed.remove());
 
   for (const entry of [...CONTENDERS, UNTRACED, UNTRACED_HANDLER, ...QUIET.map((quiet) => quiet.entry)]) {
-    test(entry.name, async () => {
-      const player = startPlayer(entry, process.execPath, [await bundleProgram(installed, entry.file)]);
-      try {
-        for (const shape of Object.keys(SHAPES)) await checkOnce(player, shape);
-        if (entry.headers) await player.ask({ run: 1, headers: true });
-      } finally {
-        await player.close();
-      }
-    });
+    test(`${entry.name}, in Node`, () =>
+      withPlayers(
+        [entry],
+        (one) => startIn("Node", installed, one),
+        async ([player]) => {
+          for (const shape of Object.keys(SHAPES)) await checkOnce(player!, shape);
+          if (entry.headers) await player!.ask({ run: 1, headers: true });
+        },
+      ));
+  }
+  for (const entry of CONTENDERS) {
+    test(`${entry.name}, in workerd`, () =>
+      withPlayers(
+        [entry],
+        (one) => startIn("workerd", installed, one),
+        ([player]) => checkOnce(player!, "edge"),
+      ));
   }
 });

@@ -2,7 +2,7 @@
 // client made from the OPIK_* variables.
 
 import { resolveConfig } from "./config.js";
-import { currentFrame } from "./context.js";
+import { currentFrame, type Frame } from "./context.js";
 import { Reporter } from "./errors.js";
 import { type TracedRequestInit, untracedFetch } from "./fetch.js";
 import type { FlushReport } from "./flush.js";
@@ -12,7 +12,7 @@ import type { TraceFields } from "./row.js";
 import { type FlushOptions, Scope } from "./scope.js";
 import type { TargetedScore } from "./score.js";
 import { scoped } from "./settle.js";
-import type { Span, SpanOptions } from "./span.js";
+import type { Span, SpanHandle, SpanOptions } from "./span.js";
 import { openTrace, type Trace } from "./trace.js";
 import { type AnyFunction, type TrackOptions, trackWith } from "./track.js";
 
@@ -21,8 +21,13 @@ export function span(options?: SpanOptions): Span;
 /** The same, current inside `fn` and ended after it; errors are recorded and rethrown. */
 export function span<T>(options: SpanOptions, fn: (span: Span) => T): T;
 export function span<T>(options: SpanOptions = {}, fn?: (span: Span) => T): Span | T {
-  const opened = startSpan(currentScope(), options);
+  const opened = openHere(options);
   return fn ? scoped(opened, fn) : opened;
+}
+
+function openHere(options: SpanOptions): SpanHandle {
+  const frame = currentFrame();
+  return startSpan(currentScope(frame), options, frame);
 }
 
 /** Begins a trace in the current invocation. Its row is written once, at its `end`. */
@@ -32,7 +37,7 @@ export function trace(fields?: TraceFields): Trace {
 
 /** `fn` with a span around each call, recorded where it is called: Opik's `@track`. */
 export function track<F extends AnyFunction>(fn: F, options?: TrackOptions): F {
-  return trackWith((spanOptions) => startSpan(currentScope(), spanOptions), fn, options);
+  return trackWith(openHere, fn, options);
 }
 
 /** Scores a trace or a span by its id, which need not be of this process: a user's feedback. */
@@ -76,9 +81,8 @@ export function getDistributedTraceHeaders(): Record<
 
 let processScope: Scope | undefined;
 
-function currentScope(): Scope {
-  const found = currentFrame();
-  if (found) return found.scope;
+function currentScope(frame: Frame | undefined = currentFrame()): Scope {
+  if (frame) return frame.scope;
   processScope ??= scopeFromVariables();
   return processScope;
 }

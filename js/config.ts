@@ -99,6 +99,8 @@ export interface Settings {
   /** `undefined` where a relay pins it. */
   readonly projectName: string | undefined;
   readonly url: URL;
+  /** The same as text, for a path to be appended. */
+  readonly baseUrl: string;
   readonly environment: string | undefined;
   readonly disabled: boolean;
   readonly propagateTo: readonly PropagateTo[] | undefined;
@@ -171,6 +173,7 @@ export function resolveConfig(config: OpikConfig): Settings {
     workspace,
     projectName: relayUrl === undefined ? projectName : undefined,
     url,
+    baseUrl: url.href.replace(/\/$/, ""),
     environment,
     disabled,
     propagateTo: config.propagateTo,

@@ -155,14 +155,14 @@ export class Core {
   context(incoming: Incoming | undefined, nowMs: number): CoreContext {
     // Line by line. HTTP allows no line break in a value; one from elsewhere shifts what is, after all, the caller's.
     const values = incoming?.join("\n") ?? "";
-    const text = this.#withRandom(() => this.#read(bg.context(this.#write(values), nowMs)));
+    const text = this.#withRandom(() => bg.context(this.#write(values), nowMs));
     const [traceId, parentId, origin, warning] = text.split("\n") as [string, string, string, string];
     return { traceId, parentId, joined: origin === "joined", warning };
   }
 
   /** A new UUIDv7, greater than every one before it. */
   mint(nowMs: number): string {
-    return this.#withRandom(() => this.#read(bg.mint(nowMs)));
+    return this.#withRandom(() => bg.mint(nowMs));
   }
 
   /** A handle to a new buffer of rows; 0 when there is none to be had. */
@@ -263,7 +263,7 @@ export class Core {
 
   /** Writes a short text into the scratch; gives the bytes written. */
   #write(text: string): number {
-    return this.#encoder.encodeInto(text, this.#scratchView()).written;
+    return text === "" ? 0 : this.#encoder.encodeInto(text, this.#scratchView()).written;
   }
 
   /** Reads what the core wrote into the scratch: texts with a line break behind each, of which the last is left out. */
@@ -272,9 +272,9 @@ export class Core {
   }
 
   /** The core writes nothing when it is out of random bytes. */
-  #withRandom(make: () => string): string {
-    const made = this.#call(make);
-    if (made) return made;
+  #withRandom(make: () => number): string {
+    const written = this.#call(make);
+    if (written > 0) return this.#read(written);
     let bytes: Uint8Array;
     try {
       bytes = randomBytes(RANDOM_POOL_BYTES);
@@ -284,7 +284,7 @@ export class Core {
     return this.#call(() => {
       this.#scratchView().set(bytes);
       bg.refill(bytes.length);
-      return make();
+      return this.#read(make());
     });
   }
 

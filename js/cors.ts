@@ -29,8 +29,8 @@ export function corsHeaders(request: Request, { origins, credentials = false }: 
 }
 
 /** Whether a browser asks if it may send a request, and not yet sends it (Fetch standard, "CORS-preflight request"). */
-export function isPreflight({ method, headers }: Request): boolean {
-  return method === "OPTIONS" && headers.has("access-control-request-method");
+export function isPreflight(request: Request): boolean {
+  return request.method === "OPTIONS" && request.headers.has("access-control-request-method");
 }
 
 /** The answer to a preflight; `undefined` for every other request. */

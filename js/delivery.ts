@@ -89,11 +89,13 @@ export class Delivery {
     const queue = this.#isShared ? ownQueue(this.#takeAll()) : this;
     const flush = new Flush(queue, this.#settings, this.#reporter, now() + mode.timeoutMs, mode, before);
     if (!this.#isShared) this.#last = flush;
-    return flush
-      .run(() => this.#takeDropped())
-      .finally(() => {
-        if (this.#last === flush) this.#last = undefined;
-      });
+    return this.#run(flush);
+  }
+
+  async #run(flush: Flush): Promise<FlushReport> {
+    const report = await flush.run(() => this.#takeDropped());
+    if (this.#last === flush) this.#last = undefined;
+    return report;
   }
 
   /** Takes the next upload out of the queue. */

@@ -3,7 +3,6 @@
 
 import {
   type HeaderCarrier,
-  type HeaderPair,
   type HeaderSpelling,
   injectInto,
   type Propagation,
@@ -70,17 +69,17 @@ export async function tracedFetch(
     ...("parent" in opik && { parent: opik.parent }),
   });
   let response: Response;
-  let map: HeaderPair[] = [];
+  let map: Record<string, string> = {};
   try {
     const headers = new Headers(init.headers ?? request?.headers);
     const spelling = url && spellingOf(url, opik.propagate, propagation);
-    if (spelling) map = Object.entries(span.headers({ spelling }));
+    if (spelling) map = span.headers({ spelling });
     const injected = injectInto(headers, map);
     response = await untracedFetch(input, { ...init, headers: injected, opik });
   } catch (error) {
     span.fail(error);
     // What the network, or the browser, refused; not what the caller broke off.
-    if (url && error instanceof TypeError) page()?.warnOfCors(url, map, span.trace.scope.reporter);
+    if (url && error instanceof TypeError) page()?.warnOfCors(url, Object.keys(map), span.trace.scope.reporter);
     throw error;
   }
   span.update({ output: { status: response.status } });

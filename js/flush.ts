@@ -101,7 +101,7 @@ export class Flush {
   readonly #aborts = new Set<() => void>();
   #isBrokenOff = false;
   /** What went wrong: the first of each reason. */
-  readonly #failures = new Map<string, { readonly detail: string; readonly cause: unknown; readonly once: boolean }>();
+  readonly #failures: Record<string, { readonly detail: string; readonly cause: unknown; readonly once: boolean }> = {};
   /** Why nothing more is sent in this flush. */
   #stopped: string | undefined;
 
@@ -279,7 +279,7 @@ export class Flush {
   #lose(reason: string, failure: Partial<Answer> & { once?: boolean } = {}): Outcome {
     const { status = 0, message = "", cause, once = false } = failure;
     const detail = (status ? ` (HTTP ${status})` : "") + (message && `: ${message}`);
-    if (!this.#failures.has(reason)) this.#failures.set(reason, { detail, cause, once });
+    this.#failures[reason] ??= { detail, cause, once };
     return { lost: reason };
   }
 
@@ -308,7 +308,7 @@ export class Flush {
   /** Tells the host of what went wrong and of what is lost, each cause once. */
   #tell(): void {
     const { dropped, errors } = this.#report;
-    for (const [reason, { detail, cause, once }] of this.#failures) {
+    for (const [reason, { detail, cause, once }] of Object.entries(this.#failures)) {
       const rows = dropped[reason] ?? 0;
       const what = rows > 0 ? `${rows} rows are lost` : "rows are kept for the next flush";
       const error = new OpikError("delivery_failed", `${what}: ${reason}${detail}`, cause);
@@ -321,7 +321,7 @@ export class Flush {
 
   /** `undefined` when it was broken off for the next flush. */
   async #post(upload: Upload): Promise<Answer | undefined> {
-    const { transport, url, apiKey, workspace } = this.#settings;
+    const { transport, baseUrl, apiKey, workspace } = this.#settings;
     if (this.#destination.compresses) upload.compressed ??= (await gzip(upload.body)) ?? upload.body;
     const body = this.#destination.compresses && upload.compressed ? upload.compressed : upload.body;
     const isCompressed = body !== upload.body;
@@ -345,7 +345,7 @@ export class Flush {
           controller.abort(error);
         });
         transport
-          .fetch(url.href.replace(/\/$/, "") + upload.path, {
+          .fetch(baseUrl + upload.path, {
             method: upload.method,
             headers: getCore().requestHeaders(apiKey, workspace, isCompressed),
             body,

@@ -53,7 +53,9 @@ function read(carrier: unknown): Incoming | undefined {
   if (typeof inner === "object" && inner !== null) return read(inner);
   const found: Incoming = [];
   if (typeof (carrier as Headers).get === "function" && !(carrier instanceof Map)) {
-    for (const [index, name] of NAMES.entries()) add(found, index, (carrier as Headers).get(name));
+    NAMES.forEach((name, index) => {
+      add(found, index, (carrier as Headers).get(name));
+    });
   } else {
     const pairs = Symbol.iterator in carrier ? (carrier as Iterable<unknown>) : Object.entries(carrier);
     for (const pair of pairs) {
@@ -82,9 +84,20 @@ export type HeaderSpelling = "both" | "underscore" | "hyphen";
  * The headers that hand a context on. Written here and not in the core, so that it works without one: after a
  * trap, or where WebAssembly is blocked. `outgoing` in src/headers.rs is its twin.
  */
-export function headerMap(traceId: string, spanId: string, spelling: HeaderSpelling): HeaderPair[] {
-  const names = NAMES.slice(spelling === "hyphen" ? 2 : 0, spelling === "underscore" ? 2 : 4);
-  return names.map((name, index) => [name, index % 2 === 0 ? traceId : spanId]);
+export function headerMap(traceId: string, spanId: string, spelling: HeaderSpelling): Record<string, string> {
+  switch (spelling) {
+    case "underscore":
+      return { opik_trace_id: traceId, opik_parent_span_id: spanId };
+    case "hyphen":
+      return { "opik-trace-id": traceId, "opik-parent-span-id": spanId };
+    default:
+      return {
+        opik_trace_id: traceId,
+        opik_parent_span_id: spanId,
+        "opik-trace-id": traceId,
+        "opik-parent-span-id": spanId,
+      };
+  }
 }
 
 /** The caller's ids if both parse, for spans that can only forward them. */
@@ -119,7 +132,7 @@ export type HeaderTarget = Headers | Record<string, string>;
  * `target` with every spelling of our headers removed and `map` set: a forwarded
  * request carries its caller's. What is immutable or frozen is copied.
  */
-export function injectInto<T extends HeaderTarget>(target: T, map: readonly HeaderPair[]): T {
+export function injectInto<T extends HeaderTarget>(target: T, map: Record<string, string>): T {
   const [set, copy] =
     target instanceof Headers
       ? [setHeaders, () => new Headers(target)]
@@ -131,17 +144,16 @@ export function injectInto<T extends HeaderTarget>(target: T, map: readonly Head
   }
 }
 
-function setRecord(record: Record<string, string>, map: readonly HeaderPair[]): Record<string, string> {
+function setRecord(record: Record<string, string>, map: Record<string, string>): Record<string, string> {
   for (const name of Object.keys(record)) {
     if (NAMES.includes(name.toLowerCase())) delete record[name];
   }
-  for (const [name, value] of map) record[name] = value;
-  return record;
+  return Object.assign(record, map);
 }
 
-function setHeaders(headers: Headers, map: readonly HeaderPair[]): Headers {
+function setHeaders(headers: Headers, map: Record<string, string>): Headers {
   for (const name of NAMES) headers.delete(name);
-  for (const [name, value] of map) headers.set(name, value);
+  for (const [name, value] of Object.entries(map)) headers.set(name, value);
   return headers;
 }
 

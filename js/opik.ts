@@ -3,7 +3,7 @@
 
 import type { InstrumentFetchOptions } from "./browser/instrument-fetch.js";
 import { type OpikConfig, resolveConfig } from "./config.js";
-import { currentFrame, runWith } from "./context.js";
+import { currentFrame, type Frame, runWith } from "./context.js";
 import { Reporter } from "./errors.js";
 import { type TracedRequestInit, tracedFetch } from "./fetch.js";
 import type { FlushReport } from "./flush.js";
@@ -142,21 +142,16 @@ export class Opik {
   }
 }
 
-/** Opens a span where `options.parent` says, recorded in `scope` unless its parent is elsewhere. */
-export function startSpan(scope: Scope, options: SpanOptions): SpanHandle {
-  const { parent, ...rest } = options ?? {}; // JavaScript may say null
-  const above = parent === undefined ? currentParent() : isSpanOrTrace(parent) ? parent : undefined;
+/** Opens a span where `options.parent` says, by default in `frame`; recorded in `scope` unless its parent is elsewhere. */
+export function startSpan(scope: Scope, options: SpanOptions, frame: Frame | undefined = currentFrame()): SpanHandle {
+  const parent = options?.parent; // JavaScript may say null
+  const above = parent === undefined ? (frame?.span ?? frame?.trace) : isSpanOrTrace(parent) ? parent : undefined;
   // What is current may have ended: in `waitUntil` after the response that is how it is.
-  if (above instanceof SpanHandle && parent === undefined) return new SpanHandle(above.trace, above.id, rest);
+  if (above instanceof SpanHandle && parent === undefined) return new SpanHandle(above.trace, above.id, options);
   // A child is recorded where its parent is. It may be of another copy of this package, which then opens it.
-  if (above) return above.span(rest) as SpanHandle;
-  const trace = openTrace(scope, parent, rest.name);
-  return new SpanHandle(trace, trace.parentId, rest, !trace.joined);
-}
-
-function currentParent(): Span | Trace | undefined {
-  const frame = currentFrame();
-  return frame?.span ?? frame?.trace;
+  if (above) return above.span(options) as SpanHandle;
+  const trace = openTrace(scope, parent, options?.name);
+  return new SpanHandle(trace, trace.parentId, options, !trace.joined);
 }
 
 function isSpanOrTrace(parent: unknown): parent is Span | Trace {

@@ -60,7 +60,7 @@ export function scoreKey({ id, name }: { readonly id?: unknown; readonly name?: 
 export class ScoreBuffer {
   readonly #settings: Settings;
   readonly #reporter: Reporter;
-  readonly #waiting: Record<ScoreKind, Map<string, Uint8Array>> = { trace_scores: new Map(), span_scores: new Map() };
+  readonly #waiting: Partial<Record<ScoreKind, Map<string, Uint8Array>>> = {};
   #closed = false;
   #dropped = 0;
 
@@ -108,6 +108,7 @@ export class ScoreBuffer {
       project_name: this.#settings.projectName,
     };
     const json = new TextEncoder().encode(JSON.stringify(row));
+    this.#waiting[kind] ??= new Map();
     const waiting = this.#waiting[kind];
     const key = scoreKey(row);
     waiting.delete(key); // a new one comes last
@@ -129,7 +130,7 @@ export class ScoreBuffer {
     const uploads: Upload[] = [];
     for (const kind of ["trace_scores", "span_scores"] as const) {
       const waiting = this.#waiting[kind];
-      if (waiting.size === 0) continue;
+      if (!waiting?.size) continue;
       let rows: Uint8Array[] = [];
       let bytes = 0;
       const close = (): void => {

@@ -8,15 +8,8 @@ import type { Row } from "./buffer.js";
 import { currentFrame, runWith } from "./context.js";
 import { getCore, type Period, SPAN_ROW } from "./core.js";
 import { type TracedRequestInit, tracedFetch, untracedFetch } from "./fetch.js";
-import {
-  type HeaderCarrier,
-  type HeaderPair,
-  type HeaderSpelling,
-  type HeaderTarget,
-  headerMap,
-  injectInto,
-} from "./headers.js";
-import { mergeFields, rowText, type SpanFields, UNDEFINED_THROWN } from "./row.js";
+import { type HeaderCarrier, type HeaderSpelling, type HeaderTarget, headerMap, injectInto } from "./headers.js";
+import { copyRowFields, copySpanFields, mergeFields, rowText, type SpanFields, UNDEFINED_THROWN } from "./row.js";
 import type { Open, Scope } from "./scope.js";
 import type { Score } from "./score.js";
 import { scoped } from "./settle.js";
@@ -98,8 +91,7 @@ export class SpanHandle implements Span, Open {
     this.id = id ?? parentId;
     this.parentSpanId = parentId || undefined;
     if (!this.#recording) return;
-    const { parent: _, ...fields } = options ?? {}; // JavaScript may say null
-    this.#fields = fields;
+    this.#fields = copySpanFields(options);
     this.#scope.opened(this);
     if (isRoot) trace.owned();
   }
@@ -132,7 +124,7 @@ export class SpanHandle implements Span, Open {
   }
 
   headers(options?: { spelling?: HeaderSpelling }): Record<string, string> {
-    return injectInto({}, this.#headerMap(options?.spelling));
+    return this.#headerMap(options?.spelling);
   }
 
   inject<T extends HeaderTarget>(target: T, options?: { spelling?: HeaderSpelling }): T {
@@ -146,7 +138,7 @@ export class SpanHandle implements Span, Open {
 
   /** Fields that give way to what the host has set or will set. */
   preset(fields: SpanFields): void {
-    if (this.#recording) this.#fields = mergeFields(fields, this.#fields, this.#scope.reporter);
+    if (this.#recording) Object.assign(this.#fields, mergeFields(fields, this.#fields, this.#scope.reporter));
   }
 
   /** Ends the span unless it has ended: without a word, for what ends by itself. */
@@ -159,7 +151,7 @@ export class SpanHandle implements Span, Open {
       scope.ended(this);
       const updatedMs = Math.max(endMs, this.#updatedMs + 1);
       scope.append(this.#row({ startMs: this.startMs, endMs, updatedMs, unfinished }));
-      if (this.#isRoot) this.trace.endWith(this.#mirrored(), endMs, unfinished);
+      if (this.#isRoot) this.trace.endWith(copyRowFields(this.#fields), endMs, unfinished);
       else if (this.trace.joined && this.parentSpanId === this.trace.parentId) scope.outermostEnded();
     }
     this.onEnd?.();
@@ -186,7 +178,7 @@ export class SpanHandle implements Span, Open {
     this.#updatedMs = this.trace.now();
     const period = { startMs: this.startMs, endMs: undefined, updatedMs: this.#updatedMs, unfinished: true };
     this.#scope.appendCheckpoint(this.#row(period));
-    if (this.#isRoot) this.trace.checkpointWith(this.#mirrored());
+    if (this.#isRoot) this.trace.checkpointWith(copyRowFields(this.#fields));
   }
 
   /** Whether it makes no difference: it is not recorded, and what is current has its ids already. */
@@ -206,7 +198,7 @@ export class SpanHandle implements Span, Open {
   }
 
   #row(period: Period): Row {
-    const text = rowText([this.id, this.traceId, this.parentSpanId ?? ""], this.#fields, this.#scope);
+    const text = rowText(this.id, this.traceId, this.parentSpanId ?? "", this.#fields, this.#scope);
     return { kind: SPAN_ROW, text, period, room: this.trace.roomFor(text) };
   }
 
@@ -214,15 +206,9 @@ export class SpanHandle implements Span, Open {
     if (this.#recording) mergeFields(this.#fields, update, this.#scope.reporter);
   }
 
-  /** What the trace row takes over from its root span (Python's `@track`). */
-  #mirrored(): SpanFields {
-    const { type: _1, model: _2, provider: _3, usage: _4, totalEstimatedCost: _5, ttft: _6, ...fields } = this.#fields;
-    return fields;
-  }
-
-  #headerMap(spelling: HeaderSpelling = "both"): HeaderPair[] {
+  #headerMap(spelling: HeaderSpelling = "both"): Record<string, string> {
     // Always both ids or none: the Python side breaks on one.
-    if (!this.traceId || !this.id) return [];
+    if (!this.traceId || !this.id) return {};
     return headerMap(this.traceId, this.id, spelling);
   }
 

@@ -217,7 +217,7 @@ export class TraceHandle implements Trace, Open {
   }
 
   #row(fields: TraceFields, period: Period): Row {
-    const text = rowText([this.id, this.id, ""], fields, this.scope);
+    const text = rowText(this.id, this.id, "", fields, this.scope);
     return { kind: TRACE_ROW, text, period, room: this.roomFor(text) };
   }
 }

@@ -109,6 +109,9 @@ with_wasm32() {
   fi
 }
 
+# The Node that the bench's figures belong to, where it is to be had; elsewhere the one at hand.
+use_bench_node() { PATH=$BENCH/node_modules/node/bin:$PATH; }
+
 # What bench/gate.ts counts with: callgrind, where it can be had, the core as a native program, and the name of the compiler
 # that has made the module.
 prepare_counting() {

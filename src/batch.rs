@@ -79,12 +79,13 @@ impl From<MalformedRow> for DropReason {
 struct Batch {
     body: Vec<u8>,
     ids: Vec<Id>,
+    greatest_id: Option<Id>,
     row_ends: Vec<u32>,
 }
 
 impl Batch {
     fn new(kind: Kind) -> Self {
-        Self { body: opening(kind).to_vec(), ids: Vec::new(), row_ends: Vec::new() }
+        Self { body: opening(kind).to_vec(), ids: Vec::new(), greatest_id: None, row_ends: Vec::new() }
     }
 
     /// Makes room for a row of at most `row_bytes`, its comma and what closes the payload. Without room the row is
@@ -98,8 +99,14 @@ impl Batch {
             .map_err(|_| DropReason::BufferFull)
     }
 
+    /// Whether it has a row of this id. Most ids are greater than those before, which is seen at once.
+    fn has(&self, id: Id) -> bool {
+        self.greatest_id >= Some(id) && self.ids.contains(&id)
+    }
+
     /// Notes that the body's last row is of this id.
     fn note(&mut self, id: Id) {
+        self.greatest_id = self.greatest_id.max(Some(id));
         self.ids.push(id);
         self.row_ends.push(u32::try_from(self.body.len()).unwrap_or(u32::MAX));
     }
@@ -206,7 +213,7 @@ impl Buffer {
         let row_bytes = batch.body.len().saturating_sub(row_at);
         let refused = match &written {
             Err(MalformedRow) => Some(DropReason::MalformedRow),
-            Ok((id, _)) if batch.ids.contains(id) => Some(DropReason::DuplicateId),
+            Ok((id, _)) if batch.has(*id) => Some(DropReason::DuplicateId),
             Ok(_) if row_bytes > self.limits.batch_bytes.saturating_sub(frame_bytes(kind)) => {
                 Some(DropReason::RowTooLarge)
             }

@@ -9,7 +9,7 @@ use core::fmt;
 
 use crate::id::{ID_CHARS, Id};
 use crate::json;
-use crate::time::write_rfc3339;
+use crate::time::Clock;
 
 /// Between the fields of a row's text. No JSON text has it unescaped (RFC 8259 §7).
 pub const SEPARATOR: u8 = 0x1f;
@@ -196,7 +196,7 @@ pub fn write_row(
         b"" => None,
         text => Some(encoded(text, &mut parent_buffer)?),
     };
-    let mut row = Writer { out, left_out: 0 };
+    let mut row = Writer { out, clock: Clock::default(), left_out: 0 };
     row.out.push(b'{');
     row.quoted("id", id.encode(&mut [0; ID_CHARS]).as_bytes());
     if kind == Kind::Span {
@@ -250,6 +250,7 @@ const UNFINISHED: &[u8] = b"{\"opik_edge_unfinished\":true";
 /// Writes the members of one row.
 struct Writer<'a> {
     out: &'a mut Vec<u8>,
+    clock: Clock,
     left_out: u32,
 }
 
@@ -273,7 +274,7 @@ impl Writer<'_> {
     fn time(&mut self, name: &str, ms: u64) {
         json::write_name(self.out, name);
         self.out.push(b'"');
-        write_rfc3339(self.out, ms);
+        self.out.extend_from_slice(self.clock.rfc3339(ms));
         self.out.push(b'"');
     }
 

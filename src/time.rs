@@ -1,34 +1,69 @@
 //! Milliseconds since 1970 → RFC 3339 in UTC, as the API takes it (`start_time`, `end_time`, `last_updated_at`), and
 //! what HTTP calls a date → milliseconds.
 
-use alloc::vec::Vec;
-
 use crate::json::digits;
 
 /// The last millisecond before the year 2262, where the backend's storage ends.
 pub const MAX_MS: u64 = 9_214_646_399_999;
 
-/// Appends `ms` (ms since 1970, at most [`MAX_MS`]) as `2026-11-23T04:56:30.123Z`.
-pub fn write_rfc3339(out: &mut Vec<u8>, ms: u64) {
-    let ms = ms.min(MAX_MS);
-    let (seconds, millis) = (ms / 1000, ms % 1000);
-    let (days, second) = (seconds / 86_400, seconds % 86_400);
-    let (year, month, day) = civil(days);
-    let mut text = *b"0000-00-00T00:00:00.000Z";
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    for (end, value) in [(3, year), (6, month), (9, day), (12, hour), (15, minute), (18, second), (22, millis)] {
-        write_digits(&mut text, end, value);
-    }
-    // In one piece: a copy is a call out of the module.
-    out.extend_from_slice(&text);
+/// Writes times, of which those of one day share their date.
+#[derive(Debug)]
+pub struct Clock {
+    day: Option<u32>,
+    text: [u8; 24],
 }
 
-const DAYS_0000_03_01_TO_1970: u64 = 719_468;
+impl Clock {
+    /// `ms` (ms since 1970, at most [`MAX_MS`]) as `2026-11-23T04:56:30.123Z`.
+    pub fn rfc3339(&mut self, ms: u64) -> &[u8] {
+        const DAY_MS: u64 = 86_400_000;
+        let ms = ms.min(MAX_MS);
+        // The one division of 64 bits: engines make multiplications of those of 32.
+        let day = u32::try_from(ms / DAY_MS).unwrap_or(0);
+        let rest = u32::try_from(ms.wrapping_sub(u64::from(day).wrapping_mul(DAY_MS))).unwrap_or(0);
+        if self.day != Some(day) {
+            let (year, month, day_of_month) = civil(day);
+            self.pair(0, year / 100);
+            self.pair(2, year % 100);
+            self.pair(5, month);
+            self.pair(8, day_of_month);
+            self.day = Some(day);
+        }
+        let (seconds, millis) = (rest / 1000, rest % 1000);
+        let minutes = seconds / 60;
+        self.pair(11, minutes / 60);
+        self.pair(14, minutes % 60);
+        self.pair(17, seconds % 60);
+        self.pair(20, millis / 10);
+        self.digit(22, millis % 10);
+        &self.text
+    }
+
+    /// Two digits, from `at` on.
+    fn pair(&mut self, at: usize, value: u32) {
+        self.digit(at, value / 10);
+        self.digit(at.wrapping_add(1), value % 10);
+    }
+
+    fn digit(&mut self, at: usize, value: u32) {
+        if let (Some(slot), Ok(value)) = (self.text.get_mut(at), u8::try_from(value)) {
+            *slot = b'0'.wrapping_add(value);
+        }
+    }
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self { day: None, text: *b"0000-00-00T00:00:00.000Z" }
+    }
+}
+
+const DAYS_0000_03_01_TO_1970: u32 = 719_468;
 
 /// Year, month and day of a day since 1970: counts from 1 March of year 0, so that leap days come last.
 #[expect(clippy::arithmetic_side_effects, reason = "days are bounded by MAX_MS, so nothing overflows")]
-fn civil(days: u64) -> (u64, u64, u64) {
-    const DAYS_PER_ERA: u64 = 146_097; // 400 years
+fn civil(days: u32) -> (u32, u32, u32) {
+    const DAYS_PER_ERA: u32 = 146_097; // 400 years
     let days = days + DAYS_0000_03_01_TO_1970;
     let (era, day_of_era) = (days / DAYS_PER_ERA, days % DAYS_PER_ERA);
     let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
@@ -36,20 +71,8 @@ fn civil(days: u64) -> (u64, u64, u64) {
     let shifted_month = (5 * day_of_year + 2) / 153; // 0 is March
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
     let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    let year = year_of_era + era * 400 + u32::from(month <= 2);
     (year, month, day)
-}
-
-/// Writes `value` in decimal over the zeros that end at `end`.
-fn write_digits(text: &mut [u8], end: usize, value: u64) {
-    let mut rest = value;
-    for slot in text.iter_mut().take(end.saturating_add(1)).rev() {
-        if rest == 0 {
-            break;
-        }
-        *slot = b'0'.saturating_add(u8::try_from(rest % 10).unwrap_or(0));
-        rest /= 10;
-    }
 }
 
 /// The ms since 1970 of an HTTP date (RFC 9110 §5.6.7) in its fixed form, `Sun, 06 Nov 1994 08:49:37 GMT`; the
@@ -66,7 +89,7 @@ pub fn parse_http_date(text: &[u8]) -> Option<u64> {
     });
     let number = |from, to| fits.then(|| digits(text.get(from..to)?)).flatten();
     let month = MONTHS.chunks(3).zip(1..).find(|(name, _)| text.get(8..11) == Some(name))?.1;
-    let days = day_of(number(12, 16)?, month, number(5, 7)?).checked_sub(DAYS_0000_03_01_TO_1970)?;
+    let days = day_of(number(12, 16)?, month, number(5, 7)?).checked_sub(DAYS_0000_03_01_TO_1970.into())?;
     let (hour, minute, second) = (number(17, 19)?, number(20, 22)?, number(23, 25)?);
     #[expect(clippy::arithmetic_side_effects, reason = "four digits of years are some 3e14 ms")]
     Some((((days * 24 + hour) * 60 + minute) * 60 + second) * 1000)

@@ -20,7 +20,7 @@ use opik_edge::headers::{Incoming, read};
 use opik_edge::id::{Id, IdGenerator};
 use opik_edge::json;
 use opik_edge::span::{FIELDS, Fields, Kind, MAX_TAGS, MAX_USAGE_BYTES, Period, SEPARATOR, write_row};
-use opik_edge::time::{MAX_MS, write_rfc3339};
+use opik_edge::time::{Clock, MAX_MS};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -172,10 +172,11 @@ proptest! {
     }
 
     #[test]
-    fn times_read_back(ms in 0..=MAX_MS) {
-        let mut out = Vec::new();
-        write_rfc3339(&mut out, ms);
-        let text = String::from_utf8(out).unwrap();
+    fn times_read_back(ms in 0..=MAX_MS, later in 0..200_000_000_u64) {
+        let mut clock = Clock::default();
+        let text = String::from_utf8(clock.rfc3339(ms).to_vec()).unwrap();
+        let (same, fresh) = (clock.rfc3339(ms + later).to_vec(), Clock::default().rfc3339(ms + later).to_vec());
+        prop_assert_eq!(same, fresh);
         prop_assert_eq!(text.len(), 24);
         prop_assert_eq!(&text[20..23], format!("{:03}", ms % 1000));
         prop_assert_eq!(&text[17..19], format!("{:02}", ms / 1000 % 60));

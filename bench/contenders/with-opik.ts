@@ -14,12 +14,15 @@ export function withHandler(more: { disabled?: boolean; sampleRate?: number }, h
   const handler = { fetch: (_request: Request, { shape }: { shape: Shape }, _ctx: object) => handle(shape) };
   const traced = withOpik(handler, () => config);
   let request: Request | undefined;
+  // One for all requests, as in an isolate.
+  const env = {} as { shape: Shape };
   return {
     async request(shape) {
       request ??= new Request(ROOT_URL, { method: "POST", headers });
       const held: Promise<unknown>[] = [];
       const ctx = { waitUntil: (promise: Promise<unknown>) => held.push(promise) };
-      await traced.fetch(request, { shape }, ctx);
+      env.shape = shape;
+      await traced.fetch(request, env, ctx);
       await Promise.all(held);
     },
     read: readOpikRows,

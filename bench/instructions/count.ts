@@ -19,8 +19,11 @@ const PLAIN_CPU = {
   OPENSSL_ia32cap: "0:0",
 };
 const NODE_FLAGS = [
-  // The same steps every time: no other threads, no chance. Baseline code for WebAssembly would be replaced at some time.
-  ..."--predictable --single-threaded --no-liftoff --hash-seed=1 --random-seed=1".split(" "),
+  // The same steps every time: no other threads, no chance.
+  ..."--predictable --single-threaded --hash-seed=1 --random-seed=1".split(" "),
+  // One compiler, from the beginning. What is optimised, and when, changes with every line: it took 3000 requests to settle,
+  // and from 1000 to 2000 a request had half as many instructions again.
+  ..."--no-opt --no-maglev --always-sparkplug --no-liftoff".split(" "),
   // Otherwise a share of the machine's memory.
   ..."--min-semi-space-size=16 --max-semi-space-size=16 --max-old-space-size=1024".split(" "),
   ..."--no-enable-avx --no-enable-avx2 --no-enable-fma3 --no-enable-bmi1 --no-enable-bmi2".split(" "),
@@ -46,15 +49,16 @@ export async function countCore(part: string): Promise<number> {
   return Math.round((twice - once) / times);
 }
 
-/** How many requests make the compiler settle. */
-const WARM_UP = 1000;
+/** Requests until everything is loaded and compiled, and those that are counted. */
+const WARM_UP = 300;
+const COUNTED = 600;
 
 /** Instructions of one edge request in Node, by a program as `bundleProgram` writes it. */
 export async function countRequest(program: string): Promise<number> {
   const count = (requests: number): Promise<number> =>
     instructions([process.execPath, ...NODE_FLAGS, program], `${JSON.stringify({ run: requests, shape: "edge" })}\n`);
-  const [once, twice] = await Promise.all([count(WARM_UP), count(2 * WARM_UP)]);
-  return Math.round((twice - once) / WARM_UP);
+  const [before, after] = await Promise.all([count(WARM_UP), count(WARM_UP + COUNTED)]);
+  return Math.round((after - before) / COUNTED);
 }
 
 async function instructions(command: readonly string[], input = ""): Promise<number> {

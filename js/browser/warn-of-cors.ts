@@ -2,29 +2,26 @@
 // browser tells the page only that it did.
 
 import type { Reporter } from "../errors.js";
-import type { HeaderPair } from "../headers.js";
 import { platformFetch } from "../transport.js";
 
 /** Origins that were looked at. */
 const seen = new Set<string>();
 
-/** Looks into a call to `url` that got no answer with these trace headers; once for each origin. */
-export function warnOfCors(url: URL, map: readonly HeaderPair[], reporter: Reporter): void {
+/** Looks into a call to `url` that got no answer with the trace headers of these names; once for each origin. */
+export function warnOfCors(url: URL, names: readonly string[], reporter: Reporter): void {
   if (typeof location === "undefined") return; // what only calls itself a browser
-  if (map.length === 0 || url.origin === location.origin || seen.has(url.origin) || !isDevelopment()) return;
+  if (names.length === 0 || url.origin === location.origin || seen.has(url.origin) || !isDevelopment()) return;
   seen.add(url.origin);
-  // No ids: where these do arrive they are nobody's trace.
-  const probes = map.map(([name]): HeaderPair => [name, "probe"]);
-  void explain(new URL(url.pathname, url.origin), probes).then(
+  void explain(new URL(url.pathname, url.origin), names).then(
     (message) => message && reporter.once("cors_header", message, undefined, url.origin),
   );
 }
 
 /** `undefined` where the trace headers are not what it failed for. */
-async function explain(url: URL, map: readonly HeaderPair[]): Promise<string | undefined> {
-  if (await isAnswered(url, map)) return undefined;
-  const allowed = await Promise.all(map.map((pair) => isAnswered(url, [pair])));
-  const missing = map.filter((_, index) => !allowed[index]).map(([name]) => name);
+async function explain(url: URL, names: readonly string[]): Promise<string | undefined> {
+  if (await isAnswered(url, names)) return undefined;
+  const allowed = await Promise.all(names.map((name) => isAnswered(url, [name])));
+  const missing = names.filter((_, index) => !allowed[index]);
   const remedy = "see handlePreflight and corsHeaders";
   if (await isAnswered(url, [])) {
     return `${url.origin} does not allow the request headers ${missing.join(", ")}, so the traced call failed: ${remedy}`;
@@ -32,10 +29,12 @@ async function explain(url: URL, map: readonly HeaderPair[]): Promise<string | u
   return `${url.origin} is down, or allows no calls from ${location.origin}; traced ones need ${missing.join(", ")}: ${remedy}`;
 }
 
-/** Whether a request that changes nothing gets an answer with these headers. A preflight by itself can not be asked for. */
-async function isAnswered(url: URL, headers: readonly HeaderPair[]): Promise<boolean> {
+/** Whether a request that changes nothing gets an answer with headers of these names. A preflight by itself can not be asked for. */
+async function isAnswered(url: URL, names: readonly string[]): Promise<boolean> {
+  // No ids: where these do arrive they are nobody's trace.
+  const headers = names.map((name): [string, string] => [name, "probe"]);
   try {
-    await platformFetch(url, { method: "HEAD", headers: [...headers], credentials: "omit", cache: "no-store" });
+    await platformFetch(url, { method: "HEAD", headers, credentials: "omit", cache: "no-store" });
     return true;
   } catch {
     return false;

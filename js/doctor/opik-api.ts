@@ -28,11 +28,11 @@ export async function examineOpik(config: OpikConfig): Promise<Finding> {
   }
 }
 
-async function ask({ transport, url, apiKey, workspace }: Settings): Promise<number> {
+async function ask({ transport, baseUrl, apiKey, workspace }: Settings): Promise<number> {
   const controller = new AbortController();
   const stop = environment.after(TIMEOUT_MS, () => controller.abort(new Error(`no answer within ${TIMEOUT_MS} ms`)));
   try {
-    const response = await transport.fetch(url.href.replace(/\/$/, "") + PATHS.spans, {
+    const response = await transport.fetch(baseUrl + PATHS.spans, {
       method: "POST",
       headers: getCore().requestHeaders(apiKey, workspace, false),
       body: new TextEncoder().encode('{"spans":[]}'),

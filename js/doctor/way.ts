@@ -22,7 +22,7 @@ const CHECK = "headers";
 export async function examineHeaders(url: URL): Promise<Finding> {
   const core = getCore();
   const [underscore, hyphen] = ["underscore", "hyphen"].map((spelling) =>
-    headerMap(core.mint(now()), core.mint(now()), spelling as "underscore" | "hyphen"),
+    Object.entries(headerMap(core.mint(now()), core.mint(now()), spelling as "underscore" | "hyphen")),
   ) as [HeaderPair[], HeaderPair[]];
   let text: string;
   let status: number;

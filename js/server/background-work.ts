@@ -35,7 +35,7 @@ function watch(ctx: WaitUntil | undefined): Watched | undefined {
     found.waitUntil(promise);
   };
   try {
-    Object.defineProperty(ctx, "waitUntil", { value: waitUntil, configurable: true, writable: true });
+    ctx.waitUntil = waitUntil;
   } catch {
     // A frozen ctx can not be observed: then the flush waits for the response alone.
   }
@@ -81,8 +81,8 @@ export class BackgroundWork {
   }
 
   /** The same, but at most `MAX_WAIT_MS`. */
-  async settledWithinBound(): Promise<void> {
-    if (this.isPending) await within(MAX_WAIT_MS, this.settled());
+  settledWithinBound(): Promise<void> {
+    return within(MAX_WAIT_MS, this.settled());
   }
 
   /** Notes a promise. */

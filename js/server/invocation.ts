@@ -127,7 +127,7 @@ export interface Call {
 }
 
 /** Begins a call; `prepareAsyncContext` comes first. Never throws. */
-export function beginCall({ scope, isOfProcess, ctx }: Invocation, { caller, ...fields }: Root): Call {
+export function beginCall({ scope, isOfProcess, ctx }: Invocation, root: Root): Call {
   if (!hasAsyncContext()) {
     scope.reporter.once(
       "no_async_context",
@@ -135,10 +135,10 @@ export function beginCall({ scope, isOfProcess, ctx }: Invocation, { caller, ...
         "nodejs_als, or pass spans explicitly (getTrackContext() in the handler's first line)",
     );
   }
-  const trace = openTrace(scope, caller, fields.name);
-  const root = new SpanHandle(trace, trace.parentId, fields, !trace.joined);
+  const trace = openTrace(scope, root.caller, root.name);
+  const span = new SpanHandle(trace, trace.parentId, root, !trace.joined);
   const { disabled, sampleRate } = scope.settings;
-  if (disabled || isOfProcess) return { root, ended: () => {} };
+  if (disabled || isOfProcess) return { root: span, ended: () => {} };
   let ended = (): void => {};
   const end = new Promise<void>((resolve) => {
     ended = resolve;
@@ -151,7 +151,7 @@ export function beginCall({ scope, isOfProcess, ctx }: Invocation, { caller, ...
   // nothing to deliver: then it is held as soon as the handler scores something, or follows somebody else's trace.
   if (trace.recording || sampleRate !== 0) hold();
   else scope.onFirstUse = hold;
-  return { root, ended };
+  return { root: span, ended };
 }
 
 /**
@@ -205,9 +205,9 @@ const MIN_FLUSH_MS = 2000;
 async function finish(scope: Scope, work: BackgroundWork, ended: Promise<void>): Promise<void> {
   await ended;
   const endedMs = now();
-  await work.settledWithinBound();
   if (work.isPending) {
-    void scope.flushEarly();
+    await work.settledWithinBound();
+    if (work.isPending) void scope.flushEarly();
     await work.settled();
   }
   work.close();

@@ -18,13 +18,20 @@ export function isTrusted({ trusts }: Invocation, request: Request): boolean | P
 /** The root span of a request, whose caller's trace is joined if it is trusted; `prepareAsyncContext` comes first. */
 export function beginRequest(invocation: Invocation, request: Request, trusted: boolean): Call {
   const { method } = request;
-  const url = new URL(request.url);
+  const url = urlOf(request);
   return beginCall(invocation, {
-    name: `${method} ${url.pathname}`,
-    input: { method, url: withoutQuery(url) },
+    name: `${method} ${url.slice(url.indexOf("/", url.indexOf("//") + 2))}`,
+    input: { method, url },
     metadata: trusted ? undefined : { opik_edge_untrusted: forwardableIds(readIncoming(request)) ?? {} },
     caller: trusted ? request : undefined,
   });
+}
+
+/** A request's URL without its query. It is absolute and normalised; only one with credentials has to be taken apart. */
+function urlOf({ url }: Request): string {
+  if (url.includes("@")) return withoutQuery(url);
+  const end = url.search(/[?#]/);
+  return end < 0 ? url : url.slice(0, end);
 }
 
 /**
