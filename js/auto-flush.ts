@@ -4,7 +4,7 @@
 import type { Outbox } from "./browser/outbox.js";
 import type { Signal } from "./config.js";
 import type { Delivery } from "./delivery.js";
-import { environment } from "./env.js";
+import { environment, now } from "./env.js";
 
 /** Rows that are worth a request of their own: a full batch. */
 const MAX_ROWS = 1000;
@@ -32,6 +32,9 @@ export class AutoFlush {
   #rows = 0;
   #bytes = 0;
   #isStarting = false;
+  /** When what is there is to be sent, and when the timer comes that looks; `undefined` when there is none. */
+  #dueMs: number | undefined;
+  #looksMs: number | undefined;
   #stopTimer: (() => void) | undefined;
 
   constructor(delivery: Delivery, options: AutoFlushOptions) {
@@ -57,8 +60,7 @@ export class AutoFlush {
   reset(): void {
     this.#rows = 0;
     this.#bytes = 0;
-    this.#stopTimer?.();
-    this.#stopTimer = undefined;
+    this.#dueMs = undefined;
   }
 
   /** The last flush before the process ends. Never rejects. */
@@ -73,10 +75,8 @@ export class AutoFlush {
   settled(): void {
     const { intervalMs } = this.#options;
     if (intervalMs === undefined || this.#delivery.isRunning) return;
-    if (this.#delivery.isEmpty && this.#rows === 0) {
-      this.reset();
-      unwatchExit(this);
-    } else this.#schedule(Math.max(intervalMs, this.#delivery.pauseMs));
+    if (!this.#delivery.isEmpty || this.#rows > 0) this.#schedule(Math.max(intervalMs, this.#delivery.pauseMs));
+    else if (this.#looksMs === undefined && waiting.has(this)) this.#lookAfter(intervalMs);
   }
 
   #start(): void {
@@ -98,7 +98,6 @@ export class AutoFlush {
   }
 
   async #flush(): Promise<void> {
-    this.#stopTimer = undefined;
     if (this.#delivery.isRunning) {
       // Not instead of the one that is under way, which may be waiting for its next attempt: it takes these along.
       this.reset();
@@ -110,10 +109,29 @@ export class AutoFlush {
     this.settled();
   }
 
+  /** Sends what is there after `ms`, unless it is to be sent before. */
   #schedule(ms: number): void {
-    if (this.#stopTimer) return;
-    // A timer that keeps no process alive: what is left when it ends is flushed then.
-    this.#stopTimer = environment.after(ms, () => void this.#flush(), true);
+    this.#dueMs ??= now() + ms;
+    if (this.#looksMs === undefined || this.#looksMs > this.#dueMs) this.#lookAfter(ms);
+  }
+
+  /**
+   * The timer outlives what it was set for, and the listeners with it: a host that flushes after each request would set and
+   * remove them each time. It keeps no process alive: what is left when that ends is flushed then.
+   */
+  #lookAfter(ms: number): void {
+    this.#stopTimer?.();
+    this.#looksMs = now() + ms;
+    this.#stopTimer = environment.after(ms, () => this.#look(), true);
+  }
+
+  #look(): void {
+    this.#looksMs = undefined;
+    if (this.#dueMs !== undefined) {
+      const leftMs = this.#dueMs - now();
+      if (leftMs > 0) this.#lookAfter(leftMs);
+      else void this.#flush();
+    } else if (!this.#delivery.isRunning) unwatchExit(this);
   }
 }
 

@@ -1,21 +1,11 @@
 // The ended rows of one invocation: a handle into the core, safe to use after its end and after a
 // trap. Counts every row that it could not keep. Next in the flow: delivery.ts.
 
-import { type BufferLimits, type Core, CUT, getCore, LEFT_OUT, type Period, releaseIdleCore } from "./core.js";
+import { type BufferLimits, type Core, CUT, getCore, LEFT_OUT, type Row, releaseIdleCore } from "./core.js";
 import { now } from "./env.js";
 import { OpikError, type Reporter } from "./errors.js";
 import type { Dropped } from "./flush.js";
 import type { Upload } from "./upload.js";
-
-/** A row, ready to be kept. */
-export interface Row {
-  /** `SPAN_ROW` or `TRACE_ROW`. */
-  readonly kind: number;
-  readonly text: string;
-  readonly period: Period;
-  /** Bytes that may be kept of it. */
-  readonly room: number;
-}
 
 /** The rows of one invocation, kept in WebAssembly memory until they are taken. */
 export class RowBuffer {
@@ -33,14 +23,14 @@ export class RowBuffer {
   }
 
   /** Keeps a row, and says whether it could; what can not be kept is counted and reported. Never throws. */
-  append({ kind, text, period, room }: Row): boolean {
+  append(row: Row): boolean {
     if (this.#closed) {
       this.#reporter.once("invocation_ended", "a span ended after its invocation: nothing was recorded");
       return false;
     }
     try {
       const core = this.#open();
-      const result = core.append(this.#handle, kind, text, period, room);
+      const result = core.append(this.#handle, row);
       if (result < 0) {
         this.#drop(core.dropReason(result), 1);
         return false;
@@ -62,7 +52,9 @@ export class RowBuffer {
     const uploads: Upload[] = [];
     if (this.#core === undefined || this.#closed) return uploads;
     try {
-      for (let upload = this.#core.take(this.#handle); upload; upload = this.#core.take(this.#handle)) {
+      while (this.#rows > 0) {
+        const upload = this.#core.take(this.#handle);
+        if (!upload) break;
         this.#rows -= upload.rows;
         uploads.push(upload);
       }

@@ -101,7 +101,12 @@ export interface Settings {
   readonly url: URL;
   /** The same as text, for a path to be appended. */
   readonly baseUrl: string;
+  /** Names where it sends to, and as whom. */
+  readonly destination: string;
   readonly environment: string | undefined;
+  /** The project and the environment as they stand in every row; "" where there is none. */
+  readonly projectJson: string;
+  readonly environmentJson: string;
   readonly disabled: boolean;
   readonly propagateTo: readonly PropagateTo[] | undefined;
   readonly sampleRate: SampleRate;
@@ -143,6 +148,7 @@ export function resolveConfig(config: OpikConfig): Settings {
       ? (resolveUrl(relayUrl)?.href ?? relayUrl)
       : (read("url", config.url, "OPIK_URL_OVERRIDE") ?? DEFAULT_URL),
   );
+  const baseUrl = url.href.replace(/\/$/, "");
   const apiKey = read("apiKey", config.apiKey, "OPIK_API_KEY")?.trim();
   if (apiKey !== undefined && !isHeaderValue(apiKey)) throw invalid("apiKey", "printable ASCII", "[hidden]");
   // What carries the uploads elsewhere may well hold the key there.
@@ -168,13 +174,18 @@ export function resolveConfig(config: OpikConfig): Settings {
   if (!Array.isArray(signals) || !signals.every((signal) => SIGNALS.includes(signal))) {
     throw invalid("signals", `some of ${SIGNALS}`, signals);
   }
+  // A relay pins it.
+  const recordedProject = relayUrl === undefined ? projectName : undefined;
   return {
     apiKey,
     workspace,
-    projectName: relayUrl === undefined ? projectName : undefined,
+    projectName: recordedProject,
     url,
-    baseUrl: url.href.replace(/\/$/, ""),
+    baseUrl,
+    destination: `${baseUrl} ${workspace} ${apiKey}`,
     environment,
+    projectJson: recordedProject === undefined ? "" : JSON.stringify(recordedProject),
+    environmentJson: environment === undefined ? "" : JSON.stringify(environment),
     disabled,
     propagateTo: config.propagateTo,
     sampleRate,

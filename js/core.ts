@@ -19,6 +19,8 @@ export interface CoreContext {
   readonly traceId: string;
   /** The caller's span, or "" when there is none. */
   readonly parentId: string;
+  /** A new id for the first span, which begins with the trace as often as not. */
+  readonly spanId: string;
   /** Whether the trace is the caller's: then its row is never ours to write. */
   readonly joined: boolean;
   /** The reason why headers were refused, or "". */
@@ -34,6 +36,22 @@ export interface Period {
   readonly updatedMs: number;
   /** Whether its invocation ended first, or may yet. */
   readonly unfinished: boolean;
+}
+
+/** The text of a row's fields, as src/span.rs reads it. */
+export interface RowText {
+  readonly text: string;
+  /** Where its last field, the output, begins, in UTF-16 units: in UTF-8 it begins there or later. */
+  readonly outputAt: number;
+}
+
+/** A row, ready to be kept. */
+export interface Row extends RowText {
+  /** `SPAN_ROW` or `TRACE_ROW`. */
+  readonly kind: number;
+  readonly period: Period;
+  /** Bytes that may be kept of it, beside what every row has. */
+  readonly room: number;
 }
 
 /** How much a buffer takes, in bytes; the core bounds them to what is possible. */
@@ -156,8 +174,8 @@ export class Core {
     // Line by line. HTTP allows no line break in a value; one from elsewhere shifts what is, after all, the caller's.
     const values = incoming?.join("\n") ?? "";
     const text = this.#withRandom(() => bg.context(this.#write(values), nowMs));
-    const [traceId, parentId, origin, warning] = text.split("\n") as [string, string, string, string];
-    return { traceId, parentId, joined: origin === "joined", warning };
+    const [traceId, parentId, spanId, origin, warning] = text.split("\n") as [string, string, string, string, string];
+    return { traceId, parentId, spanId, joined: origin === "joined", warning };
   }
 
   /** A new UUIDv7, greater than every one before it. */
@@ -170,11 +188,8 @@ export class Core {
     return this.#call(() => bg.openBuffer(nowMs, bufferBytes, batchBytes, rowBytes, fieldBytes));
   }
 
-  /**
-   * Appends one row, of which `room` bytes may be kept beside what every row has. ≥ 0: the sum of `LEFT_OUT` and
-   * `CUT`; < 0: the whole row was left out, see `dropReason`.
-   */
-  append(handle: number, kind: number, text: string, period: Period, room: number): number {
+  /** Appends one row. ≥ 0: the sum of `LEFT_OUT` and `CUT`; < 0: the whole row was left out, see `dropReason`. */
+  append(handle: number, { kind, text, outputAt, period, room }: Row): number {
     const { startMs, endMs = -1, updatedMs, unfinished } = period;
     return this.#call(() => {
       // encodeInto stops at whole characters; a long text takes several pieces.
@@ -184,7 +199,7 @@ export class Core {
         rest = rest.slice(read);
         ({ read, written } = this.#encoder.encodeInto(rest, this.#scratchView()));
       }
-      return bg.append(handle, kind, startMs, endMs, updatedMs, unfinished, room, written);
+      return bg.append(handle, kind, startMs, endMs, updatedMs, unfinished, room, outputAt, written);
     });
   }
 
@@ -198,13 +213,10 @@ export class Core {
     return this.#call(() => {
       const rows = bg.take(handle);
       if (rows === 0) return undefined;
-      const [at, endsAt, { buffer }] = [bg.takenPointer(), bg.takenRowEnds(), this.#memory];
-      const body = new Uint8Array(buffer, at, bg.takenLength()).slice();
-      return new Upload(
-        bg.takenKind() === SPAN_ROW ? "spans" : "traces",
-        body,
-        new Uint32Array(buffer, endsAt, rows).slice(),
-      );
+      const { buffer } = this.#memory;
+      const body = new Uint8Array(buffer, bg.takenPointer(), bg.takenLength()).slice();
+      const rowEnds = new Uint32Array(buffer, bg.takenRowEnds(), rows).slice();
+      return new Upload(bg.takenKind() === SPAN_ROW ? "spans" : "traces", body, rowEnds);
     });
   }
 

@@ -21,7 +21,7 @@ export class Destination {
 
   /** How long it is still to be left alone, in ms. */
   get pauseMs(): number {
-    return this.#pausedUntil === 0 ? 0 : Math.max(0, this.#pausedUntil - now());
+    return Math.max(0, this.#pausedUntil - now());
   }
 
   /** Whether it was left alone and has not delivered since: then one attempt has to do. */
@@ -55,12 +55,12 @@ export class Destination {
 const MAX_KNOWN = 64;
 const known = new Map<string, Destination>();
 const knownTransports = new WeakMap<Transport, Destination>();
+
 /** The destination of a client: one for each transport, and for `fetch` one for each URL, workspace and key. */
-export function destinationOf({ transport, baseUrl, workspace, apiKey }: Settings): Destination {
+export function destinationOf({ transport, destination }: Settings): Destination {
   if (transport !== fetchTransport) return remember(knownTransports, transport, transport);
-  const name = `${baseUrl} ${workspace} ${apiKey}`;
-  if (known.size >= MAX_KNOWN && !known.has(name)) known.delete(known.keys().next().value as string);
-  return remember(known, name, transport);
+  if (known.size >= MAX_KNOWN && !known.has(destination)) known.delete(known.keys().next().value as string);
+  return remember(known, destination, transport);
 }
 
 interface Memory<K> {

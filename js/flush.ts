@@ -6,7 +6,7 @@ import { type Answer, getCore } from "./core.js";
 import { type Destination, destinationOf } from "./destination.js";
 import { environment, isServer, now, randomBits, within } from "./env.js";
 import { OpikError, type Reporter } from "./errors.js";
-import { gzip } from "./transport.js";
+import { gzip, isWorthCompressing } from "./transport.js";
 import type { Outcome, Upload } from "./upload.js";
 
 /** How long one attempt may take. */
@@ -220,6 +220,10 @@ export class Flush {
     if (this.#destination.pauseMs > 0) return this.#defer("circuit_open", { once: true });
     if (this.#report.requests >= this.#maxRequests) return this.#defer("too_many_requests");
     if (now() >= this.#deadlineMs) return this.#defer("deadline");
+    if (this.#destination.compresses && !upload.compressed && isWorthCompressing(upload.body)) {
+      upload.compressed = await gzip(upload.body);
+      if (this.#isBrokenOff) return "kept";
+    }
     if (upload.wasSent) upload.isRetry = true;
     upload.wasSent = true;
     const answer = await this.#post(upload);
@@ -319,31 +323,33 @@ export class Flush {
     for (const [reason, rows] of Object.entries(dropped)) this.#reporter.dropped({ reason, rows });
   }
 
-  /** `undefined` when it was broken off for the next flush. */
-  async #post(upload: Upload): Promise<Answer | undefined> {
+  /** `undefined` when it was broken off for the next flush. Never rejects. */
+  #post(upload: Upload): Promise<Answer | undefined> {
     const { transport, baseUrl, apiKey, workspace } = this.#settings;
-    if (this.#destination.compresses) upload.compressed ??= (await gzip(upload.body)) ?? upload.body;
-    const body = this.#destination.compresses && upload.compressed ? upload.compressed : upload.body;
+    const body = (this.#destination.compresses && upload.compressed) || upload.body;
     const isCompressed = body !== upload.body;
-    if (this.#isBrokenOff) return undefined; // while it was being compressed
     this.#report.requests += 1;
     this.#report.bytes += body.byteLength;
-    const controller = new AbortController();
-    let abort = (): void => {};
-    let stop = (): void => {};
-    try {
-      return await new Promise<Answer | undefined>((resolve, reject) => {
-        abort = () => {
-          resolve(undefined);
-          controller.abort();
-        };
-        this.#aborts.add(abort);
-        const ms = Math.max(0, Math.min(ATTEMPT_TIMEOUT_MS, this.#deadlineMs - now()));
-        stop = environment.after(ms, () => {
-          const error = new Error(`no response within ${ms} ms`);
-          reject(error); // also where a transport takes no notice of the signal
-          controller.abort(error);
-        });
+    return new Promise((resolve) => {
+      const controller = new AbortController();
+      const done = (answer: Answer | undefined): void => {
+        stop();
+        this.#aborts.delete(abort);
+        resolve(answer);
+      };
+      const failed = (cause: unknown): void => done({ status: 0, headers: [], message: "", cause, isCompressed });
+      const abort = (): void => {
+        done(undefined);
+        controller.abort();
+      };
+      this.#aborts.add(abort);
+      const ms = Math.max(0, Math.min(ATTEMPT_TIMEOUT_MS, this.#deadlineMs - now()));
+      const stop = environment.after(ms, () => {
+        const error = new Error(`no response within ${ms} ms`);
+        failed(error); // also where a transport takes no notice of the signal
+        controller.abort(error);
+      });
+      try {
         transport
           .fetch(baseUrl + upload.path, {
             method: upload.method,
@@ -354,25 +360,25 @@ export class Flush {
             token: upload.token,
           })
           .then((response) => readAnswer(response, isCompressed))
-          .then(resolve, reject);
-      });
-    } catch (cause) {
-      return { status: 0, headers: [], message: "", cause, isCompressed };
-    } finally {
-      stop();
-      this.#aborts.delete(abort);
-    }
+          .then(done, failed);
+      } catch (cause) {
+        failed(cause);
+      }
+    });
   }
 }
 
 /** What a response says; its body is left behind, or it would hold its connection. */
-async function readAnswer(response: Response, isCompressed: boolean): Promise<Answer> {
+function readAnswer(response: Response, isCompressed: boolean): Answer | Promise<Answer> {
   const status = response.type === "opaqueredirect" ? 302 : response.status;
-  let message = "";
+  const answer = (message: string): Answer => {
+    const { body, headers } = response;
+    if (body && !body.locked) body.cancel().catch(() => {});
+    return { status, headers: status < 400 ? [] : [...headers], message, cause: undefined, isCompressed };
+  };
   // Why a request was refused stands in its body; what is tried again needs no explanation.
-  if (status >= 400 && status < 500 && status !== 408 && status !== 429) message = await firstChunk(response);
-  if (!response.body?.locked) response.body?.cancel().catch(() => {});
-  return { status, headers: status < 400 ? [] : [...response.headers], message, cause: undefined, isCompressed };
+  const isRefused = status >= 400 && status < 500 && status !== 408 && status !== 429;
+  return isRefused ? firstChunk(response).then(answer) : answer("");
 }
 
 async function firstChunk(response: Response): Promise<string> {

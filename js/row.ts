@@ -1,6 +1,7 @@
 // What the rows of spans and traces have in common: their fields, how an update merges into them, and
 // the text in which they are handed to the core. The row itself is written in src/span.rs.
 
+import type { RowText } from "./core.js";
 import type { Reporter } from "./errors.js";
 import { toJson } from "./json.js";
 import { REDACTED, type Redact } from "./redact.js";
@@ -82,9 +83,8 @@ function isPlainObject(value: unknown): value is object {
 
 /** Fields of an object of our own. Each is named: engines copy objects of one shape several times as fast. */
 export function copySpanFields(given: SpanFields | undefined): SpanFields {
-  const { name, input, output, metadata, tags, error } = given ?? {}; // JavaScript may say null
-  const { type, model, provider, usage, totalEstimatedCost, ttft } = given ?? {};
-  return { name, input, output, metadata, tags, error, type, model, provider, usage, totalEstimatedCost, ttft };
+  const { type, model, provider, usage, totalEstimatedCost, ttft } = given ?? {}; // JavaScript may say null
+  return { ...copyRowFields(given ?? {}), type, model, provider, usage, totalEstimatedCost, ttft };
 }
 
 /** What the row of a trace takes over from its root span (Python's `@track`). */
@@ -96,19 +96,17 @@ export function copyRowFields({ name, input, output, metadata, tags, error }: Ro
 const SEPARATOR = "\u001f";
 
 /** The text of a row as `src/span.rs` reads it: its ids and its fields in order, empty where there is none. */
-export function rowText(id: string, traceId: string, parentId: string, fields: AnyFields, scope: Scope): string {
-  const { redact, recordInputs, recordOutputs } = scope.settings;
+export function rowText(id: string, traceId: string, parentId: string, fields: AnyFields, scope: Scope): RowText {
+  const { redact, recordInputs, recordOutputs, projectJson, environmentJson } = scope.settings;
   const thrown = fields.error === undefined ? undefined : describeThrown(fields.error, scope);
+  const output = recordOutputs ? write(scope, "output", fields.output, redact) : "";
   // What the user's rules apply to is everything that is not a number, or a name that the API knows.
-  return [
+  const text = [
     id,
     traceId,
     parentId,
     write(scope, "name", fields.name, redact),
     write(scope, "type", fields.type),
-    recordInputs ? write(scope, "input", fields.input, redact) : "",
-    recordOutputs ? write(scope, "output", fields.output, redact) : "",
-    write(scope, "metadata", fields.metadata, redact),
     write(scope, "tags", fields.tags, redact),
     write(scope, "model", fields.model),
     write(scope, "provider", fields.provider),
@@ -119,9 +117,13 @@ export function rowText(id: string, traceId: string, parentId: string, fields: A
     write(scope, "error", thrown?.message, redact),
     write(scope, "error", thrown?.traceback, redact),
     write(scope, "threadId", fields.threadId, redact),
-    scope.projectJson,
-    scope.environmentJson,
+    projectJson,
+    environmentJson,
+    write(scope, "metadata", fields.metadata, redact),
+    recordInputs ? write(scope, "input", fields.input, redact) : "",
+    output,
   ].join(SEPARATOR);
+  return { text, outputAt: text.length - output.length };
 }
 
 function write({ masks, reporter }: Scope, field: string, value: unknown, rules?: Redact): string {

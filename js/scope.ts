@@ -2,12 +2,13 @@
 // of its spans are still open. Concurrent requests share nothing but the WebAssembly instance.
 
 import { AutoFlush } from "./auto-flush.js";
-import { type Row, RowBuffer } from "./buffer.js";
+import { RowBuffer } from "./buffer.js";
 import type { Settings } from "./config.js";
+import type { Row } from "./core.js";
 import { Delivery } from "./delivery.js";
 import { environment, isServer, now } from "./env.js";
 import type { Reporter } from "./errors.js";
-import { addCounts, type Dropped, type FlushMode, type FlushReport } from "./flush.js";
+import { addCounts, type Dropped, emptyReport, type FlushMode, type FlushReport } from "./flush.js";
 import type { Masks } from "./json.js";
 import { type Score, ScoreBuffer, type ScoreKind, type TargetedScore } from "./score.js";
 import type { Upload } from "./upload.js";
@@ -51,16 +52,16 @@ export class Scope {
   readonly reporter: Reporter;
   /** Objects of the invocation that must not be recorded: `env`, `ctx`. */
   readonly masks: Masks | undefined;
-  /** The same in every row, so written once. */
-  readonly projectJson: string;
-  readonly environmentJson: string;
   readonly #rows: RowBuffer;
-  /** Rows of what is still open, which are sent beside the others and accounted for apart. */
-  readonly #checkpoints: RowBuffer;
-  readonly #scores: ScoreBuffer;
-  readonly #delivery: Delivery;
-  readonly #autoFlush: AutoFlush | undefined;
+  /** Rows of what is still open, which are sent beside the others and accounted for apart. Made when there are any. */
+  #checkpoints: RowBuffer | undefined;
+  /** Made with the first score. */
+  #scores: ScoreBuffer | undefined;
+  /** Made when there is something to deliver. */
+  #delivery: Delivery | undefined;
+  #autoFlush: AutoFlush | undefined;
   readonly #open: Set<Open> | undefined;
+  #hasEnded = false;
   /** Called once, when the first row or score is kept, or the first span opened. */
   onFirstUse: (() => void) | undefined;
   /** When what has ended is sent, where the platform was asked to wait for that. */
@@ -70,31 +71,29 @@ export class Scope {
 
   /** A scope with `masks` is an invocation: it ends, and then closes what is still open. */
   constructor(settings: Settings, reporter: Reporter, masks?: Masks) {
-    const { projectName, environment, limits, background, signals, outbox } = settings;
     this.settings = settings;
     this.reporter = reporter;
     this.masks = masks;
-    this.projectJson = projectName === undefined ? "" : JSON.stringify(projectName);
-    this.environmentJson = environment === undefined ? "" : JSON.stringify(environment);
-    this.#rows = new RowBuffer(reporter, limits);
-    this.#checkpoints = new RowBuffer(reporter, limits);
-    this.#scores = new ScoreBuffer(settings, reporter);
-    const source = { take: () => this.#take(), takeDropped: () => this.#takeDropped() };
-    // A client at the top of a Worker is used by many requests, none of which may wait for another.
-    const isShared = !masks && !background && !isServer();
-    this.#delivery = new Delivery(source, settings, reporter, isShared);
+    this.#rows = new RowBuffer(reporter, settings.limits);
     this.#open = masks && new Set();
     if (!masks) void prepareWaitUntil();
-    if (masks) {
-      this.#autoFlush = new AutoFlush(this.#delivery, { bytes: limits.batchBytes, intervalMs: undefined, signals: [] });
+    if (settings.outbox) this.#prepareDelivery(); // what earlier visits have left
+  }
+
+  #prepareDelivery(): Delivery {
+    if (this.#delivery) return this.#delivery;
+    const { limits, background, signals, outbox } = this.settings;
+    const source = { take: () => this.#take(), takeDropped: () => this.#takeDropped() };
+    // A client at the top of a Worker is used by many requests, none of which may wait for another.
+    const isShared = !this.masks && !background && !isServer();
+    const delivery = new Delivery(source, this.settings, this.reporter, isShared);
+    this.#delivery = delivery;
+    if (this.masks) {
+      this.#autoFlush = new AutoFlush(delivery, { bytes: limits.batchBytes, intervalMs: undefined, signals: [] });
     } else if (background) {
-      this.#autoFlush = new AutoFlush(this.#delivery, {
-        bytes: BACKGROUND_BYTES,
-        intervalMs: INTERVAL_MS,
-        signals,
-        outbox,
-      });
+      this.#autoFlush = new AutoFlush(delivery, { bytes: BACKGROUND_BYTES, intervalMs: INTERVAL_MS, signals, outbox });
     }
+    return delivery;
   }
 
   /** Keeps the row of what has ended. */
@@ -119,12 +118,17 @@ export class Scope {
 
   /** Keeps a score of what has `id`. */
   score(kind: ScoreKind, id: unknown, score: Score): void {
+    if (!this.#scores) {
+      this.#scores = new ScoreBuffer(this.settings, this.reporter);
+      if (this.#hasEnded) this.#scores.close();
+    }
     const bytes = this.#scores.add(kind, id, score);
     if (bytes > 0) this.#kept(bytes);
   }
 
   /** Keeps the row of what is still open, to be sent early. */
   appendCheckpoint(row: Row): void {
+    this.#checkpoints ??= new RowBuffer(this.reporter, this.settings.limits);
     this.#checkpoints.append(row);
   }
 
@@ -172,19 +176,25 @@ export class Scope {
   }
 
   /** Ends the invocation: closes what is open, sends the rest within `timeoutMs`, keeps nothing more. */
-  end(timeoutMs: number): Promise<FlushReport> {
+  async end(timeoutMs: number): Promise<FlushReport> {
     this.#checkpointsLeft = 0;
     for (const item of [...(this.#open ?? [])].reverse()) item.close();
     this.#stopCheckpoints?.();
-    this.#delivery.collect();
+    this.#delivery?.collect();
     // What comes now comes too late, and is told so.
+    this.#hasEnded = true;
     this.#rows.close();
-    this.#checkpoints.close();
-    this.#scores.close();
-    return this.#flush({ timeoutMs });
+    this.#checkpoints?.close();
+    this.#scores?.close();
+    const report = await this.#flush({ timeoutMs });
+    // A scope may be held long after, by what is current somewhere; what it has delivered need not be.
+    this.#delivery = undefined;
+    this.#autoFlush = undefined;
+    return report;
   }
 
   async #flush(mode: FlushMode): Promise<FlushReport> {
+    if (!this.#delivery) return emptyReport();
     this.#autoFlush?.reset();
     const report = await this.#delivery.flush(mode);
     this.#autoFlush?.settled();
@@ -192,6 +202,7 @@ export class Scope {
   }
 
   #used(): void {
+    this.#prepareDelivery();
     const { onFirstUse } = this;
     this.onFirstUse = undefined;
     onFirstUse?.();
@@ -206,19 +217,22 @@ export class Scope {
   }
 
   #take(): Upload[] {
-    const early = this.#checkpoints.takeAll();
+    const ended = this.settings.outbox?.take() ?? this.#takeEnded();
+    const early = this.#checkpoints?.takeAll() ?? [];
     for (const upload of early) upload.isCheckpoint = true;
-    return [...early, ...(this.settings.outbox?.take() ?? this.#takeEnded())];
+    return [...early, ...ended];
   }
 
   #takeEnded(): Upload[] {
-    return [...this.#rows.takeAll(), ...this.#scores.takeAll()];
+    const uploads = this.#rows.takeAll();
+    if (this.#scores) uploads.push(...this.#scores.takeAll());
+    return uploads;
   }
 
   #takeDropped(): Dropped {
-    this.#checkpoints.takeDropped(); // their spans are written again
+    this.#checkpoints?.takeDropped(); // their spans are written again
     const dropped = this.#rows.takeDropped();
-    addCounts(dropped, this.#scores.takeDropped());
+    if (this.#scores) addCounts(dropped, this.#scores.takeDropped());
     return dropped;
   }
 

@@ -4,9 +4,8 @@
 // Whoever reads the declarations need not have it in `lib`.
 /// <reference lib="esnext.disposable" preserve="true" />
 
-import type { Row } from "./buffer.js";
 import { currentFrame, runWith } from "./context.js";
-import { getCore, type Period, SPAN_ROW } from "./core.js";
+import { type Period, type Row, SPAN_ROW } from "./core.js";
 import { type TracedRequestInit, tracedFetch, untracedFetch } from "./fetch.js";
 import { type HeaderCarrier, type HeaderSpelling, type HeaderTarget, headerMap, injectInto } from "./headers.js";
 import { copyRowFields, copySpanFields, mergeFields, rowText, type SpanFields, UNDEFINED_THROWN } from "./row.js";
@@ -65,6 +64,8 @@ export function openSpan<T>(
   return fn ? scoped(span, fn) : span;
 }
 
+const NO_FIELDS: SpanFields = Object.freeze({});
+
 /** The one implementation of `Span`. */
 export class SpanHandle implements Span, Open {
   readonly id: string;
@@ -73,7 +74,7 @@ export class SpanHandle implements Span, Open {
   /** Called once, when the span has ended. */
   onEnd: (() => void) | undefined;
   readonly startMs: number;
-  #fields: SpanFields = {};
+  #fields: SpanFields = NO_FIELDS;
   #ended = false;
   /** When its row was last written early. */
   #updatedMs = 0;
@@ -138,7 +139,8 @@ export class SpanHandle implements Span, Open {
 
   /** Fields that give way to what the host has set or will set. */
   preset(fields: SpanFields): void {
-    if (this.#recording) Object.assign(this.#fields, mergeFields(fields, this.#fields, this.#scope.reporter));
+    if (this.#recording && !this.#ended)
+      Object.assign(this.#fields, mergeFields(fields, this.#fields, this.#scope.reporter));
   }
 
   /** Ends the span unless it has ended: without a word, for what ends by itself. */
@@ -153,6 +155,8 @@ export class SpanHandle implements Span, Open {
       scope.append(this.#row({ startMs: this.startMs, endMs, updatedMs, unfinished }));
       if (this.#isRoot) this.trace.endWith(copyRowFields(this.#fields), endMs, unfinished);
       else if (this.trace.joined && this.parentSpanId === this.trace.parentId) scope.outermostEnded();
+      // What is current may be held long after, by a promise or by the runtime; what was recorded need not be.
+      this.#fields = NO_FIELDS;
     }
     this.onEnd?.();
   }
@@ -198,8 +202,8 @@ export class SpanHandle implements Span, Open {
   }
 
   #row(period: Period): Row {
-    const text = rowText(this.id, this.traceId, this.parentSpanId ?? "", this.#fields, this.#scope);
-    return { kind: SPAN_ROW, text, period, room: this.trace.roomFor(text) };
+    const { text, outputAt } = rowText(this.id, this.traceId, this.parentSpanId ?? "", this.#fields, this.#scope);
+    return { kind: SPAN_ROW, text, outputAt, period, room: this.trace.roomFor(text) };
   }
 
   #merge(update: SpanFields): void {
@@ -214,7 +218,7 @@ export class SpanHandle implements Span, Open {
 
   #mint(): string | undefined {
     try {
-      return getCore().mint(this.startMs);
+      return this.trace.mint(this.startMs);
     } catch (error) {
       this.#scope.reporter.failure(error);
       return undefined;

@@ -1,9 +1,8 @@
 // One trace: begun here, or the caller's that was joined. Its row is written once, at its end, and never
 // when it is the caller's: rows replace each other whole, so ours would overwrite theirs.
 
-import type { Row } from "./buffer.js";
 import { isShare } from "./config.js";
-import { type Core, getCore, type Period, TRACE_ROW } from "./core.js";
+import { type Core, getCore, type Period, type Row, TRACE_ROW } from "./core.js";
 import { now } from "./env.js";
 import { forwardableIds, readIncoming } from "./headers.js";
 import { mergeFields, rowText, type TraceFields } from "./row.js";
@@ -38,6 +37,8 @@ export interface TraceOrigin {
   readonly joined: boolean;
   /** The caller's span, or "". */
   readonly parentId: string;
+  /** An id for the first span, of the time when the trace began. */
+  readonly spanId?: string;
   /** `false` when nothing is recorded: tracing is off, or the core is not to be had. */
   readonly recording: boolean;
   /** When it began, in ms since 1970; the time that its id carries. */
@@ -58,12 +59,12 @@ export function openTrace(scope: Scope, carrier: unknown, name?: string, fields?
   if (!disabled && (incoming || sampleRate !== 0)) {
     try {
       const core = getCore();
-      const { traceId, parentId, joined, warning } = core.context(incoming, startMs);
+      const { traceId, parentId, spanId, joined, warning } = core.context(incoming, startMs);
       if (warning) reportHeaders(scope, warning);
       const recording = joined || isSampled(scope, core, traceId, name);
       // What is not sampled has no ids, so none are handed on.
       return new TraceHandle(
-        { id: recording ? traceId : "", joined, parentId, recording, startMs, clockOffsetMs },
+        { id: recording ? traceId : "", joined, parentId, spanId, recording, startMs, clockOffsetMs },
         scope,
         fields,
       );
@@ -110,6 +111,7 @@ export class TraceHandle implements Trace, Open {
   readonly startMs: number;
   readonly #clockOffsetMs: number;
   #fields: TraceFields;
+  #spanId: string | undefined;
   #ended = false;
   /** When its row was last written early. */
   #updatedMs = 0;
@@ -122,6 +124,7 @@ export class TraceHandle implements Trace, Open {
     this.parentId = origin.parentId;
     this.recording = origin.recording;
     this.startMs = origin.startMs;
+    this.#spanId = origin.spanId;
     this.#clockOffsetMs = origin.clockOffsetMs;
     this.scope = scope;
     this.#fields = { ...fields };
@@ -171,6 +174,13 @@ export class TraceHandle implements Trace, Open {
     this.checkpointWith({});
   }
 
+  /** A new id for a span that begins at `startMs`. */
+  mint(startMs: number): string {
+    const first = this.#spanId;
+    this.#spanId = undefined;
+    return (startMs === this.startMs && first) || getCore().mint(startMs);
+  }
+
   /** Leaves it to its root span to end it. */
   owned(): void {
     this.scope.ended(this);
@@ -217,7 +227,7 @@ export class TraceHandle implements Trace, Open {
   }
 
   #row(fields: TraceFields, period: Period): Row {
-    const text = rowText(this.id, this.id, "", fields, this.scope);
-    return { kind: TRACE_ROW, text, period, room: this.roomFor(text) };
+    const { text, outputAt } = rowText(this.id, this.id, "", fields, this.scope);
+    return { kind: TRACE_ROW, text, outputAt, period, room: this.roomFor(text) };
   }
 }

@@ -60,13 +60,17 @@ export const fetchTransport: Transport = { fetch: (url, init) => platformFetch(u
 /** The shortest body worth compressing: for less, time costs more than bytes (docs/adr/0010-what-is-compressed.md). */
 const MIN_COMPRESSED_BYTES = 1024 * 1024;
 
-/** `body` in gzip; `undefined` where it is too short, or the platform can not. */
-export async function gzip(body: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer> | undefined> {
-  if (body.byteLength < MIN_COMPRESSED_BYTES || typeof CompressionStream === "undefined") return undefined;
+/** Whether a body is compressed where that is wanted. */
+export function isWorthCompressing(body: Uint8Array): boolean {
+  return body.byteLength >= MIN_COMPRESSED_BYTES && typeof CompressionStream !== "undefined";
+}
+
+/** `body` in gzip, or as it is where the platform fails to. */
+export async function gzip(body: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
   try {
     const stream = new Blob([body]).stream().pipeThrough(new CompressionStream("gzip"));
     return new Uint8Array(await new Response(stream).arrayBuffer());
   } catch {
-    return undefined;
+    return body;
   }
 }

@@ -4,8 +4,9 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::id::Id;
-use crate::span::{Fields, Kind, MalformedRow, Period, write_row};
+use crate::id::ID_CHARS;
+use crate::span::{Fields, Kind, MalformedRow, Period, id_of_row, write_row};
+use crate::time::Clock;
 use crate::upload::{CLOSING, Upload};
 
 /// Rows in one batch (Opik: `traces` and `spans` of 1 to 1000).
@@ -78,42 +79,50 @@ impl From<MalformedRow> for DropReason {
 #[derive(Debug)]
 struct Batch {
     body: Vec<u8>,
-    ids: Vec<Id>,
-    greatest_id: Option<Id>,
+    first_row_at: usize,
     row_ends: Vec<u32>,
+    /// As text, which is sorted as ids are.
+    greatest_id: [u8; ID_CHARS],
 }
 
 impl Batch {
     fn new(kind: Kind) -> Self {
-        Self { body: opening(kind).to_vec(), ids: Vec::new(), greatest_id: None, row_ends: Vec::new() }
+        let body = opening(kind).to_vec();
+        Self { first_row_at: body.len(), body, row_ends: Vec::new(), greatest_id: [0; ID_CHARS] }
     }
 
     /// Makes room for a row of at most `row_bytes`, its comma and what closes the payload. Without room the row is
     /// refused: an allocation that fails would end the instance, and with it the rows of every other invocation.
     fn make_room(&mut self, row_bytes: usize) -> Result<(), DropReason> {
         let bytes = row_bytes.saturating_add(1).saturating_add(CLOSING.len());
-        let reserved = self.body.try_reserve(bytes);
-        reserved
-            .and_then(|()| self.ids.try_reserve(1))
-            .and_then(|()| self.row_ends.try_reserve(1))
-            .map_err(|_| DropReason::BufferFull)
+        let reserved = self.body.try_reserve(bytes).and_then(|()| self.row_ends.try_reserve(1));
+        reserved.map_err(|_| DropReason::BufferFull)
     }
 
     /// Whether it has a row of this id. Most ids are greater than those before, which is seen at once.
-    fn has(&self, id: Id) -> bool {
-        self.greatest_id >= Some(id) && self.ids.contains(&id)
+    fn has(&self, id: &[u8]) -> bool {
+        let mut row_at = self.first_row_at;
+        id <= self.greatest_id.as_slice()
+            && self.row_ends.iter().any(|&end| {
+                let is_same = id_of_row(&self.body, row_at) == id;
+                row_at = (end as usize).saturating_add(1); // behind a comma
+                is_same
+            })
     }
 
-    /// Notes that the body's last row is of this id.
-    fn note(&mut self, id: Id) {
-        self.greatest_id = self.greatest_id.max(Some(id));
-        self.ids.push(id);
+    /// Notes that the body's last row, which begins at `row_at`, is one.
+    fn note(&mut self, row_at: usize) {
+        if let Some((id, _)) = id_of_row(&self.body, row_at).split_first_chunk()
+            && *id > self.greatest_id
+        {
+            self.greatest_id = *id;
+        }
         self.row_ends.push(u32::try_from(self.body.len()).unwrap_or(u32::MAX));
     }
 
     /// Full, or taken.
     fn is_closed(&self) -> bool {
-        self.ids.len() >= MAX_BATCH_ROWS || self.body.is_empty()
+        self.row_ends.len() >= MAX_BATCH_ROWS || self.body.is_empty()
     }
 }
 
@@ -171,6 +180,7 @@ impl Default for Limits {
 pub struct Buffer {
     traces: Vec<Batch>,
     spans: Vec<Batch>,
+    clock: Clock,
     bytes: usize,
     limits: Limits,
 }
@@ -205,15 +215,15 @@ impl Buffer {
         };
         batch.make_room(fields.max_row_bytes())?;
         let before = batch.body.len();
-        if !batch.ids.is_empty() {
+        if !batch.row_ends.is_empty() {
             batch.body.push(b',');
         }
         let row_at = batch.body.len();
-        let written = write_row(&mut batch.body, kind, fields, period);
+        let written = write_row(&mut batch.body, &mut self.clock, kind, fields, period);
         let row_bytes = batch.body.len().saturating_sub(row_at);
         let refused = match &written {
             Err(MalformedRow) => Some(DropReason::MalformedRow),
-            Ok((id, _)) if batch.has(*id) => Some(DropReason::DuplicateId),
+            Ok(_) if batch.has(id_of_row(&batch.body, row_at)) => Some(DropReason::DuplicateId),
             Ok(_) if row_bytes > self.limits.batch_bytes.saturating_sub(frame_bytes(kind)) => {
                 Some(DropReason::RowTooLarge)
             }
@@ -224,7 +234,7 @@ impl Buffer {
             batch.body.truncate(before);
             return Err(reason);
         }
-        let (id, left_out) = written?;
+        let left_out = written?;
         if batch.body.len().saturating_add(CLOSING.len()) > self.limits.batch_bytes {
             let mut next = Batch::new(kind);
             let room = next.make_room(row_bytes);
@@ -233,10 +243,10 @@ impl Buffer {
             }
             batch.body.truncate(before);
             room?;
-            next.note(id);
+            next.note(next.first_row_at);
             batches.push(next);
         } else {
-            batch.note(id);
+            batch.note(row_at);
         }
         self.bytes = self.bytes.saturating_add(row_bytes);
         Ok(left_out)
@@ -245,9 +255,9 @@ impl Buffer {
     /// Takes out the next payload, traces first; `None` when the buffer is empty.
     pub fn take(&mut self) -> Option<Upload> {
         for (kind, batches) in [(Kind::Trace, &mut self.traces), (Kind::Span, &mut self.spans)] {
-            if let Some(batch) = batches.iter_mut().find(|batch| !batch.ids.is_empty()) {
-                let rows = core::mem::take(&mut batch.ids).len();
+            if let Some(batch) = batches.iter_mut().find(|batch| !batch.row_ends.is_empty()) {
                 let row_ends = core::mem::take(&mut batch.row_ends);
+                let rows = row_ends.len();
                 let mut body = core::mem::take(&mut batch.body);
                 let row_bytes = body.len().saturating_sub(opening(kind).len()).saturating_sub(rows.saturating_sub(1));
                 self.bytes = self.bytes.saturating_sub(row_bytes);

@@ -92,7 +92,8 @@ pub fn context(written: usize, now_ms: f64) -> usize {
         let incoming = Incoming { trace: next(), parent: next(), trace_hyphen: next(), parent_hyphen: next() };
         let (context, warning) = Context::open(&incoming, to_u64(now_ms), &mut state.ids)?;
         let origin = if context.is_joined() { "joined" } else { "begun" };
-        let lines = state.lines().id(Some(context.trace_id())).id(context.parent_id());
+        let first_span = state.ids.mint(to_u64(now_ms))?;
+        let lines = state.lines().id(Some(context.trace_id())).id(context.parent_id()).id(Some(first_span));
         Some(lines.line(origin).line(warning.map_or("", Warning::code)).end())
     })
     .flatten()
@@ -146,7 +147,7 @@ pub fn push(handle: f64, room: usize, written: usize) {
     with(|state| state.stage(Handle::from_number(to_u64(handle)), room, written));
 }
 
-/// `end_ms` is below 0 for what is still going on. Gives the negative number of a [`DropReason`], else the sum of 1 when
+/// `end_ms` is below 0 for what is still going on; `output_at` as for [`Fields::from_text`]. Gives the negative number of a [`DropReason`], else the sum of 1 when
 /// something was left out and 2 when something was cut.
 #[wasm_bindgen]
 pub fn append(
@@ -157,13 +158,16 @@ pub fn append(
     updated_ms: f64,
     unfinished: bool,
     room: usize,
+    output_at: usize,
     written: usize,
 ) -> i32 {
     let kind = if kind == 0 { Kind::Span } else { Kind::Trace };
     let end_ms = (end_ms >= 0.0).then(|| to_u64(end_ms));
     let period = Period { start_ms: to_u64(start_ms), end_ms, updated_ms: to_u64(updated_ms), unfinished };
     let handle = Handle::from_number(to_u64(handle));
-    match with(|state| state.append(handle, kind, period, room, written)).unwrap_or(Err(DropReason::StaleBuffer)) {
+    match with(|state| state.append(handle, kind, period, room, output_at, written))
+        .unwrap_or(Err(DropReason::StaleBuffer))
+    {
         Ok((left_out, cuts)) => i32::from(left_out > 0) | i32::from(cuts > 0) << 1,
         Err(reason) => i32::from(reason.number()).wrapping_neg(),
     }
@@ -333,6 +337,7 @@ impl State {
         kind: Kind,
         period: Period,
         room: usize,
+        output_at: usize,
         written: usize,
     ) -> Result<(u32, u32), DropReason> {
         let touched_ms = period.updated_ms;
@@ -341,14 +346,18 @@ impl State {
             self.stage(handle, room, written);
         }
         let is_staged = core::mem::take(&mut self.is_staged);
-        let result = if core::mem::take(&mut self.is_staging_refused) {
-            Err(DropReason::BufferFull)
-        } else {
-            let (text, cuts) =
-                if is_staged { self.cutter.finish() } else { (self.scratch.get(..written).unwrap_or_default(), 0) };
-            let buffer = self.buffers.get(handle, touched_ms).ok_or(DropReason::StaleBuffer);
-            buffer.and_then(|buffer| Ok((buffer.append(kind, &Fields::from_text(text)?, period)?, cuts)))
+        let is_refused = core::mem::take(&mut self.is_staging_refused);
+        let text = match (is_refused, is_staged) {
+            (true, _) => Err(DropReason::BufferFull),
+            (_, true) => self.cutter.finish().map_err(|_| DropReason::BufferFull),
+            (_, false) => Ok((self.scratch.get(..written).unwrap_or_default(), 0)),
         };
+        let result = text.and_then(|(text, cuts)| {
+            let buffer = self.buffers.get(handle, touched_ms).ok_or(DropReason::StaleBuffer)?;
+            // A cut moves what comes behind it.
+            let fields = Fields::from_text(text, if cuts > 0 { 0 } else { output_at })?;
+            Ok((buffer.append(kind, &fields, period)?, cuts))
+        });
         self.cutter.shrink(MAX_IDLE_STAGING_BYTES);
         result
     }

@@ -6,12 +6,14 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use crate::json::write_number;
+use crate::json::{find_either, write_number};
 use crate::span::{FIELDS, SEPARATOR};
 
 /// The longest string of base64 that is kept: an image or a sound, which tells a reader of a trace nothing. (Opik's
 /// Python SDK takes what is longer than 256,000 bytes out of a row.)
 pub const MAX_BASE64_BYTES: usize = 64 * 1024;
+/// What a data URL may begin with before its base64.
+const URL_HEAD_BYTES: usize = 128;
 /// How much of a replaced field its marker shows.
 pub const PREVIEW_BYTES: usize = 1024;
 
@@ -33,6 +35,8 @@ enum At {
 pub struct Cutter {
     field_bytes: usize,
     row_bytes: usize,
+    /// Whether the text is read: not before it is known that there is something to cut.
+    is_reading: bool,
     out: Vec<u8>,
     /// The fields that have ended: where each is in `out`, and how long it was.
     fields: [(usize, usize); FIELDS],
@@ -57,6 +61,7 @@ impl Cutter {
         Self {
             field_bytes: 0,
             row_bytes: 0,
+            is_reading: false,
             out: Vec::new(),
             fields: [(0, 0); FIELDS],
             count: 0,
@@ -84,6 +89,25 @@ impl Cutter {
     /// # Errors
     /// When there is no memory for it; the text is then lost.
     pub fn push(&mut self, piece: &[u8]) -> Result<(), alloc::collections::TryReserveError> {
+        if !self.is_reading {
+            if self.out.len().saturating_add(piece.len()) <= (self.field_bytes / 2).min(self.row_bytes) {
+                self.out.try_reserve(piece.len())?;
+                self.out.extend_from_slice(piece);
+                return Ok(());
+            }
+            self.read_kept()?;
+        }
+        self.read(piece)
+    }
+
+    /// Begins to read, with what was kept unread.
+    fn read_kept(&mut self) -> Result<(), alloc::collections::TryReserveError> {
+        self.is_reading = true;
+        let kept = core::mem::take(&mut self.out);
+        self.read(&kept)
+    }
+
+    fn read(&mut self, piece: &[u8]) -> Result<(), alloc::collections::TryReserveError> {
         // What is kept of a piece, and two markers.
         self.out.try_reserve(piece.len().saturating_add(2 * (PREVIEW_BYTES + 256)))?;
         let mut rest = piece;
@@ -100,10 +124,18 @@ impl Cutter {
     }
 
     /// The text within its limits, and how many cuts were made.
-    pub fn finish(&mut self) -> (&[u8], u32) {
-        self.end_field();
-        self.fit_row();
-        (&self.out, self.cuts)
+    ///
+    /// # Errors
+    /// When there is no memory for it.
+    pub fn finish(&mut self) -> Result<(&[u8], u32), alloc::collections::TryReserveError> {
+        if !self.is_reading && may_have_base64(&self.out) {
+            self.read_kept()?;
+        }
+        if self.is_reading {
+            self.end_field();
+            self.fit_row();
+        }
+        Ok((&self.out, self.cuts))
     }
 
     /// Gives back memory above `bytes`.
@@ -114,7 +146,7 @@ impl Cutter {
     }
 
     fn outside(&mut self, rest: &[u8]) -> usize {
-        let run = rest.iter().position(|&byte| byte == b'"' || byte == SEPARATOR).unwrap_or(rest.len());
+        let run = find_either(rest, b'"', SEPARATOR).unwrap_or(rest.len());
         self.out.extend_from_slice(rest.get(..run).unwrap_or_default());
         self.field_read = self.field_read.saturating_add(run);
         match rest.get(run) {
@@ -133,7 +165,7 @@ impl Cutter {
     }
 
     fn string(&mut self, rest: &[u8]) -> usize {
-        let run = rest.iter().position(|&byte| byte == b'"' || byte == b'\\').unwrap_or(rest.len());
+        let run = find_either(rest, b'"', b'\\').unwrap_or(rest.len());
         self.keep_characters(rest.get(..run).unwrap_or_default());
         match rest.get(run) {
             Some(b'"') => self.end_string(),
@@ -167,7 +199,7 @@ impl Cutter {
     }
 
     fn overflow(&mut self, rest: &[u8]) -> usize {
-        let run = rest.iter().position(|&byte| byte == SEPARATOR).unwrap_or(rest.len());
+        let run = find_either(rest, SEPARATOR, SEPARATOR).unwrap_or(rest.len());
         self.field_read = self.field_read.saturating_add(run);
         if run < rest.len() {
             self.separate();
@@ -316,14 +348,14 @@ impl Default for Cutter {
     }
 }
 
-/// Whether a field may hold any value: input, output, metadata.
+/// Whether a field may hold any value: metadata, input, output.
 fn is_value(index: usize) -> bool {
-    (5..=7).contains(&index)
+    (17..=19).contains(&index)
 }
 
 /// Whether a field may be replaced to make a row fit: these, and an error's message and traceback.
 fn is_large(index: usize) -> bool {
-    is_value(index) || index == 15 || index == 16
+    is_value(index) || index == 12 || index == 13
 }
 
 /// The start of `text` that is at most `limit` bytes long and ends between two characters of UTF-8.
@@ -335,13 +367,23 @@ fn whole_characters(text: &[u8], limit: usize) -> &[u8] {
     text.get(..end).unwrap_or_default()
 }
 
+/// Whether there may be a string of base64 in `text` that is too long: one that is has in it one of these pieces whole. Most
+/// other text is known by the first few bytes of each.
+fn may_have_base64(text: &[u8]) -> bool {
+    const PIECE_BYTES: usize = (MAX_BASE64_BYTES - URL_HEAD_BYTES) / 2;
+    text.chunks_exact(PIECE_BYTES).any(is_base64)
+}
+
+fn is_base64(text: &[u8]) -> bool {
+    text.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'-' | b'_'))
+}
+
 /// Where base64 begins in `text`, if it is nothing else but the head of a data URL (RFC 2397).
 fn base64_from(text: &[u8]) -> Option<usize> {
     const MARK: &[u8] = b";base64,";
-    let head = text.get(..128).unwrap_or(text);
+    let head = text.get(..URL_HEAD_BYTES).unwrap_or(text);
     let is_url = head.starts_with(b"data:");
     let mark = is_url.then(|| head.windows(MARK.len()).position(|window| window == MARK)).flatten();
     let from = mark.map_or(0, |at| at.saturating_add(MARK.len()));
-    let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'-' | b'_');
-    text.get(from..)?.iter().all(is_base64).then_some(from)
+    is_base64(text.get(from..)?).then_some(from)
 }

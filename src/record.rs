@@ -126,8 +126,8 @@ impl Recorder {
         let mut cutter = Cutter::new();
         cutter.begin(limits.field_bytes, limits.row_bytes);
         cutter.push(&self.row_text(kind, span)).map_err(|_| DropReason::BufferFull)?;
-        let (text, _) = cutter.finish();
-        self.buffer.append(kind, &Fields::from_text(text)?, period)
+        let (text, _) = cutter.finish().map_err(|_| DropReason::BufferFull)?;
+        self.buffer.append(kind, &Fields::from_text(text, 0)?, period)
     }
 
     /// The row as [`Fields::from_text`] reads it.
@@ -143,9 +143,6 @@ impl Recorder {
             span.parent_id.map_or(b"", |id| id.encode(&mut parent_id).as_bytes()),
             &span.name,
             span.kind,
-            &span.input,
-            &span.output,
-            &span.metadata,
             &span.tags,
             &span.model,
             &span.provider,
@@ -158,6 +155,9 @@ impl Recorder {
             &self.thread_id,
             &self.project_name,
             &self.environment,
+            &span.metadata,
+            &span.input,
+            &span.output,
         ];
         fields.join(&SEPARATOR)
     }

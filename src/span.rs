@@ -37,7 +37,7 @@ pub enum Kind {
 }
 
 /// The fields of a row, as JSON texts; empty where there is none.
-#[derive(Clone, Copy, Default, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Fields<'a> {
     /// The row's id: a UUIDv7, not quoted.
     pub id: &'a [u8],
@@ -49,12 +49,6 @@ pub struct Fields<'a> {
     pub name: &'a [u8],
     /// `"general"` (also when absent), `"tool"`, `"llm"` or `"guardrail"`. Spans only.
     pub kind: &'a [u8],
-    /// Any value; what is not an object is wrapped as `{"input":…}`.
-    pub input: &'a [u8],
-    /// Any value; what is not an object is wrapped as `{"output":…}`.
-    pub output: &'a [u8],
-    /// Any value; what is not an object is wrapped as `{"metadata":…}`.
-    pub metadata: &'a [u8],
     /// An array of strings; each is kept once, [`MAX_TAGS`] at most.
     pub tags: &'a [u8],
     /// A string. Spans only.
@@ -79,6 +73,12 @@ pub struct Fields<'a> {
     pub project_name: &'a [u8],
     /// A string.
     pub environment: &'a [u8],
+    /// Any value; what is not an object is wrapped as `{"metadata":…}`.
+    pub metadata: &'a [u8],
+    /// Any value; what is not an object is wrapped as `{"input":…}`.
+    pub input: &'a [u8],
+    /// Any value; what is not an object is wrapped as `{"output":…}`.
+    pub output: &'a [u8],
 }
 
 /// When an operation took place, in ms since 1970, and whether it came to its end.
@@ -109,53 +109,42 @@ impl core::error::Error for MalformedRow {}
 
 impl<'a> Fields<'a> {
     /// Reads the text in which JavaScript hands a row over: the fields above in their order, one [`SEPARATOR`]
-    /// between two.
+    /// between two. `output`, which is the last, begins at `output_at` or behind it; 0 where that is not known: then
+    /// `input` is looked through for its end.
     ///
     /// # Errors
-    /// [`MalformedRow`] when there are more or fewer fields.
-    pub fn from_text(text: &'a [u8]) -> Result<Self, MalformedRow> {
-        let mut rest = Some(text);
+    /// [`MalformedRow`] when there are fewer fields.
+    pub fn from_text(text: &'a [u8], output_at: usize) -> Result<Self, MalformedRow> {
         let mut all = [text; FIELDS];
-        for field in &mut all {
-            (*field, rest) = split_once(rest.ok_or(MalformedRow)?);
+        let [fields @ .., input, output] = &mut all;
+        let mut rest = text;
+        for field in fields {
+            (*field, rest) = split_at_separator(rest, 0)?;
         }
-        if rest.is_some() {
-            return Err(MalformedRow);
-        }
+        let input_at = text.len().saturating_sub(rest.len());
+        (*input, *output) = split_at_separator(rest, output_at.saturating_sub(input_at.saturating_add(1)))?;
         #[rustfmt::skip]
         let [
-            id, trace_id, parent_span_id, name, kind, input, output, metadata, tags, model, provider, usage,
-            total_estimated_cost, ttft, error_type, error_message, error_traceback, thread_id, project_name, environment,
+            id, trace_id, parent_span_id, name, kind, tags, model, provider, usage, total_estimated_cost, ttft, error_type,
+            error_message, error_traceback, thread_id, project_name, environment, metadata, input, output,
         ] = all;
         #[rustfmt::skip]
         let fields = Self {
-            id, trace_id, parent_span_id, name, kind, input, output, metadata, tags, model, provider, usage,
-            total_estimated_cost, ttft, error_type, error_message, error_traceback, thread_id, project_name, environment,
+            id, trace_id, parent_span_id, name, kind, tags, model, provider, usage, total_estimated_cost, ttft, error_type,
+            error_message, error_traceback, thread_id, project_name, environment, metadata, input, output,
         };
         Ok(fields)
     }
 }
 
-/// What is before the first [`SEPARATOR`] and, if there is one, what is behind it.
-fn split_once(text: &[u8]) -> (&[u8], Option<&[u8]>) {
-    let at = find_separator(text).unwrap_or(text.len());
-    let (before, from) = text.split_at_checked(at).unwrap_or((text, b""));
-    (before, from.get(1..))
-}
-
-/// Looks at eight bytes at a time, since most of a row is one long field: one by one took a third of the time that the
-/// core needs for a row.
-fn find_separator(text: &[u8]) -> Option<usize> {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
-    // Not zero where a byte of the word is the one (Warren, Hacker's Delight, 6-1).
-    let has_one = |word: &[u8; 8]| {
-        let differs = u64::from_ne_bytes(*word) ^ u64::from_ne_bytes([SEPARATOR; 8]);
-        differs.wrapping_sub(ONES) & !differs & HIGH != 0
-    };
-    let words_without = text.as_chunks().0.iter().take_while(|word| !has_one(word)).count();
-    let from = words_without.saturating_mul(8);
-    text.iter().skip(from).position(|&byte| byte == SEPARATOR).map(|at| from.wrapping_add(at))
+/// What is before and behind the first [`SEPARATOR`] that is at `from` or later.
+fn split_at_separator(text: &[u8], from: usize) -> Result<(&[u8], &[u8]), MalformedRow> {
+    let behind = text.get(from..).ok_or(MalformedRow)?;
+    // Most fields are not there.
+    let at = if behind.first() == Some(&SEPARATOR) { Some(0) } else { json::find_either(behind, SEPARATOR, SEPARATOR) };
+    let at = at.ok_or(MalformedRow)?.saturating_add(from);
+    let (before, separated) = text.split_at_checked(at).ok_or(MalformedRow)?;
+    Ok((before, separated.get(1..).unwrap_or_default()))
 }
 
 impl Fields<'_> {
@@ -179,61 +168,75 @@ impl Fields<'_> {
     }
 }
 
-/// Appends the complete row to `out`. Returns its id and how many entries were left out.
+/// A member's name as it is written, behind another one: `,"name":`. In one piece, since each is a call out of the module.
+macro_rules! member {
+    ($name:literal) => {
+        concat!(",\"", $name, "\":").as_bytes()
+    };
+}
+
+const OPENING: &[u8] = b"{\"id\":\"";
+
+/// The id of the row that begins at `row_at`, as [`write_row`] has written it.
+pub(crate) fn id_of_row(rows: &[u8], row_at: usize) -> &[u8] {
+    rows.get(row_at.saturating_add(OPENING.len())..).and_then(|row| row.get(..ID_CHARS)).unwrap_or_default()
+}
+
+/// Appends the complete row to `out`, its times written by `clock`. Returns how many entries were left out.
 ///
 /// # Errors
 /// [`MalformedRow`] when an id is not a UUIDv7; `out` is then as it was.
 pub fn write_row(
     out: &mut Vec<u8>,
+    clock: &mut Clock,
     kind: Kind,
     fields: &Fields<'_>,
     period: Period,
-) -> Result<(Id, u32), MalformedRow> {
-    let id = Id::parse_ascii(fields.id).map_err(|_| MalformedRow)?;
-    let (mut trace_buffer, mut parent_buffer) = ([0; ID_CHARS], [0; ID_CHARS]);
+) -> Result<u32, MalformedRow> {
+    let (mut id_buffer, mut trace_buffer, mut parent_buffer) = ([0; ID_CHARS], [0; ID_CHARS], [0; ID_CHARS]);
+    let id = encoded(fields.id, &mut id_buffer)?;
     let trace_id = encoded(fields.trace_id, &mut trace_buffer)?;
     let parent_id = match fields.parent_span_id {
         b"" => None,
         text => Some(encoded(text, &mut parent_buffer)?),
     };
-    let mut row = Writer { out, clock: Clock::default(), left_out: 0 };
-    row.out.push(b'{');
-    row.quoted("id", id.encode(&mut [0; ID_CHARS]).as_bytes());
+    let mut row = Writer { out, clock, left_out: 0 };
+    row.quoted(OPENING, id);
     if kind == Kind::Span {
-        row.quoted("trace_id", trace_id);
+        row.quoted(b",\"trace_id\":\"", trace_id);
         if let Some(parent_id) = parent_id {
-            row.quoted("parent_span_id", parent_id);
+            row.quoted(b",\"parent_span_id\":\"", parent_id);
         }
     }
-    row.string("project_name", fields.project_name);
-    row.string("name", fields.name);
+    row.string(member!("project_name"), fields.project_name);
+    row.string(member!("name"), fields.name);
     if kind == Kind::Span {
         row.span_type(fields.kind);
     }
     let end_ms = period.end_ms.map(|end_ms| end_ms.max(period.start_ms));
-    row.time("start_time", period.start_ms);
+    row.time(b",\"start_time\":\"", period.start_ms);
     if let Some(end_ms) = end_ms {
-        row.time("end_time", end_ms);
+        row.time(b",\"end_time\":\"", end_ms);
     }
-    row.time("last_updated_at", period.updated_ms.max(end_ms.unwrap_or(period.start_ms)));
-    row.object("input", fields.input);
-    row.object("output", fields.output);
+    row.time(b",\"last_updated_at\":\"", period.updated_ms.max(end_ms.unwrap_or(period.start_ms)));
+    row.object(member!("input"), fields.input);
+    row.object(member!("output"), fields.output);
     row.metadata(fields.metadata, period.unfinished);
     row.tags(fields.tags);
     if kind == Kind::Span {
-        row.string("model", fields.model);
-        row.string("provider", fields.provider);
+        row.string(member!("model"), fields.model);
+        row.string(member!("provider"), fields.provider);
         row.usage(fields.usage);
-        row.number("total_estimated_cost", fields.total_estimated_cost);
+        row.number(member!("total_estimated_cost"), fields.total_estimated_cost);
     } else {
-        row.string("thread_id", fields.thread_id);
+        row.string(member!("thread_id"), fields.thread_id);
     }
-    row.number("ttft", fields.ttft);
+    row.number(member!("ttft"), fields.ttft);
     row.error_info(fields);
-    row.string("environment", fields.environment);
-    row.value("source", b"\"sdk\"");
+    row.string(member!("environment"), fields.environment);
+    row.value(member!("source"), b"\"sdk\"");
     row.out.push(b'}');
-    Ok((id, row.left_out))
+    Ok(row.left_out)
 }
 
 /// An id as it is written, whichever way it was given. JavaScript gives its own as they are written.
@@ -250,7 +253,7 @@ const UNFINISHED: &[u8] = b"{\"opik_edge_unfinished\":true";
 /// Writes the members of one row.
 struct Writer<'a> {
     out: &'a mut Vec<u8>,
-    clock: Clock,
+    clock: &'a mut Clock,
     left_out: u32,
 }
 
@@ -259,41 +262,39 @@ impl Writer<'_> {
         self.left_out = self.left_out.saturating_add(1);
     }
 
-    fn value(&mut self, name: &str, text: &[u8]) {
-        json::write_name(self.out, name);
+    fn value(&mut self, member: &[u8], text: &[u8]) {
+        self.out.extend_from_slice(member);
         self.out.extend_from_slice(text);
     }
 
-    fn quoted(&mut self, name: &str, text: &[u8]) {
-        json::write_name(self.out, name);
-        self.out.push(b'"');
-        self.out.extend_from_slice(text);
+    /// `member` ends with a quote.
+    fn quoted(&mut self, member: &[u8], text: &[u8]) {
+        self.value(member, text);
         self.out.push(b'"');
     }
 
-    fn time(&mut self, name: &str, ms: u64) {
-        json::write_name(self.out, name);
-        self.out.push(b'"');
+    fn time(&mut self, member: &[u8], ms: u64) {
+        self.out.extend_from_slice(member);
         self.out.extend_from_slice(self.clock.rfc3339(ms));
         self.out.push(b'"');
     }
 
     /// A field that `accepts` its text, or is absent.
-    fn checked(&mut self, name: &str, text: &[u8], accepts: fn(&[u8]) -> bool) {
+    fn checked(&mut self, member: &[u8], text: &[u8], accepts: fn(&[u8]) -> bool) {
         if is_absent(text) {
         } else if accepts(text) {
-            self.value(name, text);
+            self.value(member, text);
         } else {
             self.leave_out();
         }
     }
 
-    fn string(&mut self, name: &str, text: &[u8]) {
-        self.checked(name, text, json::is_string);
+    fn string(&mut self, member: &[u8], text: &[u8]) {
+        self.checked(member, text, json::is_string);
     }
 
-    fn number(&mut self, name: &str, text: &[u8]) {
-        self.checked(name, text, json::is_non_negative_number);
+    fn number(&mut self, member: &[u8], text: &[u8]) {
+        self.checked(member, text, json::is_non_negative_number);
     }
 
     fn span_type(&mut self, text: &[u8]) {
@@ -301,31 +302,29 @@ impl Writer<'_> {
         if !known && !is_absent(text) {
             self.leave_out();
         }
-        self.value("type", if known { text } else { b"\"general\"" });
+        self.value(member!("type"), if known { text } else { b"\"general\"" });
     }
 
     /// The schema takes objects, arrays of objects and strings; an object suits every reader.
-    fn object(&mut self, name: &str, text: &[u8]) {
+    fn object(&mut self, member: &[u8], text: &[u8]) {
         if is_absent(text) {
-            return;
-        }
-        json::write_name(self.out, name);
-        if text.first() == Some(&b'{') {
-            self.out.extend_from_slice(text);
+        } else if text.first() == Some(&b'{') {
+            self.value(member, text);
         } else {
+            self.out.extend_from_slice(member);
             self.out.push(b'{');
-            self.value(name, text);
+            self.value(without_comma(member), text);
             self.out.push(b'}');
         }
     }
 
     fn metadata(&mut self, text: &[u8], unfinished: bool) {
-        let name = "metadata";
+        let member = member!("metadata");
         if !unfinished {
-            self.object(name, text);
+            self.object(member, text);
             return;
         }
-        json::write_name(self.out, name);
+        self.out.extend_from_slice(member);
         self.out.extend_from_slice(UNFINISHED);
         if let [b'{', members @ ..] = text {
             let members = members.trim_ascii();
@@ -335,7 +334,7 @@ impl Writer<'_> {
             self.out.extend_from_slice(members);
         } else {
             if !is_absent(text) {
-                self.value(name, text);
+                self.value(member, text);
             }
             self.out.push(b'}');
         }
@@ -365,7 +364,7 @@ impl Writer<'_> {
         if kept.is_empty() {
             return;
         }
-        json::write_name(self.out, "tags");
+        self.out.extend_from_slice(member!("tags"));
         for (index, tag) in kept.iter().enumerate() {
             self.out.push(if index == 0 { b'[' } else { b',' });
             self.out.extend_from_slice(tag);
@@ -385,7 +384,7 @@ impl Writer<'_> {
         }
         self.left_out = self.left_out.saturating_add(left_out);
         if !counts.is_empty() {
-            json::write_name(self.out, "usage");
+            self.out.extend_from_slice(member!("usage"));
             self.out.push(b'{');
             self.out.append(&mut counts);
             self.out.push(b'}');
@@ -398,15 +397,15 @@ impl Writer<'_> {
         if is_absent(fields.error_type) && message.is_empty() && traceback.is_empty() {
             return;
         }
-        json::write_name(self.out, "error_info");
+        self.out.extend_from_slice(member!("error_info"));
         self.out.push(b'{');
-        self.value("exception_type", if kind.is_empty() { b"\"Error\"" } else { kind });
+        self.value(without_comma(member!("exception_type")), if kind.is_empty() { b"\"Error\"" } else { kind });
         if !message.is_empty() {
-            self.value("message", message);
+            self.value(member!("message"), message);
         }
         // The schema refuses an empty traceback.
         self.value(
-            "traceback",
+            member!("traceback"),
             match (traceback, message) {
                 (b"", message) if (1..=MAX_REPEATED_BYTES).contains(&message.len()) => message,
                 (b"", _) => b"\"no traceback\"",
@@ -415,6 +414,11 @@ impl Writer<'_> {
         );
         self.out.push(b'}');
     }
+}
+
+/// A member as the first of its object.
+fn without_comma(member: &[u8]) -> &[u8] {
+    member.get(1..).unwrap_or_default()
 }
 
 fn is_absent(text: &[u8]) -> bool {

@@ -6,10 +6,11 @@ use crate::json::digits;
 /// The last millisecond before the year 2262, where the backend's storage ends.
 pub const MAX_MS: u64 = 9_214_646_399_999;
 
-/// Writes times, of which those of one day share their date.
+/// Writes times, and remembers the last one: the next is often the same, and nearly always of the same day.
 #[derive(Debug)]
 pub struct Clock {
-    day: Option<u32>,
+    ms: u64,
+    day: u32,
     text: [u8; 24],
 }
 
@@ -18,16 +19,20 @@ impl Clock {
     pub fn rfc3339(&mut self, ms: u64) -> &[u8] {
         const DAY_MS: u64 = 86_400_000;
         let ms = ms.min(MAX_MS);
+        if ms == self.ms {
+            return &self.text;
+        }
+        self.ms = ms;
         // The one division of 64 bits: engines make multiplications of those of 32.
         let day = u32::try_from(ms / DAY_MS).unwrap_or(0);
         let rest = u32::try_from(ms.wrapping_sub(u64::from(day).wrapping_mul(DAY_MS))).unwrap_or(0);
-        if self.day != Some(day) {
+        if self.day != day {
             let (year, month, day_of_month) = civil(day);
             self.pair(0, year / 100);
             self.pair(2, year % 100);
             self.pair(5, month);
             self.pair(8, day_of_month);
-            self.day = Some(day);
+            self.day = day;
         }
         let (seconds, millis) = (rest / 1000, rest % 1000);
         let minutes = seconds / 60;
@@ -54,7 +59,7 @@ impl Clock {
 
 impl Default for Clock {
     fn default() -> Self {
-        Self { day: None, text: *b"0000-00-00T00:00:00.000Z" }
+        Self { ms: 0, day: 0, text: *b"1970-01-01T00:00:00.000Z" }
     }
 }
 

@@ -208,7 +208,7 @@ proptest! {
         };
         let mut out = Vec::new();
         let kind = if is_span { Kind::Span } else { Kind::Trace };
-        write_row(&mut out, kind, &fields, Period { unfinished, ..PERIOD }).unwrap();
+        write_row(&mut out, &mut Clock::default(), kind, &fields, Period { unfinished, ..PERIOD }).unwrap();
         prop_assert!(out.len() <= fields.max_row_bytes(), "{} of {}", out.len(), fields.max_row_bytes());
         prop_assert!(serde_json::from_slice::<Value>(&out).is_ok());
     }
@@ -222,8 +222,8 @@ proptest! {
     ) {
         let limits = Limits { field_bytes, row_bytes, ..Limits::default() }.bounded();
         let mut fields = vec![String::new(); FIELDS];
-        for (index, value) in [5, 6, 7, 15, 16].into_iter().zip(&values) {
-            fields[index] = if index < 8 { value.to_string() } else { Value::from(value.to_string()).to_string() };
+        for (index, value) in [17, 18, 19, 12, 13].into_iter().zip(&values) {
+            fields[index] = if index >= 17 { value.to_string() } else { Value::from(value.to_string()).to_string() };
         }
         let text = fields.join("\u{1f}");
         let mut cutter = Cutter::new();
@@ -232,7 +232,7 @@ proptest! {
         for piece in chars.chunks(piece_chars) {
             cutter.push(piece.iter().collect::<String>().as_bytes()).unwrap();
         }
-        let (cut, cuts) = cutter.finish();
+        let (cut, cuts) = cutter.finish().unwrap();
         prop_assert!(cut.len() <= limits.row_bytes, "{} of {}", cut.len(), limits.row_bytes);
         prop_assert_eq!(cuts == 0, cut == text.as_bytes());
         let parts: Vec<&[u8]> = cut.split(|&byte| byte == SEPARATOR).collect();
@@ -302,13 +302,13 @@ fn cut(text: &[u8], field_bytes: usize, row_bytes: usize) -> String {
     let mut cutter = Cutter::new();
     cutter.begin(field_bytes, row_bytes);
     cutter.push(text).unwrap();
-    String::from_utf8(cutter.finish().0.to_vec()).unwrap()
+    String::from_utf8(cutter.finish().unwrap().0.to_vec()).unwrap()
 }
 
 /// A row's text with this input and this output.
 fn with(input: &str, output: &str) -> String {
     let mut fields = vec![""; FIELDS];
-    (fields[5], fields[6]) = (input, output);
+    (fields[18], fields[19]) = (input, output);
     fields.join("\u{1f}")
 }
 
@@ -338,7 +338,7 @@ fn base64_is_elided_and_says_what_it_was() {
 fn a_field_of_many_parts_is_replaced_by_a_marker_with_its_size_and_its_beginning() {
     let input = serde_json::to_string(&vec!["\"part\""; 5000]).unwrap();
     let text = cut(with(&input, "[2]").as_bytes(), 8192, 60_000);
-    let input_cut = text.split('\u{1f}').nth(5).unwrap();
+    let input_cut = text.split('\u{1f}').nth(18).unwrap();
     let marker: Value = serde_json::from_str(input_cut).unwrap();
     assert_eq!(marker["opik_truncated"], true);
     assert_eq!(marker["original_bytes"], input.len());
@@ -350,7 +350,7 @@ fn a_field_of_many_parts_is_replaced_by_a_marker_with_its_size_and_its_beginning
 fn where_a_row_is_too_long_its_longest_field_goes_first() {
     let (long, longer) = (format!("\"{}\"", "a ".repeat(9000)), format!("\"{}\"", "b ".repeat(10_000)));
     let text = cut(with(&long, &longer).as_bytes(), 60_000, 25_000);
-    let output = text.split('\u{1f}').nth(6).unwrap();
+    let output = text.split('\u{1f}').nth(19).unwrap();
     assert!(output.starts_with("{\"opik_truncated\":true,\"original_bytes\":20002,"), "{output}");
     assert_eq!(text, with(&long, output));
 }
@@ -380,7 +380,7 @@ fn row(fields: &Fields<'_>) -> (Value, u32) {
     let id = b"019ab5c0-7c00-7a11-8a11-0123456789ab";
     let fields = Fields { id, trace_id: id, ..*fields };
     let mut out = Vec::new();
-    let (_, left_out) = write_row(&mut out, Kind::Span, &fields, PERIOD).unwrap();
+    let left_out = write_row(&mut out, &mut Clock::default(), Kind::Span, &fields, PERIOD).unwrap();
     assert!(out.len() <= fields.max_row_bytes());
     (serde_json::from_slice(&out).unwrap(), left_out)
 }

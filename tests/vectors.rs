@@ -151,9 +151,6 @@ const ORDER: [&str; FIELDS] = [
     "parent_span_id",
     "name",
     "kind",
-    "input",
-    "output",
-    "metadata",
     "tags",
     "model",
     "provider",
@@ -166,15 +163,21 @@ const ORDER: [&str; FIELDS] = [
     "thread_id",
     "project_name",
     "environment",
+    "metadata",
+    "input",
+    "output",
 ];
 
 #[test]
 fn rows_are_complete_and_leave_out_what_the_api_refuses() {
+    let mut clock = Clock::default();
     for vector in vectors(include_str!("vectors/rows.json")) {
         let name = text(&vector, "name");
         let parts: Vec<&str> = ORDER.iter().map(|field| text(&vector["fields"], field)).collect();
         let row_text = parts.join(char::from(SEPARATOR).to_string().as_str());
-        let fields = Fields::from_text(row_text.as_bytes()).unwrap();
+        let output_at = row_text.len() - text(&vector["fields"], "output").len();
+        let fields = Fields::from_text(row_text.as_bytes(), 0).unwrap();
+        assert_eq!(fields, Fields::from_text(row_text.as_bytes(), output_at).unwrap(), "{name}");
         let kind = if text(&vector, "kind") == "span" { Kind::Span } else { Kind::Trace };
         let period = Period {
             start_ms: vector["start_ms"].as_u64().unwrap(),
@@ -183,20 +186,24 @@ fn rows_are_complete_and_leave_out_what_the_api_refuses() {
             unfinished: vector["unfinished"].as_bool().unwrap_or(false),
         };
         let mut out = Vec::new();
-        let (id, left_out) = write_row(&mut out, kind, &fields, period).unwrap();
+        let left_out = write_row(&mut out, &mut clock, kind, &fields, period).unwrap();
         let row = String::from_utf8(out).unwrap();
         assert_eq!(row, text(&vector, "row"), "{name}");
         assert_eq!(u64::from(left_out), vector["left_out"].as_u64().unwrap(), "{name}");
-        assert_eq!(from_str::<Value>(&row).unwrap()["id"], id.to_string(), "{name}");
+        assert!(from_str::<Value>(&row).is_ok(), "{name}");
     }
 }
 
 #[test]
-fn a_row_with_more_or_fewer_fields_is_malformed() {
-    for count in [0, 1, FIELDS - 1, FIELDS + 1] {
+fn a_row_with_fewer_fields_is_malformed() {
+    for count in [0, 1, FIELDS - 1] {
         let row_text = vec![SEPARATOR; count.saturating_sub(1)];
-        assert!(Fields::from_text(&row_text).is_err(), "{count}");
+        assert!(Fields::from_text(&row_text, 0).is_err(), "{count}");
     }
+    let whole = [SEPARATOR; FIELDS - 1];
+    assert!(Fields::from_text(&whole, whole.len()).is_ok());
+    assert!(Fields::from_text(&whole, whole.len() + 1).is_err(), "its output is said to begin behind its end");
+    assert!(Fields::from_text(&whole, usize::MAX).is_err());
 }
 
 #[test]
@@ -207,7 +214,7 @@ fn a_row_whose_ids_are_not_ids_is_malformed_and_writes_nothing() {
     for (id, trace_id, parent_span_id) in [(bad, good, good), (good, bad, good), (good, good, bad)] {
         let mut out = Vec::new();
         let fields = Fields { id, trace_id, parent_span_id, ..Fields::default() };
-        assert!(write_row(&mut out, Kind::Span, &fields, period).is_err());
+        assert!(write_row(&mut out, &mut Clock::default(), Kind::Span, &fields, period).is_err());
         assert!(out.is_empty());
     }
 }

@@ -107,10 +107,15 @@ function settingsOf(given: ServerConfig, env: unknown, memory: Memory): Settings
 
 /** Whether two configurations have the same settings; who is told of what goes wrong is none. */
 function isSame(one: ServerConfig, other: ServerConfig): boolean {
-  const names = new Set([...Object.keys(one), ...Object.keys(other)]) as Set<keyof ServerConfig>;
-  names.delete("onError");
-  names.delete("onDrop");
-  return [...names].every((name) => one[name] === other[name]);
+  return hasSettingsOf(one, other) && hasSettingsOf(other, one);
+}
+
+function hasSettingsOf(one: ServerConfig, other: ServerConfig): boolean {
+  for (const name in other) {
+    const key = name as keyof ServerConfig;
+    if (key !== "onError" && key !== "onDrop" && one[key] !== other[key]) return false;
+  }
+  return true;
 }
 
 /** The root span of a call, and whose trace it joins. */

@@ -45,7 +45,8 @@ export async function traceRequest<R>(
 ): Promise<Awaited<R>> {
   const invocation = isPreflight(request) ? undefined : open();
   if (!invocation) return await handle(undefined);
-  await prepareAsyncContext();
+  const prepared = prepareAsyncContext();
+  if (prepared) await prepared;
   const { root, ended } = beginRequest(invocation, request, await isTrusted(invocation, request));
   try {
     const response = await root.run(() => handle(root));

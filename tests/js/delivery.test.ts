@@ -147,7 +147,24 @@ test("in the background rows are sent after two seconds, many traces to a reques
   assert.equal(process.listenerCount("beforeExit"), listeners + 1);
   await clock.advance(1);
   assert.deepEqual([exporter.requests.length, exporter.traces.length, exporter.spans.length], [2, 50, 50]);
+  await clock.advance(2000);
   assert.equal(process.listenerCount("beforeExit"), listeners, "with nothing to flush nothing is listened to");
+});
+
+test("a host that flushes by itself keeps one timer, and what comes later is sent by its own time", async () => {
+  const opik = client({ background: true });
+  for (let n = 0; n < 3; n += 1) {
+    opik.span({}, () => 1);
+    await opik.flush();
+    assert.equal(clock.timers, 1);
+  }
+  await clock.advance(1500);
+  opik.span({}, () => 1);
+  await clock.advance(1999);
+  assert.deepEqual([exporter.spans.length, clock.timers], [3, 1], "the timer came, and was set for the rest");
+  await clock.advance(1);
+  assert.equal(exporter.spans.length, 4);
+  await clock.advance(2000);
 });
 
 test("in the background a thousand rows are sent at once", async () => {
@@ -157,6 +174,7 @@ test("in the background a thousand rows are sent at once", async () => {
   await clock.advance(0);
   assert.equal(exporter.spans.length, 1000);
   await opik.flush();
+  await clock.advance(2000);
 });
 
 test("in the background a destination that fails is not asked more and more often", async () => {
@@ -267,6 +285,7 @@ test("a flush takes over what one before it has under way, and counts it", async
   await clock.advance(1000);
   assert.deepEqual((await flushing).dropped, { network_error: 1 });
   assert.deepEqual(drops, [{ reason: "network_error", rows: 1 }]);
+  await clock.advance(2000);
 });
 
 test("of flushes that follow each other fast every row is counted, whatever the backend does", async () => {
@@ -415,7 +434,7 @@ test("a queue's messages are acknowledged when their rows are accepted or refuse
   await assert.rejects(deliverQueue(batch(), { url: "nonsense" }), { code: "invalid_config" });
 });
 
-test("two flushes at once leave no timer behind, and nobody listening", async () => {
+test("two flushes at once leave no timer behind, and nobody listening, once there was nothing for a while", async () => {
   const listeners = process.listenerCount("beforeExit");
   const opik = client({ background: true });
   opik.trace().end();
@@ -423,6 +442,7 @@ test("two flushes at once leave no timer behind, and nobody listening", async ()
   opik.trace().end();
   const second = opik.flush();
   assert.equal((await first).sent + (await second).sent, 2);
+  await clock.advance(2000);
   assert.deepEqual([clock.timers, process.listenerCount("beforeExit")], [0, listeners]);
 });
 

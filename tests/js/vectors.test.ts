@@ -10,9 +10,9 @@ import verdicts from "../vectors/verdicts.json" with { type: "json" };
 
 /** The order of a row's fields (`Fields` in src/span.rs). */
 const ORDER = [
-  ...["id", "trace_id", "parent_span_id", "name", "kind", "input", "output", "metadata", "tags", "model", "provider"],
-  ...["usage", "total_estimated_cost", "ttft", "error_type", "error_message", "error_traceback", "thread_id"],
-  ...["project_name", "environment"],
+  ...["id", "trace_id", "parent_span_id", "name", "kind", "tags", "model", "provider", "usage", "total_estimated_cost"],
+  ...["ttft", "error_type", "error_message", "error_traceback", "thread_id", "project_name", "environment"],
+  ...["metadata", "input", "output"],
 ];
 
 test("headers mean what they mean in Rust, by the vectors' own clock", () => {
@@ -20,7 +20,9 @@ test("headers mean what they mean in Rust, by the vectors' own clock", () => {
   const context = (given: Record<string, string>, now: number) => {
     const value = (name: string) => Object.entries(given).find(([key]) => key.toLowerCase() === name)?.[1] ?? "";
     const names = ["opik_trace_id", "opik_parent_span_id", "opik-trace-id", "opik-parent-span-id"];
-    return core.context(names.map(value) as [string, string, string, string], now);
+    const { spanId, ...read } = core.context(names.map(value) as [string, string, string, string], now);
+    assert.ok(spanId < core.mint(now), "an id like those that are minted");
+    return read;
   };
   for (const { name, given, now_ms, trace_id, parent_id = "", warning = "" } of headers.accepted) {
     const expected = { traceId: trace_id, parentId: parent_id, joined: true, warning };
@@ -46,7 +48,8 @@ test("rows are written as in Rust", () => {
     const text = ORDER.map((field) => (fields as Record<string, string>)[field] ?? "").join("\u001f");
     const isSpan = kind === "span";
     const period = { startMs: start_ms, endMs: end_ms, updatedMs: updated_ms ?? end_ms ?? 0, unfinished };
-    const result = core.append(handle, isSpan ? SPAN_ROW : TRACE_ROW, text, period, 1e9);
+    const outputAt = text.length - ((fields as Record<string, string>)["output"] ?? "").length;
+    const result = core.append(handle, { kind: isSpan ? SPAN_ROW : TRACE_ROW, text, outputAt, period, room: 1e9 });
     assert.equal(result, left_out > 0 ? LEFT_OUT : 0, name);
     const upload = core.take(handle)!;
     assert.deepEqual([upload.rows, upload.path], [1, `/v1/private/${kind}s/batch`], name);
@@ -96,7 +99,8 @@ test("an upload is split between its rows, down to single ones", () => {
   const ids = Array.from({ length: 7 }, () => core.mint(1_764_000_000_000));
   for (const id of ids) {
     const text = [id, id, "", ...Array(17).fill("")].join("\u001f");
-    core.append(handle, SPAN_ROW, text, { startMs: 0, endMs: 0, updatedMs: 0, unfinished: false }, 1e9);
+    const period = { startMs: 0, endMs: 0, updatedMs: 0, unfinished: false };
+    core.append(handle, { kind: SPAN_ROW, text, outputAt: text.length, period, room: 1e9 });
   }
   const rowsOf = ({ body }: Upload): string[] =>
     JSON.parse(new TextDecoder().decode(body)).spans.map(({ id }: { id: string }) => id);

@@ -91,7 +91,7 @@ fn row_text(id: &str, text: &str) -> String {
     let mut fields = vec![String::new(); FIELDS];
     fields[0] = id.into();
     fields[1] = TRACE.into();
-    fields[5] = format!("{{\"text\":{}}}", String::from(input));
+    fields[18] = format!("{{\"text\":{}}}", String::from(input));
     fields.join("\u{1f}")
 }
 
@@ -118,11 +118,19 @@ fn a_context_comes_line_by_line() {
         random_bytes();
         read(context(write(incoming.as_bytes()), NOW))
     };
-    let joined = of(format!("{TRACE}\n{PARENT}"));
-    assert_eq!(joined, format!("{TRACE}\n{PARENT}\njoined\n\n"));
-    assert_eq!(of(format!("\n\n{TRACE}\n{PARENT}")), joined);
+    for incoming in [format!("{TRACE}\n{PARENT}"), format!("\n\n{TRACE}\n{PARENT}")] {
+        let joined = of(incoming);
+        let [trace_id, parent_id, span_id, "joined", "", ""] = joined.split('\n').collect::<Vec<_>>()[..] else {
+            panic!("{joined}")
+        };
+        assert_eq!((trace_id, parent_id), (TRACE, PARENT));
+        assert!(span_id < minted().as_str(), "{span_id} is new");
+    }
     let begun = of("garbage".to_owned());
-    assert!(begun.ends_with("\n\nbegun\ntrace_not_uuid\n"), "{begun}");
+    let [trace_id, "", span_id, "begun", "trace_not_uuid", ""] = begun.split('\n').collect::<Vec<_>>()[..] else {
+        panic!("{begun}")
+    };
+    assert!(trace_id < span_id);
 }
 
 #[wasm_bindgen_test]
@@ -130,8 +138,10 @@ fn a_row_crosses_in_pieces_and_leaves_as_bytes() {
     let buffer = open_buffer(NOW, 8 << 20, 4 << 20, 2 << 20, 1 << 20);
     for text in ["a€😀\"\\\n\u{1f}", &"€uro".repeat(50_000)] {
         let id = minted();
-        let written = write(row_text(&id, text).as_bytes());
-        assert_eq!(append(buffer, 0, NOW, NOW, NOW, false, usize::MAX, written), 0);
+        let row = row_text(&id, text);
+        // As JavaScript says where the output, of which there is none, begins: in UTF-16 units.
+        let output_at = row.encode_utf16().count();
+        assert_eq!(append(buffer, 0, NOW, NOW, NOW, false, usize::MAX, output_at, write(row.as_bytes())), 0);
         assert_eq!(take(buffer), 1);
         assert_eq!(taken_kind(), 0);
         let body = String::from_utf8(memory(taken_pointer(), taken_length()).to_vec()).unwrap();
@@ -151,10 +161,13 @@ fn what_is_not_kept_has_a_reason() {
     let buffer = open_buffer(NOW, 8 << 20, 4 << 20, 2 << 20, 1 << 20);
     let open = open_buffers();
     let reason =
-        |text: &str| read(drop_reason(append(buffer, 0, NOW, NOW, NOW, false, usize::MAX, write(text.as_bytes()))));
+        |text: &str| read(drop_reason(append(buffer, 0, NOW, NOW, NOW, false, usize::MAX, 0, write(text.as_bytes()))));
     assert_eq!(reason("not a row"), "malformed_row\n");
+    let row = row_text(&minted(), "its output is said to begin behind its end");
+    let code = append(buffer, 0, NOW, NOW, NOW, false, usize::MAX, usize::MAX, write(row.as_bytes()));
+    assert_eq!(read(drop_reason(code)), "malformed_row\n");
     let written = write(row_text(&minted(), "after a long one").as_bytes());
-    assert_eq!(append(buffer, 0, NOW, NOW, NOW, false, usize::MAX, written), 0);
+    assert_eq!(append(buffer, 0, NOW, NOW, NOW, false, usize::MAX, 0, written), 0);
     close_buffer(buffer);
     assert_eq!(open_buffers(), open - 1);
     assert_eq!(reason(&row_text(&minted(), "late")), "stale_buffer\n");
@@ -172,7 +185,10 @@ fn lengths_beyond_the_scratch_are_harmless() {
     assert_eq!(context(usize::MAX, NOW), 0);
     assert_eq!(request_headers(false, usize::MAX), 0);
     push(0.0, usize::MAX, usize::MAX);
-    assert_eq!(read(drop_reason(append(0.0, 0, NOW, NOW, NOW, false, usize::MAX, usize::MAX))), "stale_buffer\n");
+    assert_eq!(
+        read(drop_reason(append(0.0, 0, NOW, NOW, NOW, false, usize::MAX, usize::MAX, usize::MAX))),
+        "stale_buffer\n"
+    );
 }
 
 #[wasm_bindgen_test]
@@ -194,10 +210,10 @@ fn requests_and_verdicts_are_lines() {
 fn what_is_too_long_is_cut_and_where_the_rows_end_is_told() {
     let buffer = open_buffer(NOW, 8 << 20, 4 << 20, 2 << 20, 1 << 20);
     let long = row_text(&minted(), &"long text ".repeat(300_000));
-    assert_eq!(append(buffer, 0, NOW, NOW, NOW, false, usize::MAX, write(long.as_bytes())), 2, "cut");
+    assert_eq!(append(buffer, 0, NOW, NOW, NOW, false, usize::MAX, 0, write(long.as_bytes())), 2, "cut");
     let short = row_text(&minted(), &"short text ".repeat(3000));
-    assert_eq!(append(buffer, 0, NOW, NOW, NOW, false, 0, write(short.as_bytes())), 2, "its trace has no room");
-    assert_eq!(append(buffer, 0, NOW, -1.0, NOW, true, 0, write(row_text(&minted(), "x").as_bytes())), 0);
+    assert_eq!(append(buffer, 0, NOW, NOW, NOW, false, 0, 0, write(short.as_bytes())), 2, "its trace has no room");
+    assert_eq!(append(buffer, 0, NOW, -1.0, NOW, true, 0, 0, write(row_text(&minted(), "x").as_bytes())), 0);
     assert_eq!(take(buffer), 3);
     let body = String::from_utf8(memory(taken_pointer(), taken_length()).to_vec()).unwrap();
     assert!(body.contains("… [opik_truncated: 3000000 bytes]") && body.contains("\"original_bytes\":33011"));
