@@ -120,7 +120,8 @@ const ID = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}
 
 /** The time that a UUIDv7 carries, in ms since 1970; `undefined` when `text` is none. */
 export function idTime(text: string): number | undefined {
-  return ID.test(text) ? Number.parseInt(text.slice(0, 8) + text.slice(9, 13), 16) : undefined;
+  // The first twelve digits; it stops at the second hyphen.
+  return ID.test(text) ? Number.parseInt(text.replace("-", ""), 16) : undefined;
 }
 
 /** A header's name and value. */
