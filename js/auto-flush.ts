@@ -4,7 +4,7 @@
 import type { Outbox } from "./browser/outbox.js";
 import type { Signal } from "./config.js";
 import type { Delivery } from "./delivery.js";
-import { environment, now } from "./env.js";
+import { environment } from "./env.js";
 
 /** Rows that are worth a request of their own: a full batch. */
 const MAX_ROWS = 1000;
@@ -21,6 +21,8 @@ export interface AutoFlushOptions {
   readonly intervalMs: number | undefined;
   /** Where a page keeps what it can not deliver: out of it what earlier visits have left is sent first. */
   readonly outbox?: Outbox | undefined;
+  /** Whether timer and listeners stay for a while when there is nothing to send: a host may flush after each request. */
+  readonly stays: boolean;
   /** On these signals too, which are raised again afterwards. */
   readonly signals: readonly Signal[];
 }
@@ -32,9 +34,8 @@ export class AutoFlush {
   #rows = 0;
   #bytes = 0;
   #isStarting = false;
-  /** When what is there is to be sent, and when the timer comes that looks; `undefined` when there is none. */
-  #dueMs: number | undefined;
-  #looksMs: number | undefined;
+  /** Of the timer that is set, if there is one. */
+  #timerMs = 0;
   #stopTimer: (() => void) | undefined;
 
   constructor(delivery: Delivery, options: AutoFlushOptions) {
@@ -60,7 +61,6 @@ export class AutoFlush {
   reset(): void {
     this.#rows = 0;
     this.#bytes = 0;
-    this.#dueMs = undefined;
   }
 
   /** The last flush before the process ends. Never rejects. */
@@ -75,8 +75,20 @@ export class AutoFlush {
   settled(): void {
     const { intervalMs } = this.#options;
     if (intervalMs === undefined || this.#delivery.isRunning) return;
-    if (!this.#delivery.isEmpty || this.#rows > 0) this.#schedule(Math.max(intervalMs, this.#delivery.pauseMs));
-    else if (this.#looksMs === undefined && waiting.has(this)) this.#lookAfter(intervalMs);
+    if (!this.isEmpty) this.#schedule(Math.max(intervalMs, this.#delivery.pauseMs));
+    else if (this.#options.stays && waiting.has(this)) this.#schedule(intervalMs);
+    else this.#rest();
+  }
+
+  /** Whether there is nothing to send. */
+  get isEmpty(): boolean {
+    return this.#rows === 0 && this.#delivery.isEmpty;
+  }
+
+  #rest(): void {
+    this.#stopTimer?.();
+    this.#stopTimer = undefined;
+    unwatchExit(this);
   }
 
   #start(): void {
@@ -109,29 +121,19 @@ export class AutoFlush {
     this.settled();
   }
 
-  /** Sends what is there after `ms`, unless it is to be sent before. */
+  /** Sends what is there within `ms`, or as soon as the destination is no longer left alone. */
   #schedule(ms: number): void {
-    this.#dueMs ??= now() + ms;
-    if (this.#looksMs === undefined || this.#looksMs > this.#dueMs) this.#lookAfter(ms);
-  }
-
-  /**
-   * The timer outlives what it was set for, and the listeners with it: a host that flushes after each request would set and
-   * remove them each time. It keeps no process alive: what is left when that ends is flushed then.
-   */
-  #lookAfter(ms: number): void {
+    if (this.#stopTimer && (this.#timerMs <= ms || this.#delivery.pauseMs > 0)) return;
     this.#stopTimer?.();
-    this.#looksMs = now() + ms;
-    this.#stopTimer = environment.after(ms, () => this.#look(), true);
+    this.#timerMs = ms;
+    // A timer that keeps no process alive: what is left when it ends is flushed then.
+    this.#stopTimer = environment.after(ms, () => this.#onTimer(), true);
   }
 
-  #look(): void {
-    this.#looksMs = undefined;
-    if (this.#dueMs !== undefined) {
-      const leftMs = this.#dueMs - now();
-      if (leftMs > 0) this.#lookAfter(leftMs);
-      else void this.#flush();
-    } else if (!this.#delivery.isRunning) unwatchExit(this);
+  #onTimer(): void {
+    this.#stopTimer = undefined;
+    if (!this.isEmpty) void this.#flush();
+    else if (!this.#delivery.isRunning) this.#rest();
   }
 }
 
@@ -164,7 +166,11 @@ function watchExit(flusher: AutoFlush): void {
   const { document, window } = globalThis as { document?: Page; window?: Page };
   listen(document, "visibilitychange", () => document?.visibilityState === "hidden" && flush());
   listen(window, "pagehide", flush);
-  for (const signal of flusher.signals) listen(processOf(), signal, () => void flushOnSignal(signal));
+  listenForSignals(flusher);
+}
+
+function listenForSignals({ signals }: AutoFlush): void {
+  for (const signal of signals) listen(processOf(), signal, () => void flushOnSignal(signal));
 }
 
 function unwatchExit(flusher: AutoFlush): void {
@@ -202,4 +208,5 @@ async function flushOnSignal(signal: Signal): Promise<void> {
   unlisten.delete(signal);
   await flushAll(({ signals }) => signals.includes(signal), isOurs);
   if (isOurs) process.kill(process.pid, signal);
+  else for (const flusher of waiting) listenForSignals(flusher); // the process lives on
 }

@@ -116,6 +116,8 @@ export interface Settings {
   readonly limits: BufferLimits & { readonly traceBytes: number };
   readonly transport: Transport;
   /** Where a page keeps its rows until they are delivered. */
+  /** Whether the process outlives its requests; asked once, since some platforms make up what tells it. */
+  readonly isServer: boolean;
   readonly outbox: Outbox | undefined;
   readonly background: boolean;
   readonly signals: readonly Signal[];
@@ -148,6 +150,7 @@ export function resolveConfig(config: OpikConfig): Settings {
       ? (resolveUrl(relayUrl)?.href ?? relayUrl)
       : (read("url", config.url, "OPIK_URL_OVERRIDE") ?? DEFAULT_URL),
   );
+  const server = isServer();
   const baseUrl = url.href.replace(/\/$/, "");
   const apiKey = read("apiKey", config.apiKey, "OPIK_API_KEY")?.trim();
   if (apiKey !== undefined && !isHeaderValue(apiKey)) throw invalid("apiKey", "printable ASCII", "[hidden]");
@@ -195,7 +198,8 @@ export function resolveConfig(config: OpikConfig): Settings {
     limits: resolveLimits(config.limits ?? {}, transport),
     transport,
     outbox: disabled ? undefined : client?.openOutbox(url, config.token),
-    background: isSwitch("background", isServer() || client !== undefined),
+    isServer: server,
+    background: isSwitch("background", server || client !== undefined),
     signals,
   };
 }

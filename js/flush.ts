@@ -4,7 +4,7 @@
 import type { Settings } from "./config.js";
 import { type Answer, getCore } from "./core.js";
 import { type Destination, destinationOf } from "./destination.js";
-import { environment, isServer, now, randomBits, within } from "./env.js";
+import { environment, now, randomBits, within } from "./env.js";
 import { OpikError, type Reporter } from "./errors.js";
 import { gzip, isWorthCompressing } from "./transport.js";
 import type { Outcome, Upload } from "./upload.js";
@@ -80,7 +80,7 @@ export class Flush {
   readonly #deadlineMs: number;
   readonly #keep: boolean;
   readonly #probe: boolean;
-  readonly #maxRequests = isServer() ? MAX_SERVER_REQUESTS : MAX_REQUESTS;
+  readonly #maxRequests: number;
   readonly #report = emptyReport();
   readonly #kept: Upload[] = [];
   /** The flush that has to end before this one begins. */
@@ -117,6 +117,7 @@ export class Flush {
     this.#settings = settings;
     this.#reporter = reporter;
     this.#destination = destinationOf(settings);
+    this.#maxRequests = settings.isServer ? MAX_SERVER_REQUESTS : MAX_REQUESTS;
     this.#deadlineMs = deadlineMs;
     this.#keep = keep;
     this.#probe = probe;
@@ -323,7 +324,7 @@ export class Flush {
     for (const [reason, rows] of Object.entries(dropped)) this.#reporter.dropped({ reason, rows });
   }
 
-  /** `undefined` when it was broken off for the next flush. Never rejects. */
+  /** `undefined` when it was broken off for the next flush. */
   #post(upload: Upload): Promise<Answer | undefined> {
     const { transport, baseUrl, apiKey, workspace } = this.#settings;
     const body = (this.#destination.compresses && upload.compressed) || upload.body;

@@ -53,9 +53,9 @@ function read(carrier: unknown): Incoming | undefined {
   if (typeof inner === "object" && inner !== null) return read(inner);
   const found: Incoming = [];
   if (typeof (carrier as Headers).get === "function" && !(carrier instanceof Map)) {
-    NAMES.forEach((name, index) => {
-      add(found, index, (carrier as Headers).get(name));
-    });
+    for (let index = 0; index < NAMES.length; index += 1) {
+      add(found, index, (carrier as Headers).get(NAMES[index] as string));
+    }
   } else {
     const pairs = Symbol.iterator in carrier ? (carrier as Iterable<unknown>) : Object.entries(carrier);
     for (const pair of pairs) {

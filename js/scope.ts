@@ -6,7 +6,7 @@ import { RowBuffer } from "./buffer.js";
 import type { Settings } from "./config.js";
 import type { Row } from "./core.js";
 import { Delivery } from "./delivery.js";
-import { environment, isServer, now } from "./env.js";
+import { environment, now } from "./env.js";
 import type { Reporter } from "./errors.js";
 import { addCounts, type Dropped, emptyReport, type FlushMode, type FlushReport } from "./flush.js";
 import type { Masks } from "./json.js";
@@ -82,16 +82,18 @@ export class Scope {
 
   #prepareDelivery(): Delivery {
     if (this.#delivery) return this.#delivery;
-    const { limits, background, signals, outbox } = this.settings;
+    const { limits, background, isServer, signals, outbox } = this.settings;
     const source = { take: () => this.#take(), takeDropped: () => this.#takeDropped() };
     // A client at the top of a Worker is used by many requests, none of which may wait for another.
-    const isShared = !this.masks && !background && !isServer();
+    const isShared = !this.masks && !background && !isServer;
     const delivery = new Delivery(source, this.settings, this.reporter, isShared);
     this.#delivery = delivery;
     if (this.masks) {
-      this.#autoFlush = new AutoFlush(delivery, { bytes: limits.batchBytes, intervalMs: undefined, signals: [] });
+      const options = { bytes: limits.batchBytes, intervalMs: undefined, stays: false, signals: [] };
+      this.#autoFlush = new AutoFlush(delivery, options);
     } else if (background) {
-      this.#autoFlush = new AutoFlush(delivery, { bytes: BACKGROUND_BYTES, intervalMs: INTERVAL_MS, signals, outbox });
+      const options = { bytes: BACKGROUND_BYTES, intervalMs: INTERVAL_MS, stays: isServer, signals, outbox };
+      this.#autoFlush = new AutoFlush(delivery, options);
     }
     return delivery;
   }
@@ -202,6 +204,7 @@ export class Scope {
   }
 
   #used(): void {
+    if (this.#hasEnded) return;
     this.#prepareDelivery();
     const { onFirstUse } = this;
     this.onFirstUse = undefined;

@@ -127,7 +127,7 @@ export class TraceHandle implements Trace, Open {
     this.#spanId = origin.spanId;
     this.#clockOffsetMs = origin.clockOffsetMs;
     this.scope = scope;
-    this.#fields = { ...fields };
+    this.#fields = fields ? { ...fields } : {};
     if (this.#writesRow()) scope.opened(this);
   }
 
@@ -223,6 +223,7 @@ export class TraceHandle implements Trace, Open {
     this.scope.ended(this);
     const updatedMs = Math.max(endMs, this.#updatedMs + 1);
     this.scope.append(this.#row(this.#fields, { startMs: this.startMs, endMs, updatedMs, unfinished }));
+    this.#fields = {}; // as a span lets go of its own
     this.scope.outermostEnded();
   }
 

@@ -151,7 +151,7 @@ test("in the background rows are sent after two seconds, many traces to a reques
   assert.equal(process.listenerCount("beforeExit"), listeners, "with nothing to flush nothing is listened to");
 });
 
-test("a host that flushes by itself keeps one timer, and what comes later is sent by its own time", async () => {
+test("a host that flushes by itself keeps one timer, and what comes later is sent within two seconds", async () => {
   const opik = client({ background: true });
   for (let n = 0; n < 3; n += 1) {
     opik.span({}, () => 1);
@@ -160,10 +160,39 @@ test("a host that flushes by itself keeps one timer, and what comes later is sen
   }
   await clock.advance(1500);
   opik.span({}, () => 1);
-  await clock.advance(1999);
-  assert.deepEqual([exporter.spans.length, clock.timers], [3, 1], "the timer came, and was set for the rest");
-  await clock.advance(1);
-  assert.equal(exporter.spans.length, 4);
+  await clock.advance(500);
+  assert.deepEqual([exporter.spans.length, clock.timers], [4, 1]);
+  await clock.advance(2000);
+});
+
+test("rows that come again and again do not put off the ones before", async () => {
+  clock.restore();
+  clock = useFakeClock(); // which goes on with each look at it
+  const opik = client({ background: true });
+  for (let n = 0; n < 6; n += 1) {
+    opik.span({}, () => 1);
+    await clock.advance(500);
+  }
+  assert.equal(exporter.spans.length >= 4, true, `${exporter.spans.length}`);
+  await clock.advance(4000);
+  assert.equal(exporter.spans.length, 6);
+});
+
+test("after a pause that another flush has ended what comes next waits no longer than ever", async () => {
+  refuse(401);
+  const opik = client({ background: true });
+  opik.span({}, () => 1);
+  await clock.advance(2000);
+  const asked = exporter.requests.length;
+  opik.span({}, () => 1);
+  await clock.advance(2500);
+  assert.equal(exporter.requests.length, asked, "the destination is left alone");
+  exporter.answer = undefined;
+  await opik.flush();
+  const sent = exporter.spans.length;
+  opik.span({}, () => 1);
+  await clock.advance(2000);
+  assert.equal(exporter.spans.length, sent + 1);
   await clock.advance(2000);
 });
 
