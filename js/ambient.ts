@@ -32,7 +32,7 @@ function openHere(options: SpanOptions): SpanHandle {
 
 /** Begins a trace in the current invocation. Its row is written once, at its `end`. */
 export function trace(fields?: TraceFields): Trace {
-  return openTrace(currentScope(), undefined, fields?.name, fields);
+  return openTrace(currentScope(currentFrame()), undefined, fields?.name, fields);
 }
 
 /** `fn` with a span around each call, recorded where it is called: Opik's `@track`. */
@@ -42,7 +42,7 @@ export function track<F extends AnyFunction>(fn: F, options?: TrackOptions): F {
 
 /** Scores a trace or a span by its id, which need not be of this process: a user's feedback. */
 export function score(given: TargetedScore): void {
-  currentScope().scoreById(given);
+  currentScope(currentFrame()).scoreById(given);
 }
 
 /** `fetch` with a child span of the current span and trace headers: see `Span.fetch`. Without one it is the platform's. */
@@ -53,7 +53,7 @@ export function fetch(input: string | URL | Request, init?: TracedRequestInit): 
 
 /** Sends what has ended in the current invocation. Never rejects, never waits for `waitUntil` work. */
 export function flush(options?: FlushOptions): Promise<FlushReport> {
-  return currentScope().flush(options);
+  return currentScope(currentFrame()).flush(options);
 }
 
 /** The current span and its trace; `undefined` outside any. */
@@ -81,7 +81,7 @@ export function getDistributedTraceHeaders(): Record<
 
 let processScope: Scope | undefined;
 
-function currentScope(frame: Frame | undefined = currentFrame()): Scope {
+function currentScope(frame: Frame | undefined): Scope {
   if (frame) return frame.scope;
   processScope ??= scopeFromVariables();
   return processScope;

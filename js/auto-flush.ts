@@ -22,7 +22,7 @@ export interface AutoFlushOptions {
   /** Where a page keeps what it can not deliver: out of it what earlier visits have left is sent first. */
   readonly outbox?: Outbox | undefined;
   /** Whether timer and listeners stay for a while when there is nothing to send: a host may flush after each request. */
-  readonly stays: boolean;
+  readonly stays?: boolean;
   /** On these signals too, which are raised again afterwards. */
   readonly signals: readonly Signal[];
 }
@@ -75,13 +75,13 @@ export class AutoFlush {
   settled(): void {
     const { intervalMs } = this.#options;
     if (intervalMs === undefined || this.#delivery.isRunning) return;
-    if (!this.isEmpty) this.#schedule(Math.max(intervalMs, this.#delivery.pauseMs));
+    if (!this.#isEmpty) this.#schedule(Math.max(intervalMs, this.#delivery.pauseMs));
     else if (this.#options.stays && waiting.has(this)) this.#schedule(intervalMs);
     else this.#rest();
   }
 
   /** Whether there is nothing to send. */
-  get isEmpty(): boolean {
+  get #isEmpty(): boolean {
     return this.#rows === 0 && this.#delivery.isEmpty;
   }
 
@@ -132,7 +132,7 @@ export class AutoFlush {
 
   #onTimer(): void {
     this.#stopTimer = undefined;
-    if (!this.isEmpty) void this.#flush();
+    if (!this.#isEmpty) void this.#flush();
     else if (!this.#delivery.isRunning) this.#rest();
   }
 }

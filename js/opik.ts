@@ -33,6 +33,7 @@ export interface DistributedHeadersOptions {
  */
 export class Opik {
   readonly #scope: Scope;
+  readonly #start = (options: SpanOptions): SpanHandle => startSpan(this.#scope, options, currentFrame());
 
   /** Throws an `OpikError` (`invalid_config`) that names the wrong field. Nothing after this throws. */
   constructor(config: OpikConfig = {}) {
@@ -49,13 +50,13 @@ export class Opik {
   /** The same, current inside `fn` and ended after it; errors are recorded and rethrown. */
   span<T>(options: SpanOptions, fn: (span: Span) => T): T;
   span<T>(options: SpanOptions = {}, fn?: (span: Span) => T): Span | T {
-    const span = startSpan(this.#scope, options);
+    const span = this.#start(options);
     return fn ? scoped(span, fn) : span;
   }
 
   /** `fn` with a span around each call: Opik's `@track`. `this`, the name and the signature stay. */
   track<F extends AnyFunction>(fn: F, options?: TrackOptions): F {
-    return trackWith((spanOptions) => startSpan(this.#scope, spanOptions), fn, options);
+    return trackWith(this.#start, fn, options);
   }
 
   /**
@@ -101,8 +102,7 @@ export class Opik {
 
   /** `fetch` in a span under the current one, or in a trace of its own, with trace headers: see `Span.fetch`. */
   fetch(input: string | URL | Request, init?: TracedRequestInit): Promise<Response> {
-    const start = (options: SpanOptions): SpanHandle => startSpan(this.#scope, options);
-    return tracedFetch(start, this.#scope.settings, input, init);
+    return tracedFetch(this.#start, this.#scope.settings, input, init);
   }
 
   /**
@@ -114,8 +114,7 @@ export class Opik {
     if (!client) return () => {};
     const { settings } = this.#scope;
     const propagation = { url: settings.url, propagateTo: options.propagateTo ?? settings.propagateTo };
-    const start = (spanOptions: SpanOptions): SpanHandle => startSpan(this.#scope, spanOptions);
-    return client.instrumentFetch((input, init) => tracedFetch(start, propagation, input, init), options);
+    return client.instrumentFetch((input, init) => tracedFetch(this.#start, propagation, input, init), options);
   }
 
   /**
@@ -142,8 +141,8 @@ export class Opik {
   }
 }
 
-/** Opens a span where `options.parent` says, by default in `frame`; recorded in `scope` unless its parent is elsewhere. */
-export function startSpan(scope: Scope, options: SpanOptions, frame: Frame | undefined = currentFrame()): SpanHandle {
+/** Opens a span where `options.parent` says, by default in `frame`, which is current; recorded in `scope` unless its parent is elsewhere. */
+export function startSpan(scope: Scope, options: SpanOptions, frame: Frame | undefined): SpanHandle {
   const parent = options?.parent; // JavaScript may say null
   const above = parent === undefined ? (frame?.span ?? frame?.trace) : isSpanOrTrace(parent) ? parent : undefined;
   // What is current may have ended: in `waitUntil` after the response that is how it is.

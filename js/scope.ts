@@ -89,7 +89,7 @@ export class Scope {
     const delivery = new Delivery(source, this.settings, this.reporter, isShared);
     this.#delivery = delivery;
     if (this.masks) {
-      const options = { bytes: limits.batchBytes, intervalMs: undefined, stays: false, signals: [] };
+      const options = { bytes: limits.batchBytes, intervalMs: undefined, signals: [] };
       this.#autoFlush = new AutoFlush(delivery, options);
     } else if (background) {
       const options = { bytes: BACKGROUND_BYTES, intervalMs: INTERVAL_MS, stays: isServer, signals, outbox };

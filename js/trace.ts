@@ -127,7 +127,7 @@ export class TraceHandle implements Trace, Open {
     this.#spanId = origin.spanId;
     this.#clockOffsetMs = origin.clockOffsetMs;
     this.scope = scope;
-    this.#fields = fields ? { ...fields } : {};
+    this.#fields = { ...fields };
     if (this.#writesRow()) scope.opened(this);
   }
 

@@ -147,8 +147,8 @@ pub fn push(handle: f64, room: usize, written: usize) {
     with(|state| state.stage(Handle::from_number(to_u64(handle)), room, written));
 }
 
-/// `end_ms` is below 0 for what is still going on; `output_at` as for [`Fields::from_text`]. Gives the negative number of a [`DropReason`], else the sum of 1 when
-/// something was left out and 2 when something was cut.
+/// `end_ms` is below 0 for what is still going on; `output_at` is as for [`Fields::from_text`]. Gives the negative number of
+/// a [`DropReason`], else the sum of 1 when something was left out and 2 when something was cut.
 #[wasm_bindgen]
 pub fn append(
     handle: f64,

@@ -3,6 +3,7 @@
 //! Opik's shape. Works piece by piece, so that a text of any length takes no more memory than its limits allow.
 //! Next in the flow: [`crate::span::Fields`].
 
+use alloc::collections::TryReserveError;
 use alloc::vec::Vec;
 use core::ops::Range;
 
@@ -88,7 +89,7 @@ impl Cutter {
     ///
     /// # Errors
     /// When there is no memory for it; the text is then lost.
-    pub fn push(&mut self, piece: &[u8]) -> Result<(), alloc::collections::TryReserveError> {
+    pub fn push(&mut self, piece: &[u8]) -> Result<(), TryReserveError> {
         if !self.is_reading {
             if self.out.len().saturating_add(piece.len()) <= (self.field_bytes / 2).min(self.row_bytes) {
                 self.out.try_reserve(piece.len())?;
@@ -101,13 +102,13 @@ impl Cutter {
     }
 
     /// Begins to read, with what was kept unread.
-    fn read_kept(&mut self) -> Result<(), alloc::collections::TryReserveError> {
+    fn read_kept(&mut self) -> Result<(), TryReserveError> {
         self.is_reading = true;
         let kept = core::mem::take(&mut self.out);
         self.read(&kept)
     }
 
-    fn read(&mut self, piece: &[u8]) -> Result<(), alloc::collections::TryReserveError> {
+    fn read(&mut self, piece: &[u8]) -> Result<(), TryReserveError> {
         // What is kept of a piece, and two markers.
         self.out.try_reserve(piece.len().saturating_add(2 * (PREVIEW_BYTES + 256)))?;
         let mut rest = piece;
@@ -127,7 +128,7 @@ impl Cutter {
     ///
     /// # Errors
     /// When there is no memory for it.
-    pub fn finish(&mut self) -> Result<(&[u8], u32), alloc::collections::TryReserveError> {
+    pub fn finish(&mut self) -> Result<(&[u8], u32), TryReserveError> {
         if !self.is_reading && may_have_base64(&self.out) {
             self.read_kept()?;
         }

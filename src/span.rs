@@ -95,7 +95,7 @@ pub struct Period {
     pub unfinished: bool,
 }
 
-/// The row can not be written: an id is not a UUIDv7, or the text has not the right number of fields.
+/// The row can not be written: an id is not a UUIDv7, or the text has too few fields.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct MalformedRow;
 
@@ -168,10 +168,14 @@ impl Fields<'_> {
     }
 }
 
-/// A member's name as it is written, behind another one: `,"name":`. In one piece, since each is a call out of the module.
+/// A member's name as it is written, behind another one: `,"name":`, for [`Writer::quoted`] with the quote that opens its
+/// value. In one piece, since each is a call out of the module.
 macro_rules! member {
     ($name:literal) => {
         concat!(",\"", $name, "\":").as_bytes()
+    };
+    ($name:literal, quoted) => {
+        concat!(",\"", $name, "\":\"").as_bytes()
     };
 }
 
@@ -203,9 +207,9 @@ pub fn write_row(
     let mut row = Writer { out, clock, left_out: 0 };
     row.quoted(OPENING, id);
     if kind == Kind::Span {
-        row.quoted(b",\"trace_id\":\"", trace_id);
+        row.quoted(member!("trace_id", quoted), trace_id);
         if let Some(parent_id) = parent_id {
-            row.quoted(b",\"parent_span_id\":\"", parent_id);
+            row.quoted(member!("parent_span_id", quoted), parent_id);
         }
     }
     row.string(member!("project_name"), fields.project_name);
@@ -214,11 +218,11 @@ pub fn write_row(
         row.span_type(fields.kind);
     }
     let end_ms = period.end_ms.map(|end_ms| end_ms.max(period.start_ms));
-    row.time(b",\"start_time\":\"", period.start_ms);
+    row.time(member!("start_time", quoted), period.start_ms);
     if let Some(end_ms) = end_ms {
-        row.time(b",\"end_time\":\"", end_ms);
+        row.time(member!("end_time", quoted), end_ms);
     }
-    row.time(b",\"last_updated_at\":\"", period.updated_ms.max(end_ms.unwrap_or(period.start_ms)));
+    row.time(member!("last_updated_at", quoted), period.updated_ms.max(end_ms.unwrap_or(period.start_ms)));
     row.object(member!("input"), fields.input);
     row.object(member!("output"), fields.output);
     row.metadata(fields.metadata, period.unfinished);
