@@ -56,6 +56,7 @@ async function measure(installed: Installed, effort: Effort): Promise<Results> {
     sizes: await told("bundles", bundleSizes(installed)),
     memory: await told("memory in Node", measureMemory(installed)),
     scaling: await told("growth in workerd", measureScaling(installed, few)),
+    bytes: await measureBytes(),
     toolchain: tools,
     baseline: await baselineOf(tools),
   };

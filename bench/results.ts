@@ -10,7 +10,7 @@ import { CONTENDERS, FLOOR, OURS, WRAPPED } from "./contenders.js";
 import type { Measured } from "./gate.js";
 import type { Memory } from "./memory.js";
 import type { Race } from "./race.js";
-import type { Figure } from "./rounds.js";
+import { type Figure, spread } from "./rounds.js";
 import type { Point, Scaling } from "./scaling.js";
 import type { SHAPES } from "./shapes.js";
 import type { Imported, Start } from "./startup.js";
@@ -27,6 +27,8 @@ export interface Results {
   readonly sizes: readonly BundleSize[];
   readonly memory: readonly Memory[];
   readonly scaling: Scaling;
+  /** Of the package, by what `scripts/size` calls them. */
+  readonly bytes: Measured;
   readonly toolchain: string;
   readonly baseline: Measured | undefined;
 }
@@ -187,7 +189,7 @@ function importOf(imports: readonly Imported[], file: string): string {
 }
 
 /** The figures that the package is meant to reach, and whether it does. */
-function aims({ races, startup }: Results): string {
+function aims({ races, startup, bytes }: Results): string {
   const rows: string[][] = [];
   const add = (what: string, aim: string, value: number | undefined, ok: boolean): void => {
     if (value !== undefined && !Number.isNaN(value)) rows.push([what, aim, short(value, 2), ok ? "yes" : "**no**"]);
@@ -207,12 +209,15 @@ function aims({ races, startup }: Results): string {
   }
   const ours = startup.find(({ entry }) => entry === WRAPPED)?.beyond;
   if (typeof ours === "object") add("workerd: start-up, ms", "≤ 3", ours.median, ours.median <= 3);
+  for (const [what, most] of [["wasm, gzip", 12] as const, ["Worker upload (minified JS + wasm), gzip", 18] as const]) {
+    const kilobytes = (bytes[`bytes: ${what}`] ?? Number.NaN) / 1024;
+    add(`${what}, KB`, `≤ ${most}`, kilobytes, kilobytes <= most);
+  }
   return table(["", "aim", "measured", "reached"], rows);
 }
 
 /** Of two medians of rounds that were interleaved: the median of their ratios. */
 function ratioOf(one: Figure | undefined, other: Figure | undefined): number {
   if (!one || !other) return Number.NaN;
-  const ratios = one.rounds.map((value, round) => value / other.rounds[round]!).sort((a, b) => a - b);
-  return ratios[ratios.length >> 1]!;
+  return spread(one.rounds.map((value, round) => value / other.rounds[round]!)).median;
 }
