@@ -44,7 +44,7 @@ export async function race(installed: Installed, runtime: string, effort: Effort
 /** Starts a contender in `workerd`, or in a runtime that runs programs. */
 export async function startIn(runtime: string, installed: Installed, entry: Entry): Promise<Player> {
   if (runtime === "workerd") return startWorkerPlayer(installed, entry);
-  const [program] = PROGRAMS[runtime]!;
+  const program = runtime === "Node" ? process.execPath : PROGRAMS[runtime]![0];
   // The peers read variables, and more.
   const args = runtime === "Deno" ? ["run", "--allow-all", "--no-prompt"] : [];
   return startPlayer(entry, program, [...args, await bundleProgram(installed, entry.file)]);

@@ -13,7 +13,7 @@ const chat = await startChat(real ?? collector!.url, upstream, {
   port: 8788,
   bindings: variables(),
   ...(collector && { tracesUrl: `${collector.url}/trees` }),
-  onLog: (line) => process.stderr.write(line),
+  onLog: (line) => process.stderr.write(`${line}\n`),
 });
 console.log(`Opik           ${real ?? collector!.url}`);
 console.log(`model          ${upstream.url}`);

@@ -14,7 +14,7 @@ const upstream = await startUpstream();
 const worker = await startExample(opikUrl, upstream, {
   port: once ? 0 : 8787,
   bindings: variables(),
-  onLog: (line) => process.stderr.write(line),
+  onLog: (line) => process.stderr.write(`${line}\n`),
 });
 console.log(`Opik      ${opikUrl}`);
 console.log(`upstream  ${upstream.url}`);

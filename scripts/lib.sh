@@ -72,6 +72,11 @@ PYTHON_LOCK=tests/interop/requirements.txt
 # shellcheck disable=SC2034 # setup and check use it
 VENV=$CACHE/venv-$(sha256 <"$PYTHON_LOCK" | cut -c1-12)
 
+# The Nodes that the tests run in and that the package is tried with, keyed by their lock.
+NODES_LOCK=tests/nodes/package-lock.json
+# shellcheck disable=SC2034 # setup uses it
+NODES=$CACHE/nodes-$(sha256 <"$NODES_LOCK" | cut -c1-12)
+
 # What the consumers of the package are built and run with, keyed by its lock.
 CONSUMERS_LOCK=tests/package/consumers/package-lock.json
 # shellcheck disable=SC2034 # setup and check use it
@@ -109,8 +114,13 @@ with_wasm32() {
   fi
 }
 
-# The Node that the bench's figures belong to, where it is to be had; elsewhere the one at hand.
-use_bench_node() { PATH=$BENCH/node_modules/node/bin:$PATH; }
+# Puts the Node that the tests run in first on the PATH. The package promises an older one, but wrangler and Miniflare want 22.
+# The lock has none for some machines: there the Node at hand has to do.
+use_node() {
+  PATH=$PWD/tests/nodes/node_modules/node-24/bin:$PATH
+  node -e 'process.exit(Number.parseInt(process.versions.node) < 22 ? 1 : 0)' ||
+    die "Node 22 or newer is missing: there is no package of it for this machine, and $(node -v) is at hand"
+}
 
 # What bench/gate.ts counts with: callgrind, where it can be had, the core as a native program, and the name of the compiler
 # that has made the module.

@@ -5,13 +5,12 @@ import assert from "node:assert/strict";
 import { cp, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { Miniflare } from "miniflare";
 import { Opik } from "opik-edge";
 import { type Collector, startCollector } from "../../collector/server.js";
 import { type Browser, startBrowser, until } from "../browsers/webdriver.js";
 import { type Installed, installTarball } from "../support/installed.js";
 import { startTestUpstream, type TestUpstream } from "../support/upstream.js";
-import { ROOT } from "../support/worker.js";
+import { ROOT, startModules, type WorkerModule } from "../support/worker.js";
 import { type Program, type Running, startProgram, startRegistry, startSite } from "./servers.js";
 import { buildProject, ENVIRONMENT, TOOLS, testConsumer, toolFolder } from "./tools.js";
 
@@ -204,22 +203,13 @@ describe("on a server", () => {
     await buildProject(folder);
     const dist = join(folder, "dist");
     const wasm = (await readdir(dist)).filter((name) => name.endsWith(".wasm"));
-    const miniflare = new Miniflare({
-      host: "127.0.0.1",
-      port: 0,
-      modulesRoot: dist,
-      modules: [
-        { type: "ESModule", path: join(dist, "worker.js") },
-        ...wasm.map((name) => ({ type: "CompiledWasm" as const, path: join(dist, name) })),
-      ],
-      compatibilityDate: "2026-04-01",
-      compatibilityFlags: ["nodejs_als"],
-      bindings: { OPIK_URL_OVERRIDE: collector.url, ECHO_URL: upstream.url },
-    });
-    try {
-      await onServer(String(await miniflare.ready));
-    } finally {
-      await miniflare.dispose();
-    }
+    const contents = (name: string) => readFile(join(dist, name));
+    const modules: WorkerModule[] = [
+      { type: "ESModule", path: "/worker.js", contents: String(await contents("worker.js")) },
+    ];
+    for (const name of wasm) modules.push({ type: "CompiledWasm", path: `/${name}`, contents: await contents(name) });
+    const bindings = { OPIK_URL_OVERRIDE: collector.url, ECHO_URL: upstream.url };
+    const worker = await startModules(modules, { bindings });
+    await onServer(worker.url).finally(worker.close);
   });
 });

@@ -18,16 +18,16 @@ export const TOOLS: string =
     throw new Error("OPIK_EDGE_CONSUMERS is not set: use scripts/check package");
   })();
 
-/** The folder of a tool, which is one of the repository's own or there. */
+/** The folder of a tool, which is one of the repository's own, a Node, or there. */
 export function toolFolder(tool: string): string {
-  const own = join(ROOT, "node_modules", tool);
-  return existsSync(own) ? own : join(TOOLS, "node_modules", tool);
+  const own = ["node_modules", "tests/nodes/node_modules"].map((folder) => join(ROOT, folder, tool));
+  return own.find(existsSync) ?? join(TOOLS, "node_modules", tool);
 }
 
 /** The environment in which the tools are commands. */
 export const ENVIRONMENT: NodeJS.ProcessEnv = {
   ...process.env,
-  // This Node, and not one of those that are tools here.
+  // This Node, whatever else brings one along.
   PATH: [
     dirname(process.execPath),
     join(ROOT, "node_modules/.bin"),

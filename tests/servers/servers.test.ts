@@ -70,7 +70,7 @@ type Start = (opikUrl: string) => Promise<Server>;
 
 const SERVERS: [name: string, start: Start][] = [
   ...Object.keys(PROGRAMS).flatMap((runtime) =>
-    ["http", "express", "hono", ...(runtime === "Node" ? [] : ["web"])].map((kind): [string, Start] => [
+    ["http", "express", "hono", ...(runtime.startsWith("Node") ? [] : ["web"])].map((kind): [string, Start] => [
       `${kind} in ${runtime}`,
       (opikUrl) => startProgram(runtime, kind, opikUrl),
     ]),

@@ -1,10 +1,12 @@
 // What ran in which version, and whether it passed: a file for each in target/check/versions/, of which scripts/docs makes the
 // README's tables.
 
+import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, afterEach } from "node:test";
+import { PROGRAMS } from "./programs.js";
 import { ROOT } from "./worker.js";
 
 const FOLDER = join(ROOT, "target/check/versions");
@@ -16,7 +18,9 @@ export function versionOf(name: string, folder = "node_modules"): string {
 
 /** The version of a runtime, of those in programs.ts, or of workerd. */
 export function runtimeVersion(name: string): string {
-  return name === "Node" ? process.versions.node : versionOf(name.toLowerCase());
+  const [program] = PROGRAMS[name] ?? [];
+  if (!program || !name.startsWith("Node ")) return versionOf(name.toLowerCase());
+  return execFileSync(program, ["-p", "process.versions.node"], { encoding: "utf8" }).trim();
 }
 
 /** Runs `run`, and writes down what became of it. `step` is the step of scripts/check that this is part of. */

@@ -2,10 +2,9 @@
 
 import { readFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
-import { Log, LogLevel, Miniflare } from "miniflare";
+import { convertV4MiniflareOptions, Log, LogLevel, Miniflare, type V4WorkerOptions } from "miniflare";
 import { bundleForInstalled, type Installed } from "./installed.js";
 
 /** The repository's root. */
@@ -53,11 +52,16 @@ export interface WorkerOptions {
   readonly port?: number;
   /** The package to run it with; by default the one in pkg/. */
   readonly installed?: Installed;
-  /** More of Miniflare's own options: queues, service bindings, Durable Objects. */
-  readonly miniflare?: Readonly<Record<string, unknown>>;
+  /** More of Miniflare's own options, in the shape of its version 4: queues, service bindings, Durable Objects. */
+  readonly miniflare?: MiniflareOptions;
   /** Receives what the Worker writes to its console. */
   readonly onLog?: (line: string) => void;
 }
+
+/** Miniflare's options besides the Worker itself. */
+export type MiniflareOptions = Readonly<Partial<Omit<V4WorkerOptions, "modules">>> & {
+  unsafeTriggerHandlers?: boolean;
+};
 
 /** A running Worker. */
 export interface RunningWorker {
@@ -86,24 +90,22 @@ export type WorkerModule =
 
 /** The same for one that is bundled already. */
 export async function startModules(modules: WorkerModule[], options: WorkerOptions = {}): Promise<RunningWorker> {
-  const miniflare = new Miniflare({
-    host: "127.0.0.1",
-    port: 0,
-    // Straight to the Worker: Miniflare's own entry in front of it does not pass on that a client hung up.
-    unsafeDirectSockets: [{ host: "127.0.0.1", port: options.port ?? 0 }],
-    log: new Log(LogLevel.NONE),
-    handleRuntimeStdio: (stdout: Readable, stderr: Readable) => {
-      for (const stream of [stdout, stderr]) {
-        stream.setEncoding("utf8").on("data", (text: string) => options.onLog?.(text));
-      }
-    },
-    compatibilityDate: options.compatibilityDate ?? "2026-04-01",
-    compatibilityFlags: options.compatibilityFlags ?? ["nodejs_als"],
-    bindings: options.bindings ?? {},
-    ...options.miniflare,
-    modulesRoot: "/",
-    modules,
-  });
+  const miniflare = new Miniflare(
+    convertV4MiniflareOptions({
+      host: "127.0.0.1",
+      port: 0,
+      // Straight to the Worker: Miniflare's own entry in front of it does not pass on that a client hung up.
+      unsafeDirectSockets: [{ host: "127.0.0.1", port: options.port ?? 0 }],
+      log: new Log(LogLevel.NONE),
+      handleStructuredLogs: ({ message }) => options.onLog?.(message),
+      compatibilityDate: options.compatibilityDate ?? "2026-04-01",
+      compatibilityFlags: options.compatibilityFlags ?? ["nodejs_als"],
+      bindings: options.bindings ?? {},
+      ...options.miniflare,
+      modulesRoot: "/",
+      modules,
+    }),
+  );
   await miniflare.ready;
   const url = await miniflare.unsafeGetDirectURL();
   return { url: url.origin, miniflare, close: () => miniflare.dispose() };
