@@ -64,21 +64,24 @@ describe("the suite", () => {
     ["no flag", { compatibilityFlags: [] }, false],
     ["no flag, an old date", { compatibilityFlags: [], compatibilityDate: "2023-01-01" }, false],
   ];
-  for (const [name, options, asyncContext] of variants) {
-    const passes = async () => {
-      const worker = await startWorker("tests/runtimes/workerd.ts", { ...options, installed });
-      try {
-        const body = JSON.stringify(env(asyncContext));
-        const response = await fetch(worker.url, { method: "POST", body });
-        const text = await response.text();
-        assert.equal(response.status, 200, text);
-        check(JSON.parse(text));
-      } finally {
-        await worker.close();
-      }
-    };
-    const consumer = `workerd: ${name}${options.compatibilityDate ? ` (${options.compatibilityDate})` : ""}`;
-    test(`passes in workerd: ${name}`, () => recorded("runtimes", consumer, runtimeVersion("workerd"), passes));
+  for (const workerd of ["current", "old"] as const) {
+    const runtime = workerd === "old" ? "old workerd" : "workerd";
+    for (const [name, options, asyncContext] of variants) {
+      const passes = async () => {
+        const worker = await startWorker("tests/runtimes/workerd.ts", { ...options, workerd, installed });
+        try {
+          const body = JSON.stringify(env(asyncContext));
+          const response = await fetch(worker.url, { method: "POST", body });
+          const text = await response.text();
+          assert.equal(response.status, 200, text);
+          check(JSON.parse(text));
+        } finally {
+          await worker.close();
+        }
+      };
+      const consumer = `workerd: ${name}${options.compatibilityDate ? ` (${options.compatibilityDate})` : ""}`;
+      test(`passes in ${runtime}: ${name}`, () => recorded("runtimes", consumer, runtimeVersion(runtime), passes));
+    }
   }
 });
 

@@ -16,8 +16,9 @@ export function versionOf(name: string, folder = "node_modules"): string {
   return JSON.parse(readFileSync(join(ROOT, folder, name, "package.json"), "utf8")).version;
 }
 
-/** The version of a runtime, of those in programs.ts, or of workerd. */
+/** The version of a runtime, of those in programs.ts, or of either workerd. */
 export function runtimeVersion(name: string): string {
+  if (name === "old workerd") return versionOf("workerd", "node_modules/miniflare-old/node_modules");
   const [program] = PROGRAMS[name] ?? [];
   if (!program || !name.startsWith("Node ")) return versionOf(name.toLowerCase());
   return execFileSync(program, ["-p", "process.versions.node"], { encoding: "utf8" }).trim();

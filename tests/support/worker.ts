@@ -4,7 +4,8 @@ import { readFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
-import { convertV4MiniflareOptions, Log, LogLevel, Miniflare, type V4WorkerOptions } from "miniflare";
+import { convertV4MiniflareOptions, Miniflare, type V4WorkerOptions } from "miniflare";
+import { Miniflare as OldMiniflare } from "miniflare-old";
 import { bundleForInstalled, type Installed } from "./installed.js";
 
 /** The repository's root. */
@@ -44,8 +45,13 @@ export async function bundleWorker(entry: string, installed?: Installed): Promis
   return result.outputFiles[0]!.text;
 }
 
+/** The workerd of today, or one that is half a year old: people update it when they update wrangler. */
+export type Workerd = "current" | "old";
+
 /** How a Worker is run. */
 export interface WorkerOptions {
+  /** Which workerd it runs in; by default the current one. */
+  readonly workerd?: Workerd;
   readonly bindings?: Record<string, string>;
   readonly compatibilityDate?: string;
   readonly compatibilityFlags?: string[];
@@ -90,22 +96,24 @@ export type WorkerModule =
 
 /** The same for one that is bundled already. */
 export async function startModules(modules: WorkerModule[], options: WorkerOptions = {}): Promise<RunningWorker> {
-  const miniflare = new Miniflare(
-    convertV4MiniflareOptions({
-      host: "127.0.0.1",
-      port: 0,
-      // Straight to the Worker: Miniflare's own entry in front of it does not pass on that a client hung up.
-      unsafeDirectSockets: [{ host: "127.0.0.1", port: options.port ?? 0 }],
-      log: new Log(LogLevel.NONE),
-      handleStructuredLogs: ({ message }) => options.onLog?.(message),
-      compatibilityDate: options.compatibilityDate ?? "2026-04-01",
-      compatibilityFlags: options.compatibilityFlags ?? ["nodejs_als"],
-      bindings: options.bindings ?? {},
-      ...options.miniflare,
-      modulesRoot: "/",
-      modules,
-    }),
-  );
+  const v4 = {
+    host: "127.0.0.1",
+    port: 0,
+    // Straight to the Worker: Miniflare's own entry in front of it does not pass on that a client hung up.
+    unsafeDirectSockets: [{ host: "127.0.0.1", port: options.port ?? 0 }],
+    handleStructuredLogs: ({ message }: { readonly message: string }) => options.onLog?.(message),
+    compatibilityDate: options.compatibilityDate ?? "2026-04-01",
+    compatibilityFlags: options.compatibilityFlags ?? ["nodejs_als"],
+    bindings: options.bindings ?? {},
+    ...options.miniflare,
+    modulesRoot: "/",
+    modules,
+  };
+  // The Miniflare of today can not configure an older workerd. What the tests use of them is the same in both.
+  const miniflare =
+    options.workerd === "old"
+      ? (new OldMiniflare(v4 as ConstructorParameters<typeof OldMiniflare>[0]) as unknown as Miniflare)
+      : new Miniflare(convertV4MiniflareOptions(v4));
   await miniflare.ready;
   const url = await miniflare.unsafeGetDirectURL();
   return { url: url.origin, miniflare, close: () => miniflare.dispose() };

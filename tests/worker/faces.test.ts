@@ -179,7 +179,7 @@ test("a mail is a trace, also one that is refused", async () => {
   const mail = (to: string) => {
     const text = `From: ann@a.test\r\nTo: ${to}\r\nMessage-ID: <1@a.test>\r\nSubject: hello\r\n\r\nhello`;
     const query = new URLSearchParams({ from: "ann@a.test", to });
-    return worker.miniflare.dispatchFetch(`http://localhost/cdn-cgi/handler/email?${query}`, {
+    return worker.miniflare.dispatchFetch(`http://localhost/cdn-cgi/local/email?${query}`, {
       method: "POST",
       body: text,
     });
