@@ -54,7 +54,7 @@ function findSync(): AsyncHooks["AsyncLocalStorage"] | undefined {
 }
 
 /**
- * Looks for AsyncLocalStorage where only an import finds it (Workers with `nodejs_als`).
+ * Looks for AsyncLocalStorage where only an import finds it (Workers with `nodejs_als` alone).
  * `undefined` when there is nothing to wait for.
  */
 export function prepareAsyncContext(): Promise<void> | undefined {

@@ -14,7 +14,8 @@ const RUNTIMES = [
     records: ({ consumer }) => /^workerd:|^wrangler/.test(consumer),
     versions: ({ consumer }) => consumer.startsWith("workerd:"),
     prefix: "workerd ",
-    parents: "with `nodejs_als` or `nodejs_compat` by themselves; without a flag passed explicitly",
+    parents:
+      "by themselves from compatibility date 2026-08-04 on, earlier with `nodejs_als` or `nodejs_compat`; else passed explicitly",
   },
   {
     name: "Node",

@@ -35,7 +35,7 @@ function examineContext(): Finding {
   return note(
     check,
     found,
-    "in a Worker set the compatibility flag nodejs_als, or pass spans explicitly; RPC needs the flag",
+    "in a Worker set compatibility_date to 2026-08-04 or later, or the flag nodejs_als (RPC needs either), or pass spans explicitly",
   );
 }
 

@@ -136,8 +136,8 @@ export function beginCall({ scope, isOfProcess, ctx }: Invocation, root: Root): 
   if (!hasAsyncContext()) {
     scope.reporter.once(
       "no_async_context",
-      "without AsyncLocalStorage a span is current only until the first await: set the compatibility flag " +
-        "nodejs_als, or pass spans explicitly (getTrackContext() in the handler's first line)",
+      "without AsyncLocalStorage a span is current only until the first await: set compatibility_date to 2026-08-04 " +
+        "or later, or the flag nodejs_als, or pass spans explicitly (getTrackContext() in the handler's first line)",
     );
   }
   const trace = openTrace(scope, root.caller, root.name);

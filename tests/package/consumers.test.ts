@@ -10,7 +10,7 @@ import { type Collector, startCollector } from "../../collector/server.js";
 import { type Browser, startBrowser, until } from "../browsers/webdriver.js";
 import { type Installed, installTarball } from "../support/installed.js";
 import { startTestUpstream, type TestUpstream } from "../support/upstream.js";
-import { ROOT, startModules, type WorkerModule } from "../support/worker.js";
+import { ROOT, startModules, type WorkerModule, wranglerOptions } from "../support/worker.js";
 import { type Program, type Running, startProgram, startRegistry, startSite } from "./servers.js";
 import { buildProject, ENVIRONMENT, TOOLS, testConsumer, toolFolder } from "./tools.js";
 
@@ -209,7 +209,8 @@ describe("on a server", () => {
     ];
     for (const name of wasm) modules.push({ type: "CompiledWasm", path: `/${name}`, contents: await contents(name) });
     const bindings = { OPIK_URL_OVERRIDE: collector.url, ECHO_URL: upstream.url };
-    const worker = await startModules(modules, { bindings });
+    const options = await wranglerOptions("tests/package/consumers/wrangler");
+    const worker = await startModules(modules, { ...options, bindings });
     await onServer(worker.url).finally(worker.close);
   });
 });

@@ -9,7 +9,7 @@ import { type Collector, startCollector } from "../../collector/server.js";
 import type { StoredRow } from "../../collector/store.js";
 import { Watchers } from "../../collector/watchers.js";
 import { startUpstream, type Upstream } from "../../examples/cloudflare-worker/upstream.js";
-import { ROOT, type RunningWorker, startModules } from "../support/worker.js";
+import { ROOT, type RunningWorker, startModules, wranglerOptions } from "../support/worker.js";
 
 const TRACE = "01a20612-0b81-7cc1-922c-2da813a3fcfc";
 const PARENT = "01a20612-0bcc-794c-8aba-f81361854650";
@@ -34,7 +34,7 @@ describe("the Rust Worker in workerd", () => {
         { type: "CompiledWasm", path: "/index_bg.wasm", contents: await readFile(join(built, "index_bg.wasm")) },
       ],
       {
-        compatibilityFlags: [],
+        ...(await wranglerOptions("examples/rust-worker")),
         bindings: {
           LLM_URL: `${upstream.url}/v1`,
           LLM_MODEL: "demo-model",

@@ -9,7 +9,7 @@ import type { Upstream } from "../../examples/cloudflare-worker/upstream.js";
 import { startExample } from "./example.js";
 import { freePort } from "./ports.js";
 import { startPython } from "./python.js";
-import { ROOT, startWorker } from "./worker.js";
+import { ROOT, startWorker, wranglerOptions } from "./worker.js";
 
 /** What is running. */
 export interface Chat {
@@ -48,6 +48,7 @@ export async function startChat(opikUrl: string, upstream: Upstream, options: Ch
   });
   const traces = options.tracesUrl ? { TRACES_URL: options.tracesUrl } : undefined;
   const site = await startWorker("examples/browser/src/site.ts", {
+    ...(await wranglerOptions("examples/browser")),
     port,
     bindings: { ...bindings, SITE_ORIGIN: origin, CHAT_URL: chat.url, ...traces },
     miniflare: { serviceBindings: { ASSETS: serveAssets } },

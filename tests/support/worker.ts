@@ -89,6 +89,13 @@ export async function startWorker(entry: string, options: WorkerOptions = {}): P
   );
 }
 
+/** The compatibility date and flags that the wrangler.jsonc of `folder` sets. Its comments are lines of their own. */
+export async function wranglerOptions(folder: string): Promise<WorkerOptions> {
+  const text = await readFile(join(ROOT, folder, "wrangler.jsonc"), "utf8");
+  const { compatibility_date, compatibility_flags = [] } = JSON.parse(text.replace(/^\s*\/\/.*$/gm, ""));
+  return { compatibilityDate: compatibility_date, compatibilityFlags: compatibility_flags };
+}
+
 /** A file of a Worker; its entry is the first. */
 export type WorkerModule =
   | { readonly type: "ESModule"; readonly path: string; readonly contents: string }

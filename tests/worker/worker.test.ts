@@ -464,13 +464,18 @@ describe("tracing never breaks the host", () => {
   });
 });
 
+/** Without both there is no Node in a Worker of a new date; with the first alone there still is. */
+const OPTED_OUT = ["no_nodejs_compat", "no_nodejs_compat_v2"];
+
 describe("compatibility flags and dates", () => {
   const variants: [string, WorkerOptions, boolean][] = [
     ["nodejs_compat, new date", { compatibilityFlags: ["nodejs_compat"] }, true],
     ["nodejs_compat, old date", { compatibilityFlags: ["nodejs_compat"], compatibilityDate: "2023-06-01" }, true],
     ["nodejs_als, new date", { compatibilityFlags: ["nodejs_als"] }, true],
     ["nodejs_als, old date", { compatibilityFlags: ["nodejs_als"], compatibilityDate: "2023-06-01" }, true],
-    ["no flag, new date", { compatibilityFlags: [] }, false],
+    ["no flag, new date", { compatibilityFlags: [], compatibilityDate: "2026-08-04" }, true],
+    ["no flag, the day before", { compatibilityFlags: [], compatibilityDate: "2026-08-03" }, false],
+    ["opted out", { compatibilityFlags: OPTED_OUT, compatibilityDate: "2026-08-04" }, false],
     ["no flag, old date", { compatibilityFlags: [], compatibilityDate: "2023-01-01" }, false],
   ];
   for (const [name, options, ambient] of variants) {
