@@ -1,16 +1,17 @@
 // Many requests in one process and in one isolate: memory stays where it was, each id is there once, no timer and no
-// listener is left. OPIK_EDGE_SOAK says how many; 200,000 by default.
+// listener is left. 50,000 of them, or 200,000 with scripts/check --long.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { describe, test } from "node:test";
 import { promisify } from "node:util";
 import { Pool } from "undici";
+import { LONG } from "../support/long.js";
 import { ROOT, startWorker } from "../support/worker.js";
 import { growth, MB, residentBytes, shown } from "./memory.js";
 import { ROWS, type Soaked } from "./requests.js";
 
-const REQUESTS = Number(process.env["OPIK_EDGE_SOAK"] ?? 200_000);
+const REQUESTS = LONG ? 200_000 : 50_000;
 
 function check({ rows, repeated, timers, errors }: Soaked): void {
   assert.deepEqual({ rows, repeated, timers, errors }, { rows: REQUESTS * ROWS, repeated: 0, timers: 0, errors: [] });
