@@ -20,8 +20,6 @@ const RUNTIMES = [
   {
     name: "Node",
     records: ({ consumer }) => /^Node\b/.test(consumer),
-    // Those that the lock file names, and not the one that runs the tests.
-    versions: ({ step }) => step === "package",
     parents: "by themselves",
   },
   {
