@@ -2,7 +2,7 @@
 // it has grown. Everything else talks to the core through the object that `getCore` returns.
 
 import { load } from "#wasm";
-import * as bg from "./core_bg.js";
+import { __wbg_set_wasm, __wbindgen_init_externref_table } from "./core_bg.js";
 import { randomBytes } from "./env.js";
 import { OpikError } from "./errors.js";
 import type { HeaderPair, Incoming } from "./headers.js";
@@ -106,9 +106,14 @@ export const LEFT_OUT = 1;
 /** A row was cut to its limits. */
 export const CUT = 2;
 
+/** What the instance exports: numbers go in and out, so nothing of the glue's is needed but its types. Booleans come as 0 and 1. */
+type Exports = Omit<typeof import("./core_bg.js"), "__wbg_set_wasm" | "isSampled"> & {
+  readonly memory: WebAssembly.Memory;
+  readonly isSampled: (written: number, share: number) => number;
+  readonly __wbindgen_start: () => void;
+};
+
 let current: Core | undefined;
-/** The memory that the glue looks at. */
-let glueMemory: WebAssembly.Memory | undefined;
 let blocked: OpikError | undefined;
 
 /** The live instance. Throws an `OpikError` where WebAssembly is blocked. */
@@ -135,7 +140,7 @@ function copyOf(pairs: readonly HeaderPair[]): HeaderPair[] {
 
 /** One WebAssembly instance. Its methods throw an `OpikError` (`wasm_trap`) once it is dead. */
 export class Core {
-  readonly #memory: WebAssembly.Memory;
+  readonly #core: Exports;
   readonly #encoder = new TextEncoder();
   readonly #decoder = new TextDecoder();
   #scratch: Uint8Array | undefined;
@@ -145,7 +150,7 @@ export class Core {
   constructor() {
     let instance: WebAssembly.Instance;
     try {
-      instance = new WebAssembly.Instance(load(), { "./core_bg.js": bg as unknown as WebAssembly.ModuleImports });
+      instance = new WebAssembly.Instance(load(), { "./core_bg.js": { __wbindgen_init_externref_table } });
     } catch (error) {
       blocked = new OpikError(
         "wasm_blocked",
@@ -155,16 +160,13 @@ export class Core {
       );
       throw blocked;
     }
-    // The glue keeps views of the memory it has, and remakes those that are detached; growing detaches, also by 0.
-    glueMemory?.grow(0);
-    bg.__wbg_set_wasm(instance.exports);
-    (instance.exports["__wbindgen_start"] as (() => void) | undefined)?.();
-    this.#memory = instance.exports["memory"] as WebAssembly.Memory;
-    glueMemory = this.#memory;
-    bg.scratchPointer(); // allocates the scratch
+    this.#core = instance.exports as unknown as Exports;
+    __wbg_set_wasm(instance.exports);
+    this.#core.__wbindgen_start();
+    this.#core.scratchPointer(); // allocates the scratch
   }
 
-  /** Whether it still holds what it was given. The glue knows one instance at a time, so a replaced one is dead too. */
+  /** Whether it still holds what it was given. One that was replaced does not. */
   get isLive(): boolean {
     return !this.#dead && current === this;
   }
@@ -173,19 +175,19 @@ export class Core {
   context(incoming: Incoming | undefined, nowMs: number): CoreContext {
     // Line by line. HTTP allows no line break in a value; one from elsewhere shifts what is, after all, the caller's.
     const values = incoming?.join("\n") ?? "";
-    const text = this.#withRandom(() => bg.context(this.#write(values), nowMs));
+    const text = this.#withRandom(() => this.#core.context(this.#write(values), nowMs));
     const [traceId, parentId, spanId, origin, warning] = text.split("\n") as [string, string, string, string, string];
     return { traceId, parentId, spanId, joined: origin === "joined", warning };
   }
 
   /** A new UUIDv7, greater than every one before it. */
   mint(nowMs: number): string {
-    return this.#withRandom(() => bg.mint(nowMs));
+    return this.#withRandom(() => this.#core.mint(nowMs));
   }
 
   /** A handle to a new buffer of rows; 0 when there is none to be had. */
   openBuffer(nowMs: number, { bufferBytes, batchBytes, rowBytes, fieldBytes }: BufferLimits): number {
-    return this.#call(() => bg.openBuffer(nowMs, bufferBytes, batchBytes, rowBytes, fieldBytes));
+    return this.#call(() => this.#core.openBuffer(nowMs, bufferBytes, batchBytes, rowBytes, fieldBytes));
   }
 
   /** Appends one row. ≥ 0: the sum of `LEFT_OUT` and `CUT`; < 0: the whole row was left out, see `dropReason`. */
@@ -195,34 +197,34 @@ export class Core {
       // encodeInto stops at whole characters; a long text takes several pieces.
       let { read, written } = this.#encoder.encodeInto(text, this.#scratchView());
       for (let rest = text; read < rest.length; ) {
-        bg.push(handle, room, written);
+        this.#core.push(handle, room, written);
         rest = rest.slice(read);
         ({ read, written } = this.#encoder.encodeInto(rest, this.#scratchView()));
       }
-      return bg.append(handle, kind, startMs, endMs, updatedMs, unfinished, room, outputAt, written);
+      return this.#core.append(handle, kind, startMs, endMs, updatedMs, unfinished, room, outputAt, written);
     });
   }
 
   /** The reason behind a negative result of `append`. */
   dropReason(code: number): string {
-    return this.#call(() => this.#read(bg.dropReason(code)));
+    return this.#call(() => this.#read(this.#core.dropReason(code)));
   }
 
   /** Takes the next upload out of a buffer; `undefined` when it is empty. */
   take(handle: number): Upload | undefined {
     return this.#call(() => {
-      const rows = bg.take(handle);
+      const rows = this.#core.take(handle);
       if (rows === 0) return undefined;
-      const { buffer } = this.#memory;
-      const body = new Uint8Array(buffer, bg.takenPointer(), bg.takenLength()).slice();
-      const rowEnds = new Uint32Array(buffer, bg.takenRowEnds(), rows).slice();
-      return new Upload(bg.takenKind() === SPAN_ROW ? "spans" : "traces", body, rowEnds);
+      const { buffer } = this.#core.memory;
+      const body = new Uint8Array(buffer, this.#core.takenPointer(), this.#core.takenLength()).slice();
+      const rowEnds = new Uint32Array(buffer, this.#core.takenRowEnds(), rows).slice();
+      return new Upload(this.#core.takenKind() === SPAN_ROW ? "spans" : "traces", body, rowEnds);
     });
   }
 
   /** Frees a buffer and what is left in it. */
   closeBuffer(handle: number): void {
-    this.#call(() => bg.closeBuffer(handle));
+    this.#call(() => this.#core.closeBuffer(handle));
   }
 
   /** The request headers of an upload; those of the last one are remembered. */
@@ -230,7 +232,7 @@ export class Core {
     const given = `${apiKey ?? ""}\n${workspace}`;
     const known = this.#knownHeaders;
     if (known?.given === given && known.isCompressed === isCompressed) return copyOf(known.pairs);
-    const lines = this.#call(() => this.#read(bg.requestHeaders(isCompressed, this.#write(given)))).split("\n");
+    const lines = this.#call(() => this.#read(this.#core.requestHeaders(isCompressed, this.#write(given)))).split("\n");
     const pairs = lines.flatMap((name, index): HeaderPair[] =>
       index % 2 === 0 ? [[name, lines[index + 1] as string]] : [],
     );
@@ -243,32 +245,32 @@ export class Core {
     const { number, rows, nowMs, deadlineMs, random } = attempt;
     return this.#call(() => {
       const written = this.#write(headers.flat().join("\n"));
-      const what = bg.verdict(status, number, rows, isCompressed, nowMs, deadlineMs, random, written);
+      const what = this.#core.verdict(status, number, rows, isCompressed, nowMs, deadlineMs, random, written);
       if (what === 0) return SENT; // which is what nearly all of them mean
-      const reason = this.#read(bg.verdictReason());
-      return { what: VERDICTS[what] ?? "drop", reason, waitMs: bg.verdictWait() };
+      const reason = this.#read(this.#core.verdictReason());
+      return { what: VERDICTS[what] ?? "drop", reason, waitMs: this.#core.verdictWait() };
     });
   }
 
   /** How long to leave a destination alone after so many failures in a row, in ms. */
   pause(failures: number, wasStopped: boolean, random: number): number {
-    return this.#call(() => bg.pause(failures, wasStopped, random));
+    return this.#call(() => this.#core.pause(failures, wasStopped, random));
   }
 
   /** Whether the trace of `id` is in a sample of `rate`, 0 to 1. */
   isSampled(id: string, rate: number): boolean {
-    return this.#call(() => bg.isSampled(this.#write(id), rate * 2 ** 53));
+    return this.#call(() => this.#core.isSampled(this.#write(id), rate * 2 ** 53) !== 0);
   }
 
   isIdleAndLarge(): boolean {
-    return this.#memory.buffer.byteLength > MAX_IDLE_BYTES && this.#call(() => bg.openBuffers()) === 0;
+    return this.#core.memory.buffer.byteLength > MAX_IDLE_BYTES && this.#call(() => this.#core.openBuffers()) === 0;
   }
 
   /** The core's scratch; remade when the memory has grown, which detaches every view: then it has no bytes. */
   #scratchView(): Uint8Array {
     if (!this.#scratch?.byteLength) {
-      const pointer = bg.scratchPointer(); // may itself grow the memory, so it comes first
-      this.#scratch = new Uint8Array(this.#memory.buffer, pointer, bg.scratchLength());
+      const pointer = this.#core.scratchPointer(); // may itself grow the memory, so it comes first
+      this.#scratch = new Uint8Array(this.#core.memory.buffer, pointer, this.#core.scratchLength());
     }
     return this.#scratch;
   }
@@ -295,7 +297,7 @@ export class Core {
     }
     return this.#call(() => {
       this.#scratchView().set(bytes);
-      bg.refill(bytes.length);
+      this.#core.refill(bytes.length);
       return this.#read(make());
     });
   }
