@@ -1,10 +1,12 @@
 // Flushes without being asked: when much has been recorded, and where the process outlives its requests also
 // after a while, when it is about to exit, and, if the user wants it, on a signal.
 
+import { isWatched, unwatchExit, watchExit } from "#exit";
 import type { Outbox } from "./browser/outbox.js";
 import type { Signal } from "./config.js";
 import type { Delivery } from "./delivery.js";
 import { environment } from "./env.js";
+import type { Flusher } from "./exit/page.js";
 
 /** Rows that are worth a request of their own: a full batch. */
 const MAX_ROWS = 1000;
@@ -28,7 +30,7 @@ export interface AutoFlushOptions {
 }
 
 /** Flushes one `Delivery`. What it can not deliver stays for the next flush. */
-export class AutoFlush {
+export class AutoFlush implements Flusher {
   readonly #delivery: Delivery;
   readonly #options: AutoFlushOptions;
   #rows = 0;
@@ -76,7 +78,7 @@ export class AutoFlush {
     const { intervalMs } = this.#options;
     if (intervalMs === undefined || this.#delivery.isRunning) return;
     if (!this.#isEmpty) this.#schedule(Math.max(intervalMs, this.#delivery.pauseMs));
-    else if (this.#options.stays && waiting.has(this)) this.#schedule(intervalMs);
+    else if (this.#options.stays && isWatched(this)) this.#schedule(intervalMs);
     else this.#rest();
   }
 
@@ -104,7 +106,7 @@ export class AutoFlush {
   }
 
   #recover(outbox: Outbox): void {
-    const { window } = globalThis as { window?: Page };
+    const { window } = globalThis as { window?: EventTarget };
     window?.addEventListener("online", () => void this.flushAtExit());
     void outbox.recover(() => void this.#flush());
   }
@@ -135,78 +137,4 @@ export class AutoFlush {
     if (!this.#isEmpty) void this.#flush();
     else if (!this.#delivery.isRunning) this.#rest();
   }
-}
-
-interface Process {
-  readonly pid: number;
-  on(event: string, listener: () => void): void;
-  prependListener(event: string, listener: () => void): void;
-  off(event: string, listener: () => void): void;
-  listenerCount(event: string): number;
-  kill(pid: number, signal: string): void;
-}
-
-interface Page {
-  readonly visibilityState?: string;
-  addEventListener(event: string, listener: () => void): void;
-  removeEventListener(event: string, listener: () => void): void;
-}
-
-/** Those with something to flush. While there are any, and only then, the process or the page is listened to. */
-const waiting = new Set<AutoFlush>();
-/** What ends to listen, by event. */
-const unlisten = new Map<string, () => void>();
-
-function watchExit(flusher: AutoFlush): void {
-  if (waiting.has(flusher)) return;
-  waiting.add(flusher);
-  const flush = (): void => void flushAll(() => true, true);
-  listen(processOf(), "beforeExit", flush);
-  // A page is seldom closed with notice, but always hidden first; `pagehide` comes where it is not.
-  const { document, window } = globalThis as { document?: Page; window?: Page };
-  listen(document, "visibilitychange", () => document?.visibilityState === "hidden" && flush());
-  listen(window, "pagehide", flush);
-  listenForSignals(flusher);
-}
-
-function listenForSignals({ signals }: AutoFlush): void {
-  for (const signal of signals) listen(processOf(), signal, () => void flushOnSignal(signal));
-}
-
-function unwatchExit(flusher: AutoFlush): void {
-  waiting.delete(flusher);
-  if (waiting.size > 0) return;
-  for (const end of unlisten.values()) end();
-  unlisten.clear();
-}
-
-function listen(source: Process | Page | undefined, event: string, listener: () => void): void {
-  if (!source || unlisten.has(event)) return;
-  if ("on" in source) {
-    source.prependListener(event, listener);
-    unlisten.set(event, () => source.off(event, listener));
-  } else {
-    source.addEventListener(event, listener);
-    unlisten.set(event, () => source.removeEventListener(event, listener));
-  }
-}
-
-function processOf(): Process | undefined {
-  const { process } = globalThis as { process?: Partial<Process> };
-  return typeof process?.on === "function" ? (process as Process) : undefined;
-}
-
-async function flushAll(which: (flusher: AutoFlush) => boolean, isLast: boolean): Promise<void> {
-  await Promise.all([...waiting].filter(which).map((flusher) => flusher.flushAtExit(isLast)));
-}
-
-async function flushOnSignal(signal: Signal): Promise<void> {
-  const process = processOf() as Process;
-  // Ours is asked first. Where the host listens too, it is the host that ends the process, or lets it live.
-  const isOurs = process.listenerCount(signal) === 1;
-  unlisten.get(signal)?.(); // the same signal a second time ends the process at once
-  unlisten.delete(signal);
-  await flushAll(({ signals }) => signals.includes(signal), isOurs);
-  if (isOurs) process.kill(process.pid, signal);
-  else for (const flusher of waiting) listenForSignals(flusher); // the process lives on
 }
