@@ -108,7 +108,7 @@ export class RowBuffer {
     this.#core = undefined;
     const rows = this.#rows + alsoLost;
     this.#rows = 0;
-    if (rows > 0) this.#count(error instanceof OpikError ? error.code : "wasm_trap", rows);
+    if (rows > 0) this.#count(error instanceof OpikError ? error.code : "unexpected", rows);
     this.#reporter.failure(error);
   }
 

@@ -139,7 +139,7 @@ export function resolveConfig(config: OpikConfig): Settings {
     if (typeof value !== "boolean") throw invalid(field, "a boolean", value);
     return value;
   };
-  const { relayUrl } = config;
+  const relayUrl = config.relayUrl ?? undefined; // JavaScript may say null, here and below
   const client = relayUrl === undefined ? undefined : page();
   const isOffPage = relayUrl !== undefined && client === undefined;
   const asksToDisable = /^(1|true|yes|on)$/i.test(readVariable(config.env, "OPIK_TRACK_DISABLE") ?? "");
@@ -167,9 +167,11 @@ export function resolveConfig(config: OpikConfig): Settings {
   if (environment !== undefined && environment.length > MAX_ENVIRONMENT_CHARS) {
     throw invalid("environment", `at most ${MAX_ENVIRONMENT_CHARS} characters`, environment);
   }
-  checkTargets(config.propagateTo);
+  checkTargets(config.propagateTo ?? undefined);
   const carrier = client?.relayTransport(url, config.token) ?? fetchTransport;
-  const { sampleRate = 1, transport = carrier, signals = [] } = config;
+  const sampleRate = config.sampleRate ?? 1;
+  const transport = config.transport ?? carrier;
+  const signals = config.signals ?? [];
   if (typeof sampleRate !== "function" && !isShare(sampleRate)) {
     throw invalid("sampleRate", "a number from 0 to 1, or a function", sampleRate);
   }
@@ -190,9 +192,9 @@ export function resolveConfig(config: OpikConfig): Settings {
     projectJson: recordedProject === undefined ? "" : JSON.stringify(recordedProject),
     environmentJson: environment === undefined ? "" : JSON.stringify(environment),
     disabled,
-    propagateTo: config.propagateTo,
+    propagateTo: config.propagateTo ?? undefined,
     sampleRate,
-    redact: resolveRedact(config.redact),
+    redact: resolveRedact(config.redact ?? undefined),
     recordInputs: isSwitch("recordInputs", true),
     recordOutputs: isSwitch("recordOutputs", true),
     limits: resolveLimits(config.limits ?? {}, transport),

@@ -13,6 +13,8 @@ export interface Environment {
 
 interface Process {
   readonly versions?: { readonly node?: string };
+  /** Electron has it: `renderer` in a page. */
+  readonly type?: string;
 }
 
 /** The environment of now. */
@@ -64,9 +66,13 @@ export async function within(ms: number, promise: Promise<unknown>): Promise<voi
   }
 }
 
-/** Whether this is a page or its worker: only there a user agent begins so. */
+/**
+ * Whether this is a page or its worker: only there a user agent begins so. In Node, Deno and Bun a library that plays a DOM
+ * (jsdom, happy-dom) has put it there; what is a page there is one of Electron's.
+ */
 export function isBrowser(): boolean {
-  const { navigator } = globalThis as { navigator?: { userAgent?: string } };
+  const { navigator, process } = globalThis as { navigator?: { userAgent?: string }; process?: Process };
+  if (process?.versions?.node !== undefined && process.type === undefined) return false;
   return navigator?.userAgent?.startsWith("Mozilla/") ?? false;
 }
 

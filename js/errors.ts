@@ -13,6 +13,8 @@ export type OpikErrorCode =
   | "wasm_blocked"
   /** The WebAssembly instance died; its rows are lost, the next request gets a new one. */
   | "wasm_trap"
+  /** The runtime lacks something that is needed here, as jsdom lacks `TextEncoder`: the message names it. */
+  | "unexpected"
   /** The runtime gives no random bytes here: Workers refuse them outside a request. */
   | "no_random"
   /** No AsyncLocalStorage: a span is current only until the first `await`. */
@@ -23,7 +25,7 @@ export type OpikErrorCode =
   | "invocation_ended"
   /** `trace.update` on a trace that belongs to the caller; nothing was sent. */
   | "joined_trace"
-  /** A value could not be written as JSON; a note stands in its place. */
+  /** A value could not be read or written as JSON; a note stands in its place. */
   | "unserializable"
   /** An entry the Opik API would refuse (a usage value that is no int32 …) was left out. */
   | "field_dropped"
@@ -112,7 +114,7 @@ export class Reporter {
 
   /** Reports, once of each code, why the core could not be used. */
   failure(error: unknown): void {
-    const known = error instanceof OpikError ? error : new OpikError("wasm_trap", String(error), error);
+    const known = error instanceof OpikError ? error : new OpikError("unexpected", String(error), error);
     this.tellOnce(known);
   }
 
@@ -136,4 +138,16 @@ export class Reporter {
 
 function warn(error: OpikError): void {
   console.warn(`[opik-edge] ${error.code}: ${error.message}`);
+}
+
+/** An option of the host's; `undefined` where there are no options, or it can not be read (a getter that throws, a revoked proxy). */
+export function readOption<T extends object, K extends keyof T>(
+  options: T | null | undefined,
+  key: K,
+): T[K] | undefined {
+  try {
+    return options?.[key];
+  } catch {
+    return undefined;
+  }
 }

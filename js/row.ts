@@ -3,7 +3,7 @@
 
 import type { RowText } from "./core.js";
 import type { Reporter } from "./errors.js";
-import { toJson } from "./json.js";
+import { describeError, hideQueries, isError, isPlain, toJson, unserializable } from "./json.js";
 import { REDACTED, type Redact } from "./redact.js";
 import type { Scope } from "./scope.js";
 
@@ -50,41 +50,61 @@ export interface TraceFields extends RowFields {
 
 type AnyFields = SpanFields & TraceFields;
 
-/** Stands for `throw undefined` among fields, where `undefined` means that there is none. */
-export const UNDEFINED_THROWN: unique symbol = Symbol("undefined");
+/** Stands among fields for what was thrown where it is `undefined` or `null`, which mean there that nothing was. */
+export class ThrownNothing {
+  constructor(readonly thrown: undefined | null) {}
+}
 
 /**
  * Merges `update` into `fields`, in place, as Opik's Python SDK does: objects merge, tags add up, the rest is
  * replaced; `undefined` leaves a field as it is, and so does a value that can not be read (a getter that throws).
  */
-export function mergeFields<T extends RowFields>(fields: T, update: T, reporter: Reporter): T {
+export function mergeFields<T extends RowFields>(fields: T, update: T | null | undefined, reporter: Reporter): T {
   const merged = fields as Record<string, unknown>;
-  for (const key of Object.keys(update ?? {})) {
+  for (const key of namesOf(update ?? {}, reporter)) {
     try {
       const value = (update as Record<string, unknown>)[key];
-      if (value !== undefined) merged[key] = mergeValues(key, merged[key], value);
+      if (value !== undefined && !(value === null && key === "error")) {
+        merged[key] = mergeValues(key, merged[key], value);
+      }
     } catch (error) {
-      unserializable(key, error, reporter);
+      const note = unserializable(key, error, reporter);
+      // The API would refuse it in most other fields.
+      if (key === "input" || key === "output") merged[key] ??= note;
     }
   }
   return fields;
 }
 
-function mergeValues(key: string, before: unknown, value: unknown): unknown {
-  if (key === "tags" && Array.isArray(before) && Array.isArray(value)) return [...before, ...value];
-  return isPlainObject(before) && isPlainObject(value) ? { ...before, ...value } : value;
+function namesOf(fields: object, reporter: Reporter): string[] {
+  try {
+    return Object.keys(fields);
+  } catch (error) {
+    unserializable("fields", error, reporter); // a revoked proxy
+    return [];
+  }
 }
 
-function isPlainObject(value: unknown): value is object {
-  if (typeof value !== "object" || value === null) return false;
-  const prototype = Object.getPrototypeOf(value);
-  return prototype === Object.prototype || prototype === null;
+function mergeValues(key: string, before: unknown, value: unknown): unknown {
+  if (key === "tags" && Array.isArray(before) && Array.isArray(value)) return [...before, ...value];
+  if (!isPlain(before) || !isPlain(value)) return value;
+  try {
+    return { ...before, ...value };
+  } catch {
+    // A getter that throws is left to be told of when all is written.
+    const members = [before, value].map(Object.getOwnPropertyDescriptors);
+    return Object.defineProperties({}, Object.assign({}, ...members));
+  }
 }
 
 /** Fields of an object of our own. Each is named: engines copy objects of one shape several times as fast. */
-export function copySpanFields(given: SpanFields | undefined): SpanFields {
-  const { type, model, provider, usage, totalEstimatedCost, ttft } = given ?? {}; // JavaScript may say null
-  return { ...copyRowFields(given ?? {}), type, model, provider, usage, totalEstimatedCost, ttft };
+export function copySpanFields(given: SpanFields | null | undefined, reporter: Reporter): SpanFields {
+  try {
+    const { type, model, provider, usage, totalEstimatedCost, ttft } = given ?? {}; // JavaScript may say null
+    return { ...copyRowFields(given ?? {}), type, model, provider, usage, totalEstimatedCost, ttft };
+  } catch {
+    return mergeFields({}, given, reporter); // a getter that throws: the others are kept
+  }
 }
 
 /** What the row of a trace takes over from its root span (Python's `@track`). */
@@ -98,7 +118,7 @@ const SEPARATOR = "\u001f";
 /** The text of a row as `src/span.rs` reads it: its ids and its fields in order, empty where there is none. */
 export function rowText(id: string, traceId: string, parentId: string, fields: AnyFields, scope: Scope): RowText {
   const { redact, recordInputs, recordOutputs, projectJson, environmentJson } = scope.settings;
-  const thrown = fields.error === undefined ? undefined : describeThrown(fields.error, scope);
+  const thrown = (fields.error ?? undefined) === undefined ? undefined : describeThrown(fields.error, scope);
   const output = recordOutputs ? write(scope, "output", fields.output, redact) : "";
   // What the user's rules apply to is everything that is not a number, or a name that the API knows.
   const text = [
@@ -126,12 +146,12 @@ export function rowText(id: string, traceId: string, parentId: string, fields: A
   return { text, outputAt: text.length - output.length };
 }
 
-function write({ masks, reporter }: Scope, field: string, value: unknown, rules?: Redact): string {
+function write(scope: Scope, field: string, value: unknown, rules?: Redact): string {
   if (value === undefined) return "";
   try {
-    return toJson(value, masks, rules, field) ?? "";
+    return toJson(value, field, scope, rules) ?? "";
   } catch (error) {
-    return JSON.stringify(rules ? masked(field, error, reporter) : unserializable(field, error, reporter));
+    return JSON.stringify(masked(field, error, scope.reporter));
   }
 }
 
@@ -139,12 +159,6 @@ function write({ masks, reporter }: Scope, field: string, value: unknown, rules?
 function masked(field: string, error: unknown, reporter: Reporter): string {
   reporter.once("redaction_failed", `${field} was masked whole, since it could not be redacted`, error, field);
   return REDACTED;
-}
-
-function unserializable(field: string, error: unknown, reporter: Reporter): string {
-  const message = error instanceof Error ? error.message : String(error);
-  reporter.once("unserializable", `${field} could not be written as JSON: ${message}`, error, field);
-  return `[unserializable: ${message}]`;
 }
 
 /** `error_info` of a row. */
@@ -155,25 +169,45 @@ interface Thrown {
 }
 
 /** Type, message and traceback of anything that can be thrown. The core fills in what is missing. */
-function describeThrown(thrown: unknown, { masks, settings }: Scope): Thrown {
+function describeThrown(given: unknown, scope: Scope): Thrown {
   try {
-    if (thrown === UNDEFINED_THROWN) return { type: "undefined", message: "undefined" };
-    if (thrown instanceof Error) {
-      return { type: thrown.name || thrown.constructor.name, message: thrown.message, traceback: withCauses(thrown) };
+    const thrown = given instanceof ThrownNothing ? given.thrown : given;
+    if (isError(thrown)) {
+      const { name, message } = describeError(thrown);
+      return { type: name || thrown.constructor.name, message, traceback: withCauses(thrown, scope) };
     }
     const type = typeof thrown === "object" && thrown !== null ? thrown.constructor?.name || "Object" : typeof thrown;
-    if (typeof thrown === "string") return { type, message: thrown };
-    return { type, message: toJson(thrown, masks, settings.redact, "error") ?? String(thrown) };
+    return { type, message: textOf(thrown, scope) };
   } catch {
     return { type: "Error", message: "[unreadable error]" };
   }
 }
 
-function withCauses(error: Error): string | undefined {
+function textOf(thrown: unknown, scope: Scope): string {
+  const text = isError(thrown)
+    ? (thrown.stack ?? `${thrown.name}: ${thrown.message}`)
+    : typeof thrown === "string"
+      ? thrown
+      : (toJson(thrown, "error", scope, scope.settings.redact) ?? String(thrown));
+  return hideQueries(text);
+}
+
+/** How many errors a traceback is made of. */
+const MAX_CAUSES = 8;
+
+/** The stacks of an error, of its causes, and of the errors that it stands for. */
+function withCauses(error: Error, scope: Scope): string {
+  const found = new Set<unknown>([error]); // a cause may lead back to its effect
   const parts: string[] = [];
-  // Bounded: a cause may lead back to its effect.
-  for (let cause: unknown = error; cause instanceof Error && parts.length < 8; cause = cause.cause) {
-    parts.push(cause.stack ?? `${cause.name}: ${cause.message}`);
+  for (const thrown of found) {
+    try {
+      if (parts.push(textOf(thrown, scope)) === MAX_CAUSES) break;
+      const { cause, errors, error: last, suppressed } = describeError(thrown as Error);
+      const members = Array.isArray(errors) ? errors.slice(0, MAX_CAUSES) : [];
+      for (const one of [cause, ...members, last, suppressed]) if (one !== undefined) found.add(one);
+    } catch {
+      // One that can not be read, or has no members.
+    }
   }
   return parts.join("\nCaused by: ");
 }
