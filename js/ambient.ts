@@ -3,7 +3,7 @@
 
 import { resolveConfig } from "./config.js";
 import { currentFrame, type Frame } from "./context.js";
-import { Reporter } from "./errors.js";
+import { Reporter, readOption } from "./errors.js";
 import { type TracedRequestInit, untracedFetch } from "./fetch.js";
 import type { FlushReport } from "./flush.js";
 import { OPIK_PARENT_SPAN_ID_HEADER, OPIK_TRACE_ID_HEADER } from "./headers.js";
@@ -15,6 +15,7 @@ import { scoped } from "./settle.js";
 import type { Span, SpanHandle, SpanOptions } from "./span.js";
 import { openTrace, type Trace } from "./trace.js";
 import { type AnyFunction, type TrackOptions, trackWith } from "./track.js";
+import type { Fetch } from "./transport.js";
 
 /** Opens a span under `parent`, by default under the current span, else in a trace of its own. */
 export function span(options?: SpanOptions): Span;
@@ -32,7 +33,7 @@ function openHere(options: SpanOptions): SpanHandle {
 
 /** Begins a trace in the current invocation. Its row is written once, at its `end`. */
 export function trace(fields?: TraceFields): Trace {
-  return openTrace(currentScope(currentFrame()), undefined, fields?.name, fields);
+  return openTrace(currentScope(currentFrame()), undefined, readOption(fields, "name"), fields);
 }
 
 /** `fn` with a span around each call, recorded where it is called: Opik's `@track`. */
@@ -46,9 +47,10 @@ export function score(given: TargetedScore): void {
 }
 
 /** `fetch` with a child span of the current span and trace headers: see `Span.fetch`. Without one it is the platform's. */
-export function fetch(input: string | URL | Request, init?: TracedRequestInit): Promise<Response> {
+export function fetch(input: string | URL | Request, init?: TracedRequestInit): Promise<Response>;
+export function fetch(...args: Parameters<Fetch>): Promise<Response> {
   const current = currentFrame()?.span;
-  return current ? current.fetch(input, init) : untracedFetch(input, init);
+  return current ? current.fetch(...(args as [string])) : untracedFetch(...args);
 }
 
 /** Sends what has ended in the current invocation. Never rejects, never waits for `waitUntil` work. */

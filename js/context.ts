@@ -4,6 +4,7 @@
 import type { Scope } from "./scope.js";
 import type { Span } from "./span.js";
 import type { Trace } from "./trace.js";
+import type { CalledFetch } from "./transport.js";
 
 /** What is current: an invocation's scope, the trace, and the innermost span if one is open. */
 export interface Frame {
@@ -12,14 +13,15 @@ export interface Frame {
   readonly span: Span | undefined;
 }
 
-/** In place of a frame: see `runDetached`. */
-interface Detached {
-  readonly scope?: never;
+/** What is kept: a frame, and what else is known of what runs here. */
+interface Store extends Partial<Frame> {
+  /** See `runCalling`. */
+  readonly called?: CalledFetch;
 }
 
 interface AsyncLocalStorage {
-  getStore(): Frame | Detached | undefined;
-  run<T>(store: Frame | Detached, fn: () => T): T;
+  getStore(): Store | undefined;
+  run<T>(store: Store | undefined, fn: () => T): T;
 }
 type AsyncHooks = { AsyncLocalStorage: new () => AsyncLocalStorage };
 
@@ -27,7 +29,7 @@ type AsyncHooks = { AsyncLocalStorage: new () => AsyncLocalStorage };
 interface Current {
   storage?: AsyncLocalStorage | undefined;
   /** The frame of the callback that runs right now, where there is no storage. */
-  frame?: Frame | Detached | undefined;
+  frame?: Store | undefined;
   searched?: boolean;
 }
 const KEY = Symbol.for("opik-edge/1");
@@ -84,24 +86,31 @@ export function currentFrame(): Frame | undefined {
   return store?.scope && (store as Frame);
 }
 
-/** Whether this was begun by `runDetached`, and nothing is current since. */
-export function isDetached(): boolean {
-  const store = currentStore();
-  return store !== undefined && store.scope === undefined;
-}
-
-function currentStore(): Frame | Detached | undefined {
+function currentStore(): Store | undefined {
   const state = current();
   return state.storage ? state.storage.getStore() : state.frame;
 }
 
-/** Runs `fn`, and what it begins, with nothing current and known as such. */
-export function runDetached<T>(fn: () => T): T {
-  return runWith({}, fn);
+/** Runs `fn`, which makes the call: until it has settled `calledHere` gives `called`. */
+export function runCalling<T>(called: CalledFetch, fn: () => T): T {
+  return runWith({ ...currentStore(), called }, fn);
+}
+
+/** What is being called here by `runCalling`. */
+export function calledHere(): CalledFetch | undefined {
+  return currentStore()?.called;
+}
+
+/** `fn`, to be run with what is current now. */
+export function keepFrame(fn: (...args: unknown[]) => unknown): (...args: unknown[]) => unknown {
+  const store = currentStore();
+  return function (this: unknown, ...args) {
+    return runWith(store, () => fn.apply(this, args));
+  };
 }
 
 /** Runs `fn` with `frame` current: until it has settled with AsyncLocalStorage, else until it returns. */
-export function runWith<T>(frame: Frame | Detached, fn: () => T): T {
+export function runWith<T>(frame: Store | undefined, fn: () => T): T {
   const state = current();
   if (state.storage) return state.storage.run(frame, fn);
   const before = state.frame;

@@ -146,6 +146,27 @@ export function injectInto<T extends HeaderTarget>(target: T, map: Record<string
   }
 }
 
+/**
+ * `headers` as `fetch` takes them, with `map` in place of any of ours that are in them: a forwarded request carries its caller's.
+ * They stay of the kind that they are, and the host's own are not changed. What is no headers goes as it is.
+ */
+export function addHeaders(headers: unknown, map: Record<string, string>): unknown {
+  try {
+    if (headers === undefined) return map;
+    if (typeof headers !== "object" || headers === null) return headers;
+    if (typeof (headers as Headers).append === "function") {
+      // A DOM library may have put another class in place of the global one.
+      const Class = headers.constructor as typeof Headers;
+      return setHeaders(new Class(headers as Headers), map);
+    }
+    if (!(Symbol.iterator in headers)) return setRecord({ ...(headers as Record<string, string>) }, map);
+    const pairs = [...(headers as Iterable<readonly unknown[]>)];
+    return [...pairs.filter(([name]) => !NAMES.includes(String(name).toLowerCase())), ...Object.entries(map)];
+  } catch {
+    return headers;
+  }
+}
+
 function setRecord(record: Record<string, string>, map: Record<string, string>): Record<string, string> {
   for (const name of Object.keys(record)) {
     if (NAMES.includes(name.toLowerCase())) delete record[name];
@@ -204,10 +225,11 @@ export function isTarget(url: string, targets: readonly TargetMatch[]): boolean 
   return parsed !== undefined && targets.some((to) => matchesTarget(parsed, to));
 }
 
-/** A URL, as seen from the page where there is one; `undefined` when `text` is none. */
+/** A URL, as the platform's `fetch` resolves it: a page may have another base than its own URL. `undefined` when `text` is none. */
 export function resolveUrl(text: string): URL | undefined {
-  const { location } = globalThis as { location?: { href: string } };
-  return URL.canParse(text, location?.href) ? new URL(text, location?.href) : undefined;
+  const { document, location } = globalThis as { document?: { baseURI?: string }; location?: { href: string } };
+  const base = document?.baseURI ?? location?.href;
+  return URL.canParse(text, base) ? new URL(text, base) : undefined;
 }
 
 /** Whether `url` is of an origin that `to` names. */

@@ -4,7 +4,7 @@
 import type { InstrumentFetchOptions } from "./browser/instrument-fetch.js";
 import { type OpikConfig, resolveConfig } from "./config.js";
 import { currentFrame, type Frame, runWith } from "./context.js";
-import { Reporter } from "./errors.js";
+import { OpikError, Reporter, readOption } from "./errors.js";
 import { type TracedRequestInit, tracedFetch } from "./fetch.js";
 import type { FlushReport } from "./flush.js";
 import type { HeaderCarrier } from "./headers.js";
@@ -16,6 +16,7 @@ import { scoped } from "./settle.js";
 import { type Span, SpanHandle, type SpanOptions } from "./span.js";
 import { openTrace, type Trace } from "./trace.js";
 import { type AnyFunction, type TrackOptions, trackWith } from "./track.js";
+import type { Fetch } from "./transport.js";
 
 /** Options of `distributedHeaders`. */
 export interface DistributedHeadersOptions {
@@ -37,12 +38,23 @@ export class Opik {
 
   /** Throws an `OpikError` (`invalid_config`) that names the wrong field. Nothing after this throws. */
   constructor(config: OpikConfig = {}) {
-    this.#scope = new Scope(resolveConfig(config), new Reporter(config));
+    try {
+      const given = config ?? {}; // JavaScript may say null
+      this.#scope = new Scope(resolveConfig(given), new Reporter(given));
+    } catch (error) {
+      if (error instanceof OpikError) throw error;
+      throw new OpikError("invalid_config", "the configuration can not be read", error);
+    }
+    // Each may be handed over by itself: `new OpenAI({ fetch: opik.fetch })`.
+    for (const name of Object.getOwnPropertyNames(Opik.prototype) as (keyof Opik)[]) {
+      if ((name as string) === "constructor") continue;
+      Object.defineProperty(this, name, { value: (this[name] as AnyFunction).bind(this) });
+    }
   }
 
   /** Begins a trace. Its row is written once, at its `end`. */
   trace(fields?: TraceFields): Trace {
-    return openTrace(this.#scope, undefined, fields?.name, fields);
+    return openTrace(this.#scope, undefined, readOption(fields, "name"), fields);
   }
 
   /** Opens a span under `parent`, by default under the current span, else in a trace of its own. */
@@ -79,20 +91,19 @@ export class Opik {
     options: DistributedHeadersOptions & { readonly flush: true },
   ): Promise<Awaited<T>>;
   distributedHeaders<T>(headers: HeaderCarrier, fn: (span: Span) => T, options?: DistributedHeadersOptions): T;
-  distributedHeaders<T>(
-    headers: HeaderCarrier,
-    fn: (span: Span) => T,
-    options: DistributedHeadersOptions = {},
-  ): unknown {
+  distributedHeaders<T>(headers: HeaderCarrier, fn: (span: Span) => T, options?: DistributedHeadersOptions): unknown {
     const scope = this.#scope;
-    const { name = "root", flush = false } = options;
+    const name = readOption(options, "name") ?? "root";
     const trace = openTrace(scope, headers, name);
     if (!trace.joined && trace.recording) {
       scope.reporter.once("invalid_headers", "distributedHeaders found no usable headers: a new trace begins");
     }
-    const span = options.span === false ? undefined : new SpanHandle(trace, trace.parentId, { name }, !trace.joined);
-    const run = (): T => (span ? scoped(span, fn) : runWith({ scope, trace, span }, fn as () => T));
-    return flush ? this.#runThenFlush(run, span) : run();
+    const span =
+      readOption(options, "span") === false
+        ? undefined
+        : new SpanHandle(trace, trace.parentId, { name }, !trace.joined);
+    const run = (): T => (span ? scoped(span, fn) : runWith({ scope, trace, span }, () => (fn as () => T)()));
+    return readOption(options, "flush") ? this.#runThenFlush(run, span) : run();
   }
 
   /** Scores a trace or a span by its id, which need not be of this process: a user's feedback. */
@@ -101,8 +112,9 @@ export class Opik {
   }
 
   /** `fetch` in a span under the current one, or in a trace of its own, with trace headers: see `Span.fetch`. */
-  fetch(input: string | URL | Request, init?: TracedRequestInit): Promise<Response> {
-    return tracedFetch(this.#start, this.#scope.settings, input, init);
+  fetch(input: string | URL | Request, init?: TracedRequestInit): Promise<Response>;
+  fetch(...args: Parameters<Fetch>): Promise<Response> {
+    return tracedFetch(this.#start, this.#scope.settings, args);
   }
 
   /**
@@ -113,8 +125,10 @@ export class Opik {
     const client = page();
     if (!client) return () => {};
     const { settings } = this.#scope;
-    const propagation = { url: settings.url, propagateTo: options.propagateTo ?? settings.propagateTo };
-    return client.instrumentFetch((input, init) => tracedFetch(this.#start, propagation, input, init), options);
+    const propagation = { url: settings.url, propagateTo: options?.propagateTo ?? settings.propagateTo };
+    const traced = (original: Fetch, args: Parameters<Fetch>): Promise<Response> =>
+      tracedFetch(this.#start, propagation, args, original);
+    return client.instrumentFetch(traced, options ?? {});
   }
 
   /**
@@ -143,13 +157,13 @@ export class Opik {
 
 /** Opens a span where `options.parent` says, by default in `frame`, which is current; recorded in `scope` unless its parent is elsewhere. */
 export function startSpan(scope: Scope, options: SpanOptions, frame: Frame | undefined): SpanHandle {
-  const parent = options?.parent; // JavaScript may say null
+  const parent = readOption(options, "parent");
   const above = parent === undefined ? (frame?.span ?? frame?.trace) : isSpanOrTrace(parent) ? parent : undefined;
   // What is current may have ended: in `waitUntil` after the response that is how it is.
   if (above instanceof SpanHandle && parent === undefined) return new SpanHandle(above.trace, above.id, options);
   // A child is recorded where its parent is. It may be of another copy of this package, which then opens it.
   if (above) return above.span(options) as SpanHandle;
-  const trace = openTrace(scope, parent, options?.name);
+  const trace = openTrace(scope, parent, readOption(options, "name"));
   return new SpanHandle(trace, trace.parentId, options, !trace.joined);
 }
 

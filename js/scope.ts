@@ -7,7 +7,7 @@ import type { Settings } from "./config.js";
 import type { Row } from "./core.js";
 import { Delivery } from "./delivery.js";
 import { environment, now } from "./env.js";
-import type { Reporter } from "./errors.js";
+import { type Reporter, readOption } from "./errors.js";
 import { addCounts, type Dropped, emptyReport, type FlushMode, type FlushReport } from "./flush.js";
 import type { Masks } from "./json.js";
 import { type Score, ScoreBuffer, type ScoreKind, type TargetedScore } from "./score.js";
@@ -98,6 +98,11 @@ export class Scope {
     return delivery;
   }
 
+  /** Whether it ends with nothing in particular: then what is lost to the host has to be closed one by one. */
+  get outlivesCalls(): boolean {
+    return this.#open === undefined;
+  }
+
   /** Keeps the row of what has ended. */
   append(row: Row): void {
     if (this.#rows.append(row)) this.#kept(row.text.length);
@@ -165,7 +170,7 @@ export class Scope {
 
   /** Sends the rows that have ended. Never rejects, never waits for what is open. */
   flush(options?: FlushOptions): Promise<FlushReport> {
-    const given = options?.timeoutMs;
+    const given = readOption(options, "timeoutMs");
     const timeoutMs = typeof given === "number" && given >= 0 ? Math.min(given, MAX_TIMEOUT_MS) : TIMEOUT_MS;
     // What a page can not deliver now is kept for its next visit.
     const keep = this.settings.outbox !== undefined;

@@ -6,13 +6,16 @@
 
 import { currentFrame, runWith } from "./context.js";
 import { type Period, type Row, SPAN_ROW } from "./core.js";
+import { readOption } from "./errors.js";
 import { type TracedRequestInit, tracedFetch, untracedFetch } from "./fetch.js";
 import { type HeaderCarrier, type HeaderSpelling, type HeaderTarget, headerMap, injectInto } from "./headers.js";
-import { copyRowFields, copySpanFields, mergeFields, rowText, type SpanFields, UNDEFINED_THROWN } from "./row.js";
+import { copyRowFields, copySpanFields, mergeFields, rowText, type SpanFields, ThrownNothing } from "./row.js";
 import type { Open, Scope } from "./scope.js";
 import type { Score } from "./score.js";
 import { scoped } from "./settle.js";
 import type { Trace, TraceHandle } from "./trace.js";
+import type { Fetch } from "./transport.js";
+import { closeWhenLost, consumed } from "./unconsumed.js";
 
 /** What a span is opened with. */
 export interface SpanOptions extends SpanFields {
@@ -92,7 +95,7 @@ export class SpanHandle implements Span, Open {
     this.id = id ?? parentId;
     this.parentSpanId = parentId || undefined;
     if (!this.#recording) return;
-    this.#fields = copySpanFields(options);
+    this.#fields = copySpanFields(options, this.#scope.reporter);
     this.#scope.opened(this);
     if (isRoot) trace.owned();
   }
@@ -125,16 +128,21 @@ export class SpanHandle implements Span, Open {
   }
 
   headers(options?: { spelling?: HeaderSpelling }): Record<string, string> {
-    return this.#headerMap(options?.spelling);
+    return this.#headerMap(readOption(options, "spelling"));
   }
 
   inject<T extends HeaderTarget>(target: T, options?: { spelling?: HeaderSpelling }): T {
-    return injectInto(target, this.#headerMap(options?.spelling));
+    return injectInto(target, this.headers(options));
   }
 
-  fetch(input: string | URL | Request, init?: TracedRequestInit): Promise<Response> {
-    if (!this.id) return untracedFetch(input, init); // tracing is off and there is nothing to forward
-    return tracedFetch((options) => this.span(options), this.#scope.settings, input, init);
+  /** A function of its own, so that it can be handed over by itself: `new OpenAI({ fetch: span.fetch })`. */
+  get fetch(): Fetch {
+    const value: Fetch = (...args) => {
+      if (!this.id) return untracedFetch(...args); // tracing is off and there is nothing to forward
+      return tracedFetch((options) => this.span(options), this.#scope.settings, args);
+    };
+    Object.defineProperty(this, "fetch", { value });
+    return value;
   }
 
   /** Fields that give way to what the host has set or will set. */
@@ -151,6 +159,7 @@ export class SpanHandle implements Span, Open {
       const scope = this.#scope;
       const endMs = this.trace.now();
       scope.ended(this);
+      consumed(this);
       const updatedMs = Math.max(endMs, this.#updatedMs + 1);
       scope.append(this.#row({ startMs: this.startMs, endMs, updatedMs, unfinished }));
       if (this.#isRoot) this.trace.endWith(copyRowFields(this.#fields), endMs, unfinished);
@@ -163,14 +172,32 @@ export class SpanHandle implements Span, Open {
 
   /** Records what was thrown, and ends. */
   fail(error: unknown): void {
-    if (!this.#ended) this.#merge({ error: error === undefined ? UNDEFINED_THROWN : error });
+    if (!this.#ended) this.#merge({ error: error ?? new ThrownNothing(error) });
     this.finish();
   }
 
-  /** Ends because the reader of its stream went away, and says so in the metadata. */
+  /** Ends because it was broken off, and says so in the metadata. */
   cancel(): void {
     if (!this.#ended) this.#merge({ metadata: { opik_edge_cancelled: true } });
     this.finish();
+  }
+
+  /** Ends because its consumer read no further than so many `bytes`, which is its right, and says so in the metadata. */
+  stop(bytes: number | undefined): void {
+    if (this.trace.isBrokenOff) this.cancel();
+    if (!this.#ended) this.#merge({ metadata: { opik_edge_stopped_reading: bytes ?? true } });
+    this.finish();
+  }
+
+  /** Leaves it to the consumer of `result` to end it. */
+  endsWith<T extends object>(result: T): T {
+    if (!this.#ended && this.#recording && this.#scope.outlivesCalls) closeWhenLost(this, result);
+    return result;
+  }
+
+  /** Whether its row is written at its end. */
+  get isRecorded(): boolean {
+    return this.#recording;
   }
 
   close(): void {

@@ -109,6 +109,7 @@ export class TraceHandle implements Trace, Open {
   readonly recording: boolean;
   readonly scope: Scope;
   readonly startMs: number;
+  #isBrokenOff = false;
   readonly #clockOffsetMs: number;
   #fields: TraceFields;
   #spanId: string | undefined;
@@ -127,7 +128,7 @@ export class TraceHandle implements Trace, Open {
     this.#spanId = origin.spanId;
     this.#clockOffsetMs = origin.clockOffsetMs;
     this.scope = scope;
-    this.#fields = { ...fields };
+    this.#fields = mergeFields({}, fields, scope.reporter);
     if (this.#writesRow()) scope.opened(this);
   }
 
@@ -179,6 +180,16 @@ export class TraceHandle implements Trace, Open {
     const first = this.#spanId;
     this.#spanId = undefined;
     return (startMs === this.startMs && first) || getCore().mint(startMs);
+  }
+
+  /** Says that the request that it is of was broken off. */
+  breakOff(): void {
+    this.#isBrokenOff = true;
+  }
+
+  /** Whether it was: then what is read no further was not stopped by choice. */
+  get isBrokenOff(): boolean {
+    return this.#isBrokenOff;
   }
 
   /** Leaves it to its root span to end it. */

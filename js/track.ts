@@ -18,22 +18,17 @@ export type Start = (options: SpanOptions) => SpanHandle;
 
 /**
  * `fn` with a span around each call: input `{ arguments: […] }` when there are any, output the result
- * (what is not an object as `{ output: value }`), errors recorded and rethrown. `this`, the name and the
- * signature stay. Streams, generators and async iterables end their span when consumed; they are not recorded.
+ * (what is not an object as `{ output: value }`), errors recorded and rethrown. `this`, the name, the signature and the
+ * function's own properties stay. Streams, generators and async iterables end their span when consumed; they are not recorded.
  */
-export function trackWith<F extends AnyFunction>(start: Start, fn: F, options: TrackOptions = {}): F {
-  const name = options.name ?? (fn.name || "anonymous");
-  const tracked = function (this: unknown, ...args: unknown[]): unknown {
-    const span = start({ ...options, name, input: args.length > 0 ? { arguments: args } : undefined });
-    return scoped(
-      span,
-      () => fn.apply(this, args),
-      (output) => span.update({ output }),
-    );
-  };
-  Object.defineProperties(tracked, {
-    name: { value: fn.name, configurable: true },
-    length: { value: fn.length, configurable: true },
+export function trackWith<F extends AnyFunction>(start: Start, fn: F, options?: TrackOptions): F {
+  // Whatever is asked of it, but for a call, is asked of `fn`.
+  return new Proxy(fn, {
+    apply(_, self: unknown, args: unknown[]): unknown {
+      const name = options?.name ?? (fn.name || "anonymous");
+      const span = start({ ...options, name, input: args.length > 0 ? { arguments: args } : undefined });
+      const call = (): unknown => Reflect.apply(fn, self, args);
+      return scoped(span, call, (output) => span.update({ output }), fn);
+    },
   });
-  return tracked as F;
 }

@@ -1,6 +1,9 @@
 // What carries an upload: by default the platform's fetch; a service binding, a queue or a test's memory
 // have the same one method.
 
+import { calledHere, runCalling } from "./context.js";
+import type { TracedRequestInit } from "./fetch.js";
+
 /** Carries requests to Opik, as a service binding does (Cloudflare's `Fetcher`). */
 export interface Transport {
   /** Answers like `fetch`: 2xx means that the rows are kept, every other status what it means in HTTP. */
@@ -34,25 +37,63 @@ export function numberOr(value: unknown, preset: number): number {
   return typeof value === "number" ? value : preset;
 }
 
-/** Where a traced `fetch` keeps the one that it stands for. */
+/** `fetch` as the host calls it: with arguments of any type, and as many as it likes. */
+export type Fetch = (input: string | URL | Request, init?: TracedRequestInit) => Promise<Response>;
+
+/** By this a traced `fetch` that stands in the place of the global one gives the one that was there before. */
 const ORIGINAL = Symbol.for("opik-edge/original-fetch");
-type Fetch = typeof globalThis.fetch;
 
 /** The `fetch` that `fetch` stands for: itself, where it is none of ours. */
 export function originalOf(fetch: Fetch): Fetch {
   return (fetch as { [ORIGINAL]?: Fetch })[ORIGINAL] ?? fetch;
 }
 
-/** Notes that `traced` stands for `original`. */
-export function markOriginal(traced: Fetch, original: Fetch): void {
-  Object.defineProperty(traced, ORIGINAL, { value: original });
+/** `original` in all but what a call of it does. */
+export function standIn(original: Fetch, traced: Fetch): Fetch {
+  return new Proxy(original, {
+    apply: (_, _this, args) => traced(...(args as Parameters<Fetch>)),
+    get: (target, name, receiver) => (name === ORIGINAL ? original : Reflect.get(target, name, receiver)),
+  });
 }
 
-/** The platform's own `fetch`, also while a page's is traced. */
-export const platformFetch: Fetch = (input, init) => {
+/** The global `fetch` when this was loaded. */
+const found: Fetch = globalThis.fetch;
+/** Those of the host's that were seen to call ours. */
+const callers = new WeakSet<Fetch>();
+/** How often one may call ours for one call of ours: in a test a server in the same process makes calls of its own. */
+const MAX_NESTED = 8;
+
+/** A global `fetch` of the host's that is being called by us. */
+export interface CalledFetch {
+  readonly fetch: Fetch;
+  readonly target: string;
+  readonly depth: number;
+}
+
+/** Whether the call comes from a global `fetch` of the host's that is itself called by us: then ours only passes it on. */
+export function isCalledByOurs([input]: Parameters<Fetch>): boolean {
+  const called = calledHere();
+  if (!called || (called.target !== targetOf(input) && called.depth < MAX_NESTED)) return false;
+  callers.add(called.fetch);
+  return true;
+}
+
+/** The platform's own `fetch`, or what a test or a library has put in its place, also while a page's is traced. */
+export const platformFetch: Fetch = (...args) => {
   const fetch = originalOf(globalThis.fetch);
-  return fetch(input, init);
+  if (fetch === found || isCalledByOurs(args) || callers.has(fetch)) return found(...args);
+  const called = { fetch, target: targetOf(args[0]), depth: (calledHere()?.depth ?? 0) + 1 };
+  return runCalling(called, () => fetch(...args));
 };
+
+/** The URL of a call, as the host gave it; "" where reading it throws. */
+export function targetOf(input: unknown): string {
+  try {
+    return typeof Request !== "undefined" && input instanceof Request ? input.url : String(input);
+  } catch {
+    return "";
+  }
+}
 
 /** The platform's fetch as a transport. */
 export const fetchTransport: Transport = { fetch: (url, init) => platformFetch(url, init) };

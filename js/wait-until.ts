@@ -27,14 +27,18 @@ export function prepareWaitUntil(): Promise<void> | undefined {
   );
 }
 
-/** The `waitUntil` of the request that is being handled; `undefined` where the platform has none. */
+/** The `waitUntil` of the request that is being handled; `undefined` where the platform has none. Never throws. */
 function platformWaitUntil(): WaitUntil | undefined {
   for (const key of REQUEST_CONTEXTS) {
-    const holder = (globalThis as { [key: symbol]: { get?(): { waitUntil?: WaitUntil } | undefined } | undefined })[
-      key
-    ];
-    const context = holder?.get?.();
-    if (typeof context?.waitUntil === "function") return (promise) => context.waitUntil?.(promise);
+    try {
+      const { [key]: holder } = globalThis as {
+        [key: symbol]: { get?(): { waitUntil?: WaitUntil } | undefined } | undefined;
+      };
+      const context = holder?.get?.();
+      if (typeof context?.waitUntil === "function") return (promise) => context.waitUntil?.(promise);
+    } catch {
+      // It is broken: as good as none.
+    }
   }
   return workers?.waitUntil;
 }

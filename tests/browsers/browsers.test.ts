@@ -232,7 +232,7 @@ for (const name of Object.keys(BROWSERS)) {
       const ended = await callOf("/stream?how=ends");
       assert.deepEqual([ended["metadata"], ended["error_info"]], [undefined, undefined]);
       assert.ok(((await callOf(`${upstream.url}/broken`))["error_info"] as Record<string, string>)["exception_type"]);
-      assert.deepEqual((await callOf("/stream?how=goes-on", 2))["metadata"], { opik_edge_cancelled: true });
+      assert.deepEqual((await callOf("/stream?how=goes-on", 2))["metadata"], { opik_edge_stopped_reading: 18 });
     });
 
     test("a page continues the trace in which it was rendered", async () => {

@@ -92,7 +92,7 @@ export async function startBrowser(name: string): Promise<Browser> {
       capabilities: { browserVersion: string };
     };
     const session = `/session/${sessionId}`;
-    await command(base, "POST", `${session}/timeouts`, { script: 60_000, pageLoad: 60_000 });
+    await command(base, "POST", `${session}/timeouts`, { script: 300_000, pageLoad: 60_000 });
     const conditions = { latency: 0, download_throughput: -1, upload_throughput: -1 };
     const setOffline = async (offline: boolean): Promise<void> => {
       const body = { network_conditions: { ...conditions, offline } };

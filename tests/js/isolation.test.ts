@@ -29,7 +29,8 @@ test("importing reads no clock and no randomness, sets no timer, calls nobody an
   const seen = await inNode(`
     const seen = [];
     const trap = (object, name) => Object.defineProperty(object, name, { get() { seen.push(name); } });
-    trap(globalThis, "crypto"); trap(Date, "now"); trap(performance, "now"); trap(globalThis, "fetch");
+    trap(globalThis, "crypto"); trap(Date, "now"); trap(performance, "now");
+    globalThis.fetch = () => seen.push("fetch");
     trap(globalThis, "setTimeout"); trap(WebAssembly, "Module"); trap(WebAssembly, "Instance"); trap(Math, "random");
     await import("opik-edge");
     await import("opik-edge/cloudflare");

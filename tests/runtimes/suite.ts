@@ -375,7 +375,7 @@ const cases: Record<string, (fixture: Fixture) => Promise<void>> = {
     const [cancelled, partial] = open(false);
     await partial.cancel();
     await t.flushed(2);
-    assert.deepEqual((await t.span(cancelled))["metadata"], { opik_edge_cancelled: true });
+    assert.deepEqual((await t.span(cancelled))["metadata"], { opik_edge_stopped_reading: 0 });
 
     // A reader that goes away while it waits for the next chunk: the source then says that it is done.
     let waiting: Span | undefined;
@@ -389,7 +389,7 @@ const cases: Record<string, (fixture: Fixture) => Promise<void>> = {
     await reader.cancel();
     assert.isTrue((await pending).done);
     await t.flushed(2);
-    assert.deepEqual((await t.span(waiting!))["metadata"], { opik_edge_cancelled: true });
+    assert.deepEqual((await t.span(waiting!))["metadata"], { opik_edge_stopped_reading: 0 });
 
     const [failed, broken] = open(true);
     const caught = await drain(broken as unknown as AsyncIterable<number>).catch((e: Error) => e.message);
@@ -563,7 +563,7 @@ const cases: Record<string, (fixture: Fixture) => Promise<void>> = {
     span.end();
     trace.end();
     await t.flushed(4);
-    assert.deepEqual((await t.span(span))["output"], { fine: 1 });
+    assert.deepEqual((await t.span(span))["output"], { fine: 1, broken: "[unserializable: no]" });
     assert.deepEqual(t.codes(), ["unserializable"]);
   },
 
