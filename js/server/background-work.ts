@@ -11,6 +11,15 @@ export interface WaitUntil {
   waitUntil(promise: Promise<unknown>): void;
 }
 
+/** Whether `value` is such a one. Never throws. */
+export function hasWaitUntil(value: unknown): value is WaitUntil {
+  try {
+    return typeof (value as Partial<WaitUntil> | null | undefined)?.waitUntil === "function";
+  } catch {
+    return false; // a getter of its own does
+  }
+}
+
 /** How long the flush waits for it after the response has ended; `waitUntil` is cut at about 30 s. */
 const MAX_WAIT_MS = 10_000;
 
@@ -25,7 +34,7 @@ const watched = new WeakMap<object, Watched>();
 
 /** Observes `ctx.waitUntil` in place, once, so that `ctx` stays the object it is. */
 function watch(ctx: WaitUntil | undefined): Watched | undefined {
-  if (typeof ctx?.waitUntil !== "function") return undefined;
+  if (!hasWaitUntil(ctx)) return undefined;
   const known = watched.get(ctx);
   if (known) return known;
   const found: Watched = { waitUntil: ctx.waitUntil.bind(ctx), works: new Map() };

@@ -14,6 +14,7 @@ interface Context {
   readonly env: unknown;
   readonly executionCtx: WaitUntil;
   readonly error: Error | undefined;
+  readonly finalized: boolean;
   res: Response;
   set(key: "opik", value: Span): void;
 }
@@ -43,10 +44,11 @@ export function opik<Env = unknown>(
         await next();
         // Hono has answered for what a handler threw.
         if (root && c.error) root.update({ error: c.error });
-        return c.res;
+        // Where nobody has answered, asking for the response would make one.
+        return c.finalized ? c.res : undefined;
       },
     );
-    if (response === c.res) return;
+    if (!response || response === c.res) return;
     // Set over another, its headers would be merged in once more.
     c.res = undefined as unknown as Response;
     c.res = response;

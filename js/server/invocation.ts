@@ -13,7 +13,7 @@ import { SpanHandle, type SpanOptions } from "../span.js";
 import { type Ending, type OnEnd, watchStream } from "../stream.js";
 import { openTrace } from "../trace.js";
 import { BackgroundWork, type WaitUntil } from "./background-work.js";
-import { resolveTrust, type TrustConfig } from "./trust.js";
+import { type Judge, resolveTrust, type TrustConfig } from "./trust.js";
 import { watchResponse } from "./watch-response.js";
 
 /** Settings of a client, and whom it believes. */
@@ -31,8 +31,8 @@ export interface Invocation {
   readonly scope: Scope;
   readonly isOfProcess: boolean;
   readonly ctx: WaitUntil | undefined;
-  /** Whether a caller's trace is joined; `undefined` where every caller's is. May reject. */
-  readonly trusts: ((request: Request) => Promise<boolean>) | undefined;
+  /** Whether a caller's trace is joined; `undefined` where every caller's is. */
+  readonly trusts: Judge | undefined;
 }
 
 /** Opens invocations of one handler or class. */

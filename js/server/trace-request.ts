@@ -1,68 +1,185 @@
-// One HTTP request as a web platform has it: a root span around its handler, which ends with the response.
+// One HTTP request: a root span around its handler, which ends with the response. What a request says of itself is read with
+// care, since it may be a polyfill's, another realm's, or none at all.
 
-import { prepareAsyncContext } from "../context.js";
+import { currentFrame, prepareAsyncContext } from "../context.js";
 import { isPreflight } from "../cors.js";
 import { forwardableIds, readIncoming } from "../headers.js";
-import { withoutQuery } from "../json.js";
 import { endSpan } from "../settle.js";
 import type { SpanHandle } from "../span.js";
+import type { Ending } from "../stream.js";
 import { beginCall, type Call, type Invocation } from "./invocation.js";
 import { watchResponse } from "./watch-response.js";
 
-/** Whether the trace that `request` names is joined; `true` where it names none. Does not reject. */
-export function isTrusted({ trusts }: Invocation, request: Request): boolean | Promise<boolean> {
-  if (!trusts || !readIncoming(request)) return true;
-  return trusts(request).catch(() => false); // a function that throws, a token that is none
+/** What is recorded of a request: what is asked for, as far as that is told. */
+export interface Asked {
+  /** `GET /path` */
+  readonly name: string;
+  /** The URL has neither query nor credentials. */
+  readonly input: { readonly method: string | undefined; readonly url: string | undefined };
+}
+
+/** Scheme and host of a URL, between which there may be credentials. */
+const ORIGIN = /^([a-z][a-z\d+.-]*:\/\/)(?:[^/?#]*@)?([^/?#]*)/i;
+
+/** `target` is a URL or what a request line has; `origin` goes before the one that it names. */
+export function ask(method: unknown, target: unknown, origin?: string): Asked {
+  const verb = typeof method === "string" ? method : undefined;
+  if (typeof target !== "string") return { name: verb ?? "request", input: { method: verb, url: undefined } };
+  const [whole = "", scheme = "", host = ""] = ORIGIN.exec(target) ?? [];
+  const end = target.search(/[?#]/);
+  const path = target.slice(whole.length, end < 0 ? undefined : end) || "/";
+  // `OPTIONS *` asks about the server, whose URL has no path (RFC 9110, 7.1).
+  const url = (origin ?? scheme + host) + (path === "*" ? "" : path);
+  return { name: verb ? `${verb} ${path}` : path, input: { method: verb, url: url || path } };
+}
+
+/** What a `Request` asks for, or what is taken for one. */
+function askedBy(request: Request): Asked {
+  try {
+    return ask(request.method, request.url);
+  } catch {
+    return ask(undefined, undefined); // it is none, or a getter throws
+  }
+}
+
+function asksFirst(request: Request): boolean {
+  try {
+    return isPreflight(request);
+  } catch {
+    return false;
+  }
+}
+
+/** A request that is being handled. */
+interface Handled {
+  readonly root: SpanHandle;
+  readonly name: string;
+}
+
+/** Kept on globalThis so that two copies of the package agree. */
+const KEY = Symbol.for("opik-edge/1/requests");
+
+/** What is being handled, by its request and by its trace. */
+function handled(): WeakMap<object, Handled> {
+  const holder = globalThis as { [KEY]?: WeakMap<object, Handled> };
+  holder[KEY] ??= new WeakMap();
+  return holder[KEY];
+}
+
+/**
+ * The root of a request that is traced further out already: this very object, or one that asks for the same where the root's
+ * trace is current, as the request that an adapter makes of Node's.
+ */
+export function outerRoot(request: unknown, { name }: Asked): SpanHandle | undefined {
+  const known = handled();
+  const own = known.get(request as object);
+  if (own) return own.root;
+  const frame = currentFrame();
+  const outer = frame && known.get(frame.trace);
+  return outer?.name === name ? outer.root : undefined;
+}
+
+/** Runs `fn` with `root` current, unless something is that belongs to its trace. */
+export function inside<T>(root: SpanHandle, fn: () => T): T {
+  return currentFrame()?.trace === root.trace ? fn() : root.run(fn);
+}
+
+/**
+ * Whether the trace that `carrier` names is joined; `true` where it names none. `request` makes what is asked about, and may
+ * throw. Does not reject.
+ */
+export function isTrusted(
+  { trusts }: Invocation,
+  carrier: unknown,
+  request: () => Request,
+): boolean | Promise<boolean> {
+  if (!trusts || !readIncoming(carrier)) return true;
+  try {
+    const answer: unknown = trusts(request());
+    if (typeof answer === "boolean") return answer;
+    return Promise.resolve(answer).then(
+      (settled) => settled === true,
+      () => false, // a function that rejects, a token that is none
+    );
+  } catch {
+    return false;
+  }
 }
 
 /** The root span of a request, whose caller's trace is joined if it is trusted; `prepareAsyncContext` comes first. */
-export function beginRequest(invocation: Invocation, request: Request, trusted: boolean): Call {
-  const { method } = request;
-  const url = urlOf(request);
-  return beginCall(invocation, {
-    name: `${method} ${url.slice(url.indexOf("/", url.indexOf("//") + 2))}`,
-    input: { method, url },
+export function beginRequest(invocation: Invocation, request: unknown, { name, input }: Asked, trusted: boolean): Call {
+  const { root, ended } = beginCall(invocation, {
+    name,
+    input,
     metadata: trusted ? undefined : { opik_edge_untrusted: forwardableIds(readIncoming(request)) ?? {} },
-    caller: trusted ? request : undefined,
+    caller: trusted ? (request as Request) : undefined,
   });
-}
-
-/** A request's URL without its query. It is absolute and normalised; only one with credentials has to be taken apart. */
-function urlOf({ url }: Request): string {
-  if (url.includes("@")) return withoutQuery(url);
-  const end = url.search(/[?#]/);
-  return end < 0 ? url : url.slice(0, end);
+  const known = handled();
+  const keys = [request, root.trace].filter((key) => typeof key === "object" && key !== null);
+  for (const key of keys) known.set(key as object, { root, name });
+  return {
+    root,
+    ended: () => {
+      for (const key of keys) known.delete(key as object);
+      ended();
+    },
+  };
 }
 
 /**
  * The response of `handle`, which is given the root span. Where `open` gives no invocation, and for a browser's preflight, it runs
- * untraced. What is no `Response` goes as it is.
+ * untraced; within a request that is traced already, as a part of that. What is no `Response` goes as it is. Sync in, sync out,
+ * unless it is to be found out first whom to trust, or where to keep what is current.
  */
-export async function traceRequest<R>(
+export function traceRequest<R>(
   request: Request,
   open: () => Invocation | undefined,
   handle: (root: SpanHandle | undefined) => R,
-): Promise<Awaited<R>> {
-  const invocation = isPreflight(request) ? undefined : open();
-  if (!invocation) return await handle(undefined);
+): R | Promise<Awaited<R>> {
+  const asked = askedBy(request);
+  const outer = outerRoot(request, asked);
+  if (outer) return inside(outer, () => handle(outer));
+  const invocation = asksFirst(request) ? undefined : open();
+  if (!invocation) return handle(undefined);
+  const begin = (trusted: boolean): R =>
+    run(beginRequest(invocation, request, asked, trusted), asked.input.method, handle) as R;
+  const judge = (): boolean | Promise<boolean> => isTrusted(invocation, request, () => request);
   const prepared = prepareAsyncContext();
-  if (prepared) await prepared;
-  const { root, ended } = beginRequest(invocation, request, await isTrusted(invocation, request));
-  try {
-    const response = await root.run(() => handle(root));
-    const { status } = (response ?? {}) as { status?: unknown };
-    if (typeof status === "number") root.preset({ output: { status } });
-    if (!root.trace.recording) {
-      ended(); // it has no span that would end with the response
-      return response;
-    }
-    return watchResponse(response, request.method, (ending) => {
-      endSpan(root, ending);
-      ended();
-    });
-  } catch (error) {
-    root.fail(error);
+  const trusted = prepared ? prepared.then(judge) : judge();
+  return typeof trusted === "boolean" ? begin(trusted) : (trusted.then(begin) as Promise<Awaited<R>>);
+}
+
+function run({ root, ended }: Call, method: string | undefined, handle: (root: SpanHandle) => unknown): unknown {
+  const end = (ending: Ending): void => {
+    endSpan(root, ending);
     ended();
+  };
+  const done = (response: unknown): unknown => {
+    presetStatus(root, response);
+    // What is not recorded has no span that would end with the response.
+    if (root.trace.recording) return watchResponse(response, method, end, () => root.trace.breakOff());
+    ended();
+    return response;
+  };
+  const failed = (error: unknown): never => {
+    end({ how: "failed", error });
     throw error;
+  };
+  let response: unknown;
+  try {
+    response = root.run(() => handle(root));
+  } catch (error) {
+    return failed(error);
+  }
+  return response instanceof Promise ? response.then(done, failed) : done(response);
+}
+
+/** Records the status of `response`, web's or Node's, unless the host records an output of its own. */
+export function presetStatus(root: SpanHandle, response: unknown): void {
+  try {
+    const { status, statusCode = status } = response as { status?: unknown; statusCode?: unknown };
+    if (typeof statusCode === "number") root.preset({ output: { status: statusCode } });
+  } catch {
+    // It is no response, or a getter throws.
   }
 }

@@ -22,17 +22,14 @@ export interface TrustConfig {
 /** Clocks differ. */
 const TOLERANCE_MS = 60_000;
 
-/**
- * Says of a request whether its trace is joined, and may reject; `undefined` where every one is. Throws an `OpikError` when it
- * is configured wrongly.
- */
-export function resolveTrust({
-  trust = "always",
-  tokens,
-}: TrustConfig): ((request: Request) => Promise<boolean>) | undefined {
+/** Says of a request whether its trace is joined. May throw, or reject. */
+export type Judge = (request: Request) => boolean | Promise<boolean>;
+
+/** The one that is configured; `undefined` where every trace is joined. Throws an `OpikError` when it is configured wrongly. */
+export function resolveTrust({ trust = "always", tokens }: TrustConfig): Judge | undefined {
   if (trust === "always") return undefined;
-  if (trust === "never") return async () => false;
-  if (typeof trust === "function") return async (request) => (await trust(request)) === true;
+  if (trust === "never") return () => false;
+  if (typeof trust === "function") return trust;
   if (trust !== "signed") throw new OpikError("invalid_config", `trust: got ${JSON.stringify(trust)}`);
   if (!tokens) throw new OpikError("invalid_config", "tokens: expected the secrets of those who sign");
   checkTokens(tokens);

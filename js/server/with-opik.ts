@@ -1,6 +1,6 @@
 // Wraps a handler that takes a web `Request`: of `Deno.serve`, `Bun.serve`, a route of Next or SvelteKit.
 
-import type { WaitUntil } from "./background-work.js";
+import { hasWaitUntil } from "./background-work.js";
 import { type ServerConfig, serverInvocations } from "./invocation.js";
 import { traceRequest } from "./trace-request.js";
 
@@ -19,21 +19,18 @@ export type RequestHandler = (request: any, ...rest: any[]) => unknown;
 export function withOpik<H extends RequestHandler>(
   handler: H,
   config?: ServerConfig,
-): (this: ThisParameterType<H>, ...args: Parameters<H>) => Promise<Awaited<ReturnType<H>>> {
+): (this: ThisParameterType<H>, ...args: Parameters<H>) => ReturnType<H> | Promise<Awaited<ReturnType<H>>> {
   const open = serverInvocations(config && (() => config));
-  const wrapped = function (this: ThisParameterType<H>, ...args: Parameters<H>): Promise<Awaited<ReturnType<H>>> {
-    const [request, ...rest] = args;
-    const ctx = rest.find(hasWaitUntil);
-    return traceRequest(
-      request,
-      () => open({ env: undefined, ctx }),
-      () => handler.apply(this, args) as ReturnType<H>,
-    );
-  };
-  // Deno gives a handler what it declares, and nothing at all to one that declares nothing.
-  return Object.defineProperty(wrapped, "length", { value: Math.max(1, handler.length) });
-}
-
-function hasWaitUntil(value: unknown): value is WaitUntil {
-  return typeof (value as Partial<WaitUntil> | null | undefined)?.waitUntil === "function";
+  return new Proxy(handler, {
+    apply(target, self, args: Parameters<H>) {
+      const ctx = args.slice(1).find(hasWaitUntil);
+      return traceRequest(
+        args[0],
+        () => open({ env: undefined, ctx }),
+        () => Reflect.apply(target, self, args) as ReturnType<H>,
+      );
+    },
+    // Deno gives a handler what it declares, and nothing at all to one that declares nothing.
+    get: (target, key) => (key === "length" ? Math.max(1, target.length) : Reflect.get(target, key)),
+  }) as never;
 }

@@ -20,7 +20,7 @@ const { Deno, Bun } = globalThis as unknown as {
 const KINDS: Record<string, () => Promise<number> | number> = {
   http: () => {
     const listener = nodeWithOpik(
-      (request: IncomingMessage, response: ServerResponse) => respond(request, response, echo),
+      async (request: IncomingMessage, response: ServerResponse) => respond(request, response, echo),
       config,
     );
     return listening(

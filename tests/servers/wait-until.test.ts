@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { Opik } from "opik-edge";
+import { opikDoctor } from "opik-edge/doctor";
 import { withOpik } from "opik-edge/server";
 import { type Collector, startCollector } from "../../collector/server.js";
 import { type RunningWorker, startWorker } from "../support/worker.js";
@@ -79,6 +80,51 @@ describe("on a platform with a request context", () => {
       assert.equal(waited.length, 1);
       await Promise.all(waited);
       assert.ok(named("GET /handled").length > 0);
+    });
+  }
+
+  const broken = (): never => {
+    throw new Error("of the platform");
+  };
+  const BROKEN: [name: string, holder: PropertyDescriptor][] = [
+    ["is not to be read", { get: broken }],
+    ["is null", { value: null }],
+    [
+      "has a getter that throws",
+      {
+        value: {
+          get get() {
+            return broken();
+          },
+        },
+      },
+    ],
+    ["throws", { value: { get: broken } }],
+    ["gives a context that is not to be read", { value: { get: () => new Proxy({}, { get: broken }) } }],
+    ["gives a waitUntil that throws", { value: { get: () => ({ waitUntil: broken }) } }],
+    ["gives no function", { value: { get: () => ({ waitUntil: true }) } }],
+  ];
+  for (const [name, holder] of BROKEN) {
+    test(`one that ${name} is noticed by nobody`, async (t) => {
+      const waited: Promise<unknown>[] = [];
+      const [first, second] = ["@vercel/request-context", "@next/request-context"].map((key) => Symbol.for(key));
+      Object.defineProperty(globalThis, first!, { configurable: true, ...holder });
+      Object.assign(globalThis, {
+        [second!]: { get: () => ({ waitUntil: (work: Promise<unknown>) => waited.push(work) }) },
+      });
+      t.after(() => {
+        for (const key of [first!, second!]) delete (globalThis as Record<symbol, unknown>)[key];
+      });
+      const opik = new Opik({ url: collector.url, background: false });
+      opik.span({ name: `beside one that ${name}` }, () => {});
+      assert.ok((await opikDoctor({ config: { url: collector.url } })).length > 0);
+      const handler = withOpik((_: Request) => new Response("ok"), { url: collector.url, background: false });
+      assert.equal(await (await handler(new Request("http://localhost/beside"))).text(), "ok");
+      // The next platform is asked, unless this one has said that it waits.
+      if (!name.includes("waitUntil that throws")) {
+        await Promise.all(waited);
+        assert.equal(named(`beside one that ${name}`).length, 1);
+      }
     });
   }
 });
