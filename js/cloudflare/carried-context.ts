@@ -50,11 +50,12 @@ export function takeContextArgument(args: readonly unknown[]): {
 /** A property of an RPC stub as what stands for it has it. Of a method nothing is asked for, not even `bind`: that would be RPC. */
 export function passedOn(stub: object, name: PropertyKey): unknown {
   const value: unknown = Reflect.get(stub, name, stub);
-  if (typeof value !== "function") return value;
+  if (typeof value !== "function" || name === "constructor") return value;
   return (...args: unknown[]) => (stub as Record<PropertyKey, (...given: unknown[]) => unknown>)[name]?.(...args);
 }
 
-function isPlainObject(value: unknown): value is object {
+/** Whether `value` is an object of no class. */
+export function isPlainObject(value: unknown): value is object {
   if (typeof value !== "object" || value === null) return false;
   const prototype = Object.getPrototypeOf(value);
   return prototype === Object.prototype || prototype === null;

@@ -63,19 +63,19 @@ export interface Face extends OtherTrigger {
 
 /** A call of `handler`; `undefined` where the platform has no such handler. */
 export function describeCall(handler: string, args: readonly unknown[]): Face | undefined {
-  if (!isHandler(handler)) return undefined;
+  if (!Object.hasOwn(ROOTS, handler)) return undefined;
   let root: Root;
   try {
-    root = (ROOTS[handler] as (...given: readonly unknown[]) => Root)(...args);
+    root = (ROOTS[handler as Handler] as (...given: readonly unknown[]) => Root)(...args);
   } catch {
     root = { name: handler }; // it is called in another way than the platform's
   }
-  return { type: handler, name: root.name, args, root };
+  return { type: handler as Handler, name: root.name, args, root };
 }
 
 /** Whether the platform calls it by this name. */
-export function isHandler(name: string): name is Handler {
-  return Object.hasOwn(ROOTS, name);
+export function isHandler(name: PropertyKey): boolean {
+  return name === "fetch" || Object.hasOwn(ROOTS, name);
 }
 
 /** A call of a class's method: as the platform does, a workflow's `run`, or RPC, whose last argument may hold a context. */

@@ -4,7 +4,7 @@
 import { type OpikConfig, resolveConfig } from "../config.js";
 import { Delivery } from "../delivery.js";
 import { Reporter } from "../errors.js";
-import type { FlushReport } from "../flush.js";
+import { emptyReport, type FlushReport } from "../flush.js";
 import { scoreKey } from "../score.js";
 import type { Transport } from "../transport.js";
 import {
@@ -65,12 +65,22 @@ const MIN_RETRY_SECONDS = 5;
 /** The longest that the platform takes. */
 const MAX_RETRY_SECONDS = 43_200;
 
+/** How long messages are left in the queue by a consumer that is disabled: so that few of their attempts are used up. */
+const DISABLED_RETRY_SECONDS = 3600;
+
 /**
  * Delivers a batch of such messages, many rows to a request. A message is acknowledged when each of its rows was accepted
  * or refused for good; otherwise it comes again. Throws only when the configuration is wrong, and then all come again.
+ *
+ * With `disabled` nothing is sent, and every message comes again after an hour: what is switched off may be switched on again,
+ * and what was acknowledged would be lost. As for a backend that is away, the queue's `max_retries` says for how long.
  */
 export async function deliverQueue(batch: QueueBatch, config: OpikConfig = {}): Promise<FlushReport> {
   const settings = resolveConfig(config);
+  if (settings.disabled) {
+    for (const message of batch.messages) message.retry({ delaySeconds: DISABLED_RETRY_SECONDS });
+    return emptyReport();
+  }
   const reporter = new Reporter(config);
   const again = new Set<QueueMessage>();
   const uploads = merge(batch, reporter, (message) => again.add(message));

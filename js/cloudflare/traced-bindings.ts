@@ -3,7 +3,7 @@
 
 import { span } from "../ambient.js";
 import type { Span } from "../span.js";
-import { contextArgument, passedOn, takeContext, withContext } from "./carried-context.js";
+import { contextArgument, isPlainObject, passedOn, takeContext, withContext } from "./carried-context.js";
 
 /** What a traced queue needs of a queue's binding. */
 interface Sends {
@@ -14,12 +14,28 @@ interface Sends {
 /** `queue`, whose messages carry the current span in a member `opik-edge`. Those that are no plain objects go as they are. */
 export function tracedQueue<Q extends Sends>(queue: Q): Q {
   const send = (body: unknown, options?: unknown): unknown => queue.send(withContext(body) as never, options as never);
-  const sendBatch = (messages: Iterable<{ readonly body: unknown }>, options?: unknown): unknown => {
-    const carrying = [...messages].map((message) => ({ ...message, body: withContext(message.body) }));
-    return queue.sendBatch?.(carrying as never, options as never);
-  };
-  const traced: Partial<Record<PropertyKey, unknown>> = { send, sendBatch };
-  return new Proxy(queue, { get: (target, name) => traced[name] ?? passedOn(target, name) });
+  const sendBatch = (messages: Iterable<Message>, options?: unknown): unknown =>
+    queue.sendBatch?.([...messages].map(carrying) as never, options as never);
+  return new Proxy(queue, {
+    get(target, name) {
+      if (name === "send") return send;
+      return name === "sendBatch" && target.sendBatch ? sendBatch : passedOn(target, name);
+    },
+  });
+}
+
+/** A message of a batch. */
+interface Message {
+  readonly body: unknown;
+}
+
+/** `message` with the current context in its body. The platform reads inherited members too, and so does what it is given. */
+function carrying(message: Message): Message {
+  const given = message.body;
+  const body = withContext(given);
+  if (body === given) return message;
+  if (isPlainObject(message)) return { ...message, body };
+  return new Proxy({ body }, { get: (_, name) => (name === "body" ? body : Reflect.get(message, name)) });
 }
 
 /** What is needed of a queue's message. */

@@ -1,8 +1,7 @@
 // Wraps a Worker's handler, or the class of an entrypoint, a Durable Object or a workflow: each call from outside joins its
 // caller's trace or begins one. What an invocation is is ../server/invocation.ts.
 
-import { currentFrame, hasAsyncContext, isDetached, prepareAsyncContext, runDetached } from "../context.js";
-import type { Scope } from "../scope.js";
+import { currentFrame, hasAsyncContext, prepareAsyncContext } from "../context.js";
 import type { WaitUntil } from "../server/background-work.js";
 import {
   beginCall,
@@ -11,7 +10,6 @@ import {
   type OpenInvocation,
   runCall,
   type ServerConfig,
-  type Surroundings,
 } from "../server/invocation.js";
 import { traceRequest } from "../server/trace-request.js";
 import { describeCall, describeMethod, type Face, isHandler, type OtherTrigger } from "./faces.js";
@@ -66,117 +64,163 @@ const WRAPPED = Symbol.for("opik-edge/wrapped");
  * `handler`, or a class, with tracing: each call is a span under the caller's, or a trace of its own. OPIK_* variables
  * are read from the Worker's `env`; what `config` returns goes before them. An invalid configuration is
  * reported once and the handler runs untraced, as it does for a browser's preflight. Wrapping twice wraps once.
+ *
+ * What is given stays as it is, down to each function: what is returned stands for it, and is what the platform is to call. So
+ * the class to wrap is the one that is exported; of a subclass only what it inherits is traced.
  */
 export function withOpik<H extends WorkerHandler | WorkerClass>(
   handler: H,
   config?: (env: EnvOf<H>, trigger: Trigger) => ServerConfig,
 ): H {
-  if (Object.hasOwn(handler, WRAPPED)) return handler;
+  if ((handler as { [WRAPPED]?: unknown })[WRAPPED] === true) return handler;
   const open = invocations(config);
-  const wrapped = typeof handler === "function" ? wrapClass(handler, open) : wrapHandler(handler, open);
-  Object.defineProperty(wrapped, WRAPPED, { value: true });
-  return wrapped as H;
+  return (typeof handler === "function" ? wrapClass(handler, open) : outsideOf(handler, handlerCall(open))) as H;
 }
 
-type Open = OpenInvocation<Trigger>;
+type Open = (trigger: Trigger) => Invocation | undefined;
 type Method = (...args: unknown[]) => unknown;
+/** Calls a method from outside. */
+type Call = (name: PropertyKey, method: Method, self: unknown, args: unknown[]) => unknown;
 
-function wrapHandler(handler: object, open: Open): object {
-  const wrapped = Object.create(handler);
-  for (const [name, { get, value }] of membersOf(handler)) {
-    const method: unknown = get ? Reflect.get(handler, name) : value;
-    if (typeof method === "function" && (name === "fetch" || isHandler(name))) {
-      const traced = traceHandler(handler, name, method as Method, open);
-      Object.defineProperty(wrapped, name, { value: traced, enumerable: true, configurable: true, writable: true });
-    } else if (get) {
-      // What it keeps in private fields is to be had from the handler alone.
-      Object.defineProperty(wrapped, name, { get: () => Reflect.get(handler, name), configurable: true });
-    }
-  }
-  return wrapped;
+/**
+ * `inner` as it is called from outside: its methods go by way of `call`, and have `inner` as their `this`, which so never meets
+ * what stands for it. Everything else is its own: a function in a field too, unless the platform calls it by that name.
+ */
+function outsideOf<T extends object>(inner: T, call: Call, target = alike(inner), traps?: ProxyHandler<T>): T {
+  const methods: Methods = new WeakMap();
+  const outside: T = new Proxy(target, {
+    ...traps,
+    get(_, name, receiver) {
+      const isOutside = receiver === outside;
+      if (name === WRAPPED) return isOutside;
+      const value: unknown = Reflect.get(name === "prototype" ? target : inner, name, isOutside ? inner : receiver);
+      const own = Reflect.getOwnPropertyDescriptor(target, name);
+      // The language shows what can not be changed as it is.
+      if (own && ((own.enumerable && !isHandler(name)) || !(own.configurable || own.writable))) return value;
+      return calledBy(
+        (method, self, args) =>
+          self === inner ? method.apply(self, args) : call(name, method, self === outside ? inner : self, args),
+        name,
+        value,
+        methods,
+      );
+    },
+    set(_, name, value, receiver) {
+      if (receiver !== outside) return Reflect.set(inner, name, value, receiver);
+      (inner as Record<PropertyKey, unknown>)[name] = value; // which throws as it does without us
+      return true;
+    },
+  });
+  return outside;
 }
 
-/** The handler keeps its own `this`: what it keeps in fields, private ones too, stays with it. */
-function traceHandler(handler: object, name: string, method: Method, open: Open): Method {
-  const bound: Method = (...args) => method.apply(handler, args);
-  return (...args) => {
-    const surroundings = { env: args[1], ctx: args[2] as WaitUntil };
-    if (name === "fetch") return traceFetch(bound, args, () => open(surroundings, fetchTrigger(args)));
-    const face = describeCall(name, args) as Face;
-    return traceFace(bound, face, (trigger) => open(surroundings, trigger));
+/** What is looked like `object`: itself, unless it would have its members shown as they are. */
+function alike<T extends object>(object: T): T {
+  return Object.isFrozen(object) ? Object.assign(Object.create(Object.getPrototypeOf(object)), object) : object;
+}
+
+type Methods = WeakMap<object, unknown>;
+
+/** `value`, if it is a method, as one whose calls go by way of `apply`: the same for the same, of `methods`. */
+function calledBy(
+  apply: (method: Method, self: object, args: unknown[]) => unknown,
+  name: PropertyKey,
+  value: unknown,
+  methods: Methods,
+): unknown {
+  if (typeof value !== "function" || name === "constructor") return value;
+  if (!methods.has(value)) methods.set(value, new Proxy(value as Method, { apply }));
+  return methods.get(value);
+}
+
+/** Calls of a handler, which is given `env` and `ctx` with each of them. */
+function handlerCall(open: OpenInvocation<Trigger>): Call {
+  return (name, method, self, args) => {
+    const openFor: Open = (trigger) => open({ env: args[1], ctx: args[2] as WaitUntil }, trigger);
+    return traceCall(name, method, self, args, openFor, describeCall);
   };
 }
 
-/** What an object was made with. */
-const surroundingsOf = new WeakMap<object, Surroundings>();
-/** Whose call a scope belongs to. */
-const ownerOf = new WeakMap<Scope, object>();
+const callUntraced: Call = (_, method, self, args) => method.apply(self, args);
 
-function wrapClass(Class: WorkerClass, open: Open): WorkerClass {
+/** Calls of an object of a subclass, which is the same from outside and from inside. */
+const callOf = new WeakMap<object, Call>();
+
+function wrapClass(Class: WorkerClass, open: OpenInvocation<Trigger>): WorkerClass {
   // Early, so that an object's first call need not wait for it.
   void prepareAsyncContext();
-  const Traced = class extends Class {
-    // biome-ignore-start lint/correctness: `super` in a function inside is what TypeScript would not have
-    // @ts-expect-error the same as `super(...args)`
-    constructor(...args: [ctx: WaitUntil, env: unknown]) {
-      // What it calls of itself while it is made, and what goes on from there, does not come from outside.
-      const made = runDetached(() => Reflect.construct(Class, args, new.target));
-      surroundingsOf.set(made, { ctx: args[0], env: args[1] });
-      return made;
-    }
-    // biome-ignore-end lint/correctness: the same
-  };
   const className = Class.name || Object.getPrototypeOf(Class).name;
-  Object.defineProperty(Traced, "name", { value: Class.name });
-  for (const [name, { value: method }] of membersOf(Class.prototype)) {
-    if (name === "constructor" || typeof method !== "function") continue;
-    const value = function (this: object, ...args: unknown[]): unknown {
-      const surroundings = surroundingsOf.get(this);
-      if (!surroundings || isOwnCall(this)) return method.apply(this, args);
-      const bound: Method = (...given) => method.apply(this, given);
-      const openOwned = (trigger: Trigger): Invocation | undefined => {
-        const invocation = open(surroundings, trigger);
-        if (invocation) ownerOf.set(invocation.scope, this);
-        return invocation;
-      };
-      if (name === "fetch") return traceFetch(bound, args, () => openOwned(fetchTrigger(args)));
-      return traceFace(bound, describeMethod(className, name, args), openOwned);
+  const methods: Methods = new WeakMap();
+  // Where a subclass goes on, and where a test runner takes methods from for what it has made. The class's own stays as it is.
+  const prototype: object = new Proxy(Class.prototype, {
+    get(target, name, receiver) {
+      if (name !== WRAPPED && receiver[WRAPPED] === true) return receiver[name];
+      const value = Reflect.get(target, name, receiver);
+      // What calls from inside is told by what is current then, and without AsyncLocalStorage not at all.
+      const isCalled = callOf.has(receiver) && !currentFrame() && (hasAsyncContext() || isHandler(name));
+      if (!isCalled) return value;
+      return calledBy(
+        (method, self, args) => (callOf.get(self) ?? callUntraced)(name, method, self, args),
+        name,
+        value,
+        methods,
+      );
+    },
+    getPrototypeOf: (target) => target,
+  });
+  // Of a class itself no other `prototype` can be shown.
+  function Shown(): void {}
+  Object.defineProperties(Shown, {
+    ...Object.getOwnPropertyDescriptors(Class),
+    prototype: { value: prototype, writable: false },
+  } as PropertyDescriptorMap);
+  Object.setPrototypeOf(Shown, Object.getPrototypeOf(Class));
+  if (!Object.isExtensible(Class)) Object.preventExtensions(Shown);
+  const traps: Record<string, Method> = {};
+  for (const trap of Object.getOwnPropertyNames(Reflect)) {
+    const reflect = Reflect[trap as keyof typeof Reflect] as Method;
+    traps[trap] = (target, name, ...rest) => {
+      // Done to both, so that they stay alike.
+      reflect(target, name, ...rest);
+      return reflect(name === "prototype" ? target : Class, name, ...rest);
     };
-    Object.defineProperty(Traced.prototype, name, { value, configurable: true, writable: true });
   }
-  return Traced;
+  traps["construct"] = (_, args, newTarget) => {
+    const isSubclass = (newTarget as WorkerClass).prototype !== prototype;
+    const made: object = Reflect.construct(Class, args as unknown[], isSubclass ? (newTarget as WorkerClass) : Class);
+    const [ctx, env] = args as [WaitUntil, unknown];
+    const describe = (name: string, given: unknown[]): Face => describeMethod(className, name, given);
+    const openFor: Open = (trigger) => open({ ctx, env }, trigger);
+    const call: Call = (name, method, self, given) => traceCall(name, method, self, given, openFor, describe);
+    if (isSubclass) callOf.set(made, call);
+    else callOf.delete(made); // of the class that this one is a subclass of
+    return isSubclass ? made : outsideOf(made, call);
+  };
+  return outsideOf(Class, callUntraced, Shown as unknown as WorkerClass, traps);
 }
 
-function isOwnCall(object: object): boolean {
-  const frame = currentFrame();
-  return frame ? ownerOf.get(frame.scope) === object : isDetached();
-}
-
-/** What an object has, by its name, of its class too. */
-function membersOf(object: object): Map<string, PropertyDescriptor> {
-  const members = new Map<string, PropertyDescriptor>();
-  for (let level = object; level && level !== Object.prototype; level = Object.getPrototypeOf(level)) {
-    for (const [name, member] of Object.entries(Object.getOwnPropertyDescriptors(level))) {
-      if (!members.has(name)) members.set(name, member);
-    }
+function traceCall(
+  name: PropertyKey,
+  method: Method,
+  self: unknown,
+  args: unknown[],
+  open: Open,
+  describe: (name: string, args: unknown[]) => Face | undefined,
+): unknown {
+  if (name === "fetch") {
+    const request = args[0] as Request;
+    return traceRequest(
+      request,
+      () => open({ type: "fetch", request }),
+      () => method.apply(self, args),
+    );
   }
-  return members;
-}
-
-function fetchTrigger([request]: unknown[]): FetchTrigger {
-  return { type: "fetch", request: request as Request };
-}
-
-function traceFetch(handle: Method, args: unknown[], open: () => Invocation | undefined): Promise<unknown> {
-  return traceRequest(args[0] as Request, open, () => handle(...args));
+  const face = typeof name === "string" && describe(name, args);
+  return face ? traceFace((...given) => method.apply(self, given), face, open) : method.apply(self, args);
 }
 
 /** A call that is no HTTP request. Sync in, sync out, as soon as it is known whether there is an AsyncLocalStorage. */
-function traceFace(
-  handle: Method,
-  { root: options, tracedArgs, ...trigger }: Face,
-  open: (trigger: Trigger) => Invocation | undefined,
-): unknown {
+function traceFace(handle: Method, { root: options, tracedArgs, ...trigger }: Face, open: Open): unknown {
   const untraced = (): unknown => handle(...trigger.args);
   const trace = (): unknown => {
     const invocation = open(trigger);
@@ -185,7 +229,7 @@ function traceFace(
     return tracedArgs ? runCall(call, (root) => handle(...tracedArgs(root))) : runCall(call, untraced);
   };
   const prepared = prepareAsyncContext();
-  // Without one it is not known which calls come from outside; what is asked for meanwhile need not be told.
-  if (trigger.type === "rpc" && (prepared || !hasAsyncContext())) return untraced();
+  // What is asked for before it is known whether there is an AsyncLocalStorage need not be told.
+  if (trigger.type === "rpc" && prepared) return untraced();
   return prepared ? prepared.then(trace) : trace();
 }

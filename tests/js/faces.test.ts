@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { getTrackContext, span } from "opik-edge";
-import { tracedQueue, tracedRpc, withContext, withOpik } from "opik-edge/cloudflare";
+import { deliverQueue, tracedQueue, tracedRpc, withContext, withOpik } from "opik-edge/cloudflare";
 import { InMemoryExporter } from "opik-edge/testing";
 
 const CALLER = {
@@ -270,6 +270,75 @@ test("what a stranger has sent is no context: neither as an argument, nor in wha
   assert.equal(tracedQueue(queue).metrics(), "metrics");
   await settled();
   assert.ok(exporter.spans.every(({ trace_id }) => trace_id !== CALLER.opik_trace_id));
+});
+
+test("a consumer that is disabled sends nothing, and loses nothing: every message comes again", async () => {
+  const { exporter } = setUp();
+  const told: unknown[] = [];
+  const message = (body: unknown) => ({
+    body,
+    ack: () => void told.push("ack"),
+    retry: (options?: object) => void told.push(options),
+  });
+  const rows = JSON.stringify({ spans: [{ id: "01a20612-0bcc-794c-8aba-f81361854650" }] });
+  const batch = { messages: [message(rows), message("none of ours")] };
+  const report = await deliverQueue(batch, { disabled: true, transport: exporter });
+  assert.deepEqual(told, [{ delaySeconds: 3600 }, { delaySeconds: 3600 }]);
+  assert.deepEqual([exporter.spans.length, report.requests, report.dropped, report.errors], [0, 0, {}, []]);
+});
+
+test("a traced queue hands on messages of any kind as they are, but for the context", async () => {
+  const { ctx, config, settled } = setUp();
+  class Message {
+    readonly #body: unknown;
+    readonly contentType = "json";
+    constructor(body: unknown) {
+      this.#body = body;
+    }
+    get body() {
+      return this.#body;
+    }
+    get delaySeconds() {
+      return 7;
+    }
+  }
+  const sent: { body: unknown; contentType?: string; delaySeconds?: number }[] = [];
+  // As the platform reads them: member by member, inherited ones too.
+  const queue = {
+    async sendBatch(messages: Iterable<{ body: unknown; contentType?: string; delaySeconds?: number }>) {
+      for (const { body, contentType, delaySeconds } of messages) {
+        sent.push({ body, ...(contentType && { contentType }), ...(delaySeconds && { delaySeconds }) });
+      }
+    },
+    async send() {},
+  };
+  const worker = withOpik(
+    {
+      async scheduled(_controller: object, _env: unknown, _ctx: typeof ctx) {
+        const date = new Date(0);
+        const messages = new Set<object>([new Message({ a: 1 }), Object.freeze({ body: "text" }), { body: date }]);
+        await tracedQueue(queue as never as { send(body: never): Promise<unknown> } & typeof queue).sendBatch(
+          messages as never,
+        );
+        assert.equal(sent[2]!.body, date, "what can carry nothing is the same");
+      },
+    },
+    config,
+  );
+  await worker.scheduled({ cron: "1", scheduledTime: 1 }, {}, ctx);
+  await settled();
+  const [first, ...rest] = sent;
+  assert.deepEqual(first, {
+    body: { a: 1, "opik-edge": (first!.body as Record<string, unknown>)["opik-edge"] },
+    contentType: "json",
+    delaySeconds: 7,
+  });
+  assert.ok((first!.body as Record<string, unknown>)["opik-edge"]);
+  assert.deepEqual(rest, [{ body: "text" }, { body: new Date(0) }]);
+  assert.equal((tracedQueue(queue as never) as object).constructor, Object);
+  // A binding of before there were batches has no method for them.
+  assert.equal("sendBatch" in tracedQueue({ send: async () => {} }), false);
+  assert.equal((tracedQueue({ send: async () => {} }) as { sendBatch?: unknown }).sendBatch, undefined);
 });
 
 test("a stub that is traced twice is traced once", async () => {
