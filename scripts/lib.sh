@@ -77,10 +77,25 @@ NODES_LOCK=tests/nodes/package-lock.json
 # shellcheck disable=SC2034 # setup uses it
 NODES=$CACHE/nodes-$(sha256 <"$NODES_LOCK" | cut -c1-12)
 
+# The DOM libraries of the differential suite, keyed by their lock.
+DOMS_LOCK=tests/transparency/doms/package-lock.json
+# shellcheck disable=SC2034 # setup uses it
+DOMS=$CACHE/doms-$(sha256 <"$DOMS_LOCK" | cut -c1-12)
+
 # What the consumers of the package are built and run with, keyed by its lock.
 CONSUMERS_LOCK=tests/package/consumers/package-lock.json
 # shellcheck disable=SC2034 # setup and check use it
 CONSUMERS=$CACHE/consumers-$(sha256 <"$CONSUMERS_LOCK" | cut -c1-12)
+
+# The clients that are tried with tracing and without, keyed by their lock and the schema that Prisma's is generated from.
+CLIENTS_LOCK=tests/transparency/clients/package-lock.json
+# shellcheck disable=SC2034 # setup uses it
+CLIENTS=$CACHE/clients-$(cat "$CLIENTS_LOCK" tests/transparency/clients/schema.prisma | sha256 | cut -c1-12)
+
+# Cloudflare's Agents, which are tried with tracing and without, keyed by their lock.
+AGENTS_LOCK=tests/transparency/agents/package-lock.json
+# shellcheck disable=SC2034 # setup uses it
+AGENTS=$CACHE/agents-$(sha256 <"$AGENTS_LOCK" | cut -c1-12)
 
 # What the API reference is generated with, and what recipes of the guides are run in, keyed by its lock.
 DOCS_LOCK=tests/docs/tools/package-lock.json

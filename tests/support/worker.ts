@@ -1,6 +1,7 @@
 // Runs a Worker in workerd: bundled as wrangler bundles it, the WebAssembly module beside it.
 
 import { readFile } from "node:fs/promises";
+import { builtinModules } from "node:module";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
@@ -13,6 +14,9 @@ export const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
 
 /** The conditions that wrangler activates. */
 const CONDITIONS = ["workerd", "worker", "browser"];
+
+/** Node's own modules, by the names without `node:`. */
+const NODE_MODULES = new RegExp(`^(${builtinModules.join("|")})$`);
 
 /** The Worker at `entry` as one module. `opik-edge` is the installed package, or else the one built in pkg/. */
 export async function bundleWorker(entry: string, installed?: Installed): Promise<string> {
@@ -38,6 +42,18 @@ export async function bundleWorker(entry: string, installed?: Installed): Promis
             installed || resolveDir === ROOT ? undefined : resolveAgain(path, { kind, resolveDir: ROOT }),
           );
           onResolve({ filter: /\.wasm$/ }, () => ({ path: "./core_bg.wasm", external: true }));
+        },
+      },
+      {
+        // Packages that are older than ES modules `require` what workerd lets one only import.
+        name: "node-modules",
+        setup({ onResolve, onLoad }) {
+          onResolve({ filter: NODE_MODULES }, ({ path, kind }) =>
+            kind === "require-call" ? { path, namespace: "required" } : { path: `node:${path}`, external: true },
+          );
+          onLoad({ filter: /./, namespace: "required" }, ({ path }) => ({
+            contents: `import all from "node:${path}"; module.exports = all;`,
+          }));
         },
       },
     ],
@@ -80,13 +96,15 @@ export interface RunningWorker {
 
 /** Starts the Worker at `entry` in workerd on 127.0.0.1. */
 export async function startWorker(entry: string, options: WorkerOptions = {}): Promise<RunningWorker> {
-  return startModules(
-    [
-      { type: "ESModule", path: "/worker.js", contents: await bundleWorker(entry, options.installed) },
-      { type: "CompiledWasm", path: "/core_bg.wasm", contents: await readFile(join(ROOT, "pkg/core_bg.wasm")) },
-    ],
-    options,
-  );
+  return startModules(await bundled(entry, options.installed), options);
+}
+
+/** The Worker at `entry` and the module that it imports. */
+export async function bundled(entry: string, installed?: Installed): Promise<WorkerModule[]> {
+  return [
+    { type: "ESModule", path: "/worker.js", contents: await bundleWorker(entry, installed) },
+    { type: "CompiledWasm", path: "/core_bg.wasm", contents: await readFile(join(ROOT, "pkg/core_bg.wasm")) },
+  ];
 }
 
 /** The compatibility date and flags that the wrangler.jsonc of `folder` sets. Its comments are lines of their own. */

@@ -1,0 +1,267 @@
+// Calls of a traced `fetch`, and what becomes of their responses, beside the same without tracing, in every runtime.
+
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { after, describe, test } from "node:test";
+import { LONG } from "../support/long.js";
+import { freePort } from "../support/ports.js";
+import { ROOT } from "../support/worker.js";
+import { ANSWERS } from "./answers.js";
+import { ARGUMENTS, clashes, hasMembers, REFUSED, racesToAbort } from "./arguments.js";
+import type { CallsConfig, CallsResult } from "./calls.js";
+import { CONSUMERS, STEPS } from "./consumers.js";
+import { type Compared, Suite } from "./differential.js";
+import { DOMS } from "./doms.js";
+import { ENTRY } from "./entries.js";
+import { ALL_IDIOMS } from "./idioms.js";
+import { RESPONDS } from "./responding.js";
+import { CONTROLLED_PAGES, IS_WHOLE, type Runtime, TRIED } from "./runtimes.js";
+import { type Seen, startServer } from "./server.js";
+import type { Side } from "./sides.js";
+import { anyRows, type Columns, pairs, product, type Row, random, usual } from "./table.js";
+
+const SEED = 15;
+/** Rows of any values in each runtime, in place of the pairs, with `scripts/check --long`. */
+const LONG_ROWS = 20_000;
+/** Whether the second side is not traced either: then whatever differs is the suite's own fault. */
+const IS_CONTROL = (process.env["OPIK_EDGE_CONTROL"] ?? "") !== "";
+
+interface Table {
+  /** Where it runs, if not in all runtimes. */
+  readonly runtimes?: readonly Runtime[];
+  /** What its program is given beside the cases. */
+  readonly config?: object;
+  /** Its program, if it is not calls.ts. */
+  readonly program?: string;
+  readonly suite: Suite;
+  readonly rows: (runtime: Runtime) => Row[];
+}
+
+/** Where a row says nothing of its arguments. */
+const ABORTABLE: Row = { init: "plain", signal: "live" };
+
+const wholeRow = (row: Row): Row => ({ ...usual(ARGUMENTS, ABORTABLE), ...row });
+
+/** Answers that are told by what is in their bodies, and all others that come by themselves. */
+const BODIES: readonly string[] = [
+  ...[
+    "text",
+    "json",
+    "not json",
+    "form data",
+    "url-encoded",
+    "bytes",
+    "not UTF-8",
+    "large",
+    "empty",
+    "chunked",
+    "events",
+  ],
+  ...["204", "gzip", "br", "not gzip", "302", "500", "cut short", "chunked, cut short", "closes at once"],
+];
+/** Answers that a client may take for a connection that was about to be closed, and ask again, as where there is none. */
+const BROKEN = ["cut short", "chunked, cut short", "closes at once"];
+const OTHERS = Object.keys(ANSWERS).filter((name) => !BODIES.includes(name) && !/never|endless|step/.test(name));
+
+/** What is called. */
+const CALLS: Columns = {
+  ...ENTRY,
+  ...ARGUMENTS,
+  answer: ["text", ...OTHERS],
+  consumer: ["arrayBuffer", "text", "reader"],
+};
+
+/** What comes back. */
+const RESPONSES: Columns = {
+  ...ENTRY,
+  answer: BODIES,
+  consumer: Object.keys(CONSUMERS),
+  looked: ["before", "after"],
+  method: ["absent", '"POST"', '"HEAD"'],
+};
+
+/** Consumers that read all there is, or nothing. */
+const WHOLE = ["text", "json", "arrayBuffer", "bytes", "blob", "formData", "not at all"];
+
+/** How much of a body has come when it breaks off, or is handed on, is up to the network. */
+function races({ answer, consumer }: Row): boolean {
+  if (answer === "large") return consumer === "a request of its body";
+  if (answer === "not gzip" && consumer === "cancelled unread") return true;
+  return BROKEN.includes(answer!) && !WHOLE.includes(consumer!);
+}
+
+/** What comes back bit by bit. */
+const STREAMS: Columns = { ...ENTRY, consumer: Object.keys(STEPS), looked: ["before", "after"] };
+
+/** The forms of an init whose members are read in different ways. */
+const FORMS = ["plain", "undefined", "inherited", "of a class", "Proxy", "Request"];
+
+/** Each value that is refused, with each form of init and some of the rest. */
+function refusedRows(): Row[] {
+  const next = random(SEED);
+  return Object.entries(REFUSED).flatMap(([column, values]) =>
+    values.flatMap((value) => {
+      const [other, others] = column === "init" ? ["input", ARGUMENTS["input"]!] : ["init", FORMS];
+      return others.map((form) => {
+        const some = (of: readonly string[]): string => of[Math.floor(next() * of.length)]!;
+        const entry = { entry: some(ENTRY["entry"]!), propagate: some(ENTRY["propagate"]!) };
+        const input = column === "input" || column === "init" ? {} : { input: some(ARGUMENTS["input"]!) };
+        return usual(CALLS, { ...entry, ...input, [other!]: form, [column]: value });
+      });
+    }),
+  );
+}
+
+/** The same rows each time. */
+function once(make: () => Row[]): () => Row[] {
+  let rows: Row[] | undefined;
+  return () => {
+    rows ??= make();
+    return rows;
+  };
+}
+
+const long = (columns: Columns, rows: () => Row[]): (() => Row[]) =>
+  once(LONG ? () => anyRows(columns, SEED, LONG_ROWS) : rows);
+
+/** What hosts do with `fetch` itself. */
+const IDIOMS: Columns = { ...ENTRY, idiom: Object.keys(ALL_IDIOMS) };
+
+/** What a page gets from a service worker that makes a call for it. */
+const RESPONDING: Columns = {
+  respond: Object.keys(RESPONDS),
+  ...ENTRY,
+  answer: [
+    ...BODIES.filter((name) => !BROKEN.includes(name)),
+    "301",
+    "302 elsewhere",
+    "cookies",
+    "repeated headers",
+    "status text",
+  ],
+  consumer: ["arrayBuffer", "text", "reader", "clone, both read", "pipeThrough", "cancelled unread"],
+  method: ["GET", "POST", "HEAD"],
+};
+
+/** What a host's tests define in Node. */
+const DOM_LIBRARIES: Columns = { ...DOMS, ...ENTRY };
+
+const TABLES: readonly Table[] = [
+  {
+    suite: new Suite("calls", CALLS, LONG),
+    rows: long(CALLS, () => [...pairs(CALLS, SEED, { clashes, races: racesToAbort }), ...refusedRows()]),
+  },
+  { suite: new Suite("responses", RESPONSES, LONG), rows: long(RESPONSES, () => pairs(RESPONSES, SEED, { races })) },
+  { suite: new Suite("streams", STREAMS), rows: once(() => pairs(STREAMS, SEED)) },
+  {
+    program: "responding",
+    suite: new Suite("respondWith", RESPONDING),
+    rows: once(() => pairs(RESPONDING, SEED, { races })),
+    runtimes: CONTROLLED_PAGES,
+  },
+  {
+    program: "doms",
+    suite: new Suite("DOM libraries", DOM_LIBRARIES),
+    rows: once(() => pairs(DOM_LIBRARIES, SEED)),
+    runtimes: TRIED.filter(({ name }) => name.startsWith("Node")),
+    config: { doms: join(ROOT, "tests/transparency/doms/package.json") },
+  },
+  { program: "idioms", suite: new Suite("idioms", IDIOMS), rows: once(() => pairs(IDIOMS, SEED)) },
+  {
+    suite: new Suite("arguments", CALLS),
+    rows: ({ name }) => {
+      const { input, init, method, body } = ARGUMENTS;
+      // Some 30,000.
+      return LONG && name === "Node 24"
+        ? product(CALLS, { input: input!, init: init!, method: method!, body: body! })
+        : [];
+    },
+  },
+];
+
+/** How many cases a page, a process or a call of a Worker has. */
+const BATCH = 100;
+
+async function runCases(
+  runtime: Runtime,
+  { program = "calls", config = {} }: Table,
+  rows: readonly Row[],
+): Promise<Compared[]> {
+  const server = await startServer();
+  const running = await runtime.start(`tests/transparency/${program}.ts`, server);
+  try {
+    const refused = `http://127.0.0.1:${await freePort()}`;
+    const servers = { url: server.url, other: server.other, refusing: server.refusing, refused };
+    const compared: Compared[] = [];
+    for (let from = 0; from < rows.length; from += BATCH) {
+      const cases = rows.slice(from, from + BATCH).map((row, index) => ({ id: from + index, row: wholeRow(row) }));
+      const sides: Record<Side, CallsResult["observations"]> = { plain: {}, traced: {} };
+      for (const side of ["plain", "traced"] as const) {
+        const result = (await running.run({
+          ...config,
+          side,
+          isTraced: side === "traced" && !IS_CONTROL,
+          servers,
+          cases,
+        } satisfies CallsConfig)) as CallsResult;
+        sides[side] = result.observations;
+      }
+      for (const { id } of cases) {
+        const observed = (side: Side): unknown =>
+          withRequests(sides[side][id] as object, rows[id]!, server.take(side, id));
+        compared.push({ row: rows[id]!, plain: observed("plain"), traced: observed("traced") });
+      }
+    }
+    assert.ok(IS_CONTROL || server.traced() > 0, "some requests carry trace headers");
+    return compared;
+  } finally {
+    await running.close();
+    await server.close();
+  }
+}
+
+/** Fields by name, where those of one name are one, as in HTTP (RFC 9110, section 5.3). */
+function combined(headers: Seen["headers"]): Record<string, string> {
+  const fields: Record<string, string> = {};
+  for (const [given, value] of headers) {
+    const name = given.toLowerCase();
+    fields[name] = name in fields ? `${fields[name]}, ${value}` : value;
+  }
+  return fields;
+}
+
+/** With the requests of the case, aspect by aspect. */
+function withRequests(observed: object, row: Row, all: readonly Seen[]): object {
+  // In development a page looks by itself into a call elsewhere that has failed, and says what it found (warn-of-cors.ts).
+  const isHead = row["method"] === '"HEAD"' && hasMembers(wholeRow(row));
+  const isProbe = ({ method, origin }: Seen): boolean => method === "HEAD" && origin !== "own" && !isHead;
+  const isAgain = (one: Seen, index: number): boolean => JSON.stringify(one) === JSON.stringify(own[index - 1]);
+  const own = all.filter((one) => !isProbe(one));
+  const isRepeated = BROKEN.includes(row["answer"]!) || row["signal"] === "aborted during headers";
+  const seen = isRepeated ? own.filter((one, index) => !isAgain(one, index)) : own;
+  const requests = {
+    lines: seen.map(({ method, path, origin }) => `${method} ${path} (${origin})`),
+    headers: seen.map(({ headers }) => combined(headers)),
+    spelling: seen.map(({ headers }) => headers.map(([name]) => name)),
+    bodies: seen.map(({ body }) => body),
+    complete: seen.map(({ complete }) => complete),
+  };
+  // When the network says no is for the network to say.
+  return { ...observed, requests, ...(seen.length > 0 && { at: undefined }) };
+}
+
+for (const table of TABLES) {
+  const { suite, rows, runtimes = TRIED } = table;
+  describe(`${suite.name}, plain and traced`, { concurrency: 2 }, () => {
+    for (const runtime of runtimes) {
+      if (rows(runtime).length === 0) continue;
+      test(`are the same in ${runtime.name}`, async () => {
+        const started = performance.now();
+        const compared = await runCases(runtime, table, rows(runtime));
+        await suite.compare(runtime.name, compared, (performance.now() - started) / 1000);
+      });
+    }
+    if (IS_WHOLE) test("need each row of accepted.ts", () => assert.deepEqual(suite.unused(), []));
+    after(() => console.log(suite.report()));
+  });
+}

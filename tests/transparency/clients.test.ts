@@ -1,0 +1,66 @@
+// Real clients against servers that speak their providers' formats: what a host sees of a client is the same with tracing and
+// without, and what is recorded is what happened.
+
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { type Collector, startCollector } from "../../collector/server.js";
+import { freePort } from "../support/ports.js";
+import { PROGRAMS } from "../support/programs.js";
+import type { Job } from "./clients/case.js";
+import { differences, misrecorded, otherEnds, runClient } from "./clients/running.js";
+import { type Providers, startProviders } from "./clients/server.js";
+
+const WORKERD = "workerd, nodejs_compat";
+/** Where what the client is made for is not there, its `engines` say so, or it has no part in the runtime. */
+const EVERYWHERE = [/^Node/, /^Deno$/, /^Bun$/, /^workerd/];
+const NODE = [/^Node/];
+const NODE_22 = [/^Node (?!20)/];
+const CLIENTS: Record<string, readonly RegExp[]> = {
+  openai: [...NODE_22, ...EVERYWHERE.slice(1)],
+  "openai-6": NODE,
+  anthropic: EVERYWHERE,
+  google: NODE_22,
+  mistral: NODE,
+  groq: NODE,
+  ollama: NODE,
+  ai: [...NODE_22, ...EVERYWHERE.slice(1)],
+  ky: [...NODE_22, ...EVERYWHERE.slice(1)],
+  ofetch: NODE,
+  supabase: [...NODE_22, /^workerd/],
+  knex: NODE,
+  drizzle: NODE,
+  prisma: NODE_22,
+  "node-streams": NODE,
+};
+
+let providers: Providers;
+let collector: Collector;
+let nowhere: string;
+before(async () => {
+  providers = await startProviders();
+  collector = await startCollector();
+  nowhere = `http://127.0.0.1:${await freePort()}`;
+});
+after(async () => {
+  await providers.close();
+  await collector.close();
+});
+
+for (const [client, places] of Object.entries(CLIENTS)) {
+  describe(client, { concurrency: 2 }, () => {
+    for (const runtime of [...Object.keys(PROGRAMS), WORKERD]) {
+      if (!places.some((place) => place.test(runtime))) continue;
+      test(`in ${runtime}`, async () => {
+        const name = `${client}-${runtime.replaceAll(/\W+/g, "")}`;
+        const job: Job = { client: name, url: providers.url, nowhere, collector: collector.url };
+        const ended = await runClient(client, runtime, job);
+        const wrong = [
+          ...(await differences(job, ended, providers)),
+          ...misrecorded(job, ended, providers, collector),
+          ...(runtime.startsWith("Node") ? await otherEnds(client, runtime, job, ended) : []),
+        ];
+        assert.ok(wrong.length === 0, `${wrong.length} differences:\n${wrong.join("\n")}`);
+      });
+    }
+  });
+}

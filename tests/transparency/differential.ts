@@ -1,0 +1,252 @@
+// Compares what was seen of each case without tracing and with it. They have to be equal; a difference is a failure, named by
+// runtime, case and aspect, unless it is a row of known.ts, which is to be mended, or of accepted.ts, which can not be. Prints how
+// many there were of each.
+
+import assert from "node:assert/strict";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { ROOT } from "../support/worker.js";
+import { ACCEPTED } from "./accepted.js";
+import { KNOWN } from "./known.js";
+import { type Columns, nameOf, type Row } from "./table.js";
+
+/** Cases that differ in one aspect. */
+export interface Listed {
+  /** By default all. */
+  readonly suite?: string;
+  /** What differs: a member of what was observed and one of its members, as in `response.status`, wherever that is. */
+  readonly aspect: string;
+  /** In which cases: the values of some columns; by default all. All of these have to differ. */
+  readonly where?: Row;
+  /** By default all; `workerd` is all of it. */
+  readonly runtimes?: readonly string[];
+}
+
+/** A difference that stays, and why. Not all of its cases have to differ. */
+export interface Accepted extends Listed {
+  readonly reason: string;
+}
+
+/** One case in one runtime, as a program has observed it on both sides. `{ lacks }` where the platform has no such thing. */
+export interface Compared {
+  readonly row: Row;
+  readonly plain: unknown;
+  readonly traced: unknown;
+}
+
+/** A member that differs. */
+export interface Difference {
+  readonly row: Row;
+  readonly aspect: string;
+  readonly plain: unknown;
+  readonly traced: unknown;
+}
+
+/** What became of a suite in a runtime. */
+interface Outcome {
+  readonly runtime: string;
+  readonly cases: number;
+  readonly equal: number;
+  readonly accepted: number;
+  readonly known: number;
+  /** By reason. */
+  readonly notThere: Readonly<Record<string, number>>;
+  readonly seconds: number;
+}
+
+/** Compares the cases of one suite, runtime by runtime. */
+export class Suite {
+  readonly #outcomes: Outcome[] = [];
+  readonly #used = new Set<Accepted>();
+
+  /** `columns` name its cases. With `isSample` they are some of many, and rows of known.ts need not have any. */
+  constructor(
+    readonly name: string,
+    readonly columns: Columns,
+    readonly isSample = false,
+  ) {}
+
+  /** Fails with every difference that is in neither list, and with every row of known.ts that does not differ. */
+  async compare(runtime: string, cases: readonly Compared[], seconds: number): Promise<void> {
+    const notThere: Record<string, number> = {};
+    const there = cases.filter(({ plain, traced }) => {
+      const reason = lackOf(plain) ?? lackOf(traced);
+      if (reason !== undefined) notThere[reason] = (notThere[reason] ?? 0) + 1;
+      return reason === undefined;
+    });
+    const differences = there.map((compared) => differencesOf(compared));
+    await this.#write(runtime, differences.flat(), there);
+
+    const concerns = (listed: Listed): boolean => (listed.suite ?? this.name) === this.name && isRunIn(listed, runtime);
+    const accepted = ACCEPTED.filter(concerns);
+    const known = KNOWN.filter(concerns);
+    const problems: string[] = [];
+    const found: Difference[] = [];
+    const counts = { equal: 0, accepted: 0, known: 0 };
+    for (const ofCase of differences) {
+      const kinds = ofCase.map((difference) => {
+        const row = accepted.find((listed) => isListed(listed, difference));
+        if (row) this.#used.add(row);
+        if (row) return "accepted";
+        if (known.some((listed) => isListed(listed, difference))) return "known";
+        found.push(difference);
+        return "new";
+      });
+      const worst = ["new", "known", "accepted"].find((kind) => kinds.includes(kind as never)) ?? "equal";
+      if (worst !== "new") counts[worst as keyof typeof counts] += 1;
+    }
+    if (!this.isSample) problems.push(...known.flatMap((listed) => stale(listed, there, differences)));
+    this.#outcomes.push({ runtime, cases: cases.length, ...counts, notThere, seconds });
+    problems.push(...this.#described(found));
+    assert.equal(problems.length, 0, `${problems.length} kinds of problems in ${runtime}:\n\n${problems.join("\n\n")}`);
+  }
+
+  /** By aspect: how many cases, and the first of them. */
+  #described(found: readonly Difference[]): string[] {
+    const aspects = new Map<string, Difference[]>();
+    for (const difference of found) {
+      const { aspect } = difference;
+      aspects.set(aspect, [...(aspects.get(aspect) ?? []), difference]);
+    }
+    return [...aspects].map(([aspect, all]) => {
+      const [{ row, plain, traced }] = all as [Difference];
+      return `${aspect} differs in ${all.length}, first ${nameOf(row, this.columns)}\n  plain  ${brief(plain)}\n  traced ${brief(traced)}`;
+    });
+  }
+
+  /** What there is to look at in target/transparency: where to look is not in a log. */
+  async #write(runtime: string, differences: Difference[], there: readonly Compared[]): Promise<void> {
+    const folder = join(ROOT, "target/transparency/report");
+    await mkdir(folder, { recursive: true });
+    const file = `${this.name}, ${runtime}.json`.replaceAll("/", "-");
+    const rows = there.map(({ row }) => row);
+    await writeFile(join(folder, file), JSON.stringify({ suite: this.name, runtime, rows, differences }, null, 1));
+  }
+
+  /** A line for each runtime, and what none of them had. Fails where a row of accepted.ts is no longer needed. */
+  report(): string {
+    const lines = this.#outcomes.map(({ runtime, cases, equal, accepted, known, notThere, seconds }) => {
+      const missing = Object.values(notThere).reduce((sum, count) => sum + count, 0);
+      const counts = [
+        `${cases} cases`,
+        `${equal} equal`,
+        `${accepted} accepted`,
+        `${known} known`,
+        `${missing} not there`,
+      ];
+      const reasons = Object.entries(notThere).map(([reason, count]) => `${reason}: ${count}`);
+      return `${this.name} in ${runtime}: ${counts.join(", ")}, ${seconds.toFixed(1)} s${reasons.length > 0 ? ` (${reasons.join(", ")})` : ""}`;
+    });
+    const mine = ACCEPTED.filter(({ suite = this.name }) => suite === this.name);
+    lines.push(
+      `${this.name}: ${mine.length} rows of accepted.ts, ${KNOWN.filter(({ suite = this.name }) => suite === this.name).length} of known.ts`,
+    );
+    return lines.join("\n");
+  }
+
+  /** The rows of accepted.ts that nothing differs by, in none of the runtimes. */
+  unused(): Accepted[] {
+    return ACCEPTED.filter((row) => row.suite === this.name && !this.#used.has(row));
+  }
+}
+
+/** Whether a row is of this runtime. */
+export function isRunIn({ runtimes }: Listed, runtime: string): boolean {
+  return runtimes?.some((name) => name === runtime || runtime.startsWith(`${name},`)) ?? true;
+}
+
+function lackOf(observed: unknown): string | undefined {
+  return (observed as { lacks?: string } | undefined)?.lacks;
+}
+
+function isListed({ aspect, where = {} }: Listed, difference: Difference): boolean {
+  return isOf(aspect, difference) && matches(where, difference.row);
+}
+
+/** Whether a difference is in this aspect, which may be one of a response within. */
+function isOf(aspect: string, difference: Difference): boolean {
+  return `.${difference.aspect}`.endsWith(`.${aspect}`) || difference.aspect.startsWith(`${aspect}.`);
+}
+
+const matches = (where: Row, row: Row): boolean =>
+  Object.entries(where).every(([column, value]) => row[column] === value);
+
+/** What is wrong with a row of known.ts. */
+function stale(listed: Listed, there: readonly Compared[], differences: readonly Difference[][]): string[] {
+  const { aspect, where = {} } = listed;
+  let found = 0;
+  const equal = there.filter(({ row }, index) => {
+    if (!matches(where, row)) return false;
+    found += 1;
+    return !differences[index]!.some((difference) => isOf(aspect, difference));
+  });
+  const row = `known.ts: ${JSON.stringify(listed)}`;
+  if (found === 0) return [`${row} is of no case`];
+  return equal.length > 0
+    ? [`${row} is equal now in ${equal.length} of ${found}: ${JSON.stringify(equal[0]!.row)}`]
+    : [];
+}
+
+/** What differs, by aspect. */
+export function differencesOf({ row, plain, traced }: Compared): Difference[] {
+  const found: Difference[] = [];
+  const look = (one: unknown, other: unknown, path: string[]): void => {
+    if (canonical(one) === canonical(other)) return;
+    const isDeep = path.length > 1 && path.at(-1) !== "response";
+    if (!isDeep && path[0] !== "outcome" && isRecord(one) && isRecord(other)) {
+      for (const key of new Set([...Object.keys(one), ...Object.keys(other)]))
+        look(one[key], other[key], [...path, key]);
+    } else {
+      found.push({ row, aspect: path.join("."), plain: one, traced: other });
+    }
+  };
+  const [one, other] = [withoutChanging(plain), withoutChanging(traced)] as [Observation, Observation];
+  if (one.outcome === other.outcome) {
+    look(one, other, []);
+  } else {
+    // What else was seen is of another kind.
+    look({ outcome: one }, { outcome: other }, []);
+    look({ requests: one.requests }, { requests: other.requests }, []);
+  }
+  return found;
+}
+
+/** What a program says of a case; whatever else it has are aspects of their own. */
+interface Observation {
+  readonly outcome?: string;
+  readonly requests?: unknown;
+}
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+/**
+ * What is another each time: the sides' paths, what a service worker is told of them, what the platform calls a blob, a port of its
+ * own, where form data is divided.
+ */
+const CHANGING: readonly (readonly [RegExp, string])[] = [
+  [/\b(plain|traced)\/(?=\d)/g, "side/"],
+  [/&traced=[01]/g, ""],
+  [/blob:[^"\\ ]+/g, "blob:"],
+  // What Chromium was doing when a text turned out not to be JSON.
+  [/Failed to execute '(json|close)' on '\w+': /g, ""],
+  [/from 127\.0\.0\.1:\d+/g, "from 127.0.0.1"],
+  [/boundary=[^"\\;]+/g, "boundary="],
+];
+
+function withoutChanging(observed: unknown): unknown {
+  const text = JSON.stringify(observed) ?? "null";
+  return JSON.parse(CHANGING.reduce((changed, [pattern, word]) => changed.replaceAll(pattern, word), text));
+}
+
+/** The same text for the same value, in whatever order its members are. */
+function canonical(value: unknown): string {
+  return JSON.stringify(value, (_, inner) =>
+    isRecord(inner) ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1))) : inner,
+  );
+}
+
+function brief(value: unknown): string {
+  const text = JSON.stringify(value) ?? "nothing";
+  return text.length > 600 ? `${text.slice(0, 600)}…` : text;
+}

@@ -1,0 +1,101 @@
+// The ways in which a host reaches a traced `fetch`, as a table.
+
+import { fetch as ambientFetch, Opik } from "opik-edge";
+import { InMemoryExporter } from "opik-edge/testing";
+import { type Columns, Lacks } from "./table.js";
+
+/** A call with as many arguments as are given. */
+export type Call = (args: unknown[]) => unknown;
+/** Of any arguments. */
+export type Fetch = (...args: unknown[]) => unknown;
+
+/** To whom trace headers go. A host names no origin that refuses them: a browser would refuse the call. */
+const PROPAGATE: Record<string, (refusing: string) => object> = {
+  everywhere: (refusing) => ({ propagateTo: [({ origin }: URL) => origin !== refusing] }),
+  nowhere: () => ({ propagateTo: [] }),
+  "as preset": () => ({}),
+};
+
+const ENTRIES: Record<string, (opik: Opik) => Call> = {
+  "opik.fetch": (opik) => (args) => (opik as unknown as { fetch: Fetch }).fetch(...args),
+  "opik.fetch, detached": (opik) => {
+    const { fetch } = opik as unknown as { fetch: Fetch };
+    return (args) => fetch(...args);
+  },
+  "span.fetch": (opik) => (args) => (opik.span() as unknown as { fetch: Fetch }).fetch(...args),
+  "span.fetch, detached": (opik) => {
+    const { fetch } = opik.span() as unknown as { fetch: Fetch };
+    return (args) => fetch(...args);
+  },
+  "fetch of the package": (opik) => (args) => {
+    let called: unknown;
+    opik.span({}, () => {
+      called = (ambientFetch as Fetch)(...args);
+    });
+    return called;
+  },
+  "fetch of the package, no span": () => (args) => (ambientFetch as Fetch)(...args),
+  instrumentFetch: (opik) => (args) => {
+    const before = globalThis.fetch;
+    const stop = opik.instrumentFetch();
+    if (globalThis.fetch === before) throw new Lacks("instrumentFetch");
+    try {
+      return (globalThis.fetch as Fetch)(...args);
+    } finally {
+      stop();
+    }
+  },
+};
+
+/** The same as functions that a host puts somewhere, or hands on. */
+const FUNCTIONS: Record<string, (opik: Opik) => Fetch> = {
+  "opik.fetch": (opik) => opik.fetch as Fetch,
+  "span.fetch": (opik) => opik.span().fetch as Fetch,
+  "fetch of the package": () => ambientFetch as Fetch,
+};
+
+/** How a traced call is made. */
+export const ENTRY: Columns = { entry: Object.keys(ENTRIES), propagate: Object.keys(PROPAGATE) };
+
+/** Clients whose rows go nowhere, and the calls that are made with them. */
+export class TracedCalls {
+  readonly #exporter = new InMemoryExporter();
+  readonly #clients = new Map<string, Opik>();
+
+  /** `refusing` is the origin that allows no CORS. */
+  constructor(readonly refusing: string = "") {}
+
+  /** What makes a call. */
+  call(entry: string, propagate: string): Call {
+    return ENTRIES[entry]!(this.#client(propagate));
+  }
+
+  /** The function itself, where there is one. */
+  function(entry: string, propagate: string): Fetch {
+    const { [entry]: found } = FUNCTIONS;
+    if (!found) throw new Lacks("a function of its own");
+    return found(this.#client(propagate));
+  }
+
+  #client(propagate: string): Opik {
+    const client = this.#clients.get(propagate) ?? this.#make(propagate);
+    this.#clients.set(propagate, client);
+    return client;
+  }
+
+  #make(propagate: string): Opik {
+    const config = {
+      transport: this.#exporter,
+      background: false,
+      onError() {},
+      ...PROPAGATE[propagate]!(this.refusing),
+    };
+    return new Opik({ url: "http://opik.invalid/api", ...config });
+  }
+
+  /** Sends what was recorded nowhere. */
+  async flush(): Promise<void> {
+    for (const client of this.#clients.values()) await client.flush();
+    this.#exporter.clear();
+  }
+}

@@ -1,0 +1,362 @@
+// What a listener of Node's servers can do, and the servers and frameworks in which one is wrapped. For Node, Deno and Bun.
+
+import { AsyncLocalStorage } from "node:async_hooks";
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createHttp2Server } from "node:http2";
+import { Readable } from "node:stream";
+import { finished, pipeline } from "node:stream/promises";
+import express from "express";
+import { opik, withOpik } from "opik-edge/node";
+import type { ServerConfig } from "opik-edge/server";
+import type { Note } from "./handlers.js";
+
+/** A listener, and what it notes meanwhile. */
+export type Listener = (request: IncomingMessage, response: ServerResponse, note: Note) => unknown;
+
+const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 1));
+const storage = new AsyncLocalStorage<string>();
+
+/** In which order things happen. */
+function order(note: Note): (event: string) => () => void {
+  const seen: string[] = [];
+  note("events", () => seen);
+  return (event) => () => void seen.push(event);
+}
+
+/** What the host sees of its listeners. */
+function listenersOf(emitter: IncomingMessage | ServerResponse): unknown {
+  const names = [...new Set([...emitter.eventNames(), "finish", "close", "end", "data", "error"])];
+  return names.map((name) => [
+    String(name),
+    emitter.listenerCount(name),
+    emitter.listeners(name).map((listener) => listener.name),
+    emitter.rawListeners(name).map((listener) => listener.name),
+  ]);
+}
+
+/** Of every kind. */
+export const LISTENERS: Readonly<Record<string, Listener>> = {
+  end: (_, response) => response.end("text"),
+  "end without a body": (_, response) => response.end(),
+  "end with a pooled buffer": (_, response, note) => {
+    const chunk = Buffer.from("pooled");
+    note("attached", () => [chunk.byteLength, chunk.buffer.byteLength > 0]);
+    response.end(chunk);
+  },
+  "end, told of it": (_, response, note) => response.end("text", () => note("ended", true)),
+  "write and end": (_, response) => {
+    response.write("one ");
+    response.write("two ");
+    response.end("three");
+  },
+  writeHead: (_, response) => response.writeHead(201, "Made", { "X-Own": "1", "content-length": 4 }).end("made"),
+  "headers of every kind": (_, response) => {
+    response.setHeader("X-Own", ["1", "2"]);
+    response.setHeader("Set-Cookie", ["a=1", "b=2"]);
+    response.appendHeader?.("x-more", "3");
+    response.removeHeader("x-none");
+    response.end(JSON.stringify(response.getHeaders()));
+  },
+  "204 with a body": (_, response) => response.writeHead(204).end("none"),
+  "304": (_, response) => response.writeHead(304, { etag: '"1"' }).end(),
+  "flushed headers": async (_, response) => {
+    response.flushHeaders();
+    await pause();
+    response.end("later");
+  },
+  "early hints": (_, response) => {
+    response.writeEarlyHints?.({ link: "</style.css>; rel=preload" });
+    response.end("hinted");
+  },
+  processing: (_, response) => {
+    response.writeProcessing?.();
+    response.end("processed");
+  },
+  trailers: (_, response) => {
+    response.writeHead(200, { Trailer: "X-Sum" });
+    response.write("body");
+    response.addTrailers?.({ "X-Sum": "4" });
+    response.end();
+  },
+  "a long body": (_, response) => response.end("long ".repeat(50_000)),
+  "a body written until it drains": async (_, response, note) => {
+    let drained = 0;
+    for (let n = 0; n < 20; n += 1) {
+      if (!response.write("x".repeat(50_000))) {
+        await once(response, "drain");
+        drained += 1;
+      }
+    }
+    note("drained", drained > 0);
+    response.end();
+  },
+  "an async listener": async (_, response) => {
+    await pause();
+    response.end("async");
+  },
+  "a value": (_, response) => {
+    response.end("text");
+    return { ignored: true };
+  },
+  "what was sent, by events": (request, response) => {
+    let body = "";
+    request.on("data", (chunk) => {
+      body += chunk;
+    });
+    request.on("end", () => response.end(body));
+  },
+  "what was sent, by iteration": async (request, response) => {
+    const chunks: string[] = [];
+    for await (const chunk of request) chunks.push(String(chunk));
+    response.end(chunks.join(""));
+  },
+  "what was sent, piped": (request, response) => request.pipe(response),
+  "what was sent, in a pipeline": async (request, response) => pipeline(request, response),
+  "what was sent, unread": (_, response) => response.end("unread"),
+  "a stream": (_, response) => Readable.from(["one ", "two"]).pipe(response),
+  "a stream that fails": async (_, response, note) => {
+    async function* failing() {
+      yield "first";
+      throw new TypeError("midway");
+    }
+    await pipeline(Readable.from(failing()), response).catch((error) => note("failed", error.message));
+  },
+  "an end that is waited for": async (_, response, note) => {
+    const ended = finished(response).then(
+      () => note("finished", true),
+      (error) => note("finished", error.code),
+    );
+    response.end("waited");
+    await ended;
+  },
+  destroyed: (_, response) => {
+    response.write("first");
+    response.destroy();
+  },
+  "destroyed by an error": (_, response, note) => {
+    response.on("error", (error) => note("error", error.message));
+    response.destroy(new Error("of the host"));
+  },
+  "socket destroyed": (request) => request.socket.destroy(),
+  "headers after they are sent": (_, response, note) => {
+    response.end("sent");
+    try {
+      response.setHeader("x-late", "1");
+    } catch (error) {
+      note("threw", (error as NodeJS.ErrnoException).code);
+    }
+  },
+  "a header that is none": (_, response, note) => {
+    try {
+      response.setHeader("x-own", "line\nbreak");
+    } catch (error) {
+      note("threw", (error as NodeJS.ErrnoException).code);
+    }
+    response.end("refused");
+  },
+  "a write after the end": (_, response, note) => {
+    response.on("error", (error: NodeJS.ErrnoException) => note("error", error.code));
+    response.end("ended");
+    response.write("more");
+  },
+  "the order of events": (request, response, note) => {
+    const at = order(note);
+    for (const event of ["end", "close"]) request.on(event, at(`request ${event}`));
+    for (const event of ["prefinish", "finish", "close"]) response.on(event, at(`response ${event}`));
+    response.prependListener("finish", at("first of finish"));
+    response.once("finish", at("once finish"));
+    request.resume();
+    response.end("ordered", at("end called back"));
+    at("handler")();
+  },
+  listeners: (request, response) => {
+    const before = [listenersOf(request), listenersOf(response)];
+    const own = () => {};
+    const emitters = [request, response];
+    for (const emitter of emitters) emitter.on("finish", own).once("close", own).on("own", own);
+    const during = emitters.map(listenersOf);
+    const found = emitters.map((emitter) => [
+      emitter.listeners("own")[0] === own,
+      emitter.listeners("close").includes(own),
+    ]);
+    for (const emitter of emitters) emitter.off("finish", own).removeListener("close", own).removeAllListeners("own");
+    const after = emitters.map(listenersOf);
+    response.end(JSON.stringify({ before, during, found, after }));
+  },
+  "events of its own": (request, response) => {
+    const heard: unknown[] = [];
+    request.on("own", (...args) => heard.push(args));
+    const said = [request.emit("own", 1, 2), request.emit("unheard"), response.emit("unheard")];
+    response.end(JSON.stringify([said, heard]));
+  },
+  "an error that nobody listens to": (request, response) => {
+    try {
+      request.emit("error", new TypeError("unheard"));
+    } catch (error) {
+      response.end((error as Error).message);
+    }
+  },
+  "members of request and response": (request, response) => {
+    const own = (of: object) => [Object.keys(of), JSON.stringify(Object.getOwnPropertySymbols(of).map(String))];
+    const is = [request, response].map((of) => [of.constructor.name, Object.prototype.toString.call(of)]);
+    response.end(JSON.stringify([own(request), own(response), is]));
+  },
+  "own properties": (request, response) => {
+    response.end(JSON.stringify([request, response].map((of) => Object.getOwnPropertyNames(of))));
+  },
+  "methods put over its own": (_, response, note) => {
+    const { end, write, writeHead, emit } = response;
+    const called: string[] = [];
+    note("called", () => called);
+    response.writeHead = ((...args: Parameters<typeof writeHead>) => {
+      called.push("writeHead");
+      return writeHead.apply(response, args);
+    }) as typeof writeHead;
+    response.write = ((...args: Parameters<typeof write>) => {
+      called.push("write");
+      return write.apply(response, args);
+    }) as typeof write;
+    response.end = ((...args: Parameters<typeof end>) => {
+      called.push("end");
+      return end.apply(response, args);
+    }) as typeof end;
+    response.emit = (event: string, ...args: unknown[]) => {
+      if (event === "finish" || event === "close") called.push(event);
+      return emit.call(response, event, ...args);
+    };
+    response.writeHead(200, { "x-own": "1" });
+    response.write("one ");
+    response.end("two");
+  },
+  "what is current of the host's": (request, response, note) => {
+    storage.run("of the host", () => {
+      response.on("finish", AsyncLocalStorage.bind?.(() => note("bound", storage.getStore())) ?? (() => {}));
+    });
+    request.on("end", () => response.end(`${storage.getStore()}`));
+    request.resume();
+  },
+  "a timeout of its own": (_, response, note) => {
+    response.setTimeout(5, () => {
+      note("timed out", true);
+      response.end("timed out");
+    });
+  },
+  endless: (_, response, note) => {
+    const timer = setInterval(() => response.write("more\n"), 2);
+    response.on("close", () => {
+      clearInterval(timer);
+      note("closed", true);
+    });
+  },
+};
+
+/** Ends only when its client goes. */
+export const ENDLESS_LISTENER = "endless";
+
+/** What only a framework's own handlers do. */
+export const OF_EXPRESS: Readonly<Record<string, express.RequestHandler>> = {
+  json: (_, response) => void response.status(201).json({ a: 1 }),
+  send: (_, response) => void response.send(Buffer.from("sent")),
+  sendStatus: (_, response) => void response.sendStatus(204),
+  redirect: (_, response) => response.redirect(303, "/elsewhere"),
+  cookie: (_, response) => void response.cookie("a", "1").type("html").send("<p>"),
+  "nobody answers": (_, __, next) => next(),
+  "an error handed on": (_, __, next) => next(new TypeError("handed on")),
+  "an error thrown": () => {
+    throw new TypeError("thrown");
+  },
+  "a rejection": async () => {
+    throw new TypeError("rejected");
+  },
+  "the next route": (_, __, next) => next("route"),
+  "where it is": ({ baseUrl, originalUrl, url, path, route }, response) =>
+    void response.json({
+      baseUrl,
+      originalUrl: originalUrl.split("?")[0],
+      url: url.split("?")[0],
+      path,
+      route: route?.path,
+    }),
+};
+
+/** What a `Dispatch` gives where there is no such listener. */
+export const NOT_THERE: unique symbol = Symbol("not there");
+
+/** Calls the listener that the path names: `/NAME?id=…`. */
+export type Dispatch = (this: unknown, request: IncomingMessage, response: ServerResponse) => unknown;
+
+/** A server: `config` where it is traced. */
+type Entry = (dispatch: Dispatch, config: ServerConfig | undefined) => Server | Promise<Server>;
+
+const wrapped = (dispatch: Dispatch, config: ServerConfig | undefined): Dispatch =>
+  config ? withOpik(dispatch as (request: unknown, response: unknown) => unknown, config) : dispatch;
+
+const middleware = (config: ServerConfig | undefined): express.RequestHandler[] => (config ? [opik(config)] : []);
+
+function expressApp(dispatch: Dispatch, config: ServerConfig | undefined): express.Express {
+  const app = express();
+  app.use(...middleware(config), (_request, _response, next) => next());
+  for (const [name, handle] of Object.entries(OF_EXPRESS)) app.use(`/${encodeURIComponent(name)}`, handle);
+  app.use((request, response, next) => {
+    const given = dispatch.call(undefined, request, response);
+    if (given === NOT_THERE) next();
+    else if (given instanceof Promise) given.catch(next);
+  });
+  app.use(((error, _request, response, next) => {
+    if (response.headersSent) next(error);
+    else response.status(500).send(`${error.name}: ${error.message}`);
+  }) as express.ErrorRequestHandler);
+  return app;
+}
+
+/** By name. */
+export const SERVERS: Readonly<Record<string, Entry>> = {
+  http: (dispatch, config) => createServer(wrapped(dispatch, config)),
+  "http, twice": (dispatch, config) => createServer(wrapped(wrapped(dispatch, config), config)),
+  "http, another listener beside it": (dispatch, config) =>
+    createServer(wrapped(dispatch, config)).prependListener("request", (_, response) =>
+      response.setHeader("x-beside", "1"),
+    ),
+  express: (dispatch, config) => createServer(expressApp(dispatch, config)),
+  "express, app and router": (dispatch, config) =>
+    createServer(
+      express()
+        .use(...middleware(config), (_request, _response, next) => next())
+        .use(expressApp(dispatch, config)),
+    ),
+  "http around express": (dispatch, config) => createServer(wrapped(expressApp(dispatch, config) as Dispatch, config)),
+  http2: (dispatch, config) => createHttp2Server(wrapped(dispatch, config) as never) as unknown as Server,
+  fastify: async (dispatch, config) => {
+    // A variable, since it is installed beside the repository.
+    const name = "fastify";
+    const { default: fastify } = (await import(name)) as { default: Fastify };
+    let server: Server | undefined;
+    const app = fastify({
+      serverFactory: (handler) => {
+        server = createServer(wrapped(handler, config));
+        return server;
+      },
+    });
+    app.addContentTypeParser("*", (_request, _payload, done) => done(null));
+    app.all("/*", (request, reply) => {
+      reply.hijack();
+      return dispatch.call(undefined, request.raw, reply.raw);
+    });
+    await app.ready();
+    return server as Server;
+  },
+};
+
+/** What is needed of Fastify. */
+type Fastify = (options: { serverFactory(handler: Dispatch): Server }) => {
+  addContentTypeParser(
+    type: string,
+    parser: (request: unknown, payload: unknown, done: (error: null) => void) => void,
+  ): void;
+  all(
+    path: string,
+    handler: (request: { raw: IncomingMessage }, reply: { raw: ServerResponse; hijack(): void }) => unknown,
+  ): void;
+  ready(): Promise<unknown>;
+};

@@ -1,0 +1,179 @@
+// The clients of handlers.test.ts: the same request by Node's own client, on a connection that is used again, and by `fetch`.
+
+import { Agent, request as httpRequest, type IncomingMessage } from "node:http";
+import { connect, constants } from "node:http2";
+import { text } from "node:stream/consumers";
+
+/** What is asked. */
+export interface Question {
+  readonly origin: string;
+  readonly path: string;
+  readonly method: string;
+  /** Goes with the first chunk, as a client does that has hung up. */
+  readonly leaves?: boolean;
+}
+
+const BODY = "a body that is sent";
+const hasBody = (method: string): boolean => method === "POST" || method === "PUT";
+const HEADERS = { "x-asked": "1", connection: "keep-alive" };
+
+/** What a client sees, in detail. */
+export async function askInDetail({ origin, path, method, leaves }: Question): Promise<unknown> {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  try {
+    const first = await exchange(`${origin}${path}`, method, agent, leaves);
+    if (leaves) return first;
+    // Whether the connection goes on, and is where it should be.
+    if (first["answered"] === false) return first;
+    const second = await exchange(`${origin}/-/text`, "GET", agent);
+    return { ...first, next: [second["reused"], second["status"], second["body"]] };
+  } finally {
+    agent.destroy();
+  }
+}
+
+/** When a client gives up on a server that does not answer. */
+const GIVES_UP_MS = 5000;
+
+function exchange(url: string, method: string, agent: Agent, leaves = false): Promise<Record<string, unknown>> {
+  return new Promise((resolve) => {
+    const informed: unknown[] = [];
+    const headers = hasBody(method) ? { ...HEADERS, "content-type": "text/x-own" } : HEADERS;
+    const request = httpRequest(url, { method, agent, headers });
+    request.on("information", ({ statusCode, rawHeaders }) => {
+      informed.push([statusCode, rawHeaders.map((text, at) => (rawHeaders[at - 1] === "Date" ? "now" : text))]);
+      if (statusCode !== 101) return;
+      // Another protocol, which nobody here speaks.
+      request.destroy();
+      resolve({ informed });
+    });
+    request.on("error", (error: NodeJS.ErrnoException) => resolve({ informed, error: error.code ?? error.name }));
+    request.on("response", (response) => {
+      const head = {
+        informed,
+        reused: request.reusedSocket,
+        version: response.httpVersion,
+        status: response.statusCode,
+        message: response.statusMessage,
+        headers: headersOf(response),
+      };
+      if (leaves) {
+        response.once("data", () => {
+          request.destroy();
+          resolve(head);
+        });
+        response.on("error", () => {});
+        return;
+      }
+      bodyOf(response).then(
+        (body) =>
+          resolve({
+            ...head,
+            body: unbound(response, body),
+            complete: response.complete,
+            trailers: response.rawTrailers,
+          }),
+        (error: NodeJS.ErrnoException) => resolve({ ...head, broken: error.code ?? error.name }),
+      );
+    });
+    const timer = setTimeout(() => {
+      resolve({ informed, answered: false });
+      request.destroy();
+    }, GIVES_UP_MS);
+    request.on("close", () => clearTimeout(timer));
+    // An upgrade that nobody has asked for.
+    request.on("upgrade", (response, socket) => {
+      socket.destroy();
+      resolve({ informed, status: response.statusCode, headers: headersOf(response), upgraded: true });
+    });
+    request.end(hasBody(method) ? BODY : undefined);
+  });
+}
+
+async function bodyOf(response: IncomingMessage): Promise<string> {
+  const body = await text(response.setEncoding("latin1"));
+  return body.length > 2000 ? `${body.length} characters, ${body.slice(0, 100)}` : body;
+}
+
+/** As they came, in their order and spelling; but for the time of day. */
+function headersOf(response: IncomingMessage): string[] {
+  const pairs: string[] = [];
+  for (let at = 0; at < response.rawHeaders.length; at += 2) {
+    const [name = "", value = ""] = response.rawHeaders.slice(at, at + 2);
+    pairs.push(`${name}: ${name.toLowerCase() === "date" ? "now" : unbound(response, value)}`);
+  }
+  return pairs;
+}
+
+/** Without the random boundary of a form. */
+function unbound({ headers }: IncomingMessage, value: string): string {
+  const boundary = /boundary="?([^";]+)/.exec(headers["content-type"] ?? "")?.[1];
+  return boundary ? value.replaceAll(boundary, "boundary") : value;
+}
+
+/** What `fetch` sees. */
+export async function askByFetch({ origin, path, method }: Question): Promise<unknown> {
+  try {
+    const init: RequestInit = {
+      method,
+      redirect: "manual",
+      headers: { "x-asked": "1" },
+      signal: AbortSignal.timeout(GIVES_UP_MS),
+    };
+    const response = await fetch(`${origin}${path}`, hasBody(method) ? { ...init, body: BODY } : init);
+    const seen = {
+      status: response.status,
+      statusText: response.statusText,
+      redirected: response.redirected,
+      headers: [...response.headers].map(([name]) => name).sort(),
+    };
+    try {
+      return { ...seen, length: (await response.arrayBuffer()).byteLength };
+    } catch (error) {
+      return { ...seen, broken: (error as Error).name };
+    }
+  } catch (error) {
+    return { error: (error as Error).name };
+  }
+}
+
+/** What a client of HTTP/2 sees. */
+export async function askOverHttp2({ origin, path, method, leaves }: Question): Promise<unknown> {
+  const session = connect(origin);
+  try {
+    return await new Promise((resolve) => {
+      const informed: unknown[] = [];
+      const seen: Record<string, unknown> = { informed };
+      session.on("error", (error: NodeJS.ErrnoException) => resolve({ error: error.code }));
+      const sent = {
+        ":path": path,
+        ":method": method,
+        "x-asked": "1",
+        ...(hasBody(method) && { "content-type": "text/x-own" }),
+      };
+      const stream = session.request(sent, { endStream: !hasBody(method) });
+      stream.on("headers", (headers) => informed.push({ ...headers }));
+      stream.on("response", (headers) => {
+        const { date, ...rest } = headers;
+        seen["headers"] = [date !== undefined, Object.entries(rest)];
+      });
+      stream.on("trailers", (headers) => {
+        seen["trailers"] = { ...headers };
+      });
+      let body = "";
+      stream.setEncoding("latin1").on("data", (chunk) => {
+        body += chunk;
+        if (leaves) stream.close(constants.NGHTTP2_CANCEL);
+      });
+      stream.on("error", (error: NodeJS.ErrnoException) => {
+        seen["error"] = error.code;
+      });
+      stream.on("close", () =>
+        resolve(leaves ? seen : { ...seen, body: body.length > 2000 ? body.length : body, reset: stream.rstCode }),
+      );
+      if (hasBody(method)) stream.end(BODY);
+    });
+  } finally {
+    session.destroy();
+  }
+}

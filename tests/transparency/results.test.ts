@@ -1,0 +1,98 @@
+// What a traced function gives its host, beside the same without tracing, in every runtime; and how its span ends.
+
+import assert from "node:assert/strict";
+import { after, describe, test } from "node:test";
+import { type Compared, Suite } from "./differential.js";
+import type { Ending } from "./results/index.js";
+import { columnsOf, FAMILIES, type Recorded, type ResultsConfig, type ResultsResult } from "./results.js";
+import { IS_WHOLE, type Runtime, TRIED } from "./runtimes.js";
+import { startServer } from "./server.js";
+import type { Side } from "./sides.js";
+import { pairs, type Row } from "./table.js";
+
+const SEED = 15;
+/** How many cases a page, a process or a call of a Worker has. */
+const BATCH = 500;
+
+async function runCases(runtime: Runtime, family: string, rows: readonly Row[]): Promise<Compared[]> {
+  const server = await startServer();
+  const running = await runtime.start("tests/transparency/results.ts", server);
+  const compared: Compared[] = [];
+  try {
+    for (let from = 0; from < rows.length; from += BATCH) {
+      const cases = rows.slice(from, from + BATCH).map((row, index) => ({ id: from + index, row }));
+      const ask = async (side: Side): Promise<ResultsResult> =>
+        (await running.run({ side, url: server.url, family, cases } satisfies ResultsConfig)) as ResultsResult;
+      const plain = await ask("plain");
+      const traced = await ask("traced");
+      for (const { id, row } of cases) {
+        const isLost = row["entry"]!.includes("of the package") && !traced.hasAsyncContext;
+        const wanted = isLost ? undefined : endingsOf(family, row, plain.observations[id] as Observed);
+        const recorded = wanted && (traced.recorded[id] ?? []).map(({ how }) => how);
+        compared.push({
+          row,
+          plain: { ...(plain.observations[id] as object), recorded: wanted },
+          traced: {
+            ...(traced.observations[id] as object),
+            recorded: isCollectable(row) ? recorded?.filter((how) => how !== "unfinished") : recorded,
+          },
+        });
+      }
+    }
+    return compared;
+  } finally {
+    await running.close();
+    await server.close();
+  }
+}
+
+for (const family of Object.keys(FAMILIES)) {
+  const columns = columnsOf(family);
+  const rows = pairs(columns, SEED);
+  const suite = new Suite(family, columns);
+  describe(`${rows.length} calls that give ${family}, plain and traced`, () => {
+    for (const runtime of TRIED) {
+      test(`are the same in ${runtime.name}`, async () => {
+        const started = performance.now();
+        const compared = await runCases(runtime, family, rows);
+        await suite.compare(runtime.name, compared, (performance.now() - started) / 1000);
+      });
+    }
+    if (IS_WHOLE) test("need each row of accepted.ts", () => assert.deepEqual(suite.unused(), []));
+    after(() => console.log(suite.report()));
+  });
+}
+
+/** How the span of a row has to end by the table, if that says so. */
+function expected(family: string, { result, use, kind }: Row): Ending {
+  const { results, ends, isAwaited } = FAMILIES[family]!;
+  const own = results[result!]!.ends;
+  if (kind!.includes("async") && isAwaited) return "any";
+  if (kind!.includes("generator")) return "any";
+  const usual = typeof ends === "string" ? ends : (ends[use!] ?? "any");
+  return typeof own === "string" ? own : (own?.[use!] ?? usual);
+}
+
+/** Outside an invocation a span that nobody ends is written when its result has been collected, or not at all. */
+const isCollectable = ({ place, entry }: Row): boolean =>
+  place !== "in an invocation" || entry === "trace.span" || entry!.startsWith("distributedHeaders");
+
+/** What was seen of a call without tracing. */
+interface Observed {
+  readonly outcome?: string;
+}
+
+/** How the spans of a call have to end, if that is said. */
+function endingsOf(family: string, row: Row, observed: Observed): Recorded["how"][] | undefined {
+  const { client, entry, place, kind } = row;
+  // A caller's trace is always followed.
+  const isSampled = client === "recording" || (client === "in no sample" && entry === "distributedHeaders");
+  if (!isSampled || kind === "class" || entry === "distributedHeaders, no span") return [];
+  if (entry!.includes("of the package") && place === "outside") return [];
+  const hasFailed = observed.outcome === "thrown" || observed.outcome === "rejected";
+  const ending = hasFailed ? "failed" : expected(family, row);
+  if (ending === "any") return undefined;
+  const how = ending === "at once" ? "done" : ending === "failed at once" ? "failed" : ending;
+  const isThere = how !== "unfinished" || !isCollectable(row);
+  return Array.from({ length: !isThere ? 0 : entry!.includes("twice") ? 2 : 1 }, () => how);
+}

@@ -1,0 +1,103 @@
+// What can not be equal where a function's result is watched, each with its reason.
+
+import type { Accepted } from "../differential.js";
+import type { Row } from "../table.js";
+
+const SUITES = ["values", "promises", "iterators", "Node streams", "bodies", "responses"];
+
+const rows = (
+  suite: string,
+  aspect: string,
+  reason: string,
+  wheres: readonly Row[] = [{}],
+  runtimes?: readonly string[],
+): Accepted[] => wheres.map((where) => ({ suite, aspect, reason, where, ...(runtimes && { runtimes }) }));
+
+const results = (...names: string[]): Row[] => names.map((result) => ({ result }));
+
+const ofTracked = SUITES.flatMap((suite) => [
+  ...rows(suite, "function.text", "a tracked function is a proxy, of whose target the language shows no source text"),
+  ...rows(suite, "function.types", "`util.types` does not look through a proxy"),
+  ...rows(suite, "seen", "`new.target` is the tracked function where that is called with `new`", [{ kind: "class" }]),
+  ...rows(
+    suite,
+    "returned.hidden",
+    "what a generator function gives is watched in place, by methods that no loop meets",
+    [{ kind: "generator" }, { kind: "async generator" }],
+  ),
+]);
+
+const IN_PLACE = "it is watched in place, by members that no loop meets";
+const LISTENERS = "a stream's listeners are members of it: there is one of `close` and one of `events.errorMonitor`";
+const COPY = "a stream is handed on as a copy, since its end is seen by nobody but its reader";
+const READ = "an output is recorded, so its getters and `toJSON` are called";
+const EARLY = "a copy reads from its source, which fills its queue again as soon as there is room";
+
+const SIDE =
+  "a promise that its host may have elsewhere too is looked on at from the side: its rejection is handled then";
+const BUN_ORDER = "Bun shows the methods of a class in another order where they are members of an object";
+const BUN_TYPE = "Bun forgets a content type that it has derived from a body with that body; a copy keeps it";
+const PROXY = "a proxy of a response is not to be told from a response";
+const OF_CALL =
+  "it is the copy that a traced call gives: `url`, `redirected` and `type` can not be given to a constructor";
+
+const STREAMS_COPIED = [
+  ...["of strings", "of objects", "of bytes", "of bytes, full", "of pooled Buffers", "of the same chunk again"],
+  ...["of parts of one buffer", "of a DataView", "of empty chunks", "a byte stream", "a byte stream that is empty"],
+  ...["with a queue", "with a size", "that fails at once", "that fails later", "whose `pull` throws"],
+  ...["whose `cancel` fails", "closed", "read before", "of a TransformStream", "of a response", "of a Blob"],
+  "a branch of a tee",
+  "piped through",
+];
+
+const RESPONSES_COPIED = [
+  ...["of a text", "of an empty text", "of JSON", "of bytes", "of a Buffer", "of a Blob", "of a File", "of FormData"],
+  ...["of URLSearchParams", "of a stream", "of a full stream", "of pooled Buffers", "of the same chunk again"],
+  ...["of parts of one buffer", "of a byte stream", "of a stream of strings", "of a stream that fails"],
+  ...["of an async iterable", "with a status and headers", "of a failure", "cloned", "a clone", "that is kept"],
+  ...["of a call", "of a call, in pieces", "of a call that was redirected"],
+];
+
+export const ACCEPTED_RESULTS: readonly Accepted[] = [
+  ...ofTracked,
+  ...rows("values", "notes", READ, results("object with getters", "stub of something far away")),
+  ...rows("values", "shape.own", READ, results("Headers"), ["Deno"]),
+  ...rows("promises", "shape.hidden", IN_PLACE),
+  ...rows("promises", "shape.inspected", BUN_ORDER, [{}], ["Bun"]),
+  ...rows("promises", "unhandled", SIDE, results("rejected", "rejected later")),
+  ...rows("iterators", "shape.hidden", IN_PLACE),
+  ...rows("iterators", "shape.inspected", BUN_ORDER, [{}], ["Bun"]),
+  ...rows("Node streams", "shape.own", LISTENERS),
+  ...rows("Node streams", "shape.json", LISTENERS),
+  ...rows("Node streams", "shape.inspected", LISTENERS),
+  ...rows("Node streams", "used.names", LISTENERS, [{ use: "listeners" }]),
+  ...rows("bodies", "isSame", COPY, results(...STREAMS_COPIED)),
+  ...rows(
+    "bodies",
+    "shape.own",
+    "a stream that Node itself has made has a `constructor` of its own; a copy has that of its class",
+    [...results("of a TransformStream", "a branch of a tee", "piped through")],
+  ),
+  ...rows("bodies", "notes", EARLY, results("with a queue", "with a size", "piped through")),
+  ...rows("bodies", "used", "nobody can see whether a stream has been read from", results("read before")),
+  ...rows("bodies", "notes", "nobody can see whether a stream has been read from", results("read before")),
+  ...rows("bodies", "shape.inspected", "nobody can see whether a stream has been read from", results("read before")),
+  ...rows("bodies", "used.error", "that a stream has failed is seen by nobody but its reader", [
+    { result: "that fails at once", use: "with a buffer" },
+  ]),
+  ...rows("responses", "isSame", COPY, results(...RESPONSES_COPIED)),
+  ...rows("responses", "isSame", PROXY, results("proxy"), ["Node 20", "Node 22", "Deno"]),
+  ...["shape.inspected", "shape.response", "used.headers"].flatMap((aspect) =>
+    rows("responses", aspect, BUN_TYPE, results("of a Blob", "of a File"), ["Bun"]),
+  ),
+  ...["shape.hidden", "used.url", "used.type", "used.own", "used.accessors", "used.clone"].flatMap((aspect) =>
+    rows("responses", aspect, OF_CALL, results("of a call", "of a call, in pieces", "of a call that was redirected")),
+  ),
+  ...["shape.inspected", "shape.response", "used"].flatMap((aspect) =>
+    rows("responses", aspect, "a copy's headers may be changed", [
+      { result: "of a call", use: "headers changed" },
+      { result: "of a call that was redirected", use: "headers changed" },
+    ]),
+  ),
+  ...rows("responses", "notes", COPY, results("that is kept")),
+];

@@ -1,0 +1,305 @@
+// Runs a program in every runtime: bundled with the package of pkg/, given a JSON value, giving one back. A program is a module
+// that exports `run(config)`; it uses nothing that one of its runtimes lacks. Programs of one's own go to `RUNTIMES` or to
+// `execute`, what they find goes to differential.ts.
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdir, writeFile } from "node:fs/promises";
+import { basename, join, relative } from "node:path";
+import { text } from "node:stream/consumers";
+import { type BuildOptions, build, type Plugin } from "esbuild";
+import { BROWSERS, type Browser, startBrowser } from "../browsers/webdriver.js";
+import { LONG } from "../support/long.js";
+import { PROGRAMS } from "../support/programs.js";
+import { runtimeVersion } from "../support/versions.js";
+import { ROOT, startWorker, type Workerd } from "../support/worker.js";
+
+/** Where a program runs. */
+export interface Runtime {
+  /** `Node 24`, `old workerd, nodejs_compat`, `Firefox, service worker` */
+  readonly name: string;
+  readonly kind: "process" | "worker" | "page" | "service worker";
+  /** Starts it with the program at `entry`, a path in the repository. Pages are of `site`'s origin. */
+  start(entry: string, site: Site): Promise<Running>;
+}
+
+/** A program in its runtime. */
+export interface Running {
+  /** The version of the runtime. */
+  readonly version: string;
+  /** Calls the program's `run`: in a process, a page or a service worker of its own; of a Worker there is one for all calls. */
+  run(config: unknown): Promise<unknown>;
+  close(): Promise<void>;
+}
+
+/** What pages are loaded from: server.ts is one. */
+export interface Site {
+  /** `http://127.0.0.1:PORT` */
+  readonly url: string;
+  /** Answers `path` with `body` from now on. */
+  serve(path: string, type: string, body: string): void;
+}
+
+/** How a process ended. */
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: string | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+const WORKERD_FLAGS: Record<string, string[]> = {
+  nodejs_compat: ["nodejs_compat"],
+  nodejs_als: ["nodejs_als"],
+  "no flag": [],
+};
+
+/** All of them. */
+export const RUNTIMES: readonly Runtime[] = [
+  ...Object.keys(PROGRAMS).map(processRuntime),
+  ...Object.keys(WORKERD_FLAGS).map((flags) => workerRuntime("current", flags)),
+  ...Object.keys(WORKERD_FLAGS).map((flags) => workerRuntime("old", flags)),
+  ...Object.keys(BROWSERS).map(pageRuntime),
+  ...Object.keys(BROWSERS).map(serviceWorkerRuntime),
+];
+
+/**
+ * Pages whose requests a service worker answers: the program's `run` is called in the page, which registers
+ * `/worker-of-page.js`, and its `respond` in that worker when it starts.
+ */
+export const CONTROLLED_PAGES: readonly Runtime[] = Object.keys(BROWSERS).map((name) => {
+  const page = pageRuntime(name);
+  return {
+    ...page,
+    name: `${name}, behind a service worker`,
+    async start(entry, site) {
+      const stub = `import { respond } from ${JSON.stringify(join(ROOT, entry))}; respond();`;
+      site.serve("/worker-of-page.js", "text/javascript", await bundleScript(stub));
+      return page.start(entry, site);
+    },
+  };
+});
+
+/** Those of which a change is seen in a minute; all of them take the better part of an hour. */
+const SHORT = "^(Node 24|Deno)$";
+
+/** Whether the whole matrix is tried: with `scripts/check --long`. */
+export const IS_WHOLE: boolean = LONG && !process.env["OPIK_EDGE_RUNTIMES"];
+
+/** The runtimes to try: those that `OPIK_EDGE_RUNTIMES` matches, else all with `scripts/check --long`. */
+export const TRIED: readonly Runtime[] = RUNTIMES.filter(({ name }) =>
+  new RegExp(process.env["OPIK_EDGE_RUNTIMES"] ?? (LONG ? "" : SHORT)).test(name),
+);
+
+/** Bundles are kept here, so that a stack trace leads somewhere. Below the root, so that packages are found. */
+const FOLDER = join(ROOT, "target/transparency");
+
+// --- Processes: Node, Deno, Bun
+
+/** The result's line begins so: a program may print whatever else it likes. */
+const RESULT = "\u0001result ";
+
+function processRuntime(name: string): Runtime {
+  return {
+    name,
+    kind: "process",
+    async start(entry) {
+      const file = await bundleProcess(entry);
+      return {
+        version: /\d+\.\d+\.\d+/.exec((await spawned(name, ["--version"], "")).stdout)![0],
+        async run(config) {
+          const exit = await spawned(name, [file], JSON.stringify(config));
+          const line = exit.stdout.split("\n").find((printed) => printed.startsWith(RESULT));
+          if (line === undefined) throw new Error(`${name} printed no result: ${JSON.stringify(exit)}`);
+          return JSON.parse(line.slice(RESULT.length));
+        },
+        async close() {},
+      };
+    },
+  };
+}
+
+/**
+ * Runs the module at `entry` as a program of its own, which gets `config` as its last argument, and ends by itself. `flags` are
+ * further ones of the runtime.
+ */
+export async function execute(
+  runtime: string,
+  entry: string,
+  config: unknown,
+  flags: readonly string[] = [],
+): Promise<Exit> {
+  const file = await bundleFile(`${basename(entry, ".ts")}.program`, { entryPoints: [join(ROOT, entry)] });
+  return spawned(runtime, [...flags, file, JSON.stringify(config)], "");
+}
+
+async function spawned(runtime: string, given: readonly string[], input: string): Promise<Exit> {
+  const [program, args] = PROGRAMS[runtime]!;
+  const all = given[0] === "--version" ? given : [...args, ...given];
+  const child = spawn(program, all, { cwd: FOLDER, timeout: 300_000, stdio: "pipe" });
+  child.stdin.on("error", () => {}).end(input); // it may not read
+  const [stdout, stderr, [code, signal]] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    once(child, "exit") as Promise<[number | null, string | null]>,
+  ]);
+  return { code, signal, stdout, stderr };
+}
+
+const bundleProcess = (entry: string): Promise<string> =>
+  bundleFile(basename(entry, ".ts"), {
+    stdin: {
+      resolveDir: ROOT,
+      contents: `import process from "node:process";
+     import { run } from ${JSON.stringify(join(ROOT, entry))};
+     let config = "";
+     for await (const chunk of process.stdin.setEncoding("utf8")) config += chunk;
+     const result = JSON.stringify(await run(JSON.parse(config)));
+     process.stdout.write("\\n" + ${JSON.stringify(RESULT)} + result + "\\n", () => process.exit());`,
+    },
+  });
+
+/** Packages other than ours are left to the runtime. */
+const OURS_ONLY: Plugin = {
+  name: "ours-only",
+  setup({ onResolve }) {
+    onResolve({ filter: /^[^./#]/ }, ({ path, kind }) =>
+      kind === "entry-point" || path.startsWith("opik-edge") || path.startsWith("node:")
+        ? undefined
+        : { path, external: true },
+    );
+  },
+};
+
+const bundled = new Map<string, Promise<string>>();
+
+/** The same program is bundled once. */
+function bundleFile(name: string, what: Pick<BuildOptions, "stdin" | "entryPoints">): Promise<string> {
+  const file = join(FOLDER, `${name}.mjs`);
+  const bundle = async (): Promise<string> => {
+    await mkdir(FOLDER, { recursive: true });
+    // A program is there for its effects, of which the package that its tests belong to has none.
+    const options = { ...COMMON, ...what, ignoreAnnotations: true };
+    await build({ ...options, platform: "node", plugins: [OURS_ONLY], outfile: file });
+    return file;
+  };
+  const known = bundled.get(file) ?? bundle();
+  bundled.set(file, known);
+  return known;
+}
+
+const COMMON = { absWorkingDir: ROOT, bundle: true, format: "esm", target: "es2022", keepNames: true } as const;
+
+// --- workerd
+
+function workerRuntime(workerd: Workerd, flags: string): Runtime {
+  const named = workerd === "old" ? "old workerd" : "workerd";
+  return {
+    name: `${named}, ${flags}`,
+    kind: "worker",
+    async start(entry) {
+      const stub = join(FOLDER, `${basename(entry, ".ts")}.worker.ts`);
+      await mkdir(FOLDER, { recursive: true });
+      await writeFile(
+        stub,
+        `import { run } from ${JSON.stringify(join(ROOT, entry))};
+         export default {
+           fetch: async (request: Request) => Response.json(await run(await request.json())),
+         };`,
+      );
+      const lines: string[] = [];
+      const worker = await startWorker(relative(ROOT, stub), {
+        workerd,
+        compatibilityFlags: WORKERD_FLAGS[flags]!,
+        onLog: (line) => lines.push(line),
+      });
+      return {
+        version: runtimeVersion(named),
+        async run(config) {
+          const response = await fetch(worker.url, { method: "POST", body: JSON.stringify(config) });
+          const answer = await response.text();
+          if (response.status !== 200) throw new Error(`${response.status} ${answer}\n${lines.join("")}`);
+          return JSON.parse(answer);
+        },
+        close: () => worker.close(),
+      };
+    },
+  };
+}
+
+// --- Browsers
+
+function pageRuntime(name: string): Runtime {
+  return {
+    name,
+    kind: "page",
+    async start(entry, site) {
+      const stub = `import { run } from ${JSON.stringify(join(ROOT, entry))}; Object.assign(globalThis, { run });`;
+      site.serve("/page.js", "text/javascript", await bundleScript(stub));
+      site.serve("/page", "text/html", PAGE);
+      return inBrowser(name, site, "/page");
+    },
+  };
+}
+
+const PAGE = `<!doctype html><meta charset="utf-8"><title>page</title><script type="module" src="/page.js"></script>`;
+
+function serviceWorkerRuntime(name: string): Runtime {
+  return {
+    name: `${name}, service worker`,
+    kind: "service worker",
+    async start(entry, site) {
+      const stub = `import { run } from ${JSON.stringify(join(ROOT, entry))};
+        addEventListener("message", (event) => {
+          const answer = (outcome) => event.ports[0].postMessage(outcome);
+          const failed = (error) => answer({ error: String((error && error.stack) || error) });
+          event.waitUntil(run(event.data).then((value) => answer({ value }), failed));
+        });`;
+      site.serve("/service-worker.js", "text/javascript", await bundleScript(stub));
+      site.serve("/service-worker", "text/html", SERVICE_WORKER_PAGE);
+      return inBrowser(name, site, "/service-worker");
+    },
+  };
+}
+
+/** Has a new service worker for each call. It is not the page's own, whose scope is another. */
+const SERVICE_WORKER_PAGE = `<!doctype html><meta charset="utf-8"><title>service worker</title><script>
+  globalThis.run = async (config) => {
+    const registration = await navigator.serviceWorker.register("/service-worker.js", { scope: "/nowhere" });
+    try {
+      const worker = registration.installing ?? registration.waiting ?? registration.active;
+      const { port1, port2 } = new MessageChannel();
+      const answered = new Promise((resolve) => { port1.onmessage = ({ data }) => resolve(data); });
+      worker.postMessage(config, [port2]);
+      const { value, error } = await answered;
+      if (error) throw new Error(error);
+      return value;
+    } finally {
+      await registration.unregister();
+    }
+  };
+</script>`;
+
+async function inBrowser(name: string, site: Site, path: string): Promise<Running> {
+  const browser: Browser = await startBrowser(name);
+  return {
+    version: browser.version,
+    async run(config) {
+      await browser.goTo(site.url + path);
+      return browser.call("run", config);
+    },
+    close: () => browser.close(),
+  };
+}
+
+/** A service worker's script is a classic one: not every browser takes a module. */
+async function bundleScript(contents: string): Promise<string> {
+  const result = await build({
+    ...COMMON,
+    format: "iife",
+    platform: "browser",
+    write: false,
+    stdin: { contents, resolveDir: ROOT, loader: "ts" },
+  });
+  return result.outputFiles[0]!.text;
+}
