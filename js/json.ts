@@ -236,7 +236,7 @@ function describeFields(pairs: Iterable<[name: string, value: unknown]>): object
   return fields;
 }
 
-/** Header values are credentials as often as not; names alone say enough. */
+/** The names alone: header values may be credentials. */
 function describeHeaders(value: object): object {
   const names = Symbol.iterator in value ? first(value as Headers).map(([name]) => name) : Object.keys(value);
   return { headers: names };

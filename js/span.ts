@@ -182,7 +182,7 @@ export class SpanHandle implements Span, Open {
     this.finish();
   }
 
-  /** Ends because its consumer read no further than so many `bytes`, which is its right, and says so in the metadata. */
+  /** Ends because its consumer stopped reading after `bytes` bytes, and says so in the metadata. */
   stop(bytes: number | undefined): void {
     if (this.trace.isBrokenOff) this.cancel();
     if (!this.#ended) this.#merge({ metadata: { opik_edge_stopped_reading: bytes ?? true } });
