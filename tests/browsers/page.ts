@@ -86,19 +86,24 @@ Object.assign(globalThis, {
   },
   end: () => end(),
 
-  /** Reads a stream: to its end, or until it fails, or so many chunks. */
+  /** Reads a stream: to its end, or until it fails, or so many chunks. Gives the trace and the number of bytes read. */
   async stream(url: string, chunks: number | null) {
     const span = opik.span({ name: "reading" });
     const response = await span.fetch(url, { opik: { name: "call" } });
     const reader = response.body!.getReader();
+    let bytes = 0;
     try {
-      for (let n = 0; n < (chunks ?? Number.POSITIVE_INFINITY); n += 1) if ((await reader.read()).done) break;
+      for (let n = 0; n < (chunks ?? Number.POSITIVE_INFINITY); n += 1) {
+        const { done, value } = await reader.read();
+        if (done) break;
+        bytes += value.length;
+      }
       await reader.cancel();
     } catch {
       // It was to fail.
     }
     span.end();
-    return span.traceId;
+    return { trace: span.traceId, bytes };
   },
 
   /** Reads a stream that does not end, and goes on reading. */
