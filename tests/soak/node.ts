@@ -1,6 +1,7 @@
 // The soak in one Node process: node --expose-gc. Prints what it came to, and the memory on the way.
 
-import { prepare } from "./requests.js";
+import assert from "node:assert/strict";
+import { ANSWER, prepare } from "./requests.js";
 
 const { Instance } = WebAssembly;
 const instances: WebAssembly.Instance[] = [];
@@ -19,7 +20,7 @@ const heap: number[] = [];
 for (let done = 1; done <= requests; done += 1) {
   const held: Promise<unknown>[] = [];
   const ctx = { waitUntil: (promise: Promise<unknown>) => held.push(promise) };
-  await (await fetch(new Request("http://host.test/chat"), {}, ctx)).text();
+  assert.equal(await (await fetch(new Request("http://host.test/chat"), {}, ctx)).text(), ANSWER);
   await Promise.all(held);
   if (done % (requests / 10) === 0) {
     (globalThis as unknown as { gc(): void }).gc();

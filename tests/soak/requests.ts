@@ -1,11 +1,34 @@
 // A traced handler that is called very often, and an account of what it recorded. Nothing leaves it: its transport keeps
-// of each row the id alone, in memory that is there from the beginning.
+// of each row the id alone, in memory that is there from the beginning. Its answer is made of chunks that their owners use again.
 
 import { span } from "opik-edge";
 import { withOpik } from "opik-edge/cloudflare";
 
 /** Rows of one request: the trace, its root span, and three more. */
 export const ROWS = 5;
+
+/** What each request is answered. */
+export const ANSWER = ": ping\n\nhello, world\n: ping\n\n";
+
+const encoder = new TextEncoder();
+/** A chunk that is sent again and again. */
+const PING = encoder.encode(": ping\n\n");
+/** Two chunks are parts of one buffer. */
+const GREETING = encoder.encode("hello, world");
+
+/** From Node's shared pool of buffers, where there is one. */
+const pooled: (text: string) => Uint8Array =
+  (globalThis as { Buffer?: { from(text: string): Uint8Array } }).Buffer?.from ?? ((text) => encoder.encode(text));
+
+function answer(): ReadableStream<Uint8Array> {
+  return new ReadableStream({
+    start(controller) {
+      for (const chunk of [PING, GREETING.subarray(0, 6), GREETING.subarray(6), pooled("\n"), PING])
+        controller.enqueue(chunk);
+      controller.close();
+    },
+  });
+}
 
 /** What a run came to. */
 export interface Soaked {
@@ -42,7 +65,7 @@ export function prepare(requests: number) {
           llm.span({ name: "rank" }).end();
           llm.update({ output: { text: "an answer of some length ".repeat(20) } });
         });
-        return Response.json({ ok: true });
+        return new Response(answer());
       },
     },
     () => ({ transport, onError: ({ message }) => errors.push(message) }),

@@ -1,5 +1,5 @@
 // Many requests in one process and in one isolate: memory stays where it was, each id is there once, no timer and no
-// listener is left. 50,000 of them, or 200,000 with scripts/check --long.
+// listener is left, and each answer is whole though its chunks are used again. 50,000 of them, or 200,000 with scripts/check --long.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -9,7 +9,7 @@ import { Pool } from "undici";
 import { LONG } from "../support/long.js";
 import { ROOT, startWorker } from "../support/worker.js";
 import { growth, MB, residentBytes, shown } from "./memory.js";
-import { ROWS, type Soaked } from "./requests.js";
+import { ANSWER, ROWS, type Soaked } from "./requests.js";
 
 const REQUESTS = LONG ? 200_000 : 50_000;
 
@@ -42,7 +42,7 @@ describe(`${REQUESTS} requests`, { concurrency: 2 }, () => {
       for (let tenth = 1; tenth <= 10; tenth += 1) {
         let left = REQUESTS / 10;
         const caller = async (): Promise<void> => {
-          while (left-- > 0) await call("/chat");
+          while (left-- > 0) assert.equal(await call("/chat"), ANSWER);
         };
         await Promise.all(Array.from({ length: 16 }, caller));
         const size = await residentBytes();
