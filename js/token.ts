@@ -152,7 +152,7 @@ function toBase64Url(bytes: Uint8Array): string {
   return btoa(String.fromCharCode(...bytes))
     .replaceAll("+", "-")
     .replaceAll("/", "_")
-    .replace(/=+$/, "");
+    .replace(/==?$/, "");
 }
 
 function fromBase64Url(text: string): Uint8Array<ArrayBuffer> {

@@ -87,7 +87,11 @@ export async function examineCors(url: URL, origin: string): Promise<Finding> {
   } catch (error) {
     return problem(check, `no answer to the preflight: ${String(error)}`, fix);
   }
-  const list = (name: string): string[] => (response.headers.get(name) ?? "").toLowerCase().split(/\s*,\s*/);
+  const list = (name: string): string[] =>
+    (response.headers.get(name) ?? "")
+      .toLowerCase()
+      .split(",")
+      .map((part) => part.trim());
   if (!response.ok) return problem(check, `the preflight is answered with ${response.status}`, fix);
   const [allowed] = list("access-control-allow-origin");
   if (allowed !== "*" && allowed !== origin.toLowerCase()) {

@@ -139,21 +139,25 @@ async function readBody(request: Request, maxBytes: number): Promise<string> {
   if (Number(request.headers.get("content-length") ?? 0) > maxBytes) throw tooLarge;
   const reader = request.body?.getReader();
   if (!reader) return "";
-  let stop = (): void => {};
-  const tooSlow = new Promise<never>((_, reject) => {
-    stop = platform.after(BODY_TIMEOUT_MS, () => reject(new Refusal("too_slow", "the body took too long to arrive")));
-  });
-  const decoder = new TextDecoder();
-  let text = "";
-  let bytes = 0;
-  try {
+  const readAll = async (): Promise<string> => {
+    const decoder = new TextDecoder();
+    let text = "";
+    let bytes = 0;
     for (;;) {
-      const { done, value } = await Promise.race([reader.read(), tooSlow]);
+      const { done, value } = await reader.read();
       if (done) return text + decoder.decode();
       bytes += value.byteLength;
       if (bytes > maxBytes) throw tooLarge;
       text += decoder.decode(value, { stream: true });
     }
+  };
+  let stop = (): void => {};
+  const tooSlow = new Promise<never>((_, reject) => {
+    stop = platform.after(BODY_TIMEOUT_MS, () => reject(new Refusal("too_slow", "the body took too long to arrive")));
+  });
+  try {
+    // One race for all of it: one for each of a million pieces would keep something of each.
+    return await Promise.race([readAll(), tooSlow]);
   } catch (error) {
     reader.cancel().catch(() => {});
     throw error instanceof Refusal ? error : new Refusal("malformed", "the body broke off");

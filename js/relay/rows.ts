@@ -71,7 +71,7 @@ export interface PageBatch {
 
 /** The batch in a body. Throws a `Refusal`. */
 export function parseBatch(text: string): PageBatch {
-  if (depthOf(text) > MAX_DEPTH) throw new Refusal("malformed", `the body is nested deeper than ${MAX_DEPTH}`);
+  if (isTooDeep(text)) throw new Refusal("malformed", `the body is nested deeper than ${MAX_DEPTH}`);
   let body: unknown;
   try {
     body = JSON.parse(text);
@@ -199,13 +199,20 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** How deep the brackets of a JSON text are nested, those in strings left out. */
-function depthOf(text: string): number {
+/**
+ * Whether the brackets of a JSON text are nested deeper than a body's may be, those in strings left out. Looks at each
+ * character once: it is what a stranger's text is first read by.
+ */
+function isTooDeep(text: string): boolean {
   let depth = 0;
-  let deepest = 0;
-  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|[[\]{}]/gs)) {
-    if (token === "[" || token === "{") deepest = Math.max(deepest, ++depth);
-    else if (token === "]" || token === "}") depth -= 1;
+  let isInString = false;
+  for (let at = 0; at < text.length; at += 1) {
+    const char = text[at];
+    if (char === '"') isInString = !isInString;
+    else if (isInString) at += char === "\\" ? 1 : 0;
+    else if (char === "[" || char === "{") depth += 1;
+    else if (char === "]" || char === "}") depth -= 1;
+    if (depth > MAX_DEPTH) return true;
   }
-  return deepest;
+  return false;
 }
