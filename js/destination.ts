@@ -4,7 +4,7 @@
 import type { Settings } from "./config.js";
 import { getCore } from "./core.js";
 import { isServer, now, randomBits } from "./env.js";
-import { fetchTransport, type Transport } from "./transport.js";
+import type { Transport } from "./transport.js";
 
 /** What is known of one destination. */
 export class Destination {
@@ -51,28 +51,19 @@ export class Destination {
   }
 }
 
-/** Destinations that are remembered by their name; the oldest gives way. */
+/** Names of a transport's destinations that are remembered; the oldest gives way. */
 const MAX_KNOWN = 64;
-const known = new Map<string, Destination>();
-const knownTransports = new WeakMap<Transport, Destination>();
+const known = new WeakMap<Transport, Map<string, Destination>>();
 
-/** The destination of a client: one for each transport, and for `fetch` one for each URL, workspace and key. */
-export function destinationOf({ transport, destination }: Settings): Destination {
-  if (transport !== fetchTransport) return remember(knownTransports, transport, transport);
-  if (known.size >= MAX_KNOWN && !known.has(destination)) known.delete(known.keys().next().value as string);
-  return remember(known, destination, transport);
-}
-
-interface Memory<K> {
-  get(key: K): Destination | undefined;
-  set(key: K, destination: Destination): unknown;
-}
-
-function remember<K>(memory: Memory<K>, key: K, transport: Transport): Destination {
-  let destination = memory.get(key);
+/** The destination of a client: one for each transport, URL, workspace and key, and for a relay one of its own. */
+export function destinationOf({ transport, destination: name }: Settings): Destination {
+  const named = known.get(transport) ?? new Map<string, Destination>();
+  known.set(transport, named);
+  let destination = named.get(name);
   if (!destination) {
+    if (named.size >= MAX_KNOWN) named.delete(named.keys().next().value as string);
     destination = new Destination(transport);
-    memory.set(key, destination);
+    named.set(name, destination);
   }
   return destination;
 }

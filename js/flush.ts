@@ -210,8 +210,7 @@ export class Flush {
       // The core died while it was asked: what became of the rows is not known.
       outcome = this.#defer(cause instanceof OpikError ? cause.code : "wasm_trap", { cause });
     }
-    if (outcome === "split") this.#queue.putBack(upload.split());
-    else this.#account(upload, outcome);
+    if (outcome !== "split") this.#account(upload, outcome);
   }
 
   /** Sends it once. `undefined` when it is to be sent again. */
@@ -249,8 +248,12 @@ export class Flush {
       case "plain":
         this.#destination.compresses = false;
         return undefined;
-      case "split":
+      case "split": {
+        const halves = upload.split();
+        if (!halves) return this.#lose(reason, answer);
+        this.#queue.putBack(halves);
         return "split";
+      }
       case "drop":
         return this.#lose(reason, answer);
       case "defer":

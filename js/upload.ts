@@ -20,6 +20,11 @@ export function kindOf(url: string): RowKind {
   return ROW_KINDS.find((kind) => url.endsWith(PATHS[kind])) as RowKind;
 }
 
+/** Whether rows of `kind` are feedback scores. */
+export function isOfScores(kind: RowKind): boolean {
+  return kind.endsWith("scores");
+}
+
 /** Rows of one upload (Opik: 1 to 1000). */
 export const MAX_UPLOAD_ROWS: number = 1000;
 /** Bytes of one upload. */
@@ -27,7 +32,7 @@ export const MAX_UPLOAD_BYTES: number = 4 * 1024 * 1024;
 
 /** An upload of rows that are JSON already. */
 export function uploadOf(kind: RowKind, rows: readonly Uint8Array[]): Upload {
-  const opening = new TextEncoder().encode(`{"${kind.endsWith("scores") ? "scores" : kind}":[`);
+  const opening = new TextEncoder().encode(`{"${isOfScores(kind) ? "scores" : kind}":[`);
   const body = new Uint8Array(rows.reduce((bytes, row) => bytes + row.byteLength + 1, opening.byteLength + 1));
   body.set(opening);
   const rowEnds = new Uint32Array(rows.length);
@@ -70,6 +75,11 @@ export class Upload {
   wasSent = false;
   /** Whether its rows were in more than one. */
   isRetry = false;
+  /**
+   * For rows that strangers may have written: where the second half begins when they are refused, as an index of the upload's
+   * rows, or 0 for no further. Such an upload is tried twice at most, and that the backend fails on it says nothing of others.
+   */
+  splitAt: ((upload: Upload) => number) | undefined;
   /** Told what became of it, or of each part that it was split into. */
   onSettled: ((upload: Upload, outcome: Outcome) => void) | undefined;
   /** What its rows were recorded with, where they go to a relay that asks for one. */
@@ -94,7 +104,7 @@ export class Upload {
   }
 
   get isOfScores(): boolean {
-    return this.kind.endsWith("scores");
+    return isOfScores(this.kind);
   }
 
   /** How many rows it carries. */
@@ -112,10 +122,10 @@ export class Upload {
     });
   }
 
-  /** Its rows in two uploads. */
-  split(): [Upload, Upload] {
-    const middle = this.rows >> 1;
-    return [this.#slice(0, middle), this.#slice(middle, this.rows)];
+  /** Its rows in two uploads; `undefined` where they are not to be split further. */
+  split(): [Upload, Upload] | undefined {
+    const middle = this.splitAt ? this.splitAt(this) : this.rows >> 1;
+    return middle > 0 ? [this.#slice(0, middle), this.#slice(middle, this.rows)] : undefined;
   }
 
   #slice(from: number, to: number): Upload {
@@ -133,6 +143,7 @@ export class Upload {
     half.wasSent = this.wasSent;
     half.isRetry = this.isRetry;
     half.token = this.token;
+    half.splitAt = this.splitAt;
     half.onSettled = this.onSettled;
     return half;
   }

@@ -43,6 +43,8 @@ const MAX_BYTES = 1024 * 1024;
 const BODY_TIMEOUT_MS = 10_000;
 /** How long Opik may take. */
 const FORWARD_TIMEOUT_MS = 10_000;
+/** How often a batch that Opik refuses is split: the page splits it further by itself. */
+const MAX_SPLITS = 4;
 /** For how long rows that were kept offline may follow a token that has expired. */
 const OFFLINE_MS = 24 * 60 * 60 * 1000;
 /** What a caller who came too often is told to wait. */
@@ -55,8 +57,11 @@ const PREFLIGHT_SECONDS = 86_400;
  * `OpikError` (`invalid_config`) when it is configured wrongly; the handler itself never rejects.
  */
 export function relay(config: RelayConfig): (request: Request) => Promise<Response> {
-  const settings = resolveConfig({ ...config, background: false });
-  const { origins, tokens, rateLimit, maxBytes = MAX_BYTES } = config;
+  const resolved = resolveConfig({ ...config, background: false });
+  // What pages send must not stop what the server itself sends.
+  const settings = { ...resolved, destination: `relay ${resolved.destination}` };
+  const { origins, tokens, rateLimit } = config;
+  const maxBytes = config.maxBytes ?? MAX_BYTES;
   const stamp = { projectName: settings.projectName as string, environment: settings.environment };
   if (!Array.isArray(origins) || origins.length === 0) {
     throw new OpikError("invalid_config", "origins: expected the origins of the pages that may write");
@@ -75,13 +80,13 @@ export function relay(config: RelayConfig): (request: Request) => Promise<Respon
 
   const forward = async ({ kind }: PageBatch, rows: string[]): Promise<void> => {
     const encoder = new TextEncoder();
-    const uploads = [
-      uploadOf(
-        kind,
-        rows.map((row) => encoder.encode(row)),
-      ),
-    ];
-    const source = { take: () => uploads.splice(0), takeDropped: () => ({}) };
+    const upload = uploadOf(
+      kind,
+      rows.map((row) => encoder.encode(row)),
+    );
+    let splits = MAX_SPLITS;
+    upload.splitAt = ({ rows }) => (splits-- > 0 ? rows >> 1 : 0);
+    const source = { take: () => [upload], takeDropped: () => ({}) };
     const report = await new Delivery(source, settings, reporter).flush({ timeoutMs: FORWARD_TIMEOUT_MS });
     checkReport(report);
   };

@@ -4,7 +4,7 @@
 import { idTime } from "../headers.js";
 import { type Score, scoreError, scoreKey } from "../score.js";
 import type { TokenClaims } from "../token.js";
-import { MAX_UPLOAD_ROWS, ROW_KINDS, type RowKind } from "../upload.js";
+import { isOfScores, MAX_UPLOAD_ROWS, ROW_KINDS, type RowKind } from "../upload.js";
 import { Refusal } from "./refusal.js";
 
 /** How far the time of an id may be from now (Opik refuses more where it checks). */
@@ -16,42 +16,70 @@ const MAX_ROW_CHARS = 256 * 1024;
 /** How deep a body may be nested. */
 const MAX_DEPTH = 64;
 
-type Kind = "string" | "number" | "object" | "any";
+/** RFC 3339, as far as its numbers do not depend on each other. */
+const TIME_FORMAT =
+  /^\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,9})?(?:Z|[+-](?:0\d|1[0-7]):[0-5]\d)$/i;
+/** What Opik's database can hold (ClickHouse, `DateTime64(9)`): from the first of these years on, and none after the second. */
+const FIRST_YEAR = "1970";
+const LAST_YEAR = "2261";
+/** `type` of `Span_Write`. */
+const SPAN_TYPES = ["general", "tool", "llm", "guardrail"];
 
-/** Fields of every row that are the page's to set. */
+/** What a field has to be, in words and as a check. A field that is `null` is absent. */
+type Kind = readonly [expected: string, is: (value: unknown) => boolean];
+
+const isText = (value: unknown): boolean => typeof value === "string";
+const isFilled = (value: unknown): boolean => isText(value) && value !== "";
+const isInt32 = (value: unknown): boolean => Number.isInteger(value) && value === ((value as number) | 0);
+const isOf = (values: unknown, is: (value: unknown) => boolean): boolean => Array.isArray(values) && values.every(is);
+
+const TEXT: Kind = ["a string", isText];
+const TIME: Kind = ["a time (RFC 3339)", isTime];
+const NUMBER: Kind = ["a finite number", Number.isFinite];
+const JSON_VALUE: Kind = [
+  "a string, an object or objects",
+  (value) => isText(value) || isObject(value) || isOf(value, isObject),
+];
+
+/** Fields of every row that are the page's to set, as Opik takes them (`Trace_Write`, `Span_Write`). */
 const COMMON: Record<string, Kind> = {
-  id: "string",
-  name: "string",
-  start_time: "string",
-  end_time: "string",
-  last_updated_at: "string",
-  input: "any",
-  output: "any",
-  metadata: "any",
-  tags: "object",
-  error_info: "object",
-  ttft: "number",
+  id: TEXT,
+  name: TEXT,
+  start_time: TIME,
+  end_time: TIME,
+  last_updated_at: TIME,
+  input: JSON_VALUE,
+  output: JSON_VALUE,
+  metadata: JSON_VALUE,
+  tags: [
+    "different strings",
+    (tags) => isOf(tags, isText) && new Set(tags as string[]).size === (tags as string[]).length,
+  ],
+  error_info: [
+    "exception_type and traceback, and at most a message",
+    (error) =>
+      isObject(error) &&
+      isFilled(error["exception_type"]) &&
+      isFilled(error["traceback"]) &&
+      (error["message"] === undefined || isText(error["message"])),
+  ],
+  ttft: NUMBER,
 };
-const SCORE: Record<string, Kind> = {
-  id: "string",
-  name: "string",
-  value: "number",
-  reason: "string",
-  category_name: "string",
-};
+/** `FeedbackScoreBatchItem`; the rest is looked at by `scoreError`. */
+const SCORE: Record<string, Kind> = { id: TEXT, name: TEXT, value: NUMBER, reason: TEXT, category_name: TEXT };
 const FIELDS: Record<RowKind, Record<string, Kind>> = {
   trace_scores: SCORE,
   span_scores: SCORE,
-  traces: { ...COMMON, thread_id: "string" },
+  traces: { ...COMMON, thread_id: TEXT },
   spans: {
     ...COMMON,
-    trace_id: "string",
-    parent_span_id: "string",
-    type: "string",
-    model: "string",
-    provider: "string",
-    usage: "object",
-    total_estimated_cost: "number",
+    trace_id: TEXT,
+    parent_span_id: TEXT,
+    type: [`one of ${SPAN_TYPES}`, (type) => SPAN_TYPES.includes(type as string)],
+    model: TEXT,
+    provider: TEXT,
+    usage: ["32-bit integers by name", (usage) => isObject(usage) && isOf(Object.values(usage), isInt32)],
+    total_estimated_cost: ["a number that is not negative", (cost) => Number.isFinite(cost) && (cost as number) >= 0],
   },
 };
 
@@ -98,43 +126,66 @@ export function stampRows(
   claims: TokenClaims | undefined,
   nowMs: number,
 ): string[] {
+  const { projectName, environment } = stamp;
   const stamped = new Map<unknown, string>();
-  for (const [index, row] of rows.entries()) {
+  for (const [index, given] of rows.entries()) {
     const where = `${kind}[${index}]`;
-    if (!isObject(row)) throw new Refusal("invalid", `${where}: expected an object`);
-    const { project_name, environment: _, source: __, ...own } = row;
-    if (project_name !== undefined && String(project_name).toLowerCase() !== stamp.projectName.toLowerCase()) {
-      throw new Refusal("foreign_project", `${where}: this relay writes to one project, and not to that one`);
-    }
-    checkFields(kind, own, where);
-    if (kind === "trace_scores" || kind === "span_scores") {
-      checkScore(own, nowMs, where);
-      const key = scoreKey(own);
+    const row = readRow(kind, given, projectName, where);
+    checkRow(kind, row, claims, nowMs, where);
+    if (isOfScores(kind)) {
+      const key = scoreKey(row);
       stamped.delete(key); // of those with one name the last one counts
-      stamped.set(key, toJson({ ...own, project_name: stamp.projectName, source: "sdk" }, where));
+      stamped.set(key, toJson({ ...row, project_name: projectName, source: "sdk" }, where));
       continue;
     }
-    if (typeof own["start_time"] !== "string") throw new Refusal("invalid", `${where}.start_time: it is missing`);
-    checkIds(kind, own, claims, nowMs, where);
-    if (stamped.has(own["id"])) throw new Refusal("invalid", `${where}.id: it is there twice`);
+    if (stamped.has(row["id"])) throw new Refusal("invalid", `${where}.id: it is there twice`);
     if (claims?.threadId !== undefined && kind === "traces") {
-      if ((own["thread_id"] ?? claims.threadId) !== claims.threadId) {
+      if ((row["thread_id"] ?? claims.threadId) !== claims.threadId) {
         throw new Refusal("outside_token", `${where}.thread_id: the token is for another conversation`);
       }
-      own["thread_id"] = claims.threadId;
+      row["thread_id"] = claims.threadId;
     }
-    const { projectName, environment } = stamp;
-    const last_updated_at = clamped(own["last_updated_at"], nowMs);
-    const written = { ...own, last_updated_at, project_name: projectName, environment, source: "sdk" };
-    stamped.set(own["id"], toJson(written, where));
+    const last_updated_at = notLater(row["last_updated_at"], nowMs);
+    stamped.set(
+      row["id"],
+      toJson({ ...row, last_updated_at, project_name: projectName, environment, source: "sdk" }, where),
+    );
   }
   return [...stamped.values()];
+}
+
+/** A row's own fields, each of which is a page's to set and what Opik takes. */
+function readRow(kind: RowKind, row: unknown, projectName: string, where: string): Record<string, unknown> {
+  if (!isObject(row)) throw new Refusal("invalid", `${where}: expected an object`);
+  const { project_name, environment: _, source: __, ...own } = row;
+  const project = project_name ?? projectName;
+  if (typeof project !== "string" || project.toLowerCase() !== projectName.toLowerCase()) {
+    throw new Refusal("foreign_project", `${where}: this relay writes to one project, and not to that one`);
+  }
+  for (const [name, value] of Object.entries(own)) {
+    const field = Object.hasOwn(FIELDS[kind], name) ? FIELDS[kind][name] : undefined;
+    if (!field) throw new Refusal("invalid", `${where}: ${JSON.stringify(name)} is not a page's to set`);
+    if (value !== null && !field[1](value)) throw new Refusal("invalid", `${where}.${name}: expected ${field[0]}`);
+  }
+  return own;
 }
 
 function toJson(row: object, where: string): string {
   const json = JSON.stringify(row);
   if (json.length > MAX_ROW_CHARS) throw new Refusal("too_large", `${where}: at most ${MAX_ROW_CHARS} characters`);
   return json;
+}
+
+/** Whether a row whose fields are right may be written by whom the token names: each by itself, and nothing is changed. */
+function checkRow(
+  kind: RowKind,
+  row: Readonly<Record<string, unknown>>,
+  claims: TokenClaims | undefined,
+  nowMs: number,
+  where: string,
+): void {
+  if (isOfScores(kind)) checkScore(row, nowMs, where);
+  else checkIds(kind, row, claims, nowMs, where);
 }
 
 /** What is scored may be of any age: a conversation is looked at again. */
@@ -145,17 +196,6 @@ function checkScore(row: Record<string, unknown>, nowMs: number, where: string):
   checkReference(id, nowMs, `${where}.id`);
 }
 
-function checkFields(kind: RowKind, row: Record<string, unknown>, where: string): void {
-  for (const [name, value] of Object.entries(row)) {
-    const expected = Object.hasOwn(FIELDS[kind], name) ? FIELDS[kind][name] : undefined;
-    if (expected === undefined)
-      throw new Refusal("invalid", `${where}: ${JSON.stringify(name)} is not a page's to set`);
-    if (expected === "any" || value === null) continue;
-    const isRight = expected === "object" ? typeof value === "object" : typeof value === expected;
-    if (!isRight) throw new Refusal("invalid", `${where}.${name}: expected ${expected}`);
-  }
-}
-
 function checkIds(
   kind: RowKind,
   row: Record<string, unknown>,
@@ -163,6 +203,7 @@ function checkIds(
   nowMs: number,
   where: string,
 ): void {
+  if (!isText(row["start_time"])) throw new Refusal("invalid", `${where}.start_time: it is missing`);
   const created = timeOf(row["id"], `${where}.id`);
   if (Math.abs(created - nowMs) > WINDOW_MS) {
     throw new Refusal("clock_skew", `${where}.id: its time is more than 24 h from now`);
@@ -188,11 +229,20 @@ function timeOf(id: unknown, where: string): number {
 }
 
 /** The latest time counts where rows are written twice: from the future it would win for good. */
-function clamped(time: unknown, nowMs: number): string {
+function notLater(time: unknown, nowMs: number): string {
   // biome-ignore lint/style/noRestrictedGlobals: reads a time that is given, no clock
-  const ms = typeof time === "string" ? Date.parse(time) : Number.NaN;
-  // biome-ignore lint/style/noRestrictedGlobals: the same
-  return new Date(Number.isNaN(ms) ? nowMs : Math.min(ms, nowMs)).toISOString();
+  return new Date(isText(time) ? Math.min(Date.parse(time as string), nowMs) : nowMs).toISOString();
+}
+
+/** Whether it is a time that Opik can read and hold: no leap second, no day that its month has not. */
+function isTime(value: unknown): boolean {
+  if (!isText(value) || !TIME_FORMAT.test(value as string)) return false;
+  const text = (value as string).toUpperCase();
+  const day = text.slice(0, 10);
+  if (text < FIRST_YEAR || text.slice(0, 4) > LAST_YEAR) return false;
+  // biome-ignore lint/style/noRestrictedGlobals: reads a time that is given, no clock
+  const date = new Date(day);
+  return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(day);
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {
