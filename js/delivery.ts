@@ -98,9 +98,10 @@ export class Delivery {
     return report;
   }
 
-  /** Takes the next upload out of the queue. */
-  next(): Upload | undefined {
-    const upload = this.#queue.shift();
+  /** Takes the next upload out of the queue: the oldest, or on trial the oldest that may well not fail; scores keep their order. */
+  next(isTrial = false): Upload | undefined {
+    const fresh = isTrial ? this.#queue.findIndex(({ hasFailed, isOfScores }) => !hasFailed && !isOfScores) : 0;
+    const [upload] = this.#queue.splice(Math.max(0, fresh), 1);
     if (upload) this.#queuedBytes -= upload.body.byteLength;
     return upload;
   }

@@ -65,8 +65,8 @@ export interface FlushMode {
 
 /** Where a flush takes its uploads from. */
 export interface UploadQueue {
-  /** Takes out the next one. */
-  next(): Upload | undefined;
+  /** Takes out the next one; with `isTrial` one that has not failed yet, where that is possible. */
+  next(isTrial: boolean): Upload | undefined;
   /** Puts some back to the front. */
   putBack(uploads: readonly Upload[]): void;
 }
@@ -160,7 +160,7 @@ export class Flush {
     // What was left alone has to prove itself with one upload before the next follows.
     const most = this.#destination.isOnTrial ? 1 : MAX_CONNECTIONS;
     while (this.#lanes < most) {
-      const upload = this.#queue.next();
+      const upload = this.#queue.next(this.#destination.isOnTrial);
       if (!upload) return;
       if (upload.isOfScores && this.#sendsScores) {
         // One after another: an earlier score that is tried again must not arrive after a later one.
@@ -242,8 +242,8 @@ export class Flush {
         this.#destination.succeeded();
         return "sent";
       case "retry":
-        if (!this.#destination.isOnTrial) return this.#retry(verdict.waitMs);
-        this.#destination.failed(false);
+        if (!this.#destination.isOnTrial && (!upload.splitAt || number === 1)) return this.#retry(verdict.waitMs);
+        this.#failed(upload, answer);
         return this.#defer(reason, answer);
       case "plain":
         this.#destination.compresses = false;
@@ -257,7 +257,7 @@ export class Flush {
       case "drop":
         return this.#lose(reason, answer);
       case "defer":
-        this.#destination.failed(false);
+        this.#failed(upload, answer);
         return this.#defer(reason, answer);
       case "stop":
         // A backend, or what stands before it, may know no scores; that says nothing of the rest.
@@ -266,6 +266,12 @@ export class Flush {
         this.#stopped = reason;
         return this.#defer(reason, { ...answer, once: true });
     }
+  }
+
+  /** Counts it against the destination, unless it may be the rows of a stranger that the backend fails on. */
+  #failed(upload: Upload, { status }: Answer): void {
+    upload.hasFailed = true;
+    if (!upload.splitAt || status < 500) this.#destination.failed(false);
   }
 
   /** Waits before the next attempt, unless another flush takes over. */

@@ -73,6 +73,8 @@ export class Upload {
   isCheckpoint = false;
   /** Whether it was in a request. */
   wasSent = false;
+  /** Whether the backend failed on it. */
+  hasFailed = false;
   /** Whether its rows were in more than one. */
   isRetry = false;
   /**

@@ -84,6 +84,9 @@ export function relay(config: RelayConfig): (request: Request) => Promise<Respon
       kind,
       rows.map((row) => encoder.encode(row)),
     );
+    if (upload.body.byteLength > settings.limits.batchBytes) {
+      throw new Refusal("too_large", "the rows are longer than what carries them on takes");
+    }
     let splits = MAX_SPLITS;
     upload.splitAt = ({ rows }) => (splits-- > 0 ? rows >> 1 : 0);
     const source = { take: () => [upload], takeDropped: () => ({}) };
