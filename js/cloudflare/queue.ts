@@ -6,8 +6,9 @@ import { Delivery } from "../delivery.js";
 import { Reporter } from "../errors.js";
 import { emptyReport, type FlushReport } from "../flush.js";
 import { scoreKey } from "../score.js";
-import type { Transport } from "../transport.js";
+import { numberOr, type Transport } from "../transport.js";
 import {
+  isOfScores,
   MAX_UPLOAD_BYTES,
   MAX_UPLOAD_ROWS,
   ROW_KINDS,
@@ -33,6 +34,8 @@ export interface QueueBatch {
 export interface QueueMessage {
   /** The text that a `queueTransport` has sent. */
   readonly body: unknown;
+  /** How often it has come, counted from 1. */
+  readonly attempts?: number | undefined;
   /** It is done with. */
   ack(): void;
   /** It is to come again, after so many seconds. */
@@ -60,17 +63,19 @@ export function queueTransport(queue: QueueProducer): Transport {
 
 /** How long one batch may take: a consumer has time, but its messages should not be away for long. */
 const TIMEOUT_MS = 25_000;
-/** The shortest wait before messages come again. */
+/** The wait before a message comes a second time; four times as long before each further one, */
 const MIN_RETRY_SECONDS = 5;
-/** The longest that the platform takes. */
-const MAX_RETRY_SECONDS = 43_200;
+/** and no longer than this. */
+const MAX_RETRY_SECONDS = 600;
 
 /** How long messages are left in the queue by a consumer that is disabled: so that few of their attempts are used up. */
 const DISABLED_RETRY_SECONDS = 3600;
 
 /**
  * Delivers a batch of such messages, many rows to a request. A message is acknowledged when each of its rows was accepted
- * or refused for good; otherwise it comes again. Throws only when the configuration is wrong, and then all come again.
+ * or refused for good; otherwise it comes again. What Opik refuses is looked for message by message, and within one so far
+ * that a single row of it can be found; where more of its rows are refused, their neighbours are lost with them. Messages that
+ * come again travel with fewer others each time, in the end alone. Throws only when the configuration is wrong, and then all come again.
  *
  * With `disabled` nothing is sent, and every message comes again after an hour: what is switched off may be switched on again,
  * and what was acknowledged would be lost. As for a backend that is away, the queue's `max_retries` says for how long.
@@ -89,9 +94,10 @@ export async function deliverQueue(batch: QueueBatch, config: OpikConfig = {}): 
   const limits = { ...settings.limits, bufferBytes: Number.POSITIVE_INFINITY };
   const delivery = new Delivery(source, { ...settings, limits }, reporter);
   const report = await delivery.flush({ timeoutMs: TIMEOUT_MS, keep: true });
-  const seconds = Math.ceil(delivery.pauseMs / 1000);
-  const delaySeconds = Math.min(Math.max(seconds, MIN_RETRY_SECONDS), MAX_RETRY_SECONDS);
+  const pauseSeconds = Math.ceil(delivery.pauseMs / 1000);
   for (const message of batch.messages) {
+    const seconds = MIN_RETRY_SECONDS * 4 ** (attemptsOf(message) - 1);
+    const delaySeconds = Math.min(Math.max(seconds, pauseSeconds), MAX_RETRY_SECONDS);
     if (again.has(message)) message.retry({ delaySeconds });
     else message.ack();
   }
@@ -111,12 +117,12 @@ function merge({ messages }: QueueBatch, reporter: Reporter, retry: (message: Qu
     const { kind, rows } = found;
     // A message stays whole, so that it comes again whole, and no other with it.
     let merger = open.get(kind) as Merger;
-    if (!merger.takes(rows)) {
+    if (!merger.takes(rows, message)) {
       uploads.push(merger.toUpload());
       merger = new Merger(kind, retry);
       open.set(kind, merger);
     }
-    for (const row of rows) merger.add(row, message);
+    merger.add(rows, message);
   }
   for (const merger of open.values()) if (!merger.isEmpty) uploads.push(merger.toUpload());
   return uploads;
@@ -141,7 +147,21 @@ function rowsOf(body: unknown): { readonly kind: RowKind; readonly rows: Row[] }
 
 /** What there may be only one of in an upload. */
 function keyOf(kind: RowKind, row: { readonly id: unknown }): unknown {
-  return kind.endsWith("scores") ? scoreKey(row) : row.id;
+  return isOfScores(kind) ? scoreKey(row) : row.id;
+}
+
+/** How often a message has come. */
+function attemptsOf({ attempts }: QueueMessage): number {
+  return numberOr(attempts, 1);
+}
+
+/**
+ * With how many others at most a message travels, itself included: what is in one may be why the backend fails, and is to be
+ * left behind by the others in the end.
+ */
+function mostWith(message: QueueMessage): number {
+  const attempts = attemptsOf(message);
+  return attempts > 1 ? 64 >> (2 * Math.min(attempts - 1, 3)) : Number.POSITIVE_INFINITY;
 }
 
 /** Rows of several messages on their way into one upload. */
@@ -152,6 +172,8 @@ class Merger {
   readonly #owners: QueueMessage[] = [];
   readonly #ids = new Set<unknown>();
   #bytes = 0;
+  #messages = 0;
+  #mostMessages = Number.POSITIVE_INFINITY;
 
   constructor(kind: RowKind, retry: (message: QueueMessage) => void) {
     this.#kind = kind;
@@ -163,27 +185,46 @@ class Merger {
   }
 
   /** Whether there is room for all of them, and no row of their ids yet: the API refuses both. */
-  takes(rows: readonly Row[]): boolean {
+  takes(rows: readonly Row[], owner: QueueMessage): boolean {
     if (this.isEmpty) return true;
     const bytes = rows.reduce((sum, { json }) => sum + json.byteLength + 1, this.#bytes);
     const fits = this.#rows.length + rows.length <= MAX_UPLOAD_ROWS && bytes < MAX_UPLOAD_BYTES;
-    return fits && !rows.some(({ id }) => this.#ids.has(id));
+    const hasRoom = this.#messages < Math.min(this.#mostMessages, mostWith(owner));
+    return fits && hasRoom && !rows.some(({ id }) => this.#ids.has(id));
   }
 
-  add(row: Row, owner: QueueMessage): void {
-    this.#rows.push(row);
-    this.#owners.push(owner);
-    this.#ids.add(row.id);
-    this.#bytes += row.json.byteLength + 1;
+  add(rows: readonly Row[], owner: QueueMessage): void {
+    this.#mostMessages = Math.min(this.#mostMessages, mostWith(owner));
+    this.#messages += 1;
+    for (const row of rows) {
+      this.#rows.push(row);
+      this.#owners.push(owner);
+      this.#ids.add(row.id);
+      this.#bytes += row.json.byteLength + 1;
+    }
   }
 
   toUpload(): Upload {
+    const owners = this.#owners;
+    const splits = new Map<QueueMessage, number>();
     const upload = uploadOf(
       this.#kind,
       this.#rows.map(({ json }) => json),
     );
+    upload.splitAt = ({ firstRow, rows }) => {
+      const half = rows >> 1;
+      const own = owners.slice(firstRow, firstRow + rows);
+      for (let away = 0; away <= half; away += 1) {
+        for (const at of [half - away, half + away]) if (at > 0 && at < rows && own[at] !== own[at - 1]) return at;
+      }
+      // All of one message: as often as it takes to find one row.
+      const [owner] = own as [QueueMessage];
+      const left = splits.get(owner) ?? Math.ceil(Math.log2(rows));
+      splits.set(owner, left - 1);
+      return left > 0 ? half : 0;
+    };
     upload.onSettled = ({ firstRow, rows }, outcome) => {
-      if (outcome === "kept") for (const owner of this.#owners.slice(firstRow, firstRow + rows)) this.#retry(owner);
+      if (outcome === "kept") for (const owner of owners.slice(firstRow, firstRow + rows)) this.#retry(owner);
     };
     return upload;
   }

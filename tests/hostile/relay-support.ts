@@ -1,7 +1,7 @@
 // A relay whose pages are hostile: what it is sent, and what it forwards.
 
+import type { Transport } from "opik-edge";
 import { type RelayConfig, relay } from "opik-edge/relay";
-import type { Transport } from "../../js/transport.js";
 
 /** The origin that may write. */
 export const ORIGIN = "https://app.test";

@@ -104,10 +104,10 @@ test("an upload is split between its rows, down to single ones", () => {
   }
   const rowsOf = ({ body }: Upload): string[] =>
     JSON.parse(new TextDecoder().decode(body)).spans.map(({ id }: { id: string }) => id);
-  const leaves = (upload: Upload): Upload[] => (upload.rows === 1 ? [upload] : upload.split().flatMap(leaves));
+  const leaves = (upload: Upload): Upload[] => (upload.rows === 1 ? [upload] : upload.split()!.flatMap(leaves));
   const whole = core.take(handle)!;
   assert.deepEqual(rowsOf(whole), ids);
-  assert.deepEqual(whole.split().flatMap(rowsOf), ids);
+  assert.deepEqual(whole.split()!.flatMap(rowsOf), ids);
   assert.deepEqual(leaves(whole).flatMap(rowsOf), ids);
   assert.deepEqual(
     leaves(whole).map(({ firstRow }) => firstRow),
