@@ -1,10 +1,13 @@
 // What an API has to allow so that pages of other origins may call it with a trace: exactly the headers in use.
 
-import { isTarget, NAMES, OPIK_TOKEN_HEADER, type TargetMatch } from "./headers.js";
+import { isOrigin, NAMES, OPIK_TOKEN_HEADER, type TargetMatch } from "./headers.js";
 
 /** Who may call, and with what. */
 export interface CorsOptions {
-  /** The origins of the pages that may call: exact ones, `*.suffix`, or a function of the parsed origin. */
+  /**
+   * The origins of the pages that may call: exact ones, `*.suffix` (https, any port), `http://*.suffix`, or a function of the
+   * parsed origin.
+   */
   readonly origins: readonly TargetMatch[];
   /** Request headers of your own that pages send (default `content-type`). */
   readonly headers?: readonly string[] | undefined;
@@ -17,10 +20,13 @@ export interface CorsOptions {
 /** For how long a browser may remember the answer to its preflight, in seconds. */
 const PREFLIGHT_SECONDS = 86_400;
 
-/** The headers to add to a response, preflights included: `Vary` alone when its caller is not allowed to read it. */
+/**
+ * The headers to add to a response, preflights included: `Vary` alone when its caller is not allowed to read it. Append `Vary`,
+ * and set the others: a response may have one of its own.
+ */
 export function corsHeaders(request: Request, { origins, credentials = false }: CorsOptions): Record<string, string> {
   const origin = request.headers.get("origin");
-  if (!origin || !isTarget(origin, origins)) return { vary: "origin" };
+  if (!isOrigin(origin, origins)) return { vary: "origin" };
   return {
     vary: "origin",
     "access-control-allow-origin": origin,

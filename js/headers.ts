@@ -182,7 +182,8 @@ function setHeaders(headers: Headers, map: Record<string, string>): Headers {
 
 /**
  * A target of outgoing calls: an exact origin (`https://api.example.com`), every host below a suffix
- * (`*.example.com`), or a function of the parsed URL; or one of these with the spelling it is given.
+ * (`*.example.com`, or `https://*.example.com` for one scheme), or a function of the parsed URL; or one of these with the
+ * spelling it is given.
  */
 export type PropagateTo =
   | TargetMatch
@@ -211,7 +212,7 @@ export function spellingFor(url: URL, propagation: Propagation): HeaderSpelling 
     if (matchesTarget(url, to)) return spelling;
   }
   const page = pageOrigin();
-  if (page !== undefined) return url.origin === page ? "both" : undefined;
+  if (page !== undefined) return url.origin === page && page !== "null" ? "both" : undefined;
   return propagateTo === undefined ? "both" : undefined;
 }
 
@@ -232,8 +233,13 @@ export function resolveUrl(text: string): URL | undefined {
   return URL.canParse(text, base) ? new URL(text, base) : undefined;
 }
 
-/** Whether `url` is of an origin that `to` names. */
-function matchesTarget(url: URL, to: TargetMatch): boolean {
+/** Whether `origin`, as a browser names a page's, is one of `origins`: an opaque one (`null`) is none, and below `*.suffix` are those of https. */
+export function isOrigin(origin: string | null, origins: readonly TargetMatch[]): origin is string {
+  return origin !== null && URL.canParse(origin) && origins.some((to) => matchesTarget(new URL(origin), to, "https:"));
+}
+
+/** Whether `url` is of an origin that `to` names, `*.suffix` with `scheme`. Schemes of apps have no origin to be compared. */
+function matchesTarget(url: URL, to: TargetMatch, scheme = url.protocol): boolean {
   if (typeof to === "function") {
     try {
       return to(url) === true;
@@ -241,8 +247,12 @@ function matchesTarget(url: URL, to: TargetMatch): boolean {
       return false;
     }
   }
-  if (to.startsWith("*.")) return url.hostname.endsWith(to.slice(1).toLowerCase());
-  return URL.canParse(to) && new URL(to).origin === url.origin;
+  const text = to.startsWith("*.") ? `${scheme}//${to}` : to;
+  if (!URL.canParse(text)) return false;
+  const { protocol, host, hostname, port } = new URL(text);
+  if (protocol !== url.protocol) return false;
+  if (!hostname.startsWith("*.")) return host === url.host;
+  return url.hostname.endsWith(hostname.slice(1)) && (port === "" || port === url.port);
 }
 
 /** The page's origin in a browser (window or worker of a page), `undefined` elsewhere. */

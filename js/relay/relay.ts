@@ -6,7 +6,7 @@ import { Delivery } from "../delivery.js";
 import { now, environment as platform } from "../env.js";
 import { OpikError, Reporter } from "../errors.js";
 import type { FlushReport } from "../flush.js";
-import { isTarget, type TargetMatch } from "../headers.js";
+import { isOrigin, type TargetMatch } from "../headers.js";
 import { checkTokens, readTokenFor, type TokenClaims, type Tokens } from "../token.js";
 import { uploadOf } from "../upload.js";
 import { Refusal } from "./refusal.js";
@@ -27,7 +27,10 @@ export interface RelayConfig
     OpikConfig,
     "apiKey" | "workspace" | "projectName" | "url" | "environment" | "env" | "transport" | "onError" | "onDrop"
   > {
-  /** The origins of the pages that may write: exact ones, `*.suffix`, or a function of the parsed origin. */
+  /**
+   * The origins of the pages that may write: exact ones, `*.suffix` (https, any port), `http://*.suffix`, or a function of the
+   * parsed origin.
+   */
   readonly origins: readonly TargetMatch[];
   /** Asks for a token; without them everybody who can call the relay may write. */
   readonly tokens?: Tokens | undefined;
@@ -123,7 +126,7 @@ function allowedOrigin(request: Request, origins: RelayConfig["origins"]): strin
   if (!origin || origin === "null" || !URL.canParse(origin)) {
     return new Refusal("origin_missing", "only pages may write here, and say where they come from");
   }
-  if (isTarget(origin, origins)) return origin;
+  if (isOrigin(origin, origins)) return origin;
   return new Refusal("origin_forbidden", `${origin} may not write here`);
 }
 

@@ -155,6 +155,7 @@ test("browser: an API that pages of another origin may call", async () => {
   assert.match(preflight.headers.get("access-control-allow-headers")!, /opik_trace_id/);
   const response = await api.fetch(new Request("http://localhost/", { headers }));
   assert.equal(response.headers.get("access-control-allow-origin"), headers.origin);
+  assert.equal(response.headers.get("vary"), "accept-language, origin");
 });
 
 test("browser: a page that was rendered in a trace", async () => {

@@ -50,7 +50,9 @@ export default {
     // What went wrong is in the trace.
     const failed = () => new Response("the chat failed\n", { status: 500 });
     const response = await traced.fetch(request, env, ctx).catch(failed);
-    for (const [name, value] of Object.entries(corsHeaders(request, pages))) response.headers.set(name, value);
+    for (const [name, value] of Object.entries(corsHeaders(request, pages))) {
+      response.headers[name === "vary" ? "append" : "set"](name, value);
+    }
     return response;
   },
 };
