@@ -20,7 +20,7 @@ export type RefusalCode =
   | "too_slow"
   /** The body is not JSON, or nested too deeply. */
   | "malformed"
-  /** It is not one batch of traces or spans, or a row has a field that is not its to set. */
+  /** It is not one batch of rows of a kind, or a row has a field that is not its to set, or that Opik would refuse. */
   | "invalid"
   /** A row names a project that is not the relay's. */
   | "foreign_project"
@@ -32,7 +32,7 @@ export type RefusalCode =
   | "token_missing"
   /** The token is forged, or of another relay, project or session. */
   | "token_invalid"
-  /** The token's time has been over for a day. */
+  /** The token's time has been over for longer than the relay's `lateMs`; for scores, it is over or has not come. */
   | "token_expired"
   /** A row began before the token's life or after it, or is of another conversation. */
   | "outside_token"

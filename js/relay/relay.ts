@@ -8,13 +8,16 @@ import { OpikError, Reporter } from "../errors.js";
 import type { FlushReport } from "../flush.js";
 import { isOrigin, type TargetMatch } from "../headers.js";
 import { checkTokens, readTokenFor, type TokenClaims, type Tokens } from "../token.js";
-import { uploadOf } from "../upload.js";
+import { isOfScores, uploadOf } from "../upload.js";
 import { Refusal } from "./refusal.js";
-import { type PageBatch, parseBatch, stampRows } from "./rows.js";
+import { type PageBatch, parseBatch, stampRows, TOLERANCE_MS } from "./rows.js";
 
 /** A rate-limit binding of a Worker. */
 export interface RateLimiter {
-  /** Counts a request of `key`: the caller's address, or the page's origin where there is none. */
+  /**
+   * Counts a request of `key`: the caller's address, of IPv6 its network (`2001:db8:1:2::/64`), or the page's origin where there
+   * is none.
+   */
   limit(options: { readonly key: string }): Promise<{
     /** Whether it may pass. */
     readonly success: boolean;
@@ -36,20 +39,28 @@ export interface RelayConfig
   readonly tokens?: Tokens | undefined;
   /** A Worker's binding, asked by the caller's address, or a function that says whether a request may pass. */
   readonly rateLimit?: RateLimiter | ((request: Request) => boolean | Promise<boolean>) | undefined;
-  /** The longest body, in bytes (default 1 MB). */
+  /** The longest body, in bytes (1 to 100 MB, default 1 MB). */
   readonly maxBytes?: number | undefined;
+  /**
+   * For how long after its end a token still delivers rows of its life, in ms (0 to 24 h, default 24 h, for pages that were
+   * offline). Their times prove nothing: who has stolen a token writes what times he likes for so long. Scores need a token
+   * that is alive.
+   */
+  readonly lateMs?: number | undefined;
 }
 
-/** The longest body unless it is said otherwise. */
+/** The longest body unless it is said otherwise, */
 const MAX_BYTES = 1024 * 1024;
+/** and what can be said: what Cloudflare takes. */
+const MOST_BYTES = 100 * MAX_BYTES;
 /** How long a body may take to arrive. */
 const BODY_TIMEOUT_MS = 10_000;
 /** How long Opik may take. */
 const FORWARD_TIMEOUT_MS = 10_000;
 /** How often a batch that Opik refuses is split: the page splits it further by itself. */
 const MAX_SPLITS = 4;
-/** For how long rows that were kept offline may follow a token that has expired. */
-const OFFLINE_MS = 24 * 60 * 60 * 1000;
+/** For how long rows may follow a token that has expired, where it is not said otherwise, and at most: Opik takes no older ones. */
+const LATE_MS = 24 * 60 * 60 * 1000;
 /** What a caller who came too often is told to wait. */
 const RETRY_SECONDS = 30;
 /** For how long a browser may remember the answer to its preflight, in seconds. */
@@ -64,7 +75,8 @@ export function relay(config: RelayConfig): (request: Request) => Promise<Respon
   // What pages send must not stop what the server itself sends.
   const settings = { ...resolved, destination: `relay ${resolved.destination}` };
   const { origins, tokens, rateLimit } = config;
-  const maxBytes = config.maxBytes ?? MAX_BYTES;
+  const maxBytes = wholeNumber("maxBytes", config.maxBytes ?? MAX_BYTES, 1, MOST_BYTES);
+  const lateMs = wholeNumber("lateMs", config.lateMs ?? LATE_MS, 0, LATE_MS);
   const stamp = { projectName: settings.projectName as string, environment: settings.environment };
   if (!Array.isArray(origins) || origins.length === 0) {
     throw new OpikError("invalid_config", "origins: expected the origins of the pages that may write");
@@ -77,7 +89,7 @@ export function relay(config: RelayConfig): (request: Request) => Promise<Respon
     checkHeaders(request);
     if (!(await mayPass(request, rateLimit))) throw new Refusal("rate_limited", "too many requests");
     const batch = parseBatch(await readBody(request, maxBytes));
-    const claims = await checkToken(batch, request, tokens, stamp.projectName);
+    const claims = await checkToken(batch, request, tokens, stamp.projectName, lateMs);
     await forward(batch, stampRows(batch, stamp, claims, now()));
   };
 
@@ -141,8 +153,29 @@ function checkHeaders({ headers }: Request): void {
 async function mayPass(request: Request, rateLimit: RelayConfig["rateLimit"]): Promise<boolean> {
   if (rateLimit === undefined) return true;
   if (typeof rateLimit === "function") return await rateLimit(request);
-  const key = request.headers.get("cf-connecting-ip") ?? request.headers.get("origin") ?? "";
+  const address = request.headers.get("cf-connecting-ip");
+  const key = address === null ? (request.headers.get("origin") ?? "") : networkOf(address);
   return (await rateLimit.limit({ key })).success;
+}
+
+/** The first 64 bits of an IPv6 address: who has one of such a network has all of them. IPv4 as it is, also within IPv6. */
+function networkOf(address: string): string {
+  const url = `http://[${address}]`;
+  if (!URL.canParse(url)) return address;
+  const [head = "", tail] = new URL(url).hostname.slice(1, -1).split("::");
+  const groups = head.split(":");
+  const left = tail?.split(":") ?? [];
+  const missing = tail === undefined ? 0 : 8 - groups.length - left.length;
+  const network = [...groups, ...Array<string>(missing).fill("0"), ...left].slice(0, 4).map((group) => group || "0");
+  return network.every((group) => group === "0") ? address : `${network.join(":")}::/64`;
+}
+
+function wholeNumber(field: string, value: unknown, least: number, most: number): number {
+  if (Number.isInteger(value) && (value as number) >= least && (value as number) <= most) return value as number;
+  throw new OpikError(
+    "invalid_config",
+    `${field}: expected a whole number from ${least} to ${most}, got ${typeof value === "number" ? value : typeof value}`,
+  );
 }
 
 async function readBody(request: Request, maxBytes: number): Promise<string> {
@@ -179,10 +212,11 @@ async function readBody(request: Request, maxBytes: number): Promise<string> {
 
 /** What the token says, where there has to be one. */
 async function checkToken(
-  { token }: PageBatch,
+  { token, kind }: PageBatch,
   request: Request,
   tokens: Tokens | undefined,
   projectName: string,
+  lateMs: number,
 ): Promise<TokenClaims | undefined> {
   if (!tokens) return undefined;
   if (token === undefined) throw new Refusal("token_missing", "expected a token");
@@ -190,8 +224,11 @@ async function checkToken(
   if (claims?.projectName !== projectName) {
     throw new Refusal("token_invalid", "the token is forged, or for another relay, project or session");
   }
-  // What has been recorded in its life may arrive later: each row's own time is looked at too.
-  if (now() > claims.expiresMs + OFFLINE_MS) throw new Refusal("token_expired", "the token's time is over");
+  // What has been recorded in its life may arrive later, and each row's own time is looked at too; a score has none.
+  const { notBeforeMs, expiresMs } = claims;
+  const isAlive = now() >= notBeforeMs - TOLERANCE_MS && now() <= expiresMs + TOLERANCE_MS;
+  const isInTime = isOfScores(kind) ? isAlive : now() <= expiresMs + TOLERANCE_MS + lateMs;
+  if (!isInTime) throw new Refusal("token_expired", "the token's time is over, or has not come");
   return claims;
 }
 

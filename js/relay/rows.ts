@@ -10,7 +10,7 @@ import { Refusal } from "./refusal.js";
 /** How far the time of an id may be from now (Opik refuses more where it checks). */
 const WINDOW_MS = 24 * 60 * 60 * 1000;
 /** Clocks differ. */
-const TOLERANCE_MS = 60_000;
+export const TOLERANCE_MS: number = 60_000;
 /** The longest row, in characters of JSON. */
 const MAX_ROW_CHARS = 256 * 1024;
 /** How deep a body may be nested. */
