@@ -53,10 +53,15 @@ export async function countCore(part: string): Promise<number> {
 const WARM_UP = 300;
 const COUNTED = 600;
 
+/** Instructions of a program in Node, which reads `input`. */
+export function countProgram(program: string, input = ""): Promise<number> {
+  return instructions([process.execPath, ...NODE_FLAGS, program], input);
+}
+
 /** Instructions of one edge request in Node, by a program as `bundleProgram` writes it. */
 export async function countRequest(program: string): Promise<number> {
   const count = (requests: number): Promise<number> =>
-    instructions([process.execPath, ...NODE_FLAGS, program], `${JSON.stringify({ run: requests, shape: "edge" })}\n`);
+    countProgram(program, `${JSON.stringify({ run: requests, shape: "edge" })}\n`);
   const [before, after] = await Promise.all([count(WARM_UP), count(WARM_UP + COUNTED)]);
   return Math.round((after - before) / COUNTED);
 }

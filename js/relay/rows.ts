@@ -83,6 +83,9 @@ const FIELDS: Record<RowKind, Record<string, Kind>> = {
   },
 };
 
+/** What is stamped: of these the project has to be the relay's, where it is named, and the others do not matter. */
+const STAMPED = ["project_name", "environment", "source"];
+
 /** What the relay writes into every row. */
 export interface Stamp {
   readonly projectName: string;
@@ -107,16 +110,16 @@ export function parseBatch(text: string): PageBatch {
     throw new Refusal("malformed", "the body is not JSON");
   }
   if (!isObject(body)) throw new Refusal("invalid", "the body is not an object");
-  const { token, ...batches } = body;
-  const [name, ...others] = Object.keys(batches);
-  const kind = ROW_KINDS.find((known) => known === name);
-  if (!kind || others.length > 0) {
+  // Names are looked at before anything is copied: there may be a hundred thousand.
+  const names = Object.keys(body).filter((name) => name !== "token");
+  const kind = ROW_KINDS.find((known) => known === names[0]);
+  if (!kind || names.length > 1) {
     throw new Refusal("invalid", `expected one of ${ROW_KINDS.join(", ")}, and nothing beside but token`);
   }
-  const rows = batches[kind];
+  const rows = body[kind];
   if (!Array.isArray(rows) || rows.length === 0) throw new Refusal("invalid", `${kind}: expected rows`);
   if (rows.length > MAX_UPLOAD_ROWS) throw new Refusal("too_large", `${kind}: at most ${MAX_UPLOAD_ROWS} rows`);
-  return { kind, rows, token };
+  return { kind, rows, token: body["token"] };
 }
 
 /** The rows of a batch as JSON, checked and stamped. Throws a `Refusal` for all of them. */
@@ -157,15 +160,19 @@ export function stampRows(
 /** A row's own fields, each of which is a page's to set and what Opik takes. */
 function readRow(kind: RowKind, row: unknown, projectName: string, where: string): Record<string, unknown> {
   if (!isObject(row)) throw new Refusal("invalid", `${where}: expected an object`);
-  const { project_name, environment: _, source: __, ...own } = row;
-  const project = project_name ?? projectName;
-  if (typeof project !== "string" || project.toLowerCase() !== projectName.toLowerCase()) {
-    throw new Refusal("foreign_project", `${where}: this relay writes to one project, and not to that one`);
-  }
-  for (const [name, value] of Object.entries(own)) {
+  const own: Record<string, unknown> = {};
+  for (const name of Object.keys(row)) {
+    if (STAMPED.includes(name)) continue;
     const field = Object.hasOwn(FIELDS[kind], name) ? FIELDS[kind][name] : undefined;
     if (!field) throw new Refusal("invalid", `${where}: ${JSON.stringify(name)} is not a page's to set`);
-    if (value !== null && !field[1](value)) throw new Refusal("invalid", `${where}.${name}: expected ${field[0]}`);
+    const [expected, is] = field;
+    const value = row[name];
+    if (value !== null && !is(value)) throw new Refusal("invalid", `${where}.${name}: expected ${expected}`);
+    own[name] = value;
+  }
+  const project = row["project_name"] ?? projectName;
+  if (typeof project !== "string" || project.toLowerCase() !== projectName.toLowerCase()) {
+    throw new Refusal("foreign_project", `${where}: this relay writes to one project, and not to that one`);
   }
   return own;
 }

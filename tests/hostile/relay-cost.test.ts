@@ -1,0 +1,75 @@
+// What a post may cost a relay: of the worst bodies that can be thought of, none costs more for each of its bytes because it is
+// long. Counted are V8's own counts of the blocks that have run, and with --long the instructions of the whole process, by
+// callgrind; both are the same on a busy machine. What a regular expression may cost is in regexes.test.ts.
+
+import assert from "node:assert/strict";
+import { Session } from "node:inspector/promises";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { hasCallgrind } from "../../bench/gate.js";
+import { countProgram } from "../../bench/instructions/count.js";
+import { LONG } from "../support/long.js";
+import { bodyOf, SHAPES } from "./relay-cost-bodies.mjs";
+import { post, relayTo, Upstream } from "./relay-support.js";
+
+const KB = 1024;
+const SIZES = [KB, 64 * KB, KB * KB] as const;
+
+/** How much more the longest may cost than one of 64 KB, which has a sixteenth of its bytes. */
+const MOST_TIMES = 16 * 1.1;
+
+describe("blocks of JavaScript", () => {
+  const session = new Session();
+  before(async () => {
+    session.connect();
+    await session.post("Profiler.enable");
+    await session.post("Profiler.startPreciseCoverage", { callCount: true, detailed: true });
+  });
+  after(() => session.disconnect());
+
+  /** How many blocks of the package have run since the last call. */
+  async function taken(): Promise<number> {
+    const { result } = await session.post("Profiler.takePreciseCoverage");
+    const functions = result.filter(({ url }) => url.includes("/pkg/")).flatMap((script) => script.functions);
+    return functions.flatMap(({ ranges }) => ranges).reduce((sum, { count }) => sum + count, 0);
+  }
+
+  async function stepsOf(shape: string, bytes: number): Promise<number> {
+    const handle = relayTo(new Upstream(), { maxBytes: 4 * KB * KB });
+    const request = post(bodyOf(shape, bytes, Date.now()));
+    await taken();
+    const answer = await handle(request);
+    assert.notEqual(answer.status, 502);
+    return taken();
+  }
+
+  for (const shape of SHAPES) {
+    test(shape, async (t) => {
+      const steps: number[] = [];
+      for (const bytes of SIZES) steps.push(await stepsOf(shape, bytes));
+      t.diagnostic(`${steps.join(", ")} blocks for ${SIZES.join(", ")} bytes`);
+      const [, middle, longest] = steps as [number, number, number];
+      assert.ok(longest <= MOST_TIMES * middle, `${longest / middle} times as many`);
+      assert.ok(longest < 8 * SIZES[2], "a few for each character");
+    });
+  }
+});
+
+const why = LONG
+  ? (await hasCallgrind())
+    ? false
+    : "there is no valgrind here"
+  : "with --long only: it takes minutes";
+test("instructions of the worst body", { skip: why }, async (t) => {
+  const program = join(import.meta.dirname, "relay-cost-program.mjs");
+  const count = (shape: string, bytes: number, posts: number): Promise<number> =>
+    countProgram(program, JSON.stringify({ shape, bytes, posts }));
+  for (const shape of ["fields that are not a page's", "a string of escaped quotes that does not end"]) {
+    const costs: number[] = [];
+    // What the process costs itself, and what is loaded and compiled for the first, is in both.
+    for (const bytes of SIZES) costs.push((await count(shape, bytes, 3)) - (await count(shape, bytes, 2)));
+    t.diagnostic(`${shape}: ${costs.join(", ")} instructions for ${SIZES.join(", ")} bytes`);
+    const [, middle, longest] = costs as [number, number, number];
+    assert.ok(longest <= 2 * MOST_TIMES * middle, `${longest / middle} times as many`);
+  }
+});
