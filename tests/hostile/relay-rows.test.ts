@@ -3,7 +3,8 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { type FakeClock, useFakeClock } from "opik-edge/testing";
+import { Opik } from "opik-edge";
+import { type FakeClock, InMemoryExporter, useFakeClock } from "opik-edge/testing";
 import { checkBatch, checkScores } from "../../collector/validate.js";
 import { LONG } from "../support/long.js";
 import { Random } from "./random.js";
@@ -142,6 +143,88 @@ test("what Opik takes is forwarded", async () => {
   assert.equal(status, 200, message);
   const [request] = forwarded;
   assert.equal(checkBatch("spans", JSON.parse(request!.body), NOW).length, rows.length);
+});
+
+test("what this package writes is forwarded", async () => {
+  const exporter = new InMemoryExporter();
+  const opik = new Opik({
+    url: "http://opik.test/api",
+    projectName: "pages",
+    transport: exporter,
+    background: false,
+    onError: () => {},
+  });
+  const values: unknown[] = [
+    ...[
+      undefined,
+      null,
+      0,
+      1.5,
+      Number.NaN,
+      true,
+      "",
+      "text",
+      "x".repeat(100_000),
+      [],
+      [1],
+      ["a", null],
+      [{}],
+      [[1]],
+      {},
+    ],
+    ...[{ a: undefined }, new Date(NOW), new Map([["a", 1]]), new Set([1]), new Error("no"), 10n, Symbol("a"), () => 1],
+    ...[
+      new Uint8Array(9),
+      new URL("https://a.test/?b"),
+      Object.create(null),
+      new Date(Number.NaN),
+      { toJSON: () => 5 },
+    ],
+  ];
+  const thrown = [
+    new Error("no"),
+    new Error(""),
+    "text",
+    "",
+    undefined,
+    null,
+    5,
+    {},
+    Object.assign(new Error(), { stack: "" }),
+  ];
+  for (const value of values) {
+    const span = opik.span({
+      name: value as string,
+      input: value as object,
+      output: value as object,
+      metadata: value as Record<string, unknown>,
+    });
+    span.update({ tags: value as string[], usage: value as object, model: value as string, provider: value as string });
+    span.update({
+      usage: { a: value as number },
+      totalEstimatedCost: value as number,
+      ttft: value as number,
+      type: value as "llm",
+      tags: [value as string],
+    });
+    span.trace.update({ threadId: value as string, tags: ["a", "a", value as string] });
+    span.end();
+  }
+  for (const error of thrown) {
+    try {
+      opik.span({ name: "throws" }, () => {
+        throw error;
+      });
+    } catch {
+      // Recorded.
+    }
+  }
+  await opik.flush();
+  assert.equal(exporter.spans.length, values.length + thrown.length);
+  for (const rows of [{ spans: exporter.spans }, { traces: exporter.traces }]) {
+    const { status, message } = await send(JSON.stringify(rows));
+    assert.equal(status, 200, message);
+  }
 });
 
 test("whatever is sent is read as JSON.parse reads it, or refused", async (t) => {
