@@ -257,10 +257,7 @@ function parseUrl(text: string): URL {
   if (url.username || url.password) throw invalid("url", "no user name or password in it", "[hidden]");
   url.search = "";
   url.hash = "";
-  const path = url.pathname;
-  let end = path.length;
-  while (path[end - 1] === "/") end -= 1;
-  url.pathname = path.slice(0, end);
+  url.pathname = url.pathname.replace(/\/{1,9}$/, "");
   return url;
 }
 

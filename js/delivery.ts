@@ -98,9 +98,12 @@ export class Delivery {
     return report;
   }
 
-  /** Takes the next upload out of the queue: the oldest, or on trial the oldest that may well not fail; scores keep their order. */
+  /**
+   * Takes the next upload out of the queue: the oldest, or on trial the oldest that was not sent before, since on that one the
+   * backend may fail for good. Scores keep their order.
+   */
   next(isTrial = false): Upload | undefined {
-    const fresh = isTrial ? this.#queue.findIndex(({ hasFailed, isOfScores }) => !hasFailed && !isOfScores) : 0;
+    const fresh = this.#queue.findIndex(({ wasSent, isOfScores }) => !isTrial || !(wasSent || isOfScores));
     const [upload] = this.#queue.splice(Math.max(0, fresh), 1);
     if (upload) this.#queuedBytes -= upload.body.byteLength;
     return upload;

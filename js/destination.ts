@@ -51,7 +51,7 @@ export class Destination {
   }
 }
 
-/** Names of a transport's destinations that are remembered; the oldest gives way. */
+/** How many of a transport's destinations are remembered at most. */
 const MAX_KNOWN = 64;
 const known = new WeakMap<Transport, Map<string, Destination>>();
 
@@ -61,7 +61,7 @@ export function destinationOf({ transport, destination: name }: Settings): Desti
   known.set(transport, named);
   let destination = named.get(name);
   if (!destination) {
-    if (named.size >= MAX_KNOWN) named.delete(named.keys().next().value as string);
+    if (named.size >= MAX_KNOWN) named.clear();
     destination = new Destination(transport);
     named.set(name, destination);
   }

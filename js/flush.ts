@@ -65,7 +65,7 @@ export interface FlushMode {
 
 /** Where a flush takes its uploads from. */
 export interface UploadQueue {
-  /** Takes out the next one; with `isTrial` one that has not failed yet, where that is possible. */
+  /** Takes out the next one; with `isTrial` one that was not sent before, where that is possible. */
   next(isTrial: boolean): Upload | undefined;
   /** Puts some back to the front. */
   putBack(uploads: readonly Upload[]): void;
@@ -243,22 +243,19 @@ export class Flush {
         return "sent";
       case "retry":
         if (!this.#destination.isOnTrial && (!upload.splitAt || number === 1)) return this.#retry(verdict.waitMs);
-        this.#failed(upload, answer);
-        return this.#defer(reason, answer);
+        return this.#fail(upload, reason, answer);
       case "plain":
         this.#destination.compresses = false;
         return undefined;
       case "split": {
         const halves = upload.split();
-        if (!halves) return this.#lose(reason, answer);
-        this.#queue.putBack(halves);
-        return "split";
+        if (halves) this.#queue.putBack(halves);
+        return halves ? "split" : this.#lose(reason, answer);
       }
       case "drop":
         return this.#lose(reason, answer);
       case "defer":
-        this.#failed(upload, answer);
-        return this.#defer(reason, answer);
+        return this.#fail(upload, reason, answer);
       case "stop":
         // A backend, or what stands before it, may know no scores; that says nothing of the rest.
         if (upload.isOfScores && reason === "not_found") return this.#lose(reason, answer);
@@ -268,10 +265,10 @@ export class Flush {
     }
   }
 
-  /** Counts it against the destination, unless it may be the rows of a stranger that the backend fails on. */
-  #failed(upload: Upload, { status }: Answer): void {
-    upload.hasFailed = true;
-    if (!upload.splitAt || status < 500) this.#destination.failed(false);
+  /** The backend has failed: on all that is sent to it, or on the rows of a stranger. */
+  #fail(upload: Upload, reason: string, answer: Answer): Outcome {
+    if (!upload.splitAt || answer.status < 500) this.#destination.failed(false);
+    return this.#defer(reason, answer);
   }
 
   /** Waits before the next attempt, unless another flush takes over. */

@@ -240,19 +240,15 @@ export function isOrigin(origin: string | null, origins: readonly TargetMatch[])
 
 /** Whether `url` is of an origin that `to` names, `*.suffix` with `scheme`. Schemes of apps have no origin to be compared. */
 function matchesTarget(url: URL, to: TargetMatch, scheme = url.protocol): boolean {
-  if (typeof to === "function") {
-    try {
-      return to(url) === true;
-    } catch {
-      return false;
-    }
+  try {
+    if (typeof to === "function") return to(url) === true;
+    const { protocol, host, hostname, port } = new URL(to.startsWith("*.") ? `${scheme}//${to}` : to);
+    if (protocol !== url.protocol) return false;
+    if (!hostname.startsWith("*.")) return host === url.host;
+    return url.hostname.endsWith(hostname.slice(1)) && (!port || port === url.port);
+  } catch {
+    return false; // a function that throws, or no URL
   }
-  const text = to.startsWith("*.") ? `${scheme}//${to}` : to;
-  if (!URL.canParse(text)) return false;
-  const { protocol, host, hostname, port } = new URL(text);
-  if (protocol !== url.protocol) return false;
-  if (!hostname.startsWith("*.")) return host === url.host;
-  return url.hostname.endsWith(hostname.slice(1)) && (port === "" || port === url.port);
 }
 
 /** The page's origin in a browser (window or worker of a page), `undefined` elsewhere. */

@@ -68,13 +68,11 @@ export class Upload {
   /** Where each row ends in the body. */
   readonly rowEnds: Uint32Array;
   /** The index of its first row in the upload that it was split from. */
-  readonly firstRow: number;
+  readonly firstRow: number = 0;
   /** Whether its rows are to be written again: then they are not among those that can be lost. */
   isCheckpoint = false;
   /** Whether it was in a request. */
   wasSent = false;
-  /** Whether the backend failed on it. */
-  hasFailed = false;
   /** Whether its rows were in more than one. */
   isRetry = false;
   /**
@@ -89,11 +87,10 @@ export class Upload {
   /** The body as it was compressed, for the next attempt. */
   compressed: Uint8Array<ArrayBuffer> | undefined;
 
-  constructor(kind: RowKind, body: Uint8Array<ArrayBuffer>, rowEnds: Uint32Array, firstRow = 0) {
+  constructor(kind: RowKind, body: Uint8Array<ArrayBuffer>, rowEnds: Uint32Array) {
     this.kind = kind;
     this.body = body;
     this.rowEnds = rowEnds;
-    this.firstRow = firstRow;
   }
 
   /** Appended to the base URL of the API. */
@@ -140,13 +137,7 @@ export class Upload {
     body.set(this.body.subarray(start, end), opening);
     body.set([0x5d, 0x7d], body.length - 2); // "]}"
     const rowEnds = this.rowEnds.slice(from, to).map((rowEnd) => rowEnd - start + opening);
-    const half = new Upload(this.kind, body, rowEnds, this.firstRow + from);
-    half.isCheckpoint = this.isCheckpoint;
-    half.wasSent = this.wasSent;
-    half.isRetry = this.isRetry;
-    half.token = this.token;
-    half.splitAt = this.splitAt;
-    half.onSettled = this.onSettled;
-    return half;
+    const half = new Upload(this.kind, body, rowEnds);
+    return Object.assign(half, this, { body, rowEnds, firstRow: this.firstRow + from, compressed: undefined });
   }
 }
