@@ -3,13 +3,13 @@
 
 import type { Outbox } from "./browser/outbox.js";
 import type { TokenSource } from "./browser/relay-transport.js";
-import type { BufferLimits } from "./core.js";
+import { type BufferLimits, getCore } from "./core.js";
 import { isServer } from "./env.js";
-import { type OnDrop, type OnError, OpikError } from "./errors.js";
-import { type PropagateTo, resolveUrl } from "./headers.js";
+import { invalid, numberFrom, type OnDrop, type OnError, ownOf, readOption } from "./errors.js";
+import { type HeaderPair, type PropagateTo, resolveUrl } from "./headers.js";
 import { page } from "./page.js";
-import { type Redact, type RedactOptions, redactor } from "./redact.js";
-import { fetchTransport, numberOr, type Transport } from "./transport.js";
+import { REDACTED, type Redact, type RedactOptions, redactor } from "./redact.js";
+import { fetchTransport, type Transport } from "./transport.js";
 
 /** The API of Opik Cloud. A self-hosted one is `http://localhost:5173/api` by default. */
 export const DEFAULT_URL = "https://www.comet.com/opik/api";
@@ -94,15 +94,18 @@ export interface OpikConfig {
 
 /** Validated settings, with every default filled in. */
 export interface Settings {
-  readonly apiKey: string | undefined;
+  /** The headers of an upload. The key is in them and nowhere else: settings are looked at, printed, and held by what is current. */
+  readonly requestHeaders: (isCompressed: boolean) => HeaderPair[];
+  /** `text` without the key, which a backend may repeat where it refuses it. */
+  readonly withoutKey: (text: string) => string;
   readonly workspace: string;
   /** `undefined` where a relay pins it. */
   readonly projectName: string | undefined;
   readonly url: URL;
   /** The same as text, for a path to be appended. */
   readonly baseUrl: string;
-  /** Names where it sends to, and as whom. */
-  readonly destination: string;
+  /** Names where it sends to, and as whom: with the key. */
+  readonly destination: () => string;
   readonly environment: string | undefined;
   /** The project and the environment as they stand in every row; "" where there is none. */
   readonly projectJson: string;
@@ -115,9 +118,11 @@ export interface Settings {
   readonly recordOutputs: boolean;
   readonly limits: BufferLimits & { readonly traceBytes: number };
   readonly transport: Transport;
-  /** Where a page keeps its rows until they are delivered. */
   /** Whether the process outlives its requests; asked once, since some platforms make up what tells it. */
   readonly isServer: boolean;
+  /** Whether rows and key go where others may read them. */
+  readonly isInsecure: boolean;
+  /** Where a page keeps its rows until they are delivered. */
   readonly outbox: Outbox | undefined;
   readonly background: boolean;
   readonly signals: readonly Signal[];
@@ -127,7 +132,8 @@ export interface Settings {
  * The settings that `config` and the variables give.
  * Throws an `OpikError` (`invalid_config`) that names the field and what was expected.
  */
-export function resolveConfig(config: OpikConfig): Settings {
+export function resolveConfig(given: OpikConfig): Settings {
+  const config = ownOf(given);
   const read = (field: string, given: unknown, variable: string): string | undefined => {
     const value = given ?? readVariable(config.env, variable);
     if (value === undefined || value === "") return undefined;
@@ -153,9 +159,11 @@ export function resolveConfig(config: OpikConfig): Settings {
   const server = isServer();
   const baseUrl = url.href.replace(/\/$/, "");
   const apiKey = read("apiKey", config.apiKey, "OPIK_API_KEY")?.trim();
-  if (apiKey !== undefined && !isHeaderValue(apiKey)) throw invalid("apiKey", "printable ASCII", "[hidden]");
+  if (apiKey !== undefined && !isHeaderValue(apiKey)) throw invalid("apiKey", "printable ASCII", apiKey);
   // What carries the uploads elsewhere may well hold the key there.
-  if (relayUrl !== undefined && config.apiKey) throw invalid("apiKey", "none: the relay holds it", "[hidden]");
+  if (relayUrl !== undefined && config.apiKey) throw invalid("apiKey", "none: the relay holds it", config.apiKey);
+  const isPlain = url.protocol === "http:";
+  if (isPlain && isCloud(url)) throw invalid("url", "https, as Opik Cloud is", url.protocol);
   if (!apiKey && !disabled && !relayUrl && !config.transport && isCloud(url)) {
     throw invalid("apiKey", "an API key: Opik Cloud needs one (OPIK_API_KEY)", undefined);
   }
@@ -182,12 +190,13 @@ export function resolveConfig(config: OpikConfig): Settings {
   // A relay pins it.
   const recordedProject = relayUrl === undefined ? projectName : undefined;
   return {
-    apiKey,
+    requestHeaders: (isCompressed) => getCore().requestHeaders(apiKey, workspace, isCompressed),
+    withoutKey: (text) => (apiKey ? text.replaceAll(apiKey, REDACTED) : text),
     workspace,
     projectName: recordedProject,
     url,
     baseUrl,
-    destination: `${baseUrl} ${workspace} ${apiKey}`,
+    destination: () => `${baseUrl} ${workspace} ${apiKey}`,
     environment,
     projectJson: recordedProject === undefined ? "" : JSON.stringify(recordedProject),
     environmentJson: environment === undefined ? "" : JSON.stringify(environment),
@@ -197,14 +206,18 @@ export function resolveConfig(config: OpikConfig): Settings {
     redact: resolveRedact(config.redact ?? undefined),
     recordInputs: isSwitch("recordInputs", true),
     recordOutputs: isSwitch("recordOutputs", true),
-    limits: resolveLimits(config.limits ?? {}, transport),
+    limits: resolveLimits(config.limits, transport),
     transport,
     outbox: disabled ? undefined : client?.openOutbox(url, config.token),
     isServer: server,
+    isInsecure: isPlain && !disabled && transport === fetchTransport && !LOOPBACK.test(url.hostname),
     background: isSwitch("background", server || client !== undefined),
     signals,
   };
 }
+
+/** A host of this machine. */
+const LOOPBACK = /^((.*\.)?localhost|127(\.\d+){3}|\[::1])$/;
 
 const SIGNALS: readonly Signal[] = ["SIGINT", "SIGTERM", "SIGHUP"];
 
@@ -216,34 +229,40 @@ export function isShare(value: unknown): value is number {
 function resolveRedact(options: RedactOptions | undefined): Redact | undefined {
   if (options === undefined) return undefined;
   try {
-    return redactor(options);
-  } catch (error) {
-    throw invalid("redact", "keys, patterns and a replace function", error);
+    return redactor(ownOf(options));
+  } catch {
+    throw invalid("redact", "keys, patterns and a replace function", options);
   }
 }
 
 const KB = 1024;
 const MB = 1024 * KB;
+/** Of bytes: more than there can be. Of ms: a hundred years and more. */
+const MAX_NUMBER = 2 ** 42;
 
-function resolveLimits(limits: Limits, transport: Transport): Settings["limits"] {
-  const read = (field: keyof Limits, least: number, most: number, preset: number): number => {
-    const value = limits[field] ?? preset;
-    if (Number.isInteger(value) && value >= least && value <= most) return value;
-    throw invalid(`limits.${field}`, `a whole number from ${least} to ${most}`, value);
-  };
+function resolveLimits(given: Limits | undefined, { maxBodyBytes, clockOffsetMs }: Transport): Settings["limits"] {
+  const limits = ownOf(given);
+  const read = (field: keyof Limits, least: number, most: number, preset: number): number =>
+    numberFrom(`limits.${field}`, limits[field] ?? preset, least, most);
+  // A service binding has every property, as a method.
+  const bodyBytes =
+    typeof maxBodyBytes === "number" ? numberFrom("transport.maxBodyBytes", maxBodyBytes, 32 * KB, MAX_NUMBER) : 4 * MB;
+  if (typeof clockOffsetMs === "number") {
+    numberFrom("transport.clockOffsetMs", clockOffsetMs, -MAX_NUMBER, MAX_NUMBER, Number.isFinite);
+  }
   const bufferBytes = read("bufferBytes", 64 * KB, 8 * MB, 8 * MB);
   return {
     fieldBytes: read("fieldBytes", 4 * KB, 3 * MB, MB),
     rowBytes: read("spanBytes", 16 * KB, 3 * MB, 2 * MB),
     traceBytes: read("traceBytes", 16 * KB, 2 ** 31, 6 * MB),
     bufferBytes,
-    batchBytes: Math.min(numberOr(transport.maxBodyBytes, 4 * MB), 4 * MB, bufferBytes),
+    batchBytes: Math.min(bodyBytes, 4 * MB, bufferBytes),
   };
 }
 
 /** Opik Cloud is exactly `comet.com` or a host below it: a suffix match alone would take `evilcomet.com`. */
 function isCloud(url: URL): boolean {
-  return url.hostname === "comet.com" || url.hostname.endsWith(".comet.com");
+  return /(^|\.)comet\.com\.?$/.test(url.hostname);
 }
 
 function parseUrl(text: string): URL {
@@ -254,7 +273,7 @@ function parseUrl(text: string): URL {
     throw invalid("url", "an absolute http or https URL", text);
   }
   if (url.protocol !== "http:" && url.protocol !== "https:") throw invalid("url", "an http or https URL", text);
-  if (url.username || url.password) throw invalid("url", "no user name or password in it", "[hidden]");
+  if (url.username || url.password) throw invalid("url", "no user name or password in it", text);
   url.search = "";
   url.hash = "";
   url.pathname = url.pathname.replace(/\/{1,9}$/, "");
@@ -275,11 +294,6 @@ function isHeaderValue(text: string): boolean {
   return /^[\x20-\x7e]*$/.test(text);
 }
 
-function invalid(field: string, expected: string, got: unknown): OpikError {
-  const shown = typeof got === "string" ? JSON.stringify(got) : String(got);
-  return new OpikError("invalid_config", `${field}: expected ${expected}, got ${shown}`);
-}
-
 interface Platform {
   readonly process?: { readonly env?: Record<string, string | undefined> };
   readonly Deno?: {
@@ -289,16 +303,16 @@ interface Platform {
 }
 
 function readVariable(env: object | undefined, name: string): string | undefined {
-  const own = (env as Record<string, unknown> | undefined)?.[name];
+  const own = readOption(env as Record<string, unknown> | undefined, name);
   if (typeof own === "string") return own;
-  const { process, Deno } = globalThis as Platform;
   try {
+    const Deno = readOption(globalThis as Platform, "Deno");
     // Deno asks its user, or throws, at a read that was not granted; so ask for the state first.
     if (Deno !== undefined) {
       const granted = Deno.permissions.querySync({ name: "env", variable: name }).state === "granted";
       return granted ? Deno.env.get(name) : undefined;
     }
-    return process?.env?.[name];
+    return readOption(readOption(globalThis as Platform, "process")?.env, name);
   } catch {
     return undefined;
   }

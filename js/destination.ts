@@ -56,9 +56,10 @@ const MAX_KNOWN = 64;
 const known = new WeakMap<Transport, Map<string, Destination>>();
 
 /** The destination of a client: one for each transport, URL, workspace and key, and for a relay one of its own. */
-export function destinationOf({ transport, destination: name }: Settings): Destination {
+export function destinationOf({ transport, destination: nameOf }: Settings): Destination {
   const named = known.get(transport) ?? new Map<string, Destination>();
   known.set(transport, named);
+  const name = nameOf();
   let destination = named.get(name);
   if (!destination) {
     if (named.size >= MAX_KNOWN) named.clear();

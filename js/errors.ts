@@ -39,6 +39,8 @@ export type OpikErrorCode =
   | "cors_header"
   /** `sampleRate` threw or gave no number from 0 to 1; the trace was recorded. */
   | "invalid_sample_rate"
+  /** Rows, and the key with them, go by plain http to another machine: whoever is in between reads both. */
+  | "insecure_url"
   /** A whole row could not be kept; the message carries the reason. */
   | "row_dropped"
   /** Uploads were not accepted; the message carries the reason and the number of rows. */
@@ -53,9 +55,36 @@ export class OpikError extends Error {
 
   /** With `cause` being what was caught, if anything. */
   constructor(code: OpikErrorCode, message: string, cause?: unknown) {
-    super(message, cause === undefined ? undefined : { cause });
+    super(printable(message), cause === undefined ? undefined : { cause });
     this.code = code;
   }
+}
+
+/** `text` in one line that a terminal shows as it is: what a backend or a caller wrote is in messages, and so in logs. */
+export function printable(text: string): string {
+  return text.replace(/[\p{Cc}\p{Bidi_C}\p{Zl}\p{Zp}]/gu, "\ufffd");
+}
+
+/** The error of a setting. It names the type of what is there: the value may be a secret, or have one in it. */
+export function invalid(field: string, expected: string, got: unknown): OpikError {
+  const shown = typeof got === "number" ? got : got === null ? "null" : typeof got;
+  return new OpikError("invalid_config", `${field}: expected ${expected}, got ${shown}`);
+}
+
+/**
+ * `value`, if it is a number from `least` to `most`, by default a whole one. Throws an `OpikError` (`invalid_config`) that names
+ * `field` where it is another, or none: text of an environment variable say.
+ */
+export function numberFrom(
+  field: string,
+  value: unknown,
+  least: number,
+  most: number,
+  isRight: (value: unknown) => boolean = Number.isInteger,
+): number {
+  if (isRight(value) && (value as number) >= least && (value as number) <= most) return value as number;
+  const what = isRight === Number.isInteger ? "whole number" : "number";
+  throw invalid(field, `a ${what} from ${least} to ${most}`, value);
 }
 
 /** Receives what the tracer has to say. It must not throw; if it does, that is swallowed. */
@@ -85,7 +114,8 @@ export class Reporter {
   readonly #seen: Set<string>;
 
   /** Reporters that share `seen` tell each cause once among them. */
-  constructor({ onError = warn, onDrop }: Listeners = {}, seen: Set<string> = new Set()) {
+  constructor(listeners?: Listeners, seen: Set<string> = new Set()) {
+    const { onError = warn, onDrop } = ownOf(listeners);
     this.#onError = onError;
     this.#onDrop = onDrop;
     this.#seen = seen;
@@ -140,13 +170,26 @@ function warn(error: OpikError): void {
   console.warn(`[opik-edge] ${error.code}: ${error.message}`);
 }
 
-/** An option of the host's; `undefined` where there are no options, or it can not be read (a getter that throws, a revoked proxy). */
+/** Has Node, Deno, Bun and workerd print `object` as what its `toJSON` gives. */
+export function printAsJson(object: { toJSON(): string }): void {
+  Object.defineProperty(object, Symbol.for("nodejs.util.inspect.custom"), { value: object.toJSON });
+}
+
+/** `options` as its own members alone: what somebody has added to `Object.prototype` is no option of the host's. */
+export function ownOf<T extends object>(options: T | null | undefined): T {
+  return { __proto__: null, ...options } as unknown as T; // JavaScript may say null
+}
+
+/**
+ * An option of the host's, if it is an own member; `undefined` where there are no options, or it can not be read (a getter that
+ * throws, a revoked proxy).
+ */
 export function readOption<T extends object, K extends keyof T>(
   options: T | null | undefined,
   key: K,
 ): T[K] | undefined {
   try {
-    return options?.[key];
+    return options && Object.hasOwn(options, key) ? options[key] : undefined;
   } catch {
     return undefined;
   }

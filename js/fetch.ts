@@ -2,6 +2,7 @@
 // as it came. Which headers is decided in headers.ts and src/headers.rs.
 
 import { isBrowser } from "./env.js";
+import { ownOf, readOption } from "./errors.js";
 import {
   addHeaders,
   type HeaderCarrier,
@@ -93,10 +94,9 @@ export function tracedFetch(
 
 function optionsOf([, init]: Parameters<Fetch>): FetchOptions {
   try {
-    const options = init?.opik;
-    return typeof options === "object" && options !== null ? options : {};
+    return ownOf(readOption(init, "opik"));
   } catch {
-    return {}; // a getter that throws
+    return ownOf({}); // a getter that throws
   }
 }
 

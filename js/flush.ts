@@ -332,7 +332,7 @@ export class Flush {
 
   /** `undefined` when it was broken off for the next flush. */
   #post(upload: Upload): Promise<Answer | undefined> {
-    const { transport, baseUrl, apiKey, workspace } = this.#settings;
+    const { transport, baseUrl, requestHeaders, withoutKey } = this.#settings;
     const body = (this.#destination.compresses && upload.compressed) || upload.body;
     const isCompressed = body !== upload.body;
     this.#report.requests += 1;
@@ -360,13 +360,13 @@ export class Flush {
         transport
           .fetch(baseUrl + upload.path, {
             method: upload.method,
-            headers: getCore().requestHeaders(apiKey, workspace, isCompressed),
+            headers: requestHeaders(isCompressed),
             body,
             redirect: "manual",
             signal: controller.signal,
             token: upload.token,
           })
-          .then((response) => readAnswer(response, isCompressed))
+          .then((response) => readAnswer(response, isCompressed, withoutKey))
           .then(done, failed);
       } catch (cause) {
         failed(cause);
@@ -376,12 +376,17 @@ export class Flush {
 }
 
 /** What a response says; its body is left behind, or it would hold its connection. */
-function readAnswer(response: Response, isCompressed: boolean): Answer | Promise<Answer> {
+function readAnswer(
+  response: Response,
+  isCompressed: boolean,
+  withoutKey: Settings["withoutKey"],
+): Answer | Promise<Answer> {
   const status = response.type === "opaqueredirect" ? 302 : response.status;
   const answer = (message: string): Answer => {
     const { body, headers } = response;
     if (body && !body.locked) body.cancel().catch(() => {});
-    return { status, headers: status < 400 ? [] : [...headers], message, cause: undefined, isCompressed };
+    const shown = withoutKey(message).slice(0, MAX_MESSAGE_CHARS).trim();
+    return { status, headers: status < 400 ? [] : [...headers], message: shown, cause: undefined, isCompressed };
   };
   // Why a request was refused stands in its body; what is tried again needs no explanation.
   const isRefused = status >= 400 && status < 500 && status !== 408 && status !== 429;
@@ -398,5 +403,5 @@ async function firstChunk(response: Response): Promise<string> {
   await within(MESSAGE_TIMEOUT_MS, read());
   reader?.cancel().catch(() => {});
   reader?.releaseLock();
-  return text.slice(0, MAX_MESSAGE_CHARS).trim();
+  return text;
 }

@@ -2,7 +2,7 @@
 // runs here, before the core is touched. However a value is linked with itself, what is written of it is bounded; it is
 // cut to the limits in the core. Next in the flow: buffer.ts.
 
-import { type Reporter, readOption } from "./errors.js";
+import type { Reporter } from "./errors.js";
 import { REDACTED, type Redact } from "./redact.js";
 
 /** Objects that are written as a name instead of their content: an invocation's `env` and `ctx`. */
@@ -141,9 +141,17 @@ function readableCopy(
 
 /** A note in place of what can not be read, which is told of once for each field. */
 export function unserializable(field: string, error: unknown, reporter: Reporter): string {
-  const message = readOption(error as Error | undefined, "message") ?? "it can not be read";
+  const message = messageOf(error) ?? "it can not be read";
   reporter.once("unserializable", `${field} could not be written as JSON: ${message}`, error, field);
   return `[unserializable: ${message}]`;
+}
+
+function messageOf(error: unknown): unknown {
+  try {
+    return (error as Error | undefined)?.message;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Names of members that are secrets. */

@@ -4,7 +4,7 @@
 import type { InstrumentFetchOptions } from "./browser/instrument-fetch.js";
 import { type OpikConfig, resolveConfig } from "./config.js";
 import { currentFrame, type Frame, runWith } from "./context.js";
-import { OpikError, Reporter, readOption } from "./errors.js";
+import { OpikError, ownOf, printAsJson, Reporter, readOption } from "./errors.js";
 import { type TracedRequestInit, tracedFetch } from "./fetch.js";
 import type { FlushReport } from "./flush.js";
 import type { HeaderCarrier } from "./headers.js";
@@ -39,12 +39,13 @@ export class Opik {
   /** Throws an `OpikError` (`invalid_config`) that names the wrong field. Nothing after this throws. */
   constructor(config: OpikConfig = {}) {
     try {
-      const given = config ?? {}; // JavaScript may say null
+      const given = ownOf(config);
       this.#scope = new Scope(resolveConfig(given), new Reporter(given));
     } catch (error) {
       if (error instanceof OpikError) throw error;
       throw new OpikError("invalid_config", "the configuration can not be read", error);
     }
+    printAsJson(this);
     // Each may be handed over by itself: `new OpenAI({ fetch: opik.fetch })`.
     for (const name of Object.getOwnPropertyNames(Opik.prototype) as (keyof Opik)[]) {
       if ((name as string) === "constructor") continue;
@@ -125,7 +126,7 @@ export class Opik {
     const client = page();
     if (!client) return () => {};
     const { settings } = this.#scope;
-    const propagation = { url: settings.url, propagateTo: options?.propagateTo ?? settings.propagateTo };
+    const propagation = { url: settings.url, propagateTo: readOption(options, "propagateTo") ?? settings.propagateTo };
     const traced = (original: Fetch, args: Parameters<Fetch>): Promise<Response> =>
       tracedFetch(this.#start, propagation, args, original);
     return client.instrumentFetch(traced, options ?? {});
@@ -137,6 +138,11 @@ export class Opik {
    */
   flush(options?: FlushOptions): Promise<FlushReport> {
     return this.#scope.flush(options);
+  }
+
+  /** `"[client]"`, which is also how it is printed and recorded: what it knows is nobody's to read. */
+  toJSON(): string {
+    return "[client]";
   }
 
   async #runThenFlush<T>(run: () => T, span: SpanHandle | undefined): Promise<Awaited<T>> {

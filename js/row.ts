@@ -100,6 +100,7 @@ function mergeValues(key: string, before: unknown, value: unknown): unknown {
 /** Fields of an object of our own. Each is named: engines copy objects of one shape several times as fast. */
 export function copySpanFields(given: SpanFields | null | undefined, reporter: Reporter): SpanFields {
   try {
+    for (const _ in {}) return mergeFields({}, given, reporter); // somebody has added to Object.prototype
     const { type, model, provider, usage, totalEstimatedCost, ttft } = given ?? {}; // JavaScript may say null
     return { ...copyRowFields(given ?? {}), type, model, provider, usage, totalEstimatedCost, ttft };
   } catch {

@@ -7,7 +7,7 @@ import type { Settings } from "./config.js";
 import type { Row } from "./core.js";
 import { Delivery } from "./delivery.js";
 import { environment, now } from "./env.js";
-import { type Reporter, readOption } from "./errors.js";
+import { numberFrom, type OpikError, type Reporter, readOption } from "./errors.js";
 import { addCounts, type Dropped, emptyReport, type FlushMode, type FlushReport } from "./flush.js";
 import type { Masks } from "./json.js";
 import { type Score, ScoreBuffer, type ScoreKind, type TargetedScore } from "./score.js";
@@ -48,10 +48,10 @@ export interface FlushOptions {
 
 /** Where spans are recorded: settings, reporter and rows of one invocation or one client. */
 export class Scope {
-  readonly settings: Settings;
-  readonly reporter: Reporter;
-  /** Objects of the invocation that must not be recorded: `env`, `ctx`. */
-  readonly masks: Masks | undefined;
+  // Private, since what is current leads here: from a timer that is printed, in Node.
+  readonly #settings: Settings;
+  readonly #reporter: Reporter;
+  readonly #masks: Masks | undefined;
   readonly #rows: RowBuffer;
   /** Rows of what is still open, which are sent beside the others and accounted for apart. Made when there are any. */
   #checkpoints: RowBuffer | undefined;
@@ -71,13 +71,32 @@ export class Scope {
 
   /** A scope with `masks` is an invocation: it ends, and then closes what is still open. */
   constructor(settings: Settings, reporter: Reporter, masks?: Masks) {
-    this.settings = settings;
-    this.reporter = reporter;
-    this.masks = masks;
+    this.#settings = settings;
+    this.#reporter = reporter;
+    this.#masks = masks;
+    if (settings.isInsecure) {
+      reporter.once(
+        "insecure_url",
+        "rows and the API key go to `url` by plain http, and can be read on the way: use https",
+      );
+    }
     this.#rows = new RowBuffer(reporter, settings.limits);
     this.#open = masks && new Set();
     if (!masks) void prepareWaitUntil();
     if (settings.outbox) this.#prepareDelivery(); // what earlier visits have left
+  }
+
+  get settings(): Settings {
+    return this.#settings;
+  }
+
+  get reporter(): Reporter {
+    return this.#reporter;
+  }
+
+  /** Objects of the invocation that must not be recorded: `env`, `ctx`. */
+  get masks(): Masks | undefined {
+    return this.#masks;
   }
 
   #prepareDelivery(): Delivery {
@@ -111,15 +130,9 @@ export class Scope {
   /** Keeps a score of the trace or span that it names: of none, where that has no id, since it is not recorded. Never throws. */
   scoreById(score: TargetedScore): void {
     if (this.settings.disabled) return;
-    let id: unknown;
-    let kind: ScoreKind = "trace_scores";
-    try {
-      const { traceId, spanId } = score;
-      if (spanId !== undefined && spanId !== null) kind = "span_scores"; // JavaScript may say null
-      id = spanId ?? traceId;
-    } catch {
-      // A getter that throws: it is refused as one without an id.
-    }
+    const spanId = readOption(score, "spanId") ?? undefined; // JavaScript may say null
+    const id = spanId ?? readOption(score, "traceId");
+    const kind = spanId === undefined ? "trace_scores" : "span_scores";
     if (id !== "") this.score(kind, id, score);
   }
 
@@ -171,7 +184,13 @@ export class Scope {
   /** Sends the rows that have ended. Never rejects, never waits for what is open. */
   flush(options?: FlushOptions): Promise<FlushReport> {
     const given = readOption(options, "timeoutMs");
-    const timeoutMs = typeof given === "number" && given >= 0 ? Math.min(given, MAX_TIMEOUT_MS) : TIMEOUT_MS;
+    let timeoutMs = TIMEOUT_MS;
+    try {
+      const most = Number.MAX_VALUE;
+      timeoutMs = Math.min(numberFrom("timeoutMs", given ?? TIMEOUT_MS, 0, most, Number.isFinite), MAX_TIMEOUT_MS);
+    } catch (error) {
+      this.#reporter.tellOnce(error as OpikError, "timeoutMs");
+    }
     // What a page can not deliver now is kept for its next visit.
     const keep = this.settings.outbox !== undefined;
     return this.#flush({ timeoutMs, probe: true, keep });

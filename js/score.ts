@@ -3,7 +3,7 @@
 
 import type { Settings } from "./config.js";
 import { getCore } from "./core.js";
-import type { Reporter } from "./errors.js";
+import { ownOf, type Reporter } from "./errors.js";
 import type { Dropped } from "./flush.js";
 import { idTime } from "./headers.js";
 import { REDACTED } from "./redact.js";
@@ -82,7 +82,7 @@ export class ScoreBuffer {
       return 0;
     }
     try {
-      const { name, value, reason, categoryName } = score;
+      const { name, value, reason, categoryName } = ownOf(score);
       const wrong = typeof id !== "string" || idTime(id) === undefined ? "id: expected a UUIDv7" : undefined;
       return this.#keep(kind, id as string, { name, value, reason, categoryName }, wrong);
     } catch (error) {

@@ -6,7 +6,7 @@
 
 import { currentFrame, runWith } from "./context.js";
 import { type Period, type Row, SPAN_ROW } from "./core.js";
-import { readOption } from "./errors.js";
+import { printAsJson, readOption } from "./errors.js";
 import { type TracedRequestInit, tracedFetch, untracedFetch } from "./fetch.js";
 import { type HeaderCarrier, type HeaderSpelling, type HeaderTarget, headerMap, injectInto } from "./headers.js";
 import { copyRowFields, copySpanFields, mergeFields, rowText, type SpanFields, ThrownNothing } from "./row.js";
@@ -226,6 +226,14 @@ export class SpanHandle implements Span, Open {
 
   [Symbol.dispose](): void {
     this.finish();
+  }
+
+  static {
+    printAsJson(SpanHandle.prototype);
+  }
+
+  toJSON(): string {
+    return `[span ${this.id}]`;
   }
 
   #row(period: Period): Row {

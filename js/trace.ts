@@ -4,6 +4,7 @@
 import { isShare } from "./config.js";
 import { type Core, getCore, type Period, type Row, TRACE_ROW } from "./core.js";
 import { now } from "./env.js";
+import { printAsJson } from "./errors.js";
 import { forwardableIds, readIncoming } from "./headers.js";
 import { mergeFields, rowText, type TraceFields } from "./row.js";
 import type { Open, Scope } from "./scope.js";
@@ -221,6 +222,14 @@ export class TraceHandle implements Trace, Open {
 
   [Symbol.dispose](): void {
     if (!this.#ended) this.end();
+  }
+
+  static {
+    printAsJson(TraceHandle.prototype);
+  }
+
+  toJSON(): string {
+    return `[trace ${this.id}]`;
   }
 
   #writesRow(): boolean {

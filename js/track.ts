@@ -1,5 +1,6 @@
 // Wraps a function so that each call is a span: Opik's `@track`.
 
+import { readOption } from "./errors.js";
 import { scoped } from "./settle.js";
 import type { SpanHandle, SpanOptions } from "./span.js";
 
@@ -25,7 +26,7 @@ export function trackWith<F extends AnyFunction>(start: Start, fn: F, options?: 
   // Whatever is asked of it, but for a call, is asked of `fn`.
   return new Proxy(fn, {
     apply(_, self: unknown, args: unknown[]): unknown {
-      const name = options?.name ?? (fn.name || "anonymous");
+      const name = readOption(options, "name") ?? (fn.name || "anonymous");
       const span = start({ ...options, name, input: args.length > 0 ? { arguments: args } : undefined });
       const call = (): unknown => Reflect.apply(fn, self, args);
       return scoped(span, call, (output) => span.update({ output }), fn);

@@ -12,7 +12,7 @@ export interface Transport {
   readonly maxBodyBytes?: number | undefined;
   /** Whether bodies of 1 MB and more are compressed (default: in Node, Deno and Bun, whose CPU time nobody counts). */
   readonly compress?: boolean | undefined;
-  /** How far this clock is behind the receiver's, in ms, where that is known: traces begin at the receiver's time. */
+  /** How far this clock is behind the receiver's, in ms, where that is known, a finite number: traces begin at the receiver's time. */
   readonly clockOffsetMs?: number | undefined;
 }
 
@@ -32,9 +32,9 @@ export interface TransportRequest {
   readonly signal: AbortSignal;
 }
 
-/** `value` if it is a number: a service binding has every property one asks it for, as a method to be called. */
+/** `value` if it is a finite number: a service binding has every property one asks it for, as a method to be called. */
 export function numberOr(value: unknown, preset: number): number {
-  return typeof value === "number" ? value : preset;
+  return Number.isFinite(value) ? (value as number) : preset;
 }
 
 /** `fetch` as the host calls it: with arguments of any type, and as many as it likes. */

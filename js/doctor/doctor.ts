@@ -2,7 +2,9 @@
 
 import type { OpikConfig } from "../config.js";
 import { isBrowser } from "../env.js";
+import { ownOf } from "../errors.js";
 import { resolveUrl } from "../headers.js";
+import { withoutQuery } from "../json.js";
 import { type Finding, problem } from "./finding.js";
 import { examineOpik } from "./opik-api.js";
 import { examineRuntime } from "./runtime.js";
@@ -19,13 +21,21 @@ export interface DoctorOptions {
 }
 
 /** What is wrong, and what to do about it. Sends nothing but questions; takes as long as they take. Never rejects. */
-export async function opikDoctor({ config = {}, url, origin }: DoctorOptions = {}): Promise<Finding[]> {
+export async function opikDoctor(options?: DoctorOptions): Promise<Finding[]> {
+  const { config = {}, url, origin } = ownOf(options);
   const findings = await examineRuntime();
   findings.push(await examineOpik(config));
   if (url === undefined) return findings;
   const parsed = resolveUrl(url);
   if (!parsed)
-    return [...findings, problem("headers", `${url} is no URL`, "name it whole: https://api.example.com/echo")];
+    return [
+      ...findings,
+      problem(
+        "headers",
+        `${url.includes("@") ? "what was given" : withoutQuery(url)} is no URL`,
+        "name it whole: https://api.example.com/echo",
+      ),
+    ];
   try {
     findings.push(await examineHeaders(parsed));
     if (origin !== undefined && !isBrowser()) findings.push(await examineCors(parsed, origin));

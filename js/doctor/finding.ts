@@ -1,5 +1,7 @@
 // What a look at one thing has found.
 
+import { printable } from "../errors.js";
+
 /** What the doctor has found. */
 export interface Finding {
   /** What was looked at. */
@@ -14,15 +16,15 @@ export interface Finding {
 
 /** All is well. */
 export function ok(check: string, found: string): Finding {
-  return { check, level: "ok", found };
+  return { check, level: "ok", found: printable(found) };
 }
 
 /** It works, with a limit. */
 export function note(check: string, found: string, fix: string): Finding {
-  return { check, level: "note", found, fix };
+  return { check, level: "note", found: printable(found), fix };
 }
 
 /** Something has to be done. */
 export function problem(check: string, found: string, fix: string): Finding {
-  return { check, level: "problem", found, fix };
+  return { check, level: "problem", found: printable(found), fix };
 }

@@ -1,7 +1,6 @@
 // Whether Opik, or the relay before it, takes what would be sent to it. Nothing is written: the batch that asks is empty.
 
 import { type OpikConfig, resolveConfig, type Settings } from "../config.js";
-import { getCore } from "../core.js";
 import { environment } from "../env.js";
 import { PATHS } from "../upload.js";
 import { type Finding, note, ok, problem } from "./finding.js";
@@ -28,13 +27,13 @@ export async function examineOpik(config: OpikConfig): Promise<Finding> {
   }
 }
 
-async function ask({ transport, baseUrl, apiKey, workspace }: Settings): Promise<number> {
+async function ask({ transport, baseUrl, requestHeaders }: Settings): Promise<number> {
   const controller = new AbortController();
   const stop = environment.after(TIMEOUT_MS, () => controller.abort(new Error(`no answer within ${TIMEOUT_MS} ms`)));
   try {
     const response = await transport.fetch(baseUrl + PATHS.spans, {
       method: "POST",
-      headers: getCore().requestHeaders(apiKey, workspace, false),
+      headers: requestHeaders(false),
       body: new TextEncoder().encode('{"spans":[]}'),
       redirect: "manual",
       signal: controller.signal,

@@ -3,6 +3,7 @@
 import { getCore } from "../core.js";
 import { isBrowser, now } from "../env.js";
 import { type HeaderPair, headerMap, NAMES, readIncoming } from "../headers.js";
+import { hideQueries, withoutQuery } from "../json.js";
 import { platformFetch } from "../transport.js";
 import { type Finding, note, ok, problem } from "./finding.js";
 
@@ -32,7 +33,8 @@ export async function examineHeaders(url: URL): Promise<Finding> {
     [text, status] = [await response.text(), response.status];
   } catch (error) {
     const cors = isBrowser() ? ", or does not allow this page's headers (see handlePreflight)" : "";
-    return problem(CHECK, `${url.href} can not be reached${cors}: ${String(error)}`, "check the URL");
+    const [where, why] = [withoutQuery(url), hideQueries(String(error))];
+    return problem(CHECK, `${where} can not be reached${cors}: ${why}`, "check the URL");
   }
   const arrived = ([, value]: HeaderPair): boolean => text.includes(value);
   const [under, hyph] = [underscore.every(arrived), hyphen.every(arrived)];
@@ -85,7 +87,7 @@ export async function examineCors(url: URL, origin: string): Promise<Finding> {
     });
     await response.body?.cancel();
   } catch (error) {
-    return problem(check, `no answer to the preflight: ${String(error)}`, fix);
+    return problem(check, `no answer to the preflight: ${hideQueries(String(error))}`, fix);
   }
   const list = (name: string): string[] =>
     (response.headers.get(name) ?? "")

@@ -73,7 +73,7 @@ const PREFLIGHT_SECONDS = 86_400;
 export function relay(config: RelayConfig): (request: Request) => Promise<Response> {
   const resolved = resolveConfig({ ...config, background: false });
   // What pages send must not stop what the server itself sends.
-  const settings = { ...resolved, destination: `relay ${resolved.destination}` };
+  const settings = { ...resolved, destination: () => `relay ${resolved.destination()}` };
   const { origins, tokens, rateLimit } = config;
   const maxBytes = wholeNumber("maxBytes", config.maxBytes ?? MAX_BYTES, 1, MOST_BYTES);
   const lateMs = wholeNumber("lateMs", config.lateMs ?? LATE_MS, 0, LATE_MS);

@@ -4,7 +4,7 @@
 import { type OpikConfig, resolveConfig, type Settings } from "../config.js";
 import { hasAsyncContext } from "../context.js";
 import { isServer, now } from "../env.js";
-import { type Listeners, Reporter } from "../errors.js";
+import { type Listeners, ownOf, Reporter } from "../errors.js";
 import type { HeaderCarrier } from "../headers.js";
 import type { Masks } from "../json.js";
 import { Scope } from "../scope.js";
@@ -83,7 +83,7 @@ function openScope(
 ): Invocation | undefined {
   let listeners: Listeners = {};
   try {
-    const given = configure() ?? {};
+    const given = ownOf(configure());
     listeners = { onError: functionOr(given.onError), onDrop: functionOr(given.onDrop) };
     const settings = settingsOf(given, env, memory);
     const scope = new Scope(settings, new Reporter(listeners, memory.seen), masks);

@@ -126,7 +126,9 @@ export async function startModules(modules: WorkerModule[], options: WorkerOptio
     port: 0,
     // Straight to the Worker: Miniflare's own entry in front of it does not pass on that a client hung up.
     unsafeDirectSockets: [{ host: "127.0.0.1", port: options.port ?? 0 }],
-    handleStructuredLogs: ({ message }: { readonly message: string }) => options.onLog?.(message),
+    handleStructuredLogs: ({ message }: { readonly message: string }) => {
+      options.onLog?.(message); // the older Miniflare wants nothing back
+    },
     compatibilityDate: options.compatibilityDate ?? "2026-04-01",
     compatibilityFlags: options.compatibilityFlags ?? ["nodejs_als"],
     bindings: options.bindings ?? {},
