@@ -187,6 +187,7 @@ export function resolveConfig(given: OpikConfig): Settings {
   if (!Array.isArray(signals) || !signals.every((signal) => SIGNALS.includes(signal))) {
     throw invalid("signals", `some of ${SIGNALS}`, signals);
   }
+  const limits = resolveLimits(config.limits, transport);
   // A relay pins it.
   const recordedProject = relayUrl === undefined ? projectName : undefined;
   return {
@@ -203,10 +204,10 @@ export function resolveConfig(given: OpikConfig): Settings {
     disabled,
     propagateTo: config.propagateTo ?? undefined,
     sampleRate,
-    redact: resolveRedact(config.redact ?? undefined),
+    redact: resolveRedact(config.redact ?? undefined, limits.fieldBytes),
     recordInputs: isSwitch("recordInputs", true),
     recordOutputs: isSwitch("recordOutputs", true),
-    limits: resolveLimits(config.limits, transport),
+    limits,
     transport,
     outbox: disabled ? undefined : client?.openOutbox(url, config.token),
     isServer: server,
@@ -226,10 +227,10 @@ export function isShare(value: unknown): value is number {
   return typeof value === "number" && value >= 0 && value <= 1;
 }
 
-function resolveRedact(options: RedactOptions | undefined): Redact | undefined {
+function resolveRedact(options: RedactOptions | undefined, fieldBytes: number): Redact | undefined {
   if (options === undefined) return undefined;
   try {
-    return redactor(ownOf(options));
+    return redactor(ownOf(options), fieldBytes);
   } catch {
     throw invalid("redact", "keys, patterns and a replace function", options);
   }
@@ -276,7 +277,9 @@ function parseUrl(text: string): URL {
   if (url.username || url.password) throw invalid("url", "no user name or password in it", text);
   url.search = "";
   url.hash = "";
-  url.pathname = url.pathname.replace(/\/{1,9}$/, "");
+  let { length } = url.pathname;
+  while (url.pathname[length - 1] === "/") length -= 1;
+  url.pathname = url.pathname.slice(0, length);
   return url;
 }
 

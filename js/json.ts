@@ -94,16 +94,22 @@ function readableCopy(
     isRedacting = true;
     const shown = redact(value, key);
     isRedacting = false;
-    return knownAs(shown) ?? shown;
+    return shown;
   };
 
   /** Inside an instance of a class secrets are told by their names. */
-  const copy = (holder: object, name: string | number, depth: number, isInside: boolean): unknown => {
-    const key = `${name}`;
+  const copy = (
+    holder: object,
+    name: string | number,
+    depth: number,
+    isInside: boolean,
+    key = `${name}`,
+    isEntry = false,
+  ): unknown => {
     copied += key.length + NODE_CHARS;
     let shown: unknown;
     try {
-      const value: unknown = holder[key as never];
+      const value: unknown = holder[name as never];
       shown = masks?.get(value as object) ?? (isInside ? secretAs(value, key) : undefined) ?? knownAs(value);
       shown = redacted(shown ?? contentOf(value, key), key);
       if (isObject(shown)) {
@@ -113,13 +119,17 @@ function readableCopy(
         if (met.has(value) && copied > fieldBytes / 2) return "[repeated]";
         const [keys, members] = Array.isArray(shown) ? [shown.keys(), []] : [Object.keys(shown), Object.create(null)];
         const isInstances = isInside || isInstance(value) || isInstance(shown);
+        // Of a Map whose keys are not all names: a value's name is what stands before it.
+        const isMaps = Array.isArray(shown) && isObject(value) && tagOf(value) === "Map";
+        const named = isEntry ? unboxed((shown as unknown[])[0]) : undefined;
         met.set(value, true);
         for (const key of keys) {
           if (copied > 2 * fieldBytes) {
             members[key] = CUT;
             break;
           }
-          members[key] = copy(shown, key, depth + 1, isInstances);
+          const called = key === 1 && typeof named === "string" ? named : undefined;
+          members[key] = copy(shown, key, depth + 1, isInstances, called, isMaps);
         }
         met.set(value, false);
         return members;
@@ -191,8 +201,14 @@ export function isError(value: unknown): value is Error {
   return value instanceof Error || (isObject(value) && /^(Error|DOMException)$/.test(tagOf(value)));
 }
 
+/** What is in a box (`new String("…")`), whatever members it has; anything else as it is. */
+function unboxed(value: unknown): unknown {
+  const Box = isObject(value) && { BigInt, Boolean, Number, String, Symbol }[tagOf(value) as "String"];
+  return Box ? Box.prototype.valueOf.call(value) : value;
+}
+
 /** What stands for an object of a kind that JSON knows nothing of, or tells too much of; `undefined` for any other. */
-function knownAs(value: unknown): unknown {
+export function knownAs(value: unknown): unknown {
   if (typeof value === "bigint") return `${value}`;
   if (!isObject(value) || Array.isArray(value) || isPlain(value)) return undefined;
   if (isError(value)) return describeError(value);
@@ -216,12 +232,11 @@ function knownAs(value: unknown): unknown {
     case "URL":
       return withoutQuery(value as URL);
     case "BigInt":
-      return `${value}`;
     case "Boolean":
     case "Number":
     case "String":
     case "Symbol":
-      return value.valueOf();
+      return knownAs(unboxed(value)) ?? unboxed(value);
   }
   // A stub of RPC has members of any name, and calls the other side where one is called.
   return "opik-edge" in value ? `[${name}]` : describeMessage(value);
@@ -303,9 +318,11 @@ export function withoutQuery(url: string | URL): string {
 /** The text of an error without the queries and credentials of URLs in it; behind those in a stack their line and column stay. */
 export function hideQueries(text: string): string {
   // Path and query of each word, in a time that grows with the text's length.
-  return `${text}`.replace(/([^\s"<>?#]*)([?#][^\s"<>]*)?/g, (word, path: string, query = "") =>
-    path.includes("//") || query.includes("=")
+  return `${text}`.replace(/[^\s"<>]+/g, (word) => {
+    const at = word.search(/[?#]/);
+    const [path, query] = at < 0 ? [word, ""] : [word.slice(0, at), word.slice(at)];
+    return path.includes("//") || query.includes("=")
       ? path.replace(USER_INFO, "//") + /(:\d+:\d+)?\W*$/.exec(query.slice(-32))?.[0]
-      : word,
-  );
+      : word;
+  });
 }

@@ -1,11 +1,16 @@
 // What must not be recorded, taken out while a value is written as JSON: by the name of a member, by a pattern
 // in a text, or by the user's own function. Runs before anything is cut, sent or stored.
 
+import { knownAs } from "./json.js";
+
 /** What to take out of everything that is recorded. */
 export interface RedactOptions {
   /** Members whose value is masked whole: names in any case, or patterns of names. */
   readonly keys?: readonly (string | RegExp)[] | undefined;
-  /** What is masked wherever it occurs in a text. */
+  /**
+   * What is masked wherever it occurs in a text. It is run on whatever callers send, in the midst of their requests: its time has
+   * to grow with the text's length and no faster.
+   */
   readonly patterns?: readonly RegExp[] | undefined;
   /** Gives what is written in place of a value; `key` is the member's name, or the field's (`input`, `error`, …). */
   readonly replace?: ((value: unknown, key: string) => unknown) | undefined;
@@ -17,8 +22,14 @@ export type Redact = (value: unknown, key: string) => unknown;
 /** Stands for what was masked. */
 export const REDACTED = "[redacted]";
 
-/** The redactor that `options` ask for. */
-export function redactor({ keys = [], patterns = [], replace = (value) => value }: RedactOptions): Redact {
+/** What is left out at the end of a text that was cut, in characters: half a secret matches nothing. */
+const MARGIN = 4096;
+
+/** The redactor that `options` ask for. Of a text patterns see `fieldBytes` characters and a margin. */
+export function redactor(
+  { keys = [], patterns = [], replace = (value) => value }: RedactOptions,
+  fieldBytes: number,
+): Redact {
   const names = new Set(keys.filter((key) => typeof key === "string").map((key) => key.toLowerCase()));
   // Without state of their own: one that is global remembers where it stopped.
   const namePatterns = keys.filter((key) => key instanceof RegExp).map((key) => withFlags(key, ""));
@@ -26,8 +37,12 @@ export function redactor({ keys = [], patterns = [], replace = (value) => value 
   return (value, key) => {
     if (names.has(key.toLowerCase()) || namePatterns.some((pattern) => pattern.test(key))) return REDACTED;
     const replaced = replace(value, key);
-    if (typeof replaced !== "string") return replaced;
-    return textPatterns.reduce((text, pattern) => text.replace(pattern, REDACTED), replaced);
+    const shown = knownAs(replaced) ?? replaced;
+    if (typeof shown !== "string" || textPatterns.length === 0) return shown;
+    const seen = shown.slice(0, fieldBytes + 2 * MARGIN);
+    const masked = textPatterns.reduce((text, pattern) => text.replace(pattern, REDACTED), seen);
+    // So long that the core cuts it, and says how long it was.
+    return seen === shown ? masked : masked.slice(0, -MARGIN).padEnd(shown.length);
   };
 }
 

@@ -2,7 +2,7 @@
 // the text in which they are handed to the core. The row itself is written in src/span.rs.
 
 import type { RowText } from "./core.js";
-import type { Reporter } from "./errors.js";
+import { ownOf, type Reporter } from "./errors.js";
 import { describeError, hideQueries, isError, isPlain, toJson, unserializable } from "./json.js";
 import { REDACTED, type Redact } from "./redact.js";
 import type { Scope } from "./scope.js";
@@ -100,12 +100,18 @@ function mergeValues(key: string, before: unknown, value: unknown): unknown {
 /** Fields of an object of our own. Each is named: engines copy objects of one shape several times as fast. */
 export function copySpanFields(given: SpanFields | null | undefined, reporter: Reporter): SpanFields {
   try {
-    for (const _ in {}) return mergeFields({}, given, reporter); // somebody has added to Object.prototype
+    if (isAddedTo()) return mergeFields(ownOf({}), given, reporter);
     const { type, model, provider, usage, totalEstimatedCost, ttft } = given ?? {}; // JavaScript may say null
     return { ...copyRowFields(given ?? {}), type, model, provider, usage, totalEstimatedCost, ttft };
   } catch {
     return mergeFields({}, given, reporter); // a getter that throws: the others are kept
   }
+}
+
+/** Whether somebody has added to Object.prototype. Then own members are told from others, which takes a while. */
+function isAddedTo(): boolean {
+  for (const _ in {}) return true;
+  return false;
 }
 
 /** What the row of a trace takes over from its root span (Python's `@track`). */
@@ -117,7 +123,15 @@ export function copyRowFields({ name, input, output, metadata, tags, error }: Ro
 const SEPARATOR = "\u001f";
 
 /** The text of a row as `src/span.rs` reads it: its ids and its fields in order, empty where there is none. */
-export function rowText(id: string, traceId: string, parentId: string, fields: AnyFields, scope: Scope): RowText {
+export function rowText(
+  id: string,
+  traceId: string,
+  parentId: string,
+  given: AnyFields,
+  scope: Scope,
+  isUnfinished: boolean,
+): RowText {
+  const fields = isAddedTo() ? ownOf(given) : given;
   const { redact, recordInputs, recordOutputs, projectJson, environmentJson } = scope.settings;
   const thrown = (fields.error ?? undefined) === undefined ? undefined : describeThrown(fields.error, scope);
   const output = recordOutputs ? write(scope, "output", fields.output, redact) : "";
@@ -140,11 +154,20 @@ export function rowText(id: string, traceId: string, parentId: string, fields: A
     write(scope, "threadId", fields.threadId, redact),
     projectJson,
     environmentJson,
-    write(scope, "metadata", fields.metadata, redact),
+    isUnfinished
+      ? withoutMark(write(scope, "metadata", fields.metadata, redact))
+      : write(scope, "metadata", fields.metadata, redact),
     recordInputs ? write(scope, "input", fields.input, redact) : "",
     output,
   ].join(SEPARATOR);
   return { text, outputAt: text.length - output.length };
+}
+
+/** Metadata without the member that the core adds to those of what is unfinished. */
+function withoutMark(json: string): string {
+  if (!/^\{.*"opik_edge_unfinished":/.test(json)) return json;
+  const { opik_edge_unfinished: _, ...rest } = JSON.parse(json);
+  return JSON.stringify(rest);
 }
 
 function write(scope: Scope, field: string, value: unknown, rules?: Redact): string {

@@ -82,7 +82,7 @@ export class ScoreBuffer {
       return 0;
     }
     try {
-      const { name, value, reason, categoryName } = ownOf(score);
+      const { name, value, reason, categoryName } = score && ownOf(score);
       const wrong = typeof id !== "string" || idTime(id) === undefined ? "id: expected a UUIDv7" : undefined;
       return this.#keep(kind, id as string, { name, value, reason, categoryName }, wrong);
     } catch (error) {
@@ -100,7 +100,7 @@ export class ScoreBuffer {
     // `FeedbackScoreBatchItem` of the API.
     const row = {
       id,
-      name: score.name,
+      name: this.#text("name", score.name) ?? REDACTED,
       value: score.value,
       reason: this.#text("reason", score.reason),
       category_name: this.#text("categoryName", score.categoryName),
@@ -110,7 +110,7 @@ export class ScoreBuffer {
     const json = new TextEncoder().encode(JSON.stringify(row));
     this.#waiting[kind] ??= new Map();
     const waiting = this.#waiting[kind];
-    const key = scoreKey(row);
+    const key = scoreKey({ id, name: score.name });
     waiting.delete(key); // a new one comes last
     waiting.set(key, json);
     const [oldest] = waiting.keys();

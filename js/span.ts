@@ -237,7 +237,14 @@ export class SpanHandle implements Span, Open {
   }
 
   #row(period: Period): Row {
-    const { text, outputAt } = rowText(this.id, this.traceId, this.parentSpanId ?? "", this.#fields, this.#scope);
+    const { text, outputAt } = rowText(
+      this.id,
+      this.traceId,
+      this.parentSpanId ?? "",
+      this.#fields,
+      this.#scope,
+      period.unfinished,
+    );
     return { kind: SPAN_ROW, text, outputAt, period, room: this.trace.roomFor(text) };
   }
 

@@ -4,7 +4,7 @@
 import { isShare } from "./config.js";
 import { type Core, getCore, type Period, type Row, TRACE_ROW } from "./core.js";
 import { now } from "./env.js";
-import { printAsJson } from "./errors.js";
+import { ownOf, printAsJson } from "./errors.js";
 import { forwardableIds, readIncoming } from "./headers.js";
 import { mergeFields, rowText, type TraceFields } from "./row.js";
 import type { Open, Scope } from "./scope.js";
@@ -129,7 +129,7 @@ export class TraceHandle implements Trace, Open {
     this.#spanId = origin.spanId;
     this.#clockOffsetMs = origin.clockOffsetMs;
     this.scope = scope;
-    this.#fields = mergeFields({}, fields, scope.reporter);
+    this.#fields = mergeFields(ownOf({}), fields, scope.reporter);
     if (this.#writesRow()) scope.opened(this);
   }
 
@@ -248,7 +248,7 @@ export class TraceHandle implements Trace, Open {
   }
 
   #row(fields: TraceFields, period: Period): Row {
-    const { text, outputAt } = rowText(this.id, this.id, "", fields, this.scope);
+    const { text, outputAt } = rowText(this.id, this.id, "", fields, this.scope, period.unfinished);
     return { kind: TRACE_ROW, text, outputAt, period, room: this.roomFor(text) };
   }
 }

@@ -247,7 +247,7 @@ export async function run({ collector, refusing }: SecretsConfig): Promise<Secre
     const lines: unknown[] = [];
     const { warn } = console;
     console.warn = (...args: unknown[]) => lines.push(...args);
-    const handler = withOpik({ fetch: () => new Response("") }, () => given as OpikConfig);
+    const handler = withOpik({ fetch: (..._: unknown[]) => new Response("") }, () => given as OpikConfig);
     await handler.fetch(new Request("https://a.test/"), {}, { waitUntil() {} });
     console.warn = warn;
     examine(`what is logged of wrong configuration ${index}`, lines);
