@@ -20,7 +20,7 @@ export interface DoctorOptions {
   readonly origin?: string | undefined;
 }
 
-/** What is wrong, and what to do about it. Sends nothing but questions; takes as long as they take. Never rejects. */
+/** What is wrong, and what to do about it. Sends nothing but questions, and waits for 10 s for each. Never rejects. */
 export async function opikDoctor(options?: DoctorOptions): Promise<Finding[]> {
   const { config = {}, url, origin } = ownOf(options);
   const findings = await examineRuntime();

@@ -1,13 +1,11 @@
 // Whether Opik, or the relay before it, takes what would be sent to it. Nothing is written: the batch that asks is empty.
 
 import { type OpikConfig, resolveConfig, type Settings } from "../config.js";
-import { environment } from "../env.js";
 import { PATHS } from "../upload.js";
+import { ask } from "./ask.js";
 import { type Finding, note, ok, problem } from "./finding.js";
 
 const CHECK = "Opik";
-/** How long it may take to answer. */
-const TIMEOUT_MS = 10_000;
 
 /** Looks at the settings, and asks what they name. */
 export async function examineOpik(config: OpikConfig): Promise<Finding> {
@@ -20,29 +18,24 @@ export async function examineOpik(config: OpikConfig): Promise<Finding> {
   if (settings.disabled) return note(CHECK, "tracing is switched off", "unset OPIK_TRACK_DISABLE, and `disabled`");
   const { href } = settings.url;
   try {
-    const status = await ask(settings);
+    const status = await statusOf(settings);
     return config.relayUrl === undefined ? judge(status, settings) : judgeRelay(status, href);
   } catch (error) {
     return problem(CHECK, `${href} can not be reached: ${String(error)}`, "check OPIK_URL_OVERRIDE, DNS and firewalls");
   }
 }
 
-async function ask({ transport, baseUrl, requestHeaders }: Settings): Promise<number> {
-  const controller = new AbortController();
-  const stop = environment.after(TIMEOUT_MS, () => controller.abort(new Error(`no answer within ${TIMEOUT_MS} ms`)));
-  try {
-    const response = await transport.fetch(baseUrl + PATHS.spans, {
+async function statusOf({ transport, baseUrl, requestHeaders }: Settings): Promise<number> {
+  const { response } = await ask((signal) =>
+    transport.fetch(baseUrl + PATHS.spans, {
       method: "POST",
       headers: requestHeaders(false),
       body: new TextEncoder().encode('{"spans":[]}'),
       redirect: "manual",
-      signal: controller.signal,
-    });
-    response.body?.cancel().catch(() => {});
-    return response.type === "opaqueredirect" ? 302 : response.status;
-  } finally {
-    stop();
-  }
+      signal,
+    }),
+  );
+  return response.type === "opaqueredirect" ? 302 : response.status;
 }
 
 /** An empty batch is refused before its token would be looked at. */

@@ -5,6 +5,7 @@ import { isBrowser, now } from "../env.js";
 import { type HeaderPair, headerMap, NAMES, readIncoming } from "../headers.js";
 import { hideQueries, withoutQuery } from "../json.js";
 import { platformFetch } from "../transport.js";
+import { ask } from "./ask.js";
 import { type Finding, note, ok, problem } from "./finding.js";
 
 /**
@@ -18,6 +19,8 @@ export function echoHeaders(request: Request): Response {
 }
 
 const CHECK = "headers";
+/** How much of an answer is looked through. */
+const MAX_BYTES = 256 * 1024;
 
 /** Sends each spelling with ids of its own, and looks for them in what comes back. */
 export async function examineHeaders(url: URL): Promise<Finding> {
@@ -29,8 +32,10 @@ export async function examineHeaders(url: URL): Promise<Finding> {
   let status: number;
   try {
     const headers = [...underscore, ...hyphen];
-    const response = await platformFetch(url, { headers, redirect: "manual" });
-    [text, status] = [await response.text(), response.status];
+    const send = (signal: AbortSignal): Promise<Response> =>
+      platformFetch(url, { headers, redirect: "manual", signal });
+    const answer = await ask(send, MAX_BYTES);
+    [text, status] = [answer.text, answer.response.status];
   } catch (error) {
     const cors = isBrowser() ? ", or does not allow this page's headers (see handlePreflight)" : "";
     const [where, why] = [withoutQuery(url), hideQueries(String(error))];
@@ -76,24 +81,19 @@ export async function examineCors(url: URL, origin: string): Promise<Finding> {
   const fix = "answer with handlePreflight(request, { origins }) and add corsHeaders(request, { origins })";
   let response: Response;
   try {
-    response = await platformFetch(url, {
-      method: "OPTIONS",
-      headers: {
-        origin,
-        "access-control-request-method": "POST",
-        "access-control-request-headers": [...NAMES].sort().join(","),
-      },
-      redirect: "manual",
-    });
-    await response.body?.cancel();
+    const headers = {
+      origin,
+      "access-control-request-method": "POST",
+      "access-control-request-headers": [...NAMES].sort().join(","),
+    };
+    const send = (signal: AbortSignal): Promise<Response> =>
+      platformFetch(url, { method: "OPTIONS", headers, redirect: "manual", signal });
+    ({ response } = await ask(send));
   } catch (error) {
     return problem(check, `no answer to the preflight: ${hideQueries(String(error))}`, fix);
   }
   const list = (name: string): string[] =>
-    (response.headers.get(name) ?? "")
-      .toLowerCase()
-      .split(",")
-      .map((part) => part.trim());
+    (response.headers.get(name) ?? "").split(",").map((item) => item.trim().toLowerCase());
   if (!response.ok) return problem(check, `the preflight is answered with ${response.status}`, fix);
   const [allowed] = list("access-control-allow-origin");
   if (allowed !== "*" && allowed !== origin.toLowerCase()) {
