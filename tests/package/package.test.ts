@@ -1,9 +1,11 @@
 // The tarball, installed for real: what is in it, and that it is as npm, TypeScript and wrangler want it.
 
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { cp, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { promisify } from "node:util";
 import { type Installed, installTarball } from "../support/installed.js";
 import { ROOT } from "../support/worker.js";
 import { buildProject, runTool, testConsumer } from "./tools.js";
@@ -36,6 +38,61 @@ describe("the packed tarball", () => {
       assert.ok(files.includes(name), name);
     }
     assert.equal(JSON.parse(await readFile(join(root, "package.json"), "utf8")).dependencies, undefined);
+  });
+
+  test("runs nothing as it is installed, and is published with its provenance", async () => {
+    const root = join(installed.folder, "node_modules/opik-edge");
+    const manifest = JSON.parse(await readFile(join(root, "package.json"), "utf8"));
+    const run = [
+      "preinstall",
+      "install",
+      "postinstall",
+      "preprepare",
+      "prepare",
+      "postprepare",
+      "prepublish",
+      "dependencies",
+    ];
+    assert.deepEqual(
+      Object.keys(manifest.scripts ?? {}).filter((name) => run.includes(name)),
+      [],
+    );
+    // npm would build what has one.
+    assert.ok(!(await readdir(root, { recursive: true })).some((name) => name.endsWith(".gyp")));
+    for (const kind of ["", "optional", "peer", "bundle", "bundled"]) {
+      assert.equal(manifest[kind ? `${kind}Dependencies` : "dependencies"], undefined, kind);
+    }
+    assert.deepEqual(manifest.publishConfig, { access: "public", provenance: true });
+    const lock = JSON.parse(await readFile(join(installed.folder, "package-lock.json"), "utf8"));
+    assert.deepEqual(Object.keys(lock.packages), ["", "node_modules/opik-edge"]);
+    assert.equal(lock.packages["node_modules/opik-edge"].hasInstallScript, undefined);
+  });
+
+  test("is of plain files, of which only the command is a program", async () => {
+    const root = join(installed.folder, "node_modules/opik-edge");
+    for (const entry of await readdir(root, { recursive: true, withFileTypes: true })) {
+      assert.ok(entry.isFile() || entry.isDirectory(), entry.name);
+      assert.doesNotMatch(entry.name, /^\.|\.(map|tsx?|rs|node|sh|pem|key|log)$(?<!\.d\.ts)/);
+    }
+    const { bin } = JSON.parse(await readFile(join(root, "package.json"), "utf8"));
+    assert.deepEqual(bin, { "opik-edge": "pkg/doctor/cli.js" });
+    assert.match(await readFile(join(root, "pkg/doctor/cli.js"), "utf8"), /^#!\/usr\/bin\/env node\n/);
+  });
+
+  test("is built and tested with packages whose content is known by its hash", async () => {
+    const { stdout } = await promisify(execFile)("git", ["ls-files", "*package-lock.json"], { cwd: ROOT });
+    const locks = stdout.trim().split("\n");
+    assert.ok(locks.includes("package-lock.json"), stdout);
+    for (const lock of locks) {
+      const { packages } = JSON.parse(await readFile(join(ROOT, lock), "utf8")) as {
+        packages: Record<string, { integrity?: string; link?: boolean; resolved?: string }>;
+      };
+      for (const [name, { integrity = "", link, resolved }] of Object.entries(packages)) {
+        if (name === "" || link) continue;
+        assert.match(integrity, /^sha512-/, `${lock}: ${name}`);
+        assert.equal(resolved, undefined, `${lock}: ${name} is the registry's`);
+      }
+    }
   });
 
   test("knows no path of the machine that built it", async () => {

@@ -1,0 +1,60 @@
+// What the registries know of the packages that build and test this one: `npm audit` for the lock files, `cargo deny` for the
+// crates. A finding fails. What can not be asked, without a network or without the tool, is named and fails nothing.
+
+import { spawnSync } from "node:child_process";
+
+/** Lock files of what builds, tests or shows the package; those under tests/ that hold others' old versions are left out. */
+const FOLDERS = [".", "tests/nodes"];
+/** What is used here alone is of concern from this level on; the package itself has no dependencies. */
+const LEVEL = "high";
+/** How cargo-deny says that it could not get the list of advisories. */
+const UNREACHABLE =
+  /failed to (fetch|clone|open|update|acquire|load) .*(advisor|db|database)|unable to (fetch|connect)|network/i;
+
+let failed = false;
+
+for (const folder of FOLDERS) {
+  const args = ["audit", "--json", `--audit-level=${LEVEL}`, "--package-lock-only", "--fetch-retries=0"];
+  const { stdout, status } = run("npm", [...args, ...process.argv.slice(2)], folder);
+  const { vulnerabilities, message, error } = parse(stdout);
+  if (!vulnerabilities) {
+    say(`npm audit, ${folder}: not asked: ${message ?? error?.summary ?? "no answer"}`);
+    continue;
+  }
+  for (const { name, severity, range } of Object.values(vulnerabilities)) say(`  ${severity}: ${name} ${range}`);
+  say(`npm audit, ${folder}: ${status === 0 ? "nothing" : "findings"} of level ${LEVEL} or above`);
+  if (status !== 0) failed = true;
+}
+
+if (run("cargo", ["deny", "--version"]).status !== 0) {
+  say("cargo deny: not asked: cargo-deny is not installed");
+} else {
+  for (const check of ["licenses", "bans", "sources", "advisories"]) {
+    const { status, stdout, stderr } = run("cargo", ["deny", "--color", "never", "check", check]);
+    const isAway = check === "advisories" && status !== 0 && UNREACHABLE.test(stderr);
+    say(
+      `cargo deny, ${check}: ${isAway ? "not asked: the database can not be reached" : status === 0 ? "nothing" : "findings"}`,
+    );
+    if (status === 0 || isAway) continue;
+    say(stdout + stderr);
+    failed = true;
+  }
+}
+process.exitCode = failed ? 1 : 0;
+
+function run(program, args, cwd = ".") {
+  const { stdout = "", stderr = "", status } = spawnSync(program, args, { cwd, encoding: "utf8", timeout: 120_000 });
+  return { stdout, stderr, status };
+}
+
+function parse(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return {};
+  }
+}
+
+function say(line) {
+  console.log(line);
+}
