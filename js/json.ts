@@ -121,7 +121,8 @@ function readableCopy(
         const isInstances = isInside || isInstance(value) || isInstance(shown);
         // Of a Map whose keys are not all names: a value's name is what stands before it.
         const isMaps = Array.isArray(shown) && isObject(value) && tagOf(value) === "Map";
-        const named = isEntry ? unboxed((shown as unknown[])[0]) : undefined;
+        const [first] = isEntry ? (shown as unknown[]) : [];
+        const named = knownAs(first) ?? first;
         met.set(value, true);
         for (const key of keys) {
           if (copied > 2 * fieldBytes) {
@@ -201,12 +202,6 @@ export function isError(value: unknown): value is Error {
   return value instanceof Error || (isObject(value) && /^(Error|DOMException)$/.test(tagOf(value)));
 }
 
-/** What is in a box (`new String("…")`), whatever members it has; anything else as it is. */
-function unboxed(value: unknown): unknown {
-  const Box = isObject(value) && { BigInt, Boolean, Number, String, Symbol }[tagOf(value) as "String"];
-  return Box ? Box.prototype.valueOf.call(value) : value;
-}
-
 /** What stands for an object of a kind that JSON knows nothing of, or tells too much of; `undefined` for any other. */
 export function knownAs(value: unknown): unknown {
   if (typeof value === "bigint") return `${value}`;
@@ -235,8 +230,12 @@ export function knownAs(value: unknown): unknown {
     case "Boolean":
     case "Number":
     case "String":
-    case "Symbol":
-      return knownAs(unboxed(value)) ?? unboxed(value);
+    case "Symbol": {
+      // What is in the box, whatever members it has.
+      const { prototype } = globalThis[tag as "String"];
+      const inside: unknown = prototype.valueOf.call(value);
+      return knownAs(inside) ?? inside;
+    }
   }
   // A stub of RPC has members of any name, and calls the other side where one is called.
   return "opik-edge" in value ? `[${name}]` : describeMessage(value);
@@ -318,11 +317,9 @@ export function withoutQuery(url: string | URL): string {
 /** The text of an error without the queries and credentials of URLs in it; behind those in a stack their line and column stay. */
 export function hideQueries(text: string): string {
   // Path and query of each word, in a time that grows with the text's length.
-  return `${text}`.replace(/[^\s"<>]+/g, (word) => {
-    const at = word.search(/[?#]/);
-    const [path, query] = at < 0 ? [word, ""] : [word.slice(0, at), word.slice(at)];
-    return path.includes("//") || query.includes("=")
+  return `${text}`.replace(/(?=[^\s"<>])([^\s"<>?#]*)([?#][^\s"<>]*)?/g, (word, path: string, query = "") =>
+    path.includes("//") || query.includes("=")
       ? path.replace(USER_INFO, "//") + /(:\d+:\d+)?\W*$/.exec(query.slice(-32))?.[0]
-      : word;
-  });
+      : word,
+  );
 }

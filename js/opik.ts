@@ -4,7 +4,7 @@
 import type { InstrumentFetchOptions } from "./browser/instrument-fetch.js";
 import { type OpikConfig, resolveConfig } from "./config.js";
 import { currentFrame, type Frame, runWith } from "./context.js";
-import { OpikError, ownOf, printAsJson, Reporter, readOption } from "./errors.js";
+import { OpikError, ownOf, printAs, Reporter, readOption } from "./errors.js";
 import { type TracedRequestInit, tracedFetch } from "./fetch.js";
 import type { FlushReport } from "./flush.js";
 import type { HeaderCarrier } from "./headers.js";
@@ -45,7 +45,7 @@ export class Opik {
       if (error instanceof OpikError) throw error;
       throw new OpikError("invalid_config", "the configuration can not be read", error);
     }
-    printAsJson(this);
+    printAs("client", this);
     // Each may be handed over by itself: `new OpenAI({ fetch: opik.fetch })`.
     for (const name of Object.getOwnPropertyNames(Opik.prototype) as (keyof Opik)[]) {
       if ((name as string) === "constructor") continue;
@@ -138,11 +138,6 @@ export class Opik {
    */
   flush(options?: FlushOptions): Promise<FlushReport> {
     return this.#scope.flush(options);
-  }
-
-  /** `"[client]"`, which is also how it is printed and recorded: what it knows is nobody's to read. */
-  toJSON(): string {
-    return "[client]";
   }
 
   async #runThenFlush<T>(run: () => T, span: SpanHandle | undefined): Promise<Awaited<T>> {

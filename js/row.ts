@@ -100,18 +100,13 @@ function mergeValues(key: string, before: unknown, value: unknown): unknown {
 /** Fields of an object of our own. Each is named: engines copy objects of one shape several times as fast. */
 export function copySpanFields(given: SpanFields | null | undefined, reporter: Reporter): SpanFields {
   try {
-    if (isAddedTo()) return mergeFields(ownOf({}), given, reporter);
+    // Where somebody has added to Object.prototype own members are told from others, which takes a while.
+    for (const _ in {}) return mergeFields(ownOf({}), given, reporter);
     const { type, model, provider, usage, totalEstimatedCost, ttft } = given ?? {}; // JavaScript may say null
     return { ...copyRowFields(given ?? {}), type, model, provider, usage, totalEstimatedCost, ttft };
   } catch {
     return mergeFields({}, given, reporter); // a getter that throws: the others are kept
   }
-}
-
-/** Whether somebody has added to Object.prototype. Then own members are told from others, which takes a while. */
-function isAddedTo(): boolean {
-  for (const _ in {}) return true;
-  return false;
 }
 
 /** What the row of a trace takes over from its root span (Python's `@track`). */
@@ -127,11 +122,10 @@ export function rowText(
   id: string,
   traceId: string,
   parentId: string,
-  given: AnyFields,
+  fields: AnyFields,
   scope: Scope,
   isUnfinished: boolean,
 ): RowText {
-  const fields = isAddedTo() ? ownOf(given) : given;
   const { redact, recordInputs, recordOutputs, projectJson, environmentJson } = scope.settings;
   const thrown = (fields.error ?? undefined) === undefined ? undefined : describeThrown(fields.error, scope);
   const output = recordOutputs ? write(scope, "output", fields.output, redact) : "";
@@ -165,7 +159,7 @@ export function rowText(
 
 /** Metadata without the member that the core adds to those of what is unfinished. */
 function withoutMark(json: string): string {
-  if (!/^\{.*"opik_edge_unfinished":/.test(json)) return json;
+  if (!json.startsWith("{")) return json;
   const { opik_edge_unfinished: _, ...rest } = JSON.parse(json);
   return JSON.stringify(rest);
 }
@@ -180,7 +174,7 @@ function write(scope: Scope, field: string, value: unknown, rules?: Redact): str
 }
 
 /** A field that a redactor failed on: what it would have hidden is not known, so nothing is shown. */
-function masked(field: string, error: unknown, reporter: Reporter): string {
+export function masked(field: string, error: unknown, reporter: Reporter): string {
   reporter.once("redaction_failed", `${field} was masked whole, since it could not be redacted`, error, field);
   return REDACTED;
 }

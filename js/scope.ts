@@ -7,7 +7,7 @@ import type { Settings } from "./config.js";
 import type { Row } from "./core.js";
 import { Delivery } from "./delivery.js";
 import { environment, now } from "./env.js";
-import { numberFrom, type OpikError, type Reporter, readOption } from "./errors.js";
+import { numberFrom, type Reporter, readOption } from "./errors.js";
 import { addCounts, type Dropped, emptyReport, type FlushMode, type FlushReport } from "./flush.js";
 import type { Masks } from "./json.js";
 import { type Score, ScoreBuffer, type ScoreKind, type TargetedScore } from "./score.js";
@@ -74,12 +74,7 @@ export class Scope {
     this.#settings = settings;
     this.#reporter = reporter;
     this.#masks = masks;
-    if (settings.isInsecure) {
-      reporter.once(
-        "insecure_url",
-        "rows and the API key go to `url` by plain http, and can be read on the way: use https",
-      );
-    }
+    if (settings.isInsecure) reporter.once("insecure_url", "`url` is plain http: rows and key can be read on the way");
     this.#rows = new RowBuffer(reporter, settings.limits);
     this.#open = masks && new Set();
     if (!masks) void prepareWaitUntil();
@@ -186,10 +181,9 @@ export class Scope {
     const given = readOption(options, "timeoutMs");
     let timeoutMs = TIMEOUT_MS;
     try {
-      const most = Number.MAX_VALUE;
-      timeoutMs = Math.min(numberFrom("timeoutMs", given ?? TIMEOUT_MS, 0, most, Number.isFinite), MAX_TIMEOUT_MS);
+      timeoutMs = Math.min(numberFrom("timeoutMs", given ?? TIMEOUT_MS, 0, Number.MAX_VALUE), MAX_TIMEOUT_MS);
     } catch (error) {
-      this.#reporter.tellOnce(error as OpikError, "timeoutMs");
+      this.#reporter.failure(error);
     }
     // What a page can not deliver now is kept for its next visit.
     const keep = this.settings.outbox !== undefined;

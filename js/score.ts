@@ -7,6 +7,7 @@ import { ownOf, type Reporter } from "./errors.js";
 import type { Dropped } from "./flush.js";
 import { idTime } from "./headers.js";
 import { REDACTED } from "./redact.js";
+import { masked } from "./row.js";
 import { MAX_UPLOAD_ROWS, type Upload, uploadOf } from "./upload.js";
 
 /** A feedback score. Of those with one name on one trace or span the last one counts. */
@@ -167,13 +168,7 @@ export class ScoreBuffer {
     try {
       if (redact && typeof text === "string") shown = redact(text, field);
     } catch (error) {
-      this.#reporter.once(
-        "redaction_failed",
-        `${field} was masked whole, since it could not be redacted`,
-        error,
-        field,
-      );
-      shown = REDACTED;
+      shown = masked(field, error, this.#reporter);
     }
     return typeof shown === "string" ? cut(shown) : undefined;
   }

@@ -6,7 +6,7 @@
 
 import { currentFrame, runWith } from "./context.js";
 import { type Period, type Row, SPAN_ROW } from "./core.js";
-import { printAsJson, readOption } from "./errors.js";
+import { printAs, readOption } from "./errors.js";
 import { type TracedRequestInit, tracedFetch, untracedFetch } from "./fetch.js";
 import { type HeaderCarrier, type HeaderSpelling, type HeaderTarget, headerMap, injectInto } from "./headers.js";
 import { copyRowFields, copySpanFields, mergeFields, rowText, type SpanFields, ThrownNothing } from "./row.js";
@@ -229,11 +229,7 @@ export class SpanHandle implements Span, Open {
   }
 
   static {
-    printAsJson(SpanHandle.prototype);
-  }
-
-  toJSON(): string {
-    return `[span ${this.id}]`;
+    printAs("span", SpanHandle.prototype);
   }
 
   #row(period: Period): Row {

@@ -4,7 +4,7 @@
 import { isShare } from "./config.js";
 import { type Core, getCore, type Period, type Row, TRACE_ROW } from "./core.js";
 import { now } from "./env.js";
-import { ownOf, printAsJson } from "./errors.js";
+import { ownOf, printAs } from "./errors.js";
 import { forwardableIds, readIncoming } from "./headers.js";
 import { mergeFields, rowText, type TraceFields } from "./row.js";
 import type { Open, Scope } from "./scope.js";
@@ -211,12 +211,12 @@ export class TraceHandle implements Trace, Open {
     if (this.#ended || this.#updatedMs > 0 || !this.#writesRow()) return;
     this.#updatedMs = this.now();
     const period = { startMs: this.startMs, endMs: undefined, updatedMs: this.#updatedMs, unfinished: true };
-    this.scope.appendCheckpoint(this.#row(mergeFields(root, this.#fields, this.scope.reporter), period));
+    this.scope.appendCheckpoint(this.#row(mergeFields(ownOf(root), this.#fields, this.scope.reporter), period));
   }
 
   /** Ends the trace with the root span that opened it, whose fields it mirrors where it has none of its own. */
   endWith(root: TraceFields, endMs: number, unfinished: boolean): void {
-    this.#fields = mergeFields(root, this.#fields, this.scope.reporter);
+    this.#fields = mergeFields(ownOf(root), this.#fields, this.scope.reporter);
     this.#write(endMs, unfinished);
   }
 
@@ -225,11 +225,7 @@ export class TraceHandle implements Trace, Open {
   }
 
   static {
-    printAsJson(TraceHandle.prototype);
-  }
-
-  toJSON(): string {
-    return `[trace ${this.id}]`;
+    printAs("trace", TraceHandle.prototype);
   }
 
   #writesRow(): boolean {
