@@ -249,7 +249,7 @@ function resolveLimits(given: Limits | undefined, { maxBodyBytes, clockOffsetMs 
   const bodyBytes =
     typeof maxBodyBytes === "number" ? numberFrom("transport.maxBodyBytes", maxBodyBytes, 32 * KB, MAX_NUMBER) : 4 * MB;
   if (typeof clockOffsetMs === "number") {
-    numberFrom("transport.clockOffsetMs", clockOffsetMs, -MAX_NUMBER, MAX_NUMBER);
+    numberFrom("transport.clockOffsetMs", clockOffsetMs, -MAX_NUMBER, MAX_NUMBER, Number.isFinite);
   }
   const bufferBytes = read("bufferBytes", 64 * KB, 8 * MB, 8 * MB);
   return {

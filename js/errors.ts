@@ -67,19 +67,24 @@ export function printable(text: string): string {
 
 /** The error of a setting. It names the type of what is there: the value may be a secret, or have one in it. */
 export function invalid(field: string, expected: string, got: unknown): OpikError {
-  return new OpikError(
-    "invalid_config",
-    `${field}: expected ${expected}, got ${typeof got === "number" ? got : typeof got}`,
-  );
+  const shown = typeof got === "number" ? got : got === null ? "null" : typeof got;
+  return new OpikError("invalid_config", `${field}: expected ${expected}, got ${shown}`);
 }
 
 /**
- * `value`, if it is a number from `least` to `most`. Throws an `OpikError` (`invalid_config`) that names `field` where it is
- * another, or none: text of an environment variable say.
+ * `value`, if it is a number from `least` to `most`, by default a whole one. Throws an `OpikError` (`invalid_config`) that names
+ * `field` where it is another, or none: text of an environment variable say.
  */
-export function numberFrom(field: string, value: unknown, least: number, most: number): number {
-  if (typeof value === "number" && value >= least && value <= most) return value;
-  throw invalid(field, `a number from ${least} to ${most}`, value);
+export function numberFrom(
+  field: string,
+  value: unknown,
+  least: number,
+  most: number,
+  isRight: (value: unknown) => boolean = Number.isInteger,
+): number {
+  if (isRight(value) && (value as number) >= least && (value as number) <= most) return value as number;
+  const what = isRight === Number.isInteger ? "whole number" : "number";
+  throw invalid(field, `a ${what} from ${least} to ${most}`, value);
 }
 
 /** Receives what the tracer has to say. It must not throw; if it does, that is swallowed. */

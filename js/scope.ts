@@ -181,7 +181,8 @@ export class Scope {
     const given = readOption(options, "timeoutMs");
     let timeoutMs = TIMEOUT_MS;
     try {
-      timeoutMs = Math.min(numberFrom("timeoutMs", given ?? TIMEOUT_MS, 0, Number.MAX_VALUE), MAX_TIMEOUT_MS);
+      const ms = numberFrom("timeoutMs", given ?? TIMEOUT_MS, 0, Number.MAX_VALUE, Number.isFinite);
+      timeoutMs = Math.min(ms, MAX_TIMEOUT_MS);
     } catch (error) {
       this.#reporter.failure(error);
     }
