@@ -176,7 +176,7 @@ export function resolveConfig(given: OpikConfig): Settings {
     throw invalid("environment", `at most ${MAX_ENVIRONMENT_CHARS} characters`, environment);
   }
   checkTargets(config.propagateTo ?? undefined);
-  const carrier = client?.relayTransport(url, config.token) ?? fetchTransport;
+  const carrier = client?.relayTransport(url) ?? fetchTransport;
   const sampleRate = config.sampleRate ?? 1;
   const transport = config.transport ?? carrier;
   const signals = config.signals ?? [];

@@ -37,6 +37,9 @@ export function now(): number {
   return environment.now();
 }
 
+/** Times that a clock which is right may show, in ms since 1970: those of the years 2020 to 2099. */
+export const TIMES: readonly [least: number, most: number] = [1_577_836_800_000, 4_102_444_799_999];
+
 /** `length` random bytes. */
 export function randomBytes(length: number): Uint8Array {
   return environment.randomBytes(length);
@@ -86,4 +89,9 @@ export function isServer(): boolean {
   };
   if (WebSocketPair !== undefined || EdgeRuntime !== undefined || isBrowser()) return false;
   return Deno !== undefined || process?.versions?.node !== undefined;
+}
+
+/** Whether this is Cloudflare's, where a request's URL is one of the Worker's own routes. */
+export function isWorker(): boolean {
+  return "WebSocketPair" in globalThis;
 }

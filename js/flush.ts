@@ -215,6 +215,9 @@ export class Flush {
 
   /** Sends it once. `undefined` when it is to be sent again. */
   async #attempt(upload: Upload, number: number): Promise<Outcome | "split" | undefined> {
+    const { envelope } = upload;
+    const outcome = envelope?.outcome();
+    if (outcome) return outcome;
     if (this.#isHandedOver) return "kept";
     if (this.#stopped) return this.#defer(this.#stopped);
     if (this.#destination.pauseMs > 0) return this.#defer("circuit_open", { once: true });
@@ -259,6 +262,11 @@ export class Flush {
       case "stop":
         // A backend, or what stands before it, may know no scores; that says nothing of the rest.
         if (upload.isOfScores && reason === "not_found") return this.#lose(reason, answer);
+        // A page's token is that of some of its rows, and says nothing of the rest.
+        if (answer.status === 401 && envelope?.refused()) {
+          this.#lose(reason, { ...answer, once: true });
+          return undefined;
+        }
         this.#destination.failed(true);
         this.#stopped = reason;
         return this.#defer(reason, { ...answer, once: true });
@@ -307,10 +315,8 @@ export class Flush {
       if (outcome === "sent") this.#report.checkpoints += rows;
       return;
     }
-    if (outcome === "kept") {
-      this.#kept.push(upload);
-      return;
-    }
+    if (outcome === "kept") this.#kept.push(upload);
+    if (outcome === "kept" || outcome === "aside") return;
     if (upload.isRetry) this.#report.retried += rows;
     if (outcome === "sent") this.#report.sent += rows;
     else addCounts(this.#report.dropped, { [outcome.lost]: rows });
@@ -364,7 +370,7 @@ export class Flush {
             body,
             redirect: "manual",
             signal: controller.signal,
-            token: upload.token,
+            envelope: upload.envelope,
           })
           .then((response) => readAnswer(response, isCompressed, withoutKey))
           .then(done, failed);

@@ -140,6 +140,15 @@ export class Opik {
     return this.#scope.flush(options);
   }
 
+  /**
+   * Ends a user's visit to a page, as at a logout: what waits to be sent is dropped, in memory, at rest and in the other tabs, as is
+   * what is still open, and the token is forgotten. Gives what became of the rows of this page (`discarded`). Never rejects. Off a
+   * page, or without a relay, nothing happens.
+   */
+  discard(): Promise<FlushReport> {
+    return this.#scope.discard();
+  }
+
   async #runThenFlush<T>(run: () => T, span: SpanHandle | undefined): Promise<Awaited<T>> {
     let flushing: Promise<FlushReport> | undefined;
     // A returned stream outlives this call: its span ends, and the flush comes, when it has been read.

@@ -6,7 +6,7 @@ import { RowBuffer } from "./buffer.js";
 import type { Settings } from "./config.js";
 import type { Row } from "./core.js";
 import { Delivery } from "./delivery.js";
-import { environment, now } from "./env.js";
+import { environment, now, within } from "./env.js";
 import { numberFrom, type Reporter, readOption } from "./errors.js";
 import { addCounts, type Dropped, emptyReport, type FlushMode, type FlushReport } from "./flush.js";
 import type { Masks } from "./json.js";
@@ -99,7 +99,7 @@ export class Scope {
     const { limits, background, isServer, signals, outbox } = this.settings;
     const source = { take: () => this.#take(), takeDropped: () => this.#takeDropped() };
     // A client at the top of a Worker is used by many requests, none of which may wait for another.
-    const isShared = !this.masks && !background && !isServer;
+    const isShared = !this.masks && !background && !isServer && !outbox;
     const delivery = new Delivery(source, this.settings, this.reporter, isShared);
     this.#delivery = delivery;
     if (this.masks) {
@@ -187,8 +187,17 @@ export class Scope {
       this.#reporter.failure(error);
     }
     // What a page can not deliver now is kept for its next visit.
-    const keep = this.settings.outbox !== undefined;
-    return this.#flush({ timeoutMs, probe: true, keep });
+    const { outbox } = this.settings;
+    const send = (): Promise<FlushReport> => this.#flush({ timeoutMs, probe: true, keep: outbox !== undefined });
+    const ready = outbox?.ready();
+    return ready ? within(timeoutMs, ready).then(send) : send();
+  }
+
+  /** Drops what a page keeps, and forgets who has recorded it. Never rejects. */
+  async discard(): Promise<FlushReport> {
+    const { outbox } = this.settings;
+    await outbox?.discard();
+    return outbox ? this.flush() : emptyReport();
   }
 
   /** The same while the invocation goes on: what can not be delivered now is kept for its end. */
@@ -255,6 +264,7 @@ export class Scope {
     this.#checkpoints?.takeDropped(); // their spans are written again
     const dropped = this.#rows.takeDropped();
     if (this.#scores) addCounts(dropped, this.#scores.takeDropped());
+    addCounts(dropped, this.settings.outbox?.takeDropped() ?? {});
     return dropped;
   }
 

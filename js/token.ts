@@ -1,8 +1,9 @@
 // Short-lived tokens: what a server gives its pages so that nobody else writes through its relay.
 // `v1.<payload>.<mac>`: the payload is JSON in base64url, the mac HMAC-SHA256 over all before it (RFC 2104).
 
-import { now } from "./env.js";
-import { OpikError } from "./errors.js";
+import { isWorker, now, TIMES } from "./env.js";
+import { invalid, numberFrom, OpikError } from "./errors.js";
+import { idTime } from "./headers.js";
 
 /** A secret, and the name by which a token says that it was made with it. */
 export interface TokenSecret {
@@ -16,7 +17,7 @@ export interface TokenSecret {
 export interface Tokens {
   /** One or two: while a secret is replaced both the new and the old one are good. */
   readonly secrets: readonly TokenSecret[];
-  /** The origin that tokens have to be minted for (default that of the request). */
+  /** The origin that tokens have to be minted for. Off Workers it is required: there a request's URL has the host that its caller names. */
   readonly audience?: string | undefined;
   /** The session that a request belongs to, as the server knows it; compared with the token's, where that has one. */
   readonly session?: ((request: Request) => string | undefined) | undefined;
@@ -32,6 +33,8 @@ export interface TokenClaims {
   readonly session?: string | undefined;
   /** The conversation: rows of another are refused. */
   readonly threadId?: string | undefined;
+  /** A trace that may be written into and scored although it was begun elsewhere: by a server, or before a reload. A UUIDv7. */
+  readonly traceId?: string | undefined;
   /** Not before this time, in ms since 1970. */
   readonly notBeforeMs: number;
   /** Not after this time, in ms since 1970. */
@@ -39,12 +42,13 @@ export interface TokenClaims {
 }
 
 /** What to mint a token for. */
-export interface MintOptions extends Pick<TokenClaims, "audience" | "projectName" | "session" | "threadId"> {
+export interface MintOptions
+  extends Pick<TokenClaims, "audience" | "projectName" | "session" | "threadId" | "traceId"> {
   /** What it is signed with. */
   readonly secret: TokenSecret;
-  /** How long it is good for, in ms (default 15 minutes); rows that began as long before may be written with it too. */
+  /** How long it is good for, in ms (1 to 24 h, default 15 minutes); rows that began as long before may be written with it too. */
   readonly lifetimeMs?: number | undefined;
-  /** The time of now, in ms since 1970. */
+  /** The time of now, in ms since 1970; of the years 2020 to 2099. */
   readonly nowMs?: number | undefined;
 }
 
@@ -55,6 +59,7 @@ interface Payload {
   readonly prj: string;
   readonly sid?: string | undefined;
   readonly thr?: string | undefined;
+  readonly trc?: string | undefined;
   readonly nbf: number;
   readonly exp: number;
 }
@@ -64,38 +69,73 @@ const MIN_SECRET_CHARS = 32;
 /** The longest token that is looked at. */
 const MAX_TOKEN_CHARS = 2048;
 
-/** A token for a page. Call it on the server. Rejects with an `OpikError` (`invalid_config`) when the secret is too short. */
+/** The longest life of a token: a row may be a day old. */
+const MAX_LIFETIME_MS = 24 * 60 * 60 * 1000;
+
+/**
+ * A token for a page. Call it on the server. Rejects with an `OpikError` (`invalid_config`) that names what is wrong: a secret that is
+ * too short, a lifetime that is no number of ms up to 24 h, an audience that is no http or https URL.
+ */
 export async function mintToken(options: MintOptions): Promise<string> {
-  const { secret, audience, projectName, session, threadId, lifetimeMs = LIFETIME_MS, nowMs = now() } = options;
+  const {
+    secret,
+    audience,
+    projectName,
+    session,
+    threadId,
+    traceId,
+    lifetimeMs = LIFETIME_MS,
+    nowMs = now(),
+  } = options;
   checkSecret(secret);
+  numberFrom("lifetimeMs", lifetimeMs, 1, MAX_LIFETIME_MS, Number.isFinite);
+  numberFrom("nowMs", nowMs, ...TIMES, Number.isFinite);
+  if (typeof projectName !== "string" || !projectName.trim()) {
+    throw invalid("projectName", "a name that is not blank", projectName);
+  }
+  for (const [field, text] of Object.entries({ session, threadId, traceId })) {
+    if (text !== undefined && (typeof text !== "string" || !text)) throw invalid(field, "a string, or undefined", text);
+  }
+  if (traceId !== undefined && idTime(traceId) === undefined) throw invalid("traceId", "a UUIDv7", traceId);
   const payload: Payload = {
     kid: secret.id,
-    aud: new URL(audience).origin,
+    aud: originOf("audience", audience),
     prj: projectName,
     sid: session,
     thr: threadId,
+    trc: traceId?.toLowerCase(),
     nbf: nowMs - lifetimeMs,
     exp: nowMs + lifetimeMs,
   };
   const signed = `v1.${toBase64Url(new TextEncoder().encode(JSON.stringify(payload)))}`;
   const mac = await subtle().sign("HMAC", await keyOf(secret, "sign"), new TextEncoder().encode(signed));
-  return `${signed}.${toBase64Url(new Uint8Array(mac))}`;
+  const token = `${signed}.${toBase64Url(new Uint8Array(mac))}`;
+  if (token.length > MAX_TOKEN_CHARS) throw invalid("token", `at most ${MAX_TOKEN_CHARS} characters`, token.length);
+  return token;
 }
 
-/** Throws an `OpikError` (`invalid_config`) where there is no secret, or one that can be guessed. */
+/** Throws an `OpikError` (`invalid_config`) where there is no secret, one that can be guessed, or nobody who the tokens are for. */
 export function checkTokens({ secrets, audience }: Tokens): void {
-  if (!Array.isArray(secrets) || secrets.length === 0) {
-    throw new OpikError("invalid_config", "tokens.secrets: expected at least one");
-  }
+  if (!Array.isArray(secrets) || secrets.length === 0) throw invalid("tokens.secrets", "at least one", secrets);
   for (const secret of secrets) checkSecret(secret);
-  if (audience !== undefined && !URL.canParse(audience)) {
-    throw new OpikError("invalid_config", `tokens.audience: expected an origin, got ${JSON.stringify(audience)}`);
-  }
+  const ids = secrets.map(({ id }) => id);
+  if (new Set(ids).size < ids.length) throw invalid("tokens.secrets", "an id of its own for each", ids);
+  // Elsewhere a request's URL has the host that its caller names.
+  if (audience !== undefined || !isWorker()) originOf("tokens.audience", audience);
 }
 
-function checkSecret({ id, secret }: TokenSecret): void {
+function checkSecret(given: TokenSecret): void {
+  const { id, secret } = given ?? {}; // JavaScript may say null
   if (typeof id === "string" && typeof secret === "string" && secret.length >= MIN_SECRET_CHARS) return;
   throw new OpikError("invalid_config", `secret: expected an id and at least ${MIN_SECRET_CHARS} characters`);
+}
+
+/** The origin of an http or https URL. */
+function originOf(field: string, url: unknown): string {
+  const { origin = "" } = typeof url === "string" && URL.canParse(url) ? new URL(url) : {};
+  // That of any other scheme is "null", as are all of them.
+  if (!origin.startsWith("http")) throw invalid(field, "an origin such as https://app.example.com", url);
+  return origin;
 }
 
 /**
@@ -105,11 +145,11 @@ function checkSecret({ id, secret }: TokenSecret): void {
 export async function readTokenFor(request: Request, token: unknown, tokens: Tokens): Promise<TokenClaims | undefined> {
   try {
     const claims = await readToken(token, tokens.secrets);
-    const { audience = new URL(request.url).origin, session } = tokens;
+    const { audience = request.url, session } = tokens;
     const isSessions = claims?.session === undefined || claims.session === session?.(request);
-    return claims?.audience === new URL(audience).origin && isSessions ? claims : undefined;
+    return claims?.audience === originOf("audience", audience) && isSessions ? claims : undefined;
   } catch {
-    return undefined; // no base64, no JSON
+    return undefined; // no base64url, no JSON
   }
 }
 
@@ -117,7 +157,7 @@ export async function readTokenFor(request: Request, token: unknown, tokens: Tok
 export function tokenExpiry(token: string): number | undefined {
   try {
     const { exp } = JSON.parse(new TextDecoder().decode(fromBase64Url(token.split(".")[1] ?? ""))) as Partial<Payload>;
-    return exp;
+    return Number.isFinite(exp) ? exp : undefined;
   } catch {
     return undefined;
   }
@@ -133,8 +173,18 @@ async function readToken(token: unknown, secrets: readonly TokenSecret[]): Promi
   const signed = new TextEncoder().encode(`v1.${body}`);
   // `verify` takes the same time wherever the macs differ.
   if (!(await subtle().verify("HMAC", await keyOf(secret, "verify"), fromBase64Url(mac), signed))) return undefined;
-  const { aud, prj, sid, thr, nbf, exp } = payload;
-  return { audience: aud, projectName: prj, session: sid, threadId: thr, notBeforeMs: nbf, expiresMs: exp };
+  const { aud, prj, sid, thr, trc, nbf, exp } = payload;
+  // Versions before this one have signed times that are none.
+  if (!(Number.isFinite(nbf) && Number.isFinite(exp))) return undefined;
+  return {
+    audience: aud,
+    projectName: prj,
+    session: sid,
+    threadId: thr,
+    traceId: trc,
+    notBeforeMs: nbf,
+    expiresMs: exp,
+  };
 }
 
 /** The part of `crypto` that is not random. */
@@ -148,14 +198,17 @@ function keyOf({ secret }: TokenSecret, use: "sign" | "verify"): Promise<CryptoK
   return subtle().importKey("raw", bytes, { name: "HMAC", hash: "SHA-256" }, false, [use]);
 }
 
-function toBase64Url(bytes: Uint8Array): string {
+/** Bytes as base64url (RFC 4648 §5). */
+export function toBase64Url(bytes: Uint8Array): string {
   return btoa(String.fromCharCode(...bytes))
     .replaceAll("+", "-")
     .replaceAll("/", "_")
     .replace(/==?$/, "");
 }
 
-function fromBase64Url(text: string): Uint8Array<ArrayBuffer> {
-  if (!/^[\w-]+$/.test(text)) throw new SyntaxError("not base64url");
-  return Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (char) => char.charCodeAt(0));
+/** The bytes of `text`, of which each has one text alone. Throws where it is not base64url, or ends in bits that count for nothing. */
+export function fromBase64Url(text: string): Uint8Array<ArrayBuffer> {
+  const bytes = Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (char) => char.charCodeAt(0));
+  if (toBase64Url(bytes) !== text) throw new SyntaxError("not base64url");
+  return bytes;
 }

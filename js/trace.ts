@@ -53,14 +53,15 @@ export interface TraceOrigin {
  * forwards.
  */
 export function openTrace(scope: Scope, carrier: unknown, name?: string, fields?: TraceFields): TraceHandle {
-  const { disabled, sampleRate, transport } = scope.settings;
+  const { disabled, sampleRate, transport, outbox } = scope.settings;
   const clockOffsetMs = numberOr(transport.clockOffsetMs, 0);
   const startMs = now() + clockOffsetMs;
   const incoming = readIncoming(carrier);
   if (!disabled && (incoming || sampleRate !== 0)) {
     try {
       const core = getCore();
-      const { traceId, parentId, spanId, joined, warning } = core.context(incoming, startMs);
+      const { traceId: claimed, parentId, spanId, joined, warning } = core.context(incoming, startMs);
+      const traceId = joined || !outbox ? claimed : outbox.mint(startMs);
       if (warning) reportHeaders(scope, warning);
       const recording = joined || isSampled(scope, core, traceId, name);
       // What is not sampled has no ids, so none are handed on.
@@ -178,6 +179,8 @@ export class TraceHandle implements Trace, Open {
 
   /** A new id for a span that begins at `startMs`. */
   mint(startMs: number): string {
+    const { outbox } = this.scope.settings;
+    if (outbox) return outbox.mint(startMs); // a page's ids are known for its own
     const first = this.#spanId;
     this.#spanId = undefined;
     return (startMs === this.startMs && first) || getCore().mint(startMs);

@@ -24,8 +24,15 @@ export interface TransportRequest {
   readonly headers: [name: string, value: string][];
   /** `{"spans":[…]}`, `{"traces":[…]}` or `{"scores":[…]}`, gzip-compressed when the headers say so. */
   readonly body: Uint8Array<ArrayBuffer>;
-  /** For a page's relay: the token that the rows were recorded with. */
-  readonly token?: string | undefined;
+  /** For a page's relay: what is sent beside the rows. */
+  readonly envelope?:
+    | {
+        /** The token that the rows were recorded with. */
+        readonly token: string | undefined;
+        /** By which the relay knows their ids for those of the page, in base64url. */
+        readonly secret: string | undefined;
+      }
+    | undefined;
   /** A redirect is never followed: some runtimes carry `authorization` to another origin. */
   readonly redirect: "manual";
   /** Aborted when the attempt has taken too long. */

@@ -48,8 +48,8 @@ export function uploadOf(kind: RowKind, rows: readonly Uint8Array[]): Upload {
 }
 
 /** The body of an upload to `url` for what has no paths: rows under the name of their kind, behind `members`. */
-export function selfContained(url: string, body: Uint8Array<ArrayBuffer>, members = ""): Uint8Array<ArrayBuffer> {
-  const head = new TextEncoder().encode(`{${members}"${kindOf(url)}":`);
+export function selfContained(url: string, body: Uint8Array<ArrayBuffer>, members?: object): Uint8Array<ArrayBuffer> {
+  const head = new TextEncoder().encode(JSON.stringify({ ...members, [kindOf(url)]: 0 }).slice(0, -2)); // without `0}`
   const rows = body.subarray(body.indexOf(0x5b)); // "["
   const enveloped = new Uint8Array(head.byteLength + rows.byteLength);
   enveloped.set(head);
@@ -58,7 +58,19 @@ export function selfContained(url: string, body: Uint8Array<ArrayBuffer>, member
 }
 
 /** What became of an upload. */
-export type Outcome = "sent" | "kept" | { readonly lost: string };
+export type Outcome = "sent" | "kept" | "aside" | { readonly lost: string };
+
+/** What an upload has beside its rows where it goes to a page's relay: see js/browser/outbox.ts. */
+export interface Envelope {
+  /** What its rows were recorded with, where the relay asks for one. */
+  readonly token: string | undefined;
+  /** By which the relay knows their ids for those of the page. */
+  readonly secret: string | undefined;
+  /** What has become of its rows since, if they are not to be sent any more. */
+  outcome(): Outcome | undefined;
+  /** Notes that the relay refuses the token. Gives whether another one, or an outcome, is there now. */
+  refused(): boolean;
+}
 
 /** One upload, ready to send. */
 export class Upload {
@@ -82,8 +94,7 @@ export class Upload {
   splitAt: ((upload: Upload) => number) | undefined;
   /** Told what became of it, or of each part that it was split into. */
   onSettled: ((upload: Upload, outcome: Outcome) => void) | undefined;
-  /** What its rows were recorded with, where they go to a relay that asks for one. */
-  token: string | undefined;
+  envelope: Envelope | undefined;
   /** The body as it was compressed, for the next attempt. */
   compressed: Uint8Array<ArrayBuffer> | undefined;
 

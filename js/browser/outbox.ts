@@ -3,20 +3,29 @@
 
 import { getCore } from "../core.js";
 import { now, randomBits } from "../env.js";
+import { addCounts, type Dropped } from "../flush.js";
+import { idTime } from "../headers.js";
 import { scoreKey } from "../score.js";
 import { tokenExpiry } from "../token.js";
-import { MAX_UPLOAD_ROWS, ROW_KINDS, type RowKind, type Upload, uploadOf } from "../upload.js";
+import { type Envelope, MAX_UPLOAD_ROWS, ROW_KINDS, type RowKind, type Upload, uploadOf } from "../upload.js";
 import { MAX_BODY_BYTES, type TokenSource } from "./relay-transport.js";
+import { type Visit, visitOf } from "./visit.js";
 
-/** Bytes that are kept for later visits; beyond them the oldest rows go. */
+/** Bytes that are kept for later visits, and that wait for a token; beyond them the oldest rows go. */
 const MAX_BYTES = 5 * 1024 * 1024;
 /** For how long: a relay takes ids of the last 24 h. */
 const MAX_AGE_MS = 23 * 60 * 60 * 1000;
 /** Where no tab can say that it lives, rows of others are left alone for so long. */
 const FOREIGN_AGE_MS = 60_000;
+/** Tokens of this visit that are remembered: those of a day, where each lives for 15 minutes. */
+const MAX_TOKENS = 100;
 
 const DATABASE = "opik-edge";
 const STORE = "rows";
+
+/** Where the id of a row lies in it: behind `{"id":"`. */
+const ID_AT = 7;
+const ID_CHARS = 36;
 
 /** A row that waits. */
 interface Entry {
@@ -29,12 +38,18 @@ interface Entry {
   readonly ms: number;
   /** Of a score: what it scores. The latest counts. */
   readonly score: string | undefined;
-  /** The token of its time, which it needs later too; `undefined` until there is one. */
-  readonly token: string | undefined;
+  /** A token of its visit, where the relay asks for one. */
+  token: string | undefined;
+  /** The secret of its visit; versions before this one had none. */
+  readonly secret: string | undefined;
 }
 
-function isOver(token: string): boolean {
-  return (tokenExpiry(token) ?? Number.POSITIVE_INFINITY) < now();
+function isOver(token: string | undefined): boolean {
+  return expiryOf(token) < now();
+}
+
+function expiryOf(token = ""): number {
+  return tokenExpiry(token) ?? Number.POSITIVE_INFINITY;
 }
 
 /** Whether this page can send at all: without the core, as under a strict policy, rows are left to a page that can. */
@@ -55,38 +70,67 @@ interface Locks {
 export class Outbox {
   /** Of which relay; rows for another are not sent to it. */
   readonly #name: string;
-  readonly #tokens: TokenSource | undefined;
-  /** The latest token. */
-  #token: string | undefined;
+  readonly #source: TokenSource | undefined;
+  readonly #visit: Visit;
+  /** Those of this visit, the earliest first, with their ends. */
+  #tokens: (readonly [token: string, expiresMs: number])[] = [];
+  /** Those that the relay takes no more. */
+  readonly #refused = new Set<string | undefined>();
+  #learning: Promise<void> | undefined;
   readonly #tab: string = `${now()}-${randomBits()}`;
+  /** What can be sent. */
   #waiting: Entry[] = [];
+  /** What waits for a token of this visit: in memory alone, since another visit's may be another user's. */
+  #held: Entry[] = [];
+  #heldBytes = 0;
   #unwritten: Entry[] = [];
+  #dropped: Dropped = {};
   #count = 0;
+  #found = (): void => {};
   #database: Promise<IDBDatabase | undefined> | undefined;
 
   constructor(url: URL, tokens: TokenSource | undefined) {
     this.#name = url.href;
-    this.#tokens = tokens;
+    this.#source = tokens;
+    this.#visit = visitOf(this.#name);
+    this.#visit.join(this);
+  }
+
+  /** An id of this visit, for what begins at `ms`: a row is sent with a token of its beginning, so that one is asked for now. */
+  mint(ms: number): string {
+    const [, expiresMs = 0] = this.#tokens.at(-1) ?? [];
+    if (this.#source !== undefined && expiresMs < now()) queueMicrotask(() => void this.#learn());
+    return this.#visit.mint(ms);
   }
 
   /** Keeps the rows of an upload. */
   add(upload: Upload): void {
-    const { kind } = upload;
-    const token = this.#token !== undefined && isOver(this.#token) ? undefined : this.#token;
+    const { kind, isOfScores } = upload;
     for (const json of upload.rowBytes()) {
+      const id = new TextDecoder().decode(json.subarray(ID_AT, ID_AT + ID_CHARS));
+      if (!isOfScores && this.#visit.isBefore(id)) {
+        this.#drop("discarded", 1); // it was open when its visit ended
+        continue;
+      }
       this.#count += 1;
-      const score = upload.isOfScores ? scoreKey(JSON.parse(new TextDecoder().decode(json))) : undefined;
       const key = `${this.#name} ${this.#tab} ${this.#count}`;
-      const entry = { key, tab: this.#tab, kind, json, ms: now(), score, token };
-      this.#waiting.push(entry);
-      if (this.#unwritten.push(entry) === 1) queueMicrotask(() => this.#writeThrough());
+      const score = isOfScores ? scoreKey(JSON.parse(new TextDecoder().decode(json))) : undefined;
+      const beganMs = (!isOfScores && idTime(id)) || now();
+      const [token] = this.#tokens.find(([, expiresMs]) => expiresMs >= beganMs) ?? [];
+      const entry = { key, tab: this.#tab, kind, json, ms: now(), score, token, secret: this.#visit.secret };
+      if (token === undefined && this.#source !== undefined) this.#hold(entry);
+      else this.#keep([entry]);
     }
   }
 
-  /** Takes out everything that waits, as uploads; what is settled is forgotten, what is kept stays for later visits. */
+  /** Takes out everything that can be sent, as uploads; what is settled is forgotten, what is kept stays for later visits. */
   take(): Upload[] {
     const uploads: Upload[] = [];
     this.#forgetSuperseded();
+    for (const entry of this.#waiting) {
+      // A relay takes scores with a token that is alive.
+      if (entry.score !== undefined && this.#isOwn(entry) && isOver(entry.token)) this.#renew(entry);
+    }
     for (const kind of ROW_KINDS) {
       let entries: Entry[] = [];
       let bytes = 0;
@@ -97,7 +141,7 @@ export class Outbox {
       };
       for (const entry of this.#waiting.filter((waiting) => waiting.kind === kind)) {
         const isFull = entries.length >= MAX_UPLOAD_ROWS || bytes + entry.json.byteLength > MAX_BODY_BYTES - 100;
-        if (isFull || entries[0]?.token !== entry.token) close();
+        if (isFull || entries[0]?.token !== entry.token || entries[0]?.secret !== entry.secret) close();
         entries.push(entry);
         bytes += entry.json.byteLength + 1;
       }
@@ -107,8 +151,39 @@ export class Outbox {
     return uploads;
   }
 
+  /** What was lost since the last call. */
+  takeDropped(): Dropped {
+    const dropped = this.#dropped;
+    this.#dropped = {};
+    return dropped;
+  }
+
+  /** Asks for the token that rows wait for; `undefined` where none does. */
+  ready(): Promise<void> | undefined {
+    return this.#held.length > 0 ? this.#learn() : undefined;
+  }
+
+  /** Ends the visit: what waits is dropped, in other tabs and at rest too, and the token is forgotten. */
+  discard(): Promise<void> {
+    return this.#visit.discard();
+  }
+
+  async forget(all: boolean): Promise<void> {
+    this.#drop("discarded", this.#waiting.length + this.#held.length);
+    this.#waiting = [];
+    this.#release();
+    this.#unwritten = [];
+    this.#tokens = [];
+    this.#learning = undefined;
+    this.#refused.clear();
+    const start = all ? this.#name : `${this.#name} ${this.#tab}`;
+    await this.#write((rows) => rows.delete(IDBKeyRange.bound(`${start} `, `${start}!`))); // "!" comes after the blank
+    this.#found();
+  }
+
   /** Takes over what tabs that are gone have left, and, as soon as they are gone, the others; `found` is told each time. */
   async recover(found: () => void): Promise<void> {
+    this.#found = found;
     if (!(await this.#open())) return;
     const { locks } = navigator as { locks?: Locks };
     // As long as this lock is held, this tab is alive.
@@ -127,48 +202,104 @@ export class Outbox {
   /** Answers for the rows of another tab from now on. Resolves to whether there are any. */
   async #adopt(tab: string): Promise<boolean> {
     if (!canSend()) return false;
-    const entries = (await this.#read()).filter((entry) => entry.tab === tab).sort((one, other) => other.ms - one.ms);
+    const { secret } = this.#visit;
     const isLocked = "locks" in navigator;
     let bytes = 0;
     const adopted: Entry[] = [];
-    await this.#write((rows) => {
+    const change = (rows: IDBObjectStore, found: Entry[]): void => {
+      const entries = found.filter((entry) => entry.tab === tab).sort((one, other) => other.ms - one.ms);
       for (const entry of entries) {
         bytes += entry.json.byteLength;
         const age = now() - entry.ms;
-        if (age > MAX_AGE_MS || bytes > MAX_BYTES) rows.delete(entry.key);
-        else if (entry.key.startsWith(`${this.#name} `) && (isLocked || age > FOREIGN_AGE_MS)) {
+        // Without a token it is of a version that would have sent it with anybody's.
+        const isNobodys = this.#source !== undefined && entry.token === undefined;
+        const isOfRelay = entry.key.startsWith(`${this.#name} `);
+        if (age > MAX_AGE_MS || bytes > MAX_BYTES || (isOfRelay && isNobodys)) rows.delete(entry.key);
+        else if (isOfRelay && (isLocked || age > FOREIGN_AGE_MS)) {
           adopted.push({ ...entry, tab: this.#tab });
           rows.put({ ...entry, tab: this.#tab });
         }
       }
+    };
+    // In one transaction: what is discarded meanwhile is not written again.
+    await this.#write((rows) => {
+      const request: IDBRequest<Entry[]> = rows.getAll();
+      request.onsuccess = () => {
+        try {
+          change(rows, request.result);
+        } catch {
+          // It is none of ours.
+        }
+      };
     });
+    if (secret !== this.#visit.secret) return false;
     this.#waiting.push(...adopted.reverse()); // the oldest first, as they were recorded
     return adopted.length > 0;
   }
 
-  /** Many rows that end together are one transaction. */
-  #writeThrough(): void {
-    const entries = this.#unwritten;
-    this.#unwritten = [];
-    void this.#put(entries);
-    void this.#learnToken();
+  #keep(entries: readonly Entry[]): void {
+    this.#waiting.push(...entries);
+    if (this.#unwritten.length === 0) queueMicrotask(() => this.#writeThrough());
+    this.#unwritten.push(...entries);
   }
 
-  /** Asks for the token of now, and notes it in the rows that have none. */
-  async #learnToken(): Promise<void> {
-    const tokens = this.#tokens;
-    if (tokens === undefined) return;
-    try {
-      const token = typeof tokens === "function" ? await tokens() : tokens;
-      if (token === undefined || isOver(token)) return;
-      this.#token = token;
-      const isWithout = (entry: Entry): boolean => entry.token === undefined && entry.tab === this.#tab;
-      const found = this.#waiting.filter(isWithout).map((entry) => ({ ...entry, token }));
-      this.#waiting = this.#waiting.map((entry) => found.find(({ key }) => key === entry.key) ?? entry);
-      await this.#put(found);
-    } catch {
-      // There is none to be had now: they are sent with the one of then.
+  /** Many rows that end together are one transaction. */
+  #writeThrough(): void {
+    void this.#put(this.#unwritten.splice(0));
+  }
+
+  #hold(entry: Entry): void {
+    if (this.#held.length === 0) queueMicrotask(() => void this.#learn());
+    this.#held.push(entry);
+    this.#heldBytes += entry.json.byteLength;
+    while (this.#heldBytes > MAX_BYTES) {
+      this.#heldBytes -= (this.#held.shift() as Entry).json.byteLength;
+      this.#drop("queue_full", 1);
     }
+  }
+
+  #release(): Entry[] {
+    this.#heldBytes = 0;
+    return this.#held.splice(0);
+  }
+
+  /** Asks for the token of now, which is that of what waits for one. Never rejects. */
+  #learn(): Promise<void> {
+    this.#learning ??= this.#ask();
+    return this.#learning;
+  }
+
+  async #ask(): Promise<void> {
+    const { secret } = this.#visit;
+    let token: unknown;
+    try {
+      token = await (typeof this.#source === "function" ? this.#source() : this.#source);
+    } catch {
+      // There is none to be had now.
+    }
+    if (secret !== this.#visit.secret) return; // it may be that of who was there before
+    this.#learning = undefined;
+    if (typeof token !== "string" || !token || this.#refused.has(token)) return;
+    const known = this.#tokens.filter(([other]) => other !== token).slice(-MAX_TOKENS);
+    this.#tokens = [...known, [token, expiryOf(token)]];
+    const held = this.#release();
+    if (held.length === 0) return;
+    for (const entry of held) this.#renew(entry);
+    this.#keep(held);
+    this.#found();
+  }
+
+  #isOwn({ secret }: Entry): boolean {
+    return secret === this.#visit.secret;
+  }
+
+  /** Gives it the latest token. */
+  #renew(entry: Entry): void {
+    [entry.token] = this.#tokens.at(-1) ?? [entry.token];
+  }
+
+  #drop(reason: string, rows: number): void {
+    if (rows > 0) addCounts(this.#dropped, { [reason]: rows });
   }
 
   /** Of scores of one thing the latest stays. */
@@ -209,11 +340,36 @@ export class Outbox {
       kind,
       entries.map(({ json }) => json),
     );
-    upload.token = entries[0]?.token;
+    upload.envelope = this.#envelopeOf(entries[0] as Entry);
     upload.onSettled = ({ firstRow, rows }, outcome) => {
-      if (outcome !== "kept") this.#delete(entries.slice(firstRow, firstRow + rows));
+      if (outcome !== "kept" && outcome !== "aside") this.#delete(entries.slice(firstRow, firstRow + rows));
     };
     return upload;
+  }
+
+  #envelopeOf({ secret, token: own }: Entry): Envelope {
+    const visit = this.#visit;
+    const { secret: current } = visit;
+    let token = own;
+    return {
+      secret,
+      get token() {
+        return token;
+      },
+      outcome: () => {
+        if (visit.secret !== current) return { lost: "discarded" };
+        // To a later visit of its user it may be worth something.
+        return secret !== current && this.#refused.has(token) ? "aside" : undefined;
+      },
+      refused: () => {
+        this.#refused.add(token);
+        if (secret !== current) return true;
+        this.#tokens = this.#tokens.filter(([other]) => other !== token);
+        void this.#learn();
+        [token] = this.#tokens.at(-1) ?? [token];
+        return !this.#refused.has(token);
+      },
+    };
   }
 
   #open(): Promise<IDBDatabase | undefined> {

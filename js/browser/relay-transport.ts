@@ -23,7 +23,7 @@ let keptAliveBytes = 0;
 const MIN_OFFSET_MS = 2000;
 
 /** The transport to the relay at `url`. */
-export function relayTransport(url: URL, token: TokenSource | undefined): Transport {
+export function relayTransport(url: URL): Transport {
   let clockOffsetMs = 0;
   return {
     maxBodyBytes: MAX_BODY_BYTES,
@@ -31,9 +31,9 @@ export function relayTransport(url: URL, token: TokenSource | undefined): Transp
     get clockOffsetMs() {
       return clockOffsetMs;
     },
-    async fetch(path: string, { body, signal, token: own }: TransportRequest): Promise<Response> {
-      const current = own ?? (typeof token === "function" ? await token() : token);
-      const enveloped = selfContained(path, body, current === undefined ? "" : `"token":${JSON.stringify(current)},`);
+    async fetch(path: string, { body, signal, envelope }: TransportRequest): Promise<Response> {
+      const { token, secret } = envelope ?? {};
+      const enveloped = selfContained(path, body, { token, secret });
       const bytes = enveloped.byteLength;
       // Beyond the browser's quota such a request fails at once; then it is one that ends with the page.
       const keepalive = keptAliveBytes + bytes <= MAX_BODY_BYTES + MAX_TOKEN_BYTES;

@@ -36,6 +36,8 @@ export type RefusalCode =
   | "token_expired"
   /** A row began before the token's life or after it, or is of another conversation. */
   | "outside_token"
+  /** An id, its trace's, or what is scored was not made by the page, and is not the trace that the token names. */
+  | "foreign_id"
   /** Opik refuses a row. */
   | "rejected"
   /** Opik can not be reached, or does not accept the relay's key. */
@@ -60,6 +62,7 @@ const STATUS: Record<RefusalCode, number> = {
   // Of these the rows are refused, and not the page: what it sends beside them is taken.
   token_expired: 422,
   outside_token: 422,
+  foreign_id: 422,
   rejected: 422,
   unavailable: 502,
 };

@@ -9,6 +9,7 @@ import type { FlushReport } from "../flush.js";
 import { isOrigin, type TargetMatch } from "../headers.js";
 import { checkTokens, readTokenFor, type TokenClaims, type Tokens } from "../token.js";
 import { isOfScores, uploadOf } from "../upload.js";
+import { checkProof } from "./proof.js";
 import { Refusal } from "./refusal.js";
 import { type PageBatch, parseBatch, stampRows, TOLERANCE_MS } from "./rows.js";
 
@@ -90,7 +91,9 @@ export function relay(config: RelayConfig): (request: Request) => Promise<Respon
     if (!(await mayPass(request, rateLimit))) throw new Refusal("rate_limited", "too many requests");
     const batch = parseBatch(await readBody(request, maxBytes));
     const claims = await checkToken(batch, request, tokens, stamp.projectName, lateMs);
-    await forward(batch, stampRows(batch, stamp, claims, now()));
+    const rows = stampRows(batch, stamp, claims, now());
+    if (claims) checkProof(batch, claims);
+    await forward(batch, rows);
   };
 
   const forward = async ({ kind }: PageBatch, rows: string[]): Promise<void> => {

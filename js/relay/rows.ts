@@ -98,6 +98,8 @@ export interface PageBatch {
   readonly rows: readonly Record<string, unknown>[];
   /** The token of the body's envelope. */
   readonly token: unknown;
+  /** What proves that ids are its page's: see proof.ts. */
+  readonly secret: unknown;
 }
 
 /** The batch in a body. Throws a `Refusal`. */
@@ -111,15 +113,15 @@ export function parseBatch(text: string): PageBatch {
   }
   if (!isObject(body)) throw new Refusal("invalid", "the body is not an object");
   // Names are looked at before anything is copied: there may be a hundred thousand.
-  const names = Object.keys(body).filter((name) => name !== "token");
+  const names = Object.keys(body).filter((name) => name !== "token" && name !== "secret");
   const kind = ROW_KINDS.find((known) => known === names[0]);
   if (!kind || names.length > 1) {
-    throw new Refusal("invalid", `expected one of ${ROW_KINDS.join(", ")}, and nothing beside but token`);
+    throw new Refusal("invalid", `expected one of ${ROW_KINDS.join(", ")}, and nothing beside but token and secret`);
   }
   const rows = body[kind];
   if (!Array.isArray(rows) || rows.length === 0) throw new Refusal("invalid", `${kind}: expected rows`);
   if (rows.length > MAX_UPLOAD_ROWS) throw new Refusal("too_large", `${kind}: at most ${MAX_UPLOAD_ROWS} rows`);
-  return { kind, rows, token: body["token"] };
+  return { kind, rows, token: body["token"], secret: body["secret"] };
 }
 
 /** The rows of a batch as JSON, checked and stamped. Throws a `Refusal` for all of them. */

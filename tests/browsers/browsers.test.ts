@@ -250,6 +250,102 @@ for (const name of Object.keys(BROWSERS)) {
       }
     });
 
+    describe("users of one device", () => {
+      const threadOf = (id: string) => collector.traces().find((row) => row.id === id)?.["thread_id"];
+      const visit = (user: string) => browser.goTo(`${site.url}/?user=${user}`);
+      const look = async () => {
+        await browser.goTo(`${site.url}/?looking`);
+        return keptIn(browser);
+      };
+
+      test("what was recorded without a token is not left for the next visit, whoever that is", async () => {
+        await visit("");
+        const ids = (await browser.call("leave", 5)) as string[];
+        assert.deepEqual(await browser.call("flush"), { sent: 0, dropped: {} });
+        assert.deepEqual(await look(), []);
+        await visit("b");
+        const own = (await browser.call("leave", 1)) as string[];
+        await untilArrived(own);
+        assert.equal(threadOf(own[0]!), "b");
+        assert.ok(!ids.some(hasArrived));
+      });
+
+      test("without a token rows wait for the first one of their visit", async () => {
+        await visit("");
+        const ids = (await browser.call("leave", 5)) as string[];
+        await browser.call("logIn", "a");
+        const more = (await browser.call("leave", 1)) as string[];
+        await untilArrived([...ids, ...more]);
+        assert.deepEqual([threadOf(ids[0]!), threadOf(more[0]!)], ["a", "a"]);
+      });
+
+      test("what the next user's visit finds goes with the token of its own", async () => {
+        await visit("a");
+        await fetch(`${site.url}/down`);
+        const ids = (await browser.call("leave", 5)) as string[];
+        await untilSafe(browser, ids);
+        const kept = await look();
+        assert.ok(ids.every((id) => kept.includes(id)));
+        await fetch(`${site.url}/up`);
+        await visit("b");
+        const own = (await browser.call("leave", 1)) as string[];
+        await untilArrived([...ids, ...own]);
+        assert.deepEqual([threadOf(ids[0]!), threadOf(own[0]!)], ["a", "b"]);
+        await untilEmpty(browser);
+      });
+
+      test("a logout leaves nothing: not at rest, not in memory, not in another tab", async () => {
+        await visit("a");
+        await fetch(`${site.url}/down`);
+        const ids = (await browser.call("leave", 5)) as string[];
+        await untilSafe(browser, ids);
+        const close = await browser.openTab();
+        await visit("a");
+        const others = (await browser.call("leave", 5)) as string[];
+        await untilSafe(browser, others);
+        assert.deepEqual(await browser.call("logOut"), { sent: 0, dropped: { discarded: 6 } });
+        // The other tab forgets the rows of its own, and its client says so.
+        await close();
+        await until(async () => ((await browser.call("drops")) as Record<string, number>)["discarded"] === 6);
+        assert.deepEqual(await keptIn(browser), []);
+        await fetch(`${site.url}/up`);
+        await browser.call("logIn", "b");
+        const own = (await browser.call("leave", 1)) as string[];
+        await untilArrived(own);
+        assert.equal(threadOf(own[0]!), "b");
+        assert.ok(![...ids, ...others].some(hasArrived));
+      });
+
+      test("rows whose token is refused are set aside, and hold up no others", async () => {
+        await visit("stale");
+        const ids = (await browser.call("leave", 5)) as string[];
+        await untilSafe(browser, ids);
+        await visit("b");
+        const own = (await browser.call("leave", 1)) as string[];
+        await untilArrived(own);
+        assert.equal(threadOf(own[0]!), "b");
+        assert.deepEqual((await look()).filter((id) => ids.includes(id)).length, 6, "for a later visit");
+        await visit("b");
+        assert.deepEqual(await browser.call("logOut"), { sent: 0, dropped: {} });
+        assert.deepEqual(await look(), []);
+      });
+
+      test("after a reload a trace is scored with a token that names it, and another's is not", async () => {
+        await visit("a");
+        const ids = (await browser.call("leave", 1)) as string[];
+        await untilArrived(ids);
+        const [trace] = ids as [string];
+        const scored = () => collector.scores().some(({ id }) => id === trace);
+        await visit("b");
+        await browser.call("score", trace);
+        await until(async () => ((await browser.call("drops")) as Record<string, number>)["rejected"] === 1);
+        assert.ok(!scored());
+        await visit(`a&trace=${trace}`);
+        await browser.call("score", trace);
+        await collector.until(scored);
+      });
+    });
+
     test("the doctor knows a page's limits, its relay, and whether trace headers get to a URL", async () => {
       const ask = async (relayUrl: string, url: string) => {
         const findings = (await browser.call("doctor", relayUrl, url)) as [string, string, string][];

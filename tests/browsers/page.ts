@@ -17,9 +17,19 @@ globalThis.fetch = (input, init) => {
 const query = new URLSearchParams(location.search);
 const errors: OpikError[] = [];
 const drops: Record<string, number> = {};
+
+// Who is logged in, where the relay asks for tokens.
+let user = query.get("user");
+async function token(): Promise<string | undefined> {
+  const response = await fetch(`/token?${new URLSearchParams({ user: user ?? "", ...traceOf(query) })}`);
+  return response.ok ? response.text() : undefined;
+}
+const traceOf = (given: URLSearchParams): Record<string, string> =>
+  given.has("trace") ? { trace: given.get("trace") as string } : {};
+
 // A visit that only looks has no client, which would send what it finds.
 const opik = new Opik({
-  relayUrl: "/opik",
+  ...(user === null ? { relayUrl: "/opik" } : { relayUrl: "/guarded", token }),
   disabled: query.has("looking"),
   propagateTo: query.getAll("friend"),
   onError: (error) => errors.push(error),
@@ -74,6 +84,23 @@ Object.assign(globalThis, {
     }
     trace.end();
     return ids;
+  },
+
+  /** Another user, or nobody (""), is logged in from now on. */
+  logIn(name: string) {
+    user = name;
+  },
+
+  /** What a page does at a logout. */
+  async logOut() {
+    user = "";
+    const { sent, dropped } = await opik.discard();
+    return { sent, dropped };
+  },
+
+  /** Scores a trace by its id. */
+  score(traceId: string) {
+    opik.score({ traceId, name: "helpful", value: 1 });
   },
 
   /** Something that goes on, with something under it that has ended. */

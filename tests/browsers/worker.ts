@@ -3,7 +3,7 @@
 import { contextMeta, contextServerTiming, fetch, getTrackContext } from "opik-edge";
 import { withOpik } from "opik-edge/cloudflare";
 import { echoHeaders } from "opik-edge/doctor";
-import { relay } from "opik-edge/relay";
+import { mintToken, relay } from "opik-edge/relay";
 
 interface Env {
   PAGE_JS: string;
@@ -84,6 +84,20 @@ function partial(request: Request): Response {
 let isDown = false;
 let handle: ((request: Request) => Promise<Response>) | undefined;
 
+/** What tokens are made with. Tokens of `stale` are made with one that is not in use any more. */
+const SECRET = { id: "now", secret: "a secret of the tests, in 32 characters" };
+const STALE = { id: "then", secret: "a secret of the tests, in 32 characters" };
+let guarded: ((request: Request) => Promise<Response>) | undefined;
+
+/** A token for the conversation of a user, which has the user's name; none for nobody. With `trace` it names that trace. */
+async function tokenFor({ origin, searchParams }: URL): Promise<Response> {
+  const user = searchParams.get("user");
+  if (!user) return new Response("log in first", { status: 401 });
+  const secret = user === "stale" ? STALE : SECRET;
+  const traceId = searchParams.get("trace") ?? undefined;
+  return new Response(await mintToken({ secret, audience: origin, projectName: "site", threadId: user, traceId }));
+}
+
 export default {
   fetch(request: Request, env: Env, ctx: unknown): Response | Promise<Response> {
     const { pathname, searchParams, origin } = new URL(request.url);
@@ -99,6 +113,17 @@ export default {
     if (pathname === "/down" || pathname === "/up") {
       isDown = pathname === "/down";
       return new Response("ok");
+    }
+    if (pathname === "/token") return tokenFor(new URL(request.url));
+    if (pathname === "/guarded") {
+      if (isDown) return new Response("down", { status: 503 });
+      guarded ??= relay({
+        env,
+        projectName: "site",
+        origins: [origin],
+        tokens: { secrets: [SECRET], audience: origin },
+      });
+      return guarded(request);
     }
     if (pathname === "/opik") {
       if (isDown && !request.headers.get("referer")?.endsWith("?back")) return new Response("down", { status: 503 });

@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { mintToken, relay } from "opik-edge/relay";
 import { type Collector, startCollector } from "../../collector/server.js";
+import { pageIds } from "../support/page-ids.js";
 import { type RunningWorker, startWorker } from "../support/worker.js";
 
 const KEY = "the-key-that-stays-here";
@@ -266,9 +267,12 @@ describe("what it may not", () => {
 describe("tokens", () => {
   const mint = (more: object = {}) =>
     mintToken({ secret: SECRET, audience: guarded.url, projectName: "pages", ...more });
-  const write = async (token: unknown, row: object = span(), headers = {}) => {
+  const page = pageIds();
+  const { secret } = page;
+  const ownSpan = (ms = Date.now()) => span({ id: page.id(ms), trace_id: page.id(ms) });
+  const write = async (token: unknown, row: object = ownSpan(), headers = {}) => {
     const before = collector.requests.length;
-    const answer = await send({ worker: guarded, headers, body: JSON.stringify({ token, spans: [row] }) });
+    const answer = await send({ worker: guarded, headers, body: JSON.stringify({ token, secret, spans: [row] }) });
     assert.equal(collector.requests.length - before, answer.status === 200 ? 1 : 0);
     return answer.code ?? answer.status;
   };
@@ -279,7 +283,7 @@ describe("tokens", () => {
     return new Request("http://relay.test/x", {
       method: "POST",
       headers,
-      body: JSON.stringify({ token, spans: [span()] }),
+      body: JSON.stringify({ token, secret, spans: [ownSpan()] }),
     });
   };
 
@@ -288,12 +292,12 @@ describe("tokens", () => {
     assert.equal(await write(undefined), "token_missing");
     const minted = { nowMs: Date.now() - 2 * hour };
     assert.equal(await write(await mint(minted)), "outside_token", "a row of now is none of its life");
-    const kept = span({ id: id(Date.now() - 2 * hour + 1000) });
+    const kept = ownSpan(Date.now() - 2 * hour + 1000);
     assert.equal(await write(await mint(minted), kept), 200, "one that was kept offline is");
     const old = { nowMs: Date.now() - 25 * hour, lifetimeMs: 1000 };
-    assert.equal(await write(await mint(old), span({ id: id(Date.now() - 23 * hour) })), "token_expired");
+    assert.equal(await write(await mint(old), ownSpan(Date.now() - 23 * hour)), "token_expired");
     assert.equal(await write(await mint({ nowMs: Date.now() + hour })), "outside_token", "its time has not come");
-    const began = span({ id: id(Date.now() - 10 * 60_000) });
+    const began = ownSpan(Date.now() - 10 * 60_000);
     assert.equal(await write(await mint(), began), 200, "what began before the page renewed its token");
   });
 
@@ -318,24 +322,29 @@ describe("tokens", () => {
       assert.equal(await write(token), "token_invalid", JSON.stringify(token));
     }
     const own = await mint({ session: "s1" });
-    assert.equal(await write(own, span(), { "x-session": "s1" }), 200);
-    assert.equal(await write(own, span(), { "x-session": "s2" }), "token_invalid");
+    assert.equal(await write(own, ownSpan(), { "x-session": "s1" }), 200);
+    assert.equal(await write(own, ownSpan(), { "x-session": "s2" }), "token_invalid");
   });
 
   test("for a conversation write into no other", async () => {
     const token = await mint({ threadId: "t1" });
-    const write = (row: object) => send({ worker: guarded, body: JSON.stringify({ token, traces: [row] }) });
-    const row = trace() as { id: string };
+    const write = (row: object) => send({ worker: guarded, body: JSON.stringify({ token, secret, traces: [row] }) });
+    const row = trace({ id: page.id() }) as { id: string };
     assert.equal((await write(row)).status, 200);
     assert.equal(collector.traces().find(({ id }) => id === row.id)!["thread_id"], "t1");
-    assert.equal((await write(trace({ thread_id: "t1" }))).status, 200);
-    assert.equal((await write(trace({ thread_id: "t2" }))).code, "outside_token");
+    assert.equal((await write(trace({ id: page.id(), thread_id: "t1" }))).status, 200);
+    assert.equal((await write(trace({ id: page.id(), thread_id: "t2" }))).code, "outside_token");
   });
 
   test("are made with a secret that is long enough, and two may be active", async () => {
     await assert.rejects(mint({ secret: { id: "a", secret: "short" } }), { code: "invalid_config" });
     const secrets = [SECRET, { id: "b", secret: "another secret of some thirty-two characters" }];
-    const handler = relay({ url: collector.url, projectName: "pages", origins: [ORIGIN], tokens: { secrets } });
+    const handler = relay({
+      url: collector.url,
+      projectName: "pages",
+      origins: [ORIGIN],
+      tokens: { secrets, audience: "http://relay.test" },
+    });
     for (const secret of secrets) {
       const token = await mintToken({ secret, audience: "http://relay.test", projectName: "pages" });
       assert.equal((await handler(posted(token))).status, 200);

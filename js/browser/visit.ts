@@ -1,0 +1,96 @@
+// A visit: from the loading of a page, or the last `discard`, to its end. It makes the page's ids, so that a relay knows them for
+// its own (../proof.ts), and ends in all tabs at once.
+
+import { now, randomBytes } from "../env.js";
+import { hex, SECRET_BYTES, tailOf } from "../proof.js";
+import { toBase64Url } from "../token.js";
+
+/** What keeps rows of a visit. */
+interface Member {
+  /** Drops what it keeps, at rest too: all that there is, or, where another tab says so and does that itself, its own. */
+  forget(all: boolean): Promise<void>;
+}
+
+const visits = new Map<string, Visit>();
+
+/** The visit of this page, as the relay at `url` sees it: another one learns another secret. */
+export function visitOf(url: string): Visit {
+  let visit = visits.get(url);
+  if (!visit) {
+    visit = new Visit(url);
+    visits.set(url, visit);
+  }
+  return visit;
+}
+
+/** The greatest time that fits into an id (RFC 9562 §5.7: `unix_ts_ms` has 48 bits). */
+const MAX_MS = 2 ** 48 - 1;
+
+/** The visit of now. */
+export class Visit {
+  readonly #members = new Set<Member>();
+  readonly #channel: BroadcastChannel | undefined;
+  #bytes: Uint8Array<ArrayBuffer> | undefined;
+  #secret = "";
+  #ms = 0;
+  #counter = -1;
+  #lastId = "";
+  #endedId = "";
+
+  constructor(url: string) {
+    try {
+      this.#channel = new BroadcastChannel(`opik-edge ${url}`);
+      this.#channel.onmessage = () => void this.#end(false);
+      (this.#channel as { unref?(): void }).unref?.(); // Node has one too, and would wait for it
+    } catch {
+      // There is none to be had: other tabs do not hear of its end.
+    }
+  }
+
+  /** Tells `member` when it ends. */
+  join(member: Member): void {
+    this.#members.add(member);
+  }
+
+  /** By what its ids are known, in base64url. It is shown to the relay, kept beside rows at rest, and given to nobody else. */
+  get secret(): string {
+    this.#draw();
+    return this.#secret;
+  }
+
+  /** Whether `id` was made before this visit, and in this page. */
+  isBefore(id: string): boolean {
+    return id <= this.#endedId;
+  }
+
+  /** A new UUIDv7 for the time `ms`, greater than every one before it. */
+  mint(ms: number): string {
+    this.#counter = (this.#counter + 1) % 4096;
+    // The next 4096 in one millisecond are of the next one.
+    this.#ms = Math.min(Math.max(ms, this.#ms + (this.#counter === 0 ? 1 : 0)), MAX_MS);
+    const time = hex(this.#ms, 12);
+    const tail = tailOf(this.#draw(), this.#counter);
+    this.#lastId = `${time.slice(0, 8)}-${time.slice(8)}-7${hex(this.#counter, 3)}-${tail}`;
+    return this.#lastId;
+  }
+
+  /** Ends it, and those of the other tabs, and begins another. */
+  discard(): Promise<void> {
+    this.#channel?.postMessage(now());
+    return this.#end(true);
+  }
+
+  async #end(all: boolean): Promise<void> {
+    this.#endedId = this.#lastId;
+    this.#bytes = undefined;
+    await Promise.all([...this.#members].map((member) => member.forget(all)));
+  }
+
+  #draw(): Uint8Array {
+    if (!this.#bytes) {
+      this.#bytes = randomBytes(SECRET_BYTES) as Uint8Array<ArrayBuffer>;
+      this.#secret = toBase64Url(this.#bytes);
+    }
+    return this.#bytes;
+  }
+}
