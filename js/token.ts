@@ -21,6 +21,8 @@ export interface Tokens {
   readonly audience?: string | undefined;
   /** The session that a request belongs to, as the server knows it; compared with the token's, where that has one. */
   readonly session?: ((request: Request) => string | undefined) | undefined;
+  /** The same for the conversation that a request belongs to, where a server is to join its trace; a relay reads it in the rows. */
+  readonly thread?: ((request: Request) => string | undefined) | undefined;
 }
 
 /** What a token says. */

@@ -87,7 +87,7 @@ function openScope(
     listeners = { onError: functionOr(given.onError), onDrop: functionOr(given.onDrop) };
     const settings = settingsOf(given, env, memory);
     const scope = new Scope(settings, new Reporter(listeners, memory.seen), masks);
-    return { scope, isOfProcess: !masks, ctx, trusts: resolveTrust(given) };
+    return { scope, isOfProcess: !masks, ctx, trusts: resolveTrust(given, settings.projectName) };
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     new Reporter(listeners, memory.seen).once("invalid_config", `tracing is off: ${message}`, error);

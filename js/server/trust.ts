@@ -1,13 +1,14 @@
 // Whether a caller's trace is joined: a public caller can send any id, and would write into whatever trace it names.
 
 import { now } from "../env.js";
-import { OpikError } from "../errors.js";
-import { OPIK_TOKEN_HEADER } from "../headers.js";
+import { invalid } from "../errors.js";
+import { OPIK_TOKEN_HEADER, readIncoming } from "../headers.js";
 import { checkTokens, readTokenFor, type Tokens } from "../token.js";
 
 /**
  * Whose trace is joined: everybody's (`always`, the default: what comes from another service of yours), nobody's
- * (`never`), that of pages with a token in the header `opik-token` (`signed`), or what a function says of the request.
+ * (`never`), that of pages with a token in the header `opik-token` (`signed`), or what a function says of the request. A token has to
+ * be for this server's project, and for the session, the conversation and the trace of the request where it names one.
  */
 export type Trust = "always" | "never" | "signed" | ((request: Request) => boolean | Promise<boolean>);
 
@@ -25,17 +26,34 @@ const TOLERANCE_MS = 60_000;
 /** Says of a request whether its trace is joined. May throw, or reject. */
 export type Judge = (request: Request) => boolean | Promise<boolean>;
 
-/** The one that is configured; `undefined` where every trace is joined. Throws an `OpikError` when it is configured wrongly. */
-export function resolveTrust({ trust = "always", tokens }: TrustConfig): Judge | undefined {
+/**
+ * The one that is configured, for a server that writes into `projectName`; `undefined` where every trace is joined. Throws an
+ * `OpikError` when it is configured wrongly.
+ */
+export function resolveTrust(
+  { trust = "always", tokens }: TrustConfig,
+  projectName: string | undefined,
+): Judge | undefined {
   if (trust === "always") return undefined;
   if (trust === "never") return () => false;
   if (typeof trust === "function") return trust;
-  if (trust !== "signed") throw new OpikError("invalid_config", `trust: got ${JSON.stringify(trust)}`);
-  if (!tokens) throw new OpikError("invalid_config", "tokens: expected the secrets of those who sign");
+  if (trust !== "signed") throw invalid("trust", "always, never, signed or a function", trust);
+  if (!tokens) throw invalid("tokens", "the secrets of those who sign", tokens);
   checkTokens(tokens);
   return async (request) => {
     const claims = await readTokenFor(request, request.headers.get(OPIK_TOKEN_HEADER), tokens);
-    if (!claims) return false;
-    return now() >= claims.notBeforeMs - TOLERANCE_MS && now() <= claims.expiresMs + TOLERANCE_MS;
+    if (!claims || claims.projectName !== projectName) return false;
+    const { threadId, traceId, notBeforeMs, expiresMs } = claims;
+    // What it is limited to has to be known of the request.
+    if (threadId !== undefined && threadId !== tokens.thread?.(request)) return false;
+    if (traceId !== undefined && !names(request, traceId)) return false;
+    return now() >= notBeforeMs - TOLERANCE_MS && now() <= expiresMs + TOLERANCE_MS;
   };
+}
+
+/** Whether `request` names this trace and no other, in either spelling and as often as it likes. */
+function names(request: Request, traceId: string): boolean {
+  const [trace = "", , hyphen = ""] = readIncoming(request) ?? [];
+  const ids = `${trace},${hyphen}`.split(",").map((id) => id.trim().toLowerCase());
+  return ids.every((id) => !id || id === traceId);
 }

@@ -31,6 +31,8 @@ export default withOpik(
       },
     };
     const trust = TRUST === undefined ? undefined : (functions[TRUST] ?? (TRUST as Trust));
-    return { trust, tokens: { secrets: [{ id: "a", secret: SECRET }] }, onError: () => {} };
+    const thread = ({ url }: Request) => new URL(url).searchParams.get("thread") ?? undefined;
+    const tokens = { secrets: [{ id: "a", secret: SECRET }], thread };
+    return { projectName: "pages", trust, tokens, onError: () => {} };
   },
 );

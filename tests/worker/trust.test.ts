@@ -80,6 +80,10 @@ describe("a caller's trace", () => {
     assert.equal(await joins("signed", { "opik-token": "v1.forged.token" }), false);
     assert.equal(await with_({ nowMs: Date.now() - 60 * 60 * 1000 }), false);
     assert.equal(await with_({ audience: "https://another.test" }), false);
+    assert.equal(await with_({ projectName: "another" }), false);
+    assert.equal(await with_({ threadId: "t" }), false);
+    assert.equal(await with_({ traceId: TRACE }), true);
+    assert.equal(await with_({ traceId: PARENT }), false);
     assert.equal(await with_({ secret: { id: "a", secret: "another secret of thirty-two characters" } }), false);
   });
 
