@@ -7,6 +7,7 @@ import {
   addHeaders,
   type HeaderCarrier,
   type HeaderSpelling,
+  ofCaller,
   type Propagation,
   readIncoming,
   resolveUrl,
@@ -83,7 +84,7 @@ export function tracedFetch(
   };
   try {
     // What a forwarded request carries of its caller's is for nobody else.
-    const given = names.length > 0 || call.carriesTrace ? call.withHeaders(headers) : args;
+    const given = names.length > 0 || call.carriesCallers ? call.withHeaders(headers) : args;
     const answer: unknown = (send ?? senderOf(options))(...given);
     const answered = (response: unknown): unknown => watchAnswer(span, call, response);
     return (isPlainPromise(answer) ? answer.then(answered, failed) : answered(answer)) as Promise<Response>;
@@ -150,13 +151,13 @@ class Call {
     return [input, changed, ...rest] as unknown as Parameters<Fetch>;
   }
 
-  /** Whether the host's headers name a trace. What can be read only once is left to the platform. */
-  get carriesTrace(): boolean {
+  /** Whether the host's headers have a trace or a token in them that is their caller's. What can be read only once is left to the platform. */
+  get carriesCallers(): boolean {
     try {
       const headers: unknown = this.#args[1]?.headers ?? this.#request?.headers;
       const isReadOnce =
         Symbol.iterator in (headers as object) && !Array.isArray(headers) && !("get" in (headers as object));
-      return !isReadOnce && readIncoming(headers) !== undefined;
+      return !isReadOnce && readIncoming(headers, ofCaller()) !== undefined;
     } catch {
       return false; // there are none, or a getter throws
     }

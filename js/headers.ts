@@ -38,29 +38,37 @@ export type HeaderCarrier =
 /** The raw values found: trace and parent with underscores, trace and parent with hyphens. */
 export type Incoming = [trace?: string, parent?: string, traceHyphen?: string, parentHyphen?: string];
 
-/** The raw values of our headers in `carrier`; `undefined` when none is there. Never throws. */
-export function readIncoming(carrier: unknown): Incoming | undefined {
+/**
+ * What a traced call does not hand on, since it is of the caller of who makes it: every spelling, and off a page, which has a token of
+ * its own, the token.
+ */
+export function ofCaller(): readonly string[] {
+  return isBrowser() ? NAMES : [...NAMES, OPIK_TOKEN_HEADER];
+}
+
+/** The raw values of our headers in `carrier`, or of others that are named; `undefined` when none is there. Never throws. */
+export function readIncoming(carrier: unknown, names: readonly string[] = NAMES): Incoming | undefined {
   try {
-    return read(carrier);
+    return read(carrier, names);
   } catch {
     return undefined; // a hostile or revoked object: as good as no headers
   }
 }
 
-function read(carrier: unknown): Incoming | undefined {
+function read(carrier: unknown, names: readonly string[]): Incoming | undefined {
   if (typeof carrier !== "object" || carrier === null) return undefined;
   const inner = (carrier as { headers?: unknown }).headers;
-  if (typeof inner === "object" && inner !== null) return read(inner);
+  if (typeof inner === "object" && inner !== null) return read(inner, names);
   const found: Incoming = [];
   if (typeof (carrier as Headers).get === "function" && !(carrier instanceof Map)) {
-    for (let index = 0; index < NAMES.length; index += 1) {
-      add(found, index, (carrier as Headers).get(NAMES[index] as string));
+    for (let index = 0; index < names.length; index += 1) {
+      add(found, index, (carrier as Headers).get(names[index] as string));
     }
   } else {
     const pairs = Symbol.iterator in carrier ? (carrier as Iterable<unknown>) : Object.entries(carrier);
     for (const pair of pairs) {
       if (!Array.isArray(pair) || typeof pair[0] !== "string") continue;
-      add(found, NAMES.indexOf(pair[0].toLowerCase()), pair[1]);
+      add(found, names.indexOf(pair[0].toLowerCase()), pair[1]);
     }
   }
   return found.length > 0 ? found : undefined;
@@ -131,7 +139,7 @@ export type HeaderPair = [name: string, value: string];
 export type HeaderTarget = Headers | Record<string, string>;
 
 /**
- * `target` with every spelling of our headers removed and `map` set: a forwarded
+ * `target` with every spelling of our headers removed, off a page a token too, and `map` set: a forwarded
  * request carries its caller's. What is immutable or frozen is copied.
  */
 export function injectInto<T extends HeaderTarget>(target: T, map: Record<string, string>): T {
@@ -161,21 +169,23 @@ export function addHeaders(headers: unknown, map: Record<string, string>): unkno
     }
     if (!(Symbol.iterator in headers)) return setRecord({ ...(headers as Record<string, string>) }, map);
     const pairs = [...(headers as Iterable<readonly unknown[]>)];
-    return [...pairs.filter(([name]) => !NAMES.includes(String(name).toLowerCase())), ...Object.entries(map)];
+    const names = ofCaller();
+    return [...pairs.filter(([name]) => !names.includes(String(name).toLowerCase())), ...Object.entries(map)];
   } catch {
     return headers;
   }
 }
 
 function setRecord(record: Record<string, string>, map: Record<string, string>): Record<string, string> {
+  const names = ofCaller();
   for (const name of Object.keys(record)) {
-    if (NAMES.includes(name.toLowerCase())) delete record[name];
+    if (names.includes(name.toLowerCase())) delete record[name];
   }
   return Object.assign(record, map);
 }
 
 function setHeaders(headers: Headers, map: Record<string, string>): Headers {
-  for (const name of NAMES) headers.delete(name);
+  for (const name of ofCaller()) headers.delete(name);
   for (const [name, value] of Object.entries(map)) headers.set(name, value);
   return headers;
 }
@@ -228,8 +238,10 @@ export function isTarget(url: string, targets: readonly TargetMatch[]): boolean 
 
 /** A URL, as the platform's `fetch` resolves it: a page may have another base than its own URL. `undefined` when `text` is none. */
 export function resolveUrl(text: string): URL | undefined {
-  const { document, location } = globalThis as { document?: { baseURI?: string }; location?: { href: string } };
-  const base = document?.baseURI ?? location?.href;
+  const { document, location } = globalThis as { document?: { baseURI?: unknown }; location?: { href: string } };
+  const found = document?.baseURI;
+  // An element of that name stands in its place.
+  const base = typeof found === "string" ? found : location?.href;
   return URL.canParse(text, base) ? new URL(text, base) : undefined;
 }
 
