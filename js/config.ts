@@ -311,7 +311,8 @@ function readVariable(env: object | undefined, name: string): string | undefined
       const granted = Deno.permissions.querySync({ name: "env", variable: name }).state === "granted";
       return granted ? Deno.env.get(name) : undefined;
     }
-    return readOption(readOption(globalThis as Platform, "process")?.env, name);
+    const value: unknown = readOption(readOption(globalThis as Platform, "process")?.env, name);
+    return typeof value === "string" ? value : undefined; // in a page it may be an element
   } catch {
     return undefined;
   }

@@ -42,8 +42,12 @@ function current(): Current {
     holder[KEY] = state;
   }
   if (!state.storage && !state.searched) {
-    const Storage = findSync();
-    if (Storage) state.storage = new Storage();
+    try {
+      const Storage = findSync();
+      if (Storage) state.storage = new Storage();
+    } catch {
+      // In a page elements may have these names.
+    }
   }
   return state;
 }

@@ -25,8 +25,12 @@ export const environment: Environment = {
     const timer: unknown = setTimeout(run, ms);
     if (idle) {
       const { Deno } = globalThis as { Deno?: { unrefTimer?(timer: unknown): void } };
-      if (typeof timer === "number") Deno?.unrefTimer?.(timer);
-      else (timer as { unref?(): void }).unref?.();
+      try {
+        if (typeof timer === "number") Deno?.unrefTimer?.(timer);
+        else (timer as { unref?(): void }).unref?.();
+      } catch {
+        // In a page an element may have that name.
+      }
     }
     return () => clearTimeout(timer as number);
   },
@@ -75,7 +79,7 @@ export async function within(ms: number, promise: Promise<unknown>): Promise<voi
  */
 export function isBrowser(): boolean {
   const { navigator, process } = globalThis as { navigator?: { userAgent?: string }; process?: Process };
-  if (process?.versions?.node !== undefined && process.type === undefined) return false;
+  if (typeof process?.versions?.node === "string" && process.type === undefined) return false;
   return navigator?.userAgent?.startsWith("Mozilla/") ?? false;
 }
 
@@ -88,7 +92,7 @@ export function isServer(): boolean {
     EdgeRuntime?: unknown;
   };
   if (WebSocketPair !== undefined || EdgeRuntime !== undefined || isBrowser()) return false;
-  return Deno !== undefined || process?.versions?.node !== undefined;
+  return Deno !== undefined || typeof process?.versions?.node === "string";
 }
 
 /** Whether this is Cloudflare's, where a request's URL is one of the Worker's own routes. */

@@ -28,8 +28,17 @@ export function contextServerTiming(span: Span | undefined): string {
  */
 export function serverContext(): HeaderCarrier | undefined {
   if (!isBrowser()) return undefined;
-  const ids = fromMeta() ?? fromServerTiming();
+  const ids = found(fromMeta) ?? found(fromServerTiming);
   return ids && { [TRACE]: ids[0], [PARENT]: ids[1] };
+}
+
+/** What `read` finds; nothing where an element that is called `querySelector` stands in place of the function, say. */
+function found(read: () => Ids | undefined): Ids | undefined {
+  try {
+    return read();
+  } catch {
+    return undefined;
+  }
 }
 
 function pairsOf(span: Span | undefined): [name: string, value: string][] {

@@ -120,8 +120,8 @@ export async function mintToken(options: MintOptions): Promise<string> {
 export function checkTokens({ secrets, audience }: Tokens): void {
   if (!Array.isArray(secrets) || secrets.length === 0) throw invalid("tokens.secrets", "at least one", secrets);
   for (const secret of secrets) checkSecret(secret);
-  const ids = secrets.map(({ id }) => id);
-  if (new Set(ids).size < ids.length) throw invalid("tokens.secrets", "an id of its own for each", ids);
+  const ids = new Set(secrets.map(({ id }) => id));
+  if (ids.size < secrets.length) throw invalid("tokens.secrets", "ids that differ", secrets);
   // Elsewhere a request's URL has the host that its caller names.
   if (audience !== undefined || !isWorker()) originOf("tokens.audience", audience);
 }
@@ -136,7 +136,7 @@ function checkSecret(given: TokenSecret): void {
 function originOf(field: string, url: unknown): string {
   const { origin = "" } = typeof url === "string" && URL.canParse(url) ? new URL(url) : {};
   // That of any other scheme is "null", as are all of them.
-  if (!origin.startsWith("http")) throw invalid(field, "an origin such as https://app.example.com", url);
+  if (!origin.startsWith("http")) throw invalid(field, "an http or https URL", url);
   return origin;
 }
 

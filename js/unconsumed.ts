@@ -2,6 +2,7 @@
 // nobody awaits. They are closed when that has been collected, or when the process is about to exit.
 
 import { onProcessExit } from "#exit";
+import { isWorker } from "./env.js";
 import type { Open } from "./scope.js";
 
 /** While there are any, and only then, the process is listened to. */
@@ -16,7 +17,7 @@ let collected: FinalizationRegistry<Open> | undefined;
  */
 export function closeWhenLost(item: Open, result: object): void {
   // A Worker's clock stands at 0 where it collects, and nothing there is told of its end.
-  if ("WebSocketPair" in globalThis) return;
+  if (isWorker()) return;
   if (waiting.size === 0) stopListening = onProcessExit(closeAll);
   waiting.add(item);
   if (typeof FinalizationRegistry === "undefined") return;

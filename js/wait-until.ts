@@ -1,5 +1,7 @@
 // What keeps a request's runtime alive for work after its response, where nobody handed a `ctx` down: found on the platform.
 
+import { isWorker } from "./env.js";
+
 /** The work that the platform is to wait for. */
 type WaitUntil = (promise: Promise<unknown>) => void;
 
@@ -14,7 +16,7 @@ let workers: { readonly waitUntil?: WaitUntil } | null | undefined;
  * alive any more. `undefined` when there is nothing to wait for.
  */
 export function prepareWaitUntil(): Promise<void> | undefined {
-  if (workers !== undefined || !("WebSocketPair" in globalThis)) return undefined;
+  if (workers !== undefined || !isWorker()) return undefined;
   // Spelled so that no bundler tries to resolve it: where it is missing, the catch is the answer.
   const name = ["cloudflare", "workers"].join(":");
   return (import(/* @vite-ignore */ /* webpackIgnore: true */ name) as Promise<{ waitUntil?: WaitUntil }>).then(

@@ -1,7 +1,8 @@
 // Carries a page's uploads to its relay (../relay/): as a request so simple that it needs no preflight, and that may
 // outlive the page. Learns from the answers how far the page's clock is off.
 
-import { now } from "../env.js";
+import { now, TIMES } from "../env.js";
+import type { RefusalCode } from "../relay/refusal.js";
 import { platformFetch, type Transport, type TransportRequest } from "../transport.js";
 import { selfContained } from "../upload.js";
 
@@ -21,6 +22,9 @@ let keptAliveBytes = 0;
 
 /** Clocks that differ by less are taken for right. */
 const MIN_OFFSET_MS = 2000;
+
+/** The refusals that a wrong clock is the cause of, with their statuses: what else a relay answers, it answers a clock that is right. */
+const CLOCK_CODES: Partial<Record<RefusalCode, number>> = { clock_skew: 425, outside_token: 422 };
 
 /** The transport to the relay at `url`. */
 export function relayTransport(url: URL): Transport {
@@ -53,23 +57,23 @@ export function relayTransport(url: URL): Transport {
       } finally {
         if (keepalive) keptAliveBytes -= bytes;
       }
-      const offsetMs = offsetOf(await readNow(response), sentMs);
-      if (offsetMs !== undefined) clockOffsetMs = Math.abs(offsetMs) < MIN_OFFSET_MS ? 0 : offsetMs;
+      const relayMs = await readNow(response);
+      // Taken at the middle of the request.
+      const offsetMs = relayMs === undefined ? clockOffsetMs : Math.round(relayMs - (sentMs + now()) / 2);
+      clockOffsetMs = Math.abs(offsetMs) < MIN_OFFSET_MS ? 0 : offsetMs;
       return response;
     },
   };
 }
 
-/** The relay's time, as its answer tells it. */
-async function readNow(response: Response): Promise<unknown> {
+/** The relay's time, where this is one of its answers, and that is a time. What stands before it may answer anything. */
+async function readNow(response: Response): Promise<number | undefined> {
   try {
-    return ((await response.clone().json()) as { now?: unknown }).now;
+    const { now: ms, code } = (await response.clone().json()) as { now?: unknown; code?: RefusalCode };
+    const [least, most] = TIMES;
+    const isRelays = response.status === (code ? CLOCK_CODES[code] : 200);
+    return isRelays && typeof ms === "number" && ms >= least && ms <= most ? ms : undefined;
   } catch {
-    return undefined; // not a relay's answer
+    return undefined; // no JSON
   }
-}
-
-/** How far this clock is behind the relay's, taken at the middle of the request. */
-function offsetOf(relayMs: unknown, sentMs: number): number | undefined {
-  return typeof relayMs === "number" ? Math.round(relayMs - (sentMs + now()) / 2) : undefined;
 }

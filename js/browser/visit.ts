@@ -2,7 +2,7 @@
 // its own (../proof.ts), and ends in all tabs at once.
 
 import { now, randomBytes } from "../env.js";
-import { hex, SECRET_BYTES, tailOf } from "../proof.js";
+import { SECRET_BYTES, tailOf } from "../proof.js";
 import { toBase64Url } from "../token.js";
 
 /** What keeps rows of a visit. */
@@ -22,9 +22,6 @@ export function visitOf(url: string): Visit {
   }
   return visit;
 }
-
-/** The greatest time that fits into an id (RFC 9562 §5.7: `unix_ts_ms` has 48 bits). */
-const MAX_MS = 2 ** 48 - 1;
 
 /** The visit of now. */
 export class Visit {
@@ -67,7 +64,7 @@ export class Visit {
   mint(ms: number): string {
     this.#counter = (this.#counter + 1) % 4096;
     // The next 4096 in one millisecond are of the next one.
-    this.#ms = Math.min(Math.max(ms, this.#ms + (this.#counter === 0 ? 1 : 0)), MAX_MS);
+    this.#ms = Math.max(ms, this.#ms + (this.#counter === 0 ? 1 : 0));
     const time = hex(this.#ms, 12);
     const tail = tailOf(this.#draw(), this.#counter);
     this.#lastId = `${time.slice(0, 8)}-${time.slice(8)}-7${hex(this.#counter, 3)}-${tail}`;
@@ -93,4 +90,8 @@ export class Visit {
     }
     return this.#bytes;
   }
+}
+
+function hex(number: number, digits: number): string {
+  return number.toString(16).padStart(digits, "0");
 }

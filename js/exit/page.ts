@@ -11,7 +11,6 @@ export interface Flusher {
 }
 
 interface Page {
-  readonly visibilityState?: string;
   addEventListener(event: string, listener: () => void): void;
   removeEventListener(event: string, listener: () => void): void;
 }
@@ -26,9 +25,10 @@ export function watchExit(flusher: Flusher): boolean {
   if (waiting.has(flusher)) return false;
   waiting.add(flusher);
   // A page is seldom closed with notice, but always hidden first; `pagehide` comes where it is not.
-  const { document, window } = globalThis as { document?: Page; window?: Page };
+  const { document, window } = globalThis as { document?: { readonly visibilityState?: unknown }; window?: Page };
   const flush = (): void => void flushWaiting();
-  listenTo(document, "visibilitychange", () => document?.visibilityState === "hidden" && flush());
+  // It bubbles, and no element can stand in place of a window's methods, as one can of a document's.
+  listenTo(window, "visibilitychange", () => document?.visibilityState === "hidden" && flush());
   listenTo(window, "pagehide", flush);
   return true;
 }

@@ -250,6 +250,18 @@ for (const name of Object.keys(BROWSERS)) {
       }
     });
 
+    test("elements with the names of functions harm nothing, and keep nothing from being traced", async () => {
+      await browser.goTo(`${site.url}/?clobbered`);
+      assert.equal(await browser.call("isClobbered"), true);
+      const { joined, trace: own } = (await browser.call("hydrate")) as { trace: string; joined: boolean };
+      assert.equal(joined, false);
+      const { trace, text } = (await browser.call("click")) as Record<string, string>;
+      assert.equal(text, "one two three");
+      await untilArrived([own]);
+      await collector.until(() => spansOf(trace!).length === 4);
+      assert.deepEqual(await browser.call("errors"), []);
+    });
+
     describe("users of one device", () => {
       const threadOf = (id: string) => collector.traces().find((row) => row.id === id)?.["thread_id"];
       const visit = (user: string) => browser.goTo(`${site.url}/?user=${user}`);

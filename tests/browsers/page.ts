@@ -154,6 +154,19 @@ Object.assign(globalThis, {
     return { trace: span.traceId, joined: span.trace.joined };
   },
 
+  /** Whether elements stand in place of what this package asks for. */
+  isClobbered() {
+    const { Deno, AsyncLocalStorage } = globalThis as { Deno?: { unrefTimer: unknown }; AsyncLocalStorage?: unknown };
+    const found = [
+      document.querySelector,
+      document.addEventListener,
+      document.baseURI,
+      Deno?.unrefTimer,
+      AsyncLocalStorage,
+    ];
+    return found.every((member) => (member as unknown) instanceof Element);
+  },
+
   /** A traced call to another origin that does not allow it. */
   async stranger(url: string) {
     await opik.fetch(url).catch(() => {});

@@ -43,6 +43,15 @@ const api = withOpik(
 const README = `<!doctype html><input id="input"><button id="button">ask</button><p id="answer"></p>
   <button id="thumbsUp">helpful</button><script type="module" src="/readme.js"></script>`;
 
+/** Elements that stand in place of what a document or a window is asked for (DOM clobbering). */
+const CLOBBERING =
+  ["querySelector", "addEventListener", "visibilityState", "baseURI"].map((name) => `<img name="${name}">`).join("") +
+  ["AsyncLocalStorage", "Bun", "EdgeRuntime", "WebSocketPair"].map((id) => `<a id="${id}"></a>`).join("") +
+  `<form id="Deno"><input name="unrefTimer"><input name="env"><input name="permissions"></form>
+   <form id="process"><input name="getBuiltinModule"><input name="prependListener"></form>
+   <form id="process" name="versions"><input name="node"></form>
+   <form id="process" name="env"><input name="OPIK_API_KEY"><input name="OPIK_WORKSPACE"></form>`;
+
 /** Pages that are told under which span they were rendered. */
 const rendered = withOpik(
   {
@@ -133,6 +142,7 @@ export default {
     const headers = new Headers({ "content-type": "text/html" });
     if (searchParams.has("readme")) return new Response(README, { headers });
     if (searchParams.has("standalone")) return new Response(env.STANDALONE_HTML, { headers });
+    if (searchParams.has("clobbered")) return new Response(html(`<body>${CLOBBERING}`), { headers });
     if (searchParams.has("csp")) headers.set("content-security-policy", "default-src 'self'");
     return new Response(html(), { headers });
   },

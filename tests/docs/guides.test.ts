@@ -8,10 +8,9 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { pathToFileURL } from "node:url";
-import { Opik } from "opik-edge";
-import { InMemoryExporter } from "opik-edge/testing";
 import { type Collector, startCollector } from "../../collector/server.js";
 import type { StoredRow } from "../../collector/store.js";
+import { pageIds } from "../support/page-ids.js";
 import { example } from "../support/readme.js";
 import { recorded, versionOf } from "../support/versions.js";
 import { ROOT, startWorker } from "../support/worker.js";
@@ -169,11 +168,11 @@ test("security: a relay that asks for a session's token", async () => {
   process.env["TOKEN_SECRET"] = "0123456789abcdef0123456789abcdef";
   type Relay = { token(session: string): Promise<string>; handle(request: Request): Promise<Response> };
   const { token, handle } = await load<Relay>("guide-tokens");
-  const span = new Opik({ transport: new InMemoryExporter(), background: false }).span();
-  const row = { id: span.id, trace_id: span.traceId, name: "from a page", start_time: new Date().toISOString() };
+  const page = pageIds();
+  const row = { id: page.id(), trace_id: page.id(), name: "from a page", start_time: new Date().toISOString() };
   const post = async (session: string) => {
     const headers = { origin: "https://app.example.com", "content-type": "text/plain", cookie: `sid=${session}` };
-    const body = JSON.stringify({ token: await token("s1"), spans: [row] });
+    const body = JSON.stringify({ token: await token("s1"), secret: page.secret, spans: [row] });
     return (await handle(new Request("https://app.example.com/opik", { method: "POST", headers, body }))).status;
   };
   assert.deepEqual([await post("s2"), await post("s1")], [401, 200]);

@@ -272,7 +272,7 @@ describe("what is wrong is said at once", () => {
     const twice = { secrets: [SECRET, { ...OTHER, id: "a" }], audience: SITE };
     assert.throws(() => relay({ url: collector.url, origins: [SITE], tokens: twice }), {
       code: "invalid_config",
-      message: /^tokens\.secrets: expected an id of its own for each/,
+      message: /^tokens\.secrets: expected ids that differ/,
     });
   });
 

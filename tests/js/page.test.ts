@@ -6,6 +6,7 @@ import { afterEach, beforeEach, test } from "node:test";
 import {
   contextMeta,
   contextServerTiming,
+  OPIK_TOKEN_HEADER,
   Opik,
   type OpikConfig,
   type OpikError,
@@ -94,6 +95,91 @@ test("a clock that is wrong is learnt from the relay's answer, and later traces 
     await clock.advance(200_000);
   }
   assert.deepEqual(offsets, [0, 90_000, -90_000, 0], "half a second is no difference");
+});
+
+test("only a relay's own answer, with a time that can be one, sets the clock", async () => {
+  const year = 365 * 24 * 60 * 60 * 1000;
+  const offsetAfter = async (body: (now: number) => object | string, status: number): Promise<number> => {
+    const opik = client();
+    answer = () => {
+      const given = body(clock.now);
+      return new Response(typeof given === "string" ? given : JSON.stringify(given), { status });
+    };
+    opik.trace().end();
+    const flushing = opik.flush({ timeoutMs: 10 });
+    await clock.advance(10);
+    await flushing;
+    answer = () => new Response("no JSON");
+    asked = [];
+    opik.trace().end();
+    await opik.flush();
+    const { traces } = bodies().at(-1) as { traces: { start_time: string }[] };
+    const offsetMs = Date.parse(traces.at(-1)!.start_time) - clock.now;
+    await clock.advance(10 * 60_000);
+    return offsetMs;
+  };
+  for (const [status, body] of [
+    [200, (now: number) => ({ now: now + 90_000 })],
+    [425, (now: number) => ({ code: "clock_skew", message: "", now: now + 90_000 })],
+    [422, (now: number) => ({ code: "outside_token", message: "", now: now + 90_000 })],
+    [200, (now: number) => ({ now: now + 20 * year })],
+    [200, (now: number) => ({ now: now - 5 * year })],
+  ] as const) {
+    const expected = body(clock.now).now - clock.now;
+    assert.equal(await offsetAfter(body, status), expected, `${status} ${expected}`);
+  }
+  for (const [status, body] of [
+    [503, (now: number) => ({ now: now + 90_000 })],
+    [503, (now: number) => ({ code: "unavailable", now: now + 90_000 })],
+    [201, (now: number) => ({ now: now + 90_000 })],
+    [400, (now: number) => ({ now: now + 90_000 })],
+    [422, (now: number) => ({ code: "clock_skew", now: now + 90_000 })],
+    [425, (now: number) => ({ code: "constructor", now: now + 90_000 })],
+    [200, (now: number) => ({ code: "clock_skew", now: now + 90_000 })],
+    [200, (now: number) => ({ now: Math.round(now / 1000) })],
+    [200, (now: number) => ({ now: now * 1000 })],
+    [200, (now: number) => ({ now: `${now + 90_000}` })],
+    [200, () => '{"now":1e300}'],
+    [200, () => '{"now":1e999}'],
+    [200, () => '{"now":-1e999}'],
+    [200, () => '{"now":null}'],
+    [200, () => '{"now":1577836799999}'],
+    [200, () => '{"now":4102444800000}'],
+    [200, () => "null"],
+    [200, () => "[]"],
+    [200, () => ""],
+  ] as const) {
+    assert.equal(await offsetAfter(body, status), 0, `${status} ${JSON.stringify(body(1.8e12))}`);
+  }
+});
+
+test("a page's own token goes where the page sends it", async () => {
+  const opik = client();
+  const parent = opik.span({ name: "parent" });
+  await parent.fetch("http://site.test/chat", { headers: { [OPIK_TOKEN_HEADER]: "v1.a.b" } });
+  assert.equal(new Headers(asked[0]!.init.headers).get(OPIK_TOKEN_HEADER), "v1.a.b");
+});
+
+test("elements that stand in place of the page's functions harm nothing", async () => {
+  const element = { name: "an element" };
+  const given = { document: Object.getOwnPropertyDescriptor(globalThis, "document") };
+  const names = ["querySelector", "addEventListener", "visibilityState", "baseURI"];
+  const set = (name: string, value: unknown) => Object.defineProperty(globalThis, name, { value, configurable: true });
+  try {
+    set("document", Object.fromEntries(names.map((name) => [name, element])));
+    for (const name of ["Deno", "Bun", "EdgeRuntime", "AsyncLocalStorage"]) set(name, { unrefTimer: element });
+    assert.equal(serverContext(), undefined);
+    const opik = client({ relayUrl: "/opik", background: true });
+    const span = opik.span({ name: "n" });
+    await (await span.fetch("/here")).text();
+    span.end();
+    assert.equal((await opik.flush()).sent, 3);
+    await opik.discard();
+  } finally {
+    for (const name of ["Deno", "Bun", "EdgeRuntime", "AsyncLocalStorage"]) Reflect.deleteProperty(globalThis, name);
+    if (given.document) Object.defineProperty(globalThis, "document", given.document);
+    else Reflect.deleteProperty(globalThis, "document");
+  }
 });
 
 test("rows that the relay takes for another day's are counted as such", async () => {
