@@ -6,7 +6,7 @@ import { type OpikConfig, resolveConfig } from "./config.js";
 import { currentFrame, type Frame, runWith } from "./context.js";
 import { OpikError, ownOf, printAs, Reporter, readOption } from "./errors.js";
 import { type TracedRequestInit, tracedFetch } from "./fetch.js";
-import type { FlushReport } from "./flush.js";
+import { emptyReport, type FlushReport } from "./flush.js";
 import type { HeaderCarrier } from "./headers.js";
 import { page } from "./page.js";
 import type { TraceFields } from "./row.js";
@@ -145,8 +145,10 @@ export class Opik {
    * what is still open, and the token is forgotten. Gives what became of the rows of this page (`discarded`). Never rejects. Off a
    * page, or without a relay, nothing happens.
    */
-  discard(): Promise<FlushReport> {
-    return this.#scope.discard();
+  async discard(): Promise<FlushReport> {
+    const { outbox } = this.#scope.settings;
+    await outbox?.discard();
+    return outbox ? this.flush() : emptyReport();
   }
 
   async #runThenFlush<T>(run: () => T, span: SpanHandle | undefined): Promise<Awaited<T>> {

@@ -193,13 +193,6 @@ export class Scope {
     return ready ? within(timeoutMs, ready).then(send) : send();
   }
 
-  /** Drops what a page keeps, and forgets who has recorded it. Never rejects. */
-  async discard(): Promise<FlushReport> {
-    const { outbox } = this.settings;
-    await outbox?.discard();
-    return outbox ? this.flush() : emptyReport();
-  }
-
   /** The same while the invocation goes on: what can not be delivered now is kept for its end. */
   flushEarly(): Promise<FlushReport> {
     return this.#flush({ timeoutMs: EARLY_TIMEOUT_MS, keep: true });

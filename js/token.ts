@@ -132,10 +132,9 @@ function checkSecret(given: TokenSecret): void {
   throw new OpikError("invalid_config", `secret: expected an id and at least ${MIN_SECRET_CHARS} characters`);
 }
 
-/** The origin of an http or https URL. */
-function originOf(field: string, url: unknown): string {
-  const { origin = "" } = typeof url === "string" && URL.canParse(url) ? new URL(url) : {};
-  // That of any other scheme is "null", as are all of them.
+/** The origin of an http or https URL: that of any other scheme is "null", as are all of them. */
+function originOf(field: string, url = ""): string {
+  const origin = URL.canParse(url) ? new URL(url).origin : "";
   if (!origin.startsWith("http")) throw invalid(field, "an http or https URL", url);
   return origin;
 }
@@ -177,7 +176,7 @@ async function readToken(token: unknown, secrets: readonly TokenSecret[]): Promi
   if (!(await subtle().verify("HMAC", await keyOf(secret, "verify"), fromBase64Url(mac), signed))) return undefined;
   const { aud, prj, sid, thr, trc, nbf, exp } = payload;
   // Versions before this one have signed times that are none.
-  if (!(Number.isFinite(nbf) && Number.isFinite(exp))) return undefined;
+  if (![nbf, exp].every(Number.isFinite)) return undefined;
   return {
     audience: aud,
     projectName: prj,

@@ -191,8 +191,11 @@ export class Outbox {
     const adopt = async (tab: string): Promise<void> => {
       if (await this.#adopt(tab)) found();
     };
-    for (const tab of new Set((await this.#read()).map((entry) => entry.tab))) {
-      if (tab === this.#tab) continue;
+    const tabs = new Set<string>();
+    await this.#look((_, entries) => {
+      for (const { tab } of entries) if (tab !== this.#tab) tabs.add(tab);
+    });
+    for (const tab of tabs) {
       // Given as soon as that tab has let go of it; to one of those who wait, and the next one finds nothing more.
       if (locks) void locks.request(this.#lockOf(tab), () => adopt(tab)).catch(() => {});
       else await adopt(tab);
@@ -206,31 +209,21 @@ export class Outbox {
     const isLocked = "locks" in navigator;
     let bytes = 0;
     const adopted: Entry[] = [];
-    const change = (rows: IDBObjectStore, found: Entry[]): void => {
+    // In one transaction: what is discarded meanwhile is not written again.
+    await this.#look((rows, found) => {
       const entries = found.filter((entry) => entry.tab === tab).sort((one, other) => other.ms - one.ms);
       for (const entry of entries) {
         bytes += entry.json.byteLength;
         const age = now() - entry.ms;
-        // Without a token it is of a version that would have sent it with anybody's.
-        const isNobodys = this.#source !== undefined && entry.token === undefined;
         const isOfRelay = entry.key.startsWith(`${this.#name} `);
-        if (age > MAX_AGE_MS || bytes > MAX_BYTES || (isOfRelay && isNobodys)) rows.delete(entry.key);
+        // Without a token it is of a version that would have sent it with anybody's.
+        const isNobodys = isOfRelay && this.#source !== undefined && entry.token === undefined;
+        if (age > MAX_AGE_MS || bytes > MAX_BYTES || isNobodys) rows.delete(entry.key);
         else if (isOfRelay && (isLocked || age > FOREIGN_AGE_MS)) {
           adopted.push({ ...entry, tab: this.#tab });
           rows.put({ ...entry, tab: this.#tab });
         }
       }
-    };
-    // In one transaction: what is discarded meanwhile is not written again.
-    await this.#write((rows) => {
-      const request: IDBRequest<Entry[]> = rows.getAll();
-      request.onsuccess = () => {
-        try {
-          change(rows, request.result);
-        } catch {
-          // It is none of ours.
-        }
-      };
     });
     if (secret !== this.#visit.secret) return false;
     this.#waiting.push(...adopted.reverse()); // the oldest first, as they were recorded
@@ -239,13 +232,9 @@ export class Outbox {
 
   #keep(entries: readonly Entry[]): void {
     this.#waiting.push(...entries);
-    if (this.#unwritten.length === 0) queueMicrotask(() => this.#writeThrough());
+    // Many rows that end together are one transaction.
+    if (this.#unwritten.length === 0) queueMicrotask(() => this.#store("put", this.#unwritten.splice(0)));
     this.#unwritten.push(...entries);
-  }
-
-  /** Many rows that end together are one transaction. */
-  #writeThrough(): void {
-    void this.#put(this.#unwritten.splice(0));
   }
 
   #hold(entry: Entry): void {
@@ -313,21 +302,14 @@ export class Outbox {
     }
     const isSuperseded = (entry: Entry): boolean =>
       entry.score !== undefined && latest.get(`${entry.kind} ${entry.score}`) !== entry;
-    this.#delete(this.#waiting.filter(isSuperseded));
+    this.#store("delete", this.#waiting.filter(isSuperseded));
     this.#waiting = this.#waiting.filter((entry) => !isSuperseded(entry));
   }
 
-  async #put(entries: readonly Entry[]): Promise<void> {
-    if (entries.length === 0) return;
-    await this.#write((rows) => {
-      for (const entry of entries) rows.put(entry);
-    });
-  }
-
-  #delete(entries: readonly Entry[]): void {
+  #store(how: "put" | "delete", entries: readonly Entry[]): void {
     if (entries.length === 0) return;
     void this.#write((rows) => {
-      for (const { key } of entries) rows.delete(key);
+      for (const entry of entries) how === "put" ? rows.put(entry) : rows.delete(entry.key);
     });
   }
 
@@ -342,7 +324,7 @@ export class Outbox {
     );
     upload.envelope = this.#envelopeOf(entries[0] as Entry);
     upload.onSettled = ({ firstRow, rows }, outcome) => {
-      if (outcome !== "kept" && outcome !== "aside") this.#delete(entries.slice(firstRow, firstRow + rows));
+      if (outcome !== "kept" && outcome !== "aside") this.#store("delete", entries.slice(firstRow, firstRow + rows));
     };
     return upload;
   }
@@ -402,17 +384,17 @@ export class Outbox {
     });
   }
 
-  async #read(): Promise<Entry[]> {
-    const database = await this.#open();
-    return new Promise((resolve) => {
-      try {
-        const request = database?.transaction(STORE).objectStore(STORE).getAll();
-        if (!request) return resolve([]);
-        request.onsuccess = () => resolve(request.result as Entry[]);
-        request.onerror = () => resolve([]);
-      } catch {
-        resolve([]);
-      }
+  /** Has `change` look at everything that is at rest, and change it in the same transaction. */
+  #look(change: (rows: IDBObjectStore, entries: Entry[]) => void): Promise<void> {
+    return this.#write((rows) => {
+      const request: IDBRequest<Entry[]> = rows.getAll();
+      request.onsuccess = () => {
+        try {
+          change(rows, request.result);
+        } catch {
+          // Something is there that is none of ours.
+        }
+      };
     });
   }
 }

@@ -53,7 +53,7 @@ export function resolveTrust(
 
 /** Whether `request` names this trace and no other, in either spelling and as often as it likes. */
 function names(request: Request, traceId: string): boolean {
-  const [trace = "", , hyphen = ""] = readIncoming(request) ?? [];
-  const ids = `${trace},${hyphen}`.split(",").map((id) => id.trim().toLowerCase());
-  return ids.every((id) => !id || id === traceId);
+  const [trace, , hyphen] = readIncoming(request) ?? [];
+  const ids = `${trace ?? traceId},${hyphen ?? traceId}`.toLowerCase().split(/\s*,\s*/);
+  return ids.every((id) => id === traceId);
 }

@@ -164,9 +164,13 @@ test("browser: a page that was rendered in a trace", async () => {
   await assertJoined("GET /page");
 });
 
+interface Relay {
+  token(session: string): Promise<string>;
+  handle(request: Request): Promise<Response>;
+}
+
 test("security: a relay that asks for a session's token", async () => {
   process.env["TOKEN_SECRET"] = "0123456789abcdef0123456789abcdef";
-  type Relay = { token(session: string): Promise<string>; handle(request: Request): Promise<Response> };
   const { token, handle } = await load<Relay>("guide-tokens");
   const page = pageIds();
   const row = { id: page.id(), trace_id: page.id(), name: "from a page", start_time: new Date().toISOString() };
@@ -177,6 +181,29 @@ test("security: a relay that asks for a session's token", async () => {
   };
   assert.deepEqual([await post("s2"), await post("s1")], [401, 200]);
   assert.equal(named("from a page").length, 1);
+});
+
+test("security: a page continues its server's trace with a token that names it", async () => {
+  process.env["TOKEN_SECRET"] = "0123456789abcdef0123456789abcdef";
+  const { GET } = await load<{ GET(request: Request): Promise<Response> }>("guide-trace-token");
+  const html = await (await GET(asked("/rendered"))).text();
+  const [, token] = /<meta name="token" content="([^"]+)">/.exec(html)!;
+  const { handle } = await load<Relay>("guide-tokens");
+  const page = pageIds();
+  const post = async (trace_id: string) => {
+    const row = {
+      id: page.id(),
+      trace_id,
+      parent_span_id: PARENT,
+      name: "hydrate",
+      start_time: new Date().toISOString(),
+    };
+    const headers = { origin: "https://app.example.com", "content-type": "text/plain" };
+    const body = JSON.stringify({ token, secret: page.secret, spans: [row] });
+    return (await handle(new Request("https://app.example.com/opik", { method: "POST", headers, body }))).status;
+  };
+  assert.deepEqual([await post(TRACE), await post(PARENT)], [200, 422]);
+  await assertJoined("GET /rendered");
 });
 
 test("delivery: a job says what was sent", async (t) => {
