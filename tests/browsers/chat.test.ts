@@ -80,6 +80,16 @@ for (const name of Object.keys(BROWSERS)) {
       );
     });
 
+    test("after a reload the last answer is still scored, by its own session alone", async () => {
+      await browser.goTo(chat.url);
+      const trace = await ask("Is it still helpful?");
+      await browser.goTo(chat.url);
+      await until(async () => (await browser.texts(".earlier")).length === 1);
+      await browser.click(".earlier button:first-of-type");
+      await collector.until(() => collector.scores().some(({ id, value }) => id === trace.id && value === 1));
+      assert.equal((await fetch(`${chat.url}/session?trace=${trace.id}`)).status, 403);
+    });
+
     test("a tab is one conversation, reloads included, until it begins another", async () => {
       const threads: unknown[] = [];
       for (const begin of [() => browser.goTo(chat.url), () => browser.goTo(chat.url), () => browser.click("#renew")]) {

@@ -1,6 +1,6 @@
 // The page: each question begins a trace, which the chat Worker and what it calls continue.
 
-import { OPIK_TOKEN_HEADER, Opik, type Trace, tabThreadId } from "opik-edge";
+import { OPIK_TOKEN_HEADER, Opik, type Score, type Trace, tabThreadId } from "opik-edge";
 
 interface Session {
   readonly token: string;
@@ -33,10 +33,20 @@ const opik = new Opik({
   propagateTo: [new URL(chatUrl).origin],
 });
 
+/** Where the last trace is kept, so that it can be scored after a reload. */
+const LAST_TRACE = "last trace";
+
+/** A session whose token names a trace: after a reload the page can not show any more that it has begun it. */
+async function sessionFor(traceId: string): Promise<Session> {
+  return (await fetch(`/session?trace=${traceId}`)).json();
+}
+
 /** Asks, shows the answer as it comes, and gives its trace. */
 function ask(message: string, show: (text: string) => void): Promise<Trace> {
   return opik.span({ name: "ask", input: { message } }, async (span) => {
     span.trace.update({ threadId: tabThreadId() });
+    sessionStorage.setItem(LAST_TRACE, span.traceId);
+    await sessionFor(span.traceId); // before anybody else is told its id
     const response = await span.fetch(`${chatUrl}/chat`, {
       method: "POST",
       headers: { "content-type": "application/json", [OPIK_TOKEN_HEADER]: (await currentSession()).token },
@@ -105,6 +115,13 @@ renew.addEventListener("click", () => {
   input.focus();
 });
 
+const lastTrace = sessionStorage.getItem(LAST_TRACE);
+if (lastTrace) {
+  const earlier = new Opik({ relayUrl: "/opik", token: async () => (await sessionFor(lastTrace)).token });
+  const score = (given: Score): void => earlier.score({ ...given, traceId: lastTrace });
+  add("earlier").append("The answer before this page was loaded: ", ...feedback({ id: lastTrace, score }));
+}
+
 function add(kind: string): HTMLElement {
   const element = document.createElement("p");
   element.className = kind;
@@ -113,7 +130,7 @@ function add(kind: string): HTMLElement {
 }
 
 /** Two thumbs, of which the last one pressed counts; and the way to the trace, where there is one. */
-function feedback(trace: Trace): HTMLElement[] {
+function feedback(trace: Pick<Trace, "id" | "score">): HTMLElement[] {
   const thumbs = [
     { label: "Helpful", value: 1 },
     { label: "Not helpful", value: 0 },

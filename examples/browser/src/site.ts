@@ -20,9 +20,15 @@ const TOKEN_LIFETIME_MS = 15 * 60 * 1000;
 
 let handle: ((request: Request) => Promise<Response>) | undefined;
 
+/**
+ * Whose a trace is: of the session that has named it first, which the page does as its question begins. A real site keeps that with
+ * the conversation; this one in its memory.
+ */
+const owners = new Map<string, string>();
+
 export default {
   async fetch(request: Request, env: Env): Promise<Response> {
-    const { pathname } = new URL(request.url);
+    const { pathname, searchParams } = new URL(request.url);
     const secret: TokenSecret = { id: "1", secret: env.TOKEN_SECRET };
     if (pathname === "/opik") {
       handle ??= relay({
@@ -34,14 +40,21 @@ export default {
     }
     if (pathname === "/session") {
       // A real site looks at its own session first.
+      const id = /\bsid=([\w-]+)/.exec(request.headers.get("cookie") ?? "")?.[1] ?? crypto.randomUUID();
+      // Named is a trace that is to be scored after a reload: by who began it, and by nobody else.
+      const traceId = searchParams.get("trace") ?? undefined;
+      if (traceId && (owners.get(traceId) ?? id) !== id) return new Response("another session's\n", { status: 403 });
       const token = await mintToken({
         secret,
         audience: env.SITE_ORIGIN,
         projectName: env.OPIK_PROJECT_NAME,
         lifetimeMs: TOKEN_LIFETIME_MS,
+        traceId,
       });
+      if (traceId) owners.set(traceId, id);
       const session = { token, lifetimeMs: TOKEN_LIFETIME_MS, chatUrl: env.CHAT_URL, tracesUrl: env.TRACES_URL };
-      return Response.json(session, { headers: { "cache-control": "no-store" } });
+      const cookie = `sid=${id}; HttpOnly; SameSite=Strict; Path=/`;
+      return Response.json(session, { headers: { "cache-control": "no-store", "set-cookie": cookie } });
     }
     return env.ASSETS.fetch(request);
   },
