@@ -18,6 +18,9 @@ import { openTrace, type Trace } from "./trace.js";
 import { type AnyFunction, type TrackOptions, trackWith } from "./track.js";
 import type { Fetch } from "./transport.js";
 
+/** How long a `discard` waits for requests that are under way, before it breaks them off. */
+const DISCARD_TIMEOUT_MS = 1000;
+
 /** Options of `distributedHeaders`. */
 export interface DistributedHeadersOptions {
   /** The name of the span it opens (default `root`). */
@@ -148,7 +151,7 @@ export class Opik {
   async discard(): Promise<FlushReport> {
     const { outbox } = this.#scope.settings;
     await outbox?.discard();
-    return outbox ? this.flush() : emptyReport();
+    return outbox ? this.flush({ timeoutMs: DISCARD_TIMEOUT_MS }) : emptyReport();
   }
 
   async #runThenFlush<T>(run: () => T, span: SpanHandle | undefined): Promise<Awaited<T>> {

@@ -35,7 +35,10 @@ export interface TokenClaims {
   readonly session?: string | undefined;
   /** The conversation: rows of another are refused. */
   readonly threadId?: string | undefined;
-  /** A trace that may be written into and scored although it was begun elsewhere: by a server, or before a reload. A UUIDv7. */
+  /**
+   * A trace that may be written into and scored although it was begun elsewhere: by a server, or before a reload. A UUIDv7; "", as a
+   * span has it that is not recorded, is none.
+   */
   readonly traceId?: string | undefined;
   /** Not before this time, in ms since 1970. */
   readonly notBeforeMs: number;
@@ -95,17 +98,18 @@ export async function mintToken(options: MintOptions): Promise<string> {
   if (typeof projectName !== "string" || !projectName.trim()) {
     throw invalid("projectName", "a name that is not blank", projectName);
   }
-  for (const [field, text] of Object.entries({ session, threadId, traceId })) {
+  for (const [field, text] of Object.entries({ session, threadId })) {
     if (text !== undefined && (typeof text !== "string" || !text)) throw invalid(field, "a string, or undefined", text);
   }
-  if (traceId !== undefined && idTime(traceId) === undefined) throw invalid("traceId", "a UUIDv7", traceId);
+  const hasTrace = traceId !== undefined && traceId !== "";
+  if (hasTrace && idTime(traceId) === undefined) throw invalid("traceId", "a UUIDv7", traceId);
   const payload: Payload = {
     kid: secret.id,
     aud: originOf("audience", audience),
     prj: projectName,
     sid: session,
     thr: threadId,
-    trc: traceId?.toLowerCase(),
+    trc: hasTrace ? traceId.toLowerCase() : undefined,
     nbf: nowMs - lifetimeMs,
     exp: nowMs + lifetimeMs,
   };
@@ -207,7 +211,7 @@ export function toBase64Url(bytes: Uint8Array): string {
     .replace(/==?$/, "");
 }
 
-/** The bytes of `text`, of which each has one text alone. Throws where it is not base64url, or ends in bits that count for nothing. */
+/** The bytes of `text`. Throws where it is not base64url in its one spelling: its last character may have bits that count for nothing. */
 export function fromBase64Url(text: string): Uint8Array<ArrayBuffer> {
   const bytes = Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (char) => char.charCodeAt(0));
   if (toBase64Url(bytes) !== text) throw new SyntaxError("not base64url");

@@ -22,9 +22,10 @@ let inMemory: string | undefined;
  */
 export function tabThreadId(options?: TabThreadOptions): string | undefined {
   if (!isBrowser()) return undefined;
-  const { idleMs = IDLE_MS, renew = false } = options ?? {}; // JavaScript may say null
+  const { idleMs, renew = false } = options ?? {}; // JavaScript may say null
+  const most = typeof idleMs === "number" && idleMs >= 0 ? idleMs : IDLE_MS;
   const [id, askedMs] = read()?.split(" ") ?? [];
-  const isOver = renew || !id || now() - Number(askedMs) > idleMs;
+  const isOver = renew || !id || !(now() - Number(askedMs) <= most);
   const current = isOver ? newId() : id;
   write(`${current} ${now()}`);
   return current;

@@ -1,7 +1,7 @@
 // A visit: from the loading of a page, or the last `discard`, to its end. It makes the page's ids, so that a relay knows them for
 // its own (../proof.ts), and ends in all tabs at once.
 
-import { now, randomBytes } from "../env.js";
+import { randomBytes } from "../env.js";
 import { SECRET_BYTES, tailOf } from "../proof.js";
 import { toBase64Url } from "../token.js";
 
@@ -73,7 +73,7 @@ export class Visit {
 
   /** Ends it, and those of the other tabs, and begins another. */
   discard(): Promise<void> {
-    this.#channel?.postMessage(now());
+    this.#channel?.postMessage(0);
     return this.#end(true);
   }
 

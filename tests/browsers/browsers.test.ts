@@ -342,6 +342,27 @@ for (const name of Object.keys(BROWSERS)) {
         assert.deepEqual(await look(), []);
       });
 
+      test("what an older version has left is sent where no token is asked for, and else goes with none but its own", async () => {
+        const plant = async (token: string | null, path: string) => {
+          await browser.goTo(`${site.url}/?looking`);
+          return (await browser.call("plant", token, site.url + path)) as string;
+        };
+        const open = await plant(null, "/opik");
+        await browser.goTo(site.url);
+        await untilArrived([open]);
+        const nobodys = await plant(null, "/guarded");
+        await visit("b");
+        await untilEmpty(browser);
+        const token = await (await fetch(`${site.url}/token?user=a`)).text();
+        const unproven = await plant(token, "/guarded");
+        await visit("b");
+        await until(async () => ((await browser.call("drops")) as Record<string, number>)["rejected"] === 1);
+        const own = (await browser.call("leave", 1)) as string[];
+        await untilArrived(own);
+        assert.ok(!hasArrived(nobodys) && !hasArrived(unproven));
+        await untilEmpty(browser);
+      });
+
       test("after a reload a trace is scored with a token that names it, and another's is not", async () => {
         await visit("a");
         const ids = (await browser.call("leave", 1)) as string[];

@@ -188,6 +188,27 @@ Object.assign(globalThis, {
     });
   },
 
+  /** Puts a row at rest as a version without visits has left it: beside no secret, under a token or none. */
+  plant(token: string | null, url: string) {
+    const time = Date.now().toString(16).padStart(12, "0");
+    const random = Math.random().toString(16).slice(2).padEnd(12, "0").slice(0, 12);
+    const id = `${time.slice(0, 8)}-${time.slice(8)}-7000-8000-${random}`;
+    const row = { id, name: "planted", start_time: new Date().toISOString() };
+    const json = new TextEncoder().encode(JSON.stringify(row));
+    const entry = { key: `${url} gone 1`, tab: "gone", kind: "traces", json, ms: Date.now(), ...(token && { token }) };
+    return new Promise((resolve, reject) => {
+      const opening = indexedDB.open("opik-edge", 1);
+      opening.onupgradeneeded = () => opening.result.createObjectStore("rows", { keyPath: "key" });
+      opening.onerror = () => reject(opening.error);
+      opening.onsuccess = () => {
+        const transaction = opening.result.transaction("rows", "readwrite");
+        transaction.objectStore("rows").put(entry);
+        transaction.oncomplete = () => resolve(id);
+        opening.result.close();
+      };
+    });
+  },
+
   drops: () => drops,
   uploads: () => uploads,
 

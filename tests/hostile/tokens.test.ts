@@ -118,6 +118,23 @@ async function wrongTokens(): Promise<[name: string, token: string][]> {
   return wrong;
 }
 
+test("base64url has one spelling", async () => {
+  const good = await mint({ session: "s" });
+  const [version, body, mac] = good.split(".") as [string, string, string];
+  for (let more = 0; more < 4; more += 1) {
+    const text = Buffer.from(JSON.stringify(payload({ pad: "x".repeat(more) })));
+    const signed = `v1.${text.toString("base64url")}`;
+    const sign = (of: string): string => createHmac("sha256", SECRET.secret).update(of).digest("base64url");
+    assert.ok(await isTaken(`${signed}.${sign(signed)}`), `${signed.length}`);
+    // The same bytes, signed in another spelling.
+    const last = ALPHABET.indexOf(signed.at(-1) as string);
+    const spare = text.length % 3 === 0 ? [] : text.length % 3 === 1 ? [1, 2, 4, 8, 15] : [1, 2, 3];
+    const others = [`${signed}=`, `${signed} `, ...spare.map((bits) => signed.slice(0, -1) + ALPHABET[last ^ bits])];
+    for (const other of others) assert.equal(await isTaken(`${other}.${sign(other)}`), false, other.slice(-4));
+  }
+  assert.equal(await isTaken(`${version}.${body}A.${mac}`), false);
+});
+
 test("a token that is wrong in any way is refused by the relay, and joins no trace", async () => {
   assert.ok(await isTaken(await mint()));
   assert.ok(await isJoined(await mint()));
@@ -225,9 +242,10 @@ describe("what is wrong is said at once", () => {
     for (const text of [7, null, "", {}, ["s"]]) {
       await rejected({ session: text }, /^session:/);
       await rejected({ threadId: text }, /^threadId:/);
-      await rejected({ traceId: text }, /^traceId:/);
+      if (text !== "") await rejected({ traceId: text }, /^traceId:/);
       await rejected({ projectName: text }, /^projectName:/);
     }
+    assert.ok(await isTaken(await mint({ traceId: "" })), "as a span has it that is not recorded");
     await rejected({ traceId: "9b2d0f2e-3a38-4a37-9b5a-6a1a1c1f0f0f" }, /^traceId: expected a UUIDv7/);
     await rejected({ projectName: undefined }, /^projectName:/);
     await rejected({ threadId: "t".repeat(3000) }, /^token: expected at most 2048 characters/);

@@ -147,6 +147,26 @@ test("after a logout nothing of it goes out: not what waits, nor what is tried a
   assert.ok(!collector.spans().some(({ trace_id }) => trace_id === open.traceId), "the relay refuses its child");
 });
 
+test("a logout does not wait for a relay that does not answer", async () => {
+  const clock = useFakeClock(Date.now() - 60 * 60_000);
+  try {
+    clock.freeze();
+    const opik = client({ token: () => mint("a", { nowMs: clock.now }) });
+    record(opik);
+    await settle();
+    const { fetch } = globalThis;
+    globalThis.fetch = (() => new Promise(() => {})) as typeof fetch;
+    const flushing = opik.flush();
+    await settle();
+    const discarding = opik.discard();
+    await clock.advance(1000);
+    assert.deepEqual((await discarding).dropped, { discarded: 2 });
+    assert.equal((await flushing).sent, 0);
+  } finally {
+    clock.restore();
+  }
+});
+
 test("a token that was asked for before a logout is not that of what comes after it", async () => {
   let answer = (_token: string): void => {};
   let user = "a";

@@ -285,6 +285,14 @@ test("a tab has one conversation until it idles, or begins another", async () =>
   assert.equal(tabThreadId(), renewed);
   await clock.advance(1001);
   assert.notEqual(tabThreadId({ idleMs: 1000 }), renewed);
+  const wrong = ["1000", Number.NaN, -1, null, {}] as never[];
+  for (const idleMs of wrong) {
+    const kept = tabThreadId();
+    await clock.advance(29 * 60_000);
+    assert.equal(tabThreadId({ idleMs }), kept, "a time that is none is the default");
+    await clock.advance(31 * 60_000);
+    assert.notEqual(tabThreadId({ idleMs }), kept);
+  }
   Object.defineProperty(globalThis, "sessionStorage", {
     get() {
       throw new DOMException("forbidden", "SecurityError");
