@@ -74,9 +74,10 @@ export class Outbox {
   readonly #visit: Visit;
   /** Those of this visit, the earliest first, with their ends. */
   #tokens: (readonly [token: string, expiresMs: number])[] = [];
-  /** Those that the relay takes no more. */
+  /** Those of earlier visits that the relay takes no more. */
   readonly #refused = new Set<string | undefined>();
   #learning: Promise<void> | undefined;
+  #asksSoon = false;
   readonly #tab: string = `${now()}-${randomBits()}`;
   /** What can be sent. */
   #waiting: Entry[] = [];
@@ -99,7 +100,7 @@ export class Outbox {
   /** An id of this visit, for what begins at `ms`: a row is sent with a token of its beginning, so that one is asked for now. */
   mint(ms: number): string {
     const [, expiresMs = 0] = this.#tokens.at(-1) ?? [];
-    if (this.#source !== undefined && expiresMs < now()) queueMicrotask(() => void this.#learn());
+    if (expiresMs < now()) this.#askSoon();
     return this.#visit.mint(ms);
   }
 
@@ -238,7 +239,7 @@ export class Outbox {
   }
 
   #hold(entry: Entry): void {
-    if (this.#held.length === 0) queueMicrotask(() => void this.#learn());
+    this.#askSoon();
     this.#held.push(entry);
     this.#heldBytes += entry.json.byteLength;
     while (this.#heldBytes > MAX_BYTES) {
@@ -250,6 +251,16 @@ export class Outbox {
   #release(): Entry[] {
     this.#heldBytes = 0;
     return this.#held.splice(0);
+  }
+
+  /** Asks once for all that begins or ends together, and not in the midst of what the host is doing. */
+  #askSoon(): void {
+    if (this.#asksSoon || this.#source === undefined) return;
+    this.#asksSoon = true;
+    queueMicrotask(() => {
+      this.#asksSoon = false;
+      void this.#learn();
+    });
   }
 
   /** Asks for the token of now, which is that of what waits for one. Never rejects. */
@@ -268,7 +279,7 @@ export class Outbox {
     }
     if (secret !== this.#visit.secret) return; // it may be that of who was there before
     this.#learning = undefined;
-    if (typeof token !== "string" || !token || this.#refused.has(token)) return;
+    if (typeof token !== "string" || !token) return;
     const known = this.#tokens.filter(([other]) => other !== token).slice(-MAX_TOKENS);
     this.#tokens = [...known, [token, expiryOf(token)]];
     const held = this.#release();
@@ -329,27 +340,29 @@ export class Outbox {
     return upload;
   }
 
-  #envelopeOf({ secret, token: own }: Entry): Envelope {
+  #envelopeOf({ secret, token }: Entry): Envelope {
     const visit = this.#visit;
     const { secret: current } = visit;
-    let token = own;
+    const isOwn = secret === current;
+    // The latest in place of one that is not known any more.
+    const tokenOfNow = (): string | undefined =>
+      isOwn && !this.#tokens.some(([known]) => known === token) ? (this.#tokens.at(-1)?.[0] ?? token) : token;
     return {
       secret,
       get token() {
-        return token;
+        return tokenOfNow();
       },
       outcome: () => {
         if (visit.secret !== current) return { lost: "discarded" };
         // To a later visit of its user it may be worth something.
-        return secret !== current && this.#refused.has(token) ? "aside" : undefined;
+        return this.#refused.has(token) ? "aside" : undefined;
       },
       refused: () => {
-        this.#refused.add(token);
-        if (secret !== current) return true;
-        this.#tokens = this.#tokens.filter(([other]) => other !== token);
-        void this.#learn();
-        [token] = this.#tokens.at(-1) ?? [token];
-        return !this.#refused.has(token);
+        if (!isOwn) return this.#refused.add(token).size > 0;
+        const refused = tokenOfNow();
+        this.#tokens = this.#tokens.filter(([known]) => known !== refused);
+        this.#askSoon();
+        return tokenOfNow() !== refused;
       },
     };
   }

@@ -248,9 +248,42 @@ test("a token that the relay refuses gives way to another one, and is asked for 
   assert.equal(threadOf(id), undefined);
   token = await mint("a");
   record(opik);
-  await opik.flush();
-  assert.equal((await opik.flush()).sent + 0, 0, "everything has been sent");
+  const reports = [await opik.flush(), await opik.flush()];
+  assert.equal(
+    reports.reduce((sum, { sent }) => sum + sent, 0),
+    4,
+  );
+  assert.ok(posted.length <= 8, `${posted.length}`);
   assert.equal(threadOf(id), "a");
+});
+
+test("who logs in later and only scores is asked for a token then", async () => {
+  let user: string | undefined = "a";
+  const opik = client({ token: async () => (user === undefined ? undefined : mint(user)), background: true });
+  const id = record(opik);
+  await opik.flush();
+  await opik.discard();
+  user = undefined;
+  const own = record(opik);
+  await settle();
+  assert.equal(posted.length, 2);
+  user = "b";
+  opik.score({ traceId: own, name: "helpful", value: 1 });
+  await collector.until(() => collector.scores().some((score) => score.id === own));
+  assert.deepEqual([threadOf(id), threadOf(own)], ["a", "b"]);
+});
+
+test("one burst asks for one token", async () => {
+  let asked = 0;
+  const opik = client({
+    token: async () => {
+      asked += 1;
+      return undefined;
+    },
+  });
+  for (let n = 0; n < 1000; n += 1) record(opik);
+  await settle();
+  assert.ok(asked > 0 && asked < 4, `${asked}`);
 });
 
 test("what waits for a token is bounded, and what is too much is counted", async () => {
