@@ -44,11 +44,8 @@ interface Entry {
   readonly secret: string | undefined;
 }
 
-function isOver(token: string | undefined): boolean {
-  return expiryOf(token) < now();
-}
-
-function expiryOf(token = ""): number {
+/** When a token ends, as far as it says so. */
+function expiryOf(token: string): number {
   return tokenExpiry(token) ?? Number.POSITIVE_INFINITY;
 }
 
@@ -128,10 +125,6 @@ export class Outbox {
   take(): Upload[] {
     const uploads: Upload[] = [];
     this.#forgetSuperseded();
-    for (const entry of this.#waiting) {
-      // A relay takes scores with a token that is alive.
-      if (entry.score !== undefined && this.#isOwn(entry) && isOver(entry.token)) this.#renew(entry);
-    }
     for (const kind of ROW_KINDS) {
       let entries: Entry[] = [];
       let bytes = 0;
@@ -284,18 +277,9 @@ export class Outbox {
     this.#tokens = [...known, [token, expiryOf(token)]];
     const held = this.#release();
     if (held.length === 0) return;
-    for (const entry of held) this.#renew(entry);
+    for (const entry of held) entry.token = token;
     this.#keep(held);
     this.#found();
-  }
-
-  #isOwn({ secret }: Entry): boolean {
-    return secret === this.#visit.secret;
-  }
-
-  /** Gives it the latest token. */
-  #renew(entry: Entry): void {
-    [entry.token] = this.#tokens.at(-1) ?? [entry.token];
   }
 
   #drop(reason: string, rows: number): void {
@@ -340,13 +324,16 @@ export class Outbox {
     return upload;
   }
 
-  #envelopeOf({ secret, token }: Entry): Envelope {
+  #envelopeOf({ secret, token, score }: Entry): Envelope {
     const visit = this.#visit;
     const { secret: current } = visit;
     const isOwn = secret === current;
-    // The latest in place of one that is not known any more.
-    const tokenOfNow = (): string | undefined =>
-      isOwn && !this.#tokens.some(([known]) => known === token) ? (this.#tokens.at(-1)?.[0] ?? token) : token;
+    // Of this visit the latest in place of one that is not known any more, and for scores of one that is over.
+    const tokenOfNow = (): string | undefined => {
+      const [, expiresMs = 0] = this.#tokens.find(([known]) => known === token) ?? [];
+      const isGood = expiresMs > 0 && (score === undefined || expiresMs >= now());
+      return !isOwn || isGood ? token : (this.#tokens.at(-1)?.[0] ?? token);
+    };
     return {
       secret,
       get token() {

@@ -15,12 +15,7 @@ const visits = new Map<string, Visit>();
 
 /** The visit of this page, as the relay at `url` sees it: another one learns another secret. */
 export function visitOf(url: string): Visit {
-  let visit = visits.get(url);
-  if (!visit) {
-    visit = new Visit(url);
-    visits.set(url, visit);
-  }
-  return visit;
+  return visits.get(url) ?? new Visit(url);
 }
 
 /** The visit of now. */
@@ -35,6 +30,7 @@ export class Visit {
   #endedId = "";
 
   constructor(url: string) {
+    visits.set(url, this);
     try {
       this.#channel = new BroadcastChannel(`opik-edge ${url}`);
       this.#channel.onmessage = () => void this.#end(false);

@@ -338,7 +338,7 @@ for (const name of Object.keys(BROWSERS)) {
         assert.equal(threadOf(own[0]!), "b");
         assert.deepEqual((await look()).filter((id) => ids.includes(id)).length, 6, "for a later visit");
         await visit("b");
-        assert.deepEqual(await browser.call("logOut"), { sent: 0, dropped: {} });
+        assert.equal(((await browser.call("logOut")) as { sent: number }).sent, 0);
         assert.deepEqual(await look(), []);
       });
 
