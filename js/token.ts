@@ -51,7 +51,7 @@ export interface MintOptions
   extends Pick<TokenClaims, "audience" | "projectName" | "session" | "threadId" | "traceId"> {
   /** What it is signed with. */
   readonly secret: TokenSecret;
-  /** How long it is good for, in ms (1 to 24 h, default 15 minutes); rows that began as long before may be written with it too. */
+  /** How long it is good for, in ms (up to 24 h, default 15 minutes); rows that began as long before may be written with it too. */
   readonly lifetimeMs?: number | undefined;
   /** The time of now, in ms since 1970; of the years 2020 to 2099. */
   readonly nowMs?: number | undefined;
