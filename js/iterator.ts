@@ -67,6 +67,13 @@ export function watchAsyncIterable(
   });
 }
 
+const ASYNC: unknown = Object.getPrototypeOf(async () => {});
+
+/** Whether `fn` makes a new promise for each call, as the language does it. */
+export function isAsync(fn: object): boolean {
+  return Object.getPrototypeOf(fn) === ASYNC;
+}
+
 /** Whether `value` is a promise of the language, and nothing more: no subclass, no member of its own. Never throws. */
 export function isPlainPromise(value: unknown): value is Promise<unknown> {
   try {

@@ -3,7 +3,15 @@
 // docs/guides/delivery-and-limits.md.
 
 import { keepFrame } from "./context.js";
-import { intercept, isIterator, isPlainPromise, type Run, watchAsyncIterable, watchIterator } from "./iterator.js";
+import {
+  intercept,
+  isAsync,
+  isIterator,
+  isPlainPromise,
+  type Run,
+  watchAsyncIterable,
+  watchIterator,
+} from "./iterator.js";
 import type { SpanHandle } from "./span.js";
 import { type Ending, hasWatchableBody, type OnEnd, watchResponseBody, watchStream } from "./stream.js";
 import { consumed } from "./unconsumed.js";
@@ -36,13 +44,6 @@ function follow(promise: Promise<unknown>, onValue: (value: unknown) => unknown,
     onError(error);
     throw error;
   });
-}
-
-const ASYNC: unknown = Object.getPrototypeOf(async () => {});
-
-/** Whether `fn` makes a new promise for each call, as the language does it. */
-function isAsync(fn: object): boolean {
-  return Object.getPrototypeOf(fn) === ASYNC;
 }
 
 /** Ends `span` when `result` has come to its end. Gives what the host gets: a copy only where it `mayReplace`. Never throws. */

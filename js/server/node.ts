@@ -1,5 +1,6 @@
 // The public surface of `opik-edge/node`: servers of Node's `http`, and what is built on it, as Express.
 
+import { isAsync } from "../iterator.js";
 import type { SpanHandle } from "../span.js";
 import { type Call, type ServerConfig, serverInvocations } from "./invocation.js";
 import { type Asked, ask, beginRequest, inside, isTrusted, outerRoot, presetStatus } from "./trace-request.js";
@@ -65,10 +66,6 @@ export function withOpik<L extends NodeListener>(listener: L, config?: ServerCon
       return trace(args[0], args[1], () => Reflect.apply(target, self, args), isAsync(target));
     },
   });
-}
-
-function isAsync(fn: object): boolean {
-  return (fn as { [Symbol.toStringTag]?: string })[Symbol.toStringTag] === "AsyncFunction";
 }
 
 /** With `isAsync` the result of `handle` is a promise that nobody else has. */
