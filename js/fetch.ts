@@ -1,7 +1,6 @@
 // Outgoing calls: a span for the call, trace headers for the targets that are allowed them, and the response handed on
 // as it came. Which headers is decided in headers.ts and src/headers.rs.
 
-import { isBrowser } from "./env.js";
 import { ownOf, readOption } from "./errors.js";
 import {
   addHeaders,
@@ -20,7 +19,7 @@ import { endSpan } from "./settle.js";
 import type { Span, SpanHandle, SpanOptions } from "./span.js";
 import { type Ending, hasWatchableBody, watchResponseBody } from "./stream.js";
 import type { Trace } from "./trace.js";
-import { type Fetch, isCalledByOurs, platformFetch, targetOf } from "./transport.js";
+import { type Fetch, isCalledByOurs, isRequest, platformFetch, targetOf } from "./transport.js";
 
 /** What a traced `fetch` takes beside the platform's own. */
 export interface TracedRequestInit extends RequestInit {
@@ -79,7 +78,8 @@ export function tracedFetch(
     if (call.isAborted(error)) span.cancel();
     else span.fail(error);
     // What the network, or the browser, refused.
-    if (url?.host && error instanceof TypeError) page()?.warnOfCors(url, names, span.trace.scope.reporter);
+    if (url && url.origin !== "null" && error instanceof TypeError)
+      page()?.warnOfCors(url, names, span.trace.scope.reporter);
     throw error;
   };
   try {
@@ -124,8 +124,7 @@ class Call {
   constructor(args: Parameters<Fetch>) {
     this.#args = args;
     const [input, init] = args;
-    this.#request =
-      typeof Request !== "undefined" && (input as unknown) instanceof Request ? (input as Request) : undefined;
+    this.#request = isRequest(input) ? input : undefined;
     this.method = this.#methodOf(init).toUpperCase();
     const text = targetOf(input);
     this.url = resolveUrl(text);
@@ -133,7 +132,7 @@ class Call {
   }
 
   get name(): string {
-    return `${this.method} ${this.url ? `${this.url.host}${this.url.pathname}` : this.shownUrl}`;
+    return `${this.method} ${this.url?.host ? `${this.url.host}${this.url.pathname}` : this.shownUrl}`;
   }
 
   /** The arguments with these headers beside the host's own. All else is read from what the host gave when it is asked for. */
@@ -146,7 +145,16 @@ class Call {
       return this.#args;
     }
     const headers = (own: unknown): unknown => addHeaders(own === undefined ? request?.headers : own, added);
-    const kept = request && isBrowser() && isEmpty(init) ? referrerOf(request) : {};
+    if ("WebSocketPair" in globalThis) {
+      try {
+        // workerd sends a body again after a redirect only where it was given the request itself.
+        if (isRequest(init))
+          return [new Request(input as string, init), { headers: headers(init.headers) }, ...rest] as never;
+      } catch {
+        return this.#args;
+      }
+    }
+    const kept = request && isEmpty(init) ? referrerOf(request) : {};
     const changed = init == null ? { headers: headers(undefined), ...kept } : withMembers(init, headers, kept);
     return [input, changed, ...rest] as unknown as Parameters<Fetch>;
   }
@@ -182,7 +190,7 @@ class Call {
   }
 }
 
-/** Whether the platform takes no member from `init`: then a page's request that goes with it keeps its referrer. */
+/** Whether the platform takes no member from `init`: then a request that goes with it keeps its referrer. */
 function isEmpty(init: unknown): boolean {
   try {
     const members = Object.entries(Object.getOwnPropertyDescriptors(init ?? {}));

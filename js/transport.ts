@@ -1,8 +1,10 @@
 // What carries an upload: by default the platform's fetch; a service binding, a queue or a test's memory
 // have the same one method.
 
-import { calledHere, runCalling } from "./context.js";
+import { calledHere, hasAsyncContext, runCalling } from "./context.js";
+import { now } from "./env.js";
 import type { TracedRequestInit } from "./fetch.js";
+import { isPlainPromise } from "./iterator.js";
 
 /** Carries requests to Opik, as a service binding does (Cloudflare's `Fetcher`). */
 export interface Transport {
@@ -90,15 +92,50 @@ export const platformFetch: Fetch = (...args) => {
   const fetch = originalOf(globalThis.fetch);
   if (fetch === found || isCalledByOurs(args) || callers.has(fetch)) return found(...args);
   const called = { fetch, target: targetOf(args[0]), depth: (calledHere()?.depth ?? 0) + 1 };
-  return runCalling(called, () => fetch(...args));
+  const call = (): Promise<Response> => runCalling(called, () => fetch(...args));
+  return hasAsyncContext() ? call() : callCounted(fetch, args, call);
 };
+
+/** Where nothing tells, after an `await`, who calls: so many calls at once are one whose `fetch` calls ours, which calls it again. */
+const MAX_PENDING = 64;
+/** A Worker never hears of a call whose request has been broken off. */
+const PENDING_MS = 60_000;
+/** When the calls of a host's global `fetch` by us began that have not ended. */
+let pending: { readonly at: number }[] = [];
+
+function callCounted(fetch: Fetch, args: Parameters<Fetch>, call: () => Promise<Response>): Promise<Response> {
+  const one = { at: now() };
+  pending = pending.filter(({ at }) => one.at - at < PENDING_MS);
+  if (pending.length >= MAX_PENDING) {
+    callers.add(fetch);
+    return found(...args);
+  }
+  const answer = call();
+  if (!isPlainPromise(answer)) return answer;
+  pending.push(one);
+  return answer.finally(() => {
+    pending = pending.filter((other) => other !== one);
+  });
+}
 
 /** The URL of a call, as the host gave it; "" where reading it throws. */
 export function targetOf(input: unknown): string {
   try {
-    return typeof Request !== "undefined" && input instanceof Request ? input.url : String(input);
+    return isRequest(input) ? input.url : String(input);
   } catch {
     return "";
+  }
+}
+
+/** Whether `input` is a request, also one of a page's frame: the platform takes that for one as well. Never throws. */
+export function isRequest(input: unknown): input is Request {
+  try {
+    return (
+      (typeof Request !== "undefined" && input instanceof Request) ||
+      Object.prototype.toString.call(input) === "[object Request]"
+    );
+  } catch {
+    return false; // a proxy that refuses
   }
 }
 

@@ -357,6 +357,12 @@ describe("URLs", () => {
       assert.deepEqual(await recorded(new Asked(given)), { method: "GET", url: expected });
     });
   }
+  test("of a call without a host, its span's name has no more than the scheme and the type", async () => {
+    const opik = client();
+    await (await opik.fetch(`data:text/plain;base64,${"A".repeat(400)}`)).text();
+    await opik.flush();
+    assert.equal(exporter.spans.at(-1)!["name"], "GET data:text/plain");
+  });
 });
 
 /** What throws whatever is asked of it. */
