@@ -3,6 +3,18 @@
 import type { Accepted } from "./differential.js";
 import { ACCEPTED_HANDLERS } from "./handlers-accepted.js";
 import { ACCEPTED_RESULTS } from "./results/accepted.js";
+import type { Row } from "./table.js";
+
+/** Answers whose body comes to no end. */
+const BROKEN = ["cut short", "chunked, cut short", "not gzip"];
+
+interface Rows extends Pick<Accepted, "suite" | "runtimes" | "reason"> {
+  readonly aspects: readonly string[];
+  readonly wheres: readonly Row[];
+}
+
+const rows = ({ aspects, wheres, ...rest }: Rows): Accepted[] =>
+  aspects.flatMap((aspect) => wheres.map((where) => ({ ...rest, aspect, where })));
 
 export const ACCEPTED: readonly Accepted[] = [
   ...ACCEPTED_HANDLERS,
@@ -67,13 +79,111 @@ export const ACCEPTED: readonly Accepted[] = [
     reason:
       "Chromium sends a page's client hints (sec-ch-ua) on from a service worker only with the page's own request as it is.",
   },
-  ...["response.body", "consumed.used", "bodyUsed"].map((aspect) => ({
+  ...rows({
     suite: "streams",
-    aspect,
-    where: { consumer: "aborted unread" },
-    runtimes: ["Deno"],
-    reason: "Deno marks a body that is aborted unread as used where it is a stream made in JavaScript.",
-  })),
+    aspects: ["response.body", "consumed.used", "bodyUsed"],
+    wheres: [{ consumer: "aborted unread" }],
+    runtimes: ["Node 20", "Node 22", "Deno", "Bun", "Chromium"],
+    reason:
+      "A platform's own body that is aborted unread is not used then; one that is a stream made in JavaScript is.",
+  }),
+  ...rows({
+    suite: "streams",
+    aspects: ["consumed.text"],
+    wheres: [{ consumer: "aborted unread" }],
+    runtimes: ["Node 20", "Node 22"],
+    reason:
+      'There Node says of an abort "The operation was aborted." or "This operation was aborted", as it notices it.',
+  }),
+  ...rows({
+    suite: "streams",
+    aspects: ["response.body", "bodyUsed"],
+    wheres: [{ consumer: "aborted while text waits" }],
+    runtimes: ["Bun"],
+    reason: "Bun takes its own body for unused again when it has been aborted; a copy's stays used.",
+  }),
+  ...rows({
+    suite: "responses",
+    aspects: ["response.body", "consumed.used", "bodyUsed"],
+    wheres: [{ consumer: "a response of its body" }],
+    runtimes: ["Firefox"],
+    reason: "Firefox takes its own body for unused after another response has read it.",
+  }),
+  ...rows({
+    suite: "streams",
+    aspects: ["consumed.text"],
+    wheres: [{ consumer: "aborted while text waits" }],
+    runtimes: ["WebKit"],
+    reason:
+      "WebKit tells of an abort as a TypeError where the body has been looked at before; a copy's as an AbortError.",
+  }),
+  ...rows({
+    suite: "responses",
+    aspects: ["consumed.error", "bodyUsed"],
+    wheres: BROKEN.map((answer) => ({ answer })),
+    runtimes: ["WebKit"],
+    reason:
+      'WebKit says "Load failed" or "TypeError: Load failed", and that the body is used or not, as it notices it.',
+  }),
+  {
+    suite: "responses",
+    aspect: "consumed.type",
+    where: { consumer: "blob" },
+    runtimes: ["WebKit"],
+    reason:
+      "WebKit gives a blob that it reads from a stream the whole content type, and of its own body no parameters.",
+  },
+  ...rows({
+    suite: "responses",
+    aspects: ["response.body", "consumed.error", "bodyUsed"],
+    wheres: ["cut short", "chunked, cut short"].map((answer) => ({ answer, consumer: "formData" })),
+    runtimes: ["Bun"],
+    reason: "Bun looks at the content type before it reads a stream, and after it has read a body of its own.",
+  }),
+  ...rows({
+    suite: "responses",
+    aspects: ["consumed.error"],
+    wheres: BROKEN.map((answer) => ({ answer })),
+    runtimes: ["Firefox"],
+    reason: "Firefox tells the reader of a stream that a body is cut short as if it had been aborted.",
+  }),
+  ...rows({
+    suite: "responses",
+    aspects: ["response.body", "consumed.text", "consumed.used", "consumed.after", "bodyUsed"],
+    wheres: [{ consumer: "text while it is locked" }, { consumer: "cancelled while it is locked" }],
+    runtimes: ["Bun"],
+    reason:
+      "Bun takes its own body for used as soon as it has a reader; a copy's when it is read, as the standard has it.",
+  }),
+  {
+    suite: "responses",
+    aspect: "consumed.error",
+    where: { answer: "empty", consumer: "json" },
+    runtimes: ["Bun"],
+    reason: "Bun says of a stream in other words than of a body of its own that an empty text is no JSON.",
+  },
+  {
+    suite: "responses",
+    aspect: "requests.headers",
+    where: { consumer: "a request of its body" },
+    runtimes: ["Bun"],
+    reason: "Bun states the length of a body of its own that has come whole by the time it is sent on.",
+  },
+  ...rows({
+    suite: "calls",
+    aspects: ["used"],
+    wheres: ["Blob with a type", "File", "FormData", "URLSearchParams"].map((body) => ({ body })),
+    runtimes: ["Bun"],
+    reason:
+      "Bun derives a content type from a request's body when its headers are first looked at, which tracing does.",
+  }),
+  ...rows({
+    suite: "idioms",
+    aspects: ["response.headers"],
+    wheres: ["a blob", "a form"].map((given) => ({ idiom: `a mock that gives ${given}` })),
+    runtimes: ["Bun"],
+    reason: "Bun forgets a content type that it has derived from a body when that is asked for; a copy keeps it.",
+  }),
   ...["requests.lines", "requests.headers", "requests.spelling", "requests.bodies", "requests.complete"].map(
     (aspect) => ({
       suite: "idioms",

@@ -436,9 +436,11 @@ export function clashes(row: Row): boolean {
  * Whether it is up to the browser what becomes of a call that is broken off: it may find first that it sends no streams by HTTP/1.1,
  * and go on with what is kept alive.
  */
-export function racesToAbort({ body, signal, keepalive }: Row): boolean {
+export function racesToAbort({ body, init, signal, keepalive }: Row): boolean {
   if (signal === "aborted during body") return keepalive === "true";
-  return signal === "aborted during headers" && isStream(body!);
+  // What a `Request` has for a body is a stream.
+  const hasStream = isStream(body!) || (init === "Request" && body !== "absent");
+  return signal === "aborted during headers" && hasStream;
 }
 
 /** The arguments of a row's call of the answer `answer`. */

@@ -53,7 +53,7 @@ export async function run({ side, isTraced, servers, cases }: CallsConfig): Prom
 const isOfCase = (noticed: unknown): boolean => !JSON.stringify(noticed).includes("UNDICI-");
 
 /** Targets that some platform looks for in the network before it refuses them. */
-const NETWORK_SAYS = ["refused", "data:", "blob:", "unknown scheme", "blocked port"];
+const NETWORK_SAYS = ["refused", "data:", "blob:", "about:", "unknown scheme", "blocked port"];
 
 /** How long a case may take that goes on for ever. */
 const HANGS_MS = 30_000;

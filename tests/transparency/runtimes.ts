@@ -211,7 +211,7 @@ function workerRuntime(workerd: Workerd, flags: string): Runtime {
       const worker = await startWorker(relative(ROOT, stub), {
         workerd,
         compatibilityFlags: WORKERD_FLAGS[flags]!,
-        onLog: (line) => lines.push(line),
+        onLog: (line) => void lines.push(line),
       });
       return {
         version: runtimeVersion(named),

@@ -37,6 +37,8 @@ const SIDE =
   "a promise that its host may have elsewhere too is looked on at from the side: its rejection is handled then";
 const BUN_ORDER = "Bun shows the methods of a class in another order where they are members of an object";
 const BUN_TYPE = "Bun forgets a content type that it has derived from a body with that body; a copy keeps it";
+const WORKERD = ["workerd", "old workerd"];
+const WORKERD_SHOWS = "workerd's `util.inspect` tells a proxy, whether a stream takes buffers, and its length";
 const PROXY = "a proxy of a response is not to be told from a response";
 const OF_CALL =
   "it is the copy that a traced call gives: `url`, `redirected` and `type` can not be given to a constructor";
@@ -64,9 +66,11 @@ export const ACCEPTED_RESULTS: readonly Accepted[] = [
   ...rows("values", "shape.own", READ, results("Headers"), ["Deno"]),
   ...rows("promises", "shape.hidden", IN_PLACE),
   ...rows("promises", "shape.inspected", BUN_ORDER, [{}], ["Bun"]),
+  ...rows("promises", "shape.inspected", WORKERD_SHOWS, [{}], WORKERD),
   ...rows("promises", "unhandled", SIDE, results("rejected", "rejected later")),
   ...rows("iterators", "shape.hidden", IN_PLACE),
   ...rows("iterators", "shape.inspected", BUN_ORDER, [{}], ["Bun"]),
+  ...rows("iterators", "shape.inspected", WORKERD_SHOWS, [{}], WORKERD),
   ...rows("Node streams", "shape.own", LISTENERS),
   ...rows("Node streams", "shape.json", LISTENERS),
   ...rows("Node streams", "shape.inspected", LISTENERS),
@@ -85,6 +89,18 @@ export const ACCEPTED_RESULTS: readonly Accepted[] = [
   ...rows("bodies", "used.error", "that a stream has failed is seen by nobody but its reader", [
     { result: "that fails at once", use: "with a buffer" },
   ]),
+  ...rows("bodies", "shape.inspected", WORKERD_SHOWS, results("that fails at once"), WORKERD),
+  ...rows("responses", "shape.inspected", WORKERD_SHOWS, results(...RESPONSES_COPIED), WORKERD),
+  ...rows(
+    "responses",
+    "used",
+    "workerd's own bodies take one read at a time, against the standard; a copy's takes any number",
+    results("of a call", "of a call, in pieces", "of a call that was redirected").map((of) => ({
+      ...of,
+      use: "reads side by side",
+    })),
+    WORKERD,
+  ),
   ...rows("responses", "isSame", COPY, results(...RESPONSES_COPIED)),
   ...rows("responses", "isSame", PROXY, results("proxy"), ["Node 20", "Node 22", "Deno"]),
   ...["shape.inspected", "shape.response", "used.headers"].flatMap((aspect) =>
