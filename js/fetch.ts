@@ -2,6 +2,7 @@
 // as it came. Which headers is decided in headers.ts and src/headers.rs.
 
 import { ownOf, readOption } from "./errors.js";
+import { isBrowser } from "./env.js";
 import {
   addHeaders,
   type HeaderCarrier,
@@ -154,7 +155,7 @@ class Call {
         return this.#args;
       }
     }
-    const kept = request && isEmpty(init) ? referrerOf(request) : {};
+    const kept = request && isBrowser() && isEmpty(init) ? referrerOf(request) : {};
     const changed = init == null ? { headers: headers(undefined), ...kept } : withMembers(init, headers, kept);
     return [input, changed, ...rest] as unknown as Parameters<Fetch>;
   }
@@ -190,7 +191,7 @@ class Call {
   }
 }
 
-/** Whether the platform takes no member from `init`: then a request that goes with it keeps its referrer. */
+/** Whether the platform takes no member from `init`: then a page's request that goes with it keeps its referrer. */
 function isEmpty(init: unknown): boolean {
   try {
     const members = Object.entries(Object.getOwnPropertyDescriptors(init ?? {}));

@@ -107,9 +107,8 @@ function isOfBytes(source: ReadableStream<unknown>): boolean {
     // Node shows it, and takes long for the error that says the same.
     const state = shown(source, source, "kState") as { controller?: unknown } | undefined;
     if (state?.controller) return state.controller instanceof ReadableByteStreamController;
-    const reader = source.getReader({ mode: "byob" });
-    reader.closed.catch(() => {}); // Firefox tells the page of a rejection that nobody has seen
-    reader.releaseLock();
+    const reader: unknown = source.getReader({ mode: "byob" });
+    (reader as ReadableStreamBYOBReader).releaseLock();
     // Safari before 26 has no byte streams, and gives any reader.
     return reader instanceof ReadableStreamBYOBReader;
   } catch {
@@ -280,35 +279,21 @@ function copyOf(response: Response, body: ReadableStream<Uint8Array>): Response 
   return new Class(body as ReadableStream<Uint8Array<ArrayBuffer>>, response);
 }
 
+const READERS = ["arrayBuffer", "blob", "bytes", "formData", "json", "text"] as const;
+
 /** `url`, `redirected` and `type` can not be given to a constructor. */
 function keepOrigin(copy: Response, original: Response, watch = watches.get(copy.body!)): Response {
   const { url, redirected, type } = original;
   if (copy.url === url && copy.redirected === redirected && copy.type === type) return copy;
   const clone = copy.clone.bind(copy);
-  const members: Record<string, unknown> = {
-    url,
-    redirected,
-    type,
-    clone: () => keepOrigin(clone(), original, watch),
-    ...(isBrowser() && watch && readersOf(copy, watch)),
-    // Bun gives what it reads from a stream of JavaScript no type.
-    ...("Bun" in globalThis && { blob: async () => new Response(await copy.arrayBuffer(), copy).blob() }),
-  };
+  const members: Record<string, unknown> = { url, redirected, type, clone: () => keepOrigin(clone(), original, watch) };
+  // Bun gives what it reads from a stream of JavaScript no type.
+  if ("Bun" in globalThis) members["blob"] = async () => new Response(await copy.arrayBuffer(), copy).blob();
+  // Chromium says of a stream that is broken off, and was being read by one of these, that it "Failed to fetch".
+  for (const name of isBrowser() && watch ? READERS : []) {
+    const read = copy[name]?.bind(copy);
+    if (read) members[name] = () => read().catch((error) => Promise.reject(watch!.reason(error)));
+  }
   for (const [name, value] of Object.entries(members)) Object.defineProperty(copy, name, { value, configurable: true });
   return copy;
-}
-
-/** Chromium says of a stream that is broken off, and was being read by one of these, that it "Failed to fetch". */
-function readersOf(copy: Response, watch: Watch): object {
-  const names = ["arrayBuffer", "blob", "bytes", "formData", "json", "text"] as const;
-  return Object.fromEntries(
-    names.flatMap((name) => {
-      const read = copy[name] as (() => Promise<unknown>) | undefined;
-      const reading = (): Promise<unknown> =>
-        read!.call(copy).catch((error) => {
-          throw watch.reason(error);
-        });
-      return read ? [[name, reading]] : [];
-    }),
-  );
 }

@@ -101,21 +101,18 @@ const MAX_PENDING = 64;
 /** A Worker never hears of a call whose request has been broken off. */
 const PENDING_MS = 60_000;
 /** When the calls of a host's global `fetch` by us began that have not ended. */
-let pending: { readonly at: number }[] = [];
+let pending: number[] = [];
 
 function callCounted(fetch: Fetch, args: Parameters<Fetch>, call: () => Promise<Response>): Promise<Response> {
-  const one = { at: now() };
-  pending = pending.filter(({ at }) => one.at - at < PENDING_MS);
+  pending = pending.filter((at) => now() - at < PENDING_MS);
   if (pending.length >= MAX_PENDING) {
     callers.add(fetch);
     return found(...args);
   }
   const answer = call();
   if (!isPlainPromise(answer)) return answer;
-  pending.push(one);
-  return answer.finally(() => {
-    pending = pending.filter((other) => other !== one);
-  });
+  pending.push(now());
+  return answer.finally(() => pending.shift());
 }
 
 /** The URL of a call, as the host gave it; "" where reading it throws. */
