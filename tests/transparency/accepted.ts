@@ -83,7 +83,7 @@ export const ACCEPTED: readonly Accepted[] = [
     suite: "streams",
     aspects: ["response.body", "consumed.used", "bodyUsed"],
     wheres: [{ consumer: "aborted unread" }],
-    runtimes: ["Node 20", "Node 22", "Deno", "Bun", "Chromium"],
+    runtimes: ["Node 20", "Node 22", "Deno", "Bun", "Chromium", "Firefox", "WebKit"],
     reason:
       "A platform's own body that is aborted unread is not used then; one that is a stream made in JavaScript is.",
   }),
@@ -101,6 +101,13 @@ export const ACCEPTED: readonly Accepted[] = [
     wheres: [{ consumer: "aborted while text waits" }],
     runtimes: ["Bun"],
     reason: "Bun takes its own body for unused again when it has been aborted; a copy's stays used.",
+  }),
+  ...rows({
+    suite: "responses",
+    aspects: ["consumed", "requests"],
+    wheres: [{ answer: "not gzip", consumer: "a request of its body" }],
+    runtimes: ["workerd"],
+    reason: "workerd ends an upload of any stream that is made in JavaScript, and fails, as if it were whole.",
   }),
   ...rows({
     suite: "responses",
@@ -168,6 +175,13 @@ export const ACCEPTED: readonly Accepted[] = [
     where: { consumer: "a request of its body" },
     runtimes: ["Bun"],
     reason: "Bun states the length of a body of its own that has come whole by the time it is sent on.",
+  },
+  {
+    suite: "calls",
+    aspect: "requests.headers",
+    where: { referrer: "own page" },
+    runtimes: ["Node 20", "Node 22"],
+    reason: "Node before 24 sends the referrer of a request, unless an init goes with it.",
   },
   ...rows({
     suite: "calls",

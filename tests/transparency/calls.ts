@@ -4,6 +4,7 @@
 import { argumentsOf, hasMembers, type Ingredients } from "./arguments.js";
 import { CONSUMERS, described, describedResponse, STEPS } from "./consumers.js";
 import { type Call, TracedCalls } from "./entries.js";
+import { observeIdiom } from "./idioms.js";
 import type { Side } from "./sides.js";
 import { Lacks, type Row } from "./table.js";
 import { watchUnhandled } from "./unhandled.js";
@@ -37,6 +38,10 @@ export async function run({ side, isTraced, servers, cases }: CallsConfig): Prom
   unhandled ??= watchUnhandled(described);
   const observations: Record<number, unknown> = {};
   for (const { id, row } of cases) {
+    if (row["idiom"]) {
+      observations[id] = await observeIdiom(row, `${servers.url}/${side}/${id}/`, isTraced ? tracing : undefined);
+      continue;
+    }
     const call: Call = !isTraced
       ? (args) => (fetch as (...all: unknown[]) => unknown)(...args)
       : (args) => tracing.call(row["entry"]!, row["propagate"]!)(args);

@@ -1,11 +1,9 @@
 // What hosts, their tests and other libraries do with `fetch` itself, as a table: they replace it, hand it on, mock it, and call it
-// with objects of another realm. A program that runs in every runtime; each idiom makes its calls by `call`, which is traced on
-// one of the sides.
+// with objects of another realm. Each idiom makes its calls by `call`, which is traced on one of the sides.
 
-import type { CallsConfig, CallsResult } from "./calls.js";
 import { described, describedResponse, shown } from "./consumers.js";
-import { type Fetch, TracedCalls } from "./entries.js";
-import { Lacks } from "./table.js";
+import type { Fetch, TracedCalls } from "./entries.js";
+import { Lacks, type Row } from "./table.js";
 
 /** What an idiom is given. */
 interface Host {
@@ -440,26 +438,19 @@ export const ALL_IDIOMS: Record<string, Idiom> = {
 
 const platform: Fetch = fetch.bind(globalThis) as Fetch;
 
-export async function run({ side, isTraced, servers, cases }: CallsConfig): Promise<CallsResult> {
-  const tracing = new TracedCalls(servers.refusing);
-  const observations: Record<number, unknown> = {};
-  for (const { id, row } of cases) {
-    const plain: Fetch = (...args) => (fetch as Fetch)(...args);
-    const traced = (...args: unknown[]): unknown => tracing.call(row["entry"]!, row["propagate"]!)(args);
-    const host: Host = {
-      call: isTraced ? traced : plain,
-      get fetch() {
-        return isTraced ? tracing.function(row["entry"]!, row["propagate"]!) : platform;
-      },
-      url: `${servers.url}/${side}/${id}/`,
-    };
-    try {
-      observations[id] = await ALL_IDIOMS[row["idiom"]!]!(host);
-    } catch (error) {
-      observations[id] =
-        error instanceof Lacks ? { lacks: error.message } : { outcome: "fails", error: described(error) };
-    }
+/** What a host sees of an idiom at `url`, where that is traced or not. */
+export async function observeIdiom(row: Row, url: string, tracing: TracedCalls | undefined): Promise<unknown> {
+  const { entry, propagate, idiom } = row as { entry: string; propagate: string; idiom: string };
+  const host: Host = {
+    call: (...args) => (tracing ? tracing.call(entry, propagate)(args) : (fetch as Fetch)(...args)),
+    get fetch() {
+      return tracing ? tracing.function(entry, propagate) : platform;
+    },
+    url,
+  };
+  try {
+    return await ALL_IDIOMS[idiom]!(host);
+  } catch (error) {
+    return error instanceof Lacks ? { lacks: error.message } : { outcome: "fails", error: described(error) };
   }
-  await tracing.flush();
-  return { observations };
 }

@@ -5,8 +5,8 @@ import { after, describe, test } from "node:test";
 import { type Compared, Suite } from "./differential.js";
 import type { Ending } from "./results/index.js";
 import { columnsOf, FAMILIES, type Recorded, type ResultsConfig, type ResultsResult } from "./results.js";
-import { IS_WHOLE, type Runtime, TRIED } from "./runtimes.js";
-import { startServer } from "./server.js";
+import { IS_WHOLE, partOf, type Running, TRIED } from "./runtimes.js";
+import { type RecordingServer, startServer } from "./server.js";
 import type { Side } from "./sides.js";
 import { pairs, type Row } from "./table.js";
 
@@ -14,54 +14,65 @@ const SEED = 15;
 /** How many cases a page, a process or a call of a Worker has. */
 const BATCH = 500;
 
-async function runCases(runtime: Runtime, family: string, rows: readonly Row[]): Promise<Compared[]> {
-  const server = await startServer();
-  const running = await runtime.start("tests/transparency/results.ts", server);
+async function runCases(
+  running: Running,
+  server: RecordingServer,
+  family: string,
+  rows: readonly Row[],
+): Promise<Compared[]> {
   const compared: Compared[] = [];
-  try {
-    for (let from = 0; from < rows.length; from += BATCH) {
-      const cases = rows.slice(from, from + BATCH).map((row, index) => ({ id: from + index, row }));
-      const ask = async (side: Side): Promise<ResultsResult> =>
-        (await running.run({ side, url: server.url, family, cases } satisfies ResultsConfig)) as ResultsResult;
-      const plain = await ask("plain");
-      const traced = await ask("traced");
-      for (const { id, row } of cases) {
-        const isLost = row["entry"]!.includes("of the package") && !traced.hasAsyncContext;
-        const wanted = isLost ? undefined : endingsOf(family, row, plain.observations[id] as Observed);
-        const recorded = wanted && (traced.recorded[id] ?? []).map(({ how }) => how);
-        compared.push({
-          row,
-          plain: { ...(plain.observations[id] as object), recorded: wanted },
-          traced: {
-            ...(traced.observations[id] as object),
-            recorded: isCollectable(row) ? recorded?.filter((how) => how !== "unfinished") : recorded,
-          },
-        });
-      }
-    }
-    return compared;
-  } finally {
-    await running.close();
-    await server.close();
-  }
-}
-
-for (const family of Object.keys(FAMILIES)) {
-  const columns = columnsOf(family);
-  const rows = pairs(columns, SEED);
-  const suite = new Suite(family, columns);
-  describe(`${rows.length} calls that give ${family}, plain and traced`, () => {
-    for (const runtime of TRIED) {
-      test(`are the same in ${runtime.name}`, async () => {
-        const started = performance.now();
-        const compared = await runCases(runtime, family, rows);
-        await suite.compare(runtime.name, compared, (performance.now() - started) / 1000);
+  for (let from = 0; from < rows.length; from += BATCH) {
+    const cases = rows.slice(from, from + BATCH).map((row, index) => ({ id: from + index, row }));
+    const ask = async (side: Side): Promise<ResultsResult> =>
+      (await running.run({ side, url: server.url, family, cases } satisfies ResultsConfig)) as ResultsResult;
+    const plain = await ask("plain");
+    const traced = await ask("traced");
+    for (const { id, row } of cases) {
+      const isLost = row["entry"]!.includes("of the package") && !traced.hasAsyncContext;
+      const wanted = isLost ? undefined : endingsOf(family, row, plain.observations[id] as Observed);
+      const recorded = wanted && (traced.recorded[id] ?? []).map(({ how }) => how);
+      compared.push({
+        row,
+        plain: { ...(plain.observations[id] as object), recorded: wanted },
+        traced: {
+          ...(traced.observations[id] as object),
+          recorded: isCollectable(row) ? recorded?.filter((how) => how !== "unfinished") : recorded,
+        },
       });
     }
-    if (IS_WHOLE) test("need each row of accepted.ts", () => assert.deepEqual(suite.unused(), []));
-    after(() => console.log(suite.report()));
-  });
+  }
+  return compared;
 }
+
+const TABLES = Object.keys(FAMILIES).map((family) => {
+  const columns = columnsOf(family);
+  return { family, rows: pairs(columns, SEED), suite: new Suite(family, columns) };
+});
+
+describe("results, plain and traced", { concurrency: 2 }, () => {
+  for (const runtime of TRIED) {
+    test(`in ${runtime.name}`, async (t) => {
+      const server = await startServer();
+      const running = await runtime.start("tests/transparency/results.ts", server);
+      try {
+        for (const { family, rows, suite } of TABLES) {
+          await t.test(`${family} are the same`, async () => {
+            const started = performance.now();
+            const compared = await runCases(running, server, family, partOf(runtime, rows));
+            await suite.compare(runtime.name, compared, (performance.now() - started) / 1000);
+          });
+        }
+      } finally {
+        await running.close();
+        await server.close();
+      }
+    });
+  }
+  if (IS_WHOLE)
+    for (const { family, suite } of TABLES)
+      test(`need each row of accepted.ts: ${family}`, () => assert.deepEqual(suite.unused(), []));
+  after(() => console.log(TABLES.map(({ suite }) => suite.report()).join("\n")));
+});
 
 /** How the span of a row has to end by the table, if that says so. */
 function expected(family: string, { result, use, kind }: Row): Ending {

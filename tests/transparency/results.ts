@@ -63,7 +63,7 @@ export const FAMILIES: Readonly<Record<string, Family>> = {
   iterators: ITERATORS,
   "Node streams": NODE_STREAMS,
   bodies: BODIES,
-  responses: RESPONSES,
+  "returned responses": RESPONSES,
 };
 
 type AnyFunction = (this: unknown, ...args: unknown[]) => unknown;
@@ -218,9 +218,12 @@ export function columnsOf(family: string): Columns {
 
 // --- A run
 
+/** Listened to once, however often a Worker is asked. */
+let unhandled: unknown[] | undefined;
+
 export async function run({ side, url, family, cases }: ResultsConfig): Promise<ResultsResult> {
   const tracing = new Tracing();
-  const unhandled = watchUnhandled(described);
+  unhandled ??= watchUnhandled(described);
   const observations: Record<number, unknown> = {};
   for (const { id, row } of cases) {
     const host = new Host(`${url}/${side}/${id}/`, side === "plain" ? fetch.bind(globalThis) : tracing.fetch);
@@ -420,7 +423,7 @@ function functionShape(fn: Given): unknown {
   return {
     name: fn.name,
     length: fn.length,
-    own: Reflect.ownKeys(fn).map(String),
+    own: Reflect.ownKeys(fn).map(String).sort(), // Firefox makes them as they are looked at
     tag: Object.prototype.toString.call(fn),
     class: fn.constructor?.name,
     isFunction: fn instanceof Function,

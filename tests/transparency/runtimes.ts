@@ -80,16 +80,26 @@ export const CONTROLLED_PAGES: readonly Runtime[] = Object.keys(BROWSERS).map((n
   };
 });
 
-/** Those of which a change is seen in a minute; all of them take the better part of an hour. */
-const SHORT = "^(Node 24|Deno)$";
-
 /** Whether the whole matrix is tried: with `scripts/check --long`. */
 export const IS_WHOLE: boolean = LONG && !process.env["OPIK_EDGE_RUNTIMES"];
 
-/** The runtimes to try: those that `OPIK_EDGE_RUNTIMES` matches, else all with `scripts/check --long`. */
+/** The runtimes to try: those that `OPIK_EDGE_RUNTIMES` matches, else all. */
 export const TRIED: readonly Runtime[] = RUNTIMES.filter(({ name }) =>
-  new RegExp(process.env["OPIK_EDGE_RUNTIMES"] ?? (LONG ? "" : SHORT)).test(name),
+  new RegExp(process.env["OPIK_EDGE_RUNTIMES"] ?? "").test(name),
 );
+
+/** Every row is tried in these also in the short form. */
+const WHOLE_IN = ["Node 24", "Deno"];
+/** In each of the others it is one row of so many there, each time another: all of them together try every row. */
+const PART = 8;
+
+/** The rows to try in `runtime`: all with `scripts/check --long`, or where `OPIK_EDGE_RUNTIMES` names the runtimes. */
+export function partOf<T>(runtime: Runtime, rows: readonly T[]): readonly T[] {
+  const isWhole = LONG || process.env["OPIK_EDGE_RUNTIMES"] || WHOLE_IN.includes(runtime.name);
+  const others = RUNTIMES.filter(({ name }) => !WHOLE_IN.includes(name)).map(({ name }) => name);
+  const at = others.indexOf(runtime.name);
+  return isWhole || at < 0 ? rows : rows.filter((_, index) => index % PART === at % PART);
+}
 
 /** Bundles are kept here, so that a stack trace leads somewhere. Below the root, so that packages are found. */
 const FOLDER = join(ROOT, "target/transparency");
@@ -297,6 +307,7 @@ async function bundleScript(contents: string): Promise<string> {
   const result = await build({
     ...COMMON,
     format: "iife",
+    banner: { js: '"use strict";' }, // as a module is
     platform: "browser",
     write: false,
     stdin: { contents, resolveDir: ROOT, loader: "ts" },

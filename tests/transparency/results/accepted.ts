@@ -3,7 +3,7 @@
 import type { Accepted } from "../differential.js";
 import type { Row } from "../table.js";
 
-const SUITES = ["values", "promises", "iterators", "Node streams", "bodies", "responses"];
+const SUITES = ["values", "promises", "iterators", "Node streams", "bodies", "returned responses"];
 
 const rows = (
   suite: string,
@@ -39,6 +39,9 @@ const BUN_ORDER = "Bun shows the methods of a class in another order where they 
 const BUN_TYPE = "Bun forgets a content type that it has derived from a body with that body; a copy keeps it";
 const WORKERD = ["workerd", "old workerd"];
 const WORKERD_SHOWS = "workerd's `util.inspect` tells a proxy, whether a stream takes buffers, and its length";
+const WEBKIT_TASKS =
+  "in WebKit a timer of 0 ms and a message take turns as they like: what is later by a microtask may be by a task";
+const FORM_BOUNDARY = "Firefox makes boundaries of different lengths, and WebKit can not read all of them";
 const PROXY = "a proxy of a response is not to be told from a response";
 const OF_CALL =
   "it is the copy that a traced call gives: `url`, `redirected` and `type` can not be given to a constructor";
@@ -71,6 +74,22 @@ export const ACCEPTED_RESULTS: readonly Accepted[] = [
   ...rows("iterators", "shape.hidden", IN_PLACE),
   ...rows("iterators", "shape.inspected", BUN_ORDER, [{}], ["Bun"]),
   ...rows("iterators", "shape.inspected", WORKERD_SHOWS, [{}], WORKERD),
+  ...rows(
+    "promises",
+    "unhandled",
+    "Chromium tells a frame of a rejection that comes from it, and the page of one that a promise of ours passes on",
+    results("of another realm, rejected"),
+    ["Chromium"],
+  ),
+  ...rows(
+    "bodies",
+    "unhandled",
+    "Firefox tells of promises of its own where a pipe is cancelled",
+    [{ result: "piped through", use: "cancelled after a chunk" }],
+    ["Firefox"],
+  ),
+  ...rows("promises", "used", WEBKIT_TASKS, [{}], ["WebKit"]),
+  ...rows("iterators", "notes", WEBKIT_TASKS, [{ kind: "mock" }], ["WebKit"]),
   ...rows("Node streams", "shape.own", LISTENERS),
   ...rows("Node streams", "shape.json", LISTENERS),
   ...rows("Node streams", "shape.inspected", LISTENERS),
@@ -90,9 +109,9 @@ export const ACCEPTED_RESULTS: readonly Accepted[] = [
     { result: "that fails at once", use: "with a buffer" },
   ]),
   ...rows("bodies", "shape.inspected", WORKERD_SHOWS, results("that fails at once"), WORKERD),
-  ...rows("responses", "shape.inspected", WORKERD_SHOWS, results(...RESPONSES_COPIED), WORKERD),
+  ...rows("returned responses", "shape.inspected", WORKERD_SHOWS, results(...RESPONSES_COPIED), WORKERD),
   ...rows(
-    "responses",
+    "returned responses",
     "used",
     "workerd's own bodies take one read at a time, against the standard; a copy's takes any number",
     results("of a call", "of a call, in pieces", "of a call that was redirected").map((of) => ({
@@ -101,19 +120,32 @@ export const ACCEPTED_RESULTS: readonly Accepted[] = [
     })),
     WORKERD,
   ),
-  ...rows("responses", "isSame", COPY, results(...RESPONSES_COPIED)),
-  ...rows("responses", "isSame", PROXY, results("proxy"), ["Node 20", "Node 22", "Deno"]),
+  ...rows("returned responses", "isSame", COPY, results(...RESPONSES_COPIED)),
+  ...rows("returned responses", "isSame", PROXY, results("proxy"), ["Node 20", "Node 22", "Deno"]),
   ...["shape.inspected", "shape.response", "used.headers"].flatMap((aspect) =>
-    rows("responses", aspect, BUN_TYPE, results("of a Blob", "of a File"), ["Bun"]),
+    rows("returned responses", aspect, BUN_TYPE, results("of a Blob", "of a File"), ["Bun"]),
   ),
   ...["shape.hidden", "used.url", "used.type", "used.own", "used.accessors", "used.clone"].flatMap((aspect) =>
-    rows("responses", aspect, OF_CALL, results("of a call", "of a call, in pieces", "of a call that was redirected")),
+    rows(
+      "returned responses",
+      aspect,
+      OF_CALL,
+      results("of a call", "of a call, in pieces", "of a call that was redirected"),
+    ),
   ),
   ...["shape.inspected", "shape.response", "used"].flatMap((aspect) =>
-    rows("responses", aspect, "a copy's headers may be changed", [
+    rows("returned responses", aspect, "a copy's headers may be changed", [
       { result: "of a call", use: "headers changed" },
       { result: "of a call that was redirected", use: "headers changed" },
     ]),
   ),
-  ...rows("responses", "notes", COPY, results("that is kept")),
+  ...rows("returned responses", "used", FORM_BOUNDARY, results("of FormData"), ["Firefox", "WebKit"]),
+  ...rows(
+    "returned responses",
+    "used.during",
+    "Chromium begins to read a stream that is made in JavaScript a moment after it is asked for a Blob",
+    [{ use: "blob" }],
+    ["Chromium"],
+  ),
+  ...rows("returned responses", "notes", COPY, results("that is kept")),
 ];
