@@ -178,6 +178,12 @@ export const ACCEPTED: readonly Accepted[] = [
   },
   {
     suite: "calls",
+    aspect: "at",
+    runtimes: ["WebKit"],
+    reason: "WebKit asks another process whether it takes a call, and is told when that has time.",
+  },
+  {
+    suite: "calls",
     aspect: "requests.headers",
     where: { referrer: "own page" },
     runtimes: ["Node 20", "Node 22"],

@@ -41,6 +41,8 @@ export interface RecordingServer extends Site {
 /** One case of one side. */
 class Case {
   readonly seen: Seen[] = [];
+  /** Whether more than a preflight has come. */
+  called = false;
   hungUp = 0;
   open = 0;
   steps = 0;
@@ -81,7 +83,7 @@ export async function startServer(): Promise<RecordingServer> {
     const holds: Record<string, () => boolean> = {
       begin: () => true,
       next: () => true,
-      seen: () => asked.seen.length > 0,
+      seen: () => asked.called,
       hungUp: () => asked.hungUp > 0,
       over: () => asked.open === 0,
     };
@@ -125,6 +127,7 @@ export async function startServer(): Promise<RecordingServer> {
     const path = side ? answer : url;
     const seen = { method: request.method!, path, origin, ...withoutOurs(request, bytes), complete };
     if (!isPreflight || !isOnlyOurs(request)) asked.seen.push(seen);
+    asked.called ||= !isPreflight;
     watchers.notify();
     if (isPreflight) return void response.writeHead(204).end();
     const name = decodeURIComponent(answer.split(/[?#]/, 1)[0]!);

@@ -26,8 +26,8 @@ export function watchUnhandled(described: (reason: unknown) => unknown): unknown
     for (const event of ["unhandledrejection", "rejectionhandled", "error"]) {
       addEventListener?.(event, (raised) => {
         raised.preventDefault();
-        // Firefox tells so of a promise of its own wherever a response reads a stream that is made in JavaScript.
-        if (event === "rejectionhandled" && raised.reason === undefined) return;
+        // Firefox tells so of promises of its own, where a stream is piped or a response reads one made in JavaScript.
+        if (event === "rejectionhandled" && navigator.userAgent.includes("Firefox/")) return;
         found.push([raised.type, described(raised.reason ?? raised.error)]);
       });
     }

@@ -39,6 +39,7 @@ const BUN_ORDER = "Bun shows the methods of a class in another order where they 
 const BUN_TYPE = "Bun forgets a content type that it has derived from a body with that body; a copy keeps it";
 const WORKERD = ["workerd", "old workerd"];
 const WORKERD_SHOWS = "workerd's `util.inspect` tells a proxy, whether a stream takes buffers, and its length";
+const TIMERS = "which of two timers of 0 ms is the first is up to workerd";
 const WEBKIT_TASKS =
   "in WebKit a timer of 0 ms and a message take turns as they like: what is later by a microtask may be by a task";
 const FORM_BOUNDARY = "Firefox makes boundaries of different lengths, and WebKit can not read all of them";
@@ -81,14 +82,9 @@ export const ACCEPTED_RESULTS: readonly Accepted[] = [
     results("of another realm, rejected"),
     ["Chromium"],
   ),
-  ...rows(
-    "bodies",
-    "unhandled",
-    "Firefox tells of promises of its own where a pipe is cancelled",
-    [{ result: "piped through", use: "cancelled after a chunk" }],
-    ["Firefox"],
-  ),
+  ...rows("promises", "used", TIMERS, results("settled later", "rejected later"), WORKERD),
   ...rows("promises", "used", WEBKIT_TASKS, [{}], ["WebKit"]),
+  ...rows("promises", "at", WEBKIT_TASKS, [{}], ["WebKit"]),
   ...rows("iterators", "notes", WEBKIT_TASKS, [{ kind: "mock" }], ["WebKit"]),
   ...rows("Node streams", "shape.own", LISTENERS),
   ...rows("Node streams", "shape.json", LISTENERS),
@@ -108,7 +104,7 @@ export const ACCEPTED_RESULTS: readonly Accepted[] = [
   ...rows("bodies", "used.error", "that a stream has failed is seen by nobody but its reader", [
     { result: "that fails at once", use: "with a buffer" },
   ]),
-  ...rows("bodies", "shape.inspected", WORKERD_SHOWS, results("that fails at once"), WORKERD),
+  ...rows("bodies", "shape.inspected", WORKERD_SHOWS, results(...STREAMS_COPIED), WORKERD),
   ...rows("returned responses", "shape.inspected", WORKERD_SHOWS, results(...RESPONSES_COPIED), WORKERD),
   ...rows(
     "returned responses",
@@ -146,6 +142,22 @@ export const ACCEPTED_RESULTS: readonly Accepted[] = [
     "Chromium begins to read a stream that is made in JavaScript a moment after it is asked for a Blob",
     [{ use: "blob" }],
     ["Chromium"],
+  ),
+  ...rows(
+    "returned responses",
+    "shape.inspected",
+    "Bun shows whether a body of its own has come whole",
+    results("of a call", "of a call, in pieces", "of a call that was redirected"),
+    ["Bun"],
+  ),
+  ...["shape.response.bodyUsed", "used.used"].flatMap((aspect) =>
+    rows(
+      "returned responses",
+      aspect,
+      "Firefox takes its own body for unused after another response has read it",
+      [{ use: "a response of its body" }],
+      ["Firefox"],
+    ),
   ),
   ...rows("returned responses", "notes", COPY, results("that is kept")),
 ];

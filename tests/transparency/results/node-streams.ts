@@ -253,7 +253,7 @@ const results: Record<string, Result> = {
     async prepare(host) {
       const http = builtin("http");
       if (!http?.request || !(globalThis as Given).process?.versions?.node) throw new Lacks("node:http");
-      if (navigator?.userAgent?.includes("Cloudflare")) throw new Lacks("node:http");
+      if ((globalThis as Given).navigator?.userAgent?.includes("Cloudflare")) throw new Lacks("node:http");
       return new Promise((resolve, reject) => {
         const request = http.get(`${host.url}text`, resolve).on("error", reject);
         host.after(() => request.destroy());
