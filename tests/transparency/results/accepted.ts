@@ -119,7 +119,13 @@ export const ACCEPTED_RESULTS: readonly Accepted[] = [
   ...rows("returned responses", "isSame", COPY, results(...RESPONSES_COPIED)),
   ...rows("returned responses", "isSame", PROXY, results("proxy"), ["Node 20", "Node 22", "Deno"]),
   ...["shape.inspected", "shape.response", "used.headers"].flatMap((aspect) =>
-    rows("returned responses", aspect, BUN_TYPE, results("of a Blob", "of a File"), ["Bun"]),
+    rows(
+      "returned responses",
+      aspect,
+      BUN_TYPE,
+      results("of a Blob", "of a File", "of FormData", "of URLSearchParams"),
+      ["Bun"],
+    ),
   ),
   ...["shape.hidden", "used.url", "used.type", "used.own", "used.accessors", "used.clone"].flatMap((aspect) =>
     rows(
@@ -149,6 +155,15 @@ export const ACCEPTED_RESULTS: readonly Accepted[] = [
     "Bun shows whether a body of its own has come whole",
     results("of a call", "of a call, in pieces", "of a call that was redirected"),
     ["Bun"],
+  ),
+  ...["shape.response.bodyUsed", "used.text", "used.used", "used.after"].flatMap((aspect) =>
+    rows(
+      "returned responses",
+      aspect,
+      "Bun takes its own body for used as soon as it has a reader",
+      [{ use: "text while it is locked" }, { use: "cancelled while it is locked" }],
+      ["Bun"],
+    ),
   ),
   ...["shape.response.bodyUsed", "used.used"].flatMap((aspect) =>
     rows(
