@@ -1,8 +1,8 @@
 // Outgoing calls: a span for the call, trace headers for the targets that are allowed them, and the response handed on
 // as it came. Which headers is decided in headers.ts and src/headers.rs.
 
-import { ownOf, readOption } from "./errors.js";
 import { isBrowser } from "./env.js";
+import { ownOf, readOption } from "./errors.js";
 import {
   addHeaders,
   type HeaderCarrier,

@@ -5,7 +5,8 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import { mintToken, type RelayConfig } from "opik-edge/relay";
 import { type FakeClock, useFakeClock } from "opik-edge/testing";
-import { idOf, NOW, ORIGIN, post, relayTo, spanOf, traceOf, Upstream } from "./relay-support.js";
+import { pageIds } from "../support/page-ids.js";
+import { NOW, ORIGIN, post, relayTo, spanOf, traceOf, Upstream } from "./relay-support.js";
 
 let clock: FakeClock;
 beforeEach(() => {
@@ -49,15 +50,18 @@ describe("a token", () => {
   const secret = { id: "a", secret: "0123456789abcdef0123456789abcdef" };
   const minted = (mintedMs: number): Promise<string> =>
     mintToken({ secret, audience: "http://relay.test", projectName: "pages", nowMs: mintedMs, lifetimeMs: HOUR });
+  const page = pageIds();
   const write = async (token: string, rows: object, more: Partial<RelayConfig> = {}): Promise<unknown> => {
-    const handle = relayTo(new Upstream(), { tokens: { secrets: [secret] }, ...more });
-    const answer = await handle(post(JSON.stringify({ token, ...rows })));
+    const handle = relayTo(new Upstream(), { tokens: { secrets: [secret], audience: "http://relay.test" }, ...more });
+    const answer = await handle(post(JSON.stringify({ token, secret: page.secret, ...rows })));
     return answer.status === 200 ? 200 : (await answer.json()).code;
   };
 
   test("delivers rows of its life for a day after its end, or for as long as the relay says", async () => {
     const endedAt = (agoMs: number): Promise<string> => minted(NOW - agoMs - HOUR);
-    const rows = (agoMs: number): object => ({ spans: [spanOf(NOW - agoMs)] });
+    const rows = (agoMs: number): object => ({
+      spans: [{ ...spanOf(NOW - agoMs), id: page.id(NOW - agoMs), trace_id: page.id(NOW - agoMs) }],
+    });
     for (const [agoMs, lateMs, expected] of [
       [23 * HOUR, undefined, 200],
       [25 * HOUR, undefined, "token_expired"],
@@ -73,7 +77,7 @@ describe("a token", () => {
   });
 
   test("scores while it is alive, and no longer", async () => {
-    const score = { id: idOf(NOW - 300 * 24 * HOUR), name: "helpful", value: 1 };
+    const score = { id: page.id(NOW - 300 * 24 * HOUR), name: "helpful", value: 1 };
     for (const kind of ["trace_scores", "span_scores"]) {
       const rows = { [kind]: [score] };
       assert.equal(await write(await minted(NOW - HOUR / 2), rows), 200);
