@@ -64,7 +64,7 @@ test("instructions of the worst body", { skip: why }, async (t) => {
   const program = join(import.meta.dirname, "relay-cost-program.mjs");
   const count = (shape: string, bytes: number, posts: number): Promise<number> =>
     countProgram(program, JSON.stringify({ shape, bytes, posts }));
-  for (const shape of ["fields that are not a page's", "a string of escaped quotes that does not end"]) {
+  for (const shape of ["usage of many names", "a string of escaped quotes that does not end"]) {
     const costs: number[] = [];
     // What the process costs itself, and what is loaded and compiled for the first, is in both.
     for (const bytes of SIZES) costs.push((await count(shape, bytes, 3)) - (await count(shape, bytes, 2)));
