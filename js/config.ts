@@ -5,7 +5,7 @@ import type { Outbox } from "./browser/outbox.js";
 import type { TokenSource } from "./browser/relay-transport.js";
 import { type BufferLimits, getCore } from "./core.js";
 import { isServer } from "./env.js";
-import { invalid, numberFrom, type OnDrop, type OnError, ownOf, readOption } from "./errors.js";
+import { invalid, numberFrom, type OnDrop, type OnError, ownOf, type Reporter, readOption } from "./errors.js";
 import { type HeaderPair, type PropagateTo, resolveUrl } from "./headers.js";
 import { page } from "./page.js";
 import { REDACTED, type Redact, type RedactOptions, redactor } from "./redact.js";
@@ -264,6 +264,11 @@ function resolveLimits(given: Limits | undefined, { maxBodyBytes, clockOffsetMs 
 /** Opik Cloud is exactly `comet.com` or a host below it: a suffix match alone would take `evilcomet.com`. */
 function isCloud(url: URL): boolean {
   return /(^|\.)comet\.com\.?$/.test(url.hostname);
+}
+
+/** Tells once of a URL by which rows and key can be read on the way. */
+export function warnOfInsecureUrl({ isInsecure }: Settings, reporter: Reporter): void {
+  if (isInsecure) reporter.once("insecure_url", "`url` is plain http: rows and key can be read on the way");
 }
 
 function parseUrl(text: string): URL {

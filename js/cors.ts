@@ -1,5 +1,6 @@
 // What an API has to allow so that pages of other origins may call it with a trace: exactly the headers in use.
 
+import { ownOf } from "./errors.js";
 import { isOrigin, NAMES, OPIK_TOKEN_HEADER, type TargetMatch } from "./headers.js";
 
 /** Who may call, and with what. */
@@ -24,7 +25,8 @@ const PREFLIGHT_SECONDS = 86_400;
  * The headers to add to a response, preflights included: `Vary` alone when its caller is not allowed to read it. Append `Vary`,
  * and set the others: a response may have one of its own.
  */
-export function corsHeaders(request: Request, { origins, credentials = false }: CorsOptions): Record<string, string> {
+export function corsHeaders(request: Request, options: CorsOptions): Record<string, string> {
+  const { origins, credentials = false } = ownOf(options);
   const origin = request.headers.get("origin");
   if (!isOrigin(origin, origins)) return { vary: "origin" };
   return {
@@ -44,7 +46,7 @@ export function handlePreflight(request: Request, options: CorsOptions): Respons
   if (!isPreflight(request)) return undefined;
   const headers = new Headers(corsHeaders(request, options));
   if (!headers.has("access-control-allow-origin")) return new Response(null, { status: 403, headers });
-  const { methods = ["GET", "POST"], headers: own = ["content-type"] } = options;
+  const { methods = ["GET", "POST"], headers: own = ["content-type"] } = ownOf(options);
   headers.set("access-control-allow-methods", methods.join(", "));
   headers.set("access-control-allow-headers", [...own, ...NAMES, OPIK_TOKEN_HEADER].join(", "));
   headers.set("access-control-max-age", `${PREFLIGHT_SECONDS}`);

@@ -3,7 +3,7 @@
 
 import { AutoFlush } from "./auto-flush.js";
 import { RowBuffer } from "./buffer.js";
-import type { Settings } from "./config.js";
+import { type Settings, warnOfInsecureUrl } from "./config.js";
 import type { Row } from "./core.js";
 import { Delivery } from "./delivery.js";
 import { environment, now, within } from "./env.js";
@@ -74,8 +74,8 @@ export class Scope {
     this.#settings = settings;
     this.#reporter = reporter;
     this.#masks = masks;
-    if (settings.isInsecure) reporter.once("insecure_url", "`url` is plain http: rows and key can be read on the way");
     this.#rows = new RowBuffer(reporter, settings.limits);
+    warnOfInsecureUrl(settings, reporter);
     this.#open = masks && new Set();
     if (!masks) void prepareWaitUntil();
     if (settings.outbox) this.#prepareDelivery(); // what earlier visits have left

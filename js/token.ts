@@ -2,7 +2,7 @@
 // `v1.<payload>.<mac>`: the payload is JSON in base64url, the mac HMAC-SHA256 over all before it (RFC 2104).
 
 import { isWorker, now, TIMES } from "./env.js";
-import { invalid, numberFrom, OpikError } from "./errors.js";
+import { invalid, numberFrom, OpikError, ownOf } from "./errors.js";
 import { idTime } from "./headers.js";
 
 /** A secret, and the name by which a token says that it was made with it. */
@@ -91,7 +91,7 @@ export async function mintToken(options: MintOptions): Promise<string> {
     traceId,
     lifetimeMs = LIFETIME_MS,
     nowMs = now(),
-  } = options;
+  } = ownOf(options);
   checkSecret(secret);
   numberFrom("lifetimeMs", lifetimeMs, 1, MAX_LIFETIME_MS, Number.isFinite);
   numberFrom("nowMs", nowMs, ...TIMES, Number.isFinite);
@@ -121,7 +121,8 @@ export async function mintToken(options: MintOptions): Promise<string> {
 }
 
 /** Throws an `OpikError` (`invalid_config`) where there is no secret, one that can be guessed, or nobody who the tokens are for. */
-export function checkTokens({ secrets, audience }: Tokens): void {
+export function checkTokens(tokens: Tokens): void {
+  const { secrets, audience } = ownOf(tokens);
   if (!Array.isArray(secrets) || secrets.length === 0) throw invalid("tokens.secrets", "at least one", secrets);
   for (const secret of secrets) checkSecret(secret);
   const ids = new Set(secrets.map(({ id }) => id));
@@ -150,7 +151,7 @@ function originOf(field: string, url = ""): string {
 export async function readTokenFor(request: Request, token: unknown, tokens: Tokens): Promise<TokenClaims | undefined> {
   try {
     const claims = await readToken(token, tokens.secrets);
-    const { audience = request.url, session } = tokens;
+    const { audience = request.url, session } = ownOf(tokens);
     const isSessions = claims?.session === undefined || claims.session === session?.(request);
     return claims?.audience === originOf("audience", audience) && isSessions ? claims : undefined;
   } catch {

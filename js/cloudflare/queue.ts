@@ -1,7 +1,7 @@
 // A Cloudflare Queue between the Workers that record and the one that delivers: for traffic that outgrows what
 // one invocation may send, and for a backend that is away for longer than an invocation lives.
 
-import { type OpikConfig, resolveConfig } from "../config.js";
+import { type OpikConfig, resolveConfig, warnOfInsecureUrl } from "../config.js";
 import { Delivery } from "../delivery.js";
 import { Reporter } from "../errors.js";
 import { emptyReport, type FlushReport } from "../flush.js";
@@ -87,6 +87,7 @@ export async function deliverQueue(batch: QueueBatch, config: OpikConfig = {}): 
     return emptyReport();
   }
   const reporter = new Reporter(config);
+  warnOfInsecureUrl(settings, reporter);
   const again = new Set<QueueMessage>();
   const uploads = merge(batch, reporter, (message) => again.add(message));
   const source = { take: () => uploads.splice(0), takeDropped: () => ({}) };

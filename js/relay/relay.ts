@@ -1,10 +1,10 @@
 // Between a page and Opik: holds the key, pins project and workspace, and lets nothing through that a page should not
 // write. Refusals are in refusal.ts, rows in rows.ts, tokens in ../token.ts.
 
-import { type OpikConfig, resolveConfig } from "../config.js";
+import { type OpikConfig, resolveConfig, warnOfInsecureUrl } from "../config.js";
 import { Delivery } from "../delivery.js";
 import { now, environment as platform } from "../env.js";
-import { OpikError, Reporter } from "../errors.js";
+import { numberFrom, OpikError, ownOf, Reporter } from "../errors.js";
 import type { FlushReport } from "../flush.js";
 import { isOrigin, type TargetMatch } from "../headers.js";
 import { checkTokens, readTokenFor, type TokenClaims, type Tokens } from "../token.js";
@@ -75,15 +75,16 @@ export function relay(config: RelayConfig): (request: Request) => Promise<Respon
   const resolved = resolveConfig({ ...config, background: false });
   // What pages send must not stop what the server itself sends.
   const settings = { ...resolved, destination: () => `relay ${resolved.destination()}` };
-  const { origins, tokens, rateLimit } = config;
-  const maxBytes = wholeNumber("maxBytes", config.maxBytes ?? MAX_BYTES, 1, MOST_BYTES);
-  const lateMs = wholeNumber("lateMs", config.lateMs ?? LATE_MS, 0, LATE_MS);
+  const { origins, tokens, rateLimit, maxBytes: mostBytes = MAX_BYTES, lateMs: late = LATE_MS } = ownOf(config);
+  const maxBytes = numberFrom("maxBytes", mostBytes, 1, MOST_BYTES);
+  const lateMs = numberFrom("lateMs", late, 0, LATE_MS);
   const stamp = { projectName: settings.projectName as string, environment: settings.environment };
   if (!Array.isArray(origins) || origins.length === 0) {
     throw new OpikError("invalid_config", "origins: expected the origins of the pages that may write");
   }
   if (tokens) checkTokens(tokens);
   const reporter = new Reporter(config);
+  warnOfInsecureUrl(settings, reporter);
 
   const handle = async (request: Request): Promise<void> => {
     if (request.method !== "POST") throw new Refusal("method_not_allowed", "only POST is answered");
@@ -171,14 +172,6 @@ function networkOf(address: string): string {
   const missing = tail === undefined ? 0 : 8 - groups.length - left.length;
   const network = [...groups, ...Array<string>(missing).fill("0"), ...left].slice(0, 4).map((group) => group || "0");
   return network.every((group) => group === "0") ? address : `${network.join(":")}::/64`;
-}
-
-function wholeNumber(field: string, value: unknown, least: number, most: number): number {
-  if (Number.isInteger(value) && (value as number) >= least && (value as number) <= most) return value as number;
-  throw new OpikError(
-    "invalid_config",
-    `${field}: expected a whole number from ${least} to ${most}, got ${typeof value === "number" ? value : typeof value}`,
-  );
 }
 
 async function readBody(request: Request, maxBytes: number): Promise<string> {

@@ -54,6 +54,6 @@ export function resolveTrust(
 /** Whether `request` names this trace and no other, in either spelling and as often as it likes. */
 function names(request: Request, traceId: string): boolean {
   const [trace, , hyphen] = readIncoming(request) ?? [];
-  const ids = `${trace ?? traceId},${hyphen ?? traceId}`.toLowerCase().split(/\s*,\s*/);
-  return ids.every((id) => id === traceId);
+  const ids = `${trace ?? traceId},${hyphen ?? traceId}`.toLowerCase().split(",");
+  return ids.every((id) => id.trim() === traceId);
 }

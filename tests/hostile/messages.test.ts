@@ -8,8 +8,9 @@ import type { AddressInfo } from "node:net";
 import { after, before, describe, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { Opik, type OpikConfig, OpikError, type OpikErrorCode } from "opik-edge";
-import { withOpik } from "opik-edge/cloudflare";
+import { deliverQueue, withOpik } from "opik-edge/cloudflare";
 import { opikDoctor } from "opik-edge/doctor";
+import { relay } from "opik-edge/relay";
 import { useFakeClock } from "opik-edge/testing";
 import { CASES, type Random, seeded } from "./seeded.js";
 
@@ -264,9 +265,12 @@ describe("plain http", () => {
     };
     const handler = withOpik({ fetch: (..._: unknown[]) => new Response("") }, () => config);
     for (let n = 0; n < 3; n += 1) await handler.fetch(new Request("https://a.test/"), {}, { waitUntil() {} });
+    relay({ ...config, origins: ["https://a.test"] });
+    await deliverQueue({ messages: [] }, config);
     assert.deepEqual(
       seen.map(({ code }) => code),
-      ["insecure_url"],
+      ["insecure_url", "insecure_url", "insecure_url"],
+      "the handler, the relay and the queue's consumer",
     );
   });
   test("is as good as any on this machine, with a transport of one's own, or where nothing is sent", async () => {

@@ -1,7 +1,7 @@
 // Bodies for the relay: what a page would post, with something done to it. Some are still good.
 
-import type { Random } from "./random.js";
 import { idOf, NOW, spanOf, traceOf } from "./relay-support.js";
+import type { Random } from "./seeded.js";
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 

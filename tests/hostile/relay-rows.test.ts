@@ -7,9 +7,9 @@ import { Opik } from "opik-edge";
 import { type FakeClock, InMemoryExporter, useFakeClock } from "opik-edge/testing";
 import { checkBatch, checkScores } from "../../collector/validate.js";
 import { LONG } from "../support/long.js";
-import { Random } from "./random.js";
 import { generateBody } from "./relay-bodies.js";
 import { idOf, NOW, post, relayTo, spanOf, traceOf, Upstream } from "./relay-support.js";
+import { seeded } from "./seeded.js";
 
 let clock: FakeClock;
 before(() => {
@@ -228,7 +228,7 @@ test("what this package writes is forwarded", async () => {
 });
 
 test("whatever is sent is read as JSON.parse reads it, or refused", async (t) => {
-  const random = new Random(16);
+  const random = seeded(16);
   const upstream = new Upstream();
   const handle = relayTo(upstream);
   const seen: Record<string, number> = {};

@@ -8,9 +8,9 @@ import { gzipSync } from "node:zlib";
 import { type Collector, startCollector } from "../../collector/server.js";
 import { LONG } from "../support/long.js";
 import { type RunningWorker, startWorker } from "../support/worker.js";
-import { Random } from "./random.js";
 import { generateBody } from "./relay-bodies.js";
 import { idOf, ORIGIN, post, relayTo, spanOf, traceOf, Upstream } from "./relay-support.js";
+import { seeded } from "./seeded.js";
 
 const KEY = "the-key-that-stays-here";
 
@@ -167,7 +167,7 @@ describe("names that are written in other ways", () => {
 });
 
 test("of requests that are served at once none has a byte of another", async () => {
-  const random = new Random(17);
+  const random = seeded(17);
   const upstream = new Upstream();
   const handle = relayTo(upstream);
   const encoder = new TextEncoder();

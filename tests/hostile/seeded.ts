@@ -6,7 +6,9 @@ export interface Random {
   /** A whole number from 0 to below `limit`. */
   below(limit: number): number;
   /** One of `items`. */
-  of<T>(items: readonly T[]): T;
+  of<T>(items: ArrayLike<T>): T;
+  /** Whether something that happens so often in a hundred times happens now. */
+  percent(share: number): boolean;
 }
 
 /** The numbers of a seed: mulberry32. */
@@ -19,7 +21,11 @@ export function seeded(seed: number): Random {
     return ((bits ^ (bits >>> 14)) >>> 0) / 2 ** 32;
   };
   const below = (limit: number): number => Math.floor(next() * limit);
-  return Object.assign(next, { below, of: <T>(items: readonly T[]): T => items[below(items.length)] as T });
+  return Object.assign(next, {
+    below,
+    of: <T>(items: ArrayLike<T>): T => items[below(items.length)] as T,
+    percent: (share: number): boolean => below(100) < share,
+  });
 }
 
 /** How many cases of each kind are made up. */
