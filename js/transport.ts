@@ -97,7 +97,7 @@ export const platformFetch: Fetch = (...args) => {
 };
 
 /** Where nothing tells, after an `await`, who calls: so many calls at once are one whose `fetch` calls ours, which calls it again. */
-const MAX_PENDING = 64;
+const MAX_PENDING = 256;
 /** A Worker never hears of a call whose request has been broken off. */
 const PENDING_MS = 60_000;
 /** When the calls of a host's global `fetch` by us began that have not ended. */
