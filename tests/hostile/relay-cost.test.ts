@@ -1,14 +1,14 @@
 // What a post may cost a relay: of the worst bodies that can be thought of, none costs more for each of its bytes because it is
-// long. Counted are V8's own counts of the blocks that have run, and with --long the instructions of the whole process, by
+// long. Counted are the blocks that have run (blocks.ts), and with --long the instructions of the whole process, by
 // callgrind; both are the same on a busy machine. What a regular expression may cost is in regexes.test.ts.
 
 import assert from "node:assert/strict";
-import { Session } from "node:inspector/promises";
 import { join } from "node:path";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { hasCallgrind } from "../../bench/gate.js";
 import { countProgram } from "../../bench/instructions/count.js";
 import { LONG } from "../support/long.js";
+import { countBlocks } from "./blocks.js";
 import { bodyOf, SHAPES } from "./relay-cost-bodies.mjs";
 import { post, relayTo, Upstream } from "./relay-support.js";
 
@@ -19,28 +19,12 @@ const SIZES = [KB, 64 * KB, KB * KB] as const;
 const MOST_TIMES = 16 * 1.1;
 
 describe("blocks of JavaScript", () => {
-  const session = new Session();
-  before(async () => {
-    session.connect();
-    await session.post("Profiler.enable");
-    await session.post("Profiler.startPreciseCoverage", { callCount: true, detailed: true });
-  });
-  after(() => session.disconnect());
-
-  /** How many blocks of the package have run since the last call. */
-  async function taken(): Promise<number> {
-    const { result } = await session.post("Profiler.takePreciseCoverage");
-    const functions = result.filter(({ url }) => url.includes("/pkg/")).flatMap((script) => script.functions);
-    return functions.flatMap(({ ranges }) => ranges).reduce((sum, { count }) => sum + count, 0);
-  }
+  const blocks = countBlocks();
 
   async function stepsOf(shape: string, bytes: number): Promise<number> {
     const handle = relayTo(new Upstream(), { maxBytes: 4 * KB * KB });
     const request = post(bodyOf(shape, bytes, Date.now()));
-    await taken();
-    const answer = await handle(request);
-    assert.notEqual(answer.status, 502);
-    return taken();
+    return blocks.of(async () => assert.notEqual((await handle(request)).status, 502));
   }
 
   for (const shape of SHAPES) {
