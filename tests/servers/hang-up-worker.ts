@@ -38,11 +38,13 @@ function pulled(tell: Tell, source: object, strategy?: object): ReadableStream<U
 function written(tell: Tell): ReadableStream<Uint8Array> {
   const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
   const writer = writable.getWriter();
-  writer.closed.catch((reason) => tell(`closed: ${reason}`));
+  // Whether a write is under way when the client goes is chance.
+  const stopped = (reason: unknown) => tell(`stopped: ${reason}`);
+  writer.closed.catch(stopped);
   const write = async (): Promise<void> => {
     for (;;) await writer.write(new TextEncoder().encode(await tell("chunk")));
   };
-  write().catch((reason) => tell(`write failed: ${reason}`));
+  write().catch(stopped);
   return readable;
 }
 
