@@ -6,6 +6,7 @@ import { ask } from "./ask.js";
 import { type Finding, note, ok, problem } from "./finding.js";
 
 const CHECK = "Opik";
+const RELAY_FIX = "check relayUrl, and that POST gets there";
 
 /** Looks at the settings, and asks what they name. */
 export async function examineOpik(config: OpikConfig): Promise<Finding> {
@@ -21,7 +22,8 @@ export async function examineOpik(config: OpikConfig): Promise<Finding> {
     const status = await statusOf(settings);
     return config.relayUrl === undefined ? judge(status, settings) : judgeRelay(status, href);
   } catch (error) {
-    return problem(CHECK, `${href} can not be reached: ${String(error)}`, "check OPIK_URL_OVERRIDE, DNS and firewalls");
+    const fix = config.relayUrl === undefined ? "check OPIK_URL_OVERRIDE, DNS and firewalls" : RELAY_FIX;
+    return problem(CHECK, `${href} can not be reached: ${String(error)}`, fix);
   }
 }
 
@@ -47,7 +49,7 @@ function judgeRelay(status: number, href: string): Finding {
     case 403:
       return problem(CHECK, `the relay ${href} refuses this page's origin (403)`, "name it in the relay's `origins`");
     default:
-      return problem(CHECK, `${href} answers ${status}, as no relay does`, "check relayUrl, and that POST gets there");
+      return problem(CHECK, `${href} answers ${status}, as no relay does`, RELAY_FIX);
   }
 }
 
