@@ -124,7 +124,7 @@ function watch(
 }
 
 function hasMembers(object: object): boolean {
-  return Object.hasOwn(object, Symbol.asyncIterator) || Object.keys(object).length > 0;
+  return Object.hasOwn(object, Symbol.asyncIterator) || Object.keys(object).some((name) => name !== "constructor");
 }
 
 /** What is awaited, and may be more: an SDK's promise with its helpers, a query that is sent when it is awaited. */
@@ -161,25 +161,21 @@ function watchThenable(thenable: Thenable, run: Run, onValue: Tell, onError: Tel
   }
 }
 
-/**
- * Neither `await` nor the language's own `then` calls a method of a promise; but they ask for its constructor. That is answered by
- * a prototype in between: V8 makes all promises slow for good where one has a constructor of its own.
- */
+/** Neither `await` nor the language's own `then` calls a method of a promise; but they ask for its constructor. */
 function watchPromise(promise: Promise<unknown>, run: Run, onValue: Tell, onError: Tell): void {
-  const prototype: object = Object.getPrototypeOf(promise);
-  const between = Object.create(prototype);
   const define = (descriptor: PropertyDescriptor): void => {
-    Object.defineProperty(between, "constructor", { configurable: true, ...descriptor });
+    Object.defineProperty(promise, "constructor", { configurable: true, ...descriptor });
   };
+  const watchedBefore = Object.getOwnPropertyDescriptor(promise, "constructor")?.get;
   define({
     get() {
+      watchedBefore?.();
       define({ value: Promise }); // what `then` makes for us is of no class of the host's
       run(() => promise.then(onValue, onError));
-      Object.setPrototypeOf(promise, prototype);
+      Reflect.deleteProperty(promise, "constructor");
       return promise.constructor;
     },
   });
-  Object.setPrototypeOf(promise, between);
 }
 
 /** What is needed of an event emitter: a stream of Node, or one of an SDK. */
