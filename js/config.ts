@@ -7,8 +7,9 @@ import { type BufferLimits, getCore } from "./core.js";
 import { isServer } from "./env.js";
 import { invalid, numberFrom, type OnDrop, type OnError, ownOf, type Reporter, readOption } from "./errors.js";
 import { type HeaderPair, type PropagateTo, resolveUrl } from "./headers.js";
+import { REDACTED } from "./json.js";
 import { page } from "./page.js";
-import { REDACTED, type Redact, type RedactOptions, redactor } from "./redact.js";
+import { type Redact, type RedactOptions, redactor } from "./redact.js";
 import { fetchTransport, type Transport } from "./transport.js";
 
 /** The API of Opik Cloud. A self-hosted one is `http://localhost:5173/api` by default. */

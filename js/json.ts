@@ -3,7 +3,10 @@
 // cut to the limits in the core. Next in the flow: buffer.ts.
 
 import type { Reporter } from "./errors.js";
-import { REDACTED, type Redact } from "./redact.js";
+import type { Redact } from "./redact.js";
+
+/** Stands for what was masked. */
+export const REDACTED = "[redacted]";
 
 /** Objects that are written as a name instead of their content: an invocation's `env` and `ctx`. */
 export type Masks = ReadonlyMap<object, string>;

@@ -1,7 +1,7 @@
 // What must not be recorded, taken out while a value is written as JSON: by the name of a member, by a pattern
 // in a text, or by the user's own function. Runs before anything is cut, sent or stored.
 
-import { knownAs } from "./json.js";
+import { knownAs, REDACTED } from "./json.js";
 
 /** What to take out of everything that is recorded. */
 export interface RedactOptions {
@@ -18,9 +18,6 @@ export interface RedactOptions {
 
 /** Gives what is written in place of a value. */
 export type Redact = (value: unknown, key: string) => unknown;
-
-/** Stands for what was masked. */
-export const REDACTED = "[redacted]";
 
 /** What is left out at the end of a text that was cut, in characters: half a secret matches nothing. */
 const MARGIN = 4096;

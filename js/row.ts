@@ -3,8 +3,8 @@
 
 import type { RowText } from "./core.js";
 import { ownOf, type Reporter } from "./errors.js";
-import { describeError, hideQueries, isError, isPlain, toJson, unserializable } from "./json.js";
-import { REDACTED, type Redact } from "./redact.js";
+import { describeError, hideQueries, isError, isPlain, REDACTED, toJson, unserializable } from "./json.js";
+import type { Redact } from "./redact.js";
 import type { Scope } from "./scope.js";
 
 /** Fields of every row. Values are read when the span ends: what is changed until then is recorded changed. */

@@ -6,7 +6,7 @@ import { getCore } from "./core.js";
 import { ownOf, type Reporter } from "./errors.js";
 import type { Dropped } from "./flush.js";
 import { idTime } from "./headers.js";
-import { REDACTED } from "./redact.js";
+import { REDACTED } from "./json.js";
 import { masked } from "./row.js";
 import { MAX_UPLOAD_ROWS, type Upload, uploadOf } from "./upload.js";
 
