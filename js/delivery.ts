@@ -24,6 +24,11 @@ export interface Source {
   takeDropped(): Dropped;
 }
 
+/** Uploads that are there already. */
+export function sourceOf(uploads: Upload[]): Source {
+  return { take: () => uploads.splice(0), takeDropped: () => ({}) };
+}
+
 /** Sends uploads: one flush at a time, so that there are two connections at most. */
 export class Delivery {
   readonly #source: Source;

@@ -148,18 +148,17 @@ export function rowText(
     write(scope, "threadId", fields.threadId, redact),
     projectJson,
     environmentJson,
-    isUnfinished
-      ? withoutMark(write(scope, "metadata", fields.metadata, redact))
-      : write(scope, "metadata", fields.metadata, redact),
+    withoutMark(write(scope, "metadata", fields.metadata, redact), isUnfinished),
     recordInputs ? write(scope, "input", fields.input, redact) : "",
     output,
   ].join(SEPARATOR);
   return { text, outputAt: text.length - output.length };
 }
 
-/** Metadata without the member that the core adds to those of what is unfinished. */
-function withoutMark(json: string): string {
-  if (!json.startsWith("{")) return json;
+/** Metadata without the member that the core adds where the span is unfinished. */
+function withoutMark(json: string, isUnfinished: boolean): string {
+  // Most have no such member, and need not be parsed.
+  if (!isUnfinished || !json.startsWith("{") || !json.includes('"opik_edge_unfinished":')) return json;
   const { opik_edge_unfinished: _, ...rest } = JSON.parse(json);
   return JSON.stringify(rest);
 }

@@ -2,7 +2,7 @@
 // one invocation may send, and for a backend that is away for longer than an invocation lives.
 
 import { type OpikConfig, resolveConfig, warnOfInsecureUrl } from "../config.js";
-import { Delivery } from "../delivery.js";
+import { Delivery, sourceOf } from "../delivery.js";
 import { Reporter } from "../errors.js";
 import { emptyReport, type FlushReport } from "../flush.js";
 import { scoreKey } from "../score.js";
@@ -90,10 +90,9 @@ export async function deliverQueue(batch: QueueBatch, config: OpikConfig = {}): 
   warnOfInsecureUrl(settings, reporter);
   const again = new Set<QueueMessage>();
   const uploads = merge(batch, reporter, (message) => again.add(message));
-  const source = { take: () => uploads.splice(0), takeDropped: () => ({}) };
   // They are all in memory already.
   const limits = { ...settings.limits, bufferBytes: Number.POSITIVE_INFINITY };
-  const delivery = new Delivery(source, { ...settings, limits }, reporter);
+  const delivery = new Delivery(sourceOf(uploads), { ...settings, limits }, reporter);
   const report = await delivery.flush({ timeoutMs: TIMEOUT_MS, keep: true });
   const pauseSeconds = Math.ceil(delivery.pauseMs / 1000);
   for (const message of batch.messages) {

@@ -2,7 +2,7 @@
 // write. Refusals are in refusal.ts, rows in rows.ts, tokens in ../token.ts.
 
 import { type OpikConfig, resolveConfig, warnOfInsecureUrl } from "../config.js";
-import { Delivery } from "../delivery.js";
+import { Delivery, sourceOf } from "../delivery.js";
 import { now, environment as platform } from "../env.js";
 import { numberFrom, OpikError, ownOf, Reporter } from "../errors.js";
 import type { FlushReport } from "../flush.js";
@@ -108,8 +108,8 @@ export function relay(config: RelayConfig): (request: Request) => Promise<Respon
     }
     let splits = MAX_SPLITS;
     upload.splitAt = ({ rows }) => (splits-- > 0 ? rows >> 1 : 0);
-    const source = { take: () => [upload], takeDropped: () => ({}) };
-    const report = await new Delivery(source, settings, reporter).flush({ timeoutMs: FORWARD_TIMEOUT_MS });
+    const delivery = new Delivery(sourceOf([upload]), settings, reporter);
+    const report = await delivery.flush({ timeoutMs: FORWARD_TIMEOUT_MS });
     checkReport(report);
   };
 
