@@ -53,7 +53,7 @@ export interface MintOptions
   readonly secret: TokenSecret;
   /** How long it is good for, in ms (up to 24 h, default 15 minutes); rows that began as long before may be written with it too. */
   readonly lifetimeMs?: number | undefined;
-  /** The time of now, in ms since 1970; of the years 2020 to 2099. */
+  /** The current time in ms since 1970, from the year 2020 to 2099 (default the clock). */
   readonly nowMs?: number | undefined;
 }
 

@@ -256,7 +256,7 @@ export class Outbox {
     });
   }
 
-  /** Asks for the token of now, which is that of what waits for one. Never rejects. */
+  /** Asks for the current token, and gives it to the rows that wait for one. Never rejects. */
   #learn(): Promise<void> {
     this.#learning ??= this.#ask();
     return this.#learning;
