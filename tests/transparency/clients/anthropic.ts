@@ -4,6 +4,7 @@ import Anthropic from "@anthropic-ai/sdk";
 import type { Cases, Host } from "./case.js";
 import { all, answerOf, kind } from "./harness.js";
 import type { Behaviour } from "./server.js";
+import { breaksOff, leftByBreak } from "./stream-cases.js";
 
 const asked = { model: "model-1", max_tokens: 100, messages: [{ role: "user" as const, content: "Say hello" }] };
 const streamed = { ...asked, stream: true as const };
@@ -47,20 +48,10 @@ export const cases: Cases = {
     calls: ["200 read"],
     spans: ["done"],
   },
-  "a stream, left by break": {
-    run: async (host) => {
-      const stream = await host.call(() => client(host, "endless").messages.create(streamed));
-      for await (const event of stream) {
-        host.saw("event", event);
-        break;
-      }
-      return stream.controller.signal.aborted;
-    },
-    // The SDK cancels the body, and aborts its signal when that is done.
-    calls: ["200 cancelled|200 stopped"],
-    spans: ["done|cancelled|stopped"],
-    hangUps: 1,
-  },
+  "a stream, left by break": leftByBreak(
+    (host) => client(host, "endless").messages.create(streamed),
+    (stream) => stream.controller.signal.aborted,
+  ),
   "a stream, in two": {
     run: async (host) => {
       const [left, right] = (await host.call(() => client(host).messages.create(streamed))).tee();
@@ -85,17 +76,7 @@ export const cases: Cases = {
     calls: ["200 cancelled|200 error|200 stopped"],
     spans: ["done|error"],
   },
-  "a stream that breaks off": {
-    run: async (host) => {
-      const stream = await host.call(() => client(host, "broken").messages.create(streamed));
-      for await (const event of stream) {
-        host.saw("event", event);
-        await host.breakOff();
-      }
-    },
-    calls: ["200 error"],
-    spans: ["done|error"],
-  },
+  "a stream that breaks off": breaksOff((host) => client(host, "broken").messages.create(streamed)),
   "a 500, then an answer": {
     run: (host) => host.call(() => client(host, "once-500").messages.create(asked)),
     calls: ["500 error", "200 read"],

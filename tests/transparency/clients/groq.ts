@@ -4,6 +4,7 @@ import Groq from "groq-sdk";
 import type { Cases, Host } from "./case.js";
 import { all, answerOf, kind } from "./harness.js";
 import type { Behaviour } from "./server.js";
+import { breaksOff, leftByBreak } from "./stream-cases.js";
 
 const asked = { model: "model-1", messages: [{ role: "user" as const, content: "Say hello" }] };
 const streamed = { ...asked, stream: true as const };
@@ -40,30 +41,8 @@ export const cases: Cases = {
     calls: ["200 read"],
     spans: ["done"],
   },
-  "a stream, left by break": {
-    run: async (host) => {
-      const stream = await host.call(() => client(host, "endless").chat.completions.create(streamed));
-      for await (const chunk of stream) {
-        host.saw("chunk", chunk);
-        break;
-      }
-    },
-    // The SDK cancels the body, and aborts its signal when that is done.
-    calls: ["200 cancelled|200 stopped"],
-    spans: ["done|cancelled|stopped"],
-    hangUps: 1,
-  },
-  "a stream that breaks off": {
-    run: async (host) => {
-      const stream = await host.call(() => client(host, "broken").chat.completions.create(streamed));
-      for await (const chunk of stream) {
-        host.saw("chunk", chunk);
-        await host.breakOff();
-      }
-    },
-    calls: ["200 error"],
-    spans: ["done|error"],
-  },
+  "a stream, left by break": leftByBreak((host) => client(host, "endless").chat.completions.create(streamed)),
+  "a stream that breaks off": breaksOff((host) => client(host, "broken").chat.completions.create(streamed)),
   "a 429, then an answer": {
     run: (host) => host.call(() => client(host, "once-429").chat.completions.create(asked)),
     calls: ["429 error", "200 read"],

@@ -4,6 +4,7 @@ import { HTTPClient, Mistral } from "@mistralai/mistralai";
 import type { Cases, Host } from "./case.js";
 import { all, kind } from "./harness.js";
 import type { Behaviour } from "./server.js";
+import { breaksOff, leftByBreak } from "./stream-cases.js";
 
 const asked = { model: "model-1", messages: [{ role: "user" as const, content: "Say hello" }] };
 const backoff = { initialInterval: 1, maxInterval: 1, exponent: 1, maxElapsedTime: 60_000 };
@@ -50,29 +51,8 @@ export const cases: Cases = {
     calls: ["200 read"],
     spans: ["done"],
   },
-  "a stream, left by break": {
-    run: async (host) => {
-      const stream = await host.call(() => client(host, "endless").chat.stream(asked));
-      for await (const event of stream) {
-        host.saw("event", event);
-        break;
-      }
-    },
-    calls: ["200 stopped|200 cancelled"],
-    spans: ["done|stopped|cancelled"],
-    hangUps: 1,
-  },
-  "a stream that breaks off": {
-    run: async (host) => {
-      const stream = await host.call(() => client(host, "broken").chat.stream(asked));
-      for await (const event of stream) {
-        host.saw("event", event);
-        await host.breakOff();
-      }
-    },
-    calls: ["200 error"],
-    spans: ["done|error"],
-  },
+  "a stream, left by break": leftByBreak((host) => client(host, "endless").chat.stream(asked)),
+  "a stream that breaks off": breaksOff((host) => client(host, "broken").chat.stream(asked)),
   "a 500, then an answer": {
     run: (host) => host.call(() => client(host, "once-500", true).chat.complete(asked)),
     calls: ["500 error", "200 read"],

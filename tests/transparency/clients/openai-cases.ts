@@ -4,6 +4,7 @@ import type OpenAIClass from "openai";
 import type { Cases, Host } from "./case.js";
 import { all, answerOf, kind } from "./harness.js";
 import type { Behaviour } from "./server.js";
+import { breaksOff, leftByBreak } from "./stream-cases.js";
 
 const messages = [{ role: "user" as const, content: "Say hello" }];
 const asked = { model: "model-1", messages };
@@ -127,20 +128,10 @@ export function openaiCases(OpenAI: typeof OpenAIClass): Cases {
       calls: ["200 read"],
       spans: ["done|error"],
     },
-    "a stream, left by break": {
-      run: async (host) => {
-        const stream = await host.call(() => client(host, "endless").chat.completions.create(streamed));
-        for await (const chunk of stream) {
-          host.saw("chunk", chunk);
-          break;
-        }
-        return stream.controller.signal.aborted;
-      },
-      // Version 6 cancels the body before it aborts its signal.
-      calls: ["200 cancelled|200 stopped"],
-      spans: ["done|cancelled|stopped"],
-      hangUps: 1,
-    },
+    "a stream, left by break": leftByBreak(
+      (host) => client(host, "endless").chat.completions.create(streamed),
+      (stream) => stream.controller.signal.aborted,
+    ),
     "a stream, left by an error of the host": {
       run: async (host) => {
         const stream = await host.call(() => client(host, "endless").chat.completions.create(streamed));
@@ -190,17 +181,7 @@ export function openaiCases(OpenAI: typeof OpenAIClass): Cases {
       calls: ["200 cancelled|200 error|200 stopped"],
       spans: ["done|error"],
     },
-    "a stream that breaks off": {
-      run: async (host) => {
-        const stream = await host.call(() => client(host, "broken").chat.completions.create(streamed));
-        for await (const chunk of stream) {
-          host.saw("chunk", chunk);
-          await host.breakOff();
-        }
-      },
-      calls: ["200 error"],
-      spans: ["done|error"],
-    },
+    "a stream that breaks off": breaksOff((host) => client(host, "broken").chat.completions.create(streamed)),
     "an answer that breaks off": {
       run: (host) => host.call(() => client(host, "broken", without).chat.completions.create(asked)),
       calls: ["200 error"],
