@@ -2,22 +2,12 @@
 // Object.prototype. Secrets are put at random into every container that is known, in every combination.
 
 import assert from "node:assert/strict";
-import { beforeEach, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { runInNewContext } from "node:vm";
-import { flush, Opik, type OpikConfig, type OpikError, type Span, span, track } from "opik-edge";
+import { flush, type OpikConfig, type Span, span, track } from "opik-edge";
 import { withOpik } from "opik-edge/cloudflare";
-import { InMemoryExporter } from "opik-edge/testing";
+import { client, codes, errors, exporter, startOver } from "../support/recording.js";
 import { CASES, type Random, seeded } from "./seeded.js";
-
-let exporter: InMemoryExporter;
-let errors: OpikError[];
-beforeEach(() => {
-  exporter = new InMemoryExporter();
-  errors = [];
-});
-const client = (config: OpikConfig = {}): Opik =>
-  new Opik({ transport: exporter, background: false, onError: (error) => errors.push(error), ...config });
-const codes = (): string[] => errors.map(({ code }) => code);
 
 const SECRET = "sk-5ecret";
 const NAMED = "pa55word";
@@ -434,8 +424,7 @@ describe("what somebody has added to Object.prototype is no option", () => {
   for (const [name, value] of Object.entries(EVIL)) {
     test(name, async () => {
       const expected = await use();
-      exporter = new InMemoryExporter();
-      errors = [];
+      startOver();
       const got = await polluted({ [name]: value }, use);
       assert.deepEqual(got, expected);
       assert.deepEqual(stolen, []);
@@ -536,7 +525,7 @@ describe("numbers", () => {
   });
   test("a flush takes its own time where it was given a wrong one, and says so once", async () => {
     for (const value of [Number.NaN, Infinity, -1, "1000"]) {
-      errors = [];
+      errors.length = 0;
       const opik = client();
       opik.span({}).end();
       assert.equal((await opik.flush({ timeoutMs: value as number })).sent, 2);

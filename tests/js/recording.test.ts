@@ -1,20 +1,11 @@
 // What is recorded and what is not: sampling, redaction, inputs and outputs, limits; and the kit for tests.
 
 import assert from "node:assert/strict";
-import { afterEach, beforeEach, test } from "node:test";
-import { Opik, type OpikConfig, type OpikError } from "opik-edge";
+import { afterEach, test } from "node:test";
 import { withOpik } from "opik-edge/cloudflare";
-import { assertTrees, InMemoryExporter, treesOf, useDeterministicIds, useFakeClock } from "opik-edge/testing";
+import { assertTrees, treesOf, useDeterministicIds, useFakeClock } from "opik-edge/testing";
+import { client, codes, errors, exporter } from "../support/recording.js";
 
-let exporter: InMemoryExporter;
-let errors: OpikError[];
-beforeEach(() => {
-  exporter = new InMemoryExporter();
-  errors = [];
-});
-const client = (config: OpikConfig = {}): Opik =>
-  new Opik({ transport: exporter, background: false, onError: (error) => errors.push(error), ...config });
-const codes = (): string[] => errors.map(({ code }) => code);
 const HEADERS = {
   opik_trace_id: "01a20612-0b81-7cc1-922c-2da813a3fcfc",
   opik_parent_span_id: "01a20612-0bcc-794c-8aba-f81361854650",

@@ -1,19 +1,12 @@
 // Feedback scores: what is kept of them, and how they leave.
 
 import assert from "node:assert/strict";
-import { beforeEach, test } from "node:test";
-import { Opik, type OpikConfig, type OpikError, score, span } from "opik-edge";
+import { test } from "node:test";
+import { score, span } from "opik-edge";
 import { deliverQueue, withOpik } from "opik-edge/cloudflare";
-import { InMemoryExporter, useFakeClock } from "opik-edge/testing";
+import { useFakeClock } from "opik-edge/testing";
+import { client, errors, exporter } from "../support/recording.js";
 
-let exporter: InMemoryExporter;
-let errors: OpikError[];
-beforeEach(() => {
-  exporter = new InMemoryExporter();
-  errors = [];
-});
-const client = (config: OpikConfig = {}): Opik =>
-  new Opik({ transport: exporter, background: false, onError: (error) => errors.push(error), ...config });
 const ID = "01a20612-0b81-7cc1-922c-2da813a3fcfc";
 
 test("a trace, a span, and whatever an id names are scored, each kind in one request", async () => {
@@ -79,7 +72,7 @@ test("what the API would refuse is refused here, and says why", async () => {
     ],
   ];
   for (const [given, message] of wrong) {
-    errors = [];
+    errors.length = 0;
     const opik = client();
     opik.score(given as never);
     assert.deepEqual(

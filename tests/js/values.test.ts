@@ -7,23 +7,14 @@ import { createServer, get } from "node:http";
 import { connect, createServer as createServer2 } from "node:http2";
 import { type AddressInfo, createServer as createTcpServer, type Server } from "node:net";
 import { PassThrough } from "node:stream";
-import { beforeEach, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { runInNewContext } from "node:vm";
 import express from "express";
 import { type Context, Hono } from "hono";
-import { flush, Opik, type OpikConfig, type OpikError, score, span, trace } from "opik-edge";
-import { InMemoryExporter, useDeterministicIds, useFakeClock } from "opik-edge/testing";
+import { flush, Opik, type OpikConfig, score, span, trace } from "opik-edge";
+import { useDeterministicIds, useFakeClock } from "opik-edge/testing";
 import * as undici from "undici";
-
-let exporter: InMemoryExporter;
-let errors: OpikError[];
-beforeEach(() => {
-  exporter = new InMemoryExporter();
-  errors = [];
-});
-const client = (config: OpikConfig = {}): Opik =>
-  new Opik({ transport: exporter, background: false, onError: (error) => errors.push(error), ...config });
-const codes = (): string[] => errors.map(({ code }) => code);
+import { client, codes, errors, exporter } from "../support/recording.js";
 
 /** What is recorded of a value. */
 async function recorded(value: unknown, config?: OpikConfig): Promise<unknown> {
