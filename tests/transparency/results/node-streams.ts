@@ -13,7 +13,10 @@ async function closed(given: Given, host: Host): Promise<unknown> {
   for (const event of ["end", "finish", "error", "close"]) {
     given.on(event, (...args: unknown[]) => host.note(`on ${event}`, ...args));
   }
-  const isOver = (): boolean => given.closed || (given.readableEnded !== false && given.writableFinished !== false);
+  const isDone = (): boolean => given.readableEnded !== false && given.writableFinished !== false;
+  const { autoDestroy, emitClose } = given._readableState ?? given._writableState ?? {};
+  const closes = autoDestroy && emitClose;
+  const isOver = (): boolean => given.closed || (!closes && isDone());
   while (!isOver()) await macrotask();
   await macrotask();
   await macrotask();
