@@ -1,6 +1,6 @@
 // Compares what was seen of each case without tracing and with it. They have to be equal; a difference is a failure, named by
 // runtime, case and aspect, unless it is a row of known.ts, which is to be mended, or of accepted.ts, which can not be. Prints how
-// many there were of each.
+// many there were of each. A platform is not always at one with itself: what differs has to differ when it is tried again.
 
 import assert from "node:assert/strict";
 import { mkdir, writeFile } from "node:fs/promises";
@@ -49,6 +49,8 @@ interface Outcome {
   readonly equal: number;
   readonly accepted: number;
   readonly known: number;
+  /** What differed at first, and not when it was tried again. */
+  readonly once: number;
   /** By reason. */
   readonly notThere: Readonly<Record<string, number>>;
   readonly seconds: number;
@@ -66,8 +68,16 @@ export class Suite {
     readonly isSample = false,
   ) {}
 
-  /** Fails with every difference that is in neither list, and with every row of known.ts that does not differ. */
-  async compare(runtime: string, cases: readonly Compared[], seconds: number): Promise<void> {
+  /**
+   * Fails with every difference that is in neither list, and with every row of known.ts that does not differ. `again` tries
+   * some of the cases once more.
+   */
+  async compare(
+    runtime: string,
+    cases: readonly Compared[],
+    seconds: number,
+    again?: (rows: readonly Row[]) => Promise<readonly Compared[]>,
+  ): Promise<void> {
     const notThere: Record<string, number> = {};
     const there = cases.filter(({ plain, traced }) => {
       const reason = lackOf(plain) ?? lackOf(traced);
@@ -82,7 +92,7 @@ export class Suite {
     const known = KNOWN.filter(concerns);
     const problems: string[] = [];
     const found: Difference[] = [];
-    const counts = { equal: 0, accepted: 0, known: 0 };
+    const counts = { equal: 0, accepted: 0, known: 0, once: 0 };
     for (const ofCase of differences) {
       const kinds = ofCase.map((difference) => {
         const row = accepted.find((listed) => isListed(listed, difference));
@@ -96,8 +106,10 @@ export class Suite {
       if (worst !== "new") counts[worst as keyof typeof counts] += 1;
     }
     if (!this.isSample) problems.push(...known.flatMap((listed) => stale(listed, there, differences)));
+    const lasting = again && found.length > 0 ? await repeated(found, again) : found;
+    counts.once = new Set(found.map(({ row }) => row)).size - new Set(lasting.map(({ row }) => row)).size;
     this.#outcomes.push({ runtime, cases: cases.length, ...counts, notThere, seconds });
-    problems.push(...this.#described(found));
+    problems.push(...this.#described(lasting));
     assert.equal(problems.length, 0, `${problems.length} kinds of problems in ${runtime}:\n\n${problems.join("\n\n")}`);
   }
 
@@ -125,7 +137,7 @@ export class Suite {
 
   /** A line for each runtime, and what none of them had. Fails where a row of accepted.ts is no longer needed. */
   report(): string {
-    const lines = this.#outcomes.map(({ runtime, cases, equal, accepted, known, notThere, seconds }) => {
+    const lines = this.#outcomes.map(({ runtime, cases, equal, accepted, known, once, notThere, seconds }) => {
       const missing = Object.values(notThere).reduce((sum, count) => sum + count, 0);
       const counts = [
         `${cases} cases`,
@@ -133,6 +145,7 @@ export class Suite {
         `${accepted} accepted`,
         `${known} known`,
         `${missing} not there`,
+        ...(once > 0 ? [`${once} different once`] : []),
       ];
       const reasons = Object.entries(notThere).map(([reason, count]) => `${reason}: ${count}`);
       return `${this.name} in ${runtime}: ${counts.join(", ")}, ${seconds.toFixed(1)} s${reasons.length > 0 ? ` (${reasons.join(", ")})` : ""}`;
@@ -153,6 +166,19 @@ export class Suite {
 /** Whether a row is of this runtime. */
 export function isRunIn({ runtimes }: Listed, runtime: string): boolean {
   return runtimes?.some((name) => name === runtime || runtime.startsWith(`${name},`)) ?? true;
+}
+
+/** Those of the differences that are there once more. */
+async function repeated(
+  found: readonly Difference[],
+  again: (rows: readonly Row[]) => Promise<readonly Compared[]>,
+): Promise<Difference[]> {
+  const rows = [...new Set(found.map(({ row }) => row))];
+  const compared = await again(rows);
+  const aspects = new Map(
+    compared.map((one, index) => [rows[index], differencesOf(one).map(({ aspect }) => aspect)] as const),
+  );
+  return found.filter(({ row, aspect }) => aspects.get(row)?.includes(aspect));
 }
 
 function lackOf(observed: unknown): string | undefined {
