@@ -10,8 +10,8 @@ import type { Flusher } from "./exit/page.js";
 
 /** Rows that are worth a request of their own: a full batch. */
 const MAX_ROWS = 1000;
-/** How long one of these flushes may take. */
-const TIMEOUT_MS = 30_000;
+/** How often an invocation sends what has ended while it goes on: its requests are few. */
+const PACE_MS = 1000;
 /** How long a process that is about to exit is kept for it. */
 const EXIT_TIMEOUT_MS = 5000;
 
@@ -29,7 +29,7 @@ export interface AutoFlushOptions {
   readonly signals: readonly Signal[];
 }
 
-/** Flushes one `Delivery`. What it can not deliver stays for the next flush. */
+/** Wakes one `Delivery`. What it can not deliver stays for the next time. */
 export class AutoFlush implements Flusher {
   readonly #delivery: Delivery;
   readonly #options: AutoFlushOptions;
@@ -65,29 +65,35 @@ export class AutoFlush implements Flusher {
     this.#bytes = 0;
   }
 
-  /** The last flush before the process ends. Never rejects. */
+  /** The flush before the page is hidden or the process ends. Never rejects. */
   async flushAtExit(isLast = true): Promise<void> {
     this.reset();
-    const keep = !isLast || this.#options.outbox !== undefined;
-    await this.#delivery.flush({ timeoutMs: EXIT_TIMEOUT_MS, probe: true, keep });
-    this.settled();
+    const isForGood = isLast && this.#options.outbox === undefined;
+    await this.#delivery.flush({ timeoutMs: EXIT_TIMEOUT_MS, probes: true, isLast: isForGood });
   }
 
-  /** A flush has ended: what it kept is tried again later, once the destination is no longer left alone. */
-  settled(): void {
+  /** Nothing is under way any more: what was kept is tried again later, once the destination is no longer left alone. */
+  rest(): void {
     const { intervalMs } = this.#options;
-    if (intervalMs === undefined || this.#delivery.isRunning) return;
-    if (!this.#isEmpty) this.#schedule(Math.max(intervalMs, this.#delivery.pauseMs));
+    if (intervalMs === undefined) return;
+    if (!this.#delivery.isEmpty) this.#schedule(Math.max(intervalMs, this.#delivery.pauseMs));
     else if (this.#options.stays && isWatched(this)) this.#schedule(intervalMs);
-    else this.#rest();
+    else this.stop();
   }
 
-  /** Whether there is nothing to send. */
-  get #isEmpty(): boolean {
-    return this.#rows === 0 && this.#delivery.isEmpty;
+  /** Sends what has ended while an invocation goes on, or what has been added since in a moment. */
+  soon(): void {
+    if (this.#stopTimer) return;
+    this.reset();
+    this.#delivery.wake();
+    this.#stopTimer = environment.after(PACE_MS, () => {
+      this.#stopTimer = undefined;
+      if (!this.#delivery.isEmpty) this.soon();
+    });
   }
 
-  #rest(): void {
+  /** Sets no timer, and listens to nothing, until the next row. */
+  stop(): void {
     this.#stopTimer?.();
     this.#stopTimer = undefined;
     unwatchExit(this);
@@ -95,32 +101,19 @@ export class AutoFlush implements Flusher {
 
   #start(): void {
     this.reset();
-    this.#delivery.collect();
     if (this.#isStarting) return;
     this.#isStarting = true;
     // Not in the midst of what the host is doing.
     queueMicrotask(() => {
       this.#isStarting = false;
-      void this.#flush();
+      this.#delivery.wake();
     });
   }
 
   #recover(outbox: Outbox): void {
     const { window } = globalThis as { window?: EventTarget };
     window?.addEventListener("online", () => void this.flushAtExit());
-    void outbox.recover(() => void this.#flush());
-  }
-
-  async #flush(): Promise<void> {
-    if (this.#delivery.isRunning) {
-      // Not instead of the one that is under way, which may be waiting for its next attempt: it takes these along.
-      this.reset();
-      this.#delivery.collect();
-      return;
-    }
-    this.reset();
-    await this.#delivery.flush({ timeoutMs: TIMEOUT_MS, keep: true });
-    this.settled();
+    void outbox.recover(() => this.#delivery.wake());
   }
 
   /** Sends what is there within `ms`, or as soon as the destination is no longer left alone. */
@@ -134,7 +127,8 @@ export class AutoFlush implements Flusher {
 
   #onTimer(): void {
     this.#stopTimer = undefined;
-    if (!this.#isEmpty) void this.#flush();
-    else if (!this.#delivery.isRunning) this.#rest();
+    this.reset();
+    if (!this.#delivery.isEmpty) this.#delivery.wake();
+    else if (!this.#delivery.isRunning) this.stop();
   }
 }

@@ -1,71 +1,90 @@
 // The ended rows of one invocation: a handle into the core, safe to use after its end and after a
 // trap. Counts every row that it could not keep. Next in the flow: delivery.ts.
 
-import { type BufferLimits, type Core, CUT, getCore, LEFT_OUT, type Row, releaseIdleCore } from "./core.js";
+import {
+  type BufferLimits,
+  BYTES_SHIFT,
+  type Core,
+  CUT,
+  getCore,
+  LEFT_OUT,
+  type Row,
+  releaseIdleCore,
+} from "./core.js";
 import { now } from "./env.js";
 import { OpikError, type Reporter } from "./errors.js";
-import type { Dropped } from "./flush.js";
+import { addCounts, type Dropped } from "./report.js";
 import type { Upload } from "./upload.js";
 
 /** The rows of one invocation, kept in WebAssembly memory until they are taken. */
 export class RowBuffer {
   readonly #reporter: Reporter;
   readonly #limits: BufferLimits;
+  /** Called when there is no room for a row: takes some out. */
+  readonly #makeRoom: () => void;
   #core: Core | undefined;
   #handle = 0;
-  #rows = 0;
+  /** Rows that were kept, and of these the rows that are gone: spans, traces. */
+  readonly #added: [number, number] = [0, 0];
+  #taken: [number, number] = [0, 0];
   #closed = false;
   #dropped: Dropped = {};
 
-  constructor(reporter: Reporter, limits: BufferLimits) {
+  constructor(reporter: Reporter, limits: BufferLimits, makeRoom: () => void = () => {}) {
     this.#reporter = reporter;
     this.#limits = limits;
+    this.#makeRoom = makeRoom;
   }
 
-  /** Keeps a row, and says whether it could; what can not be kept is counted and reported. Never throws. */
-  append(row: Row): boolean {
+  /** Keeps a row, and gives how many bytes of its text; 0 for what can not be kept, which is counted and reported. Never throws. */
+  append(row: Row): number {
     if (this.#closed) {
       this.#reporter.once("invocation_ended", "a span ended after its invocation: nothing was recorded");
-      return false;
+      return 0;
     }
     try {
-      const core = this.#open();
-      const result = core.append(this.#handle, row);
-      if (result < 0) {
-        this.#drop(core.dropReason(result), 1);
-        return false;
+      let result = this.#open().append(this.#handle, row);
+      if (result < 0 && this.#reasonOf(result) === "buffer_full") {
+        this.#makeRoom();
+        result = this.#open().append(this.#handle, row);
       }
-      this.#rows += 1;
+      if (result < 0) {
+        const reason = this.#reasonOf(result);
+        addCounts(this.#dropped, { [reason]: 1 });
+        this.#reporter.once("row_dropped", `a row could not be kept: ${reason}`, undefined, reason);
+        return 0;
+      }
+      this.#added[row.kind as 0 | 1] += 1;
       if (result & LEFT_OUT) {
         this.#reporter.once("field_dropped", "an entry the Opik API would refuse was left out of a row");
       }
       if (result & CUT) this.#reporter.once("field_cut", "a row was cut to its limits: see the setting `limits`");
-      return true;
+      return result >> BYTES_SHIFT;
     } catch (error) {
       this.#lost(error, 1);
-      return false;
+      return 0;
     }
   }
 
-  /** Takes out everything that is there, as uploads. Never throws. */
-  takeAll(): Upload[] {
-    const uploads: Upload[] = [];
-    if (this.#core === undefined || this.#closed) return uploads;
+  /** Takes out the next upload; `undefined` when there is none. Never throws. */
+  take(): Upload | undefined {
+    if (this.#core === undefined) return undefined;
     try {
-      while (this.#rows > 0) {
-        const upload = this.#core.take(this.#handle);
-        if (!upload) break;
-        this.#rows -= upload.rows;
-        uploads.push(upload);
-      }
+      const upload = this.#core.take(this.#handle);
+      if (upload) this.#taken[upload.kind === "spans" ? 0 : 1] += upload.rows;
       // A client may idle for hours: an emptied buffer is given back, the next row opens another.
-      this.#release();
-      if (this.#rows > 0) this.#drop("stale_buffer", this.#rows);
-      this.#rows = 0;
+      if (this.#rows === 0) this.#release();
+      return upload;
     } catch (error) {
       this.#lost(error, 0);
+      return undefined;
     }
-    return uploads;
+  }
+
+  /** What tells how many of the rows that are there now are still there. */
+  mark(): () => number {
+    const [spans, traces] = this.#added;
+    return () => Math.max(0, spans - this.#taken[0]) + Math.max(0, traces - this.#taken[1]);
   }
 
   /** What was lost since the last call. */
@@ -75,14 +94,17 @@ export class RowBuffer {
     return dropped;
   }
 
-  /** Frees what is left. A closed buffer keeps nothing more. */
+  /** Keeps nothing more; what is there can still be taken. */
   close(): void {
     this.#closed = true;
-    try {
-      this.#release();
-    } catch {
-      // The instance is gone, and the rows with it; that was counted when they were taken.
-    }
+  }
+
+  get #rows(): number {
+    return this.mark()();
+  }
+
+  #reasonOf(result: number): string {
+    return this.#open().dropReason(result);
   }
 
   #release(): void {
@@ -107,17 +129,8 @@ export class RowBuffer {
   #lost(error: unknown, alsoLost: number): void {
     this.#core = undefined;
     const rows = this.#rows + alsoLost;
-    this.#rows = 0;
-    if (rows > 0) this.#count(error instanceof OpikError ? error.code : "unexpected", rows);
+    this.#taken = [...this.#added];
+    if (rows > 0) addCounts(this.#dropped, { [error instanceof OpikError ? error.code : "unexpected"]: rows });
     this.#reporter.failure(error);
-  }
-
-  #drop(reason: string, rows: number): void {
-    this.#count(reason, rows);
-    this.#reporter.once("row_dropped", `a row could not be kept: ${reason}`, undefined, reason);
-  }
-
-  #count(reason: string, rows: number): void {
-    this.#dropped[reason] = (this.#dropped[reason] ?? 0) + rows;
   }
 }

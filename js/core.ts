@@ -105,6 +105,8 @@ export const TRACE_ROW = 1;
 export const LEFT_OUT = 1;
 /** A row was cut to its limits. */
 export const CUT = 2;
+/** Above these are the bytes of a row's text that were kept. */
+export const BYTES_SHIFT = 2;
 
 /** What the instance exports: numbers go in and out, so nothing of the glue's is needed but its types. Booleans come as 0 and 1. */
 type Exports = Omit<typeof import("./core_bg.js"), "__wbg_set_wasm" | "isSampled"> & {
@@ -190,7 +192,7 @@ export class Core {
     return this.#call(() => this.#core.openBuffer(nowMs, bufferBytes, batchBytes, rowBytes, fieldBytes));
   }
 
-  /** Appends one row. ≥ 0: the sum of `LEFT_OUT` and `CUT`; < 0: the whole row was left out, see `dropReason`. */
+  /** Appends one row. ≥ 0: `LEFT_OUT`, `CUT` and the bytes that were kept; < 0: the whole row was left out, see `dropReason`. */
   append(handle: number, { kind, text, outputAt, period, room }: Row): number {
     const { startMs, endMs = -1, updatedMs, unfinished } = period;
     return this.#call(() => {

@@ -17,6 +17,9 @@ interface Process {
   readonly type?: string;
 }
 
+/** The platform's timers as they were when this was loaded: a test runner may put others in their place, which never run. */
+const { setTimeout, clearTimeout } = globalThis;
+
 /** The environment of now. */
 export const environment: Environment = {
   now: () => Date.now(),

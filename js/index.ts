@@ -8,7 +8,6 @@ export type { Limits, OpikConfig, SampleRate, Signal } from "./config.js";
 export { type CorsOptions, corsHeaders, handlePreflight } from "./cors.js";
 export { type Drop, type OnDrop, type OnError, OpikError, type OpikErrorCode } from "./errors.js";
 export type { FetchOptions, TracedRequestInit } from "./fetch.js";
-export type { Dropped, FlushReport } from "./flush.js";
 export {
   type HeaderCarrier,
   type HeaderSpelling,
@@ -21,6 +20,7 @@ export {
 } from "./headers.js";
 export { type DistributedHeadersOptions, Opik } from "./opik.js";
 export type { RedactOptions } from "./redact.js";
+export type { Dropped, FlushReport } from "./report.js";
 export type { RowFields, SpanFields, SpanType, TraceFields } from "./row.js";
 export type { FlushOptions } from "./scope.js";
 export type { Score, TargetedScore } from "./score.js";

@@ -5,11 +5,11 @@ import { AutoFlush } from "./auto-flush.js";
 import { RowBuffer } from "./buffer.js";
 import { type Settings, warnOfInsecureUrl } from "./config.js";
 import type { Row } from "./core.js";
-import { Delivery } from "./delivery.js";
+import { Delivery, type FlushMode } from "./delivery.js";
 import { environment, now, within } from "./env.js";
 import { numberFrom, type Reporter, readOption } from "./errors.js";
-import { addCounts, type Dropped, emptyReport, type FlushMode, type FlushReport } from "./flush.js";
 import type { Masks } from "./json.js";
+import { addCounts, type Dropped, emptyReport, type FlushReport } from "./report.js";
 import { type Score, ScoreBuffer, type ScoreKind, type TargetedScore } from "./score.js";
 import type { Upload } from "./upload.js";
 import { prepareWaitUntil, whileKeptAlive } from "./wait-until.js";
@@ -18,7 +18,7 @@ import { prepareWaitUntil, whileKeptAlive } from "./wait-until.js";
 const TIMEOUT_MS = 10_000;
 /** The longest: timers take no more. */
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
-/** How long one may take that nobody waits for. */
+/** The same where a flush keeps the platform alive. */
 const EARLY_TIMEOUT_MS = 30_000;
 /** How long the host may take to call `flush` itself, before the platform is kept alive for ours. */
 const OWN_FLUSH_MS = 100;
@@ -42,7 +42,7 @@ export interface Open {
 
 /** Options of `flush`. */
 export interface FlushOptions {
-  /** How long it may take, in ms (default 10000). What is not delivered by then is lost, and counted. */
+  /** How long to wait, in ms (default 10000). What is not delivered by then is kept, and sent later. */
   readonly timeoutMs?: number | undefined;
 }
 
@@ -53,7 +53,9 @@ export class Scope {
   readonly #reporter: Reporter;
   readonly #masks: Masks | undefined;
   readonly #rows: RowBuffer;
-  /** Rows of what is still open, which are sent beside the others and accounted for apart. Made when there are any. */
+  /** What is still open and is to be written early, as soon as a request is free for it, */
+  readonly #early = new Set<Open>();
+  /** into this: its rows are accounted for apart. Made when there are any. */
   #checkpoints: RowBuffer | undefined;
   /** Made with the first score. */
   #scores: ScoreBuffer | undefined;
@@ -62,6 +64,7 @@ export class Scope {
   #autoFlush: AutoFlush | undefined;
   readonly #open: Set<Open> | undefined;
   #hasEnded = false;
+  #onClosed: (() => void) | undefined;
   /** Called once, when the first row or score is kept, or the first span opened. */
   onFirstUse: (() => void) | undefined;
   /** When what has ended is sent, where the platform was asked to wait for that. */
@@ -74,7 +77,7 @@ export class Scope {
     this.#settings = settings;
     this.#reporter = reporter;
     this.#masks = masks;
-    this.#rows = new RowBuffer(reporter, settings.limits);
+    this.#rows = new RowBuffer(reporter, settings.limits, () => this.#delivery?.collect());
     warnOfInsecureUrl(settings, reporter);
     this.#open = masks && new Set();
     if (!masks) void prepareWaitUntil();
@@ -97,10 +100,18 @@ export class Scope {
   #prepareDelivery(): Delivery {
     if (this.#delivery) return this.#delivery;
     const { limits, background, isServer, signals, outbox } = this.settings;
-    const source = { take: () => this.#take(), takeDropped: () => this.#takeDropped() };
-    // A client at the top of a Worker is used by many requests, none of which may wait for another.
-    const isShared = !this.masks && !background && !isServer && !outbox;
-    const delivery = new Delivery(source, this.settings, this.reporter, isShared);
+    const source = {
+      take: (isEarly: boolean) => this.#takeEarly() ?? (isEarly ? undefined : this.#take()),
+      mark: () => this.#mark(),
+      takeDropped: () => this.#takeDropped(),
+    };
+    const delivery = new Delivery(source, this.settings, this.reporter, {
+      isInvocation: this.masks !== undefined,
+      // A client at the top of a Worker is used by many requests.
+      isShared: !this.masks && !background && !isServer && !outbox,
+      keeps: outbox !== undefined,
+      onIdle: () => this.#autoFlush?.rest(),
+    });
     this.#delivery = delivery;
     if (this.masks) {
       const options = { bytes: limits.batchBytes, intervalMs: undefined, signals: [] };
@@ -117,9 +128,23 @@ export class Scope {
     return this.#open === undefined;
   }
 
-  /** Keeps the row of what has ended. */
-  append(row: Row): void {
-    if (this.#rows.append(row)) this.#kept(row.text.length);
+  /** Whether something of the invocation is still open. */
+  get hasOpen(): boolean {
+    return (this.#open?.size ?? 0) > 0;
+  }
+
+  /** Resolves when nothing of the invocation is open any more. */
+  closed(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onClosed = resolve;
+    });
+  }
+
+  /** Keeps the row of what has ended; gives how many bytes of its text. */
+  append(row: Row): number {
+    const bytes = this.#rows.append(row);
+    if (bytes > 0) this.#kept(bytes);
+    return bytes;
   }
 
   /** Keeps a score of the trace or span that it names: of none, where that has no id, since it is not recorded. Never throws. */
@@ -158,7 +183,10 @@ export class Scope {
   /** Notes that `item` has ended. */
   ended(item: Open): void {
     this.#open?.delete(item);
-    if (this.#open?.size === 0) this.#stopCheckpoints?.();
+    this.#early.delete(item); // it is written whole
+    if (this.#open?.size !== 0) return;
+    this.#stopCheckpoints?.();
+    this.#onClosed?.();
   }
 
   /**
@@ -186,16 +214,14 @@ export class Scope {
     } catch (error) {
       this.#reporter.failure(error);
     }
-    // What a page can not deliver now is kept for its next visit.
-    const { outbox } = this.settings;
-    const send = (): Promise<FlushReport> => this.#flush({ timeoutMs, probe: true, keep: outbox !== undefined });
-    const ready = outbox?.ready();
+    const send = (): Promise<FlushReport> => this.#flush({ timeoutMs, probes: true });
+    const ready = this.settings.outbox?.ready();
     return ready ? within(timeoutMs, ready).then(send) : send();
   }
 
-  /** The same while the invocation goes on: what can not be delivered now is kept for its end. */
-  flushEarly(): Promise<FlushReport> {
-    return this.#flush({ timeoutMs: EARLY_TIMEOUT_MS, keep: true });
+  /** Sends what has ended while the invocation goes on. */
+  flushSoon(): void {
+    this.#autoFlush?.soon();
   }
 
   /** Ends the invocation: closes what is open, sends the rest within `timeoutMs`, keeps nothing more. */
@@ -203,13 +229,12 @@ export class Scope {
     this.#checkpointsLeft = 0;
     for (const item of [...(this.#open ?? [])].reverse()) item.close();
     this.#stopCheckpoints?.();
-    this.#delivery?.collect();
     // What comes now comes too late, and is told so.
     this.#hasEnded = true;
+    this.#autoFlush?.stop();
     this.#rows.close();
-    this.#checkpoints?.close();
     this.#scores?.close();
-    const report = await this.#flush({ timeoutMs });
+    const report = await this.#flush({ timeoutMs, isLast: true });
     // A scope may be held long after, by what is current somewhere; what it has delivered need not be.
     this.#delivery = undefined;
     this.#autoFlush = undefined;
@@ -219,9 +244,7 @@ export class Scope {
   async #flush(mode: FlushMode): Promise<FlushReport> {
     if (!this.#delivery) return emptyReport();
     this.#autoFlush?.reset();
-    const report = await this.#delivery.flush(mode);
-    this.#autoFlush?.settled();
-    return report;
+    return this.#delivery.flush(mode);
   }
 
   #used(): void {
@@ -236,21 +259,29 @@ export class Scope {
   #kept(bytes: number): void {
     this.#used();
     const { outbox } = this.settings;
-    if (outbox) for (const upload of this.#takeEnded()) outbox.add(upload);
+    if (outbox) for (let upload = this.#takeEnded(); upload; upload = this.#takeEnded()) outbox.add(upload);
     this.#autoFlush?.noted(bytes);
   }
 
-  #take(): Upload[] {
-    const ended = this.settings.outbox?.take() ?? this.#takeEnded();
-    const early = this.#checkpoints?.takeAll() ?? [];
-    for (const upload of early) upload.isCheckpoint = true;
-    return [...early, ...ended];
+  #take(): Upload | undefined {
+    return this.settings.outbox?.take() ?? this.#takeEnded();
   }
 
-  #takeEnded(): Upload[] {
-    const uploads = this.#rows.takeAll();
-    if (this.#scores) uploads.push(...this.#scores.takeAll());
-    return uploads;
+  #takeEnded(): Upload | undefined {
+    return this.#rows.take() ?? this.#scores?.take();
+  }
+
+  #takeEarly(): Upload | undefined {
+    for (const item of this.#early) item.checkpoint();
+    this.#early.clear();
+    const upload = this.#checkpoints?.take();
+    if (upload) upload.isCheckpoint = true;
+    return upload;
+  }
+
+  #mark(): () => number {
+    const marks = [this.#rows, this.#scores, this.settings.outbox].map((source) => source?.mark());
+    return () => marks.reduce((rows, left) => rows + (left?.() ?? 0), 0);
   }
 
   #takeDropped(): Dropped {
@@ -271,8 +302,8 @@ export class Scope {
     const long = [...(this.#open ?? [])].filter(({ startMs }) => now() - startMs >= CHECKPOINT_MS);
     if (long.length > 0) {
       this.#checkpointsLeft -= 1;
-      for (const item of long) item.checkpoint();
-      void this.flushEarly();
+      for (const item of long) this.#early.add(item);
+      this.flushSoon();
     }
     this.#watchLongSpans();
   }

@@ -4,11 +4,11 @@
 import type { Settings } from "./config.js";
 import { getCore } from "./core.js";
 import { ownOf, type Reporter } from "./errors.js";
-import type { Dropped } from "./flush.js";
 import { idTime } from "./headers.js";
 import { REDACTED } from "./json.js";
+import type { Dropped } from "./report.js";
 import { masked } from "./row.js";
-import { MAX_UPLOAD_ROWS, type Upload, uploadOf } from "./upload.js";
+import { firstOfOneUpload, MAX_UPLOAD_ROWS, type PackedRow, type Upload, uploadOf } from "./upload.js";
 
 /** A feedback score. Of those with one name on one trace or span the last one counts. */
 export interface Score {
@@ -61,7 +61,10 @@ export function scoreKey({ id, name }: { readonly id?: unknown; readonly name?: 
 export class ScoreBuffer {
   readonly #settings: Settings;
   readonly #reporter: Reporter;
-  readonly #waiting: Partial<Record<ScoreKind, Map<string, Uint8Array>>> = {};
+  /** By kind and what is scored, in the order in which they were given. */
+  readonly #waiting = new Map<string, PackedRow>();
+  /** How many have been taken. */
+  #taken = 0;
   #closed = false;
   #dropped = 0;
 
@@ -109,14 +112,12 @@ export class ScoreBuffer {
       project_name: this.#settings.projectName,
     };
     const json = new TextEncoder().encode(JSON.stringify(row));
-    this.#waiting[kind] ??= new Map();
-    const waiting = this.#waiting[kind];
-    const key = scoreKey({ id, name: score.name });
-    waiting.delete(key); // a new one comes last
-    waiting.set(key, json);
-    const [oldest] = waiting.keys();
-    if (waiting.size > MAX_UPLOAD_ROWS && oldest !== undefined) {
-      waiting.delete(oldest);
+    const key = `${kind} ${scoreKey({ id, name: score.name })}`;
+    this.#waiting.delete(key); // a new one comes last
+    this.#waiting.set(key, { kind, json });
+    if (this.#waiting.size > MAX_UPLOAD_ROWS) {
+      const [oldest] = this.#waiting.keys();
+      this.#waiting.delete(oldest as string);
       this.#dropped += 1;
     }
     return json.byteLength;
@@ -126,28 +127,24 @@ export class ScoreBuffer {
     this.#reporter.once("invalid_score", `a score was refused: ${wrong}`, undefined, wrong);
   }
 
-  /** Takes out everything that is there, as uploads. */
-  takeAll(): Upload[] {
-    const uploads: Upload[] = [];
-    for (const kind of ["trace_scores", "span_scores"] as const) {
-      const waiting = this.#waiting[kind];
-      if (!waiting?.size) continue;
-      let rows: Uint8Array[] = [];
-      let bytes = 0;
-      const close = (): void => {
-        if (rows.length > 0) uploads.push(uploadOf(kind, rows));
-        rows = [];
-        bytes = 0;
-      };
-      for (const row of waiting.values()) {
-        if (bytes + row.byteLength > this.#settings.limits.batchBytes - ENVELOPE_BYTES) close();
-        rows.push(row);
-        bytes += row.byteLength + 1;
-      }
-      close();
-      waiting.clear();
-    }
-    return uploads;
+  /** Takes out the next upload; `undefined` when there is none. */
+  take(): Upload | undefined {
+    const rows = firstOfOneUpload([...this.#waiting.values()], this.#settings.limits.batchBytes - ENVELOPE_BYTES);
+    const [first] = rows;
+    if (!first) return undefined;
+    for (const [key, row] of this.#waiting) if (rows.includes(row)) this.#waiting.delete(key);
+    this.#taken += rows.length;
+    return uploadOf(
+      first.kind,
+      rows.map(({ json }) => json),
+    );
+  }
+
+  /** What tells how many of the scores that are there now are still there. */
+  mark(): () => number {
+    const { size } = this.#waiting;
+    const taken = this.#taken;
+    return () => Math.max(0, size - (this.#taken - taken));
   }
 
   /** What was lost since the last call. */

@@ -161,7 +161,7 @@ export class SpanHandle implements Span, Open {
       scope.ended(this);
       consumed(this);
       const updatedMs = Math.max(endMs, this.#updatedMs + 1);
-      scope.append(this.#row({ startMs: this.startMs, endMs, updatedMs, unfinished }));
+      this.trace.append(this.#row({ startMs: this.startMs, endMs, updatedMs, unfinished }));
       if (this.#isRoot) this.trace.endWith(copyRowFields(this.#fields), endMs, unfinished);
       else if (this.trace.joined && this.parentSpanId === this.trace.parentId) scope.outermostEnded();
       // What is current may be held long after, by a promise or by the runtime; what was recorded need not be.
@@ -241,7 +241,7 @@ export class SpanHandle implements Span, Open {
       this.#scope,
       period.unfinished,
     );
-    return { kind: SPAN_ROW, text, outputAt, period, room: this.trace.roomFor(text) };
+    return { kind: SPAN_ROW, text, outputAt, period, room: this.trace.room };
   }
 
   #merge(update: SpanFields): void {

@@ -201,12 +201,14 @@ export class TraceHandle implements Trace, Open {
     this.scope.ended(this);
   }
 
-  /** What of a row with `text` may be kept, in bytes, so that the trace stays within its limit. */
-  roomFor(text: string): number {
-    const { traceBytes, rowBytes } = this.scope.settings.limits;
-    const room = traceBytes - this.#bytes;
-    this.#bytes += Math.min(text.length, rowBytes);
-    return Math.max(0, room);
+  /** Bytes that may still be kept of a row, so that the trace stays within its limit. */
+  get room(): number {
+    return Math.max(0, this.scope.settings.limits.traceBytes - this.#bytes);
+  }
+
+  /** Keeps the row of a span of it, or its own, and counts its bytes. */
+  append(row: Row): void {
+    this.#bytes += this.scope.append(row);
   }
 
   /** Writes its row early, with what it has of its root span so far. */
@@ -241,13 +243,13 @@ export class TraceHandle implements Trace, Open {
     if (!this.#writesRow()) return;
     this.scope.ended(this);
     const updatedMs = Math.max(endMs, this.#updatedMs + 1);
-    this.scope.append(this.#row(this.#fields, { startMs: this.startMs, endMs, updatedMs, unfinished }));
+    this.append(this.#row(this.#fields, { startMs: this.startMs, endMs, updatedMs, unfinished }));
     this.#fields = {}; // as a span lets go of its own
     this.scope.outermostEnded();
   }
 
   #row(fields: TraceFields, period: Period): Row {
     const { text, outputAt } = rowText(this.id, this.id, "", fields, this.scope, period.unfinished);
-    return { kind: TRACE_ROW, text, outputAt, period, room: this.roomFor(text) };
+    return { kind: TRACE_ROW, text, outputAt, period, room: this.room };
   }
 }

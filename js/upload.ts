@@ -47,6 +47,30 @@ export function uploadOf(kind: RowKind, rows: readonly Uint8Array[]): Upload {
   return new Upload(kind, body, rowEnds);
 }
 
+/** A row that is JSON already, on its way into an upload. */
+export interface PackedRow {
+  readonly kind: RowKind;
+  readonly json: Uint8Array;
+  /** For a page's relay: what it was recorded with. */
+  readonly token?: string | undefined;
+  readonly secret?: string | undefined;
+}
+
+/** The first of `rows`, of traces before spans, and all that fit into one upload with it: of its kind, token and secret, in order. */
+export function firstOfOneUpload<R extends PackedRow>(rows: readonly R[], maxBytes: number): R[] {
+  for (const kind of ROW_KINDS) {
+    const ofKind = rows.filter((row) => row.kind === kind).slice(0, MAX_UPLOAD_ROWS);
+    let bytes = 0;
+    const end = ofKind.findIndex(({ token, secret, json }, index) => {
+      bytes += json.byteLength + 1;
+      const isOther = token !== ofKind[0]?.token || secret !== ofKind[0]?.secret;
+      return isOther || (index > 0 && bytes > maxBytes);
+    });
+    if (ofKind.length > 0) return end < 0 ? ofKind : ofKind.slice(0, end);
+  }
+  return [];
+}
+
 /** The body of an upload to `url` for what has no paths: rows under the name of their kind, behind `members`. */
 export function selfContained(url: string, body: Uint8Array<ArrayBuffer>, members?: object): Uint8Array<ArrayBuffer> {
   const head = new TextEncoder().encode(JSON.stringify({ ...members, [kindOf(url)]: 0 }).slice(0, -2)); // without `0}`
@@ -83,6 +107,12 @@ export class Upload {
   readonly firstRow: number = 0;
   /** Whether its rows are to be written again: then they are not among those that can be lost. */
   isCheckpoint = false;
+  /** Counts up in the order in which its delivery took them. */
+  number = 0;
+  /** When it was last tried in vain: a count of its delivery's. */
+  tried = -1;
+  /** Why it was last not delivered. */
+  failure: string | undefined;
   /** Whether it was in a request. */
   wasSent = false;
   /** Whether its rows were in more than one. */
@@ -92,8 +122,8 @@ export class Upload {
    * rows, or 0 for no further. Such an upload is tried twice at most, and that the backend fails on it says nothing of others.
    */
   splitAt: ((upload: Upload) => number) | undefined;
-  /** Told what became of it, or of each part that it was split into. */
-  onSettled: ((upload: Upload, outcome: Outcome) => void) | undefined;
+  /** Told that it, or a part that it was split into, was accepted or is lost for good. */
+  onSettled: ((upload: Upload) => void) | undefined;
   envelope: Envelope | undefined;
   /** The body as it was compressed, for the next attempt. */
   compressed: Uint8Array<ArrayBuffer> | undefined;

@@ -148,7 +148,8 @@ pub fn push(handle: f64, room: usize, written: usize) {
 }
 
 /// `end_ms` is below 0 for what is still going on; `output_at` is as for [`Fields::from_text`]. Gives the negative number of
-/// a [`DropReason`], else the sum of 1 when something was left out and 2 when something was cut.
+/// a [`DropReason`], else the sum of 1 when something was left out, 2 when something was cut, and four times the bytes of the
+/// text that were kept.
 #[wasm_bindgen]
 pub fn append(
     handle: f64,
@@ -168,7 +169,9 @@ pub fn append(
     match with(|state| state.append(handle, kind, period, room, output_at, written))
         .unwrap_or(Err(DropReason::StaleBuffer))
     {
-        Ok((left_out, cuts)) => i32::from(left_out > 0) | i32::from(cuts > 0) << 1,
+        Ok(Appended { left_out, cuts, bytes }) => {
+            i32::from(left_out > 0) | i32::from(cuts > 0) << 1 | i32::try_from(bytes << 2).unwrap_or_default()
+        }
         Err(reason) => i32::from(reason.number()).wrapping_neg(),
     }
 }
@@ -315,6 +318,13 @@ impl Lines<'_> {
     }
 }
 
+/// A row that is kept: entries that were left out, texts that were cut, and bytes of what was given that are left.
+struct Appended {
+    left_out: u32,
+    cuts: u32,
+    bytes: usize,
+}
+
 impl State {
     fn lines(&mut self) -> Lines<'_> {
         Lines { scratch: &mut self.scratch, at: 0 }
@@ -339,7 +349,7 @@ impl State {
         room: usize,
         output_at: usize,
         written: usize,
-    ) -> Result<(u32, u32), DropReason> {
+    ) -> Result<Appended, DropReason> {
         let touched_ms = period.updated_ms;
         let limits = self.buffers.get(handle, touched_ms).map(|buffer| buffer.limits()).unwrap_or_default();
         if self.is_staged || written > limits.field_bytes.min(room) {
@@ -356,7 +366,7 @@ impl State {
             let buffer = self.buffers.get(handle, touched_ms).ok_or(DropReason::StaleBuffer)?;
             // A cut moves what comes behind it.
             let fields = Fields::from_text(text, if cuts > 0 { 0 } else { output_at })?;
-            Ok((buffer.append(kind, &fields, period)?, cuts))
+            Ok(Appended { left_out: buffer.append(kind, &fields, period)?, cuts, bytes: text.len() })
         });
         self.cutter.shrink(MAX_IDLE_STAGING_BYTES);
         result

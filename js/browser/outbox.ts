@@ -3,11 +3,11 @@
 
 import { getCore } from "../core.js";
 import { now, randomBits } from "../env.js";
-import { addCounts, type Dropped } from "../flush.js";
 import { idTime } from "../headers.js";
+import { addCounts, type Dropped } from "../report.js";
 import { scoreKey } from "../score.js";
 import { tokenExpiry } from "../token.js";
-import { type Envelope, MAX_UPLOAD_ROWS, ROW_KINDS, type RowKind, type Upload, uploadOf } from "../upload.js";
+import { type Envelope, firstOfOneUpload, type RowKind, type Upload, uploadOf } from "../upload.js";
 import { MAX_BODY_BYTES, type TokenSource } from "./relay-transport.js";
 import { type Visit, visitOf } from "./visit.js";
 
@@ -78,6 +78,8 @@ export class Outbox {
   readonly #tab: string = `${now()}-${randomBits()}`;
   /** What can be sent. */
   #waiting: Entry[] = [];
+  /** How many have been taken. */
+  #taken = 0;
   /** What waits for a token of this visit: in memory alone, since another visit's may be another user's. */
   #held: Entry[] = [];
   #heldBytes = 0;
@@ -121,28 +123,21 @@ export class Outbox {
     }
   }
 
-  /** Takes out everything that can be sent, as uploads; what is settled is forgotten, what is kept stays for later visits. */
-  take(): Upload[] {
-    const uploads: Upload[] = [];
+  /** Takes out the next upload that can be sent; what is settled is forgotten, what is kept stays for later visits. */
+  take(): Upload | undefined {
     this.#forgetSuperseded();
-    for (const kind of ROW_KINDS) {
-      let entries: Entry[] = [];
-      let bytes = 0;
-      const close = (): void => {
-        if (entries.length > 0) uploads.push(this.#uploadOf(kind, entries));
-        entries = [];
-        bytes = 0;
-      };
-      for (const entry of this.#waiting.filter((waiting) => waiting.kind === kind)) {
-        const isFull = entries.length >= MAX_UPLOAD_ROWS || bytes + entry.json.byteLength > MAX_BODY_BYTES - 100;
-        if (isFull || entries[0]?.token !== entry.token || entries[0]?.secret !== entry.secret) close();
-        entries.push(entry);
-        bytes += entry.json.byteLength + 1;
-      }
-      close();
-    }
-    this.#waiting = [];
-    return uploads;
+    const entries = firstOfOneUpload(this.#waiting, MAX_BODY_BYTES - 100);
+    if (entries.length === 0) return undefined;
+    this.#waiting = this.#waiting.filter((entry) => !entries.includes(entry));
+    this.#taken += entries.length;
+    return this.#uploadOf(entries);
+  }
+
+  /** What tells how many of the rows that can be sent now are still there. */
+  mark(): () => number {
+    const { length } = this.#waiting;
+    const taken = this.#taken;
+    return () => Math.max(0, length - (this.#taken - taken));
   }
 
   /** What was lost since the last call. */
@@ -164,6 +159,7 @@ export class Outbox {
 
   async forget(all: boolean): Promise<void> {
     this.#drop("discarded", this.#waiting.length + this.#held.length);
+    this.#taken += this.#waiting.length;
     this.#waiting = [];
     this.#release();
     this.#unwritten = [];
@@ -298,7 +294,9 @@ export class Outbox {
     const isSuperseded = (entry: Entry): boolean =>
       entry.score !== undefined && latest.get(`${entry.kind} ${entry.score}`) !== entry;
     this.#store("delete", this.#waiting.filter(isSuperseded));
+    const { length } = this.#waiting;
     this.#waiting = this.#waiting.filter((entry) => !isSuperseded(entry));
+    this.#taken += length - this.#waiting.length;
   }
 
   #store(how: "put" | "delete", entries: readonly Entry[]): void {
@@ -312,15 +310,13 @@ export class Outbox {
     return `${DATABASE} ${tab}`;
   }
 
-  #uploadOf(kind: RowKind, entries: readonly Entry[]): Upload {
+  #uploadOf(entries: readonly Entry[]): Upload {
     const upload = uploadOf(
-      kind,
+      (entries[0] as Entry).kind,
       entries.map(({ json }) => json),
     );
     upload.envelope = this.#envelopeOf(entries[0] as Entry);
-    upload.onSettled = ({ firstRow, rows }, outcome) => {
-      if (outcome !== "kept" && outcome !== "aside") this.#store("delete", entries.slice(firstRow, firstRow + rows));
-    };
+    upload.onSettled = ({ firstRow, rows }) => this.#store("delete", entries.slice(firstRow, firstRow + rows));
     return upload;
   }
 

@@ -127,7 +127,7 @@ function traceSteps(step: WorkflowStep, root: SpanHandle): WorkflowStep {
       try {
         return await openSpan(above.trace, above.id, { name }, () => callback(...args));
       } finally {
-        void scope.flushEarly();
+        scope.flushSoon();
       }
     };
     return step.do(name, ...(at < 0 ? rest : rest.with(at, run)));

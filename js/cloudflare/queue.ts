@@ -4,7 +4,7 @@
 import { type OpikConfig, resolveConfig, warnOfInsecureUrl } from "../config.js";
 import { Delivery, sourceOf } from "../delivery.js";
 import { Reporter } from "../errors.js";
-import { emptyReport, type FlushReport } from "../flush.js";
+import { emptyReport, type FlushReport } from "../report.js";
 import { scoreKey } from "../score.js";
 import { numberOr, type Transport } from "../transport.js";
 import {
@@ -88,26 +88,24 @@ export async function deliverQueue(batch: QueueBatch, config: OpikConfig = {}): 
   }
   const reporter = new Reporter(config);
   warnOfInsecureUrl(settings, reporter);
-  const again = new Set<QueueMessage>();
-  const uploads = merge(batch, reporter, (message) => again.add(message));
-  // They are all in memory already.
-  const limits = { ...settings.limits, bufferBytes: Number.POSITIVE_INFINITY };
-  const delivery = new Delivery(sourceOf(uploads), { ...settings, limits }, reporter);
-  const report = await delivery.flush({ timeoutMs: TIMEOUT_MS, keep: true });
+  const open = new Map<QueueMessage, number>();
+  const uploads = merge(batch, reporter, open);
+  const delivery = new Delivery(sourceOf(uploads), settings, reporter, { keeps: true });
+  const report = await delivery.flush({ timeoutMs: TIMEOUT_MS, isLast: true });
   const pauseSeconds = Math.ceil(delivery.pauseMs / 1000);
   for (const message of batch.messages) {
     const seconds = MIN_RETRY_SECONDS * 4 ** (attemptsOf(message) - 1);
     const delaySeconds = Math.min(Math.max(seconds, pauseSeconds), MAX_RETRY_SECONDS);
-    if (again.has(message)) message.retry({ delaySeconds });
+    if (open.get(message)) message.retry({ delaySeconds });
     else message.ack();
   }
   return report;
 }
 
-/** The rows of all messages in few uploads; `retry` is told of each message of which a row was not delivered. */
-function merge({ messages }: QueueBatch, reporter: Reporter, retry: (message: QueueMessage) => void): Upload[] {
+/** The rows of all messages in few uploads; `open` counts the rows of each message that are neither accepted nor refused for good. */
+function merge({ messages }: QueueBatch, reporter: Reporter, open: Map<QueueMessage, number>): Upload[] {
   const uploads: Upload[] = [];
-  const open = new Map(ROW_KINDS.map((kind) => [kind, new Merger(kind, retry)]));
+  const mergers = new Map(ROW_KINDS.map((kind) => [kind, new Merger(kind, open)]));
   for (const message of messages) {
     const found = rowsOf(message.body);
     if (!found) {
@@ -116,15 +114,16 @@ function merge({ messages }: QueueBatch, reporter: Reporter, retry: (message: Qu
     }
     const { kind, rows } = found;
     // A message stays whole, so that it comes again whole, and no other with it.
-    let merger = open.get(kind) as Merger;
+    let merger = mergers.get(kind) as Merger;
     if (!merger.takes(rows, message)) {
       uploads.push(merger.toUpload());
-      merger = new Merger(kind, retry);
-      open.set(kind, merger);
+      merger = new Merger(kind, open);
+      mergers.set(kind, merger);
     }
     merger.add(rows, message);
+    open.set(message, rows.length);
   }
-  for (const merger of open.values()) if (!merger.isEmpty) uploads.push(merger.toUpload());
+  for (const merger of mergers.values()) if (!merger.isEmpty) uploads.push(merger.toUpload());
   return uploads;
 }
 
@@ -167,7 +166,7 @@ function mostWith(message: QueueMessage): number {
 /** Rows of several messages on their way into one upload. */
 class Merger {
   readonly #kind: RowKind;
-  readonly #retry: (message: QueueMessage) => void;
+  readonly #open: Map<QueueMessage, number>;
   readonly #rows: Row[] = [];
   readonly #owners: QueueMessage[] = [];
   readonly #ids = new Set<unknown>();
@@ -175,9 +174,9 @@ class Merger {
   #messages = 0;
   #mostMessages = Number.POSITIVE_INFINITY;
 
-  constructor(kind: RowKind, retry: (message: QueueMessage) => void) {
+  constructor(kind: RowKind, open: Map<QueueMessage, number>) {
     this.#kind = kind;
-    this.#retry = retry;
+    this.#open = open;
   }
 
   get isEmpty(): boolean {
@@ -223,8 +222,10 @@ class Merger {
       splits.set(owner, left - 1);
       return left > 0 ? half : 0;
     };
-    upload.onSettled = ({ firstRow, rows }, outcome) => {
-      if (outcome === "kept") for (const owner of owners.slice(firstRow, firstRow + rows)) this.#retry(owner);
+    upload.onSettled = ({ firstRow, rows }) => {
+      for (const owner of owners.slice(firstRow, firstRow + rows)) {
+        this.#open.set(owner, (this.#open.get(owner) as number) - 1);
+      }
     };
     return upload;
   }

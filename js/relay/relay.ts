@@ -5,8 +5,8 @@ import { type OpikConfig, resolveConfig, warnOfInsecureUrl } from "../config.js"
 import { Delivery, sourceOf } from "../delivery.js";
 import { now, environment as platform } from "../env.js";
 import { numberFrom, OpikError, ownOf, Reporter } from "../errors.js";
-import type { FlushReport } from "../flush.js";
 import { isOrigin, type TargetMatch } from "../headers.js";
+import type { FlushReport } from "../report.js";
 import { checkTokens, readTokenFor, type TokenClaims, type Tokens } from "../token.js";
 import { isOfScores, uploadOf } from "../upload.js";
 import { checkProof } from "./proof.js";
@@ -109,7 +109,7 @@ export function relay(config: RelayConfig): (request: Request) => Promise<Respon
     let splits = MAX_SPLITS;
     upload.splitAt = ({ rows }) => (splits-- > 0 ? rows >> 1 : 0);
     const delivery = new Delivery(sourceOf([upload]), settings, reporter);
-    const report = await delivery.flush({ timeoutMs: FORWARD_TIMEOUT_MS });
+    const report = await delivery.flush({ timeoutMs: FORWARD_TIMEOUT_MS, isLast: true });
     checkReport(report);
   };
 

@@ -1,7 +1,6 @@
 // What a handler hands to `ctx.waitUntil`, observed so that the flush can come after it.
 
 import { currentFrame } from "../context.js";
-import { within } from "../env.js";
 import type { Scope } from "../scope.js";
 import { keepAlive } from "../wait-until.js";
 
@@ -19,9 +18,6 @@ export function hasWaitUntil(value: unknown): value is WaitUntil {
     return false; // a getter of its own does
   }
 }
-
-/** How long the flush waits for it after the response has ended; `waitUntil` is cut at about 30 s. */
-const MAX_WAIT_MS = 10_000;
 
 /** One `ctx`: a Durable Object's is that of all its calls. */
 interface Watched {
@@ -87,11 +83,6 @@ export class BackgroundWork {
   /** Resolves when all of it is done, also what is added meanwhile. */
   async settled(): Promise<void> {
     while (this.isPending) await Promise.all(this.#pending);
-  }
-
-  /** The same, but at most `MAX_WAIT_MS`. */
-  settledWithinBound(): Promise<void> {
-    return within(MAX_WAIT_MS, this.settled());
   }
 
   /** Notes a promise. */

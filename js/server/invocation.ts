@@ -3,7 +3,7 @@
 
 import { type OpikConfig, resolveConfig, type Settings } from "../config.js";
 import { hasAsyncContext } from "../context.js";
-import { isServer, now } from "../env.js";
+import { isServer, now, within } from "../env.js";
 import { type Listeners, ownOf, Reporter } from "../errors.js";
 import type { HeaderCarrier } from "../headers.js";
 import type { Masks } from "../json.js";
@@ -148,15 +148,27 @@ export function beginCall({ scope, isOfProcess, ctx }: Invocation, root: Root): 
   const end = new Promise<void>((resolve) => {
     ended = resolve;
   });
+  let again = (): void => {};
   const hold = (): void => {
     const work = new BackgroundWork(ctx, scope);
-    work.hold(finish(scope, work, end));
+    const finished = finish(scope, work, end);
+    work.hold(finished);
+    const heldMs = now();
+    again = () => {
+      if (now() - heldMs > HELD_MS) work.hold(finished);
+    };
   };
   // Held before the handler returns: only then is a client that hangs up noticed. Where nothing is sampled there is mostly
   // nothing to deliver: then it is held as soon as the handler scores something, or follows somebody else's trace.
   if (trace.recording || sampleRate !== 0) hold();
   else scope.onFirstUse = hold;
-  return { root: span, ended };
+  return {
+    root: span,
+    ended: () => {
+      again();
+      ended();
+    },
+  };
 }
 
 /**
@@ -205,18 +217,28 @@ function isAborted(error: unknown): boolean {
 const MAX_AFTER_RESPONSE_MS = 28_000;
 /** How long the last flush may take, even when there is not that much left. */
 const MIN_FLUSH_MS = 2000;
+/** A promise that was handed over longer ago the platform may have dropped since (Workers: after 30 s). */
+const HELD_MS = 10_000;
+/** How often what has ended is sent while something else goes on. */
+const LATE_FLUSH_MS = 5000;
 
-/** Delivers the invocation's rows. Never rejects. */
+/**
+ * Delivers the invocation's rows: when what was handed to `waitUntil` is done, and what is open has ended, for as long as the
+ * runtime may wait for that. Never rejects.
+ */
 async function finish(scope: Scope, work: BackgroundWork, ended: Promise<void>): Promise<void> {
   await ended;
   const endedMs = now();
-  if (work.isPending) {
-    await work.settledWithinBound();
-    if (work.isPending) void scope.flushEarly();
-    await work.settled();
+  const leftMs = (): number => MAX_AFTER_RESPONSE_MS - MIN_FLUSH_MS - (now() - endedMs);
+  while (work.isPending || (scope.hasOpen && leftMs() > 0)) {
+    const waitMs = work.isPending ? LATE_FLUSH_MS : Math.min(LATE_FLUSH_MS, leftMs());
+    // What is open may be all that is left, and may never end: what has ended is not held up by it.
+    if (!work.isPending) scope.flushSoon();
+    await within(waitMs, work.isPending ? work.settled() : scope.closed());
+    if (work.isPending) scope.flushSoon();
   }
   work.close();
-  await scope.end(Math.max(MIN_FLUSH_MS, MAX_AFTER_RESPONSE_MS - (now() - endedMs)));
+  await scope.end(Math.max(MIN_FLUSH_MS, leftMs() + MIN_FLUSH_MS));
 }
 
 function functionOr<F>(value: F): F | undefined {

@@ -23,6 +23,8 @@ export interface Recorded {
   readonly ids: string[];
   readonly bad: string[];
   readonly sent: number;
+  /** After the last flush. */
+  readonly kept: number;
   readonly retried: number;
   readonly dropped: Record<string, number>;
   /** What `onDrop` was told, in sum. */
@@ -40,7 +42,15 @@ export async function record(recording: Recording): Promise<Recorded> {
   };
   const transport: Transport | undefined = compress ? { compress, fetch: (...args) => fetch(...args) } : undefined;
   const opik = new Opik({ url, transport, background: false, onError: () => {}, onDrop });
-  const result = { ids: [] as string[], bad: [] as string[], sent: 0, retried: 0, requests: 0, errors: [] as string[] };
+  const result = {
+    ids: [] as string[],
+    bad: [] as string[],
+    sent: 0,
+    kept: 0,
+    retried: 0,
+    requests: 0,
+    errors: [] as string[],
+  };
   const dropped: Record<string, number> = {};
   const text = "some text ".repeat(bytes / 10);
   for (let time = 0; time < times; time += 1) {
@@ -56,6 +66,7 @@ export async function record(recording: Recording): Promise<Recorded> {
     trace.end();
     const report = await opik.flush({ timeoutMs });
     result.sent += report.sent;
+    result.kept = report.kept;
     result.retried += report.retried;
     result.requests += report.requests;
     result.errors.push(...report.errors.map(({ message }) => message));

@@ -1,16 +1,19 @@
 // When the flush happens: after the handler's own background work, but not for ever. The clock is the test's.
 
 import assert from "node:assert/strict";
-import { afterEach, beforeEach, mock, test } from "node:test";
+import { afterEach, beforeEach, test } from "node:test";
 import { span } from "opik-edge";
 import { withOpik } from "opik-edge/cloudflare";
+import { type FakeClock, useFakeClock } from "opik-edge/testing";
 
 /** What was posted, as the names of its rows; `fetch` is replaced, since real ones need the clock. */
 let posted: string[][];
+let clock: FakeClock;
 const realFetch = globalThis.fetch;
 
 beforeEach(() => {
-  mock.timers.enable({ apis: ["setTimeout"] });
+  clock = useFakeClock();
+  clock.freeze();
   posted = [];
   globalThis.fetch = async (_url, init) => {
     const payload = JSON.parse(new TextDecoder().decode(init!.body as Uint8Array)) as Record<
@@ -22,12 +25,16 @@ beforeEach(() => {
   };
 });
 afterEach(() => {
-  mock.timers.reset();
+  assert.equal(clock.timers, 0, "no timer is left");
+  clock.restore();
   globalThis.fetch = realFetch;
 });
 
-/** Calls a Worker whose background work ends when `finishWork` is called. */
-async function call(): Promise<{ finishWork: () => void; waited: Promise<unknown>[] }> {
+/** What is written of a span that is open for more than fifteen seconds. */
+const EARLY_AND_WHOLE = [["background"], ["background"]];
+
+/** Calls a Worker whose background work ends when `finishWork` is called; it is handed to the platform, unless `isHidden`. */
+async function call(isHidden = false): Promise<{ finishWork: () => void; waited: Promise<unknown>[] }> {
   let finishWork = () => {};
   const work = new Promise<void>((resolve) => {
     finishWork = resolve;
@@ -36,7 +43,9 @@ async function call(): Promise<{ finishWork: () => void; waited: Promise<unknown
     {
       fetch(_request: Request, _env: object, ctx: { waitUntil(promise: Promise<unknown>): void }) {
         const background = span({ name: "background" });
-        ctx.waitUntil(work.then(() => background.end()));
+        const done = work.then(() => background.end());
+        // As with the `waitUntil` of cloudflare:workers, of Vercel, or Next's `after`.
+        if (!isHidden) ctx.waitUntil(done);
         return new Response("ok");
       },
     },
@@ -49,29 +58,42 @@ async function call(): Promise<{ finishWork: () => void; waited: Promise<unknown
   return { finishWork, waited };
 }
 
-/** Lets everything run that does not need the clock. */
-async function settle(): Promise<void> {
-  for (let i = 0; i < 50; i += 1) await new Promise((resolve) => setImmediate(resolve));
-}
-
 test("the flush waits for the background work, and sends everything at once", async () => {
   const { finishWork, waited } = await call();
-  await settle();
+  await clock.advance(0);
   assert.deepEqual(posted, []);
   finishWork();
   await Promise.all(waited);
   assert.deepEqual(posted, [["GET /path"], ["GET /path", "background"]], "the trace, then its spans");
 });
 
-test("after ten seconds it waits no longer, and what comes later goes in a second flush", async () => {
+test("what has ended is sent every five seconds, and what the work ends later with it", async () => {
   const { finishWork, waited } = await call();
-  mock.timers.tick(9_999);
-  await settle();
+  await clock.advance(4999);
   assert.deepEqual(posted, []);
-  mock.timers.tick(1);
-  await settle();
+  await clock.advance(1);
   assert.deepEqual(posted, [["GET /path"], ["GET /path"]], "the trace and the root span");
+  await clock.advance(60_000);
   finishWork();
   await Promise.all(waited);
-  assert.deepEqual(posted[2], ["background"]);
+  assert.deepEqual(posted.slice(2), EARLY_AND_WHOLE);
+});
+
+test("a span that outlives its response is waited for, while the rest is sent", async () => {
+  const { finishWork, waited } = await call(true);
+  await clock.advance(0);
+  assert.deepEqual(posted, [["GET /path"], ["GET /path"]]);
+  await clock.advance(20_000);
+  finishWork();
+  await Promise.all(waited);
+  assert.deepEqual(posted.slice(2), EARLY_AND_WHOLE);
+});
+
+test("a span that is never ended is closed before the runtime lets go", async () => {
+  const { waited } = await call(true);
+  await clock.advance(25_999);
+  assert.equal(posted.length, 3);
+  await clock.advance(1);
+  await Promise.all(waited);
+  assert.deepEqual(posted.slice(2), EARLY_AND_WHOLE);
 });

@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
-import { Opik, type OpikConfig, type OpikError, type Span } from "opik-edge";
+import { type FlushReport, Opik, type OpikConfig, type OpikError, type Span } from "opik-edge";
 import { deliverQueue, queueTransport, withOpik } from "opik-edge/cloudflare";
 import { type FakeClock, InMemoryExporter, useFakeClock } from "opik-edge/testing";
 
@@ -73,11 +73,14 @@ test("a failing upload is tried again, later and later, until its deadline", asy
     assert.ok(wait >= most / 2 && wait <= most, `${waits}`);
   }
   assert.ok(times.at(-1)! - times[0]! < 20_000 && waits.length >= 4, `${waits}`);
-  assert.deepEqual([report.sent, report.dropped, report.retried], [0, { server_error: 1 }, 1]);
-  assert.deepEqual(drops, [{ reason: "server_error", rows: 1 }]);
+  assert.deepEqual([report.sent, report.kept, report.dropped], [0, 1, {}]);
+  assert.match(report.errors[0]!.message, /^rows are kept for the next flush: server_error/);
+  exporter.answer = undefined;
+  const next = await opik.flush();
+  assert.deepEqual([next.sent, next.retried, drops], [1, 1, []]);
 });
 
-test("an attempt ends after ten seconds, also where its transport takes no notice", async () => {
+test("an attempt lasts as long as somebody waits, or thirty seconds, also where its transport takes no notice", async () => {
   let aborted = 0;
   const transport = {
     fetch: (_url: string, { signal }: { signal: AbortSignal }) => {
@@ -87,14 +90,24 @@ test("an attempt ends after ten seconds, also where its transport takes no notic
   };
   const opik = client({ transport });
   opik.trace().end();
-  const flushing = opik.flush({ timeoutMs: 15_000 });
-  await clock.advance(60_000);
-  const report = await flushing;
-  assert.deepEqual([report.dropped, report.requests, aborted], [{ network_error: 1 }, 2, 2]);
-  assert.match(report.errors[0]!.message, /1 rows are lost: network_error/);
+  const [short, long] = [opik.flush({ timeoutMs: 15_000 }), opik.flush({ timeoutMs: 40_000 })];
+  await clock.advance(15_000);
+  assert.deepEqual([(await short).kept, aborted], [1, 0]);
+  await clock.advance(24_000);
+  assert.equal(aborted, 0);
+  await clock.advance(1000);
+  assert.deepEqual([(await long).kept, aborted], [1, 1]);
+  opik.trace().end();
+  const { kept, requests } = await Promise.race([
+    opik.flush({ timeoutMs: 0 }),
+    clock.advance(0).then(() => opik.flush({ timeoutMs: 0 })),
+  ]);
+  assert.deepEqual([kept, requests > 0], [2, true]);
+  await clock.advance(30_000);
+  assert.equal(aborted, 3);
 });
 
-test("a transport that misbehaves costs rows and nothing else", async () => {
+test("a transport that misbehaves harms nothing", async () => {
   for (const fetch of [
     () => {
       throw new Error("at once");
@@ -106,7 +119,8 @@ test("a transport that misbehaves costs rows and nothing else", async () => {
     const opik = client({ transport: { fetch } });
     opik.trace().end();
     const report = await opik.flush({ timeoutMs: 100 });
-    assert.deepEqual(report.dropped, { network_error: 1 });
+    assert.deepEqual([report.kept, report.dropped], [1, {}]);
+    assert.match(report.errors[0]!.message, /network_error/);
   }
 });
 
@@ -131,11 +145,11 @@ test("a flush that the host asks for tries all the same, once", async () => {
   assert.deepEqual(codes(), ["delivery_failed"]);
   for (let n = 0; n < 5; n += 1) opik.trace().end();
   const report = await opik.flush();
-  assert.deepEqual([report.requests, report.dropped], [1, { unauthorized: 5 }]);
+  assert.deepEqual([report.requests, report.kept, report.dropped], [1, 6, {}]);
   assert.deepEqual(codes(), ["delivery_failed"], "a wrong key is told of once");
   exporter.answer = undefined;
   opik.trace().end();
-  assert.equal((await opik.flush()).sent, 1);
+  assert.equal((await opik.flush()).sent, 7);
 });
 
 test("in the background rows are sent after two seconds, many traces to a request", async () => {
@@ -242,7 +256,7 @@ test("in the background what can not be delivered is kept, the oldest dropped wh
   const report = await opik.flush();
   const lost = drops.reduce((sum, { rows }) => sum + rows, 0);
   assert.ok(lost > 0);
-  assert.equal(report.sent, 0);
+  assert.deepEqual([report.sent, report.dropped], [recorded - lost, { queue_full: lost }], "what nobody waited for");
   assert.equal(exporter.spans.length + lost, recorded);
   const names = exporter.spans.map(({ name }) => Number(name)).sort((one, other) => one - other);
   assert.deepEqual(
@@ -282,6 +296,7 @@ test("an invocation writes early three times at most, each span once, and accoun
       root.span({ name: `${n}` });
       await clock.advance(15_000);
     }
+    void clock.advance(60_000);
   });
   const early = exporter.requests.flatMap(({ body }) => body.spans ?? []).filter((row) => !("end_time" in row));
   assert.equal(new Set(early.map(({ id }) => id)).size, early.length);
@@ -306,14 +321,16 @@ test("what was written early is not lost when it can not be sent early", async (
 /** A backend that never answers. */
 const hangs = { compress: false, fetch: () => new Promise<Response>(() => {}) };
 
-test("a flush takes over what one before it has under way, and counts it", async () => {
+test("a flush waits for what is under way, and leaves it when its time is over", async () => {
   const opik = client({ background: true, transport: hangs });
   opik.trace().end();
   await clock.advance(2500);
   const flushing = opik.flush({ timeoutMs: 1000 });
   await clock.advance(1000);
-  assert.deepEqual((await flushing).dropped, { network_error: 1 });
-  assert.deepEqual(drops, [{ reason: "network_error", rows: 1 }]);
+  assert.deepEqual([(await flushing).kept, drops], [1, []]);
+  process.emit("beforeExit", 0);
+  await clock.advance(5000);
+  assert.deepEqual(drops, [{ reason: "network_error", rows: 1 }], "the end of the process does not");
   await clock.advance(2000);
 });
 
@@ -361,6 +378,143 @@ test("a short flush leaves the rows of a longer one to it", async () => {
   assert.deepEqual([(await long).sent, (await long).dropped], [4000, {}]);
 });
 
+/** A backend that answers when it is told to, and what it has been asked. */
+function patient() {
+  const answers: (() => void)[] = [];
+  let [underWay, most, requests] = [0, 0, 0];
+  return {
+    compress: false,
+    async fetch(...args: Parameters<InMemoryExporter["fetch"]>): Promise<Response> {
+      requests += 1;
+      underWay += 1;
+      most = Math.max(most, underWay);
+      await new Promise<void>((resolve) => answers.push(resolve));
+      underWay -= 1;
+      return exporter.fetch(...args);
+    },
+    /** Answers all that is under way, and what follows from that. */
+    async answer(): Promise<void> {
+      await clock.advance(0);
+      for (let next = answers.shift(); next; next = answers.shift()) {
+        next();
+        await clock.advance(0);
+      }
+    },
+    get asked() {
+      return { most, requests };
+    },
+  };
+}
+
+test("a hundred flushes in one invocation are a few requests, two at a time, and every row is in one report", async () => {
+  const transport = patient();
+  const { flush } = await import("opik-edge");
+  const reports: Promise<FlushReport>[] = [];
+  const held = invocation(
+    async (root) => {
+      for (let n = 0; n < 100; n += 1) {
+        root.span({ name: `${n}` }).end();
+        reports.push(flush());
+        if (n % 30 === 0) await transport.answer();
+      }
+    },
+    { transport },
+  );
+  while (exporter.traces.length === 0) await transport.answer();
+  await held;
+  const sent = (await Promise.all(reports)).reduce((sum, report) => sum + report.sent, 0);
+  // What ends with the invocation may go along with the last of them.
+  assert.ok(sent >= 100 && sent <= 102, `${sent}`);
+  assert.deepEqual([exporter.spans.length, exporter.traces.length, drops], [101, 1, []]);
+  assert.ok(transport.asked.requests <= 20 && transport.asked.most <= 2, JSON.stringify(transport.asked));
+});
+
+test("flushes that give up waiting begin no request beside the two that are under way", async () => {
+  const transport = patient();
+  const opik = client({ background: true, transport });
+  const trace = opik.trace();
+  for (let n = 0; n < 6; n += 1) {
+    for (let row = 0; row < 1000; row += 1) trace.span().end();
+    const flushing = opik.flush({ timeoutMs: 10 });
+    await clock.advance(10);
+    assert.equal((await flushing).kept, 1000 * (n + 1));
+  }
+  assert.deepEqual(transport.asked, { most: 2, requests: 2 });
+  const flushing = opik.flush();
+  await transport.answer();
+  assert.deepEqual([(await flushing).sent, transport.asked.most], [6000, 2]);
+  await clock.advance(2000);
+});
+
+test("quick steps are sent together, and none is lost to the bound on an invocation's requests", async () => {
+  const { startedMs, ...report } = { startedMs: clock.now, requests: () => exporter.requests.length };
+  await invocation(async (root) => {
+    for (let n = 0; n < 300; n += 1) {
+      root.span({ name: `${n}` }).end();
+      root.trace.scope.flushSoon();
+      await clock.advance(10);
+    }
+  });
+  assert.ok(report.requests() < 10, `${report.requests()} requests in ${clock.now - startedMs} ms`);
+  assert.deepEqual([exporter.spans.length, exporter.traces.length, drops], [301, 1, []]);
+});
+
+test("an invocation's last requests go to its trace and to what has ended last", async () => {
+  const { flush } = await import("opik-edge");
+  Object.assign(exporter, { maxBodyBytes: 40_000 });
+  Object.assign(globalThis, { EdgeRuntime: "edge-runtime" }); // where requests are counted
+  try {
+    await invocation(async (root) => {
+      for (let n = 0; n < 50; n += 1) {
+        root.span({ name: `early ${n}` }).end();
+        await flush();
+      }
+      for (let n = 0; n < 8; n += 1) root.span({ name: `late ${n}`, input: "x ".repeat(15_000) }).end();
+    });
+  } finally {
+    delete (globalThis as { EdgeRuntime?: string }).EdgeRuntime;
+  }
+  const names = exporter.spans.map(({ name }) => name);
+  const dropped = drops.reduce((sum, { rows }) => sum + rows, 0);
+  assert.deepEqual([exporter.requests.length, exporter.traces.length, names.length + dropped], [40, 1, 59]);
+  assert.ok(dropped > 0 && names.includes("GET /path") && names.includes("late 7"), `${names}`);
+});
+
+test("a row that was written early takes nothing from what is written at the end", async () => {
+  const text = Array.from({ length: 96 }, () => "x ".repeat(5000));
+  await invocation(async (root) => {
+    root.update({ input: { text } });
+    const children = [1, 2].map(() => root.span({ name: "child", input: { text } }));
+    await clock.advance(16_000);
+    for (const child of children) child.end();
+  });
+  assert.deepEqual(
+    exporter.spans.map((row) => JSON.stringify(row["input"]).length > 900_000),
+    [true, true, true],
+  );
+});
+
+test("a row that waits to be written early is not, once it has ended", async () => {
+  const transport = patient();
+  const held = invocation(
+    async (root) => {
+      const child = root.span({ name: "child" });
+      for (let n = 0; n < 2000; n += 1) root.span().end(); // takes both connections
+      await clock.advance(16_000);
+      child.end();
+    },
+    { transport },
+  );
+  await clock.advance(16_000);
+  while (exporter.traces.length === 0) await transport.answer();
+  await held;
+  const versions = exporter.requests.flatMap(({ body }) => body.spans ?? []).filter(({ name }) => name === "child");
+  assert.deepEqual(
+    versions.map((row) => "end_time" in row),
+    [true],
+  );
+});
+
 test("one row that fails and fails does not hold up the others", async () => {
   exporter.answer = ({ body }) => (body.traces ? new Response(null, { status: 503 }) : undefined);
   const opik = client({ background: true });
@@ -406,7 +560,8 @@ test("a transport that reads a refusal's body itself does not hide it", async ()
   const opik = client({ transport });
   opik.trace().end();
   const report = await opik.flush();
-  assert.deepEqual([report.requests, report.dropped], [1, { unauthorized: 1 }]);
+  assert.deepEqual([report.requests, report.kept], [1, 1]);
+  assert.match(report.errors[0]!.message, /unauthorized/);
 });
 
 test("listeners that reject, and times that are none, harm nothing", async () => {
@@ -416,9 +571,11 @@ test("listeners that reject, and times that are none, harm nothing", async () =>
   console.warn = (text: string) => warnings.push(text);
   try {
     const opik = client({ onError: (async () => Promise.reject(new Error("no"))) as never });
+    let kept = 0;
     for (const options of [null, undefined, {}, { timeoutMs: Number.POSITIVE_INFINITY }, { timeoutMs: -1 }]) {
       opik.trace().end();
-      assert.deepEqual((await opik.flush(options as never)).dropped, { unauthorized: 1 });
+      kept += 1;
+      assert.equal((await opik.flush(options as never)).kept, kept);
     }
   } finally {
     console.warn = warn;

@@ -25,17 +25,34 @@ async function inNode(code: string, env: Record<string, string> = {}): Promise<u
   return JSON.parse(stdout.trim().split("\n").at(-1)!);
 }
 
-test("importing reads no clock and no randomness, sets no timer, calls nobody and makes no instance", async () => {
+test("importing reads no clock and no randomness, reads timers and sets none, calls nobody and makes no instance", async () => {
   const seen = await inNode(`
     const seen = [];
     const trap = (object, name) => Object.defineProperty(object, name, { get() { seen.push(name); } });
     trap(globalThis, "crypto"); trap(Date, "now"); trap(performance, "now");
     globalThis.fetch = () => seen.push("fetch");
-    trap(globalThis, "setTimeout"); trap(WebAssembly, "Module"); trap(WebAssembly, "Instance"); trap(Math, "random");
+    globalThis.setTimeout = () => seen.push("setTimeout");
+    trap(WebAssembly, "Module"); trap(WebAssembly, "Instance"); trap(Math, "random");
     await import("opik-edge");
     await import("opik-edge/cloudflare");
     console.log(JSON.stringify(seen));`);
   assert.deepEqual(seen, []);
+});
+
+test("a flush ends under a test runner's fake timers too, whatever the backend does", async () => {
+  const kept = await inNode(`
+    const { mock } = await import("node:test");
+    const { Opik } = await import("opik-edge");
+    mock.timers.enable({ apis: ["setTimeout", "setInterval", "Date"] });
+    const kept = [];
+    for (const fetch of [async () => new Response(null, { status: 503 }), () => new Promise(() => {})]) {
+      const opik = new Opik({ url: "http://127.0.0.1:9/api", background: false, onError: () => {}, transport: { fetch } });
+      opik.trace().end();
+      kept.push((await opik.flush({ timeoutMs: 50 })).kept);
+    }
+    console.log(JSON.stringify(kept));
+    process.exit();`);
+  assert.deepEqual(kept, [1, 1]);
 });
 
 test("where WebAssembly is blocked, spans still hand the caller's ids on, with one report", async () => {
@@ -56,7 +73,7 @@ test("where WebAssembly is blocked, spans still hand the caller's ids on, with o
     begun: {},
     hostile: {},
     errors: ["wasm_blocked"],
-    report: { sent: 0, retried: 0, checkpoints: 0, dropped: {}, requests: 0, bytes: 0, errors: [] },
+    report: { sent: 0, kept: 0, retried: 0, checkpoints: 0, dropped: {}, requests: 0, bytes: 0, errors: [] },
   });
 });
 

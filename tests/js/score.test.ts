@@ -177,8 +177,9 @@ test("an earlier score that is tried again does not arrive after a later one", a
     assert.equal(exporter.requests.length, 1, "and waits for its next attempt");
     opik.score({ traceId: ID, name: "helpful", value: 0 });
     isDown = false;
-    await opik.flush();
+    const flushing = opik.flush();
     await clock.advance(60_000);
+    await flushing;
     assert.deepEqual(values, [1, 0]);
   } finally {
     clock.restore();

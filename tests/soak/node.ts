@@ -1,5 +1,6 @@
 // The soak in one Node process: node --expose-gc. Prints what it came to, and the memory on the way.
 
+import "./timers.js";
 import assert from "node:assert/strict";
 import { ANSWER, prepare } from "./requests.js";
 

@@ -3,6 +3,7 @@
 
 import { span } from "opik-edge";
 import { withOpik } from "opik-edge/cloudflare";
+import { timers } from "./timers.js"; // which the program has imported before
 
 /** Rows of one request: the trace, its root span, and three more. */
 export const ROWS = 5;
@@ -70,32 +71,10 @@ export function prepare(requests: number) {
     },
     () => ({ transport, onError: ({ message }) => errors.push(message) }),
   );
-  const timers = countTimers();
   const result = (): Soaked => {
     const sorted = ids.slice(0, rows).sort();
     const repeated = sorted.filter((id, index) => id === sorted[index - 1]).length;
     return { rows, repeated, timers: timers.size, errors: errors.slice(0, 10) };
   };
   return { fetch, result };
-}
-
-/** The timers that are set, from now on. */
-function countTimers(): ReadonlySet<unknown> {
-  const { setTimeout, clearTimeout } = globalThis;
-  const open = new Set<unknown>();
-  Object.assign(globalThis, {
-    setTimeout: (run: () => void, ms?: number) => {
-      const timer = setTimeout(() => {
-        open.delete(timer);
-        run();
-      }, ms);
-      open.add(timer);
-      return timer;
-    },
-    clearTimeout: (timer: never) => {
-      open.delete(timer);
-      clearTimeout(timer);
-    },
-  });
-  return open;
 }

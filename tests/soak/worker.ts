@@ -1,5 +1,7 @@
 // The soak in one workerd isolate: /chat is a request, /result what all of them came to.
 
+import "./timers.js";
+
 import { prepare } from "./requests.js";
 
 interface Env {

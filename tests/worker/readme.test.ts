@@ -95,7 +95,7 @@ test("the program without a Worker sends its spans", async () => {
     await writeFile(join(ROOT, file), code.replace("https://example.com/", `${upstream.url}/text`));
     const env = { PATH: process.env["PATH"]!, OPIK_URL_OVERRIDE: collector.url };
     const { stdout } = await promisify(execFile)(process.execPath, [file], { cwd: ROOT, env });
-    assert.match(stdout, /^5 \{\}/);
+    assert.match(stdout, /^5 0 \{\}/);
     assert.equal(collector.traces()[0]!["thread_id"], "nightly");
     assert.deepEqual(
       collector
