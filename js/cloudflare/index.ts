@@ -1,10 +1,10 @@
 // The public surface of `opik-edge/cloudflare`.
 
 export type { WaitUntil } from "../server/background-work.js";
-export type { ServerConfig } from "../server/invocation.js";
+export type { FetchTrigger, ServerConfig, ServerConfigFor } from "../server/invocation.js";
 export type { Trust, TrustConfig } from "../server/trust.js";
 export { withContext } from "./carried-context.js";
 export type { OtherTrigger } from "./faces.js";
 export { deliverQueue, type QueueBatch, type QueueMessage, type QueueProducer, queueTransport } from "./queue.js";
 export { type ReceivedMessage, type TracedRpc, tracedQueue, tracedRpc, traceMessage } from "./traced-bindings.js";
-export { type FetchTrigger, type Trigger, type WorkerClass, type WorkerHandler, withOpik } from "./with-opik.js";
+export { type Trigger, type WorkerClass, type WorkerHandler, withOpik } from "./with-opik.js";

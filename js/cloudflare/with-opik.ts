@@ -5,22 +5,15 @@ import { currentFrame, hasAsyncContext, prepareAsyncContext } from "../context.j
 import type { WaitUntil } from "../server/background-work.js";
 import {
   beginCall,
+  type FetchTrigger,
   type Invocation,
   invocations,
   type OpenInvocation,
   runCall,
-  type ServerConfig,
+  type ServerConfigFor,
 } from "../server/invocation.js";
 import { traceRequest } from "../server/trace-request.js";
 import { describeCall, describeMethod, type Face, isHandler, type OtherTrigger } from "./faces.js";
-
-/** A Worker was called by HTTP. */
-export interface FetchTrigger {
-  /** Tells it from the other triggers. */
-  readonly type: "fetch";
-  /** The request as the handler is given it; its body is the handler's to read. */
-  readonly request: Request;
-}
 
 /** What called the Worker. */
 export type Trigger = FetchTrigger | OtherTrigger;
@@ -62,7 +55,7 @@ const WRAPPED = Symbol.for("opik-edge/wrapped");
 
 /**
  * `handler`, or a class, with tracing: each call is a span under the caller's, or a trace of its own. OPIK_* variables
- * are read from the Worker's `env`; what `config` returns goes before them. An invalid configuration is
+ * are read from the Worker's `env`; what `config` says goes before them. An invalid configuration is
  * reported once and the handler runs untraced, as it does for a browser's preflight. Wrapping twice wraps once.
  *
  * What is given stays as it is, down to each function: what is returned stands for it, and is what the platform is to call. So
@@ -70,7 +63,7 @@ const WRAPPED = Symbol.for("opik-edge/wrapped");
  */
 export function withOpik<H extends WorkerHandler | WorkerClass>(
   handler: H,
-  config?: (env: EnvOf<H>, trigger: Trigger) => ServerConfig,
+  config?: ServerConfigFor<EnvOf<H>, Trigger>,
 ): H {
   if ((handler as { [WRAPPED]?: unknown })[WRAPPED] === true) return handler;
   const open = invocations(config);

@@ -2,10 +2,10 @@
 
 import type { Span } from "../span.js";
 import type { WaitUntil } from "./background-work.js";
-import { type ServerConfig, serverInvocations } from "./invocation.js";
+import { type FetchTrigger, type ServerConfigFor, serverInvocations } from "./invocation.js";
 import { traceRequest } from "./trace-request.js";
 
-export type { ServerConfig } from "./invocation.js";
+export type { FetchTrigger, ServerConfig, ServerConfigFor } from "./invocation.js";
 export type { Trust, TrustConfig } from "./trust.js";
 
 /** What is needed of Hono's `Context`. */
@@ -27,18 +27,18 @@ export interface OpikVariables {
 
 /**
  * Middleware that traces each request: a span under the caller's, or a trace of its own, which ends with the response. OPIK_*
- * variables are read from Hono's `env`; what `config` returns goes before them. Invalid settings are reported once, and
+ * variables are read from Hono's `env`; what `config` says goes before them. Invalid settings are reported once, and
  * requests run untraced.
  */
 export function opik<Env = unknown>(
-  config?: (env: Env) => ServerConfig,
+  config?: ServerConfigFor<Env, FetchTrigger>,
   // biome-ignore lint/suspicious/noExplicitAny: Hono's own context, whose type would make Hono a dependency
 ): (c: any, next: () => Promise<void>) => Promise<void> {
   const open = serverInvocations(config);
   return async (c: Context, next) => {
     const response = await traceRequest(
       c.req.raw,
-      () => open({ env: c.env, ctx: executionCtxOf(c) }),
+      () => open({ env: c.env, ctx: executionCtxOf(c) }, { type: "fetch", request: c.req.raw }),
       async (root) => {
         if (root) c.set("opik", root);
         await next();

@@ -6,7 +6,7 @@ import { hasAsyncContext } from "../context.js";
 import { isServer, now, within } from "../env.js";
 import { type Listeners, ownOf, Reporter } from "../errors.js";
 import type { HeaderCarrier } from "../headers.js";
-import type { Masks } from "../json.js";
+import { isPlain, type Masks } from "../json.js";
 import { Scope } from "../scope.js";
 import { endSpan } from "../settle.js";
 import { SpanHandle, type SpanOptions } from "../span.js";
@@ -18,6 +18,20 @@ import { watchResponse } from "./watch-response.js";
 
 /** Settings of a client, and whom it believes. */
 export interface ServerConfig extends OpikConfig, TrustConfig {}
+
+/**
+ * Settings, or what gives them for a call: `env` is the Worker's or Hono's, elsewhere `undefined`; `trigger` says what the call is.
+ * In Node, Deno and Bun, where all calls share a client, a function is asked once, for the first of them.
+ */
+export type ServerConfigFor<Env, T> = ServerConfig | ((env: Env, trigger: T) => ServerConfig);
+
+/** A request that a server answers. */
+export interface FetchTrigger<R = Request> {
+  /** As of a Worker's. */
+  readonly type: "fetch";
+  /** As the handler is given it; its body is the handler's to read. */
+  readonly request: R;
+}
 
 /** What a call is given by its runtime, where that gives anything. */
 export interface Surroundings {
@@ -42,13 +56,14 @@ export type OpenInvocation<T> = (surroundings: Surroundings, trigger: T) => Invo
  * What opens invocations with the settings that `config` gives for each: `undefined` when they are unusable, which is told once.
  * Never throws.
  */
-export function invocations<Env, T>(config: ((env: Env, trigger: T) => ServerConfig) | undefined): OpenInvocation<T> {
+export function invocations<Env, T>(config: ServerConfigFor<Env, T> | undefined): OpenInvocation<T> {
+  const configure = configurer(config);
   const memory: Memory = { seen: new Set() };
   return ({ env, ctx }, trigger) => {
     const masks = new Map<object, string>();
     if (isObject(env)) masks.set(env, "[env]");
     if (isObject(ctx)) masks.set(ctx, "[ctx]");
-    return openScope(() => config?.(env as Env, trigger), env, memory, masks, ctx);
+    return openScope(() => configure(env as Env, trigger), env, memory, masks, ctx);
   };
 }
 
@@ -56,14 +71,21 @@ export function invocations<Env, T>(config: ((env: Env, trigger: T) => ServerCon
  * The same for a server of any platform. Where the process outlives its requests they share one scope, with the settings that
  * `config` gives for the first.
  */
-export function serverInvocations<Env>(config: ((env: Env) => ServerConfig) | undefined): OpenInvocation<void> {
+export function serverInvocations<Env, T>(config: ServerConfigFor<Env, T> | undefined): OpenInvocation<T> {
   if (!isServer()) return invocations(config);
+  const configure = configurer(config);
   const memory: Memory = { seen: new Set() };
   let first: { readonly opened: Invocation | undefined } | undefined;
-  return ({ env }) => {
-    first ??= { opened: openScope(() => config?.(env as Env), env, memory) };
+  return ({ env }, trigger) => {
+    first ??= { opened: openScope(() => configure(env as Env, trigger), env, memory) };
     return first.opened;
   };
+}
+
+function configurer<Env, T>(
+  config: ServerConfigFor<Env, T> | undefined,
+): (env: Env, trigger: T) => ServerConfig | undefined {
+  return typeof config === "function" ? config : () => config;
 }
 
 /** What one handler or class remembers between its invocations. */
@@ -107,15 +129,21 @@ function settingsOf(given: ServerConfig, env: unknown, memory: Memory): Settings
 
 /** Whether two configurations have the same settings; who is told of what goes wrong is none. */
 function isSame(one: ServerConfig, other: ServerConfig): boolean {
-  return hasSettingsOf(one, other) && hasSettingsOf(other, one);
+  const { onError: _, onDrop: __, env, ...settings } = one;
+  const { onError: ___, onDrop: ____, env: otherEnv, ...otherSettings } = other;
+  return env === otherEnv && isAlike(settings, otherSettings);
 }
 
-function hasSettingsOf(one: ServerConfig, other: ServerConfig): boolean {
-  for (const name in other) {
-    const key = name as keyof ServerConfig;
-    if (key !== "onError" && key !== "onDrop" && one[key] !== other[key]) return false;
-  }
-  return true;
+/** Whether two settings are the same: arrays and plain objects member by member, expressions by what they say. */
+function isAlike(one: unknown, other: unknown): boolean {
+  if (one === other) return true;
+  if (one instanceof RegExp) return other instanceof RegExp && `${one}` === `${other}`;
+  if (!(Array.isArray(one) && Array.isArray(other)) && !(isPlain(one) && isPlain(other))) return false;
+  const names = Object.keys(one);
+  return (
+    names.length === Object.keys(other).length &&
+    names.every((name) => isAlike(one[name as never], other[name as never]))
+  );
 }
 
 /** The root span of a call, and whose trace it joins. */

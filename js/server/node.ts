@@ -2,10 +2,10 @@
 
 import { isAsync } from "../iterator.js";
 import type { SpanHandle } from "../span.js";
-import { type Call, type ServerConfig, serverInvocations } from "./invocation.js";
+import { type Call, type FetchTrigger, type ServerConfigFor, serverInvocations } from "./invocation.js";
 import { type Asked, ask, beginRequest, inside, isTrusted, outerRoot, presetStatus } from "./trace-request.js";
 
-export type { ServerConfig } from "./invocation.js";
+export type { FetchTrigger, ServerConfig, ServerConfigFor } from "./invocation.js";
 export type { Trust, TrustConfig } from "./trust.js";
 
 /** What is needed of Node's `IncomingMessage`, of HTTP/1 or HTTP/2. */
@@ -44,7 +44,7 @@ export interface NodeResponse {
  * response has been sent. Settings fall back to OPIK_* variables. Invalid ones are reported once, and requests run untraced.
  */
 export function opik(
-  config?: ServerConfig,
+  config?: ServerConfigFor<undefined, FetchTrigger<NodeRequest>>,
 ): (request: NodeRequest, response: NodeResponse, next: (error?: unknown) => void) => void {
   const trace = tracer(config);
   return (request, response, next) => {
@@ -59,7 +59,10 @@ export type NodeListener = (request: any, response: any, ...rest: any[]) => unkn
 /**
  * The same around a listener of `http.createServer`. What it throws, or an `async` one rejects with, is recorded and thrown on.
  */
-export function withOpik<L extends NodeListener>(listener: L, config?: ServerConfig): L {
+export function withOpik<L extends NodeListener>(
+  listener: L,
+  config?: ServerConfigFor<undefined, FetchTrigger<NodeRequest>>,
+): L {
   const trace = tracer(config);
   return new Proxy(listener, {
     apply(target, self, args: Parameters<L>) {
@@ -71,13 +74,15 @@ export function withOpik<L extends NodeListener>(listener: L, config?: ServerCon
 /** With `isAsync` the result of `handle` is a promise that nobody else has. */
 type Trace = (request: NodeRequest, response: NodeResponse, handle: () => unknown, isAsync?: boolean) => unknown;
 
-function tracer(config: ServerConfig | undefined): Trace {
-  const open = serverInvocations(config && (() => config));
+function tracer(config: ServerConfigFor<undefined, FetchTrigger<NodeRequest>> | undefined): Trace {
+  const open = serverInvocations(config);
   return (request, response, handle, isAsync) => {
     const asked = askedBy(request);
     const outer = outerRoot(request, asked);
     if (outer) return inside(outer, handle);
-    const invocation = asked.isPreflight ? undefined : open({ env: undefined, ctx: undefined });
+    const invocation = asked.isPreflight
+      ? undefined
+      : open({ env: undefined, ctx: undefined }, { type: "fetch", request });
     if (!invocation) return handle();
     let call: Call | undefined;
     let ending: "finish" | "cancel" | undefined;

@@ -1,7 +1,7 @@
 // Wraps a handler that takes a web `Request`: of `Deno.serve`, `Bun.serve`, a route of Next or SvelteKit.
 
 import { hasWaitUntil } from "./background-work.js";
-import { type ServerConfig, serverInvocations } from "./invocation.js";
+import { type FetchTrigger, type ServerConfigFor, serverInvocations } from "./invocation.js";
 import { traceRequest } from "./trace-request.js";
 
 /** A function that answers a request; what more it is given is its framework's affair. */
@@ -18,15 +18,15 @@ export type RequestHandler = (request: any, ...rest: any[]) => unknown;
  */
 export function withOpik<H extends RequestHandler>(
   handler: H,
-  config?: ServerConfig,
+  config?: ServerConfigFor<undefined, FetchTrigger>,
 ): (this: ThisParameterType<H>, ...args: Parameters<H>) => ReturnType<H> | Promise<Awaited<ReturnType<H>>> {
-  const open = serverInvocations(config && (() => config));
+  const open = serverInvocations(config);
   return new Proxy(handler, {
     apply(target, self, args: Parameters<H>) {
       const ctx = args.slice(1).find(hasWaitUntil);
       return traceRequest(
         args[0],
-        () => open({ env: undefined, ctx }),
+        () => open({ env: undefined, ctx }, { type: "fetch", request: args[0] }),
         () => Reflect.apply(target, self, args) as ReturnType<H>,
       );
     },

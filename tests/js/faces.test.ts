@@ -1,6 +1,7 @@
 // What `withOpik` makes of handlers and classes, where the platform itself is not needed: doubles are called as it calls.
 
 import assert from "node:assert/strict";
+import { EventEmitter } from "node:events";
 import { test } from "node:test";
 import { getTrackContext, span } from "opik-edge";
 import { deliverQueue, tracedQueue, tracedRpc, withContext, withOpik } from "opik-edge/cloudflare";
@@ -33,6 +34,80 @@ class Base {
     readonly env: unknown,
   ) {}
 }
+
+test("settings are an object, or a function of env and trigger, whatever is wrapped", async () => {
+  const { exporter, ctx } = setUp();
+  const asked: unknown[] = [];
+  const settings = { transport: exporter, background: false };
+  const ways = [
+    settings,
+    (env: unknown, { type, request }: { type: string; request: { method?: string } }) => {
+      asked.push([env, type, request.method]);
+      return settings;
+    },
+  ] as never[];
+  const env = { OPIK_PROJECT_NAME: "shop" };
+  const { withOpik: onServer } = await import("opik-edge/server");
+  const { opik: inHono } = await import("opik-edge/hono");
+  const { opik: inNode } = await import("opik-edge/node");
+  const request = new Request("http://host.test/path");
+  for (const config of ways) {
+    await withOpik({ fetch: async (_: Request, __: object, ___: object) => new Response() }, config).fetch(
+      request,
+      env,
+      ctx,
+    );
+    await (await onServer(async (_: Request) => new Response(), config)(request)).text();
+    const context = { req: { raw: request }, env, executionCtx: ctx, set() {}, finalized: true, res: new Response() };
+    await inHono(config)(context, async () => {});
+    const response = new EventEmitter();
+    inNode(config)(
+      { method: "GET", url: "/", headers: {} },
+      Object.assign(response, { statusCode: 200, writableFinished: true }),
+      () => {},
+    );
+    response.emit("finish");
+  }
+  assert.deepEqual(asked, [
+    [env, "fetch", "GET"],
+    [undefined, "fetch", "GET"],
+    [env, "fetch", "GET"],
+    [undefined, "fetch", "GET"],
+  ]);
+});
+
+test("settings that are made anew for each call are the same where their members are", async () => {
+  const { ctx, exporter, settled } = setUp();
+  let read = 0;
+  const env = new Proxy(
+    { OPIK_PROJECT_NAME: "shop" },
+    {
+      getOwnPropertyDescriptor: (target, name) => {
+        read += 1;
+        return Reflect.getOwnPropertyDescriptor(target, name);
+      },
+    },
+  );
+  const reads: number[] = [];
+  let fieldBytes = 5000;
+  const handler = withOpik({ fetch: async (_: Request, __: object, ___: object) => new Response() }, () => ({
+    transport: exporter,
+    redact: { keys: ["password", /token$/] },
+    limits: { fieldBytes },
+  }));
+  for (const bytes of [5000, 5000, 6000]) {
+    fieldBytes = bytes;
+    read = 0;
+    await handler.fetch(new Request("http://host.test/"), env, ctx);
+    reads.push(read);
+  }
+  await settled();
+  assert.deepEqual(
+    reads.map((count) => count > 0),
+    [true, false, true],
+    "variables are looked up where settings have changed",
+  );
+});
 
 test("what a class does of itself while it is made is no call from outside", async () => {
   const { ctx, config, settled, names } = setUp();
