@@ -2,21 +2,21 @@
 // whatever is current, without a client at hand, are in ambient.ts.
 
 import type { InstrumentFetchOptions } from "./browser/instrument-fetch.js";
-import { type OpikConfig, resolveConfig } from "./config.js";
-import { currentFrame, type Frame, runWith } from "./context.js";
+import { emptyReport, type FlushReport } from "./deliver/report.js";
+import type { Fetch } from "./deliver/transport.js";
 import { OpikError, ownOf, printAs, Reporter, readOption } from "./errors.js";
-import { type TracedRequestInit, tracedFetch } from "./fetch.js";
-import type { HeaderCarrier } from "./headers.js";
-import { page } from "./page.js";
-import { emptyReport, type FlushReport } from "./report.js";
-import type { TraceFields } from "./row.js";
-import { type FlushOptions, Scope } from "./scope.js";
-import type { TargetedScore } from "./score.js";
-import { scoped } from "./settle.js";
-import { type Span, SpanHandle, type SpanOptions } from "./span.js";
-import { openTrace, type Trace } from "./trace.js";
-import { type AnyFunction, type TrackOptions, trackWith } from "./track.js";
-import type { Fetch } from "./transport.js";
+import { currentFrame, type Frame, runWith } from "./platform/context.js";
+import { page } from "./platform/page.js";
+import { type TracedRequestInit, tracedFetch } from "./record/fetch.js";
+import type { HeaderCarrier } from "./record/headers.js";
+import type { TraceFields } from "./record/row.js";
+import { type FlushOptions, Scope } from "./record/scope.js";
+import type { TargetedScore } from "./record/score.js";
+import { scoped } from "./record/settle.js";
+import { type Span, SpanHandle, type SpanOptions } from "./record/span.js";
+import { openTrace, type Trace } from "./record/trace.js";
+import { type AnyFunction, type TrackOptions, trackWith } from "./record/track.js";
+import { type OpikConfig, resolveConfig } from "./settings.js";
 
 /** How long a `discard` waits for requests that are under way, before it breaks them off. */
 const DISCARD_TIMEOUT_MS = 1000;

@@ -1,4 +1,4 @@
-// The module as text: prints a JavaScript module. What js/wasm/inline.ts decodes; base64 would hide the module's repetitions
+// The module as text: prints a JavaScript module. What js/platform/wasm/inline.ts decodes; base64 would hide the module's repetitions
 // from gzip, which costs 5 KB more (docs/adr/0006-size-budgets.md).
 
 import { readFile } from "node:fs/promises";

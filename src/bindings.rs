@@ -1,4 +1,4 @@
-//! The boundary: the only file that knows JavaScript exists. js/core.ts is its one caller.
+//! The boundary: the only file that knows JavaScript exists. js/platform/core.ts is its one caller.
 //!
 //! Only numbers cross. Every text and every byte goes through one area of memory, the scratch: JavaScript writes
 //! there and says how much, or is told how much there is to read. Payloads are read where they lie.
@@ -8,7 +8,7 @@
 )]
 #![allow(clippy::too_many_arguments, reason = "only numbers cross, and a struct is none")]
 #![allow(clippy::must_use_candidate, reason = "they are called from JavaScript")]
-#![allow(missing_docs, reason = "each function is documented where it is called, in js/core.ts")]
+#![allow(missing_docs, reason = "each function is documented where it is called, in js/platform/core.ts")]
 
 use alloc::vec::Vec;
 
@@ -57,7 +57,7 @@ static STATE: Mutex<State> = Mutex::new(State {
     verdict: Verdict::Sent,
 });
 
-/// Runs `f` on the state. `None` if the core is entered from within itself, which js/core.ts never does.
+/// Runs `f` on the state. `None` if the core is entered from within itself, which js/platform/core.ts never does.
 fn with<T>(f: impl FnOnce(&mut State) -> T) -> Option<T> {
     STATE.try_lock().map(|mut state| f(&mut state))
 }

@@ -59,7 +59,7 @@ mod program {
     #[global_allocator]
     static ALLOCATOR: rlsf::SmallGlobalTlsf = rlsf::SmallGlobalTlsf::new();
 
-    /// The core has no panics of its own; what is left traps, and js/core.ts replaces the instance.
+    /// The core has no panics of its own; what is left traps, and js/platform/core.ts replaces the instance.
     #[panic_handler]
     fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
         core::arch::wasm32::unreachable()

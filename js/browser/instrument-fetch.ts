@@ -1,7 +1,7 @@
 // Traces every `fetch` of a page, for as long as it is asked to.
 
-import { isTarget, type PropagateTo, type TargetMatch } from "../headers.js";
-import { type Fetch, originalOf, standIn, targetOf } from "../transport.js";
+import { type Fetch, originalOf, standIn, targetOf } from "../deliver/transport.js";
+import { isTarget, type PropagateTo, type TargetMatch } from "../record/headers.js";
 
 /** What is traced, and what is given headers. */
 export interface InstrumentFetchOptions {

@@ -1,13 +1,13 @@
 // A page's rows between their end and their delivery: in memory, and in IndexedDB, out of which the next visit sends what
 // this one could not. Without IndexedDB (private windows) they are in memory alone.
 
-import { getCore } from "../core.js";
-import { now, randomBits } from "../env.js";
-import { idTime } from "../headers.js";
-import { addCounts, type Dropped } from "../report.js";
-import { scoreKey } from "../score.js";
-import { tokenExpiry } from "../token.js";
-import { type Envelope, firstOfOneUpload, type RowKind, type Upload, uploadOf } from "../upload.js";
+import { addCounts, type Dropped } from "../deliver/report.js";
+import { type Envelope, firstOfOneUpload, type RowKind, type Upload, uploadOf } from "../deliver/upload.js";
+import { getCore } from "../platform/core.js";
+import { now, randomBits } from "../platform/env.js";
+import { idTime } from "../record/headers.js";
+import { scoreKey } from "../record/score.js";
+import { tokenExpiry } from "../relay/token.js";
 import { MAX_BODY_BYTES, type TokenSource } from "./relay-transport.js";
 import { type Visit, visitOf } from "./visit.js";
 

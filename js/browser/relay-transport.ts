@@ -1,10 +1,10 @@
 // Carries a page's uploads to its relay (../relay/): as a request so simple that it needs no preflight, and that may
 // outlive the page. Learns from the answers how far the page's clock is off.
 
-import { now, TIMES } from "../env.js";
+import { platformFetch, type Transport, type TransportRequest } from "../deliver/transport.js";
+import { selfContained } from "../deliver/upload.js";
+import { now, TIMES } from "../platform/env.js";
 import type { RefusalCode } from "../relay/refusal.js";
-import { platformFetch, type Transport, type TransportRequest } from "../transport.js";
-import { selfContained } from "../upload.js";
 
 /** A token, or where to get one that is still good. */
 export type TokenSource = string | (() => string | undefined | Promise<string | undefined>);

@@ -1,6 +1,6 @@
 // The conversation of a tab: an id in sessionStorage, which each tab has for itself and which survives a reload.
 
-import { isBrowser, now, randomBytes } from "../env.js";
+import { isBrowser, now, randomBytes } from "../platform/env.js";
 
 /** Options of `tabThreadId`. */
 export interface TabThreadOptions {

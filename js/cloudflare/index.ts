@@ -4,7 +4,7 @@ export type { WaitUntil } from "../server/background-work.js";
 export type { FetchTrigger, ServerConfig, ServerConfigFor } from "../server/invocation.js";
 export type { Trust, TrustConfig } from "../server/trust.js";
 export { withContext } from "./carried-context.js";
-export type { OtherTrigger } from "./faces.js";
 export { deliverQueue, type QueueBatch, type QueueMessage, type QueueProducer, queueTransport } from "./queue.js";
 export { type ReceivedMessage, type TracedRpc, tracedQueue, tracedRpc, traceMessage } from "./traced-bindings.js";
+export type { OtherTrigger } from "./triggers.js";
 export { type Trigger, type WorkerClass, type WorkerHandler, withOpik } from "./with-opik.js";

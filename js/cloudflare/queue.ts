@@ -1,12 +1,9 @@
 // A Cloudflare Queue between the Workers that record and the one that delivers: for traffic that outgrows what
 // one invocation may send, and for a backend that is away for longer than an invocation lives.
 
-import { type OpikConfig, resolveConfig, warnOfInsecureUrl } from "../config.js";
-import { Delivery, sourceOf } from "../delivery.js";
-import { Reporter } from "../errors.js";
-import { emptyReport, type FlushReport } from "../report.js";
-import { scoreKey } from "../score.js";
-import { numberOr, type Transport } from "../transport.js";
+import { Delivery, sourceOf } from "../deliver/delivery.js";
+import { emptyReport, type FlushReport } from "../deliver/report.js";
+import { numberOr, type Transport } from "../deliver/transport.js";
 import {
   isOfScores,
   MAX_UPLOAD_BYTES,
@@ -16,7 +13,10 @@ import {
   selfContained,
   type Upload,
   uploadOf,
-} from "../upload.js";
+} from "../deliver/upload.js";
+import { Reporter } from "../errors.js";
+import { scoreKey } from "../record/score.js";
+import { type OpikConfig, resolveConfig, warnOfInsecureUrl } from "../settings.js";
 
 /** What the producer needs of a queue's binding. */
 export interface QueueProducer {

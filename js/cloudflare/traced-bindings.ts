@@ -1,8 +1,8 @@
 // Bindings that hand the trace on: a queue in its messages, an RPC stub in a further argument. Opt-in for each binding, since
 // the other side sees it; `fetch` of a binding hands headers on: see the option `via` of `Span.fetch`.
 
-import { span } from "../ambient.js";
-import type { Span } from "../span.js";
+import { span } from "../current.js";
+import type { Span } from "../record/span.js";
 import { contextArgument, isPlainObject, passedOn, takeContext, withContext } from "./carried-context.js";
 
 /** What a traced queue needs of a queue's binding. */

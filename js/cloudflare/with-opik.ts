@@ -1,7 +1,7 @@
 // Wraps a Worker's handler, or the class of an entrypoint, a Durable Object or a workflow: each call from outside joins its
 // caller's trace or begins one. What an invocation is is ../server/invocation.ts.
 
-import { currentFrame, hasAsyncContext, prepareAsyncContext } from "../context.js";
+import { currentFrame, hasAsyncContext, prepareAsyncContext } from "../platform/context.js";
 import type { WaitUntil } from "../server/background-work.js";
 import {
   beginCall,
@@ -13,7 +13,7 @@ import {
   type ServerConfigFor,
 } from "../server/invocation.js";
 import { traceRequest } from "../server/trace-request.js";
-import { describeCall, describeMethod, type Face, isHandler, type OtherTrigger } from "./faces.js";
+import { describeCall, describeMethod, type Face, isHandler, type OtherTrigger } from "./triggers.js";
 
 /** What called the Worker. */
 export type Trigger = FetchTrigger | OtherTrigger;

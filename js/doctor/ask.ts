@@ -1,6 +1,6 @@
 // A question to a server of somebody else's, whose answer may never come, or never end.
 
-import { environment } from "../env.js";
+import { environment } from "../platform/env.js";
 
 /** How long an answer may take, its body included. */
 const TIMEOUT_MS = 10_000;

@@ -1,14 +1,14 @@
 // Looks at all that tracing depends on outside this package.
 
-import type { OpikConfig } from "../config.js";
-import { isBrowser } from "../env.js";
 import { ownOf } from "../errors.js";
-import { resolveUrl } from "../headers.js";
-import { withoutQuery } from "../json.js";
+import { isBrowser } from "../platform/env.js";
+import { resolveUrl } from "../record/headers.js";
+import { withoutQuery } from "../record/json.js";
+import type { OpikConfig } from "../settings.js";
 import { type Finding, problem } from "./finding.js";
+import { examineCors, examineHeaders } from "./header-check.js";
 import { examineOpik } from "./opik-api.js";
 import { examineRuntime } from "./runtime.js";
-import { examineCors, examineHeaders } from "./way.js";
 
 /** What to look at. */
 export interface DoctorOptions {

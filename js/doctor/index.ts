@@ -2,4 +2,4 @@
 
 export { type DoctorOptions, opikDoctor } from "./doctor.js";
 export type { Finding } from "./finding.js";
-export { echoHeaders } from "./way.js";
+export { echoHeaders } from "./header-check.js";

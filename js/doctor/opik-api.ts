@@ -1,7 +1,7 @@
 // Whether Opik, or the relay before it, takes what would be sent to it. Nothing is written: the batch that asks is empty.
 
-import { type OpikConfig, resolveConfig, type Settings } from "../config.js";
-import { PATHS } from "../upload.js";
+import { PATHS } from "../deliver/upload.js";
+import { type OpikConfig, resolveConfig, type Settings } from "../settings.js";
 import { ask } from "./ask.js";
 import { type Finding, note, ok, problem } from "./finding.js";
 

@@ -1,9 +1,9 @@
 // What the runtime has of what tracing needs.
 
-import { hasAsyncContext, prepareAsyncContext } from "../context.js";
-import { getCore } from "../core.js";
-import { isBrowser, isServer, now } from "../env.js";
-import { hasPlatformWaitUntil } from "../wait-until.js";
+import { hasAsyncContext, prepareAsyncContext } from "../platform/context.js";
+import { getCore } from "../platform/core.js";
+import { isBrowser, isServer, now } from "../platform/env.js";
+import { hasPlatformWaitUntil } from "../platform/wait-until.js";
 import { type Finding, note, ok, problem } from "./finding.js";
 
 /** Looks at the runtime that this is called in. */

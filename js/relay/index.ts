@@ -1,5 +1,5 @@
 // The public surface of `opik-edge/relay`.
 
-export { type MintOptions, mintToken, type TokenSecret, type Tokens } from "../token.js";
 export type { RefusalCode } from "./refusal.js";
 export { type RateLimiter, type RelayConfig, relay } from "./relay.js";
+export { type MintOptions, mintToken, type TokenSecret, type Tokens } from "./token.js";

@@ -1,17 +1,17 @@
 // Between a page and Opik: holds the key, pins project and workspace, and lets nothing through that a page should not
 // write. Refusals are in refusal.ts, rows in rows.ts, tokens in ../token.ts.
 
-import { type OpikConfig, resolveConfig, warnOfInsecureUrl } from "../config.js";
-import { Delivery, sourceOf } from "../delivery.js";
-import { now, environment as platform } from "../env.js";
+import { Delivery, sourceOf } from "../deliver/delivery.js";
+import type { FlushReport } from "../deliver/report.js";
+import { isOfScores, uploadOf } from "../deliver/upload.js";
 import { numberFrom, OpikError, ownOf, Reporter } from "../errors.js";
-import { isOrigin, type TargetMatch } from "../headers.js";
-import type { FlushReport } from "../report.js";
-import { checkTokens, readTokenFor, type TokenClaims, type Tokens } from "../token.js";
-import { isOfScores, uploadOf } from "../upload.js";
+import { now, environment as platform } from "../platform/env.js";
+import { isOrigin, type TargetMatch } from "../record/headers.js";
+import { type OpikConfig, resolveConfig, warnOfInsecureUrl } from "../settings.js";
 import { checkProof } from "./proof.js";
 import { Refusal } from "./refusal.js";
 import { type PageBatch, parseBatch, stampRows, TOLERANCE_MS } from "./rows.js";
+import { checkTokens, readTokenFor, type TokenClaims, type Tokens } from "./token.js";
 
 /** A rate-limit binding of a Worker. */
 export interface RateLimiter {

@@ -1,11 +1,11 @@
 // What a page may write: one batch of traces, of spans, both with ids of this day, or of scores; and no field that is the
 // relay's to set.
 
-import { idTime } from "../headers.js";
-import { type Score, scoreError, scoreKey } from "../score.js";
-import type { TokenClaims } from "../token.js";
-import { isOfScores, MAX_UPLOAD_ROWS, ROW_KINDS, type RowKind } from "../upload.js";
+import { isOfScores, MAX_UPLOAD_ROWS, ROW_KINDS, type RowKind } from "../deliver/upload.js";
+import { idTime } from "../record/headers.js";
+import { type Score, scoreError, scoreKey } from "../record/score.js";
 import { Refusal } from "./refusal.js";
+import type { TokenClaims } from "./token.js";
 
 /** How far the time of an id may be from now (Opik refuses more where it checks). */
 const WINDOW_MS = 24 * 60 * 60 * 1000;

@@ -1,8 +1,8 @@
 // What a handler hands to `ctx.waitUntil`, observed so that the flush can come after it.
 
-import { currentFrame } from "../context.js";
-import type { Scope } from "../scope.js";
-import { keepAlive } from "../wait-until.js";
+import { currentFrame } from "../platform/context.js";
+import { keepAlive } from "../platform/wait-until.js";
+import type { Scope } from "../record/scope.js";
 
 /** What this package needs of a Worker's `ctx`, or of a Durable Object's state. */
 export interface WaitUntil {

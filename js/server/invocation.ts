@@ -1,17 +1,17 @@
 // One call of a server: a root span under the caller's, and delivery when everything is done. On a platform that freezes between
 // its requests that is a flush of the invocation's own, in `waitUntil`; a process that outlives them sends by itself.
 
-import { type OpikConfig, resolveConfig, type Settings } from "../config.js";
-import { hasAsyncContext } from "../context.js";
-import { isServer, now, within } from "../env.js";
 import { type Listeners, ownOf, Reporter } from "../errors.js";
-import type { HeaderCarrier } from "../headers.js";
-import { isPlain, type Masks } from "../json.js";
-import { Scope } from "../scope.js";
-import { endSpan } from "../settle.js";
-import { SpanHandle, type SpanOptions } from "../span.js";
-import { type Ending, type OnEnd, watchStream } from "../stream.js";
-import { openTrace } from "../trace.js";
+import { hasAsyncContext } from "../platform/context.js";
+import { isServer, now, within } from "../platform/env.js";
+import type { HeaderCarrier } from "../record/headers.js";
+import { isPlain, type Masks } from "../record/json.js";
+import { Scope } from "../record/scope.js";
+import { endSpan } from "../record/settle.js";
+import { SpanHandle, type SpanOptions } from "../record/span.js";
+import { type Ending, type OnEnd, watchStream } from "../record/stream.js";
+import { openTrace } from "../record/trace.js";
+import { type OpikConfig, resolveConfig, type Settings } from "../settings.js";
 import { BackgroundWork, type WaitUntil } from "./background-work.js";
 import { type Judge, resolveTrust, type TrustConfig } from "./trust.js";
 import { watchResponse } from "./watch-response.js";

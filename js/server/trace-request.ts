@@ -1,12 +1,12 @@
 // One HTTP request: a root span around its handler, which ends with the response. What a request says of itself is read with
 // care, since it may be a polyfill's, another realm's, or none at all.
 
-import { currentFrame, prepareAsyncContext } from "../context.js";
-import { isPreflight } from "../cors.js";
-import { forwardableIds, readIncoming } from "../headers.js";
-import { endSpan } from "../settle.js";
-import type { SpanHandle } from "../span.js";
-import type { Ending } from "../stream.js";
+import { currentFrame, prepareAsyncContext } from "../platform/context.js";
+import { forwardableIds, readIncoming } from "../record/headers.js";
+import { endSpan } from "../record/settle.js";
+import type { SpanHandle } from "../record/span.js";
+import type { Ending } from "../record/stream.js";
+import { isPreflight } from "./cors.js";
 import { beginCall, type Call, type Invocation } from "./invocation.js";
 import { watchResponse } from "./watch-response.js";
 

@@ -1,9 +1,9 @@
 // Whether a caller's trace is joined: a public caller can send any id, and would write into whatever trace it names.
 
-import { now } from "../env.js";
 import { invalid } from "../errors.js";
-import { OPIK_TOKEN_HEADER, readIncoming } from "../headers.js";
-import { checkTokens, readTokenFor, type Tokens } from "../token.js";
+import { now } from "../platform/env.js";
+import { OPIK_TOKEN_HEADER, readIncoming } from "../record/headers.js";
+import { checkTokens, readTokenFor, type Tokens } from "../relay/token.js";
 
 /**
  * Whose trace is joined: everybody's (`always`, the default: what comes from another service of yours), nobody's

@@ -8,7 +8,7 @@ import {
   type OnEnd,
   watchResponseBody,
   withBody,
-} from "../stream.js";
+} from "../record/stream.js";
 
 /** A pipe of bytes that only workerd has. The fixed one keeps `Content-Length` on the wire. */
 type Pipe = TransformStream<Uint8Array, Uint8Array<ArrayBuffer>>;

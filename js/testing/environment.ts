@@ -3,8 +3,8 @@
 // Whoever reads the declarations need not have it in `lib`.
 /// <reference lib="esnext.disposable" preserve="true" />
 
-import { replaceCore } from "../core.js";
-import { type Environment, environment } from "../env.js";
+import { replaceCore } from "../platform/core.js";
+import { type Environment, environment } from "../platform/env.js";
 
 /** A clock that a test moves. */
 export interface FakeClock {

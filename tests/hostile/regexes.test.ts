@@ -15,10 +15,10 @@ const { checkSync } = await import("recheck");
 
 /** What would be slow on a long text, and why it is never given one. */
 const BOUNDED: Readonly<Record<string, string>> = {
-  "/(:\\d+:\\d+)?\\W*$/": "js/json.ts gives it the last 32 characters of a word",
+  "/(:\\d+:\\d+)?\\W*$/": "js/record/json.ts gives it the last 32 characters of a word",
 };
 /** Where an expression is made of what the host gives. */
-const MADE = ["js/redact.ts"];
+const MADE = ["js/record/redact.ts"];
 
 const found = new Map<string, string>();
 const made: string[] = [];

@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { BYTES_SHIFT, getCore, LEFT_OUT, SPAN_ROW, TRACE_ROW } from "../../pkg/core.js";
-import type { Upload } from "../../pkg/upload.js";
+import type { Upload } from "../../pkg/deliver/upload.js";
+import { BYTES_SHIFT, getCore, LEFT_OUT, SPAN_ROW, TRACE_ROW } from "../../pkg/platform/core.js";
 import headers from "../vectors/headers.json" with { type: "json" };
 import rows from "../vectors/rows.json" with { type: "json" };
 import verdicts from "../vectors/verdicts.json" with { type: "json" };

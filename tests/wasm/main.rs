@@ -1,4 +1,4 @@
-//! The boundary, in a real engine: what js/core.ts calls, called as it calls it. The rows are read back by the
+//! The boundary, in a real engine: what js/platform/core.ts calls, called as it calls it. The rows are read back by the
 //! engine's own JSON parser. Run by `scripts/check wasm`.
 #![cfg(target_arch = "wasm32")]
 #![allow(

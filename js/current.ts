@@ -1,0 +1,100 @@
+// The functions that need no client at hand: what they do belongs to whatever is current, else to a
+// client made from the OPIK_* variables.
+
+import type { FlushReport } from "./deliver/report.js";
+import type { Fetch } from "./deliver/transport.js";
+import { Reporter, readOption } from "./errors.js";
+import { startSpan } from "./opik.js";
+import { currentFrame, type Frame } from "./platform/context.js";
+import { type TracedRequestInit, untracedFetch } from "./record/fetch.js";
+import { OPIK_PARENT_SPAN_ID_HEADER, OPIK_TRACE_ID_HEADER } from "./record/headers.js";
+import type { TraceFields } from "./record/row.js";
+import { type FlushOptions, Scope } from "./record/scope.js";
+import type { TargetedScore } from "./record/score.js";
+import { scoped } from "./record/settle.js";
+import type { Span, SpanHandle, SpanOptions } from "./record/span.js";
+import { openTrace, type Trace } from "./record/trace.js";
+import { type AnyFunction, type TrackOptions, trackWith } from "./record/track.js";
+import { resolveConfig } from "./settings.js";
+
+/** Opens a span under `parent`, by default under the current span, else in a trace of its own. */
+export function span(options?: SpanOptions): Span;
+/** The same, current inside `fn` and ended after it; errors are recorded and rethrown. */
+export function span<T>(options: SpanOptions, fn: (span: Span) => T): T;
+export function span<T>(options: SpanOptions = {}, fn?: (span: Span) => T): Span | T {
+  const opened = openHere(options);
+  return fn ? scoped(opened, fn) : opened;
+}
+
+function openHere(options: SpanOptions): SpanHandle {
+  const frame = currentFrame();
+  return startSpan(currentScope(frame), options, frame);
+}
+
+/** Begins a trace in the current invocation. Its row is written once, at its `end`. */
+export function trace(fields?: TraceFields): Trace {
+  return openTrace(currentScope(currentFrame()), undefined, readOption(fields, "name"), fields);
+}
+
+/** `fn` with a span around each call, recorded where it is called: Opik's `@track`. */
+export function track<F extends AnyFunction>(fn: F, options?: TrackOptions): F {
+  return trackWith(openHere, fn, options);
+}
+
+/** Scores a trace or a span by its id, which need not be of this process: a user's feedback. */
+export function score(given: TargetedScore): void {
+  currentScope(currentFrame()).scoreById(given);
+}
+
+/** `fetch` with a child span of the current span and trace headers: see `Span.fetch`. Without one it is the platform's. */
+export function fetch(input: string | URL | Request, init?: TracedRequestInit): Promise<Response>;
+export function fetch(...args: Parameters<Fetch>): Promise<Response> {
+  const current = currentFrame()?.span;
+  return current ? current.fetch(...(args as [string])) : untracedFetch(...args);
+}
+
+/** Sends what has ended in the current invocation. Never rejects, never waits for `waitUntil` work. */
+export function flush(options?: FlushOptions): Promise<FlushReport> {
+  return currentScope(currentFrame()).flush(options);
+}
+
+/** The current span and its trace; `undefined` outside any. */
+export function getTrackContext():
+  | {
+      /** The innermost span that is open here. */
+      readonly span: Span;
+      /** Its trace. */
+      readonly trace: Trace;
+    }
+  | undefined {
+  const { span: current, trace: its } = currentFrame() ?? {};
+  return current && its ? { span: current, trace: its } : undefined;
+}
+
+/** The two official headers of the current span; `null` outside any. `Span.headers` gives both spellings. */
+export function getDistributedTraceHeaders(): Record<
+  typeof OPIK_TRACE_ID_HEADER | typeof OPIK_PARENT_SPAN_ID_HEADER,
+  string
+> | null {
+  const current = currentFrame()?.span;
+  if (!current?.id || !current.traceId) return null;
+  return { [OPIK_TRACE_ID_HEADER]: current.traceId, [OPIK_PARENT_SPAN_ID_HEADER]: current.id };
+}
+
+let processScope: Scope | undefined;
+
+function currentScope(frame: Frame | undefined): Scope {
+  if (frame) return frame.scope;
+  processScope ??= scopeFromVariables();
+  return processScope;
+}
+
+function scopeFromVariables(): Scope {
+  const reporter = new Reporter();
+  try {
+    return new Scope(resolveConfig({}), reporter);
+  } catch (error) {
+    reporter.failure(error);
+    return new Scope(resolveConfig({ disabled: true }), reporter);
+  }
+}

@@ -1,0 +1,136 @@
+// The ended rows of one invocation: a handle into the core, safe to use after its end and after a
+// trap. Counts every row that it could not keep. Next in the flow: delivery.ts.
+
+import { OpikError, type Reporter } from "../errors.js";
+import {
+  type BufferLimits,
+  BYTES_SHIFT,
+  type Core,
+  CUT,
+  getCore,
+  LEFT_OUT,
+  type Row,
+  releaseIdleCore,
+} from "../platform/core.js";
+import { now } from "../platform/env.js";
+import { addCounts, type Dropped } from "./report.js";
+import type { Upload } from "./upload.js";
+
+/** The rows of one invocation, kept in WebAssembly memory until they are taken. */
+export class RowBuffer {
+  readonly #reporter: Reporter;
+  readonly #limits: BufferLimits;
+  /** Called when there is no room for a row: takes some out. */
+  readonly #makeRoom: () => void;
+  #core: Core | undefined;
+  #handle = 0;
+  /** Rows that were kept, and of these the rows that are gone: spans, traces. */
+  readonly #added: [number, number] = [0, 0];
+  #taken: [number, number] = [0, 0];
+  #closed = false;
+  #dropped: Dropped = {};
+
+  constructor(reporter: Reporter, limits: BufferLimits, makeRoom: () => void = () => {}) {
+    this.#reporter = reporter;
+    this.#limits = limits;
+    this.#makeRoom = makeRoom;
+  }
+
+  /** Keeps a row, and gives how many bytes of its text; 0 for what can not be kept, which is counted and reported. Never throws. */
+  append(row: Row): number {
+    if (this.#closed) {
+      this.#reporter.once("invocation_ended", "a span ended after its invocation: nothing was recorded");
+      return 0;
+    }
+    try {
+      let result = this.#open().append(this.#handle, row);
+      if (result < 0 && this.#reasonOf(result) === "buffer_full") {
+        this.#makeRoom();
+        result = this.#open().append(this.#handle, row);
+      }
+      if (result < 0) {
+        const reason = this.#reasonOf(result);
+        addCounts(this.#dropped, { [reason]: 1 });
+        this.#reporter.once("row_dropped", `a row could not be kept: ${reason}`, undefined, reason);
+        return 0;
+      }
+      this.#added[row.kind as 0 | 1] += 1;
+      if (result & LEFT_OUT) {
+        this.#reporter.once("field_dropped", "an entry the Opik API would refuse was left out of a row");
+      }
+      if (result & CUT) this.#reporter.once("field_cut", "a row was cut to its limits: see the setting `limits`");
+      return result >> BYTES_SHIFT;
+    } catch (error) {
+      this.#lost(error, 1);
+      return 0;
+    }
+  }
+
+  /** Takes out the next upload; `undefined` when there is none. Never throws. */
+  take(): Upload | undefined {
+    if (this.#core === undefined) return undefined;
+    try {
+      const upload = this.#core.take(this.#handle);
+      if (upload) this.#taken[upload.kind === "spans" ? 0 : 1] += upload.rows;
+      // A client may idle for hours: an emptied buffer is given back, the next row opens another.
+      if (this.#rows === 0) this.#release();
+      return upload;
+    } catch (error) {
+      this.#lost(error, 0);
+      return undefined;
+    }
+  }
+
+  /** What tells how many of the rows that are there now are still there. */
+  mark(): () => number {
+    const [spans, traces] = this.#added;
+    return () => Math.max(0, spans - this.#taken[0]) + Math.max(0, traces - this.#taken[1]);
+  }
+
+  /** What was lost since the last call. */
+  takeDropped(): Dropped {
+    const dropped = this.#dropped;
+    this.#dropped = {};
+    return dropped;
+  }
+
+  /** Keeps nothing more; what is there can still be taken. */
+  close(): void {
+    this.#closed = true;
+  }
+
+  get #rows(): number {
+    return this.mark()();
+  }
+
+  #reasonOf(result: number): string {
+    return this.#open().dropReason(result);
+  }
+
+  #release(): void {
+    const core = this.#core;
+    this.#core = undefined;
+    core?.closeBuffer(this.#handle);
+    releaseIdleCore();
+  }
+
+  #open(): Core {
+    // What its instance held died with it; the next row need not.
+    if (this.#core?.isLive === false) this.#lost(new OpikError("wasm_trap", "this WebAssembly instance is gone"), 0);
+    if (this.#core === undefined) {
+      const core = getCore();
+      this.#handle = core.openBuffer(now(), this.#limits);
+      this.#core = core;
+    }
+    return this.#core;
+  }
+
+  /** An instance died: what it held is lost with it; the next row opens another. */
+  #lost(error: unknown, alsoLost: number): void {
+    this.#core = undefined;
+    const rows = this.#rows + alsoLost;
+    this.#taken = [...this.#added];
+    if (rows > 0) addCounts(this.#dropped, { [error instanceof OpikError ? error.code : "unexpected"]: rows });
+    this.#reporter.failure(error);
+  }
+}

@@ -1,0 +1,82 @@
+// What a flush came to: counts of rows and requests, and what the host is told of. Filled by delivery.ts.
+
+import { OpikError, type Reporter } from "../errors.js";
+import type { Answer } from "../platform/core.js";
+
+/** Rows, by the reason why they are lost. */
+export type Dropped = Record<string, number>;
+
+/** Adds `more` to `counts`. */
+export function addCounts(counts: Dropped, more: Dropped): void {
+  for (const [reason, rows] of Object.entries(more)) counts[reason] = (counts[reason] ?? 0) + rows;
+}
+
+/**
+ * What became of the rows that had ended when `flush` was called. Each of them is in exactly one of `sent`, `dropped` and
+ * `kept`; what was kept is in the report of a later flush.
+ */
+export interface FlushReport {
+  /** Rows that Opik accepted. */
+  sent: number;
+  /** Rows that wait for a later flush, since this one's time was over or the backend failed. */
+  kept: number;
+  /** Rows that were in more than one request, whatever became of them. */
+  retried: number;
+  /** Rows of spans that are still open, written so that a killed isolate shows them. Not among `sent`. */
+  checkpoints: number;
+  /** Rows that are lost, by reason (`rejected`, `unauthorized`, `buffer_full`, …). */
+  dropped: Dropped;
+  /** Requests made. */
+  requests: number;
+  /** Body bytes of these requests, as they were sent. */
+  bytes: number;
+  /** What went wrong, one error for each reason. */
+  errors: OpikError[];
+}
+
+/** The report of a flush that has done nothing yet. */
+export function emptyReport(): FlushReport {
+  return { sent: 0, kept: 0, retried: 0, checkpoints: 0, dropped: {}, requests: 0, bytes: 0, errors: [] };
+}
+
+/** Adds `more` to `report`. */
+function addReport(report: FlushReport, more: FlushReport): void {
+  for (const name of ["sent", "retried", "checkpoints", "requests", "bytes"] as const) report[name] += more[name];
+  addCounts(report.dropped, more.dropped);
+  report.errors.push(...more.errors);
+}
+
+/** What went wrong with an upload. */
+export interface Failure extends Partial<Pick<Answer, "status" | "message" | "cause">> {
+  /** Whether the host is told of it once, however often it happens. */
+  readonly once?: boolean;
+}
+
+/** A report in the making. */
+export class Account {
+  readonly report: FlushReport = emptyReport();
+  /** The first failure of each reason. */
+  readonly #failures = new Map<string, Failure>();
+
+  /** Notes why rows could not be delivered. */
+  failed(reason: string, failure: Failure): void {
+    if (!this.#failures.has(reason)) this.#failures.set(reason, failure);
+  }
+
+  /** Closes it: tells the host of what went wrong and of what is lost, and adds what an earlier account came to. */
+  close(reporter: Reporter, earlier: FlushReport): FlushReport {
+    const { dropped, errors } = this.report;
+    for (const [reason, { status = 0, message = "", cause, once = false }] of this.#failures) {
+      const rows = dropped[reason] ?? 0;
+      const what = rows > 0 ? `${rows} rows are lost` : "rows are kept for the next flush";
+      const detail = (status ? ` (HTTP ${status})` : "") + (message && `: ${message}`);
+      const error = new OpikError("delivery_failed", `${what}: ${reason}${detail}`, cause);
+      errors.push(error);
+      if (once || rows === 0) reporter.tellOnce(error, reason);
+      else reporter.report(error);
+    }
+    for (const [reason, rows] of Object.entries(dropped)) reporter.dropped({ reason, rows });
+    addReport(this.report, earlier);
+    return this.report;
+  }
+}

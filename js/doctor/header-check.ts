@@ -1,0 +1,106 @@
+// What becomes of trace headers on the way to a URL, and whether a page of another origin may send them.
+
+import { platformFetch } from "../deliver/transport.js";
+import { getCore } from "../platform/core.js";
+import { isBrowser, now } from "../platform/env.js";
+import { type HeaderPair, headerMap, NAMES, readIncoming } from "../record/headers.js";
+import { hideQueries, withoutQuery } from "../record/json.js";
+import { ask } from "./ask.js";
+import { type Finding, note, ok, problem } from "./finding.js";
+
+/**
+ * What a URL answers to the doctor: the trace headers that have reached it, as JSON. Mount it where you want to look, for as
+ * long as you look.
+ */
+export function echoHeaders(request: Request): Response {
+  const found = readIncoming(request) ?? [];
+  const pairs = NAMES.flatMap((name, index) => (found[index] === undefined ? [] : [[name, found[index]]]));
+  return Response.json(Object.fromEntries(pairs), { headers: { "cache-control": "no-store" } });
+}
+
+const CHECK = "headers";
+/** How much of an answer is looked through. */
+const MAX_BYTES = 256 * 1024;
+
+/** Sends each spelling with ids of its own, and looks for them in what comes back. */
+export async function examineHeaders(url: URL): Promise<Finding> {
+  const core = getCore();
+  const [underscore, hyphen] = ["underscore", "hyphen"].map((spelling) =>
+    Object.entries(headerMap(core.mint(now()), core.mint(now()), spelling as "underscore" | "hyphen")),
+  ) as [HeaderPair[], HeaderPair[]];
+  let text: string;
+  let status: number;
+  try {
+    const headers = [...underscore, ...hyphen];
+    const send = (signal: AbortSignal): Promise<Response> =>
+      platformFetch(url, { headers, redirect: "manual", signal });
+    const answer = await ask(send, MAX_BYTES);
+    [text, status] = [answer.text, answer.response.status];
+  } catch (error) {
+    const cors = isBrowser() ? ", or does not allow this page's headers (see handlePreflight)" : "";
+    const [where, why] = [withoutQuery(url), hideQueries(String(error))];
+    return problem(CHECK, `${where} can not be reached${cors}: ${why}`, "check the URL");
+  }
+  const arrived = ([, value]: HeaderPair): boolean => text.includes(value);
+  const [under, hyph] = [underscore.every(arrived), hyphen.every(arrived)];
+  if (under && hyph) {
+    // `v,v`: what joins the two spellings breaks a reader that takes the value as it is, as Python's does.
+    const isJoined = underscore.some(([, value], n) => joins(text, value, hyphen[n]?.[1] ?? ""));
+    if (!isJoined) return ok(CHECK, "both spellings arrive");
+    return problem(
+      CHECK,
+      "both spellings arrive as one header with two values (gunicorn with --header-map dangerous)",
+      'propagateTo: [{ to: "https://…", spelling: "underscore" }] for this target',
+    );
+  }
+  if (hyph) {
+    return note(
+      CHECK,
+      "opik_trace_id is dropped on the way, opik-trace-id arrives (nginx, gunicorn, Werkzeug and waitress do so)",
+      "read the spelling with hyphens there, or nginx: underscores_in_headers on; gunicorn: --header-map dangerous",
+    );
+  }
+  if (under)
+    return note(CHECK, "opik-trace-id is dropped on the way, opik_trace_id arrives", "nothing, for Opik's own SDKs");
+  return problem(
+    CHECK,
+    `neither spelling is in the answer (${status}): they were dropped, or the URL does not say what it was sent`,
+    "let the URL answer with echoHeaders(request), or with its request headers as JSON",
+  );
+}
+
+function joins(text: string, one: string, other: string): boolean {
+  return (
+    text.replaceAll(/\s/g, "").includes(`${one},${other}`) || text.replaceAll(/\s/g, "").includes(`${other},${one}`)
+  );
+}
+
+/** Asks as a browser does before a page of `origin` may call `url` with trace headers. Not in a browser, which asks by itself. */
+export async function examineCors(url: URL, origin: string): Promise<Finding> {
+  const check = "CORS";
+  const fix = "answer with handlePreflight(request, { origins }) and add corsHeaders(request, { origins })";
+  let response: Response;
+  try {
+    const headers = {
+      origin,
+      "access-control-request-method": "POST",
+      "access-control-request-headers": [...NAMES].sort().join(","),
+    };
+    const send = (signal: AbortSignal): Promise<Response> =>
+      platformFetch(url, { method: "OPTIONS", headers, redirect: "manual", signal });
+    ({ response } = await ask(send));
+  } catch (error) {
+    return problem(check, `no answer to the preflight: ${hideQueries(String(error))}`, fix);
+  }
+  const list = (name: string): string[] =>
+    (response.headers.get(name) ?? "").split(",").map((item) => item.trim().toLowerCase());
+  if (!response.ok) return problem(check, `the preflight is answered with ${response.status}`, fix);
+  const [allowed] = list("access-control-allow-origin");
+  if (allowed !== "*" && allowed !== origin.toLowerCase()) {
+    return problem(check, `pages of ${origin} are not allowed (${allowed || "no access-control-allow-origin"})`, fix);
+  }
+  const headers = list("access-control-allow-headers");
+  const missing = headers.includes("*") ? [] : NAMES.filter((name) => !headers.includes(name));
+  if (missing.length > 0) return problem(check, `not allowed: ${missing.join(", ")}`, fix);
+  return ok(check, `pages of ${origin} may send trace headers`);
+}

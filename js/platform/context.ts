@@ -1,0 +1,127 @@
+// The current span: in AsyncLocalStorage where the runtime has one; otherwise only while a callback
+// runs synchronously, never in a variable kept across an await, which would mix requests.
+
+import type { CalledFetch } from "../deliver/transport.js";
+import type { Scope } from "../record/scope.js";
+import type { Span } from "../record/span.js";
+import type { Trace } from "../record/trace.js";
+
+/** What is current: an invocation's scope, the trace, and the innermost span if one is open. */
+export interface Frame {
+  readonly scope: Scope;
+  readonly trace: Trace;
+  readonly span: Span | undefined;
+}
+
+/** What is kept: a frame, and what else is known of what runs here. */
+interface Store extends Partial<Frame> {
+  /** See `runCalling`. */
+  readonly called?: CalledFetch;
+}
+
+interface AsyncLocalStorage {
+  getStore(): Store | undefined;
+  run<T>(store: Store | undefined, fn: () => T): T;
+}
+type AsyncHooks = { AsyncLocalStorage: new () => AsyncLocalStorage };
+
+/** Kept on globalThis so that two copies of the package agree on what is current. */
+interface Current {
+  storage?: AsyncLocalStorage | undefined;
+  /** The frame of the callback that runs right now, where there is no storage. */
+  frame?: Store | undefined;
+  searched?: boolean;
+}
+const KEY = Symbol.for("opik-edge/1");
+
+function current(): Current {
+  const holder = globalThis as { [KEY]?: Current };
+  let state = holder[KEY];
+  if (state === undefined) {
+    state = {};
+    holder[KEY] = state;
+  }
+  if (!state.storage && !state.searched) {
+    try {
+      const Storage = findSync();
+      if (Storage) state.storage = new Storage();
+    } catch {
+      // In a page elements may have these names.
+    }
+  }
+  return state;
+}
+
+function findSync(): AsyncHooks["AsyncLocalStorage"] | undefined {
+  const { AsyncLocalStorage, process } = globalThis as unknown as Partial<AsyncHooks> & {
+    process?: { getBuiltinModule?: (name: string) => AsyncHooks | undefined };
+  };
+  return AsyncLocalStorage ?? process?.getBuiltinModule?.("node:async_hooks")?.AsyncLocalStorage;
+}
+
+/**
+ * Looks for AsyncLocalStorage where only an import finds it (Workers with `nodejs_als` alone).
+ * `undefined` when there is nothing to wait for.
+ */
+export function prepareAsyncContext(): Promise<void> | undefined {
+  const state = current();
+  if (state.storage || state.searched) return undefined;
+  // Requests that arrive meanwhile search too: a Worker should not wait for another request's promise.
+  // Spelled so that no bundler tries to resolve it: where it is missing, the catch is the answer.
+  const name = ["node", "async_hooks"].join(":");
+  return (import(/* @vite-ignore */ /* webpackIgnore: true */ name) as Promise<AsyncHooks>).then(
+    ({ AsyncLocalStorage }) => {
+      state.storage ??= new AsyncLocalStorage();
+    },
+    () => {
+      state.searched = true;
+    },
+  );
+}
+
+/** Whether a span stays current across an `await`. */
+export function hasAsyncContext(): boolean {
+  return current().storage !== undefined;
+}
+
+/** What is current here, if anything. */
+export function currentFrame(): Frame | undefined {
+  const store = currentStore();
+  return store?.scope && (store as Frame);
+}
+
+function currentStore(): Store | undefined {
+  const state = current();
+  return state.storage ? state.storage.getStore() : state.frame;
+}
+
+/** Runs `fn`, which makes the call: until it has settled `calledHere` gives `called`. */
+export function runCalling<T>(called: CalledFetch, fn: () => T): T {
+  return runWith({ ...currentStore(), called }, fn);
+}
+
+/** What is being called here by `runCalling`. */
+export function calledHere(): CalledFetch | undefined {
+  return currentStore()?.called;
+}
+
+/** `fn`, to be run with what is current now. */
+export function keepFrame(fn: (...args: unknown[]) => unknown): (...args: unknown[]) => unknown {
+  const store = currentStore();
+  return function (this: unknown, ...args) {
+    return runWith(store, () => fn.apply(this, args));
+  };
+}
+
+/** Runs `fn` with `frame` current: until it has settled with AsyncLocalStorage, else until it returns. */
+export function runWith<T>(frame: Store | undefined, fn: () => T): T {
+  const state = current();
+  if (state.storage) return state.storage.run(frame, fn);
+  const before = state.frame;
+  state.frame = frame;
+  try {
+    return fn();
+  } finally {
+    state.frame = before;
+  }
+}

@@ -1,0 +1,10 @@
+// Cloudflare Workers compile WebAssembly at deployment: the import gives a Module.
+// wrangler recognises it by the ending of the specifier.
+
+// @ts-expect-error -- TypeScript knows no WebAssembly modules; the bundler does
+import module from "../../core_bg.wasm";
+
+/** The compiled module. */
+export function load(): WebAssembly.Module {
+  return module as WebAssembly.Module;
+}

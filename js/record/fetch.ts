@@ -1,0 +1,261 @@
+// Outgoing calls: a span for the call, trace headers for the targets that are allowed them, and the response handed on
+// as it came. Which headers is decided in headers.ts and src/headers.rs.
+
+import { type Fetch, isCalledByOurs, isRequest, platformFetch, targetOf } from "../deliver/transport.js";
+import { ownOf, readOption } from "../errors.js";
+import { isBrowser } from "../platform/env.js";
+import { page } from "../platform/page.js";
+import {
+  addHeaders,
+  type HeaderCarrier,
+  type HeaderSpelling,
+  ofCaller,
+  type Propagation,
+  readIncoming,
+  resolveUrl,
+  spellingFor,
+} from "./headers.js";
+import { isPlainPromise } from "./iterator.js";
+import { withoutQuery } from "./json.js";
+import { endSpan } from "./settle.js";
+import type { Span, SpanHandle, SpanOptions } from "./span.js";
+import { type Ending, hasWatchableBody, watchResponseBody } from "./stream.js";
+import type { Trace } from "./trace.js";
+
+/** What a traced `fetch` takes beside the platform's own. */
+export interface TracedRequestInit extends RequestInit {
+  /** How this call is traced; the platform takes no notice of it. */
+  readonly opik?: FetchOptions | undefined;
+}
+
+/** How one call is traced. */
+export interface FetchOptions {
+  /** Under what its span opens (default the span whose `fetch` it is, else the current one). */
+  readonly parent?: Span | Trace | HeaderCarrier | null | undefined;
+  /** The name of its span (default method, host and path). */
+  readonly name?: string | undefined;
+  /** What makes the call: a service binding, a Durable Object's stub (default the platform's `fetch`). */
+  readonly via?:
+    | {
+        /** Called as the platform's. */
+        fetch(input: string | URL | Request, init?: RequestInit): Promise<Response>;
+      }
+    | undefined;
+  /** Whether its target is given headers, and in which spelling; instead of `propagateTo`. */
+  readonly propagate?: boolean | HeaderSpelling | undefined;
+}
+
+/** Opens the span of a call. */
+export type StartCall = (options: SpanOptions) => SpanHandle;
+
+/** The call itself, by the platform's `fetch` or by what it is to be made with. */
+export function untracedFetch(...args: Parameters<Fetch>): Promise<Response> {
+  return senderOf(optionsOf(args))(...args);
+}
+
+/**
+ * The same in a span. It gives, throws and rejects as the call itself does; only a body is watched, in a copy of the response.
+ * `send` makes the call where no option says otherwise.
+ */
+export function tracedFetch(
+  start: StartCall,
+  propagation: Propagation,
+  args: Parameters<Fetch>,
+  send?: Fetch,
+): Promise<Response> {
+  if (isCalledByOurs(args)) return platformFetch(...args);
+  const options = optionsOf(args);
+  const call = new Call(args);
+  const { url } = call;
+  const span = start({
+    name: options.name ?? call.name,
+    input: { method: call.method, url: call.shownUrl },
+    ...("parent" in options && { parent: options.parent }),
+  });
+  const spelling = url && spellingOf(url, options.propagate, propagation);
+  const headers = spelling ? span.headers({ spelling }) : {};
+  const names = Object.keys(headers);
+  const failed = (error: unknown): never => {
+    if (call.isAborted(error)) span.cancel();
+    else span.fail(error);
+    // What the network, or the browser, refused.
+    if (url && url.origin !== "null" && error instanceof TypeError)
+      page()?.warnOfCors(url, names, span.trace.scope.reporter);
+    throw error;
+  };
+  try {
+    // What a forwarded request carries of its caller's is for nobody else.
+    const given = names.length > 0 || call.carriesCallers ? call.withHeaders(headers) : args;
+    const answer: unknown = (send ?? senderOf(options))(...given);
+    const answered = (response: unknown): unknown => watchAnswer(span, call, response);
+    return (isPlainPromise(answer) ? answer.then(answered, failed) : answered(answer)) as Promise<Response>;
+  } catch (error) {
+    return failed(error);
+  }
+}
+
+function optionsOf([, init]: Parameters<Fetch>): FetchOptions {
+  try {
+    return ownOf(readOption(init, "opik"));
+  } catch {
+    return ownOf({}); // a getter that throws
+  }
+}
+
+function senderOf({ via }: FetchOptions): Fetch {
+  return via ? (...args) => via.fetch(...(args as [string])) : platformFetch;
+}
+
+function spellingOf(url: URL, own: FetchOptions["propagate"], propagation: Propagation): HeaderSpelling | undefined {
+  if (own === undefined) return spellingFor(url, propagation);
+  if (typeof own === "string") return own;
+  return own ? "both" : undefined;
+}
+
+/** The arguments of one call, of whatever type. What the platform makes of them is its own affair: here they are only read. */
+class Call {
+  readonly #args: Parameters<Fetch>;
+  readonly #request: Request | undefined;
+  readonly method: string;
+  /** `undefined` where it is none, which the platform says itself. */
+  readonly url: URL | undefined;
+  /** Without its query. */
+  readonly shownUrl: string;
+
+  constructor(args: Parameters<Fetch>) {
+    this.#args = args;
+    const [input, init] = args;
+    this.#request = isRequest(input) ? input : undefined;
+    this.method = this.#methodOf(init).toUpperCase();
+    const text = targetOf(input);
+    this.url = resolveUrl(text);
+    this.shownUrl = withoutQuery(this.url ?? text);
+  }
+
+  get name(): string {
+    return `${this.method} ${this.url?.host ? `${this.url.host}${this.url.pathname}` : this.shownUrl}`;
+  }
+
+  /** The arguments with these headers beside the host's own. All else is read from what the host gave when it is asked for. */
+  withHeaders(added: Record<string, string>): Parameters<Fetch> {
+    const [input, init, ...rest] = this.#args as unknown[];
+    const request = this.#request;
+    // A request of a navigation can not be made anew, and what makes no call is for the platform to refuse.
+    if ((this.#args as unknown[]).length === 0) return this.#args;
+    if (request?.mode === "navigate" || (init != null && typeof init !== "object" && typeof init !== "function")) {
+      return this.#args;
+    }
+    const headers = (own: unknown): unknown => addHeaders(own === undefined ? request?.headers : own, added);
+    if ("WebSocketPair" in globalThis) {
+      try {
+        // workerd sends a body again after a redirect only where it was given the request itself.
+        if (isRequest(init))
+          return [new Request(input as string, init), { headers: headers(init.headers) }, ...rest] as never;
+      } catch {
+        return this.#args;
+      }
+    }
+    const kept = request && isBrowser() && isEmpty(init) ? referrerOf(request) : {};
+    const changed = init == null ? { headers: headers(undefined), ...kept } : withMembers(init, headers, kept);
+    return [input, changed, ...rest] as unknown as Parameters<Fetch>;
+  }
+
+  /** Whether the host's headers have a trace or a token in them that is their caller's. What can be read only once is left to the platform. */
+  get carriesCallers(): boolean {
+    try {
+      const headers: unknown = this.#args[1]?.headers ?? this.#request?.headers;
+      const isReadOnce =
+        Symbol.iterator in (headers as object) && !Array.isArray(headers) && !("get" in (headers as object));
+      return !isReadOnce && readIncoming(headers, ofCaller()) !== undefined;
+    } catch {
+      return false; // there are none, or a getter throws
+    }
+  }
+
+  #methodOf(init: RequestInit | null | undefined): string {
+    try {
+      return String(init?.method ?? this.#request?.method ?? "GET");
+    } catch {
+      return "GET"; // a getter that throws at the platform too
+    }
+  }
+
+  /** Whether the host has broken it off: an error alone does not say so, since a signal may be given any reason. */
+  isAborted(error?: unknown): boolean {
+    try {
+      const signal = this.#args[1]?.signal ?? this.#request?.signal;
+      return signal?.aborted === true || (error as { name?: unknown } | undefined)?.name === "AbortError";
+    } catch {
+      return false;
+    }
+  }
+}
+
+/** Whether the platform takes no member from `init`: then a page's request that goes with it keeps its referrer. */
+function isEmpty(init: unknown): boolean {
+  try {
+    const members = Object.entries(Object.getOwnPropertyDescriptors(init ?? {}));
+    const isPlain = init == null || Object.getPrototypeOf(init) === Object.prototype;
+    return isPlain && members.every(([name, { value, get }]) => name === "opik" || (value === undefined && !get));
+  } catch {
+    return false; // a proxy that refuses
+  }
+}
+
+/** Where an init has members, a request's own referrer counts for nothing (Fetch standard, `new Request`). */
+function referrerOf({ referrer, referrerPolicy }: Request): object {
+  return { referrer, referrerPolicy };
+}
+
+/** `init`, which may be of any class, with other headers, and with the members of `kept`. */
+function withMembers(init: object, headers: (own: unknown) => unknown, kept: object): object {
+  const get = (name: PropertyKey): unknown => {
+    if (name in kept) return (kept as Record<PropertyKey, unknown>)[name];
+    const own: unknown = Reflect.get(init, name, init);
+    return name === "headers" ? headers(own) : own;
+  };
+  const isOwn = (name: PropertyKey): boolean => name === "headers" || name in kept || Object.hasOwn(init, name);
+  // What wraps the global `fetch` may well spread it.
+  return new Proxy(
+    {},
+    {
+      get: (_, name) => get(name),
+      has: (_, name) => isOwn(name) || name in init,
+      ownKeys: () => [...new Set([...Reflect.ownKeys(init), "headers", ...Object.keys(kept)])],
+      getOwnPropertyDescriptor: (_, name) =>
+        isOwn(name) ? { value: get(name), enumerable: true, configurable: true, writable: true } : undefined,
+      getPrototypeOf: () => Object.getPrototypeOf(init),
+    },
+  );
+}
+
+/** `response`, with the span ended at the end of its body. */
+function watchAnswer(span: SpanHandle, call: Call, response: unknown): unknown {
+  try {
+    const { status, statusText } = response as Response;
+    span.update({ output: { status } });
+    const isError = status >= 400;
+    if (isError) span.update({ error: httpError(status, statusText) });
+    const end = (ending: Ending): void => {
+      if (isError) span.finish();
+      else endSpan(span, ending.how !== "done" && call.isAborted() ? { how: "cancelled" } : ending);
+    };
+    if (call.method !== "HEAD" && span.isRecorded && hasWatchableBody(response as Response)) {
+      const watched = watchResponseBody(response as Response & { body: ReadableStream<Uint8Array> }, end);
+      span.endsWith(watched.body ?? watched); // who reads the body need not keep the response
+      return watched;
+    }
+  } catch {
+    // A stand-in for a response, or a runtime that can not watch a body.
+  }
+  span.finish();
+  return response;
+}
+
+/** What a status says of a call. Where it was made says nothing. */
+function httpError(status: number, statusText: string): Error {
+  const error = new Error(`${status} ${statusText}`.trimEnd());
+  error.name = "HttpError";
+  delete error.stack;
+  return error;
+}

@@ -1,0 +1,270 @@
+// Trace headers as JavaScript carries them: the shapes they come in (incoming), and which target
+// is given them in which spelling (outgoing). What a header means is decided in src/headers.rs.
+
+import { isBrowser } from "../platform/env.js";
+
+/** Names the caller's trace: a UUIDv7. The name the official SDKs use. */
+export const OPIK_TRACE_ID_HEADER = "opik_trace_id";
+/** Names the caller's current span: a UUIDv7. The name the official SDKs use. */
+export const OPIK_PARENT_SPAN_ID_HEADER = "opik_parent_span_id";
+
+/** Carries a page's token, where a Worker believes signed callers only: see `trust` of `withOpik`. */
+export const OPIK_TOKEN_HEADER = "opik-token";
+
+/** Every spelling of the two headers, in the order of `Incoming`. */
+export const NAMES: readonly string[] = [
+  OPIK_TRACE_ID_HEADER,
+  OPIK_PARENT_SPAN_ID_HEADER,
+  "opik-trace-id",
+  "opik-parent-span-id",
+];
+
+/**
+ * Headers as `Headers`, as a `Request` (or anything else with `headers`), as a plain object or Node's
+ * header object (any case, values may be arrays), as a `Map`, or as pairs.
+ */
+export type HeaderCarrier =
+  | Iterable<readonly [string, unknown]>
+  | {
+      /** In any of these shapes. */
+      readonly headers: HeaderCarrier;
+    }
+  | {
+      /** Gives the value of a header, whose name is asked for in lower case. */
+      readonly get: (name: string) => string | null | undefined;
+    }
+  | { readonly [name: string]: unknown };
+
+/** The raw values found: trace and parent with underscores, trace and parent with hyphens. */
+export type Incoming = [trace?: string, parent?: string, traceHyphen?: string, parentHyphen?: string];
+
+/**
+ * What a traced call does not hand on, since it is of the caller of who makes it: every spelling, and off a page, which has a token of
+ * its own, the token.
+ */
+export function ofCaller(): readonly string[] {
+  return isBrowser() ? NAMES : [...NAMES, OPIK_TOKEN_HEADER];
+}
+
+/** The raw values of our headers in `carrier`, or of others that are named; `undefined` when none is there. Never throws. */
+export function readIncoming(carrier: unknown, names: readonly string[] = NAMES): Incoming | undefined {
+  try {
+    return read(carrier, names);
+  } catch {
+    return undefined; // a hostile or revoked object: as good as no headers
+  }
+}
+
+function read(carrier: unknown, names: readonly string[]): Incoming | undefined {
+  if (typeof carrier !== "object" || carrier === null) return undefined;
+  const inner = (carrier as { headers?: unknown }).headers;
+  if (typeof inner === "object" && inner !== null) return read(inner, names);
+  const found: Incoming = [];
+  if (typeof (carrier as Headers).get === "function" && !(carrier instanceof Map)) {
+    for (let index = 0; index < names.length; index += 1) {
+      add(found, index, (carrier as Headers).get(names[index] as string));
+    }
+  } else {
+    const pairs = Symbol.iterator in carrier ? (carrier as Iterable<unknown>) : Object.entries(carrier);
+    for (const pair of pairs) {
+      if (!Array.isArray(pair) || typeof pair[0] !== "string") continue;
+      add(found, names.indexOf(pair[0].toLowerCase()), pair[1]);
+    }
+  }
+  return found.length > 0 ? found : undefined;
+}
+
+/** Repeated headers are joined as HTTP joins them (RFC 9110 §5.3); the core takes equal parts. */
+function add(found: Incoming, index: number, value: unknown): void {
+  if (index < 0 || value === null || value === undefined) return;
+  const text = Array.isArray(value) ? value.join(",") : String(value);
+  found[index] = found[index] === undefined ? text : `${found[index]},${text}`;
+}
+
+/**
+ * How header names are written. `both` is what survives most servers: gunicorn, Werkzeug, waitress and
+ * nginx drop names with underscores. One spelling is for a server that joins the two into `v,v`
+ * (gunicorn with `--header-map dangerous`).
+ */
+export type HeaderSpelling = "both" | "underscore" | "hyphen";
+
+/**
+ * The headers that hand a context on. Written here and not in the core, so that it works without one: after a
+ * trap, or where WebAssembly is blocked. `outgoing` in src/headers.rs is its twin.
+ */
+export function headerMap(traceId: string, spanId: string, spelling: HeaderSpelling): Record<string, string> {
+  switch (spelling) {
+    case "underscore":
+      return { opik_trace_id: traceId, opik_parent_span_id: spanId };
+    case "hyphen":
+      return { "opik-trace-id": traceId, "opik-parent-span-id": spanId };
+    default:
+      return {
+        opik_trace_id: traceId,
+        opik_parent_span_id: spanId,
+        "opik-trace-id": traceId,
+        "opik-parent-span-id": spanId,
+      };
+  }
+}
+
+/** The caller's ids if both parse, for spans that can only forward them. */
+export function forwardableIds(incoming: Incoming | undefined): { traceId: string; spanId: string } | undefined {
+  const [trace, parent, traceHyphen, parentHyphen] = incoming ?? [];
+  for (const [traceId, spanId] of [
+    [trace, parent],
+    [traceHyphen, parentHyphen],
+  ]) {
+    if (isId(traceId) && isId(spanId)) return { traceId: traceId.trim(), spanId: spanId.trim() };
+  }
+  return undefined;
+}
+
+function isId(text: string | undefined): text is string {
+  return text !== undefined && ID.test(text.trim());
+}
+
+const ID = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/i;
+
+/** The time that a UUIDv7 carries, in ms since 1970; `undefined` when `text` is none. */
+export function idTime(text: string): number | undefined {
+  // The first twelve digits; it stops at the second hyphen.
+  return ID.test(text) ? Number.parseInt(text.replace("-", ""), 16) : undefined;
+}
+
+/** A header's name and value. */
+export type HeaderPair = [name: string, value: string];
+
+/** Headers that can be injected into: changed in place where they can be. */
+export type HeaderTarget = Headers | Record<string, string>;
+
+/**
+ * `target` with every spelling of our headers removed, off a page a token too, and `map` set: a forwarded
+ * request carries its caller's. What is immutable or frozen is copied.
+ */
+export function injectInto<T extends HeaderTarget>(target: T, map: Record<string, string>): T {
+  const [set, copy] =
+    target instanceof Headers
+      ? [setHeaders, () => new Headers(target)]
+      : [setRecord, () => ({ ...(target as Record<string, string>) })];
+  try {
+    return set(target as never, map) as T;
+  } catch {
+    return set(copy() as never, map) as T; // immutable, or frozen
+  }
+}
+
+/**
+ * `headers` as `fetch` takes them, with `map` in place of any of ours that are in them: a forwarded request carries its caller's.
+ * They stay of the kind that they are, and the host's own are not changed. What is no headers goes as it is.
+ */
+export function addHeaders(headers: unknown, map: Record<string, string>): unknown {
+  try {
+    if (headers === undefined) return map;
+    if (typeof headers !== "object" || headers === null) return headers;
+    if (typeof (headers as Headers).append === "function") {
+      // A DOM library may have put another class in place of the global one.
+      const Class = headers.constructor as typeof Headers;
+      return setHeaders(new Class(headers as Headers), map);
+    }
+    if (!(Symbol.iterator in headers)) return setRecord({ ...(headers as Record<string, string>) }, map);
+    const pairs = [...(headers as Iterable<readonly unknown[]>)];
+    const names = ofCaller();
+    return [...pairs.filter(([name]) => !names.includes(String(name).toLowerCase())), ...Object.entries(map)];
+  } catch {
+    return headers;
+  }
+}
+
+function setRecord(record: Record<string, string>, map: Record<string, string>): Record<string, string> {
+  const names = ofCaller();
+  for (const name of Object.keys(record)) {
+    if (names.includes(name.toLowerCase())) delete record[name];
+  }
+  return Object.assign(record, map);
+}
+
+function setHeaders(headers: Headers, map: Record<string, string>): Headers {
+  for (const name of ofCaller()) headers.delete(name);
+  for (const [name, value] of Object.entries(map)) headers.set(name, value);
+  return headers;
+}
+
+/**
+ * A target of outgoing calls: an exact origin (`https://api.example.com`), every host below a suffix
+ * (`*.example.com`, or `https://*.example.com` for one scheme), or a function of the parsed URL; or one of these with the
+ * spelling it is given.
+ */
+export type PropagateTo =
+  | TargetMatch
+  | {
+      /** The target. */
+      readonly to: TargetMatch;
+      /** What it is given (default `both`). */
+      readonly spelling: HeaderSpelling;
+    };
+/** A target without a spelling. */
+export type TargetMatch = string | ((url: URL) => boolean);
+
+/** Where headers may go: never to the Opik API itself. */
+export interface Propagation {
+  /** The base URL of the Opik API. */
+  readonly url: URL;
+  readonly propagateTo: readonly PropagateTo[] | undefined;
+}
+
+/** The spelling that `url` is given, or `undefined` when it is given no headers. */
+export function spellingFor(url: URL, propagation: Propagation): HeaderSpelling | undefined {
+  const { propagateTo } = propagation;
+  if (isBelow(url, propagation.url)) return undefined;
+  for (const target of propagateTo ?? []) {
+    const { to, spelling } = typeof target === "object" ? target : { to: target, spelling: "both" as const };
+    if (matchesTarget(url, to)) return spelling;
+  }
+  const page = pageOrigin();
+  if (page !== undefined) return url.origin === page && page !== "null" ? "both" : undefined;
+  return propagateTo === undefined ? "both" : undefined;
+}
+
+function isBelow(url: URL, base: URL): boolean {
+  return url.origin === base.origin && `${url.pathname}/`.startsWith(`${base.pathname.replace(/\/$/, "")}/`);
+}
+
+/** Whether `url`, where it is one, is of an origin that one of `targets` names. */
+export function isTarget(url: string, targets: readonly TargetMatch[]): boolean {
+  const parsed = resolveUrl(url);
+  return parsed !== undefined && targets.some((to) => matchesTarget(parsed, to));
+}
+
+/** A URL, as the platform's `fetch` resolves it: a page may have another base than its own URL. `undefined` when `text` is none. */
+export function resolveUrl(text: string): URL | undefined {
+  const { document, location } = globalThis as { document?: { baseURI?: unknown }; location?: { href: string } };
+  const found = document?.baseURI;
+  // An element of that name stands in its place.
+  const base = typeof found === "string" ? found : location?.href;
+  return URL.canParse(text, base) ? new URL(text, base) : undefined;
+}
+
+/** Whether `origin`, as a browser names a page's, is one of `origins`: an opaque one (`null`) is none, and below `*.suffix` are those of https. */
+export function isOrigin(origin: string | null, origins: readonly TargetMatch[]): origin is string {
+  return origin !== null && URL.canParse(origin) && origins.some((to) => matchesTarget(new URL(origin), to, "https:"));
+}
+
+/** Whether `url` is of an origin that `to` names, `*.suffix` with `scheme`. Schemes of apps have no origin to be compared. */
+function matchesTarget(url: URL, to: TargetMatch, scheme = url.protocol): boolean {
+  try {
+    if (typeof to === "function") return to(url) === true;
+    const { protocol, host, hostname, port } = new URL(to.startsWith("*.") ? `${scheme}//${to}` : to);
+    if (protocol !== url.protocol) return false;
+    if (!hostname.startsWith("*.")) return host === url.host;
+    return url.hostname.endsWith(hostname.slice(1)) && (!port || port === url.port);
+  } catch {
+    return false; // a function that throws, or no URL
+  }
+}
+
+/** The page's origin in a browser (window or worker of a page), `undefined` elsewhere. */
+function pageOrigin(): string | undefined {
+  const { location } = globalThis as { location?: { origin: string } };
+  return isBrowser() ? location?.origin : undefined;
+}

@@ -1,0 +1,230 @@
+// What the rows of spans and traces have in common: their fields, how an update merges into them, and
+// the text in which they are handed to the core. The row itself is written in src/span.rs.
+
+import { ownOf, type Reporter } from "../errors.js";
+import type { RowText } from "../platform/core.js";
+import { describeError, hideQueries, isError, isPlain, REDACTED, toJson, unserializable } from "./json.js";
+import type { Redact } from "./redact.js";
+import type { Scope } from "./scope.js";
+
+/** Fields of every row. Values are read when the span ends: what is changed until then is recorded changed. */
+export interface RowFields {
+  /** What is shown in the list (`name`). */
+  name?: string | undefined;
+  /** Any value; what is not an object is sent as `{ input: value }` (`input`). Objects merge on update. */
+  input?: unknown;
+  /** Any value; what is not an object is sent as `{ output: value }` (`output`). Objects merge on update. */
+  output?: unknown;
+  /** Merges on update (`metadata`). */
+  metadata?: Record<string, unknown> | undefined;
+  /** Added to those already there; each once (`tags`). */
+  tags?: readonly string[] | undefined;
+  /** What was thrown, of any type (`error_info`: its class, its message, its stack). */
+  error?: unknown;
+}
+
+/** Fields that only spans have. */
+export interface SpanFields extends RowFields {
+  /** `general` by default (`type`). */
+  type?: SpanType | undefined;
+  /** The model called, for `llm` spans (`model`). */
+  model?: string | undefined;
+  /** Its provider: `openai`, `anthropic`, `google_ai`, … (`provider`). */
+  provider?: string | undefined;
+  /** Token counts, int32; nested objects are flattened with dots. Merges on update (`usage`). */
+  usage?: object | undefined;
+  /** In US dollars, ≥ 0 (`total_estimated_cost`). */
+  totalEstimatedCost?: number | undefined;
+  /** Milliseconds to the first token, ≥ 0 (`ttft`). */
+  ttft?: number | undefined;
+}
+
+/** The kinds of span that Opik knows (`type` of `Span_Write`). */
+export type SpanType = "general" | "tool" | "llm" | "guardrail";
+
+/** Fields that only traces have. */
+export interface TraceFields extends RowFields {
+  /** Groups traces into a conversation (`thread_id`). */
+  threadId?: string | undefined;
+}
+
+type AnyFields = SpanFields & TraceFields;
+
+/** Stands among fields for what was thrown where it is `undefined` or `null`, which mean there that nothing was. */
+export class ThrownNothing {
+  constructor(readonly thrown: undefined | null) {}
+}
+
+/**
+ * Merges `update` into `fields`, in place, as Opik's Python SDK does: objects merge, tags add up, the rest is
+ * replaced; `undefined` leaves a field as it is, and so does a value that can not be read (a getter that throws).
+ */
+export function mergeFields<T extends RowFields>(fields: T, update: T | null | undefined, reporter: Reporter): T {
+  const merged = fields as Record<string, unknown>;
+  for (const key of namesOf(update ?? {}, reporter)) {
+    try {
+      const value = (update as Record<string, unknown>)[key];
+      if (value !== undefined && !(value === null && key === "error")) {
+        merged[key] = mergeValues(key, merged[key], value);
+      }
+    } catch (error) {
+      const note = unserializable(key, error, reporter);
+      // The API would refuse it in most other fields.
+      if (key === "input" || key === "output") merged[key] ??= note;
+    }
+  }
+  return fields;
+}
+
+function namesOf(fields: object, reporter: Reporter): string[] {
+  try {
+    return Object.keys(fields);
+  } catch (error) {
+    unserializable("fields", error, reporter); // a revoked proxy
+    return [];
+  }
+}
+
+function mergeValues(key: string, before: unknown, value: unknown): unknown {
+  if (key === "tags" && Array.isArray(before) && Array.isArray(value)) return [...before, ...value];
+  if (!isPlain(before) || !isPlain(value)) return value;
+  try {
+    return { ...before, ...value };
+  } catch {
+    // A getter that throws is left to be told of when all is written.
+    const members = [before, value].map(Object.getOwnPropertyDescriptors);
+    return Object.defineProperties({}, Object.assign({}, ...members));
+  }
+}
+
+/** Fields of an object of our own. Each is named: engines copy objects of one shape several times as fast. */
+export function copySpanFields(given: SpanFields | null | undefined, reporter: Reporter): SpanFields {
+  try {
+    // Where somebody has added to Object.prototype own members are told from others, which takes a while.
+    for (const _ in {}) return mergeFields(ownOf({}), given, reporter);
+    const { type, model, provider, usage, totalEstimatedCost, ttft } = given ?? {}; // JavaScript may say null
+    return { ...copyRowFields(given ?? {}), type, model, provider, usage, totalEstimatedCost, ttft };
+  } catch {
+    return mergeFields({}, given, reporter); // a getter that throws: the others are kept
+  }
+}
+
+/** What the row of a trace takes over from its root span (Python's `@track`). */
+export function copyRowFields({ name, input, output, metadata, tags, error }: RowFields): TraceFields {
+  return { name, input, output, metadata, tags, error };
+}
+
+/** Between fields; JSON.stringify never leaves it unescaped (RFC 8259 §7). */
+const SEPARATOR = "\u001f";
+
+/** The text of a row as `src/span.rs` reads it: its ids and its fields in order, empty where there is none. */
+export function rowText(
+  id: string,
+  traceId: string,
+  parentId: string,
+  fields: AnyFields,
+  scope: Scope,
+  isUnfinished: boolean,
+): RowText {
+  const { redact, recordInputs, recordOutputs, projectJson, environmentJson } = scope.settings;
+  const thrown = (fields.error ?? undefined) === undefined ? undefined : describeThrown(fields.error, scope);
+  const output = recordOutputs ? write(scope, "output", fields.output, redact) : "";
+  // What the user's rules apply to is everything that is not a number, or a name that the API knows.
+  const text = [
+    id,
+    traceId,
+    parentId,
+    write(scope, "name", fields.name, redact),
+    write(scope, "type", fields.type),
+    write(scope, "tags", fields.tags, redact),
+    write(scope, "model", fields.model),
+    write(scope, "provider", fields.provider),
+    write(scope, "usage", fields.usage),
+    write(scope, "totalEstimatedCost", fields.totalEstimatedCost),
+    write(scope, "ttft", fields.ttft),
+    write(scope, "error", thrown?.type, redact),
+    write(scope, "error", thrown?.message, redact),
+    write(scope, "error", thrown?.traceback, redact),
+    write(scope, "threadId", fields.threadId, redact),
+    projectJson,
+    environmentJson,
+    withoutMark(write(scope, "metadata", fields.metadata, redact), isUnfinished),
+    recordInputs ? write(scope, "input", fields.input, redact) : "",
+    output,
+  ].join(SEPARATOR);
+  return { text, outputAt: text.length - output.length };
+}
+
+/** Metadata without the member that the core adds where the span is unfinished. */
+function withoutMark(json: string, isUnfinished: boolean): string {
+  // Most have no such member, and need not be parsed.
+  if (!isUnfinished || !json.startsWith("{") || !json.includes('"opik_edge_unfinished":')) return json;
+  const { opik_edge_unfinished: _, ...rest } = JSON.parse(json);
+  return JSON.stringify(rest);
+}
+
+function write(scope: Scope, field: string, value: unknown, rules?: Redact): string {
+  if (value === undefined) return "";
+  try {
+    return toJson(value, field, scope, rules) ?? "";
+  } catch (error) {
+    return JSON.stringify(masked(field, error, scope.reporter));
+  }
+}
+
+/** A field that a redactor failed on: what it would have hidden is not known, so nothing is shown. */
+export function masked(field: string, error: unknown, reporter: Reporter): string {
+  reporter.once("redaction_failed", `${field} was masked whole, since it could not be redacted`, error, field);
+  return REDACTED;
+}
+
+/** `error_info` of a row. */
+interface Thrown {
+  readonly type: string;
+  readonly message: string;
+  readonly traceback?: string | undefined;
+}
+
+/** Type, message and traceback of anything that can be thrown. The core fills in what is missing. */
+function describeThrown(given: unknown, scope: Scope): Thrown {
+  try {
+    const thrown = given instanceof ThrownNothing ? given.thrown : given;
+    if (isError(thrown)) {
+      const { name, message } = describeError(thrown);
+      return { type: name || thrown.constructor.name, message, traceback: withCauses(thrown, scope) };
+    }
+    const type = typeof thrown === "object" && thrown !== null ? thrown.constructor?.name || "Object" : typeof thrown;
+    return { type, message: textOf(thrown, scope) };
+  } catch {
+    return { type: "Error", message: "[unreadable error]" };
+  }
+}
+
+function textOf(thrown: unknown, scope: Scope): string {
+  const text = isError(thrown)
+    ? (thrown.stack ?? `${thrown.name}: ${thrown.message}`)
+    : typeof thrown === "string"
+      ? thrown
+      : (toJson(thrown, "error", scope, scope.settings.redact) ?? String(thrown));
+  return hideQueries(text);
+}
+
+/** How many errors a traceback is made of. */
+const MAX_CAUSES = 8;
+
+/** The stacks of an error, of its causes, and of the errors that it stands for. */
+function withCauses(error: Error, scope: Scope): string {
+  const found = new Set<unknown>([error]); // a cause may lead back to its effect
+  const parts: string[] = [];
+  for (const thrown of found) {
+    try {
+      if (parts.push(textOf(thrown, scope)) === MAX_CAUSES) break;
+      const { cause, errors, error: last, suppressed } = describeError(thrown as Error);
+      const members = Array.isArray(errors) ? errors.slice(0, MAX_CAUSES) : [];
+      for (const one of [cause, ...members, last, suppressed]) if (one !== undefined) found.add(one);
+    } catch {
+      // One that can not be read, or has no members.
+    }
+  }
+  return parts.join("\nCaused by: ");
+}

@@ -1,0 +1,310 @@
+// One invocation, or a client outside any: whose settings apply, where its rows are kept, and which
+// of its spans are still open. Concurrent requests share nothing but the WebAssembly instance.
+
+import { AutoFlush } from "../deliver/auto-flush.js";
+import { RowBuffer } from "../deliver/buffer.js";
+import { Delivery, type FlushMode } from "../deliver/delivery.js";
+import { addCounts, type Dropped, emptyReport, type FlushReport } from "../deliver/report.js";
+import type { Upload } from "../deliver/upload.js";
+import { numberFrom, type Reporter, readOption } from "../errors.js";
+import type { Row } from "../platform/core.js";
+import { environment, now, within } from "../platform/env.js";
+import { prepareWaitUntil, whileKeptAlive } from "../platform/wait-until.js";
+import { type Settings, warnOfInsecureUrl } from "../settings.js";
+import type { Masks } from "./json.js";
+import { type Score, ScoreBuffer, type ScoreKind, type TargetedScore } from "./score.js";
+
+/** How long a flush that the host waits for may take, unless it says otherwise. */
+const TIMEOUT_MS = 10_000;
+/** The longest: timers take no more. */
+const MAX_TIMEOUT_MS = 2 ** 31 - 1;
+/** The same where a flush keeps the platform alive. */
+const EARLY_TIMEOUT_MS = 30_000;
+/** How long the host may take to call `flush` itself, before the platform is kept alive for ours. */
+const OWN_FLUSH_MS = 100;
+/** When a client outside any invocation flushes by itself: so long after its first row, */
+const INTERVAL_MS = 2000;
+/** or as soon as there is so much. */
+const BACKGROUND_BYTES = 1024 * 1024;
+/** How long a span has to be open before its row is written early, and how often an invocation looks. */
+const CHECKPOINT_MS = 15_000;
+/** How often an invocation writes early. */
+const MAX_CHECKPOINTS = 3;
+
+/** Something that is still open when its invocation ends. */
+export interface Open {
+  readonly startMs: number;
+  /** Writes its row as far as it is known. */
+  checkpoint(): void;
+  /** Ends it and marks it unfinished. */
+  close(): void;
+}
+
+/** Options of `flush`. */
+export interface FlushOptions {
+  /** How long to wait, in ms (default 10000). What is not delivered by then is kept, and sent later. */
+  readonly timeoutMs?: number | undefined;
+}
+
+/** Where spans are recorded: settings, reporter and rows of one invocation or one client. */
+export class Scope {
+  // Private, since what is current leads here: from a timer that is printed, in Node.
+  readonly #settings: Settings;
+  readonly #reporter: Reporter;
+  readonly #masks: Masks | undefined;
+  readonly #rows: RowBuffer;
+  /** What is still open and is to be written early, as soon as a request is free for it, */
+  readonly #early = new Set<Open>();
+  /** into this: its rows are accounted for apart. Made when there are any. */
+  #checkpoints: RowBuffer | undefined;
+  /** Made with the first score. */
+  #scores: ScoreBuffer | undefined;
+  /** Made when there is something to deliver. */
+  #delivery: Delivery | undefined;
+  #autoFlush: AutoFlush | undefined;
+  readonly #open: Set<Open> | undefined;
+  #hasEnded = false;
+  #onClosed: (() => void) | undefined;
+  /** Called once, when the first row or score is kept, or the first span opened. */
+  onFirstUse: (() => void) | undefined;
+  /** When what has ended is sent, where the platform was asked to wait for that. */
+  #sendsMs = 0;
+  #checkpointsLeft = MAX_CHECKPOINTS;
+  #stopCheckpoints: (() => void) | undefined;
+
+  /** A scope with `masks` is an invocation: it ends, and then closes what is still open. */
+  constructor(settings: Settings, reporter: Reporter, masks?: Masks) {
+    this.#settings = settings;
+    this.#reporter = reporter;
+    this.#masks = masks;
+    this.#rows = new RowBuffer(reporter, settings.limits, () => this.#delivery?.collect());
+    warnOfInsecureUrl(settings, reporter);
+    this.#open = masks && new Set();
+    if (!masks) void prepareWaitUntil();
+    if (settings.outbox) this.#prepareDelivery(); // what earlier visits have left
+  }
+
+  get settings(): Settings {
+    return this.#settings;
+  }
+
+  get reporter(): Reporter {
+    return this.#reporter;
+  }
+
+  /** Objects of the invocation that must not be recorded: `env`, `ctx`. */
+  get masks(): Masks | undefined {
+    return this.#masks;
+  }
+
+  #prepareDelivery(): Delivery {
+    if (this.#delivery) return this.#delivery;
+    const { limits, background, isServer, signals, outbox } = this.settings;
+    const source = {
+      take: (isEarly: boolean) => this.#takeEarly() ?? (isEarly ? undefined : this.#take()),
+      mark: () => this.#mark(),
+      takeDropped: () => this.#takeDropped(),
+    };
+    const delivery = new Delivery(source, this.settings, this.reporter, {
+      isInvocation: this.masks !== undefined,
+      // A client at the top of a Worker is used by many requests.
+      isShared: !this.masks && !background && !isServer && !outbox,
+      keeps: outbox !== undefined,
+      onIdle: () => this.#autoFlush?.rest(),
+    });
+    this.#delivery = delivery;
+    if (this.masks) {
+      const options = { bytes: limits.batchBytes, intervalMs: undefined, signals: [] };
+      this.#autoFlush = new AutoFlush(delivery, options);
+    } else if (background) {
+      const options = { bytes: BACKGROUND_BYTES, intervalMs: INTERVAL_MS, stays: isServer, signals, outbox };
+      this.#autoFlush = new AutoFlush(delivery, options);
+    }
+    return delivery;
+  }
+
+  /** Whether it ends with nothing in particular: then what is lost to the host has to be closed one by one. */
+  get outlivesCalls(): boolean {
+    return this.#open === undefined;
+  }
+
+  /** Whether something of the invocation is still open. */
+  get hasOpen(): boolean {
+    return (this.#open?.size ?? 0) > 0;
+  }
+
+  /** Resolves when nothing of the invocation is open any more. */
+  closed(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onClosed = resolve;
+    });
+  }
+
+  /** Keeps the row of what has ended; gives how many bytes of its text. */
+  append(row: Row): number {
+    const bytes = this.#rows.append(row);
+    if (bytes > 0) this.#kept(bytes);
+    return bytes;
+  }
+
+  /** Keeps a score of the trace or span that it names: of none, where that has no id, since it is not recorded. Never throws. */
+  scoreById(score: TargetedScore): void {
+    if (this.settings.disabled) return;
+    const spanId = readOption(score, "spanId") ?? undefined; // JavaScript may say null
+    const id = spanId ?? readOption(score, "traceId");
+    const kind = spanId === undefined ? "trace_scores" : "span_scores";
+    if (id !== "") this.score(kind, id, score);
+  }
+
+  /** Keeps a score of what has `id`. */
+  score(kind: ScoreKind, id: unknown, score: Score): void {
+    if (!this.#scores) {
+      this.#scores = new ScoreBuffer(this.settings, this.reporter);
+      if (this.#hasEnded) this.#scores.close();
+    }
+    const bytes = this.#scores.add(kind, id, score);
+    if (bytes > 0) this.#kept(bytes);
+  }
+
+  /** Keeps the row of what is still open, to be sent early. */
+  appendCheckpoint(row: Row): void {
+    this.#checkpoints ??= new RowBuffer(this.reporter, this.settings.limits);
+    this.#checkpoints.append(row);
+  }
+
+  /** Notes that `item` is open. Outside an invocation nothing is noted, so nothing can pile up. */
+  opened(item: Open): void {
+    this.#used();
+    if (!this.#open) return;
+    this.#open.add(item);
+    if (this.#open.size === 1) this.#watchLongSpans();
+  }
+
+  /** Notes that `item` has ended. */
+  ended(item: Open): void {
+    this.#open?.delete(item);
+    this.#early.delete(item); // it is written whole
+    if (this.#open?.size !== 0) return;
+    this.#stopCheckpoints?.();
+    this.#onClosed?.();
+  }
+
+  /**
+   * Notes that what has nothing of ours around it has ended. Outside an invocation that is what a runtime that freezes between
+   * its requests waits for, where it can be asked to; a `flush` of the host's own comes first.
+   */
+  outermostEnded(): void {
+    if (this.#open || this.settings.outbox || now() < this.#sendsMs) return;
+    whileKeptAlive(() => {
+      const sent = new Promise<void>((resolve) => {
+        environment.after(OWN_FLUSH_MS, resolve);
+      }).then(() => this.#flush({ timeoutMs: EARLY_TIMEOUT_MS - OWN_FLUSH_MS }));
+      this.#sendsMs = now() + OWN_FLUSH_MS;
+      return sent;
+    });
+  }
+
+  /** Sends the rows that have ended. Never rejects, never waits for what is open. */
+  flush(options?: FlushOptions): Promise<FlushReport> {
+    const given = readOption(options, "timeoutMs");
+    let timeoutMs = TIMEOUT_MS;
+    try {
+      const ms = numberFrom("timeoutMs", given ?? TIMEOUT_MS, 0, Number.MAX_VALUE, Number.isFinite);
+      timeoutMs = Math.min(ms, MAX_TIMEOUT_MS);
+    } catch (error) {
+      this.#reporter.failure(error);
+    }
+    const send = (): Promise<FlushReport> => this.#flush({ timeoutMs, probes: true });
+    const ready = this.settings.outbox?.ready();
+    return ready ? within(timeoutMs, ready).then(send) : send();
+  }
+
+  /** Sends what has ended while the invocation goes on. */
+  flushSoon(): void {
+    this.#autoFlush?.soon();
+  }
+
+  /** Ends the invocation: closes what is open, sends the rest within `timeoutMs`, keeps nothing more. */
+  async end(timeoutMs: number): Promise<FlushReport> {
+    this.#checkpointsLeft = 0;
+    for (const item of [...(this.#open ?? [])].reverse()) item.close();
+    this.#stopCheckpoints?.();
+    // What comes now comes too late, and is told so.
+    this.#hasEnded = true;
+    this.#autoFlush?.stop();
+    this.#rows.close();
+    this.#scores?.close();
+    const report = await this.#flush({ timeoutMs, isLast: true });
+    // A scope may be held long after, by what is current somewhere; what it has delivered need not be.
+    this.#delivery = undefined;
+    this.#autoFlush = undefined;
+    return report;
+  }
+
+  async #flush(mode: FlushMode): Promise<FlushReport> {
+    if (!this.#delivery) return emptyReport();
+    this.#autoFlush?.reset();
+    return this.#delivery.flush(mode);
+  }
+
+  #used(): void {
+    if (this.#hasEnded) return;
+    this.#prepareDelivery();
+    const { onFirstUse } = this;
+    this.onFirstUse = undefined;
+    onFirstUse?.();
+  }
+
+  /** About so many bytes have been added. */
+  #kept(bytes: number): void {
+    this.#used();
+    const { outbox } = this.settings;
+    if (outbox) for (let upload = this.#takeEnded(); upload; upload = this.#takeEnded()) outbox.add(upload);
+    this.#autoFlush?.noted(bytes);
+  }
+
+  #take(): Upload | undefined {
+    return this.settings.outbox?.take() ?? this.#takeEnded();
+  }
+
+  #takeEnded(): Upload | undefined {
+    return this.#rows.take() ?? this.#scores?.take();
+  }
+
+  #takeEarly(): Upload | undefined {
+    for (const item of this.#early) item.checkpoint();
+    this.#early.clear();
+    const upload = this.#checkpoints?.take();
+    if (upload) upload.isCheckpoint = true;
+    return upload;
+  }
+
+  #mark(): () => number {
+    const marks = [this.#rows, this.#scores, this.settings.outbox].map((source) => source?.mark());
+    return () => marks.reduce((rows, left) => rows + (left?.() ?? 0), 0);
+  }
+
+  #takeDropped(): Dropped {
+    this.#checkpoints?.takeDropped(); // their spans are written again
+    const dropped = this.#rows.takeDropped();
+    if (this.#scores) addCounts(dropped, this.#scores.takeDropped());
+    addCounts(dropped, this.settings.outbox?.takeDropped() ?? {});
+    return dropped;
+  }
+
+  #watchLongSpans(): void {
+    this.#stopCheckpoints?.();
+    if (this.#checkpointsLeft === 0) return;
+    this.#stopCheckpoints = environment.after(CHECKPOINT_MS, () => this.#writeCheckpoints(), true);
+  }
+
+  #writeCheckpoints(): void {
+    const long = [...(this.#open ?? [])].filter(({ startMs }) => now() - startMs >= CHECKPOINT_MS);
+    if (long.length > 0) {
+      this.#checkpointsLeft -= 1;
+      for (const item of long) this.#early.add(item);
+      this.flushSoon();
+    }
+    this.#watchLongSpans();
+  }
+}

@@ -1,0 +1,178 @@
+// Feedback scores: what a user, or a check, thinks of a trace or a span. They are no rows of the core: few, small, and complete
+// as soon as they are given. Next in the flow: delivery.ts.
+
+import type { Dropped } from "../deliver/report.js";
+import { firstOfOneUpload, MAX_UPLOAD_ROWS, type PackedRow, type Upload, uploadOf } from "../deliver/upload.js";
+import { ownOf, type Reporter } from "../errors.js";
+import { getCore } from "../platform/core.js";
+import type { Settings } from "../settings.js";
+import { idTime } from "./headers.js";
+import { REDACTED } from "./json.js";
+import { masked } from "./row.js";
+
+/** A feedback score. Of those with one name on one trace or span the last one counts. */
+export interface Score {
+  /** What is scored, not blank: `helpful`, `hallucination`, … (`name`). */
+  readonly name: string;
+  /** -1e9 to 1e9 (`value`). */
+  readonly value: number;
+  /** In words, at most 10,000 characters; what is longer is cut (`reason`). */
+  readonly reason?: string | undefined;
+  /** The value's name, for scores that are categories (`category_name`). */
+  readonly categoryName?: string | undefined;
+}
+
+/** A score, and what is scored: a trace or a span, by its id. */
+export interface TargetedScore extends Score {
+  /** The UUIDv7 of a trace. */
+  readonly traceId?: string | undefined;
+  /** The UUIDv7 of a span; instead of `traceId`. */
+  readonly spanId?: string | undefined;
+}
+
+/** What can be scored. */
+export type ScoreKind = "trace_scores" | "span_scores";
+
+/** The largest value, and with a minus the smallest (`FeedbackScoreBatchItem.value`). */
+export const MAX_SCORE = 1e9;
+/** Characters of a reason. */
+export const MAX_REASON_CHARS = 10_000;
+/** Room for what is around the rows of an upload. */
+const ENVELOPE_BYTES = 100;
+/** Room for what says that it was cut. */
+const MARKER_CHARS = 40;
+
+/** What is the matter with a score; `undefined` where nothing is. */
+export function scoreError({ name, value, reason, categoryName }: Partial<Score>): string | undefined {
+  if (typeof name !== "string" || !name.trim()) return "name: expected a string that is not blank";
+  if (typeof value !== "number" || !(Math.abs(value) <= MAX_SCORE)) return "value: expected a number from -1e9 to 1e9";
+  for (const [field, text] of Object.entries({ reason, categoryName })) {
+    if (text !== undefined && text !== null && typeof text !== "string") return `${field}: expected a string`;
+  }
+  return undefined;
+}
+
+/** What a score's row scores: of those with one key the last one counts. */
+export function scoreKey({ id, name }: { readonly id?: unknown; readonly name?: unknown }): string {
+  return `${id} ${name}`;
+}
+
+/** The scores that wait to be sent, of one invocation or one client. */
+export class ScoreBuffer {
+  readonly #settings: Settings;
+  readonly #reporter: Reporter;
+  /** By kind and what is scored, in the order in which they were given. */
+  readonly #waiting = new Map<string, PackedRow>();
+  /** How many have been taken. */
+  #taken = 0;
+  #closed = false;
+  #dropped = 0;
+
+  constructor(settings: Settings, reporter: Reporter) {
+    this.#settings = settings;
+    this.#reporter = reporter;
+  }
+
+  /** Keeps a score, in place of one of its name that waits, and gives its length in bytes: 0 when it is not kept. Never throws. */
+  add(kind: ScoreKind, id: unknown, score: Score): number {
+    if (this.#closed) {
+      this.#reporter.once("invocation_ended", "a score was given after its invocation: it is not sent");
+      return 0;
+    }
+    try {
+      getCore(); // without which nothing can be delivered
+    } catch (error) {
+      this.#reporter.failure(error);
+      return 0;
+    }
+    try {
+      const { name, value, reason, categoryName } = score && ownOf(score);
+      const wrong = typeof id !== "string" || idTime(id) === undefined ? "id: expected a UUIDv7" : undefined;
+      return this.#keep(kind, id as string, { name, value, reason, categoryName }, wrong);
+    } catch (error) {
+      this.#refused(`it can not be read: ${String(error)}`); // a getter that throws, null
+      return 0;
+    }
+  }
+
+  #keep(kind: ScoreKind, id: string, score: Score, wrongId: string | undefined): number {
+    const wrong = wrongId ?? scoreError(score);
+    if (wrong) {
+      this.#refused(wrong);
+      return 0;
+    }
+    // `FeedbackScoreBatchItem` of the API.
+    const row = {
+      id,
+      name: this.#text("name", score.name) ?? REDACTED,
+      value: score.value,
+      reason: this.#text("reason", score.reason),
+      category_name: this.#text("categoryName", score.categoryName),
+      source: "sdk",
+      project_name: this.#settings.projectName,
+    };
+    const json = new TextEncoder().encode(JSON.stringify(row));
+    const key = `${kind} ${scoreKey({ id, name: score.name })}`;
+    this.#waiting.delete(key); // a new one comes last
+    this.#waiting.set(key, { kind, json });
+    if (this.#waiting.size > MAX_UPLOAD_ROWS) {
+      const [oldest] = this.#waiting.keys();
+      this.#waiting.delete(oldest as string);
+      this.#dropped += 1;
+    }
+    return json.byteLength;
+  }
+
+  #refused(wrong: string): void {
+    this.#reporter.once("invalid_score", `a score was refused: ${wrong}`, undefined, wrong);
+  }
+
+  /** Takes out the next upload; `undefined` when there is none. */
+  take(): Upload | undefined {
+    const rows = firstOfOneUpload([...this.#waiting.values()], this.#settings.limits.batchBytes - ENVELOPE_BYTES);
+    const [first] = rows;
+    if (!first) return undefined;
+    for (const [key, row] of this.#waiting) if (rows.includes(row)) this.#waiting.delete(key);
+    this.#taken += rows.length;
+    return uploadOf(
+      first.kind,
+      rows.map(({ json }) => json),
+    );
+  }
+
+  /** What tells how many of the scores that are there now are still there. */
+  mark(): () => number {
+    const { size } = this.#waiting;
+    const taken = this.#taken;
+    return () => Math.max(0, size - (this.#taken - taken));
+  }
+
+  /** What was lost since the last call. */
+  takeDropped(): Dropped {
+    const dropped: Dropped = this.#dropped > 0 ? { buffer_full: this.#dropped } : {};
+    this.#dropped = 0;
+    return dropped;
+  }
+
+  /** A closed buffer keeps nothing more. */
+  close(): void {
+    this.#closed = true;
+  }
+
+  #text(field: string, text: string | undefined): string | undefined {
+    const { redact } = this.#settings;
+    let shown: unknown = text;
+    try {
+      if (redact && typeof text === "string") shown = redact(text, field);
+    } catch (error) {
+      shown = masked(field, error, this.#reporter);
+    }
+    return typeof shown === "string" ? cut(shown) : undefined;
+  }
+}
+
+function cut(text: string): string {
+  if (text.length <= MAX_REASON_CHARS) return text;
+  const start = text.slice(0, MAX_REASON_CHARS - MARKER_CHARS).replace(/[\ud800-\udbff]$/, "");
+  return `${start}… [opik_truncated: ${new TextEncoder().encode(text).byteLength} bytes]`;
+}

@@ -1,0 +1,272 @@
+// One span: begun, annotated, ended. While it is open it lives here; at its end its row goes to the
+// buffer of its invocation. The row's format is src/span.rs.
+
+// Whoever reads the declarations need not have it in `lib`.
+/// <reference lib="esnext.disposable" preserve="true" />
+
+import type { Fetch } from "../deliver/transport.js";
+import { printAs, readOption } from "../errors.js";
+import { currentFrame, runWith } from "../platform/context.js";
+import { type Period, type Row, SPAN_ROW } from "../platform/core.js";
+import { type TracedRequestInit, tracedFetch, untracedFetch } from "./fetch.js";
+import { type HeaderCarrier, type HeaderSpelling, type HeaderTarget, headerMap, injectInto } from "./headers.js";
+import { copyRowFields, copySpanFields, mergeFields, rowText, type SpanFields, ThrownNothing } from "./row.js";
+import type { Open, Scope } from "./scope.js";
+import type { Score } from "./score.js";
+import { scoped } from "./settle.js";
+import type { Trace, TraceHandle } from "./trace.js";
+import { closeWhenLost, consumed } from "./unconsumed.js";
+
+/** What a span is opened with. */
+export interface SpanOptions extends SpanFields {
+  /**
+   * Under what it opens: a span, a trace, or incoming headers of any shape; `null` begins a new trace.
+   * By default under the current span, or in a new trace where there is none.
+   */
+  parent?: Span | Trace | HeaderCarrier | null | undefined;
+}
+
+/** One recorded operation. After its end nothing about it can change. */
+export interface Span {
+  /** Its UUIDv7. When tracing is off: the caller's span, or "". */
+  readonly id: string;
+  /** The UUIDv7 of its trace. When tracing is off: the caller's, or "". */
+  readonly traceId: string;
+  /** The UUIDv7 of the span it is under; `undefined` at the root of a trace. */
+  readonly parentSpanId: string | undefined;
+  /** Its trace. */
+  readonly trace: Trace;
+  /** Opens a span under this one. */
+  span(options?: SpanOptions): Span;
+  /** The same, current inside `fn` and ended after it; errors are recorded and rethrown. */
+  span<T>(options: SpanOptions, fn: (span: Span) => T): T;
+  /** Merges fields in: objects merge, tags add up, the rest is replaced. */
+  update(fields: SpanFields): void;
+  /** Scores it: what a user, or a check, thinks of it. Of those with one name the last one counts. */
+  score(score: Score): void;
+  /** Ends it and keeps its row for the next flush. */
+  end(): void;
+  /** The headers that let the next service open its spans under this one; `{}` when there is nothing to hand on. */
+  headers(options?: { spelling?: HeaderSpelling }): Record<string, string>;
+  /** Sets these headers on `target`, in place; immutable `Headers` are copied. Returns what was set. */
+  inject<T extends HeaderTarget>(target: T, options?: { spelling?: HeaderSpelling }): T;
+  /** `fetch` with a child span for the call and these headers on it. It ends when the body has been read. */
+  fetch(input: string | URL | Request, init?: TracedRequestInit): Promise<Response>;
+  /** `using span = …` ends it with the block. */
+  [Symbol.dispose](): void;
+}
+
+/** Opens a span in `trace` under `parentId` ("" is the root), scoped to `fn` if there is one. */
+export function openSpan<T>(
+  trace: TraceHandle,
+  parentId: string,
+  options: SpanOptions,
+  fn: ((span: Span) => T) | undefined,
+): SpanHandle | T {
+  const span = new SpanHandle(trace, parentId, options);
+  return fn ? scoped(span, fn) : span;
+}
+
+const NO_FIELDS: SpanFields = Object.freeze({});
+
+/** The one implementation of `Span`. */
+export class SpanHandle implements Span, Open {
+  readonly id: string;
+  readonly parentSpanId: string | undefined;
+  readonly trace: TraceHandle;
+  /** Called once, when the span has ended. */
+  onEnd: (() => void) | undefined;
+  readonly startMs: number;
+  #fields: SpanFields = NO_FIELDS;
+  #ended = false;
+  /** When its row was last written early. */
+  #updatedMs = 0;
+  readonly #recording: boolean;
+  readonly #isRoot: boolean;
+
+  /** With `isRoot` the span opened the trace, and the trace ends with it. */
+  constructor(trace: TraceHandle, parentId: string, options: SpanOptions, isRoot = false) {
+    this.trace = trace;
+    this.#isRoot = isRoot;
+    this.startMs = isRoot || !trace.recording ? trace.startMs : trace.now();
+    const id = trace.recording ? this.#mint() : undefined;
+    this.#recording = id !== undefined;
+    // Without an id of its own the span is transparent: what is under it hangs under its parent.
+    this.id = id ?? parentId;
+    this.parentSpanId = parentId || undefined;
+    if (!this.#recording) return;
+    this.#fields = copySpanFields(options, this.#scope.reporter);
+    this.#scope.opened(this);
+    if (isRoot) trace.owned();
+  }
+
+  get traceId(): string {
+    return this.trace.id;
+  }
+
+  get #scope(): Scope {
+    return this.trace.scope;
+  }
+
+  span(options?: SpanOptions): SpanHandle;
+  span<T>(options: SpanOptions, fn: (span: Span) => T): T;
+  span<T>(options: SpanOptions = {}, fn?: (span: Span) => T): SpanHandle | T {
+    this.#misusedAfterEnd("span.span");
+    return openSpan(this.trace, this.id, options, fn);
+  }
+
+  update(fields: SpanFields): void {
+    if (!this.#misusedAfterEnd("span.update")) this.#merge(fields);
+  }
+
+  score(score: Score): void {
+    if (this.#recording) this.#scope.score("span_scores", this.id, score);
+  }
+
+  end(): void {
+    if (!this.#misusedAfterEnd("span.end")) this.finish();
+  }
+
+  headers(options?: { spelling?: HeaderSpelling }): Record<string, string> {
+    return this.#headerMap(readOption(options, "spelling"));
+  }
+
+  inject<T extends HeaderTarget>(target: T, options?: { spelling?: HeaderSpelling }): T {
+    return injectInto(target, this.headers(options));
+  }
+
+  /** A function of its own, so that it can be handed over by itself: `new OpenAI({ fetch: span.fetch })`. */
+  get fetch(): Fetch {
+    const value: Fetch = (...args) => {
+      if (!this.id) return untracedFetch(...args); // tracing is off and there is nothing to forward
+      return tracedFetch((options) => this.span(options), this.#scope.settings, args);
+    };
+    Object.defineProperty(this, "fetch", { value });
+    return value;
+  }
+
+  /** Fields that give way to what the host has set or will set. */
+  preset(fields: SpanFields): void {
+    if (this.#recording && !this.#ended)
+      Object.assign(this.#fields, mergeFields(fields, this.#fields, this.#scope.reporter));
+  }
+
+  /** Ends the span unless it has ended: without a word, for what ends by itself. */
+  finish(unfinished = false): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    if (this.#recording) {
+      const scope = this.#scope;
+      const endMs = this.trace.now();
+      scope.ended(this);
+      consumed(this);
+      const updatedMs = Math.max(endMs, this.#updatedMs + 1);
+      this.trace.append(this.#row({ startMs: this.startMs, endMs, updatedMs, unfinished }));
+      if (this.#isRoot) this.trace.endWith(copyRowFields(this.#fields), endMs, unfinished);
+      else if (this.trace.joined && this.parentSpanId === this.trace.parentId) scope.outermostEnded();
+      // What is current may be held long after, by a promise or by the runtime; what was recorded need not be.
+      this.#fields = NO_FIELDS;
+    }
+    this.onEnd?.();
+  }
+
+  /** Records what was thrown, and ends. */
+  fail(error: unknown): void {
+    if (!this.#ended) this.#merge({ error: error ?? new ThrownNothing(error) });
+    this.finish();
+  }
+
+  /** Ends because it was broken off, and says so in the metadata. */
+  cancel(): void {
+    if (!this.#ended) this.#merge({ metadata: { opik_edge_cancelled: true } });
+    this.finish();
+  }
+
+  /** Ends because its consumer stopped reading after `bytes` bytes, and says so in the metadata. */
+  stop(bytes: number | undefined): void {
+    if (this.trace.isBrokenOff) this.cancel();
+    if (!this.#ended) this.#merge({ metadata: { opik_edge_stopped_reading: bytes ?? true } });
+    this.finish();
+  }
+
+  /** Leaves it to the consumer of `result` to end it. */
+  endsWith<T extends object>(result: T): T {
+    if (!this.#ended && this.#recording && this.#scope.outlivesCalls) closeWhenLost(this, result);
+    return result;
+  }
+
+  /** Whether its row is written at its end. */
+  get isRecorded(): boolean {
+    return this.#recording;
+  }
+
+  close(): void {
+    this.finish(true);
+  }
+
+  checkpoint(): void {
+    if (this.#ended || this.#updatedMs > 0) return; // once is enough to be seen
+    this.#updatedMs = this.trace.now();
+    const period = { startMs: this.startMs, endMs: undefined, updatedMs: this.#updatedMs, unfinished: true };
+    this.#scope.appendCheckpoint(this.#row(period));
+    if (this.#isRoot) this.trace.checkpointWith(copyRowFields(this.#fields));
+  }
+
+  /** Whether it makes no difference: it is not recorded, and what is current has its ids already. */
+  get isTransparent(): boolean {
+    if (this.#recording || this.onEnd) return false;
+    const frame = currentFrame();
+    return frame?.trace === this.trace && frame.span?.id === this.id;
+  }
+
+  /** Runs `fn` with this span current. */
+  run<T>(fn: () => T): T {
+    return runWith({ scope: this.#scope, trace: this.trace, span: this }, fn);
+  }
+
+  [Symbol.dispose](): void {
+    this.finish();
+  }
+
+  static {
+    printAs("span", SpanHandle.prototype);
+  }
+
+  #row(period: Period): Row {
+    const { text, outputAt } = rowText(
+      this.id,
+      this.traceId,
+      this.parentSpanId ?? "",
+      this.#fields,
+      this.#scope,
+      period.unfinished,
+    );
+    return { kind: SPAN_ROW, text, outputAt, period, room: this.trace.room };
+  }
+
+  #merge(update: SpanFields): void {
+    if (this.#recording) mergeFields(this.#fields, update, this.#scope.reporter);
+  }
+
+  #headerMap(spelling: HeaderSpelling = "both"): Record<string, string> {
+    // Always both ids or none: the Python side breaks on one.
+    if (!this.traceId || !this.id) return {};
+    return headerMap(this.traceId, this.id, spelling);
+  }
+
+  #mint(): string | undefined {
+    try {
+      return this.trace.mint(this.startMs);
+    } catch (error) {
+      this.#scope.reporter.failure(error);
+      return undefined;
+    }
+  }
+
+  #misusedAfterEnd(what: string): boolean {
+    if (this.#ended && this.#recording) {
+      this.#scope.reporter.once("already_ended", `${what} after the span has ended: its row is already written`);
+    }
+    return this.#ended;
+  }
+}

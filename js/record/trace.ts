@@ -1,0 +1,255 @@
+// One trace: begun here, or the caller's that was joined. Its row is written once, at its end, and never
+// when it is the caller's: rows replace each other whole, so ours would overwrite theirs.
+
+import { numberOr } from "../deliver/transport.js";
+import { ownOf, printAs } from "../errors.js";
+import { type Core, getCore, type Period, type Row, TRACE_ROW } from "../platform/core.js";
+import { now } from "../platform/env.js";
+import { isShare } from "../settings.js";
+import { forwardableIds, readIncoming } from "./headers.js";
+import { mergeFields, rowText, type TraceFields } from "./row.js";
+import type { Open, Scope } from "./scope.js";
+import type { Score } from "./score.js";
+import { openSpan, type Span, type SpanOptions } from "./span.js";
+
+/** A trace: the root of a tree of spans. */
+export interface Trace {
+  /** Its UUIDv7; "" when tracing is off and no caller named one. */
+  readonly id: string;
+  /** Whether it is the caller's: then its row is not ours to write. */
+  readonly joined: boolean;
+  /** Opens a span directly under the trace (under the caller's span, when joined). */
+  span(options?: SpanOptions): Span;
+  /** The same, current inside `fn` and ended after it; errors are recorded and rethrown. */
+  span<T>(options: SpanOptions, fn: (span: Span) => T): T;
+  /** Scores it: what a user, or a check, thinks of it. Of those with one name the last one counts. */
+  score(score: Score): void;
+  /** Changes the row. On a joined trace it warns once and sends nothing. */
+  update(fields: TraceFields): void;
+  /** Writes the row. A trace that a parentless span opened ends with that span. */
+  end(): void;
+  /** `using trace = …` ends it with the block. */
+  [Symbol.dispose](): void;
+}
+
+/** How a trace comes to be. */
+export interface TraceOrigin {
+  readonly id: string;
+  readonly joined: boolean;
+  /** The caller's span, or "". */
+  readonly parentId: string;
+  /** An id for the first span, of the time when the trace began. */
+  readonly spanId?: string;
+  /** `false` when nothing is recorded: tracing is off, or the core is not to be had. */
+  readonly recording: boolean;
+  /** When it began, in ms since 1970; the time that its id carries. */
+  readonly startMs: number;
+  /** How far the clock is behind that of the receiver. */
+  readonly clockOffsetMs: number;
+}
+
+/**
+ * Joins the trace that `carrier` names, or begins one whose root is called `name`. Never throws: without the core it only
+ * forwards.
+ */
+export function openTrace(scope: Scope, carrier: unknown, name?: string, fields?: TraceFields): TraceHandle {
+  const { disabled, sampleRate, transport, outbox } = scope.settings;
+  const clockOffsetMs = numberOr(transport.clockOffsetMs, 0);
+  const startMs = now() + clockOffsetMs;
+  const incoming = readIncoming(carrier);
+  if (!disabled && (incoming || sampleRate !== 0)) {
+    try {
+      const core = getCore();
+      const { traceId: claimed, parentId, spanId, joined, warning } = core.context(incoming, startMs);
+      const traceId = joined || !outbox ? claimed : outbox.mint(startMs);
+      if (warning) reportHeaders(scope, warning);
+      const recording = joined || isSampled(scope, core, traceId, name);
+      // What is not sampled has no ids, so none are handed on.
+      return new TraceHandle(
+        { id: recording ? traceId : "", joined, parentId, spanId, recording, startMs, clockOffsetMs },
+        scope,
+        fields,
+      );
+    } catch (error) {
+      scope.reporter.failure(error);
+    }
+  }
+  const { traceId = "", spanId = "" } = forwardableIds(incoming) ?? {};
+  const origin = { id: traceId, joined: traceId !== "", parentId: spanId, recording: false, startMs, clockOffsetMs };
+  return new TraceHandle(origin, scope, fields);
+}
+
+/** Decided here and nowhere else: what is under the trace does as the trace does, in other services too. */
+function isSampled({ settings, reporter }: Scope, core: Core, id: string, name = ""): boolean {
+  const { sampleRate } = settings;
+  if (typeof sampleRate === "number") return sampleRate === 1 || core.isSampled(id, sampleRate);
+  let rate: unknown;
+  let cause: unknown;
+  try {
+    rate = sampleRate(name);
+  } catch (error) {
+    cause = error;
+  }
+  if (isShare(rate)) return rate === 1 || core.isSampled(id, rate);
+  reporter.once("invalid_sample_rate", "sampleRate gave no number from 0 to 1: the trace is recorded", cause);
+  return true;
+}
+
+function reportHeaders({ reporter }: Scope, warning: string): void {
+  if (warning === "conflicting_spellings") {
+    reporter.once("conflicting_headers", "opik_trace_id and opik-trace-id differ: the one with underscores was taken");
+  } else {
+    reporter.once("invalid_headers", `incoming trace headers were refused: ${warning}`, undefined, warning);
+  }
+}
+
+/** The one implementation of `Trace`. */
+export class TraceHandle implements Trace, Open {
+  readonly id: string;
+  readonly joined: boolean;
+  readonly parentId: string;
+  readonly recording: boolean;
+  readonly scope: Scope;
+  readonly startMs: number;
+  #isBrokenOff = false;
+  readonly #clockOffsetMs: number;
+  #fields: TraceFields;
+  #spanId: string | undefined;
+  #ended = false;
+  /** When its row was last written early. */
+  #updatedMs = 0;
+  /** Bytes of its rows so far. */
+  #bytes = 0;
+
+  constructor(origin: TraceOrigin, scope: Scope, fields: TraceFields | undefined) {
+    this.id = origin.id;
+    this.joined = origin.joined;
+    this.parentId = origin.parentId;
+    this.recording = origin.recording;
+    this.startMs = origin.startMs;
+    this.#spanId = origin.spanId;
+    this.#clockOffsetMs = origin.clockOffsetMs;
+    this.scope = scope;
+    this.#fields = mergeFields(ownOf({}), fields, scope.reporter);
+    if (this.#writesRow()) scope.opened(this);
+  }
+
+  /** The time of now, by the clock that it began with. */
+  now(): number {
+    return now() + this.#clockOffsetMs;
+  }
+
+  span(options?: SpanOptions): Span;
+  span<T>(options: SpanOptions, fn: (span: Span) => T): T;
+  span<T>(options: SpanOptions = {}, fn?: (span: Span) => T): Span | T {
+    return openSpan(this, this.parentId, options, fn);
+  }
+
+  score(score: Score): void {
+    if (this.recording) this.scope.score("trace_scores", this.id, score);
+  }
+
+  update(fields: TraceFields): void {
+    if (!this.recording) return;
+    const { reporter } = this.scope;
+    if (this.joined) {
+      reporter.once("joined_trace", "the trace is the caller's: update it where it began");
+    } else if (this.#ended) {
+      reporter.once("already_ended", "trace.update after the trace has ended: its row is already written");
+    } else {
+      mergeFields(this.#fields, fields, reporter);
+    }
+  }
+
+  end(): void {
+    if (this.#ended && this.recording) {
+      this.scope.reporter.once("already_ended", "trace.end was called twice");
+      return;
+    }
+    this.#write(this.now(), false);
+  }
+
+  close(): void {
+    this.#write(this.now(), true);
+  }
+
+  checkpoint(): void {
+    this.checkpointWith({});
+  }
+
+  /** A new id for a span that begins at `startMs`. */
+  mint(startMs: number): string {
+    const { outbox } = this.scope.settings;
+    if (outbox) return outbox.mint(startMs); // a page's ids are known for its own
+    const first = this.#spanId;
+    this.#spanId = undefined;
+    return (startMs === this.startMs && first) || getCore().mint(startMs);
+  }
+
+  /** Says that the request that it is of was broken off. */
+  breakOff(): void {
+    this.#isBrokenOff = true;
+  }
+
+  /** Whether it was: then what is read no further was not stopped by choice. */
+  get isBrokenOff(): boolean {
+    return this.#isBrokenOff;
+  }
+
+  /** Leaves it to its root span to end it. */
+  owned(): void {
+    this.scope.ended(this);
+  }
+
+  /** Bytes that may still be kept of a row, so that the trace stays within its limit. */
+  get room(): number {
+    return Math.max(0, this.scope.settings.limits.traceBytes - this.#bytes);
+  }
+
+  /** Keeps the row of a span of it, or its own, and counts its bytes. */
+  append(row: Row): void {
+    this.#bytes += this.scope.append(row);
+  }
+
+  /** Writes its row early, with what it has of its root span so far. */
+  checkpointWith(root: TraceFields): void {
+    if (this.#ended || this.#updatedMs > 0 || !this.#writesRow()) return;
+    this.#updatedMs = this.now();
+    const period = { startMs: this.startMs, endMs: undefined, updatedMs: this.#updatedMs, unfinished: true };
+    this.scope.appendCheckpoint(this.#row(mergeFields(ownOf(root), this.#fields, this.scope.reporter), period));
+  }
+
+  /** Ends the trace with the root span that opened it, whose fields it mirrors where it has none of its own. */
+  endWith(root: TraceFields, endMs: number, unfinished: boolean): void {
+    this.#fields = mergeFields(ownOf(root), this.#fields, this.scope.reporter);
+    this.#write(endMs, unfinished);
+  }
+
+  [Symbol.dispose](): void {
+    if (!this.#ended) this.end();
+  }
+
+  static {
+    printAs("trace", TraceHandle.prototype);
+  }
+
+  #writesRow(): boolean {
+    return this.recording && !this.joined;
+  }
+
+  #write(endMs: number, unfinished: boolean): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    if (!this.#writesRow()) return;
+    this.scope.ended(this);
+    const updatedMs = Math.max(endMs, this.#updatedMs + 1);
+    this.append(this.#row(this.#fields, { startMs: this.startMs, endMs, updatedMs, unfinished }));
+    this.#fields = {}; // as a span lets go of its own
+    this.scope.outermostEnded();
+  }
+
+  #row(fields: TraceFields, period: Period): Row {
+    const { text, outputAt } = rowText(this.id, this.id, "", fields, this.scope, period.unfinished);
+    return { kind: TRACE_ROW, text, outputAt, period, room: this.room };
+  }
+}

@@ -1,0 +1,54 @@
+// What an API has to allow so that pages of other origins may call it with a trace: exactly the headers in use.
+
+import { ownOf } from "../errors.js";
+import { isOrigin, NAMES, OPIK_TOKEN_HEADER, type TargetMatch } from "../record/headers.js";
+
+/** Who may call, and with what. */
+export interface CorsOptions {
+  /**
+   * The origins of the pages that may call: exact ones, `*.suffix` (https, any port), `http://*.suffix`, or a function of the
+   * parsed origin.
+   */
+  readonly origins: readonly TargetMatch[];
+  /** Request headers of your own that pages send (default `content-type`). */
+  readonly headers?: readonly string[] | undefined;
+  /** The methods that pages use (default `GET`, `POST`). */
+  readonly methods?: readonly string[] | undefined;
+  /** Whether cookies are sent along (default `false`). */
+  readonly credentials?: boolean | undefined;
+}
+
+/** For how long a browser may remember the answer to its preflight, in seconds. */
+const PREFLIGHT_SECONDS = 86_400;
+
+/**
+ * The headers to add to a response, preflights included: `Vary` alone when its caller is not allowed to read it. Append `Vary`,
+ * and set the others: a response may have one of its own.
+ */
+export function corsHeaders(request: Request, options: CorsOptions): Record<string, string> {
+  const { origins, credentials = false } = ownOf(options);
+  const origin = request.headers.get("origin");
+  if (!isOrigin(origin, origins)) return { vary: "origin" };
+  return {
+    vary: "origin",
+    "access-control-allow-origin": origin,
+    ...(credentials && { "access-control-allow-credentials": "true" }),
+  };
+}
+
+/** Whether a browser asks if it may send a request, and not yet sends it (Fetch standard, "CORS-preflight request"). */
+export function isPreflight(request: Request): boolean {
+  return request.method === "OPTIONS" && request.headers.has("access-control-request-method");
+}
+
+/** The answer to a preflight; `undefined` for every other request. */
+export function handlePreflight(request: Request, options: CorsOptions): Response | undefined {
+  if (!isPreflight(request)) return undefined;
+  const headers = new Headers(corsHeaders(request, options));
+  if (!headers.has("access-control-allow-origin")) return new Response(null, { status: 403, headers });
+  const { methods = ["GET", "POST"], headers: own = ["content-type"] } = ownOf(options);
+  headers.set("access-control-allow-methods", methods.join(", "));
+  headers.set("access-control-allow-headers", [...own, ...NAMES, OPIK_TOKEN_HEADER].join(", "));
+  headers.set("access-control-max-age", `${PREFLIGHT_SECONDS}`);
+  return new Response(null, { status: 204, headers });
+}
