@@ -2,20 +2,20 @@
 // client made from the OPIK_* variables.
 
 import type { FlushReport } from "./deliver/report.js";
-import type { Fetch } from "./deliver/transport.js";
 import { Reporter, readOption } from "./errors.js";
 import { startSpan } from "./opik.js";
-import { currentFrame, type Frame } from "./platform/context.js";
-import { type TracedRequestInit, untracedFetch } from "./record/fetch.js";
+import { untracedFetch } from "./record/fetch.js";
+import { currentFrame, type Frame } from "./record/frame.js";
 import { OPIK_PARENT_SPAN_ID_HEADER, OPIK_TRACE_ID_HEADER } from "./record/headers.js";
+import type { Span, SpanOptions, Trace, TracedFetch, TracedRequestInit } from "./record/model.js";
 import type { TraceFields } from "./record/row.js";
 import { type FlushOptions, Scope } from "./record/scope.js";
 import type { TargetedScore } from "./record/score.js";
 import { scoped } from "./record/settle.js";
-import type { Span, SpanHandle, SpanOptions } from "./record/span.js";
-import { openTrace, type Trace } from "./record/trace.js";
+import type { SpanHandle } from "./record/span.js";
+import { openTrace } from "./record/trace.js";
 import { type AnyFunction, type TrackOptions, trackWith } from "./record/track.js";
-import { resolveConfig } from "./settings.js";
+import { resolveConfig } from "./resolve-settings.js";
 
 /** Opens a span under `parent`, by default under the current span, else in a trace of its own. */
 export function span(options?: SpanOptions): Span;
@@ -48,7 +48,7 @@ export function score(given: TargetedScore): void {
 
 /** `fetch` with a child span of the current span and trace headers: see `Span.fetch`. Without one it is the platform's. */
 export function fetch(input: string | URL | Request, init?: TracedRequestInit): Promise<Response>;
-export function fetch(...args: Parameters<Fetch>): Promise<Response> {
+export function fetch(...args: Parameters<TracedFetch>): Promise<Response> {
   const current = currentFrame()?.span;
   return current ? current.fetch(...(args as [string])) : untracedFetch(...args);
 }

@@ -1,31 +1,35 @@
 // The public surface of `opik-edge`. Importing it does nothing: no clock, no randomness, no instance.
 
-export type { InstrumentFetchOptions } from "./browser/instrument-fetch.js";
-export type { TokenSource } from "./browser/relay-transport.js";
 export { type TabThreadOptions, tabThreadId } from "./browser/tab-thread.js";
 export { fetch, flush, getDistributedTraceHeaders, getTrackContext, score, span, trace, track } from "./current.js";
 export type { Dropped, FlushReport } from "./deliver/report.js";
-export type { Transport, TransportRequest } from "./deliver/transport.js";
 export { type Drop, type OnDrop, type OnError, OpikError, type OpikErrorCode } from "./errors.js";
 export { type DistributedHeadersOptions, Opik } from "./opik.js";
-export type { FetchOptions, TracedRequestInit } from "./record/fetch.js";
 export {
   type HeaderCarrier,
-  type HeaderSpelling,
   type HeaderTarget,
   OPIK_PARENT_SPAN_ID_HEADER,
   OPIK_TOKEN_HEADER,
   OPIK_TRACE_ID_HEADER,
-  type PropagateTo,
-  type TargetMatch,
 } from "./record/headers.js";
-export type { RedactOptions } from "./record/redact.js";
+export type { FetchOptions, Span, SpanOptions, Trace, TracedRequestInit } from "./record/model.js";
 export type { RowFields, SpanFields, SpanType, TraceFields } from "./record/row.js";
 export type { FlushOptions } from "./record/scope.js";
 export type { Score, TargetedScore } from "./record/score.js";
-export type { Span, SpanOptions } from "./record/span.js";
-export type { Trace } from "./record/trace.js";
 export type { TrackOptions } from "./record/track.js";
 export { type CorsOptions, corsHeaders, handlePreflight } from "./server/cors.js";
 export { contextMeta, contextServerTiming, serverContext } from "./server/server-context.js";
-export type { Limits, OpikConfig, SampleRate, Signal } from "./settings.js";
+export type {
+  HeaderSpelling,
+  InstrumentFetchOptions,
+  Limits,
+  OpikConfig,
+  PropagateTo,
+  RedactOptions,
+  SampleRate,
+  Signal,
+  TargetMatch,
+  TokenSource,
+  Transport,
+  TransportRequest,
+} from "./settings.js";

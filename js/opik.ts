@@ -1,22 +1,24 @@
 // The client: settings, and the traces and spans that begin outside any invocation. Its functions for
 // whatever is current, without a client at hand, are in ambient.ts.
 
-import type { InstrumentFetchOptions } from "./browser/instrument-fetch.js";
+import { page } from "./deliver/page.js";
 import { emptyReport, type FlushReport } from "./deliver/report.js";
-import type { Fetch } from "./deliver/transport.js";
 import { OpikError, ownOf, printAs, Reporter, readOption } from "./errors.js";
-import { currentFrame, type Frame, runWith } from "./platform/context.js";
-import { page } from "./platform/page.js";
-import { type TracedRequestInit, tracedFetch } from "./record/fetch.js";
+import { runWith } from "./platform/context.js";
+import type { Fetch } from "./platform/host-fetch.js";
+import { tracedFetch } from "./record/fetch.js";
+import { currentFrame, type Frame } from "./record/frame.js";
 import type { HeaderCarrier } from "./record/headers.js";
+import type { Span, SpanOptions, Trace, TracedFetch, TracedRequestInit } from "./record/model.js";
 import type { TraceFields } from "./record/row.js";
 import { type FlushOptions, Scope } from "./record/scope.js";
 import type { TargetedScore } from "./record/score.js";
 import { scoped } from "./record/settle.js";
-import { type Span, SpanHandle, type SpanOptions } from "./record/span.js";
-import { openTrace, type Trace } from "./record/trace.js";
+import { SpanHandle } from "./record/span.js";
+import { openTrace } from "./record/trace.js";
 import { type AnyFunction, type TrackOptions, trackWith } from "./record/track.js";
-import { type OpikConfig, resolveConfig } from "./settings.js";
+import { openOutbox, resolveConfig } from "./resolve-settings.js";
+import type { InstrumentFetchOptions, OpikConfig } from "./settings.js";
 
 /** How long a `discard` waits for requests that are under way, before it breaks them off. */
 const DISCARD_TIMEOUT_MS = 1000;
@@ -43,7 +45,8 @@ export class Opik {
   constructor(config: OpikConfig = {}) {
     try {
       const given = ownOf(config);
-      this.#scope = new Scope(resolveConfig(given), new Reporter(given));
+      const settings = resolveConfig(given);
+      this.#scope = new Scope(settings, new Reporter(given), undefined, openOutbox(ownOf(given), settings));
     } catch (error) {
       if (error instanceof OpikError) throw error;
       throw new OpikError("invalid_config", "the configuration can not be read", error);
@@ -117,7 +120,7 @@ export class Opik {
 
   /** `fetch` in a span under the current one, or in a trace of its own, with trace headers: see `Span.fetch`. */
   fetch(input: string | URL | Request, init?: TracedRequestInit): Promise<Response>;
-  fetch(...args: Parameters<Fetch>): Promise<Response> {
+  fetch(...args: Parameters<TracedFetch>): Promise<Response> {
     return tracedFetch(this.#start, this.#scope.settings, args);
   }
 
@@ -130,7 +133,7 @@ export class Opik {
     if (!client) return () => {};
     const { settings } = this.#scope;
     const propagation = { url: settings.url, propagateTo: readOption(options, "propagateTo") ?? settings.propagateTo };
-    const traced = (original: Fetch, args: Parameters<Fetch>): Promise<Response> =>
+    const traced = (original: Fetch, args: Parameters<TracedFetch>): Promise<Response> =>
       tracedFetch(this.#start, propagation, args, original);
     return client.instrumentFetch(traced, options ?? {});
   }
@@ -149,7 +152,7 @@ export class Opik {
    * page, or without a relay, nothing happens.
    */
   async discard(): Promise<FlushReport> {
-    const { outbox } = this.#scope.settings;
+    const { outbox } = this.#scope;
     await outbox?.discard();
     return outbox ? this.flush({ timeoutMs: DISCARD_TIMEOUT_MS }) : emptyReport();
   }

@@ -1,22 +1,95 @@
-// Where a client's settings come from: arguments, then OPIK_* variables of the Worker's `env`,
-// of `Deno.env` or of `process.env`, then defaults. Validates them once; next: opik.ts.
+// What a client is set to: as the host says it, and as it is once it has been checked (resolve-settings.ts). Types alone, so that
+// everybody may have them.
 
-import type { Outbox } from "./browser/outbox.js";
-import type { TokenSource } from "./browser/relay-transport.js";
-import { fetchTransport, type Transport } from "./deliver/transport.js";
-import { invalid, numberFrom, type OnDrop, type OnError, ownOf, type Reporter, readOption } from "./errors.js";
-import { type BufferLimits, getCore } from "./platform/core.js";
-import { isServer } from "./platform/env.js";
-import { page } from "./platform/page.js";
-import { type HeaderPair, type PropagateTo, resolveUrl } from "./record/headers.js";
-import { REDACTED } from "./record/json.js";
-import { type Redact, type RedactOptions, redactor } from "./record/redact.js";
+import type { OnDrop, OnError } from "./errors.js";
 
-/** The API of Opik Cloud. A self-hosted one is `http://localhost:5173/api` by default. */
-export const DEFAULT_URL = "https://www.comet.com/opik/api";
+/** A header's name and value. */
+export type HeaderPair = [name: string, value: string];
 
-/** The longest environment name the API takes (`environment` of `Span_Write`). */
-const MAX_ENVIRONMENT_CHARS = 150;
+/**
+ * How header names are written. `both` is what survives most servers: gunicorn, Werkzeug, waitress and
+ * nginx drop names with underscores. One spelling is for a server that joins the two into `v,v`
+ * (gunicorn with `--header-map dangerous`).
+ */
+export type HeaderSpelling = "both" | "underscore" | "hyphen";
+
+/**
+ * A target of outgoing calls: an exact origin (`https://api.example.com`), every host below a suffix
+ * (`*.example.com`, or `https://*.example.com` for one scheme), or a function of the parsed URL; or one of these with the
+ * spelling it is given.
+ */
+export type PropagateTo =
+  | TargetMatch
+  | {
+      /** The target. */
+      readonly to: TargetMatch;
+      /** What it is given (default `both`). */
+      readonly spelling: HeaderSpelling;
+    };
+/** A target without a spelling. */
+export type TargetMatch = string | ((url: URL) => boolean);
+
+/** What to take out of everything that is recorded. */
+export interface RedactOptions {
+  /** Members whose value is masked whole: names in any case, or patterns of names. */
+  readonly keys?: readonly (string | RegExp)[] | undefined;
+  /**
+   * What is masked wherever it occurs in a text. It is run on whatever callers send, in the midst of their requests: its time has
+   * to grow with the text's length and no faster.
+   */
+  readonly patterns?: readonly RegExp[] | undefined;
+  /** Gives what is written in place of a value; `key` is the member's name, or the field's (`input`, `error`, …). */
+  readonly replace?: ((value: unknown, key: string) => unknown) | undefined;
+}
+
+/** Gives what is written in place of a value. */
+export type Redact = (value: unknown, key: string) => unknown;
+
+/** A token, or where to get one that is still good. */
+export type TokenSource = string | (() => string | undefined | Promise<string | undefined>);
+
+/** Carries requests to Opik, as a service binding does (Cloudflare's `Fetcher`). */
+export interface Transport {
+  /** Answers like `fetch`: 2xx means that the rows are kept, every other status what it means in HTTP. */
+  fetch(url: string, init: TransportRequest): Promise<Response>;
+  /** The longest body that it takes, in bytes; at least 32768, by default 4 MB. Rows are cut to fit. */
+  readonly maxBodyBytes?: number | undefined;
+  /** Whether bodies of 1 MB and more are compressed (default: in Node, Deno and Bun, whose CPU time nobody counts). */
+  readonly compress?: boolean | undefined;
+  /** How far this clock is behind the receiver's, in ms, where that is known, a finite number: traces begin at the receiver's time. */
+  readonly clockOffsetMs?: number | undefined;
+}
+
+/** An upload as a request. */
+export interface TransportRequest {
+  /** `PUT` for scores. */
+  readonly method: "POST" | "PUT";
+  /** With the key in `authorization`. */
+  readonly headers: [name: string, value: string][];
+  /** `{"spans":[…]}`, `{"traces":[…]}` or `{"scores":[…]}`, gzip-compressed when the headers say so. */
+  readonly body: Uint8Array<ArrayBuffer>;
+  /** For a page's relay: what is sent beside the rows. */
+  readonly envelope?:
+    | {
+        /** The token that the rows were recorded with. */
+        readonly token: string | undefined;
+        /** By which the relay knows their ids for those of the page, in base64url. */
+        readonly secret: string | undefined;
+      }
+    | undefined;
+  /** A redirect is never followed: some runtimes carry `authorization` to another origin. */
+  readonly redirect: "manual";
+  /** Aborted when the attempt has taken too long. */
+  readonly signal: AbortSignal;
+}
+
+/** What is traced, and what is given headers. */
+export interface InstrumentFetchOptions {
+  /** Targets that are given trace headers beside the page's own origin; instead of the client's own setting. */
+  readonly propagateTo?: readonly PropagateTo[] | undefined;
+  /** Targets whose calls are not traced at all. */
+  readonly ignore?: readonly TargetMatch[] | undefined;
+}
 
 /** Signals that end a process and may wait for a flush. */
 export type Signal = "SIGINT" | "SIGTERM" | "SIGHUP";
@@ -123,203 +196,14 @@ export interface Settings {
   readonly isServer: boolean;
   /** Whether rows and key go where others may read them. */
   readonly isInsecure: boolean;
-  /** Where a page keeps its rows until they are delivered. */
-  readonly outbox: Outbox | undefined;
   readonly background: boolean;
   readonly signals: readonly Signal[];
 }
 
-/**
- * The settings that `config` and the variables give.
- * Throws an `OpikError` (`invalid_config`) that names the field and what was expected.
- */
-export function resolveConfig(given: OpikConfig): Settings {
-  const config = ownOf(given);
-  const read = (field: string, given: unknown, variable: string): string | undefined => {
-    const value = given ?? readVariable(config.env, variable);
-    if (value === undefined || value === "") return undefined;
-    if (typeof value === "string") return value;
-    throw invalid(field, "a string", value);
-  };
-  const isSwitch = (field: "disabled" | "recordInputs" | "recordOutputs" | "background", preset: boolean): boolean => {
-    const value = config[field] ?? preset;
-    if (typeof value !== "boolean") throw invalid(field, "a boolean", value);
-    return value;
-  };
-  const relayUrl = config.relayUrl ?? undefined; // JavaScript may say null, here and below
-  const client = relayUrl === undefined ? undefined : page();
-  const isOffPage = relayUrl !== undefined && client === undefined;
-  const asksToDisable = /^(1|true|yes|on)$/i.test(readVariable(config.env, "OPIK_TRACK_DISABLE") ?? "");
-  const disabled = isSwitch("disabled", asksToDisable) || isOffPage;
-
-  const url = parseUrl(
-    client && relayUrl !== undefined
-      ? (resolveUrl(relayUrl)?.href ?? relayUrl)
-      : (read("url", config.url, "OPIK_URL_OVERRIDE") ?? DEFAULT_URL),
-  );
-  const server = isServer();
-  const baseUrl = url.href.replace(/\/$/, "");
-  const apiKey = read("apiKey", config.apiKey, "OPIK_API_KEY")?.trim();
-  if (apiKey !== undefined && !isHeaderValue(apiKey)) throw invalid("apiKey", "printable ASCII", apiKey);
-  // What carries the uploads elsewhere may well hold the key there.
-  if (relayUrl !== undefined && config.apiKey) throw invalid("apiKey", "none: the relay holds it", config.apiKey);
-  const isPlain = url.protocol === "http:";
-  if (isPlain && isCloud(url)) throw invalid("url", "https, as Opik Cloud is", url.protocol);
-  if (!apiKey && !disabled && !relayUrl && !config.transport && isCloud(url)) {
-    throw invalid("apiKey", "an API key: Opik Cloud needs one (OPIK_API_KEY)", undefined);
-  }
-  const workspace = (read("workspace", config.workspace, "OPIK_WORKSPACE") ?? "default").trim();
-  if (!workspace || !isHeaderValue(workspace)) throw invalid("workspace", "printable ASCII", workspace);
-  const projectName = read("projectName", config.projectName, "OPIK_PROJECT_NAME") ?? "Default Project";
-  if (!projectName.trim()) throw invalid("projectName", "a name that is not blank", projectName);
-  const environment = read("environment", config.environment, "OPIK_ENVIRONMENT");
-  if (environment !== undefined && environment.length > MAX_ENVIRONMENT_CHARS) {
-    throw invalid("environment", `at most ${MAX_ENVIRONMENT_CHARS} characters`, environment);
-  }
-  checkTargets(config.propagateTo ?? undefined);
-  const carrier = client?.relayTransport(url) ?? fetchTransport;
-  const sampleRate = config.sampleRate ?? 1;
-  const transport = config.transport ?? carrier;
-  const signals = config.signals ?? [];
-  if (typeof sampleRate !== "function" && !isShare(sampleRate)) {
-    throw invalid("sampleRate", "a number from 0 to 1, or a function", sampleRate);
-  }
-  if (typeof transport?.fetch !== "function") throw invalid("transport", "an object with a fetch method", transport);
-  if (!Array.isArray(signals) || !signals.every((signal) => SIGNALS.includes(signal))) {
-    throw invalid("signals", `some of ${SIGNALS}`, signals);
-  }
-  const limits = resolveLimits(config.limits, transport);
-  // A relay pins it.
-  const recordedProject = relayUrl === undefined ? projectName : undefined;
-  return {
-    requestHeaders: (isCompressed) => getCore().requestHeaders(apiKey, workspace, isCompressed),
-    withoutKey: (text) => (apiKey ? text.replaceAll(apiKey, REDACTED) : text),
-    workspace,
-    projectName: recordedProject,
-    url,
-    baseUrl,
-    destination: () => `${baseUrl} ${workspace} ${apiKey}`,
-    environment,
-    projectJson: recordedProject === undefined ? "" : JSON.stringify(recordedProject),
-    environmentJson: environment === undefined ? "" : JSON.stringify(environment),
-    disabled,
-    propagateTo: config.propagateTo ?? undefined,
-    sampleRate,
-    redact: resolveRedact(config.redact ?? undefined, limits.fieldBytes),
-    recordInputs: isSwitch("recordInputs", true),
-    recordOutputs: isSwitch("recordOutputs", true),
-    limits,
-    transport,
-    outbox: disabled ? undefined : client?.openOutbox(url, config.token),
-    isServer: server,
-    isInsecure: isPlain && !disabled && transport === fetchTransport && !LOOPBACK.test(url.hostname),
-    background: isSwitch("background", server || client !== undefined),
-    signals,
-  };
-}
-
-/** A host of this machine. */
-const LOOPBACK = /^((.*\.)?localhost|127(\.\d+){3}|\[::1])$/;
-
-const SIGNALS: readonly Signal[] = ["SIGINT", "SIGTERM", "SIGHUP"];
-
-/** Whether `value` is a number from 0 to 1. */
-export function isShare(value: unknown): value is number {
-  return typeof value === "number" && value >= 0 && value <= 1;
-}
-
-function resolveRedact(options: RedactOptions | undefined, fieldBytes: number): Redact | undefined {
-  if (options === undefined) return undefined;
-  try {
-    return redactor(ownOf(options), fieldBytes);
-  } catch {
-    throw invalid("redact", "keys, patterns and a replace function", options);
-  }
-}
-
-const KB = 1024;
-const MB = 1024 * KB;
-/** Of bytes: more than there can be. Of ms: a hundred years and more. */
-const MAX_NUMBER = 2 ** 42;
-
-function resolveLimits(given: Limits | undefined, { maxBodyBytes, clockOffsetMs }: Transport): Settings["limits"] {
-  const limits = ownOf(given);
-  const read = (field: keyof Limits, least: number, most: number, preset: number): number =>
-    numberFrom(`limits.${field}`, limits[field] ?? preset, least, most);
-  // A service binding has every property, as a method.
-  const bodyBytes =
-    typeof maxBodyBytes === "number" ? numberFrom("transport.maxBodyBytes", maxBodyBytes, 32 * KB, MAX_NUMBER) : 4 * MB;
-  if (typeof clockOffsetMs === "number") {
-    numberFrom("transport.clockOffsetMs", clockOffsetMs, -MAX_NUMBER, MAX_NUMBER, Number.isFinite);
-  }
-  const bufferBytes = read("bufferBytes", 64 * KB, 8 * MB, 8 * MB);
-  return {
-    fieldBytes: read("fieldBytes", 4 * KB, 3 * MB, MB),
-    rowBytes: read("spanBytes", 16 * KB, 3 * MB, 2 * MB),
-    traceBytes: read("traceBytes", 16 * KB, 2 ** 31, 6 * MB),
-    bufferBytes,
-    batchBytes: Math.min(bodyBytes, 4 * MB, bufferBytes),
-  };
-}
-
-/** Opik Cloud is exactly `comet.com` or a host below it: a suffix match alone would take `evilcomet.com`. */
-function isCloud(url: URL): boolean {
-  return /(^|\.)comet\.com\.?$/.test(url.hostname);
-}
-
-/** Tells once of a URL by which rows and key can be read on the way. */
-export function warnOfInsecureUrl({ isInsecure }: Settings, reporter: Reporter): void {
-  if (isInsecure) reporter.once("insecure_url", "`url` is plain http: rows and key can be read on the way");
-}
-
-function parseUrl(text: string): URL {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (!url || !/^https?:$/.test(url.protocol) || url.username || url.password) {
-    throw invalid("url", "an absolute http or https URL without user name and password", text);
-  }
-  url.search = "";
-  url.hash = "";
-  let { length } = url.pathname;
-  while (url.pathname[length - 1] === "/") length -= 1;
-  url.pathname = url.pathname.slice(0, length);
-  return url;
-}
-
-function checkTargets(targets: unknown): void {
-  if (targets === undefined) return;
-  if (!Array.isArray(targets)) throw invalid("propagateTo", "an array of targets", targets);
-  for (const target of targets as PropagateTo[]) {
-    const to: unknown = typeof target === "object" && target !== null ? target.to : target;
-    const ok = typeof to === "function" || (typeof to === "string" && (to.startsWith("*.") || URL.canParse(to)));
-    if (!ok) throw invalid("propagateTo", 'an origin, "*.suffix" or a function', to);
-  }
-}
-
-function isHeaderValue(text: string): boolean {
-  return /^[\x20-\x7e]*$/.test(text);
-}
-
-interface Platform {
-  readonly process?: { readonly env?: Record<string, string | undefined> };
-  readonly Deno?: {
-    readonly env: { get(name: string): string | undefined };
-    readonly permissions: { querySync(what: { name: "env"; variable: string }): { state: string } };
-  };
-}
-
-function readVariable(env: object | undefined, name: string): string | undefined {
-  const own = readOption(env as Record<string, unknown> | undefined, name);
-  if (typeof own === "string") return own;
-  try {
-    const Deno = readOption(globalThis as Platform, "Deno");
-    // Deno asks its user, or throws, at a read that was not granted; so ask for the state first.
-    if (Deno !== undefined) {
-      const granted = Deno.permissions.querySync({ name: "env", variable: name }).state === "granted";
-      return granted ? Deno.env.get(name) : undefined;
-    }
-    const value: unknown = readOption(readOption(globalThis as Platform, "process")?.env, name);
-    return typeof value === "string" ? value : undefined; // in a page it may be an element
-  } catch {
-    return undefined;
-  }
+/** How much a buffer takes, in bytes; the core bounds them to what is possible. */
+export interface BufferLimits {
+  readonly bufferBytes: number;
+  readonly batchBytes: number;
+  readonly rowBytes: number;
+  readonly fieldBytes: number;
 }

@@ -1,24 +1,15 @@
 // Traces every `fetch` of a page, for as long as it is asked to.
 
-import { type Fetch, originalOf, standIn, targetOf } from "../deliver/transport.js";
-import { isTarget, type PropagateTo, type TargetMatch } from "../record/headers.js";
-
-/** What is traced, and what is given headers. */
-export interface InstrumentFetchOptions {
-  /** Targets that are given trace headers beside the page's own origin; instead of the client's own setting. */
-  readonly propagateTo?: readonly PropagateTo[] | undefined;
-  /** Targets whose calls are not traced at all. */
-  readonly ignore?: readonly TargetMatch[] | undefined;
-}
-
-/** Makes one traced call, by `original`. */
-type TracedFetch = (original: Fetch, args: Parameters<Fetch>) => Promise<Response>;
+import type { CallTraced } from "../deliver/model.js";
+import { type Fetch, originalOf, standIn, targetOf } from "../platform/host-fetch.js";
+import { isTarget } from "../record/headers.js";
+import type { InstrumentFetchOptions } from "../settings.js";
 
 /**
  * Puts a traced `fetch` in place of the global one; gives what puts the old one back. While one is in place a further call
  * changes nothing, and gives what does nothing.
  */
-export function instrumentFetch(traced: TracedFetch, { ignore = [] }: InstrumentFetchOptions): () => void {
+export function instrumentFetch(traced: CallTraced, { ignore = [] }: InstrumentFetchOptions): () => void {
   const original: Fetch = globalThis.fetch;
   if (originalOf(original) !== original) return () => {};
   const instrumented = standIn(original, (...args) =>

@@ -1,5 +1,5 @@
 // Where there are no pages.
 
-import type { Page } from "./index.js";
+import type { Page } from "../deliver/model.js";
 
 export const parts: Page | undefined = undefined;

@@ -1,6 +1,7 @@
 // A page's rows between their end and their delivery: in memory, and in IndexedDB, out of which the next visit sends what
 // this one could not. Without IndexedDB (private windows) they are in memory alone.
 
+import type { Outbox } from "../deliver/model.js";
 import { addCounts, type Dropped } from "../deliver/report.js";
 import { type Envelope, firstOfOneUpload, type RowKind, type Upload, uploadOf } from "../deliver/upload.js";
 import { getCore } from "../platform/core.js";
@@ -8,7 +9,8 @@ import { now, randomBits } from "../platform/env.js";
 import { idTime } from "../record/headers.js";
 import { scoreKey } from "../record/score.js";
 import { tokenExpiry } from "../relay/token.js";
-import { MAX_BODY_BYTES, type TokenSource } from "./relay-transport.js";
+import type { TokenSource } from "../settings.js";
+import { MAX_BODY_BYTES } from "./relay-transport.js";
 import { type Visit, visitOf } from "./visit.js";
 
 /** Bytes that are kept for later visits, and that wait for a token; beyond them the oldest rows go. */
@@ -64,7 +66,7 @@ interface Locks {
 }
 
 /** The rows of one client. */
-export class Outbox {
+export class PageOutbox implements Outbox {
   /** Of which relay; rows for another are not sent to it. */
   readonly #name: string;
   readonly #source: TokenSource | undefined;
@@ -124,7 +126,8 @@ export class Outbox {
   }
 
   /** Takes out the next upload that can be sent; what is settled is forgotten, what is kept stays for later visits. */
-  take(): Upload | undefined {
+  take(isEarly: boolean): Upload | undefined {
+    if (isEarly) return undefined;
     this.#forgetSuperseded();
     const entries = firstOfOneUpload(this.#waiting, MAX_BODY_BYTES - 100);
     if (entries.length === 0) return undefined;

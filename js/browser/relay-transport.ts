@@ -1,13 +1,11 @@
 // Carries a page's uploads to its relay (../relay/): as a request so simple that it needs no preflight, and that may
 // outlive the page. Learns from the answers how far the page's clock is off.
 
-import { platformFetch, type Transport, type TransportRequest } from "../deliver/transport.js";
 import { selfContained } from "../deliver/upload.js";
 import { now, TIMES } from "../platform/env.js";
+import { platformFetch } from "../platform/host-fetch.js";
 import type { RefusalCode } from "../relay/refusal.js";
-
-/** A token, or where to get one that is still good. */
-export type TokenSource = string | (() => string | undefined | Promise<string | undefined>);
+import type { Transport, TransportRequest } from "../settings.js";
 
 /**
  * Bodies that a page may still send while it is closed: browsers take 64 KB in all with `keepalive` (Fetch standard,

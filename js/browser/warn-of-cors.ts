@@ -1,8 +1,8 @@
 // During development: names the headers that another origin does not allow, where a traced call to it has failed. The
 // browser tells the page only that it did.
 
-import { platformFetch } from "../deliver/transport.js";
 import type { Reporter } from "../errors.js";
+import { platformFetch } from "../platform/host-fetch.js";
 
 /** Origins that were looked at. */
 const seen = new Set<string>();

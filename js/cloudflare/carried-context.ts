@@ -1,9 +1,9 @@
 // A context where there are no headers: in a member of a queue's message or of a workflow's parameters, in a further argument
 // of an RPC call.
 
-import { currentFrame } from "../platform/context.js";
+import { currentFrame } from "../record/frame.js";
 import { forwardableIds, type HeaderCarrier, readIncoming } from "../record/headers.js";
-import type { Span } from "../record/span.js";
+import type { Span } from "../record/model.js";
 
 /** The member that holds it: the two official headers. */
 const MEMBER = "opik-edge";

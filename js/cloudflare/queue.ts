@@ -2,8 +2,9 @@
 // one invocation may send, and for a backend that is away for longer than an invocation lives.
 
 import { Delivery, sourceOf } from "../deliver/delivery.js";
+import { warnOfInsecureUrl } from "../deliver/destination.js";
 import { emptyReport, type FlushReport } from "../deliver/report.js";
-import { numberOr, type Transport } from "../deliver/transport.js";
+import { numberOr } from "../deliver/transport.js";
 import {
   isOfScores,
   MAX_UPLOAD_BYTES,
@@ -16,7 +17,8 @@ import {
 } from "../deliver/upload.js";
 import { Reporter } from "../errors.js";
 import { scoreKey } from "../record/score.js";
-import { type OpikConfig, resolveConfig, warnOfInsecureUrl } from "../settings.js";
+import { resolveConfig } from "../resolve-settings.js";
+import type { OpikConfig, Transport } from "../settings.js";
 
 /** What the producer needs of a queue's binding. */
 export interface QueueProducer {

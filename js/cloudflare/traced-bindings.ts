@@ -2,7 +2,7 @@
 // the other side sees it; `fetch` of a binding hands headers on: see the option `via` of `Span.fetch`.
 
 import { span } from "../current.js";
-import type { Span } from "../record/span.js";
+import type { Span } from "../record/model.js";
 import { contextArgument, isPlainObject, passedOn, takeContext, withContext } from "./carried-context.js";
 
 /** What a traced queue needs of a queue's binding. */

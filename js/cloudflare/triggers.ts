@@ -1,7 +1,7 @@
 // The ways in which the platform calls a Worker, a class or an object, other than by HTTP: how each is named and described.
 // What a call carries is not recorded: messages, mails and arguments are the user's to record.
 
-import { currentFrame } from "../platform/context.js";
+import { currentFrame } from "../record/frame.js";
 import { openSpan, type SpanHandle } from "../record/span.js";
 import type { Root } from "../server/invocation.js";
 import { passedOn, takeContext, takeContextArgument } from "./carried-context.js";

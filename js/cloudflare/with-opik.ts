@@ -1,7 +1,8 @@
 // Wraps a Worker's handler, or the class of an entrypoint, a Durable Object or a workflow: each call from outside joins its
 // caller's trace or begins one. What an invocation is is ../server/invocation.ts.
 
-import { currentFrame, hasAsyncContext, prepareAsyncContext } from "../platform/context.js";
+import { hasAsyncContext, prepareAsyncContext } from "../platform/context.js";
+import { currentFrame } from "../record/frame.js";
 import type { WaitUntil } from "../server/background-work.js";
 import {
   beginCall,

@@ -2,11 +2,11 @@
 // after a while, when it is about to exit, and, if the user wants it, on a signal.
 
 import { isWatched, unwatchExit, watchExit } from "#exit";
-import type { Outbox } from "../browser/outbox.js";
 import { environment } from "../platform/env.js";
 import type { Flusher } from "../platform/exit/page.js";
 import type { Signal } from "../settings.js";
 import type { Delivery } from "./delivery.js";
+import type { Outbox } from "./model.js";
 
 /** Rows that are worth a request of their own: a full batch. */
 const MAX_ROWS = 1000;

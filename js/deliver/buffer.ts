@@ -3,7 +3,6 @@
 
 import { OpikError, type Reporter } from "../errors.js";
 import {
-  type BufferLimits,
   BYTES_SHIFT,
   type Core,
   CUT,
@@ -11,10 +10,12 @@ import {
   LEFT_OUT,
   type Row,
   releaseIdleCore,
+  SPAN_ROW,
 } from "../platform/core.js";
 import { now } from "../platform/env.js";
+import type { BufferLimits } from "../settings.js";
 import { addCounts, type Dropped } from "./report.js";
-import type { Upload } from "./upload.js";
+import { Upload } from "./upload.js";
 
 /** The rows of one invocation, kept in WebAssembly memory until they are taken. */
 export class RowBuffer {
@@ -70,11 +71,11 @@ export class RowBuffer {
   take(): Upload | undefined {
     if (this.#core === undefined) return undefined;
     try {
-      const upload = this.#core.take(this.#handle);
-      if (upload) this.#taken[upload.kind === "spans" ? 0 : 1] += upload.rows;
+      const taken = this.#core.take(this.#handle);
+      if (taken) this.#taken[taken.kind as 0 | 1] += taken.rowEnds.length;
       // A client may idle for hours: an emptied buffer is given back, the next row opens another.
       if (this.#rows === 0) this.#release();
-      return upload;
+      return taken && new Upload(taken.kind === SPAN_ROW ? "spans" : "traces", taken.body, taken.rowEnds);
     } catch (error) {
       this.#lost(error, 0);
       return undefined;

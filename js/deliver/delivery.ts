@@ -7,6 +7,7 @@ import { type Answer, getCore } from "../platform/core.js";
 import { environment, now, randomBits } from "../platform/env.js";
 import type { Settings } from "../settings.js";
 import { type Destination, destinationOf } from "./destination.js";
+import type { Source } from "./model.js";
 import { Account, addCounts, type Dropped, emptyReport, type Failure, type FlushReport } from "./report.js";
 import { noAnswer, post } from "./request.js";
 import { gzip, isWorthCompressing } from "./transport.js";
@@ -22,16 +23,6 @@ const MAX_REQUESTS = 40;
 const LAST_REQUESTS = 4;
 /** The same where nobody counts: enough to find ten bad rows in a thousand, ten times over. */
 const MAX_SERVER_REQUESTS = 2000;
-
-/** Where a `Delivery` gets its uploads from. */
-export interface Source {
-  /** Takes out the next upload, with `isEarly` of what is written early alone; `undefined` when there is none. */
-  take(isEarly: boolean): Upload | undefined;
-  /** What tells how many of the rows that are there now are still there. */
-  mark(): () => number;
-  /** What was lost there since the last call. */
-  takeDropped(): Dropped;
-}
 
 /** Uploads that are there already. */
 export function sourceOf(uploads: Upload[], takeDropped: () => Dropped = () => ({})): Source {

@@ -1,10 +1,10 @@
 // Where uploads go, as far as it is remembered from one flush to the next: whether it takes gzip, and
 // whether it has failed so often that it is left alone for a while. Numbers only, so it may be shared between requests.
 
+import type { Reporter } from "../errors.js";
 import { getCore } from "../platform/core.js";
 import { isServer, now, randomBits } from "../platform/env.js";
-import type { Settings } from "../settings.js";
-import type { Transport } from "./transport.js";
+import type { Settings, Transport } from "../settings.js";
 
 /** What is known of one destination. */
 export class Destination {
@@ -67,4 +67,9 @@ export function destinationOf({ transport, destination: nameOf }: Settings): Des
     named.set(name, destination);
   }
   return destination;
+}
+
+/** Tells once of a URL by which rows and key can be read on the way. */
+export function warnOfInsecureUrl({ isInsecure }: Settings, reporter: Reporter): void {
+  if (isInsecure) reporter.once("insecure_url", "`url` is plain http: rows and key can be read on the way");
 }

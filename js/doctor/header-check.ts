@@ -1,10 +1,11 @@
 // What becomes of trace headers on the way to a URL, and whether a page of another origin may send them.
 
-import { platformFetch } from "../deliver/transport.js";
 import { getCore } from "../platform/core.js";
 import { isBrowser, now } from "../platform/env.js";
-import { type HeaderPair, headerMap, NAMES, readIncoming } from "../record/headers.js";
+import { platformFetch } from "../platform/host-fetch.js";
+import { headerMap, NAMES, readIncoming } from "../record/headers.js";
 import { hideQueries, withoutQuery } from "../record/json.js";
+import type { HeaderPair } from "../settings.js";
 import { ask } from "./ask.js";
 import { type Finding, note, ok, problem } from "./finding.js";
 

@@ -1,7 +1,8 @@
 // Whether Opik, or the relay before it, takes what would be sent to it. Nothing is written: the batch that asks is empty.
 
 import { PATHS } from "../deliver/upload.js";
-import { type OpikConfig, resolveConfig, type Settings } from "../settings.js";
+import { resolveConfig } from "../resolve-settings.js";
+import type { OpikConfig, Settings } from "../settings.js";
 import { ask } from "./ask.js";
 import { type Finding, note, ok, problem } from "./finding.js";
 

@@ -1,23 +1,8 @@
 // The current span: in AsyncLocalStorage where the runtime has one; otherwise only while a callback
-// runs synchronously, never in a variable kept across an await, which would mix requests.
+// runs synchronously, never in a variable kept across an await, which would mix requests. What is current it does not look into.
 
-import type { CalledFetch } from "../deliver/transport.js";
-import type { Scope } from "../record/scope.js";
-import type { Span } from "../record/span.js";
-import type { Trace } from "../record/trace.js";
-
-/** What is current: an invocation's scope, the trace, and the innermost span if one is open. */
-export interface Frame {
-  readonly scope: Scope;
-  readonly trace: Trace;
-  readonly span: Span | undefined;
-}
-
-/** What is kept: a frame, and what else is known of what runs here. */
-interface Store extends Partial<Frame> {
-  /** See `runCalling`. */
-  readonly called?: CalledFetch;
-}
+/** What is current, as whoever keeps it here sees it: a frame of record/frame.ts, and what else is known of what runs here. */
+export type Store = object;
 
 interface AsyncLocalStorage {
   getStore(): Store | undefined;
@@ -28,8 +13,8 @@ type AsyncHooks = { AsyncLocalStorage: new () => AsyncLocalStorage };
 /** Kept on globalThis so that two copies of the package agree on what is current. */
 interface Current {
   storage?: AsyncLocalStorage | undefined;
-  /** The frame of the callback that runs right now, where there is no storage. */
-  frame?: Store | undefined;
+  /** That of the callback that runs right now, where there is no storage. */
+  store?: Store | undefined;
   searched?: boolean;
 }
 const KEY = Symbol.for("opik-edge/1");
@@ -85,43 +70,28 @@ export function hasAsyncContext(): boolean {
 }
 
 /** What is current here, if anything. */
-export function currentFrame(): Frame | undefined {
-  const store = currentStore();
-  return store?.scope && (store as Frame);
-}
-
-function currentStore(): Store | undefined {
+export function currentStore(): Store | undefined {
   const state = current();
-  return state.storage ? state.storage.getStore() : state.frame;
-}
-
-/** Runs `fn`, which makes the call: until it has settled `calledHere` gives `called`. */
-export function runCalling<T>(called: CalledFetch, fn: () => T): T {
-  return runWith({ ...currentStore(), called }, fn);
-}
-
-/** What is being called here by `runCalling`. */
-export function calledHere(): CalledFetch | undefined {
-  return currentStore()?.called;
+  return state.storage ? state.storage.getStore() : state.store;
 }
 
 /** `fn`, to be run with what is current now. */
-export function keepFrame(fn: (...args: unknown[]) => unknown): (...args: unknown[]) => unknown {
+export function keepCurrent(fn: (...args: unknown[]) => unknown): (...args: unknown[]) => unknown {
   const store = currentStore();
   return function (this: unknown, ...args) {
     return runWith(store, () => fn.apply(this, args));
   };
 }
 
-/** Runs `fn` with `frame` current: until it has settled with AsyncLocalStorage, else until it returns. */
-export function runWith<T>(frame: Store | undefined, fn: () => T): T {
+/** Runs `fn` with `store` current: until it has settled with AsyncLocalStorage, else until it returns. */
+export function runWith<T>(store: Store | undefined, fn: () => T): T {
   const state = current();
-  if (state.storage) return state.storage.run(frame, fn);
-  const before = state.frame;
-  state.frame = frame;
+  if (state.storage) return state.storage.run(store, fn);
+  const before = state.store;
+  state.store = store;
   try {
     return fn();
   } finally {
-    state.frame = before;
+    state.store = before;
   }
 }

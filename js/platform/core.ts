@@ -3,9 +3,8 @@
 
 import { load } from "#wasm";
 import { __wbg_set_wasm, __wbindgen_init_externref_table } from "../core_bg.js";
-import { Upload } from "../deliver/upload.js";
 import { OpikError } from "../errors.js";
-import type { HeaderPair, Incoming } from "../record/headers.js";
+import type { BufferLimits, HeaderPair } from "../settings.js";
 import { randomBytes } from "./env.js";
 
 /** How many random bytes the core is handed at a time: enough for some hundred ids. */
@@ -54,14 +53,6 @@ export interface Row extends RowText {
   readonly room: number;
 }
 
-/** How much a buffer takes, in bytes; the core bounds them to what is possible. */
-export interface BufferLimits {
-  readonly bufferBytes: number;
-  readonly batchBytes: number;
-  readonly rowBytes: number;
-  readonly fieldBytes: number;
-}
-
 /** What came back for an upload; status 0 when nothing did. */
 export interface Answer {
   readonly status: number;
@@ -69,6 +60,16 @@ export interface Answer {
   readonly message: string;
   readonly cause: unknown;
   readonly isCompressed: boolean;
+}
+
+/** Rows that were taken out of a buffer. */
+export interface Taken {
+  /** `SPAN_ROW` or `TRACE_ROW`. */
+  readonly kind: number;
+  /** As a request to Opik has them. */
+  readonly body: Uint8Array<ArrayBuffer>;
+  /** Where each row ends in the body. */
+  readonly rowEnds: Uint32Array;
 }
 
 /** One try to send an upload. */
@@ -174,7 +175,7 @@ export class Core {
   }
 
   /** Joins the trace that `incoming` names, or begins one. */
-  context(incoming: Incoming | undefined, nowMs: number): CoreContext {
+  context(incoming: readonly (string | undefined)[] | undefined, nowMs: number): CoreContext {
     // Line by line. HTTP allows no line break in a value; one from elsewhere shifts what is, after all, the caller's.
     const values = incoming?.join("\n") ?? "";
     const text = this.#withRandom(() => this.#core.context(this.#write(values), nowMs));
@@ -212,15 +213,15 @@ export class Core {
     return this.#call(() => this.#read(this.#core.dropReason(code)));
   }
 
-  /** Takes the next upload out of a buffer; `undefined` when it is empty. */
-  take(handle: number): Upload | undefined {
+  /** Takes the next rows out of a buffer; `undefined` when it is empty. */
+  take(handle: number): Taken | undefined {
     return this.#call(() => {
       const rows = this.#core.take(handle);
       if (rows === 0) return undefined;
       const { buffer } = this.#core.memory;
       const body = new Uint8Array(buffer, this.#core.takenPointer(), this.#core.takenLength()).slice();
       const rowEnds = new Uint32Array(buffer, this.#core.takenRowEnds(), rows).slice();
-      return new Upload(this.#core.takenKind() === SPAN_ROW ? "spans" : "traces", body, rowEnds);
+      return { kind: this.#core.takenKind(), body, rowEnds };
     });
   }
 

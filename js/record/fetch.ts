@@ -1,55 +1,23 @@
 // Outgoing calls: a span for the call, trace headers for the targets that are allowed them, and the response handed on
 // as it came. Which headers is decided in headers.ts and src/headers.rs.
 
-import { type Fetch, isCalledByOurs, isRequest, platformFetch, targetOf } from "../deliver/transport.js";
+import { page } from "../deliver/page.js";
 import { ownOf, readOption } from "../errors.js";
 import { isBrowser } from "../platform/env.js";
-import { page } from "../platform/page.js";
-import {
-  addHeaders,
-  type HeaderCarrier,
-  type HeaderSpelling,
-  ofCaller,
-  type Propagation,
-  readIncoming,
-  resolveUrl,
-  spellingFor,
-} from "./headers.js";
-import { isPlainPromise } from "./iterator.js";
+import { type Fetch, isCalledByOurs, isRequest, platformFetch, targetOf } from "../platform/host-fetch.js";
+import { isPlainPromise } from "../platform/promise.js";
+import type { HeaderSpelling } from "../settings.js";
+import { addHeaders, ofCaller, type Propagation, readIncoming, resolveUrl, spellingFor } from "./headers.js";
 import { withoutQuery } from "./json.js";
+import type { FetchOptions, OpenSpan, SpanOptions, TracedFetch } from "./model.js";
 import { endSpan } from "./settle.js";
-import type { Span, SpanHandle, SpanOptions } from "./span.js";
 import { type Ending, hasWatchableBody, watchResponseBody } from "./stream.js";
-import type { Trace } from "./trace.js";
-
-/** What a traced `fetch` takes beside the platform's own. */
-export interface TracedRequestInit extends RequestInit {
-  /** How this call is traced; the platform takes no notice of it. */
-  readonly opik?: FetchOptions | undefined;
-}
-
-/** How one call is traced. */
-export interface FetchOptions {
-  /** Under what its span opens (default the span whose `fetch` it is, else the current one). */
-  readonly parent?: Span | Trace | HeaderCarrier | null | undefined;
-  /** The name of its span (default method, host and path). */
-  readonly name?: string | undefined;
-  /** What makes the call: a service binding, a Durable Object's stub (default the platform's `fetch`). */
-  readonly via?:
-    | {
-        /** Called as the platform's. */
-        fetch(input: string | URL | Request, init?: RequestInit): Promise<Response>;
-      }
-    | undefined;
-  /** Whether its target is given headers, and in which spelling; instead of `propagateTo`. */
-  readonly propagate?: boolean | HeaderSpelling | undefined;
-}
 
 /** Opens the span of a call. */
-export type StartCall = (options: SpanOptions) => SpanHandle;
+export type StartCall = (options: SpanOptions) => OpenSpan;
 
 /** The call itself, by the platform's `fetch` or by what it is to be made with. */
-export function untracedFetch(...args: Parameters<Fetch>): Promise<Response> {
+export function untracedFetch(...args: Parameters<TracedFetch>): Promise<Response> {
   return senderOf(optionsOf(args))(...args);
 }
 
@@ -60,7 +28,7 @@ export function untracedFetch(...args: Parameters<Fetch>): Promise<Response> {
 export function tracedFetch(
   start: StartCall,
   propagation: Propagation,
-  args: Parameters<Fetch>,
+  args: Parameters<TracedFetch>,
   send?: Fetch,
 ): Promise<Response> {
   if (isCalledByOurs(args)) return platformFetch(...args);
@@ -94,7 +62,7 @@ export function tracedFetch(
   }
 }
 
-function optionsOf([, init]: Parameters<Fetch>): FetchOptions {
+function optionsOf([, init]: Parameters<TracedFetch>): FetchOptions {
   try {
     return ownOf(readOption(init, "opik"));
   } catch {
@@ -114,7 +82,7 @@ function spellingOf(url: URL, own: FetchOptions["propagate"], propagation: Propa
 
 /** The arguments of one call, of whatever type. What the platform makes of them is its own affair: here they are only read. */
 class Call {
-  readonly #args: Parameters<Fetch>;
+  readonly #args: Parameters<TracedFetch>;
   readonly #request: Request | undefined;
   readonly method: string;
   /** `undefined` where it is none, which the platform says itself. */
@@ -122,7 +90,7 @@ class Call {
   /** Without its query. */
   readonly shownUrl: string;
 
-  constructor(args: Parameters<Fetch>) {
+  constructor(args: Parameters<TracedFetch>) {
     this.#args = args;
     const [input, init] = args;
     this.#request = isRequest(input) ? input : undefined;
@@ -137,7 +105,7 @@ class Call {
   }
 
   /** The arguments with these headers beside the host's own. All else is read from what the host gave when it is asked for. */
-  withHeaders(added: Record<string, string>): Parameters<Fetch> {
+  withHeaders(added: Record<string, string>): Parameters<TracedFetch> {
     const [input, init, ...rest] = this.#args as unknown[];
     const request = this.#request;
     // A request of a navigation can not be made anew, and what makes no call is for the platform to refuse.
@@ -157,7 +125,7 @@ class Call {
     }
     const kept = request && isBrowser() && isEmpty(init) ? referrerOf(request) : {};
     const changed = init == null ? { headers: headers(undefined), ...kept } : withMembers(init, headers, kept);
-    return [input, changed, ...rest] as unknown as Parameters<Fetch>;
+    return [input, changed, ...rest] as unknown as Parameters<TracedFetch>;
   }
 
   /** Whether the host's headers have a trace or a token in them that is their caller's. What can be read only once is left to the platform. */
@@ -230,7 +198,7 @@ function withMembers(init: object, headers: (own: unknown) => unknown, kept: obj
 }
 
 /** `response`, with the span ended at the end of its body. */
-function watchAnswer(span: SpanHandle, call: Call, response: unknown): unknown {
+function watchAnswer(span: OpenSpan, call: Call, response: unknown): unknown {
   try {
     const { status, statusText } = response as Response;
     span.update({ output: { status } });

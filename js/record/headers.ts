@@ -2,6 +2,7 @@
 // is given them in which spelling (outgoing). What a header means is decided in src/headers.rs.
 
 import { isBrowser } from "../platform/env.js";
+import type { HeaderSpelling, PropagateTo, TargetMatch } from "../settings.js";
 
 /** Names the caller's trace: a UUIDv7. The name the official SDKs use. */
 export const OPIK_TRACE_ID_HEADER = "opik_trace_id";
@@ -82,13 +83,6 @@ function add(found: Incoming, index: number, value: unknown): void {
 }
 
 /**
- * How header names are written. `both` is what survives most servers: gunicorn, Werkzeug, waitress and
- * nginx drop names with underscores. One spelling is for a server that joins the two into `v,v`
- * (gunicorn with `--header-map dangerous`).
- */
-export type HeaderSpelling = "both" | "underscore" | "hyphen";
-
-/**
  * The headers that hand a context on. Written here and not in the core, so that it works without one: after a
  * trap, or where WebAssembly is blocked. `outgoing` in src/headers.rs is its twin.
  */
@@ -131,9 +125,6 @@ export function idTime(text: string): number | undefined {
   // The first twelve digits; it stops at the second hyphen.
   return ID.test(text) ? Number.parseInt(text.replace("-", ""), 16) : undefined;
 }
-
-/** A header's name and value. */
-export type HeaderPair = [name: string, value: string];
 
 /** Headers that can be injected into: changed in place where they can be. */
 export type HeaderTarget = Headers | Record<string, string>;
@@ -189,22 +180,6 @@ function setHeaders(headers: Headers, map: Record<string, string>): Headers {
   for (const [name, value] of Object.entries(map)) headers.set(name, value);
   return headers;
 }
-
-/**
- * A target of outgoing calls: an exact origin (`https://api.example.com`), every host below a suffix
- * (`*.example.com`, or `https://*.example.com` for one scheme), or a function of the parsed URL; or one of these with the
- * spelling it is given.
- */
-export type PropagateTo =
-  | TargetMatch
-  | {
-      /** The target. */
-      readonly to: TargetMatch;
-      /** What it is given (default `both`). */
-      readonly spelling: HeaderSpelling;
-    };
-/** A target without a spelling. */
-export type TargetMatch = string | ((url: URL) => boolean);
 
 /** Where headers may go: never to the Opik API itself. */
 export interface Propagation {

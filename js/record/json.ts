@@ -3,7 +3,7 @@
 // cut to the limits in the core. Next in the flow: buffer.ts.
 
 import type { Reporter } from "../errors.js";
-import type { Redact } from "./redact.js";
+import type { Redact, Settings } from "../settings.js";
 
 /** Stands for what was masked. */
 export const REDACTED = "[redacted]";
@@ -16,7 +16,7 @@ export interface Writing {
   readonly masks: Masks | undefined;
   /** Told of what can not be read. */
   readonly reporter: Reporter;
-  readonly settings: { readonly limits: { readonly fieldBytes: number } };
+  readonly settings: Settings;
 }
 
 /** How deep values are nested: a relay takes 64 levels, of which four may be around a value. */

@@ -1,23 +1,8 @@
 // What must not be recorded, taken out while a value is written as JSON: by the name of a member, by a pattern
 // in a text, or by the user's own function. Runs before anything is cut, sent or stored.
 
+import type { Redact, RedactOptions } from "../settings.js";
 import { knownAs, REDACTED } from "./json.js";
-
-/** What to take out of everything that is recorded. */
-export interface RedactOptions {
-  /** Members whose value is masked whole: names in any case, or patterns of names. */
-  readonly keys?: readonly (string | RegExp)[] | undefined;
-  /**
-   * What is masked wherever it occurs in a text. It is run on whatever callers send, in the midst of their requests: its time has
-   * to grow with the text's length and no faster.
-   */
-  readonly patterns?: readonly RegExp[] | undefined;
-  /** Gives what is written in place of a value; `key` is the member's name, or the field's (`input`, `error`, …). */
-  readonly replace?: ((value: unknown, key: string) => unknown) | undefined;
-}
-
-/** Gives what is written in place of a value. */
-export type Redact = (value: unknown, key: string) => unknown;
 
 /** What is left out at the end of a text that was cut, in characters: half a secret matches nothing. */
 const MARGIN = 4096;

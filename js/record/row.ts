@@ -3,9 +3,17 @@
 
 import { ownOf, type Reporter } from "../errors.js";
 import type { RowText } from "../platform/core.js";
-import { describeError, hideQueries, isError, isPlain, REDACTED, toJson, unserializable } from "./json.js";
-import type { Redact } from "./redact.js";
-import type { Scope } from "./scope.js";
+import type { Redact } from "../settings.js";
+import {
+  describeError,
+  hideQueries,
+  isError,
+  isPlain,
+  REDACTED,
+  toJson,
+  unserializable,
+  type Writing,
+} from "./json.js";
 
 /** Fields of every row. Values are read when the span ends: what is changed until then is recorded changed. */
 export interface RowFields {
@@ -123,7 +131,7 @@ export function rowText(
   traceId: string,
   parentId: string,
   fields: AnyFields,
-  scope: Scope,
+  scope: Writing,
   isUnfinished: boolean,
 ): RowText {
   const { redact, recordInputs, recordOutputs, projectJson, environmentJson } = scope.settings;
@@ -163,7 +171,7 @@ function withoutMark(json: string, isUnfinished: boolean): string {
   return JSON.stringify(rest);
 }
 
-function write(scope: Scope, field: string, value: unknown, rules?: Redact): string {
+function write(scope: Writing, field: string, value: unknown, rules?: Redact): string {
   if (value === undefined) return "";
   try {
     return toJson(value, field, scope, rules) ?? "";
@@ -186,7 +194,7 @@ interface Thrown {
 }
 
 /** Type, message and traceback of anything that can be thrown. The core fills in what is missing. */
-function describeThrown(given: unknown, scope: Scope): Thrown {
+function describeThrown(given: unknown, scope: Writing): Thrown {
   try {
     const thrown = given instanceof ThrownNothing ? given.thrown : given;
     if (isError(thrown)) {
@@ -200,7 +208,7 @@ function describeThrown(given: unknown, scope: Scope): Thrown {
   }
 }
 
-function textOf(thrown: unknown, scope: Scope): string {
+function textOf(thrown: unknown, scope: Writing): string {
   const text = isError(thrown)
     ? (thrown.stack ?? `${thrown.name}: ${thrown.message}`)
     : typeof thrown === "string"
@@ -213,7 +221,7 @@ function textOf(thrown: unknown, scope: Scope): string {
 const MAX_CAUSES = 8;
 
 /** The stacks of an error, of its causes, and of the errors that it stands for. */
-function withCauses(error: Error, scope: Scope): string {
+function withCauses(error: Error, scope: Writing): string {
   const found = new Set<unknown>([error]); // a cause may lead back to its effect
   const parts: string[] = [];
   for (const thrown of found) {

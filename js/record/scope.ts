@@ -4,13 +4,15 @@
 import { AutoFlush } from "../deliver/auto-flush.js";
 import { RowBuffer } from "../deliver/buffer.js";
 import { Delivery, type FlushMode } from "../deliver/delivery.js";
+import { warnOfInsecureUrl } from "../deliver/destination.js";
+import type { Outbox } from "../deliver/model.js";
 import { addCounts, type Dropped, emptyReport, type FlushReport } from "../deliver/report.js";
 import type { Upload } from "../deliver/upload.js";
 import { numberFrom, type Reporter, readOption } from "../errors.js";
 import type { Row } from "../platform/core.js";
 import { environment, now, within } from "../platform/env.js";
 import { prepareWaitUntil, whileKeptAlive } from "../platform/wait-until.js";
-import { type Settings, warnOfInsecureUrl } from "../settings.js";
+import type { Settings } from "../settings.js";
 import type { Masks } from "./json.js";
 import { type Score, ScoreBuffer, type ScoreKind, type TargetedScore } from "./score.js";
 
@@ -52,6 +54,7 @@ export class Scope {
   readonly #settings: Settings;
   readonly #reporter: Reporter;
   readonly #masks: Masks | undefined;
+  readonly #outbox: Outbox | undefined;
   readonly #rows: RowBuffer;
   /** What is still open and is to be written early, as soon as a request is free for it, */
   readonly #early = new Set<Open>();
@@ -73,19 +76,25 @@ export class Scope {
   #stopCheckpoints: (() => void) | undefined;
 
   /** A scope with `masks` is an invocation: it ends, and then closes what is still open. */
-  constructor(settings: Settings, reporter: Reporter, masks?: Masks) {
+  constructor(settings: Settings, reporter: Reporter, masks?: Masks, outbox?: Outbox) {
     this.#settings = settings;
     this.#reporter = reporter;
     this.#masks = masks;
+    this.#outbox = outbox;
     this.#rows = new RowBuffer(reporter, settings.limits, () => this.#delivery?.collect());
     warnOfInsecureUrl(settings, reporter);
     this.#open = masks && new Set();
     if (!masks) void prepareWaitUntil();
-    if (settings.outbox) this.#prepareDelivery(); // what earlier visits have left
+    if (outbox) this.#prepareDelivery(); // what earlier visits have left
   }
 
   get settings(): Settings {
     return this.#settings;
+  }
+
+  /** Where rows are kept beyond the client's life, if anywhere. */
+  get outbox(): Outbox | undefined {
+    return this.#outbox;
   }
 
   get reporter(): Reporter {
@@ -99,7 +108,8 @@ export class Scope {
 
   #prepareDelivery(): Delivery {
     if (this.#delivery) return this.#delivery;
-    const { limits, background, isServer, signals, outbox } = this.settings;
+    const outbox = this.#outbox;
+    const { limits, background, isServer, signals } = this.settings;
     const source = {
       take: (isEarly: boolean) => this.#takeEarly() ?? (isEarly ? undefined : this.#take()),
       mark: () => this.#mark(),
@@ -194,7 +204,7 @@ export class Scope {
    * its requests waits for, where it can be asked to; a `flush` of the host's own comes first.
    */
   outermostEnded(): void {
-    if (this.#open || this.settings.outbox || now() < this.#sendsMs) return;
+    if (this.#open || this.#outbox || now() < this.#sendsMs) return;
     whileKeptAlive(() => {
       const sent = new Promise<void>((resolve) => {
         environment.after(OWN_FLUSH_MS, resolve);
@@ -215,7 +225,7 @@ export class Scope {
       this.#reporter.failure(error);
     }
     const send = (): Promise<FlushReport> => this.#flush({ timeoutMs, probes: true });
-    const ready = this.settings.outbox?.ready();
+    const ready = this.#outbox?.ready();
     return ready ? within(timeoutMs, ready).then(send) : send();
   }
 
@@ -258,13 +268,13 @@ export class Scope {
   /** About so many bytes have been added. */
   #kept(bytes: number): void {
     this.#used();
-    const { outbox } = this.settings;
+    const outbox = this.#outbox;
     if (outbox) for (let upload = this.#takeEnded(); upload; upload = this.#takeEnded()) outbox.add(upload);
     this.#autoFlush?.noted(bytes);
   }
 
   #take(): Upload | undefined {
-    return this.settings.outbox?.take() ?? this.#takeEnded();
+    return this.#outbox?.take(false) ?? this.#takeEnded();
   }
 
   #takeEnded(): Upload | undefined {
@@ -280,7 +290,7 @@ export class Scope {
   }
 
   #mark(): () => number {
-    const marks = [this.#rows, this.#scores, this.settings.outbox].map((source) => source?.mark());
+    const marks = [this.#rows, this.#scores, this.#outbox].map((source) => source?.mark());
     return () => marks.reduce((rows, left) => rows + (left?.() ?? 0), 0);
   }
 
@@ -288,7 +298,7 @@ export class Scope {
     this.#checkpoints?.takeDropped(); // their spans are written again
     const dropped = this.#rows.takeDropped();
     if (this.#scores) addCounts(dropped, this.#scores.takeDropped());
-    addCounts(dropped, this.settings.outbox?.takeDropped() ?? {});
+    addCounts(dropped, this.#outbox?.takeDropped() ?? {});
     return dropped;
   }
 

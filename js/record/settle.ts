@@ -2,17 +2,10 @@
 // get without us: only a response and a stream of the platform are handed on as copies. What ends when is the table in
 // docs/guides/delivery-and-limits.md.
 
-import { keepFrame } from "../platform/context.js";
-import {
-  intercept,
-  isAsync,
-  isIterator,
-  isPlainPromise,
-  type Run,
-  watchAsyncIterable,
-  watchIterator,
-} from "./iterator.js";
-import type { SpanHandle } from "./span.js";
+import { keepCurrent } from "../platform/context.js";
+import { isAsync, isPlainPromise } from "../platform/promise.js";
+import { intercept, isIterator, type Run, watchAsyncIterable, watchIterator } from "./iterator.js";
+import type { OpenSpan } from "./model.js";
 import { type Ending, hasWatchableBody, type OnEnd, watchResponseBody, watchStream } from "./stream.js";
 import { consumed } from "./unconsumed.js";
 
@@ -23,7 +16,7 @@ export type OnResult = (result: unknown) => void;
  * What `fn` returns, with `span` current inside. Sync in, sync out. What `fn` throws is recorded and rethrown untouched. With
  * `source` being the function whose result it is, where `fn` only calls it.
  */
-export function scoped<T>(span: SpanHandle, fn: (span: SpanHandle) => T, onResult?: OnResult, source: object = fn): T {
+export function scoped<T>(span: OpenSpan, fn: (span: OpenSpan) => T, onResult?: OnResult, source: object = fn): T {
   if (span.isTransparent) return fn(span);
   const failed = (error: unknown): void => span.fail(error);
   let result: unknown;
@@ -47,7 +40,7 @@ function follow(promise: Promise<unknown>, onValue: (value: unknown) => unknown,
 }
 
 /** Ends `span` when `result` has come to its end. Gives what the host gets: a copy only where it `mayReplace`. Never throws. */
-function settle(span: SpanHandle, result: unknown, onResult: OnResult | undefined, mayReplace: boolean): unknown {
+function settle(span: OpenSpan, result: unknown, onResult: OnResult | undefined, mayReplace: boolean): unknown {
   try {
     const watched = isObject(result) && watch(span, result, onResult, mayReplace);
     if (watched) {
@@ -64,11 +57,11 @@ function settle(span: SpanHandle, result: unknown, onResult: OnResult | undefine
 
 const { then } = Promise.prototype;
 /** In whose span what is watched in place is watched. */
-const watchedBy = new WeakMap<object, SpanHandle>();
+const watchedBy = new WeakMap<object, OpenSpan>();
 
 /** `result` or its copy where it is watched; `undefined` where there is nothing to wait for. */
 function watch(
-  span: SpanHandle,
+  span: OpenSpan,
   result: object,
   onResult: OnResult | undefined,
   mayReplace: boolean,
@@ -143,7 +136,7 @@ function watchThenable(thenable: Thenable, run: Run, onValue: Tell, onError: Tel
   // What the host does with the outcome is not done inside the span.
   const noted = (callback: unknown, tell: Tell | undefined): unknown =>
     isFunction(callback)
-      ? keepFrame(function (this: unknown, ...outcome: unknown[]): unknown {
+      ? keepCurrent(function (this: unknown, ...outcome: unknown[]): unknown {
           tell?.(outcome[0]);
           return callback.apply(this, outcome);
         })
@@ -216,7 +209,7 @@ function isAbort(error: unknown): boolean {
 }
 
 /** Ends `span` as what it waited for has ended. */
-export function endSpan(span: SpanHandle, ending: Ending): void {
+export function endSpan(span: OpenSpan, ending: Ending): void {
   if (ending.how === "failed") span.fail(ending.error);
   else if (ending.how === "cancelled") span.cancel();
   else if (ending.how === "stopped") span.stop(ending.bytes);

@@ -1,64 +1,23 @@
 // One span: begun, annotated, ended. While it is open it lives here; at its end its row goes to the
 // buffer of its invocation. The row's format is src/span.rs.
 
-// Whoever reads the declarations need not have it in `lib`.
-/// <reference lib="esnext.disposable" preserve="true" />
-
-import type { Fetch } from "../deliver/transport.js";
 import { printAs, readOption } from "../errors.js";
-import { currentFrame, runWith } from "../platform/context.js";
+import { runWith } from "../platform/context.js";
 import { type Period, type Row, SPAN_ROW } from "../platform/core.js";
-import { type TracedRequestInit, tracedFetch, untracedFetch } from "./fetch.js";
-import { type HeaderCarrier, type HeaderSpelling, type HeaderTarget, headerMap, injectInto } from "./headers.js";
+import type { HeaderSpelling } from "../settings.js";
+import { tracedFetch, untracedFetch } from "./fetch.js";
+import { currentFrame } from "./frame.js";
+import { type HeaderTarget, headerMap, injectInto } from "./headers.js";
+import type { OpenSpan, OpenTrace, Span, SpanOptions, TracedFetch } from "./model.js";
 import { copyRowFields, copySpanFields, mergeFields, rowText, type SpanFields, ThrownNothing } from "./row.js";
 import type { Open, Scope } from "./scope.js";
 import type { Score } from "./score.js";
 import { scoped } from "./settle.js";
-import type { Trace, TraceHandle } from "./trace.js";
 import { closeWhenLost, consumed } from "./unconsumed.js";
-
-/** What a span is opened with. */
-export interface SpanOptions extends SpanFields {
-  /**
-   * Under what it opens: a span, a trace, or incoming headers of any shape; `null` begins a new trace.
-   * By default under the current span, or in a new trace where there is none.
-   */
-  parent?: Span | Trace | HeaderCarrier | null | undefined;
-}
-
-/** One recorded operation. After its end nothing about it can change. */
-export interface Span {
-  /** Its UUIDv7. When tracing is off: the caller's span, or "". */
-  readonly id: string;
-  /** The UUIDv7 of its trace. When tracing is off: the caller's, or "". */
-  readonly traceId: string;
-  /** The UUIDv7 of the span it is under; `undefined` at the root of a trace. */
-  readonly parentSpanId: string | undefined;
-  /** Its trace. */
-  readonly trace: Trace;
-  /** Opens a span under this one. */
-  span(options?: SpanOptions): Span;
-  /** The same, current inside `fn` and ended after it; errors are recorded and rethrown. */
-  span<T>(options: SpanOptions, fn: (span: Span) => T): T;
-  /** Merges fields in: objects merge, tags add up, the rest is replaced. */
-  update(fields: SpanFields): void;
-  /** Scores it: what a user, or a check, thinks of it. Of those with one name the last one counts. */
-  score(score: Score): void;
-  /** Ends it and keeps its row for the next flush. */
-  end(): void;
-  /** The headers that let the next service open its spans under this one; `{}` when there is nothing to hand on. */
-  headers(options?: { spelling?: HeaderSpelling }): Record<string, string>;
-  /** Sets these headers on `target`, in place; immutable `Headers` are copied. Returns what was set. */
-  inject<T extends HeaderTarget>(target: T, options?: { spelling?: HeaderSpelling }): T;
-  /** `fetch` with a child span for the call and these headers on it. It ends when the body has been read. */
-  fetch(input: string | URL | Request, init?: TracedRequestInit): Promise<Response>;
-  /** `using span = …` ends it with the block. */
-  [Symbol.dispose](): void;
-}
 
 /** Opens a span in `trace` under `parentId` ("" is the root), scoped to `fn` if there is one. */
 export function openSpan<T>(
-  trace: TraceHandle,
+  trace: OpenTrace,
   parentId: string,
   options: SpanOptions,
   fn: ((span: Span) => T) | undefined,
@@ -70,10 +29,10 @@ export function openSpan<T>(
 const NO_FIELDS: SpanFields = Object.freeze({});
 
 /** The one implementation of `Span`. */
-export class SpanHandle implements Span, Open {
+export class SpanHandle implements OpenSpan, Open {
   readonly id: string;
   readonly parentSpanId: string | undefined;
-  readonly trace: TraceHandle;
+  readonly trace: OpenTrace;
   /** Called once, when the span has ended. */
   onEnd: (() => void) | undefined;
   readonly startMs: number;
@@ -85,7 +44,7 @@ export class SpanHandle implements Span, Open {
   readonly #isRoot: boolean;
 
   /** With `isRoot` the span opened the trace, and the trace ends with it. */
-  constructor(trace: TraceHandle, parentId: string, options: SpanOptions, isRoot = false) {
+  constructor(trace: OpenTrace, parentId: string, options: SpanOptions, isRoot = false) {
     this.trace = trace;
     this.#isRoot = isRoot;
     this.startMs = isRoot || !trace.recording ? trace.startMs : trace.now();
@@ -136,8 +95,8 @@ export class SpanHandle implements Span, Open {
   }
 
   /** A function of its own, so that it can be handed over by itself: `new OpenAI({ fetch: span.fetch })`. */
-  get fetch(): Fetch {
-    const value: Fetch = (...args) => {
+  get fetch(): TracedFetch {
+    const value: TracedFetch = (...args) => {
       if (!this.id) return untracedFetch(...args); // tracing is off and there is nothing to forward
       return tracedFetch((options) => this.span(options), this.#scope.settings, args);
     };

@@ -5,31 +5,16 @@ import { numberOr } from "../deliver/transport.js";
 import { ownOf, printAs } from "../errors.js";
 import { type Core, getCore, type Period, type Row, TRACE_ROW } from "../platform/core.js";
 import { now } from "../platform/env.js";
-import { isShare } from "../settings.js";
 import { forwardableIds, readIncoming } from "./headers.js";
+import type { OpenTrace, Span, SpanOptions } from "./model.js";
 import { mergeFields, rowText, type TraceFields } from "./row.js";
 import type { Open, Scope } from "./scope.js";
 import type { Score } from "./score.js";
-import { openSpan, type Span, type SpanOptions } from "./span.js";
+import { openSpan } from "./span.js";
 
-/** A trace: the root of a tree of spans. */
-export interface Trace {
-  /** Its UUIDv7; "" when tracing is off and no caller named one. */
-  readonly id: string;
-  /** Whether it is the caller's: then its row is not ours to write. */
-  readonly joined: boolean;
-  /** Opens a span directly under the trace (under the caller's span, when joined). */
-  span(options?: SpanOptions): Span;
-  /** The same, current inside `fn` and ended after it; errors are recorded and rethrown. */
-  span<T>(options: SpanOptions, fn: (span: Span) => T): T;
-  /** Scores it: what a user, or a check, thinks of it. Of those with one name the last one counts. */
-  score(score: Score): void;
-  /** Changes the row. On a joined trace it warns once and sends nothing. */
-  update(fields: TraceFields): void;
-  /** Writes the row. A trace that a parentless span opened ends with that span. */
-  end(): void;
-  /** `using trace = …` ends it with the block. */
-  [Symbol.dispose](): void;
+/** Whether `value` is a number from 0 to 1. */
+export function isShare(value: unknown): value is number {
+  return typeof value === "number" && value >= 0 && value <= 1;
 }
 
 /** How a trace comes to be. */
@@ -53,7 +38,8 @@ export interface TraceOrigin {
  * forwards.
  */
 export function openTrace(scope: Scope, carrier: unknown, name?: string, fields?: TraceFields): TraceHandle {
-  const { disabled, sampleRate, transport, outbox } = scope.settings;
+  const { outbox } = scope;
+  const { disabled, sampleRate, transport } = scope.settings;
   const clockOffsetMs = numberOr(transport.clockOffsetMs, 0);
   const startMs = now() + clockOffsetMs;
   const incoming = readIncoming(carrier);
@@ -104,7 +90,7 @@ function reportHeaders({ reporter }: Scope, warning: string): void {
 }
 
 /** The one implementation of `Trace`. */
-export class TraceHandle implements Trace, Open {
+export class TraceHandle implements OpenTrace, Open {
   readonly id: string;
   readonly joined: boolean;
   readonly parentId: string;
@@ -179,7 +165,7 @@ export class TraceHandle implements Trace, Open {
 
   /** A new id for a span that begins at `startMs`. */
   mint(startMs: number): string {
-    const { outbox } = this.scope.settings;
+    const { outbox } = this.scope;
     if (outbox) return outbox.mint(startMs); // a page's ids are known for its own
     const first = this.#spanId;
     this.#spanId = undefined;

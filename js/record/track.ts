@@ -1,8 +1,8 @@
 // Wraps a function so that each call is a span: Opik's `@track`.
 
 import { readOption } from "../errors.js";
+import type { OpenSpan, SpanOptions } from "./model.js";
 import { scoped } from "./settle.js";
-import type { SpanHandle, SpanOptions } from "./span.js";
 
 /** How a tracked function's spans look. */
 export interface TrackOptions extends Pick<SpanOptions, "type" | "tags" | "metadata"> {
@@ -15,7 +15,7 @@ export interface TrackOptions extends Pick<SpanOptions, "type" | "tags" | "metad
 export type AnyFunction = (this: any, ...args: any[]) => any;
 
 /** Opens the span of one call. */
-export type Start = (options: SpanOptions) => SpanHandle;
+export type Start = (options: SpanOptions) => OpenSpan;
 
 /**
  * `fn` with a span around each call: input `{ arguments: […] }` when there are any, output the result

@@ -2,12 +2,14 @@
 // write. Refusals are in refusal.ts, rows in rows.ts, tokens in ../token.ts.
 
 import { Delivery, sourceOf } from "../deliver/delivery.js";
+import { warnOfInsecureUrl } from "../deliver/destination.js";
 import type { FlushReport } from "../deliver/report.js";
 import { isOfScores, uploadOf } from "../deliver/upload.js";
 import { numberFrom, OpikError, ownOf, Reporter } from "../errors.js";
 import { now, environment as platform } from "../platform/env.js";
-import { isOrigin, type TargetMatch } from "../record/headers.js";
-import { type OpikConfig, resolveConfig, warnOfInsecureUrl } from "../settings.js";
+import { isOrigin } from "../record/headers.js";
+import { resolveConfig } from "../resolve-settings.js";
+import type { OpikConfig, TargetMatch } from "../settings.js";
 import { checkProof } from "./proof.js";
 import { Refusal } from "./refusal.js";
 import { type PageBatch, parseBatch, stampRows, TOLERANCE_MS } from "./rows.js";

@@ -1,7 +1,7 @@
 // What a handler hands to `ctx.waitUntil`, observed so that the flush can come after it.
 
-import { currentFrame } from "../platform/context.js";
 import { keepAlive } from "../platform/wait-until.js";
+import { currentFrame } from "../record/frame.js";
 import type { Scope } from "../record/scope.js";
 
 /** What this package needs of a Worker's `ctx`, or of a Durable Object's state. */

@@ -1,7 +1,8 @@
 // What an API has to allow so that pages of other origins may call it with a trace: exactly the headers in use.
 
 import { ownOf } from "../errors.js";
-import { isOrigin, NAMES, OPIK_TOKEN_HEADER, type TargetMatch } from "../record/headers.js";
+import { isOrigin, NAMES, OPIK_TOKEN_HEADER } from "../record/headers.js";
+import type { TargetMatch } from "../settings.js";
 
 /** Who may call, and with what. */
 export interface CorsOptions {

@@ -1,6 +1,6 @@
 // The public surface of `opik-edge/hono`: middleware, on whatever platform Hono runs.
 
-import type { Span } from "../record/span.js";
+import type { Span } from "../record/model.js";
 import type { WaitUntil } from "./background-work.js";
 import { type FetchTrigger, type ServerConfigFor, serverInvocations } from "./invocation.js";
 import { traceRequest } from "./trace-request.js";

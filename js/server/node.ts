@@ -1,6 +1,6 @@
 // The public surface of `opik-edge/node`: servers of Node's `http`, and what is built on it, as Express.
 
-import { isAsync } from "../record/iterator.js";
+import { isAsync } from "../platform/promise.js";
 import type { SpanHandle } from "../record/span.js";
 import { type Call, type FetchTrigger, type ServerConfigFor, serverInvocations } from "./invocation.js";
 import { type Asked, ask, beginRequest, inside, isTrusted, outerRoot, presetStatus } from "./trace-request.js";

@@ -3,7 +3,7 @@
 
 import { isBrowser } from "../platform/env.js";
 import { type HeaderCarrier, NAMES } from "../record/headers.js";
-import type { Span } from "../record/span.js";
+import type { Span } from "../record/model.js";
 
 /** The two names: those headers that are element and metric names too. */
 const [, , TRACE, PARENT] = NAMES as [string, string, string, string];

@@ -1,7 +1,8 @@
 // One HTTP request: a root span around its handler, which ends with the response. What a request says of itself is read with
 // care, since it may be a polyfill's, another realm's, or none at all.
 
-import { currentFrame, prepareAsyncContext } from "../platform/context.js";
+import { prepareAsyncContext } from "../platform/context.js";
+import { currentFrame } from "../record/frame.js";
 import { forwardableIds, readIncoming } from "../record/headers.js";
 import { endSpan } from "../record/settle.js";
 import type { SpanHandle } from "../record/span.js";

@@ -1,6 +1,6 @@
 // Keeps in memory what would have been sent to Opik.
 
-import type { Transport, TransportRequest } from "../deliver/transport.js";
+import type { Transport, TransportRequest } from "../settings.js";
 
 /** A row as Opik's API takes it (`Trace_Write`, `Span_Write`). */
 export interface ExportedRow {

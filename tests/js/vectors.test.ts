@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Upload } from "../../pkg/deliver/upload.js";
-import { BYTES_SHIFT, getCore, LEFT_OUT, SPAN_ROW, TRACE_ROW } from "../../pkg/platform/core.js";
+import { Upload } from "../../pkg/deliver/upload.js";
+import { BYTES_SHIFT, type Core, getCore, LEFT_OUT, SPAN_ROW, TRACE_ROW } from "../../pkg/platform/core.js";
 import headers from "../vectors/headers.json" with { type: "json" };
 import rows from "../vectors/rows.json" with { type: "json" };
 import verdicts from "../vectors/verdicts.json" with { type: "json" };
@@ -14,6 +14,12 @@ const ORDER = [
   ...["ttft", "error_type", "error_message", "error_traceback", "thread_id", "project_name", "environment"],
   ...["metadata", "input", "output"],
 ];
+
+/** What a buffer gives next, as an upload. */
+function taken(core: Core, handle: number): Upload {
+  const { kind, body, rowEnds } = core.take(handle)!;
+  return new Upload(kind === SPAN_ROW ? "spans" : "traces", body, rowEnds);
+}
 
 test("headers mean what they mean in Rust, by the vectors' own clock", () => {
   const core = getCore();
@@ -52,7 +58,7 @@ test("rows are written as in Rust", () => {
     const result = core.append(handle, { kind: isSpan ? SPAN_ROW : TRACE_ROW, text, outputAt, period, room: 1e9 });
     const { length } = new TextEncoder().encode(text);
     assert.equal(result, (left_out > 0 ? LEFT_OUT : 0) + (length << BYTES_SHIFT), name);
-    const upload = core.take(handle)!;
+    const upload = taken(core, handle);
     assert.deepEqual([upload.rows, upload.path], [1, `/v1/private/${kind}s/batch`], name);
     assert.equal(new TextDecoder().decode(upload.body), `{"${kind}s":[${row}]}`, name);
     core.closeBuffer(handle);
@@ -106,7 +112,7 @@ test("an upload is split between its rows, down to single ones", () => {
   const rowsOf = ({ body }: Upload): string[] =>
     JSON.parse(new TextDecoder().decode(body)).spans.map(({ id }: { id: string }) => id);
   const leaves = (upload: Upload): Upload[] => (upload.rows === 1 ? [upload] : upload.split()!.flatMap(leaves));
-  const whole = core.take(handle)!;
+  const whole = taken(core, handle);
   assert.deepEqual(rowsOf(whole), ids);
   assert.deepEqual(whole.split()!.flatMap(rowsOf), ids);
   assert.deepEqual(leaves(whole).flatMap(rowsOf), ids);

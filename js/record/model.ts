@@ -1,0 +1,149 @@
+// What is recorded, as the host has it and as the files here see one another: types alone, so that everybody may have them.
+
+// Whoever reads the declarations need not have it in `lib`.
+/// <reference lib="esnext.disposable" preserve="true" />
+
+import type { Row } from "../platform/core.js";
+import type { Fetch } from "../platform/host-fetch.js";
+import type { HeaderSpelling } from "../settings.js";
+import type { HeaderCarrier, HeaderTarget } from "./headers.js";
+import type { SpanFields, TraceFields } from "./row.js";
+import type { Open, Scope } from "./scope.js";
+import type { Score } from "./score.js";
+
+/** What a span is opened with. */
+export interface SpanOptions extends SpanFields {
+  /**
+   * Under what it opens: a span, a trace, or incoming headers of any shape; `null` begins a new trace.
+   * By default under the current span, or in a new trace where there is none.
+   */
+  parent?: Span | Trace | HeaderCarrier | null | undefined;
+}
+
+/** One recorded operation. After its end nothing about it can change. */
+export interface Span {
+  /** Its UUIDv7. When tracing is off: the caller's span, or "". */
+  readonly id: string;
+  /** The UUIDv7 of its trace. When tracing is off: the caller's, or "". */
+  readonly traceId: string;
+  /** The UUIDv7 of the span it is under; `undefined` at the root of a trace. */
+  readonly parentSpanId: string | undefined;
+  /** Its trace. */
+  readonly trace: Trace;
+  /** Opens a span under this one. */
+  span(options?: SpanOptions): Span;
+  /** The same, current inside `fn` and ended after it; errors are recorded and rethrown. */
+  span<T>(options: SpanOptions, fn: (span: Span) => T): T;
+  /** Merges fields in: objects merge, tags add up, the rest is replaced. */
+  update(fields: SpanFields): void;
+  /** Scores it: what a user, or a check, thinks of it. Of those with one name the last one counts. */
+  score(score: Score): void;
+  /** Ends it and keeps its row for the next flush. */
+  end(): void;
+  /** The headers that let the next service open its spans under this one; `{}` when there is nothing to hand on. */
+  headers(options?: { spelling?: HeaderSpelling }): Record<string, string>;
+  /** Sets these headers on `target`, in place; immutable `Headers` are copied. Returns what was set. */
+  inject<T extends HeaderTarget>(target: T, options?: { spelling?: HeaderSpelling }): T;
+  /** `fetch` with a child span for the call and these headers on it. It ends when the body has been read. */
+  fetch(input: string | URL | Request, init?: TracedRequestInit): Promise<Response>;
+  /** `using span = …` ends it with the block. */
+  [Symbol.dispose](): void;
+}
+
+/** A trace: the root of a tree of spans. */
+export interface Trace {
+  /** Its UUIDv7; "" when tracing is off and no caller named one. */
+  readonly id: string;
+  /** Whether it is the caller's: then its row is not ours to write. */
+  readonly joined: boolean;
+  /** Opens a span directly under the trace (under the caller's span, when joined). */
+  span(options?: SpanOptions): Span;
+  /** The same, current inside `fn` and ended after it; errors are recorded and rethrown. */
+  span<T>(options: SpanOptions, fn: (span: Span) => T): T;
+  /** Scores it: what a user, or a check, thinks of it. Of those with one name the last one counts. */
+  score(score: Score): void;
+  /** Changes the row. On a joined trace it warns once and sends nothing. */
+  update(fields: TraceFields): void;
+  /** Writes the row. A trace that a parentless span opened ends with that span. */
+  end(): void;
+  /** `using trace = …` ends it with the block. */
+  [Symbol.dispose](): void;
+}
+
+/** What a traced `fetch` takes beside the platform's own. */
+export interface TracedRequestInit extends RequestInit {
+  /** How this call is traced; the platform takes no notice of it. */
+  readonly opik?: FetchOptions | undefined;
+}
+
+/** `fetch` as it is traced. */
+export type TracedFetch = Fetch<TracedRequestInit>;
+
+/** How one call is traced. */
+export interface FetchOptions {
+  /** Under what its span opens (default the span whose `fetch` it is, else the current one). */
+  readonly parent?: Span | Trace | HeaderCarrier | null | undefined;
+  /** The name of its span (default method, host and path). */
+  readonly name?: string | undefined;
+  /** What makes the call: a service binding, a Durable Object's stub (default the platform's `fetch`). */
+  readonly via?:
+    | {
+        /** Called as the platform's. */
+        fetch(input: string | URL | Request, init?: RequestInit): Promise<Response>;
+      }
+    | undefined;
+  /** Whether its target is given headers, and in which spelling; instead of `propagateTo`. */
+  readonly propagate?: boolean | HeaderSpelling | undefined;
+}
+
+/** A span as what runs in it, or waits for its end, sees it: span.ts. */
+export interface OpenSpan extends Span, Open {
+  readonly trace: OpenTrace;
+  /** Called once, when the span has ended. */
+  onEnd: (() => void) | undefined;
+  /** Whether its row is written at its end. */
+  readonly isRecorded: boolean;
+  /** Whether it makes no difference: it is not recorded, and what is current has its ids already. */
+  readonly isTransparent: boolean;
+  /** Runs `fn` with this span current. */
+  run<T>(fn: () => T): T;
+  /** Ends the span unless it has ended: without a word, for what ends by itself. */
+  finish(unfinished?: boolean): void;
+  /** Records what was thrown, and ends. */
+  fail(error: unknown): void;
+  /** Ends because it was broken off, and says so in the metadata. */
+  cancel(): void;
+  /** Ends because its consumer stopped reading after `bytes` bytes, and says so in the metadata. */
+  stop(bytes: number | undefined): void;
+  /** Leaves it to the consumer of `result` to end it. */
+  endsWith<T extends object>(result: T): T;
+}
+
+/** A trace as its spans see it: trace.ts. */
+export interface OpenTrace extends Trace {
+  readonly scope: Scope;
+  /** The caller's span, or "". */
+  readonly parentId: string;
+  /** `false` when nothing is recorded. */
+  readonly recording: boolean;
+  /** When it began, in ms since 1970. */
+  readonly startMs: number;
+  /** Whether the request that it is of was broken off: then what is read no further was not stopped by choice. */
+  readonly isBrokenOff: boolean;
+  /** Says that it was. */
+  breakOff(): void;
+  /** Bytes that may still be kept of a row, so that the trace stays within its limit. */
+  readonly room: number;
+  /** The time of now, by the clock that it began with. */
+  now(): number;
+  /** A new id for a span that begins at `startMs`. */
+  mint(startMs: number): string;
+  /** Leaves it to its root span to end it. */
+  owned(): void;
+  /** Keeps the row of a span of it, or its own, and counts its bytes. */
+  append(row: Row): void;
+  /** Ends the trace with the root span that opened it, whose fields it mirrors where it has none of its own. */
+  endWith(root: TraceFields, endMs: number, unfinished: boolean): void;
+  /** Writes its row early, with what it has of its root span so far. */
+  checkpointWith(root: TraceFields): void;
+}

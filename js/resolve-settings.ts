@@ -1,0 +1,218 @@
+// Where a client's settings come from: arguments, then OPIK_* variables of the Worker's `env`,
+// of `Deno.env` or of `process.env`, then defaults. Validates them once; next: opik.ts.
+
+import type { Outbox } from "./deliver/model.js";
+import { page } from "./deliver/page.js";
+import { fetchTransport } from "./deliver/transport.js";
+import { invalid, numberFrom, ownOf, readOption } from "./errors.js";
+import { getCore } from "./platform/core.js";
+import { isServer } from "./platform/env.js";
+import { resolveUrl } from "./record/headers.js";
+import { REDACTED } from "./record/json.js";
+import { redactor } from "./record/redact.js";
+import { isShare } from "./record/trace.js";
+import type {
+  Limits,
+  OpikConfig,
+  PropagateTo,
+  Redact,
+  RedactOptions,
+  Settings,
+  Signal,
+  Transport,
+} from "./settings.js";
+
+/** The API of Opik Cloud. A self-hosted one is `http://localhost:5173/api` by default. */
+export const DEFAULT_URL = "https://www.comet.com/opik/api";
+
+/** The longest environment name the API takes (`environment` of `Span_Write`). */
+const MAX_ENVIRONMENT_CHARS = 150;
+
+/**
+ * The settings that `config` and the variables give.
+ * Throws an `OpikError` (`invalid_config`) that names the field and what was expected.
+ */
+export function resolveConfig(given: OpikConfig): Settings {
+  const config = ownOf(given);
+  const read = (field: string, given: unknown, variable: string): string | undefined => {
+    const value = given ?? readVariable(config.env, variable);
+    if (value === undefined || value === "") return undefined;
+    if (typeof value === "string") return value;
+    throw invalid(field, "a string", value);
+  };
+  const isSwitch = (field: "disabled" | "recordInputs" | "recordOutputs" | "background", preset: boolean): boolean => {
+    const value = config[field] ?? preset;
+    if (typeof value !== "boolean") throw invalid(field, "a boolean", value);
+    return value;
+  };
+  const relayUrl = config.relayUrl ?? undefined; // JavaScript may say null, here and below
+  const client = relayUrl === undefined ? undefined : page();
+  const isOffPage = relayUrl !== undefined && client === undefined;
+  const asksToDisable = /^(1|true|yes|on)$/i.test(readVariable(config.env, "OPIK_TRACK_DISABLE") ?? "");
+  const disabled = isSwitch("disabled", asksToDisable) || isOffPage;
+
+  const url = parseUrl(
+    client && relayUrl !== undefined
+      ? (resolveUrl(relayUrl)?.href ?? relayUrl)
+      : (read("url", config.url, "OPIK_URL_OVERRIDE") ?? DEFAULT_URL),
+  );
+  const server = isServer();
+  const baseUrl = url.href.replace(/\/$/, "");
+  const apiKey = read("apiKey", config.apiKey, "OPIK_API_KEY")?.trim();
+  if (apiKey !== undefined && !isHeaderValue(apiKey)) throw invalid("apiKey", "printable ASCII", apiKey);
+  // What carries the uploads elsewhere may well hold the key there.
+  if (relayUrl !== undefined && config.apiKey) throw invalid("apiKey", "none: the relay holds it", config.apiKey);
+  const isPlain = url.protocol === "http:";
+  if (isPlain && isCloud(url)) throw invalid("url", "https, as Opik Cloud is", url.protocol);
+  if (!apiKey && !disabled && !relayUrl && !config.transport && isCloud(url)) {
+    throw invalid("apiKey", "an API key: Opik Cloud needs one (OPIK_API_KEY)", undefined);
+  }
+  const workspace = (read("workspace", config.workspace, "OPIK_WORKSPACE") ?? "default").trim();
+  if (!workspace || !isHeaderValue(workspace)) throw invalid("workspace", "printable ASCII", workspace);
+  const projectName = read("projectName", config.projectName, "OPIK_PROJECT_NAME") ?? "Default Project";
+  if (!projectName.trim()) throw invalid("projectName", "a name that is not blank", projectName);
+  const environment = read("environment", config.environment, "OPIK_ENVIRONMENT");
+  if (environment !== undefined && environment.length > MAX_ENVIRONMENT_CHARS) {
+    throw invalid("environment", `at most ${MAX_ENVIRONMENT_CHARS} characters`, environment);
+  }
+  checkTargets(config.propagateTo ?? undefined);
+  const carrier = client?.relayTransport(url) ?? fetchTransport;
+  const sampleRate = config.sampleRate ?? 1;
+  const transport = config.transport ?? carrier;
+  const signals = config.signals ?? [];
+  if (typeof sampleRate !== "function" && !isShare(sampleRate)) {
+    throw invalid("sampleRate", "a number from 0 to 1, or a function", sampleRate);
+  }
+  if (typeof transport?.fetch !== "function") throw invalid("transport", "an object with a fetch method", transport);
+  if (!Array.isArray(signals) || !signals.every((signal) => SIGNALS.includes(signal))) {
+    throw invalid("signals", `some of ${SIGNALS}`, signals);
+  }
+  const limits = resolveLimits(config.limits, transport);
+  // A relay pins it.
+  const recordedProject = relayUrl === undefined ? projectName : undefined;
+  return {
+    requestHeaders: (isCompressed) => getCore().requestHeaders(apiKey, workspace, isCompressed),
+    withoutKey: (text) => (apiKey ? text.replaceAll(apiKey, REDACTED) : text),
+    workspace,
+    projectName: recordedProject,
+    url,
+    baseUrl,
+    destination: () => `${baseUrl} ${workspace} ${apiKey}`,
+    environment,
+    projectJson: recordedProject === undefined ? "" : JSON.stringify(recordedProject),
+    environmentJson: environment === undefined ? "" : JSON.stringify(environment),
+    disabled,
+    propagateTo: config.propagateTo ?? undefined,
+    sampleRate,
+    redact: resolveRedact(config.redact ?? undefined, limits.fieldBytes),
+    recordInputs: isSwitch("recordInputs", true),
+    recordOutputs: isSwitch("recordOutputs", true),
+    limits,
+    transport,
+    isServer: server,
+    isInsecure: isPlain && !disabled && transport === fetchTransport && !LOOPBACK.test(url.hostname),
+    background: isSwitch("background", server || client !== undefined),
+    signals,
+  };
+}
+
+/** A host of this machine. */
+const LOOPBACK = /^((.*\.)?localhost|127(\.\d+){3}|\[::1])$/;
+
+const SIGNALS: readonly Signal[] = ["SIGINT", "SIGTERM", "SIGHUP"];
+
+function resolveRedact(options: RedactOptions | undefined, fieldBytes: number): Redact | undefined {
+  if (options === undefined) return undefined;
+  try {
+    return redactor(ownOf(options), fieldBytes);
+  } catch {
+    throw invalid("redact", "keys, patterns and a replace function", options);
+  }
+}
+
+const KB = 1024;
+const MB = 1024 * KB;
+/** Of bytes: more than there can be. Of ms: a hundred years and more. */
+const MAX_NUMBER = 2 ** 42;
+
+function resolveLimits(given: Limits | undefined, { maxBodyBytes, clockOffsetMs }: Transport): Settings["limits"] {
+  const limits = ownOf(given);
+  const read = (field: keyof Limits, least: number, most: number, preset: number): number =>
+    numberFrom(`limits.${field}`, limits[field] ?? preset, least, most);
+  // A service binding has every property, as a method.
+  const bodyBytes =
+    typeof maxBodyBytes === "number" ? numberFrom("transport.maxBodyBytes", maxBodyBytes, 32 * KB, MAX_NUMBER) : 4 * MB;
+  if (typeof clockOffsetMs === "number") {
+    numberFrom("transport.clockOffsetMs", clockOffsetMs, -MAX_NUMBER, MAX_NUMBER, Number.isFinite);
+  }
+  const bufferBytes = read("bufferBytes", 64 * KB, 8 * MB, 8 * MB);
+  return {
+    fieldBytes: read("fieldBytes", 4 * KB, 3 * MB, MB),
+    rowBytes: read("spanBytes", 16 * KB, 3 * MB, 2 * MB),
+    traceBytes: read("traceBytes", 16 * KB, 2 ** 31, 6 * MB),
+    bufferBytes,
+    batchBytes: Math.min(bodyBytes, 4 * MB, bufferBytes),
+  };
+}
+
+/** Opik Cloud is exactly `comet.com` or a host below it: a suffix match alone would take `evilcomet.com`. */
+function isCloud(url: URL): boolean {
+  return /(^|\.)comet\.com\.?$/.test(url.hostname);
+}
+
+function parseUrl(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (!url || !/^https?:$/.test(url.protocol) || url.username || url.password) {
+    throw invalid("url", "an absolute http or https URL without user name and password", text);
+  }
+  url.search = "";
+  url.hash = "";
+  let { length } = url.pathname;
+  while (url.pathname[length - 1] === "/") length -= 1;
+  url.pathname = url.pathname.slice(0, length);
+  return url;
+}
+
+function checkTargets(targets: unknown): void {
+  if (targets === undefined) return;
+  if (!Array.isArray(targets)) throw invalid("propagateTo", "an array of targets", targets);
+  for (const target of targets as PropagateTo[]) {
+    const to: unknown = typeof target === "object" && target !== null ? target.to : target;
+    const ok = typeof to === "function" || (typeof to === "string" && (to.startsWith("*.") || URL.canParse(to)));
+    if (!ok) throw invalid("propagateTo", 'an origin, "*.suffix" or a function', to);
+  }
+}
+
+function isHeaderValue(text: string): boolean {
+  return /^[\x20-\x7e]*$/.test(text);
+}
+
+interface Platform {
+  readonly process?: { readonly env?: Record<string, string | undefined> };
+  readonly Deno?: {
+    readonly env: { get(name: string): string | undefined };
+    readonly permissions: { querySync(what: { name: "env"; variable: string }): { state: string } };
+  };
+}
+
+function readVariable(env: object | undefined, name: string): string | undefined {
+  const own = readOption(env as Record<string, unknown> | undefined, name);
+  if (typeof own === "string") return own;
+  try {
+    const Deno = readOption(globalThis as Platform, "Deno");
+    // Deno asks its user, or throws, at a read that was not granted; so ask for the state first.
+    if (Deno !== undefined) {
+      const granted = Deno.permissions.querySync({ name: "env", variable: name }).state === "granted";
+      return granted ? Deno.env.get(name) : undefined;
+    }
+    const value: unknown = readOption(readOption(globalThis as Platform, "process")?.env, name);
+    return typeof value === "string" ? value : undefined; // in a page it may be an element
+  } catch {
+    return undefined;
+  }
+}
+
+/** Where a page's client keeps its rows until its relay has them; `undefined` elsewhere. */
+export function openOutbox({ relayUrl, token }: OpikConfig, { disabled, url }: Settings): Outbox | undefined {
+  return disabled || (relayUrl ?? undefined) === undefined ? undefined : page()?.openOutbox(url, token);
+}
