@@ -26,17 +26,6 @@ export interface CoreContext {
   readonly warning: string;
 }
 
-/** When an operation took place, in ms since 1970. */
-export interface Period {
-  readonly startMs: number;
-  /** `undefined` while it goes on. */
-  readonly endMs: number | undefined;
-  /** When the row was written: of two rows with one id the later one wins. */
-  readonly updatedMs: number;
-  /** Whether its invocation ended first, or may yet. */
-  readonly unfinished: boolean;
-}
-
 /** The text of a row's fields, as src/span.rs reads it. */
 export interface RowText {
   readonly text: string;
@@ -48,7 +37,14 @@ export interface RowText {
 export interface Row extends RowText {
   /** `SPAN_ROW` or `TRACE_ROW`. */
   readonly kind: number;
-  readonly period: Period;
+  /** When it began, in ms since 1970. */
+  readonly startMs: number;
+  /** When it ended; -1 while it goes on. */
+  readonly endMs: number;
+  /** When the row was written: of two rows with one id the later one wins. */
+  readonly updatedMs: number;
+  /** Whether its invocation ended first, or may yet. */
+  readonly unfinished: boolean;
   /** Bytes that may be kept of it, beside what every row has. */
   readonly room: number;
 }
@@ -194,8 +190,7 @@ export class Core {
   }
 
   /** Appends one row. ≥ 0: `LEFT_OUT`, `CUT` and the bytes that were kept; < 0: the whole row was left out, see `dropReason`. */
-  append(handle: number, { kind, text, outputAt, period, room }: Row): number {
-    const { startMs, endMs = -1, updatedMs, unfinished } = period;
+  append(handle: number, { kind, text, outputAt, startMs, endMs, updatedMs, unfinished, room }: Row): number {
     return this.#call(() => {
       // encodeInto stops at whole characters; a long text takes several pieces.
       let { read, written } = this.#encoder.encodeInto(text, this.#scratchView());

@@ -7,7 +7,7 @@ import type { Row } from "../platform/core.js";
 import type { Fetch } from "../platform/host-fetch.js";
 import type { HeaderSpelling } from "../settings.js";
 import type { HeaderCarrier, HeaderTarget } from "./headers.js";
-import type { SpanFields, TraceFields } from "./row.js";
+import type { RowFields, SpanFields, TraceFields } from "./row.js";
 import type { Open, Scope } from "./scope.js";
 import type { Score } from "./score.js";
 
@@ -143,7 +143,7 @@ export interface OpenTrace extends Trace {
   /** Keeps the row of a span of it, or its own, and counts its bytes. */
   append(row: Row): void;
   /** Ends the trace with the root span that opened it, whose fields it mirrors where it has none of its own. */
-  endWith(root: TraceFields, endMs: number, unfinished: boolean): void;
+  endWith(root: RowFields, endMs: number, unfinished: boolean): void;
   /** Writes its row early, with what it has of its root span so far. */
-  checkpointWith(root: TraceFields): void;
+  checkpointWith(root: RowFields): void;
 }

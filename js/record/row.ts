@@ -1,19 +1,10 @@
-// What the rows of spans and traces have in common: their fields, how an update merges into them, and
-// the text in which they are handed to the core. The row itself is written in src/span.rs.
+// The fields of spans and traces, and the text in which they are handed to the core. How they come together is open-row.ts; the row
+// itself is written in src/span.rs.
 
-import { ownOf, type Reporter } from "../errors.js";
+import type { Reporter } from "../errors.js";
 import type { RowText } from "../platform/core.js";
 import type { Redact } from "../settings.js";
-import {
-  describeError,
-  hideQueries,
-  isError,
-  isPlain,
-  REDACTED,
-  toJson,
-  unserializable,
-  type Writing,
-} from "./json.js";
+import { describeError, hideQueries, isError, REDACTED, toJson, type Writing } from "./json.js";
 
 /** Fields of every row. Values are read when the span ends: what is changed until then is recorded changed. */
 export interface RowFields {
@@ -56,70 +47,12 @@ export interface TraceFields extends RowFields {
   threadId?: string | undefined;
 }
 
-type AnyFields = SpanFields & TraceFields;
+/** Fields of any row. */
+export type AnyFields = SpanFields & TraceFields;
 
 /** Stands among fields for what was thrown where it is `undefined` or `null`, which mean there that nothing was. */
 export class ThrownNothing {
   constructor(readonly thrown: undefined | null) {}
-}
-
-/**
- * Merges `update` into `fields`, in place, as Opik's Python SDK does: objects merge, tags add up, the rest is
- * replaced; `undefined` leaves a field as it is, and so does a value that can not be read (a getter that throws).
- */
-export function mergeFields<T extends RowFields>(fields: T, update: T | null | undefined, reporter: Reporter): T {
-  const merged = fields as Record<string, unknown>;
-  for (const key of namesOf(update ?? {}, reporter)) {
-    try {
-      const value = (update as Record<string, unknown>)[key];
-      if (value !== undefined && !(value === null && key === "error")) {
-        merged[key] = mergeValues(key, merged[key], value);
-      }
-    } catch (error) {
-      const note = unserializable(key, error, reporter);
-      // The API would refuse it in most other fields.
-      if (key === "input" || key === "output") merged[key] ??= note;
-    }
-  }
-  return fields;
-}
-
-function namesOf(fields: object, reporter: Reporter): string[] {
-  try {
-    return Object.keys(fields);
-  } catch (error) {
-    unserializable("fields", error, reporter); // a revoked proxy
-    return [];
-  }
-}
-
-function mergeValues(key: string, before: unknown, value: unknown): unknown {
-  if (key === "tags" && Array.isArray(before) && Array.isArray(value)) return [...before, ...value];
-  if (!isPlain(before) || !isPlain(value)) return value;
-  try {
-    return { ...before, ...value };
-  } catch {
-    // A getter that throws is left to be told of when all is written.
-    const members = [before, value].map(Object.getOwnPropertyDescriptors);
-    return Object.defineProperties({}, Object.assign({}, ...members));
-  }
-}
-
-/** Fields of an object of our own. Each is named: engines copy objects of one shape several times as fast. */
-export function copySpanFields(given: SpanFields | null | undefined, reporter: Reporter): SpanFields {
-  try {
-    // Where somebody has added to Object.prototype own members are told from others, which takes a while.
-    for (const _ in {}) return mergeFields(ownOf({}), given, reporter);
-    const { type, model, provider, usage, totalEstimatedCost, ttft } = given ?? {}; // JavaScript may say null
-    return { ...copyRowFields(given ?? {}), type, model, provider, usage, totalEstimatedCost, ttft };
-  } catch {
-    return mergeFields({}, given, reporter); // a getter that throws: the others are kept
-  }
-}
-
-/** What the row of a trace takes over from its root span (Python's `@track`). */
-export function copyRowFields({ name, input, output, metadata, tags, error }: RowFields): TraceFields {
-  return { name, input, output, metadata, tags, error };
 }
 
 /** Between fields; JSON.stringify never leaves it unescaped (RFC 8259 §7). */

@@ -3,13 +3,14 @@
 
 import { printAs, readOption } from "../errors.js";
 import { runWith } from "../platform/context.js";
-import { type Period, type Row, SPAN_ROW } from "../platform/core.js";
+import { SPAN_ROW } from "../platform/core.js";
 import type { HeaderSpelling } from "../settings.js";
 import { tracedFetch, untracedFetch } from "./fetch.js";
 import { currentFrame } from "./frame.js";
 import { type HeaderTarget, headerMap, injectInto } from "./headers.js";
 import type { OpenSpan, OpenTrace, Span, SpanOptions, TracedFetch } from "./model.js";
-import { copyRowFields, copySpanFields, mergeFields, rowText, type SpanFields, ThrownNothing } from "./row.js";
+import { OpenRow } from "./open-row.js";
+import { type SpanFields, ThrownNothing } from "./row.js";
 import type { Open, Scope } from "./scope.js";
 import type { Score } from "./score.js";
 import { scoped } from "./settle.js";
@@ -26,8 +27,6 @@ export function openSpan<T>(
   return fn ? scoped(span, fn) : span;
 }
 
-const NO_FIELDS: SpanFields = Object.freeze({});
-
 /** The one implementation of `Span`. */
 export class SpanHandle implements OpenSpan, Open {
   readonly id: string;
@@ -36,11 +35,9 @@ export class SpanHandle implements OpenSpan, Open {
   /** Called once, when the span has ended. */
   onEnd: (() => void) | undefined;
   readonly startMs: number;
-  #fields: SpanFields = NO_FIELDS;
+  /** `undefined` where it is not recorded. */
+  readonly #row: OpenRow | undefined;
   #ended = false;
-  /** When its row was last written early. */
-  #updatedMs = 0;
-  readonly #recording: boolean;
   readonly #isRoot: boolean;
 
   /** With `isRoot` the span opened the trace, and the trace ends with it. */
@@ -49,12 +46,11 @@ export class SpanHandle implements OpenSpan, Open {
     this.#isRoot = isRoot;
     this.startMs = isRoot || !trace.recording ? trace.startMs : trace.now();
     const id = trace.recording ? this.#mint() : undefined;
-    this.#recording = id !== undefined;
     // Without an id of its own the span is transparent: what is under it hangs under its parent.
     this.id = id ?? parentId;
     this.parentSpanId = parentId || undefined;
-    if (!this.#recording) return;
-    this.#fields = copySpanFields(options, this.#scope.reporter);
+    if (id === undefined) return;
+    this.#row = new OpenRow(SPAN_ROW, id, parentId, trace, this.startMs, options);
     this.#scope.opened(this);
     if (isRoot) trace.owned();
   }
@@ -75,11 +71,11 @@ export class SpanHandle implements OpenSpan, Open {
   }
 
   update(fields: SpanFields): void {
-    if (!this.#misusedAfterEnd("span.update")) this.#merge(fields);
+    if (!this.#misusedAfterEnd("span.update")) this.#row?.merge(fields);
   }
 
   score(score: Score): void {
-    if (this.#recording) this.#scope.score("span_scores", this.id, score);
+    if (this.#row) this.#scope.score("span_scores", this.id, score);
   }
 
   end(): void {
@@ -106,57 +102,55 @@ export class SpanHandle implements OpenSpan, Open {
 
   /** Fields that give way to what the host has set or will set. */
   preset(fields: SpanFields): void {
-    if (this.#recording && !this.#ended)
-      Object.assign(this.#fields, mergeFields(fields, this.#fields, this.#scope.reporter));
+    if (!this.#ended) this.#row?.merge(fields, true);
   }
 
   /** Ends the span unless it has ended: without a word, for what ends by itself. */
   finish(unfinished = false): void {
     if (this.#ended) return;
     this.#ended = true;
-    if (this.#recording) {
+    const row = this.#row;
+    if (row) {
       const scope = this.#scope;
       const endMs = this.trace.now();
+      const mirrored = this.#isRoot && row.mirrored;
       scope.ended(this);
       consumed(this);
-      const updatedMs = Math.max(endMs, this.#updatedMs + 1);
-      this.trace.append(this.#row({ startMs: this.startMs, endMs, updatedMs, unfinished }));
-      if (this.#isRoot) this.trace.endWith(copyRowFields(this.#fields), endMs, unfinished);
+      row.write(endMs, unfinished);
+      if (mirrored) this.trace.endWith(mirrored, endMs, unfinished);
       else if (this.trace.joined && this.parentSpanId === this.trace.parentId) scope.outermostEnded();
-      // What is current may be held long after, by a promise or by the runtime; what was recorded need not be.
-      this.#fields = NO_FIELDS;
     }
     this.onEnd?.();
   }
 
   /** Records what was thrown, and ends. */
   fail(error: unknown): void {
-    if (!this.#ended) this.#merge({ error: error ?? new ThrownNothing(error) });
+    if (!this.#ended) this.#row?.merge({ error: error ?? new ThrownNothing(error) });
     this.finish();
   }
 
   /** Ends because it was broken off, and says so in the metadata. */
   cancel(): void {
-    if (!this.#ended) this.#merge({ metadata: { opik_edge_cancelled: true } });
+    if (!this.#ended) this.#row?.merge({ metadata: { opik_edge_cancelled: true } });
     this.finish();
   }
 
   /** Ends because its consumer stopped reading after `bytes` bytes, and says so in the metadata. */
   stop(bytes: number | undefined): void {
     if (this.trace.isBrokenOff) this.cancel();
-    if (!this.#ended) this.#merge({ metadata: { opik_edge_stopped_reading: bytes ?? true } });
+    if (!this.#ended) this.#row?.merge({ metadata: { opik_edge_stopped_reading: bytes ?? true } });
     this.finish();
   }
 
   /** Leaves it to the consumer of `result` to end it. */
   endsWith<T extends object>(result: T): T {
-    if (!this.#ended && this.#recording && this.#scope.outlivesCalls) closeWhenLost(this, result);
+    if (!this.#ended && this.#row && this.#scope.outlivesCalls) closeWhenLost(this, result);
     return result;
   }
 
   /** Whether its row is written at its end. */
   get isRecorded(): boolean {
-    return this.#recording;
+    return this.#row !== undefined;
   }
 
   close(): void {
@@ -164,16 +158,12 @@ export class SpanHandle implements OpenSpan, Open {
   }
 
   checkpoint(): void {
-    if (this.#ended || this.#updatedMs > 0) return; // once is enough to be seen
-    this.#updatedMs = this.trace.now();
-    const period = { startMs: this.startMs, endMs: undefined, updatedMs: this.#updatedMs, unfinished: true };
-    this.#scope.appendCheckpoint(this.#row(period));
-    if (this.#isRoot) this.trace.checkpointWith(copyRowFields(this.#fields));
+    if (!this.#ended && this.#row?.writeEarly() && this.#isRoot) this.trace.checkpointWith(this.#row.mirrored);
   }
 
   /** Whether it makes no difference: it is not recorded, and what is current has its ids already. */
   get isTransparent(): boolean {
-    if (this.#recording || this.onEnd) return false;
+    if (this.#row || this.onEnd) return false;
     const frame = currentFrame();
     return frame?.trace === this.trace && frame.span?.id === this.id;
   }
@@ -189,22 +179,6 @@ export class SpanHandle implements OpenSpan, Open {
 
   static {
     printAs("span", SpanHandle.prototype);
-  }
-
-  #row(period: Period): Row {
-    const { text, outputAt } = rowText(
-      this.id,
-      this.traceId,
-      this.parentSpanId ?? "",
-      this.#fields,
-      this.#scope,
-      period.unfinished,
-    );
-    return { kind: SPAN_ROW, text, outputAt, period, room: this.trace.room };
-  }
-
-  #merge(update: SpanFields): void {
-    if (this.#recording) mergeFields(this.#fields, update, this.#scope.reporter);
   }
 
   #headerMap(spelling: HeaderSpelling = "both"): Record<string, string> {
@@ -223,7 +197,7 @@ export class SpanHandle implements OpenSpan, Open {
   }
 
   #misusedAfterEnd(what: string): boolean {
-    if (this.#ended && this.#recording) {
+    if (this.#ended && this.#row) {
       this.#scope.reporter.once("already_ended", `${what} after the span has ended: its row is already written`);
     }
     return this.#ended;

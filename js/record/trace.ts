@@ -2,12 +2,13 @@
 // when it is the caller's: rows replace each other whole, so ours would overwrite theirs.
 
 import { numberOr } from "../deliver/transport.js";
-import { ownOf, printAs } from "../errors.js";
-import { type Core, getCore, type Period, type Row, TRACE_ROW } from "../platform/core.js";
+import { printAs } from "../errors.js";
+import { type Core, getCore, type Row, TRACE_ROW } from "../platform/core.js";
 import { now } from "../platform/env.js";
 import { forwardableIds, readIncoming } from "./headers.js";
 import type { OpenTrace, Span, SpanOptions } from "./model.js";
-import { mergeFields, rowText, type TraceFields } from "./row.js";
+import { OpenRow } from "./open-row.js";
+import type { RowFields, TraceFields } from "./row.js";
 import type { Open, Scope } from "./scope.js";
 import type { Score } from "./score.js";
 import { openSpan } from "./span.js";
@@ -99,11 +100,10 @@ export class TraceHandle implements OpenTrace, Open {
   readonly startMs: number;
   #isBrokenOff = false;
   readonly #clockOffsetMs: number;
-  #fields: TraceFields;
+  /** `undefined` where the row is not ours to write. */
+  readonly #row: OpenRow | undefined;
   #spanId: string | undefined;
   #ended = false;
-  /** When its row was last written early. */
-  #updatedMs = 0;
   /** Bytes of its rows so far. */
   #bytes = 0;
 
@@ -116,8 +116,9 @@ export class TraceHandle implements OpenTrace, Open {
     this.#spanId = origin.spanId;
     this.#clockOffsetMs = origin.clockOffsetMs;
     this.scope = scope;
-    this.#fields = mergeFields(ownOf({}), fields, scope.reporter);
-    if (this.#writesRow()) scope.opened(this);
+    if (!this.recording || this.joined) return;
+    this.#row = new OpenRow(TRACE_ROW, this.id, "", this, this.startMs, fields);
+    scope.opened(this);
   }
 
   /** The time of now, by the clock that it began with. */
@@ -143,7 +144,7 @@ export class TraceHandle implements OpenTrace, Open {
     } else if (this.#ended) {
       reporter.once("already_ended", "trace.update after the trace has ended: its row is already written");
     } else {
-      mergeFields(this.#fields, fields, reporter);
+      this.#row?.merge(fields);
     }
   }
 
@@ -160,7 +161,7 @@ export class TraceHandle implements OpenTrace, Open {
   }
 
   checkpoint(): void {
-    this.checkpointWith({});
+    if (!this.#ended) this.#row?.writeEarly();
   }
 
   /** A new id for a span that begins at `startMs`. */
@@ -198,17 +199,13 @@ export class TraceHandle implements OpenTrace, Open {
   }
 
   /** Writes its row early, with what it has of its root span so far. */
-  checkpointWith(root: TraceFields): void {
-    if (this.#ended || this.#updatedMs > 0 || !this.#writesRow()) return;
-    this.#updatedMs = this.now();
-    const period = { startMs: this.startMs, endMs: undefined, updatedMs: this.#updatedMs, unfinished: true };
-    this.scope.appendCheckpoint(this.#row(mergeFields(ownOf(root), this.#fields, this.scope.reporter), period));
+  checkpointWith(root: RowFields): void {
+    if (!this.#ended) this.#row?.writeEarly(root);
   }
 
   /** Ends the trace with the root span that opened it, whose fields it mirrors where it has none of its own. */
-  endWith(root: TraceFields, endMs: number, unfinished: boolean): void {
-    this.#fields = mergeFields(ownOf(root), this.#fields, this.scope.reporter);
-    this.#write(endMs, unfinished);
+  endWith(root: RowFields, endMs: number, unfinished: boolean): void {
+    this.#write(endMs, unfinished, root);
   }
 
   [Symbol.dispose](): void {
@@ -219,23 +216,12 @@ export class TraceHandle implements OpenTrace, Open {
     printAs("trace", TraceHandle.prototype);
   }
 
-  #writesRow(): boolean {
-    return this.recording && !this.joined;
-  }
-
-  #write(endMs: number, unfinished: boolean): void {
+  #write(endMs: number, unfinished: boolean, root?: RowFields): void {
     if (this.#ended) return;
     this.#ended = true;
-    if (!this.#writesRow()) return;
+    if (!this.#row) return;
     this.scope.ended(this);
-    const updatedMs = Math.max(endMs, this.#updatedMs + 1);
-    this.append(this.#row(this.#fields, { startMs: this.startMs, endMs, updatedMs, unfinished }));
-    this.#fields = {}; // as a span lets go of its own
+    this.#row.write(endMs, unfinished, root);
     this.scope.outermostEnded();
-  }
-
-  #row(fields: TraceFields, period: Period): Row {
-    const { text, outputAt } = rowText(this.id, this.id, "", fields, this.scope, period.unfinished);
-    return { kind: TRACE_ROW, text, outputAt, period, room: this.room };
   }
 }

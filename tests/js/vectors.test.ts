@@ -53,9 +53,9 @@ test("rows are written as in Rust", () => {
     const handle = core.openBuffer(start_ms, LIMITS);
     const text = ORDER.map((field) => (fields as Record<string, string>)[field] ?? "").join("\u001f");
     const isSpan = kind === "span";
-    const period = { startMs: start_ms, endMs: end_ms, updatedMs: updated_ms ?? end_ms ?? 0, unfinished };
+    const period = { startMs: start_ms, endMs: end_ms ?? -1, updatedMs: updated_ms ?? end_ms ?? 0, unfinished };
     const outputAt = text.length - ((fields as Record<string, string>)["output"] ?? "").length;
-    const result = core.append(handle, { kind: isSpan ? SPAN_ROW : TRACE_ROW, text, outputAt, period, room: 1e9 });
+    const result = core.append(handle, { kind: isSpan ? SPAN_ROW : TRACE_ROW, text, outputAt, ...period, room: 1e9 });
     const { length } = new TextEncoder().encode(text);
     assert.equal(result, (left_out > 0 ? LEFT_OUT : 0) + (length << BYTES_SHIFT), name);
     const upload = taken(core, handle);
@@ -107,7 +107,7 @@ test("an upload is split between its rows, down to single ones", () => {
   for (const id of ids) {
     const text = [id, id, "", ...Array(17).fill("")].join("\u001f");
     const period = { startMs: 0, endMs: 0, updatedMs: 0, unfinished: false };
-    core.append(handle, { kind: SPAN_ROW, text, outputAt: text.length, period, room: 1e9 });
+    core.append(handle, { kind: SPAN_ROW, text, outputAt: text.length, ...period, room: 1e9 });
   }
   const rowsOf = ({ body }: Upload): string[] =>
     JSON.parse(new TextDecoder().decode(body)).spans.map(({ id }: { id: string }) => id);
