@@ -54,7 +54,7 @@ export class AutoFlush implements Flusher {
   noted(bytes: number): void {
     this.#rows += 1;
     this.#bytes += bytes;
-    if (this.#rows >= MAX_ROWS || this.#bytes >= this.#options.bytes) this.#start();
+    if (this.#rows >= MAX_ROWS || this.#bytes >= this.#options.bytes) this.start();
     else if (this.#options.intervalMs !== undefined) this.#schedule(this.#options.intervalMs);
     if (this.#options.intervalMs !== undefined) watchExit(this);
   }
@@ -69,7 +69,8 @@ export class AutoFlush implements Flusher {
   async flushAtExit(isLast = true): Promise<void> {
     this.reset();
     const isForGood = isLast && this.#options.outbox === undefined;
-    await this.#delivery.flush({ timeoutMs: EXIT_TIMEOUT_MS, probes: true, isLast: isForGood });
+    this.#delivery.probe();
+    await this.#delivery.flush({ timeoutMs: EXIT_TIMEOUT_MS, isLast: isForGood });
   }
 
   /** Nothing is under way any more: what was kept is tried again later, once the destination is no longer left alone. */
@@ -99,11 +100,11 @@ export class AutoFlush implements Flusher {
     unwatchExit(this);
   }
 
-  #start(): void {
+  /** Sends what is there, but not in the midst of what the host is doing. */
+  start(): void {
     this.reset();
     if (this.#isStarting) return;
     this.#isStarting = true;
-    // Not in the midst of what the host is doing.
     queueMicrotask(() => {
       this.#isStarting = false;
       this.#delivery.wake();

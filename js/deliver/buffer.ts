@@ -45,12 +45,13 @@ export class RowBuffer {
     }
     try {
       let result = this.#open().append(this.#handle, row);
-      if (result < 0 && this.#reasonOf(result) === "buffer_full") {
+      let reason = this.#reasonOf(result);
+      if (reason === "buffer_full") {
         this.#makeRoom();
         result = this.#open().append(this.#handle, row);
+        reason = this.#reasonOf(result);
       }
-      if (result < 0) {
-        const reason = this.#reasonOf(result);
+      if (reason) {
         addCounts(this.#dropped, { [reason]: 1 });
         this.#reporter.once("row_dropped", `a row could not be kept: ${reason}`, undefined, reason);
         return 0;
@@ -74,7 +75,7 @@ export class RowBuffer {
       const taken = this.#core.take(this.#handle);
       if (taken) this.#taken[taken.kind as 0 | 1] += taken.rowEnds.length;
       // A client may idle for hours: an emptied buffer is given back, the next row opens another.
-      if (this.#rows === 0) this.#release();
+      if (this.#left() === 0) this.#release();
       return taken && new Upload(taken.kind === SPAN_ROW ? "spans" : "traces", taken.body, taken.rowEnds);
     } catch (error) {
       this.#lost(error, 0);
@@ -85,7 +86,12 @@ export class RowBuffer {
   /** What tells how many of the rows that are there now are still there. */
   mark(): () => number {
     const [spans, traces] = this.#added;
-    return () => Math.max(0, spans - this.#taken[0]) + Math.max(0, traces - this.#taken[1]);
+    return () => this.#left(spans, traces);
+  }
+
+  /** How many of the first so many spans and traces are still there. */
+  #left(spans = this.#added[0], traces = this.#added[1]): number {
+    return Math.max(0, spans - this.#taken[0]) + Math.max(0, traces - this.#taken[1]);
   }
 
   /** What was lost since the last call. */
@@ -100,12 +106,9 @@ export class RowBuffer {
     this.#closed = true;
   }
 
-  get #rows(): number {
-    return this.mark()();
-  }
-
+  /** Why a row was left out; "" where it was not. */
   #reasonOf(result: number): string {
-    return this.#open().dropReason(result);
+    return result < 0 ? this.#open().dropReason(result) : "";
   }
 
   #release(): void {
@@ -129,7 +132,7 @@ export class RowBuffer {
   /** An instance died: what it held is lost with it; the next row opens another. */
   #lost(error: unknown, alsoLost: number): void {
     this.#core = undefined;
-    const rows = this.#rows + alsoLost;
+    const rows = this.#left() + alsoLost;
     this.#taken = [...this.#added];
     if (rows > 0) addCounts(this.#dropped, { [error instanceof OpikError ? error.code : "unexpected"]: rows });
     this.#reporter.failure(error);

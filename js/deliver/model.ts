@@ -16,6 +16,29 @@ export interface Source {
   takeDropped(): Dropped;
 }
 
+/** How rows are flushed. */
+export interface FlushMode {
+  /** How long it may take, in ms. */
+  readonly timeoutMs: number;
+  /** Whether it is the last one: then its deadline breaks off what is under way, and what is left is lost, and counted. */
+  readonly isLast?: boolean;
+}
+
+/** What a delivery is for. */
+export interface DeliveryOptions {
+  /** Whether its requests are counted together until it ends. */
+  readonly isInvocation?: boolean;
+  /**
+   * Whether its flushes may be of different requests of a Worker, which must not wait for each other: then each sends what it
+   * finds, and nothing else.
+   */
+  readonly isShared?: boolean;
+  /** Whether what the last flush leaves stays in reach: in an outbox, or with whoever handed it over. */
+  readonly keeps?: boolean;
+  /** Told when nothing is under way any more. */
+  readonly onIdle?: () => void;
+}
+
 /** Where a client keeps its rows until they are delivered, also beyond its own life: a page's is js/browser/outbox.ts. */
 export interface Outbox extends Source {
   /** An id for what begins at `ms`. */

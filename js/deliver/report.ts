@@ -39,13 +39,6 @@ export function emptyReport(): FlushReport {
   return { sent: 0, kept: 0, retried: 0, checkpoints: 0, dropped: {}, requests: 0, bytes: 0, errors: [] };
 }
 
-/** Adds `more` to `report`. */
-function addReport(report: FlushReport, more: FlushReport): void {
-  for (const name of ["sent", "retried", "checkpoints", "requests", "bytes"] as const) report[name] += more[name];
-  addCounts(report.dropped, more.dropped);
-  report.errors.push(...more.errors);
-}
-
 /** What went wrong with an upload. */
 export interface Failure extends Partial<Pick<Answer, "status" | "message" | "cause">> {
   /** Whether the host is told of it once, however often it happens. */
@@ -55,19 +48,22 @@ export interface Failure extends Partial<Pick<Answer, "status" | "message" | "ca
 /** A report in the making. */
 export class Account {
   readonly report: FlushReport = emptyReport();
-  /** The first failure of each reason. */
+  /** The first failure of each reason, until the host is told. */
   readonly #failures = new Map<string, Failure>();
+  /** The rows that the host was told are lost. */
+  readonly #told: Dropped = {};
 
   /** Notes why rows could not be delivered. */
   failed(reason: string, failure: Failure): void {
     if (!this.#failures.has(reason)) this.#failures.set(reason, failure);
   }
 
-  /** Closes it: tells the host of what went wrong and of what is lost, and adds what an earlier account came to. */
-  close(reporter: Reporter, earlier: FlushReport): FlushReport {
+  /** Tells the host of what went wrong and of what is lost, unless that was told before. */
+  close(reporter: Reporter): FlushReport {
     const { dropped, errors } = this.report;
+    const lost = (reason: string): number => (dropped[reason] ?? 0) - (this.#told[reason] ?? 0);
     for (const [reason, { status = 0, message = "", cause, once = false }] of this.#failures) {
-      const rows = dropped[reason] ?? 0;
+      const rows = lost(reason);
       const what = rows > 0 ? `${rows} rows are lost` : "rows are kept for the next flush";
       const detail = (status ? ` (HTTP ${status})` : "") + (message && `: ${message}`);
       const error = new OpikError("delivery_failed", `${what}: ${reason}${detail}`, cause);
@@ -75,8 +71,12 @@ export class Account {
       if (once || rows === 0) reporter.tellOnce(error, reason);
       else reporter.report(error);
     }
-    for (const [reason, rows] of Object.entries(dropped)) reporter.dropped({ reason, rows });
-    addReport(this.report, earlier);
+    this.#failures.clear();
+    for (const reason of Object.keys(dropped)) {
+      const rows = lost(reason);
+      if (rows > 0) reporter.dropped({ reason, rows });
+    }
+    Object.assign(this.#told, dropped);
     return this.report;
   }
 }

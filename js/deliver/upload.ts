@@ -109,8 +109,6 @@ export class Upload {
   isCheckpoint = false;
   /** Counts up in the order in which its delivery took them. */
   number = 0;
-  /** When it was last tried in vain: a count of its delivery's. */
-  tried = -1;
   /** Why it was last not delivered. */
   failure: string | undefined;
   /** Whether it was in a request. */

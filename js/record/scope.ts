@@ -3,9 +3,9 @@
 
 import { AutoFlush } from "../deliver/auto-flush.js";
 import { RowBuffer } from "../deliver/buffer.js";
-import { Delivery, type FlushMode } from "../deliver/delivery.js";
+import { Delivery } from "../deliver/delivery.js";
 import { warnOfInsecureUrl } from "../deliver/destination.js";
-import type { Outbox } from "../deliver/model.js";
+import type { FlushMode, Outbox } from "../deliver/model.js";
 import { addCounts, type Dropped, emptyReport, type FlushReport } from "../deliver/report.js";
 import type { Upload } from "../deliver/upload.js";
 import { numberFrom, type Reporter, readOption } from "../errors.js";
@@ -81,7 +81,10 @@ export class Scope {
     this.#reporter = reporter;
     this.#masks = masks;
     this.#outbox = outbox;
-    this.#rows = new RowBuffer(reporter, settings.limits, () => this.#delivery?.collect());
+    this.#rows = new RowBuffer(reporter, settings.limits, () => {
+      this.#delivery?.collect();
+      this.#autoFlush?.start();
+    });
     warnOfInsecureUrl(settings, reporter);
     this.#open = masks && new Set();
     if (!masks) void prepareWaitUntil();
@@ -224,7 +227,10 @@ export class Scope {
     } catch (error) {
       this.#reporter.failure(error);
     }
-    const send = (): Promise<FlushReport> => this.#flush({ timeoutMs, probes: true });
+    const send = (): Promise<FlushReport> => {
+      this.#delivery?.probe();
+      return this.#flush({ timeoutMs });
+    };
     const ready = this.#outbox?.ready();
     return ready ? within(timeoutMs, ready).then(send) : send();
   }

@@ -330,7 +330,7 @@ test("a flush waits for what is under way, and leaves it when its time is over",
   assert.deepEqual([(await flushing).kept, drops], [1, []]);
   process.emit("beforeExit", 0);
   await clock.advance(5000);
-  assert.deepEqual(drops, [{ reason: "network_error", rows: 1 }], "the end of the process does not");
+  assert.deepEqual(drops, [{ reason: "deadline", rows: 1 }], "the end of the process does not");
   await clock.advance(2000);
 });
 
