@@ -4,11 +4,11 @@
 import type { Outbox } from "../deliver/model.js";
 import { addCounts, type Dropped } from "../deliver/report.js";
 import { type Envelope, firstOfOneUpload, type RowKind, type Upload, uploadOf } from "../deliver/upload.js";
+import { tokenExpiry } from "../platform/base64url.js";
 import { getCore } from "../platform/core.js";
 import { now, randomBits } from "../platform/env.js";
 import { idTime } from "../record/headers.js";
 import { scoreKey } from "../record/score.js";
-import { tokenExpiry } from "../relay/token.js";
 import type { TokenSource } from "../settings.js";
 import { MAX_BODY_BYTES } from "./relay-transport.js";
 import { type Visit, visitOf } from "./visit.js";

@@ -1,9 +1,9 @@
 // A visit: from the loading of a page, or the last `discard`, to its end. It makes the page's ids, so that a relay knows them for
 // its own (../proof.ts), and ends in all tabs at once.
 
+import { toBase64Url } from "../platform/base64url.js";
 import { randomBytes } from "../platform/env.js";
 import { SECRET_BYTES, tailOf } from "../platform/proof.js";
-import { toBase64Url } from "../relay/token.js";
 
 /** What keeps rows of a visit. */
 interface Member {

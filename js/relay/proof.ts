@@ -1,10 +1,11 @@
 // Whether the ids in a page's rows are its own. Whoever has a token may write, but only into what its page has begun, and into the
 // trace that the token names: so nobody writes into the trace of another, even one who knows its id.
 
+import { fromBase64Url } from "../platform/base64url.js";
 import { SECRET_BYTES, tailOf } from "../platform/proof.js";
 import { Refusal } from "./refusal.js";
 import type { PageBatch } from "./rows.js";
-import { fromBase64Url, type TokenClaims } from "./token.js";
+import type { TokenClaims } from "./token.js";
 
 /**
  * Throws a `Refusal` where a row's id, its trace's, or what it scores was not made with the secret in the envelope, nor is the trace

@@ -1,5 +1,5 @@
 // Between a page and Opik: holds the key, pins project and workspace, and lets nothing through that a page should not
-// write. Refusals are in refusal.ts, rows in rows.ts, tokens in ../token.ts.
+// write. Refusals are in refusal.ts, rows in rows.ts, tokens in token.ts.
 
 import { Delivery, sourceOf } from "../deliver/delivery.js";
 import { warnOfInsecureUrl } from "../deliver/destination.js";
@@ -12,8 +12,8 @@ import { resolveConfig } from "../resolve-settings.js";
 import type { OpikConfig, TargetMatch } from "../settings.js";
 import { checkProof } from "./proof.js";
 import { Refusal } from "./refusal.js";
-import { type PageBatch, parseBatch, stampRows, TOLERANCE_MS } from "./rows.js";
-import { checkTokens, readTokenFor, type TokenClaims, type Tokens } from "./token.js";
+import { type PageBatch, parseBatch, stampRows } from "./rows.js";
+import { checkTokens, isAlive, readTokenFor, TOLERANCE_MS, type TokenClaims, type Tokens } from "./token.js";
 
 /** A rate-limit binding of a Worker. */
 export interface RateLimiter {
@@ -223,9 +223,7 @@ async function checkToken(
     throw new Refusal("token_invalid", "the token is forged, or for another relay, project or session");
   }
   // What has been recorded in its life may arrive later, and each row's own time is looked at too; a score has none.
-  const { notBeforeMs, expiresMs } = claims;
-  const isAlive = now() >= notBeforeMs - TOLERANCE_MS && now() <= expiresMs + TOLERANCE_MS;
-  const isInTime = isOfScores(kind) ? isAlive : now() <= expiresMs + TOLERANCE_MS + lateMs;
+  const isInTime = isOfScores(kind) ? isAlive(claims) : now() <= claims.expiresMs + TOLERANCE_MS + lateMs;
   if (!isInTime) throw new Refusal("token_expired", "the token's time is over, or has not come");
   return claims;
 }

@@ -5,12 +5,10 @@ import { isOfScores, MAX_UPLOAD_ROWS, ROW_KINDS, type RowKind } from "../deliver
 import { idTime } from "../record/headers.js";
 import { type Score, scoreError, scoreKey } from "../record/score.js";
 import { Refusal } from "./refusal.js";
-import type { TokenClaims } from "./token.js";
+import { TOLERANCE_MS, type TokenClaims } from "./token.js";
 
 /** How far the time of an id may be from now (Opik refuses more where it checks). */
 const WINDOW_MS = 24 * 60 * 60 * 1000;
-/** Clocks differ. */
-export const TOLERANCE_MS: number = 60_000;
 /** The longest row, in characters of JSON. */
 const MAX_ROW_CHARS = 256 * 1024;
 /** How deep a body may be nested. */

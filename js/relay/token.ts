@@ -2,6 +2,7 @@
 // `v1.<payload>.<mac>`: the payload is JSON in base64url, the mac HMAC-SHA256 over all before it (RFC 2104).
 
 import { invalid, numberFrom, OpikError, ownOf } from "../errors.js";
+import { fromBase64Url, toBase64Url } from "../platform/base64url.js";
 import { isWorker, now, TIMES } from "../platform/env.js";
 import { idTime } from "../record/headers.js";
 
@@ -74,6 +75,8 @@ const MIN_SECRET_CHARS = 32;
 /** The longest token that is looked at. */
 const MAX_TOKEN_CHARS = 2048;
 
+/** Clocks differ. */
+export const TOLERANCE_MS: number = 60_000;
 /** The longest life of a token: a row may be a day old. */
 const MAX_LIFETIME_MS = 24 * 60 * 60 * 1000;
 
@@ -159,14 +162,9 @@ export async function readTokenFor(request: Request, token: unknown, tokens: Tok
   }
 }
 
-/** When a token expires, as it says itself, in ms since 1970; `undefined` where that can not be read. */
-export function tokenExpiry(token: string): number | undefined {
-  try {
-    const { exp } = JSON.parse(new TextDecoder().decode(fromBase64Url(token.split(".")[1] ?? ""))) as Partial<Payload>;
-    return Number.isFinite(exp) ? exp : undefined;
-  } catch {
-    return undefined;
-  }
+/** Whether a token with these claims is good now. */
+export function isAlive({ notBeforeMs, expiresMs }: TokenClaims): boolean {
+  return now() >= notBeforeMs - TOLERANCE_MS && now() <= expiresMs + TOLERANCE_MS;
 }
 
 async function readToken(token: unknown, secrets: readonly TokenSecret[]): Promise<TokenClaims | undefined> {
@@ -202,19 +200,4 @@ function subtle(): SubtleCrypto {
 function keyOf({ secret }: TokenSecret, use: "sign" | "verify"): Promise<CryptoKey> {
   const bytes = new TextEncoder().encode(secret);
   return subtle().importKey("raw", bytes, { name: "HMAC", hash: "SHA-256" }, false, [use]);
-}
-
-/** Bytes as base64url (RFC 4648 §5). */
-export function toBase64Url(bytes: Uint8Array): string {
-  return btoa(String.fromCharCode(...bytes))
-    .replaceAll("+", "-")
-    .replaceAll("/", "_")
-    .replace(/==?$/, "");
-}
-
-/** The bytes of `text`. Throws where it is not base64url in its one spelling: its last character may have bits that count for nothing. */
-export function fromBase64Url(text: string): Uint8Array<ArrayBuffer> {
-  const bytes = Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (char) => char.charCodeAt(0));
-  if (toBase64Url(bytes) !== text) throw new SyntaxError("not base64url");
-  return bytes;
 }

@@ -129,10 +129,10 @@ function settingsOf(given: ServerConfig, env: unknown, memory: Memory): Settings
   return settings;
 }
 
-/** Whether two configurations have the same settings; who is told of what goes wrong is none. */
+/** Whether two configurations have the same settings: who is told of what goes wrong is none, nor is who is believed. */
 function isSame(one: ServerConfig, other: ServerConfig): boolean {
-  const { onError: _, onDrop: __, env, ...settings } = one;
-  const { onError: ___, onDrop: ____, env: otherEnv, ...otherSettings } = other;
+  const { onError: _, onDrop: __, trust: ___, env, ...settings } = one;
+  const { onError: ____, onDrop: _____, trust: ______, env: otherEnv, ...otherSettings } = other;
   return env === otherEnv && isAlike(settings, otherSettings);
 }
 

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { createHmac, randomInt } from "node:crypto";
 import { after, before, describe, test } from "node:test";
 import { getTrackContext, type OpikError } from "opik-edge";
-import { type MintOptions, mintToken, relay } from "opik-edge/relay";
+import { type MintOptions, mintToken, relay, signed } from "opik-edge/relay";
 import { type ServerConfig, withOpik } from "opik-edge/server";
 import { type Collector, startCollector } from "../../collector/server.js";
 import { pageIds } from "../support/page-ids.js";
@@ -48,7 +48,7 @@ const tracedBy = (config: ServerConfig): ((request: Request) => Promise<Response
 let usual: ReturnType<typeof tracedBy> | undefined;
 /** Whether a server joins the trace of a request with this token. */
 async function isJoined(token: string, config?: ServerConfig, url = `${SITE}/`, more = {}): Promise<boolean> {
-  const settings = { url: collector.url, projectName: "pages", trust: "signed" as const, tokens, onError };
+  const settings = { url: collector.url, projectName: "pages", trust: signed(tokens), onError };
   usual ??= tracedBy(settings);
   const headers = { opik_trace_id: TRACE, opik_parent_span_id: PARENT, "opik-token": token, ...more };
   const answering = config ? tracedBy({ ...settings, ...config }) : usual;
@@ -160,7 +160,7 @@ describe("a server joins a trace with a token for it alone", () => {
 
   test("of the conversation, where it names one", async () => {
     const token = await mint({ threadId: "t1" });
-    const knows = { tokens: { ...tokens, thread } };
+    const knows = { trust: signed({ ...tokens, thread }) };
     assert.equal(await isJoined(token), false, "what it is limited to can not be told");
     assert.equal(await isJoined(token, knows), false);
     assert.equal(await isJoined(token, knows, `${SITE}/?thread=t2`), false);
@@ -170,7 +170,7 @@ describe("a server joins a trace with a token for it alone", () => {
 
   test("of the session, where it names one", async () => {
     const token = await mint({ session: "s1" });
-    const knows = { tokens: { ...tokens, session } };
+    const knows = { trust: signed({ ...tokens, session }) };
     assert.equal(await isJoined(token), false);
     assert.equal(await isJoined(token, knows, undefined, { "x-session": "s2" }), false);
     assert.equal(await isJoined(token, knows, undefined, { "x-session": "s1" }), true);
@@ -205,8 +205,14 @@ describe("a server joins a trace with a token for it alone", () => {
     const failing = (): never => {
       throw new Error("no");
     };
-    assert.equal(await isJoined(await mint({ threadId: "t" }), { tokens: { ...tokens, thread: failing } }), false);
-    assert.equal(await isJoined(await mint({ session: "s" }), { tokens: { ...tokens, session: failing } }), false);
+    assert.equal(
+      await isJoined(await mint({ threadId: "t" }), { trust: signed({ ...tokens, thread: failing }) }),
+      false,
+    );
+    assert.equal(
+      await isJoined(await mint({ session: "s" }), { trust: signed({ ...tokens, session: failing }) }),
+      false,
+    );
     for (const trust of [failing, () => Promise.reject(new Error("no")), () => "yes" as never, () => 1 as never]) {
       assert.equal(await isJoined("", { trust }), false);
     }
@@ -255,22 +261,36 @@ describe("what is wrong is said at once", () => {
     for (const audience of [undefined, null, "", "app.test", "capacitor://localhost", "file:///x", "data:,x", 7, {}]) {
       await rejected({ audience }, /^audience:/);
       const { secrets } = tokens;
-      const config = { url: collector.url, origins: [SITE], tokens: { secrets, audience } } as never;
-      assert.throws(() => relay(config), { code: "invalid_config", message: /^tokens\.audience:/ });
+      const wrong = { secrets, audience } as never;
+      const refused = { code: "invalid_config", message: /^tokens\.audience:/ };
+      assert.throws(() => relay({ url: collector.url, origins: [SITE], tokens: wrong }), refused);
+      assert.throws(() => signed(wrong), refused);
     }
   });
 
-  test("off Workers a server that names no audience runs untraced, and says why", async () => {
-    const errors: OpikError[] = [];
-    const handler = withOpik((_request: Request) => new Response(String(getTrackContext())), {
-      url: collector.url,
-      trust: "signed",
-      tokens: { secrets: [SECRET] },
-      onError: (error) => errors.push(error),
-    });
-    assert.equal(await (await handler(new Request(SITE))).text(), "undefined");
-    assert.deepEqual([errors.length, errors[0]?.code], [1, "invalid_config"]);
-    assert.match(errors[0]!.message, /tokens\.audience/);
+  test("a function of settings that finds no audience has its server run untraced, and says why once", async (t) => {
+    const warn = t.mock.method(console, "warn", () => {});
+    const handler = withOpik(
+      (_request: Request) => new Response(String(getTrackContext())),
+      () => ({ url: collector.url, trust: signed({ secrets: [SECRET] }) }),
+    );
+    for (const _ of [1, 2]) assert.equal(await (await handler(new Request(SITE))).text(), "undefined");
+    const told = warn.mock.calls.map(({ arguments: [text] }) => String(text));
+    assert.equal(told.length, 1);
+    assert.match(told[0]!, /invalid_config: tracing is off: tokens\.audience/);
+  });
+
+  test("whom to believe is a word that is known, or a function", async () => {
+    for (const trust of ["signed", "sometimes", "", null, 7, {}, tokens]) {
+      const errors: OpikError[] = [];
+      const config = { url: collector.url, trust, onError: (error: OpikError) => errors.push(error) } as never;
+      const handler = withOpik((_request: Request) => new Response(String(getTrackContext())), config);
+      assert.equal(await (await handler(new Request(SITE))).text(), "undefined");
+      assert.match(errors[0]!.message, /trust: expected always, never or a function/);
+    }
+    for (const wrong of [undefined, null, {}, "signed", { secrets: [] }]) {
+      assert.throws(() => signed(wrong as never), { code: "invalid_config", message: /^tokens\.secrets: / });
+    }
   });
 
   test("a secret is one, long enough, and has an id of its own", async () => {
@@ -284,8 +304,9 @@ describe("what is wrong is said at once", () => {
     ]) {
       await rejected({ secret }, /^secret:/);
       const secrets = [SECRET, secret] as never;
-      const config = { url: collector.url, origins: [SITE], tokens: { secrets, audience: SITE } };
-      assert.throws(() => relay(config), { code: "invalid_config" });
+      const wrong = { secrets, audience: SITE };
+      assert.throws(() => relay({ url: collector.url, origins: [SITE], tokens: wrong }), { code: "invalid_config" });
+      assert.throws(() => signed(wrong), { code: "invalid_config" });
     }
     const twice = { secrets: [SECRET, { ...OTHER, id: "a" }], audience: SITE };
     assert.throws(() => relay({ url: collector.url, origins: [SITE], tokens: twice }), {
@@ -303,6 +324,8 @@ describe("what is wrong is said at once", () => {
       () => mint({ secret: { id: SECRET.secret, secret: "short" } }),
       async () => relay({ url: collector.url, origins: [SITE], tokens: { secrets: [SECRET, SECRET], audience: SITE } }),
       async () => relay({ url: collector.url, origins: [SITE], tokens: { secrets: [SECRET], audience: token } }),
+      async () => signed({ secrets: [SECRET, SECRET], audience: SITE }),
+      async () => signed({ secrets: [SECRET], audience: token }),
     ];
     for (const attempt of attempts) {
       await assert.rejects(

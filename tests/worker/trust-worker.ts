@@ -2,6 +2,7 @@
 
 import { corsHeaders, getTrackContext, handlePreflight } from "opik-edge";
 import { type Trust, withOpik } from "opik-edge/cloudflare";
+import { signed } from "opik-edge/relay";
 
 interface Env {
   TRUST?: string;
@@ -30,9 +31,10 @@ export default withOpik(
         throw new Error("no");
       },
     };
-    const trust = TRUST === undefined ? undefined : (functions[TRUST] ?? (TRUST as Trust));
     const thread = ({ url }: Request) => new URL(url).searchParams.get("thread") ?? undefined;
-    const tokens = { secrets: [{ id: "a", secret: SECRET }], thread };
-    return { projectName: "pages", trust, tokens, onError: () => {} };
+    const secrets = [{ id: "a", secret: TRUST === "signed by none" ? "" : SECRET }];
+    const isSigned = TRUST?.startsWith("signed") ?? false;
+    const trust = isSigned ? signed({ secrets, thread }) : (functions[TRUST ?? "always"] ?? (TRUST as Trust));
+    return { projectName: "pages", trust, onError: () => {} };
   },
 );

@@ -88,8 +88,10 @@ describe("a caller's trace", () => {
   });
 
   test("a Worker that is told to believe nonsense runs untraced", async () => {
-    const { url } = await workerThatTrusts("sometimes");
-    assert.equal((await fetch(url, { headers: HEADERS })).status, 500, "this handler needs its span");
+    for (const trust of ["sometimes", "signed by none"]) {
+      const { url } = await workerThatTrusts(trust);
+      assert.equal((await fetch(url, { headers: HEADERS })).status, 500, "this handler needs its span");
+    }
   });
 });
 

@@ -3,6 +3,7 @@
 
 import { corsHeaders, fetch, getTrackContext, handlePreflight, type Span, span, track } from "opik-edge";
 import { withOpik } from "opik-edge/cloudflare";
+import { signed } from "opik-edge/relay";
 
 interface Env {
   /** Base URL of an OpenAI-compatible API, up to and including `/v1`. */
@@ -38,7 +39,7 @@ const chat = {
 
 const traced = withOpik(chat, ({ TOKEN_SECRET: secret, PAGE_ORIGIN: audience }: Env) =>
   // Pages are anybody's: of them only those with a token may name the trace that is written to.
-  secret ? { trust: "signed", tokens: { secrets: [{ id: "1", secret }], audience } } : {},
+  secret ? { trust: signed({ secrets: [{ id: "1", secret }], audience }) } : {},
 );
 
 export default {
