@@ -1,7 +1,6 @@
 // The client: settings, and the traces and spans that begin outside any invocation. Its functions for
-// whatever is current, without a client at hand, are in ambient.ts.
+// whatever is current, without a client at hand, are in current.ts.
 
-import { page } from "./deliver/page.js";
 import { emptyReport, type FlushReport } from "./deliver/report.js";
 import { OpikError, ownOf, printAs, Reporter, readOption } from "./errors.js";
 import { runWith } from "./platform/context.js";
@@ -17,7 +16,7 @@ import { scoped } from "./record/settle.js";
 import { SpanHandle } from "./record/span.js";
 import { openTrace } from "./record/trace.js";
 import { type AnyFunction, type TrackOptions, trackWith } from "./record/track.js";
-import { openOutbox, resolveConfig } from "./resolve-settings.js";
+import { openOutbox, page, resolveConfig } from "./resolve-settings.js";
 import type { InstrumentFetchOptions, OpikConfig } from "./settings.js";
 
 /** How long a `discard` waits for requests that are under way, before it breaks them off. */

@@ -1,12 +1,12 @@
 // Where a client's settings come from: arguments, then OPIK_* variables of the Worker's `env`,
 // of `Deno.env` or of `process.env`, then defaults. Validates them once; next: opik.ts.
 
-import type { Outbox } from "./deliver/model.js";
-import { page } from "./deliver/page.js";
+import { host, parts } from "#host";
+import type { Outbox, Page } from "./deliver/model.js";
 import { fetchTransport } from "./deliver/transport.js";
 import { invalid, numberFrom, ownOf, readOption } from "./errors.js";
 import { getCore } from "./platform/core.js";
-import { isServer } from "./platform/env.js";
+import { isBrowser, isServer } from "./platform/env.js";
 import { resolveUrl } from "./record/headers.js";
 import { REDACTED } from "./record/json.js";
 import { redactor } from "./record/redact.js";
@@ -110,6 +110,7 @@ export function resolveConfig(given: OpikConfig): Settings {
     limits,
     transport,
     isServer: server,
+    host,
     isInsecure: isPlain && !disabled && transport === fetchTransport && !LOOPBACK.test(url.hostname),
     background: isSwitch("background", server || client !== undefined),
     signals,
@@ -210,6 +211,11 @@ function readVariable(env: object | undefined, name: string): string | undefined
   } catch {
     return undefined;
   }
+}
+
+/** What only a page has; `undefined` elsewhere, as in server-rendered code. */
+export function page(): Page | undefined {
+  return isBrowser() ? parts : undefined;
 }
 
 /** Where a page's client keeps its rows until its relay has them; `undefined` elsewhere. */

@@ -1,7 +1,7 @@
 // What a client is set to: as the host says it, and as it is once it has been checked (resolve-settings.ts). Types alone, so that
 // everybody may have them.
 
-import type { OnDrop, OnError } from "./errors.js";
+import type { OnDrop, OnError, Reporter } from "./errors.js";
 
 /** A header's name and value. */
 export type HeaderPair = [name: string, value: string];
@@ -89,6 +89,31 @@ export interface InstrumentFetchOptions {
   readonly propagateTo?: readonly PropagateTo[] | undefined;
   /** Targets whose calls are not traced at all. */
   readonly ignore?: readonly TargetMatch[] | undefined;
+}
+
+/** What has something to flush before the end. */
+export interface Flusher {
+  readonly signals: readonly Signal[];
+  /** Never rejects. What can not be delivered is kept, unless the end `isLast`. */
+  flushAtExit(isLast?: boolean): Promise<void>;
+}
+
+/** How the end of a process or a page is told of: js/platform/host/. */
+export interface HostEnd {
+  /** Flushes `flusher` before the end, and when the network is back; gives whether that is new. */
+  watch(flusher: Flusher): boolean;
+  /** Takes that back. */
+  unwatch(flusher: Flusher): void;
+  /** Whether `flusher` is flushed before the end. */
+  isWatched(flusher: Flusher): boolean;
+  /** Calls `listener` before a process ends; gives what takes that back. */
+  onExit(listener: () => void): () => void;
+}
+
+/** What processes and pages have and Workers have not, behind the subpath import `#host`. */
+export interface Host extends HostEnd {
+  /** In a page of the developer's own: says why a traced call to another origin has failed. */
+  warnOfCors(url: URL, names: readonly string[], reporter: Reporter): void;
 }
 
 /** Signals that end a process and may wait for a flush. */
@@ -194,6 +219,8 @@ export interface Settings {
   readonly transport: Transport;
   /** Whether the process outlives its requests; asked once, since some platforms make up what tells it. */
   readonly isServer: boolean;
+  /** `undefined` in bundles for Workers. */
+  readonly host: Host | undefined;
   /** Whether rows and key go where others may read them. */
   readonly isInsecure: boolean;
   readonly background: boolean;

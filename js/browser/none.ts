@@ -1,5 +1,7 @@
-// Where there are no pages.
+// Behind the subpath import `#host` in bundles for Workers, which have no pages and end without notice.
 
 import type { Page } from "../deliver/model.js";
+import type { Host } from "../settings.js";
 
+export const host: Host | undefined = undefined;
 export const parts: Page | undefined = undefined;

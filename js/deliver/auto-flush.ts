@@ -1,10 +1,8 @@
 // Flushes without being asked: when much has been recorded, and where the process outlives its requests also
 // after a while, when it is about to exit, and, if the user wants it, on a signal.
 
-import { isWatched, unwatchExit, watchExit } from "#exit";
 import { environment } from "../platform/env.js";
-import type { Flusher } from "../platform/exit/page.js";
-import type { Signal } from "../settings.js";
+import type { Flusher, Host, Signal } from "../settings.js";
 import type { Delivery } from "./delivery.js";
 import type { Outbox } from "./model.js";
 
@@ -27,6 +25,7 @@ export interface AutoFlushOptions {
   readonly stays?: boolean;
   /** On these signals too, which are raised again afterwards. */
   readonly signals: readonly Signal[];
+  readonly host?: Host | undefined;
 }
 
 /** Wakes one `Delivery`. What it can not deliver stays for the next time. */
@@ -43,7 +42,11 @@ export class AutoFlush implements Flusher {
   constructor(delivery: Delivery, options: AutoFlushOptions) {
     this.#delivery = delivery;
     this.#options = options;
-    if (options.outbox) this.#recover(options.outbox);
+    // What is left may have to wait for the network.
+    void options.outbox?.recover(() => {
+      options.host?.watch(this);
+      delivery.wake();
+    });
   }
 
   get signals(): readonly Signal[] {
@@ -56,7 +59,7 @@ export class AutoFlush implements Flusher {
     this.#bytes += bytes;
     if (this.#rows >= MAX_ROWS || this.#bytes >= this.#options.bytes) this.start();
     else if (this.#options.intervalMs !== undefined) this.#schedule(this.#options.intervalMs);
-    if (this.#options.intervalMs !== undefined) watchExit(this);
+    if (this.#options.intervalMs !== undefined) this.#options.host?.watch(this);
   }
 
   /** Whatever there was is taken care of by a flush of somebody else. */
@@ -78,7 +81,7 @@ export class AutoFlush implements Flusher {
     const { intervalMs } = this.#options;
     if (intervalMs === undefined) return;
     if (!this.#delivery.isEmpty) this.#schedule(Math.max(intervalMs, this.#delivery.pauseMs));
-    else if (this.#options.stays && isWatched(this)) this.#schedule(intervalMs);
+    else if (this.#options.stays && this.#options.host?.isWatched(this)) this.#schedule(intervalMs);
     else this.stop();
   }
 
@@ -97,7 +100,7 @@ export class AutoFlush implements Flusher {
   stop(): void {
     this.#stopTimer?.();
     this.#stopTimer = undefined;
-    unwatchExit(this);
+    this.#options.host?.unwatch(this);
   }
 
   /** Sends what is there, but not in the midst of what the host is doing. */
@@ -109,12 +112,6 @@ export class AutoFlush implements Flusher {
       this.#isStarting = false;
       this.#delivery.wake();
     });
-  }
-
-  #recover(outbox: Outbox): void {
-    const { window } = globalThis as { window?: EventTarget };
-    window?.addEventListener("online", () => void this.flushAtExit());
-    void outbox.recover(() => this.#delivery.wake());
   }
 
   /** Sends what is there within `ms`, or as soon as the destination is no longer left alone. */

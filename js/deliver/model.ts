@@ -1,6 +1,5 @@
 // What delivery is plugged together from: types alone.
 
-import type { Reporter } from "../errors.js";
 import type { Fetch } from "../platform/host-fetch.js";
 import type { InstrumentFetchOptions, TokenSource, Transport } from "../settings.js";
 import type { Dropped } from "./report.js";
@@ -56,10 +55,9 @@ export interface Outbox extends Source {
 /** Makes one traced call, by `original`. */
 export type CallTraced = (original: Fetch, args: Parameters<Fetch>) => Promise<Response>;
 
-/** The parts of a page's client: js/browser/. */
+/** The parts of a page's client: js/browser/parts.ts. */
 export interface Page {
   readonly relayTransport: (url: URL) => Transport;
   readonly openOutbox: (url: URL, tokens: TokenSource | undefined) => Outbox;
   readonly instrumentFetch: (traced: CallTraced, options: InstrumentFetchOptions) => () => void;
-  readonly warnOfCors: (url: URL, names: readonly string[], reporter: Reporter) => void;
 }

@@ -1,7 +1,6 @@
 // Outgoing calls: a span for the call, trace headers for the targets that are allowed them, and the response handed on
 // as it came. Which headers is decided in headers.ts and src/headers.rs.
 
-import { page } from "../deliver/page.js";
 import { ownOf, readOption } from "../errors.js";
 import { isBrowser } from "../platform/env.js";
 import { type Fetch, isCalledByOurs, isRequest, platformFetch, targetOf } from "../platform/host-fetch.js";
@@ -47,8 +46,10 @@ export function tracedFetch(
     if (call.isAborted(error)) span.cancel();
     else span.fail(error);
     // What the network, or the browser, refused.
-    if (url && url.origin !== "null" && error instanceof TypeError)
-      page()?.warnOfCors(url, names, span.trace.scope.reporter);
+    if (url && url.origin !== "null" && error instanceof TypeError && isBrowser()) {
+      const { settings, reporter } = span.trace.scope;
+      settings.host?.warnOfCors(url, names, reporter);
+    }
     throw error;
   };
   try {

@@ -112,7 +112,7 @@ export class Scope {
   #prepareDelivery(): Delivery {
     if (this.#delivery) return this.#delivery;
     const outbox = this.#outbox;
-    const { limits, background, isServer, signals } = this.settings;
+    const { limits, background, isServer, signals, host } = this.settings;
     const source = {
       take: (isEarly: boolean) => this.#takeEarly() ?? (isEarly ? undefined : this.#take()),
       mark: () => this.#mark(),
@@ -130,7 +130,7 @@ export class Scope {
       const options = { bytes: limits.batchBytes, intervalMs: undefined, signals: [] };
       this.#autoFlush = new AutoFlush(delivery, options);
     } else if (background) {
-      const options = { bytes: BACKGROUND_BYTES, intervalMs: INTERVAL_MS, stays: isServer, signals, outbox };
+      const options = { bytes: BACKGROUND_BYTES, intervalMs: INTERVAL_MS, stays: isServer, signals, outbox, host };
       this.#autoFlush = new AutoFlush(delivery, options);
     }
     return delivery;

@@ -144,7 +144,9 @@ export class SpanHandle implements OpenSpan, Open {
 
   /** Leaves it to the consumer of `result` to end it. */
   endsWith<T extends object>(result: T): T {
-    if (!this.#ended && this.#row && this.#scope.outlivesCalls) closeWhenLost(this, result);
+    if (!this.#ended && this.#row && this.#scope.outlivesCalls) {
+      closeWhenLost(this, result, this.#scope.settings.host);
+    }
     return result;
   }
 

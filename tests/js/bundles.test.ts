@@ -25,7 +25,7 @@ async function bundled(contents: string, conditions: string[]): Promise<{ files:
     platform: "browser",
     target: "es2022",
     conditions,
-    external: ["*.wasm", "node:*", "cloudflare:*"],
+    external: ["*.wasm", "*.wasm?module", "node:*", "cloudflare:*"],
   });
   const [output] = Object.values(metafile.outputs);
   const files = Object.entries(output!.inputs).filter(([, { bytesInOutput }]) => bytesInOutput > 0);
@@ -48,4 +48,22 @@ describe("a Worker's bundle", () => {
     const ofRelay = files.filter((file) => file.startsWith("relay/"));
     assert.deepEqual(ofRelay, ["relay/signed.js", "relay/token.js"]);
   });
+
+  test("has nothing of pages and processes, whose end is told of", async () => {
+    for (const conditions of [["workerd", "worker"], ["edge-light"]]) {
+      const { files, text } = await bundled(WORKER, conditions);
+      assert.deepEqual(
+        files.filter((file) => /^browser\/(?!none\.js)|^platform\/host\//.test(file)),
+        [],
+      );
+      assert.doesNotMatch(text, /beforeExit|prependListener|visibilitychange|pagehide|"online"|indexedDB/);
+    }
+  });
+});
+
+test("a page's bundle has nothing of processes", async () => {
+  const { files, text } = await bundled(WORKER, []);
+  assert.ok(files.includes("browser/outbox.js"), "it is a page's");
+  assert.ok(!files.includes("platform/host/process.js"));
+  assert.doesNotMatch(text, /beforeExit|prependListener/);
 });

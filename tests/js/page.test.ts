@@ -417,3 +417,40 @@ test("a call that fails where only the name is a browser's fails as it did", asy
   }) as typeof fetch;
   await assert.rejects(client({ relayUrl: "http://site.test/opik" }).fetch("http://api.test/"), /no network/);
 });
+
+test("what could not be sent is sent as soon as the network is back, and where nothing waits nothing is listened to", async (t) => {
+  const listeners = new Map<string, Set<unknown>>();
+  const window = new EventTarget();
+  t.mock.method(window, "addEventListener", function (this: EventTarget, type: string, listener: () => void) {
+    listeners.set(type, (listeners.get(type) ?? new Set()).add(listener));
+    EventTarget.prototype.addEventListener.call(this, type, listener);
+  });
+  t.mock.method(window, "removeEventListener", function (this: EventTarget, type: string, listener: () => void) {
+    listeners.get(type)?.delete(listener);
+    EventTarget.prototype.removeEventListener.call(this, type, listener);
+  });
+  const listened = () => [...listeners].filter(([, { size }]) => size > 0).map(([type]) => type);
+  Object.defineProperty(globalThis, "window", { value: window, configurable: true });
+  try {
+    const opik = client({ background: true });
+    opik.trace({ name: "waits" }).end();
+    answer = () => {
+      throw new TypeError("Failed to fetch");
+    };
+    const flushing = opik.flush({ timeoutMs: 10 });
+    await clock.advance(10);
+    assert.equal((await flushing).kept, 1);
+    assert.ok(listened().includes("online"), String(listened()));
+    asked = [];
+    answer = () => Response.json({ now: clock.now });
+    window.dispatchEvent(new Event("online"));
+    await clock.advance(0);
+    assert.deepEqual(
+      bodies().map(({ traces }) => traces[0].name),
+      ["waits"],
+    );
+    assert.deepEqual(listened(), []);
+  } finally {
+    Reflect.deleteProperty(globalThis, "window");
+  }
+});

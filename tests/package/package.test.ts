@@ -32,7 +32,7 @@ describe("the packed tarball", () => {
       "cloudflare/index.js",
       "testing/index.js",
       "core_bg.wasm",
-      "wasm/inline.js",
+      "platform/wasm/inline.js",
       "standalone.js",
     ]) {
       assert.ok(files.includes(name), name);

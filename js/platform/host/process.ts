@@ -1,17 +1,7 @@
 // The end of a process: when it has nothing left to do, or on a signal, if the user wants that.
 
-import type { Signal } from "../../settings.js";
-import {
-  type Flusher,
-  flushWaiting,
-  isWatched,
-  listen,
-  stopListening,
-  unwatchExit,
-  watchExit as watchPage,
-} from "./page.js";
-
-export { isWatched, unwatchExit };
+import type { Flusher, HostEnd, Signal } from "../../settings.js";
+import { flushWaiting, listen, stopListening, watchPage } from "./page.js";
 
 interface Process {
   readonly pid: number;
@@ -21,18 +11,17 @@ interface Process {
   kill(pid: number, signal: string): void;
 }
 
-/** Flushes `flusher` before the process or the page ends; gives whether that is new. */
-export function watchExit(flusher: Flusher): boolean {
-  if (!watchPage(flusher)) return false;
-  listen("beforeExit", () => onProcessExit(() => void flushWaiting()));
-  listenForSignals(flusher);
-  return true;
-}
-
-/** Calls `listener` before the process ends; gives what takes that back. */
-export function onProcessExit(listener: () => void): () => void {
-  return on("beforeExit", listener);
-}
+/** That of a process, or of a page where there is one. */
+export const watchProcess: HostEnd = {
+  ...watchPage,
+  watch(flusher) {
+    if (!watchPage.watch(flusher)) return false;
+    listen("beforeExit", () => on("beforeExit", () => void flushWaiting()));
+    listenForSignals(flusher);
+    return true;
+  },
+  onExit: (listener) => on("beforeExit", listener),
+};
 
 function on(event: string, listener: () => void): () => void {
   const process = processOf();
@@ -57,5 +46,5 @@ async function flushOnSignal(signal: Signal): Promise<void> {
   const meant: Flusher[] = [];
   await flushWaiting((flusher) => flusher.signals.includes(signal) && meant.push(flusher) > 0, isOurs);
   if (isOurs) process.kill(process.pid, signal);
-  else if (meant.some(isWatched)) listenForSignals({ signals: [signal] }); // the process lives on
+  else if (meant.some(watchPage.isWatched)) listenForSignals({ signals: [signal] }); // the process lives on
 }
