@@ -98,6 +98,12 @@ export interface Flusher {
   flushAtExit(isLast?: boolean): Promise<void>;
 }
 
+/** What has to come to an end. */
+export interface Closable {
+  /** Ends it and marks it unfinished. */
+  close(): void;
+}
+
 /** How the end of a process or a page is told of: js/platform/host/. */
 export interface HostEnd {
   /** Flushes `flusher` before the end, and when the network is back; gives whether that is new. */
@@ -106,8 +112,13 @@ export interface HostEnd {
   unwatch(flusher: Flusher): void;
   /** Whether `flusher` is flushed before the end. */
   isWatched(flusher: Flusher): boolean;
-  /** Calls `listener` before a process ends; gives what takes that back. */
-  onExit(listener: () => void): () => void;
+  /**
+   * Closes `item` when `result` is not to be had any more, or the process ends, unless `consumed` says before that it has ended. A
+   * further `result` takes the place of the one before: an iterator that of what is iterated, a value that of its promise.
+   */
+  closeWhenLost(item: Closable, result: object): void;
+  /** Says that `item` has ended. */
+  consumed(item: Closable): void;
 }
 
 /** What processes and pages have and Workers have not, behind the subpath import `#host`. */

@@ -7,7 +7,6 @@ import { isAsync, isPlainPromise } from "../platform/promise.js";
 import { intercept, isIterator, type Run, watchAsyncIterable, watchIterator } from "./iterator.js";
 import type { OpenSpan } from "./model.js";
 import { type Ending, hasWatchableBody, type OnEnd, watchResponseBody, watchStream } from "./stream.js";
-import { consumed } from "./unconsumed.js";
 
 /** Told the result of a function, unless it is a stream or an iterator: those are not touched. */
 export type OnResult = (result: unknown) => void;
@@ -89,7 +88,7 @@ function watch(
     }
     // Who waits for an outcome need not keep what it has asked: from then on the outcome comes, or nothing does.
     const asking: Run = (fn) => {
-      consumed(span);
+      span.trace.scope.settings.host?.consumed(span);
       return run(fn);
     };
     watchThenable(result as Thenable, asking, onValue, onError);

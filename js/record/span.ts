@@ -14,7 +14,6 @@ import { type SpanFields, ThrownNothing } from "./row.js";
 import type { Open, Scope } from "./scope.js";
 import type { Score } from "./score.js";
 import { scoped } from "./settle.js";
-import { closeWhenLost, consumed } from "./unconsumed.js";
 
 /** Opens a span in `trace` under `parentId` ("" is the root), scoped to `fn` if there is one. */
 export function openSpan<T>(
@@ -115,7 +114,7 @@ export class SpanHandle implements OpenSpan, Open {
       const endMs = this.trace.now();
       const mirrored = this.#isRoot && row.mirrored;
       scope.ended(this);
-      consumed(this);
+      scope.settings.host?.consumed(this);
       row.write(endMs, unfinished);
       if (mirrored) this.trace.endWith(mirrored, endMs, unfinished);
       else if (this.trace.joined && this.parentSpanId === this.trace.parentId) scope.outermostEnded();
@@ -145,7 +144,7 @@ export class SpanHandle implements OpenSpan, Open {
   /** Leaves it to the consumer of `result` to end it. */
   endsWith<T extends object>(result: T): T {
     if (!this.#ended && this.#row && this.#scope.outlivesCalls) {
-      closeWhenLost(this, result, this.#scope.settings.host);
+      this.#scope.settings.host?.closeWhenLost(this, result);
     }
     return result;
   }

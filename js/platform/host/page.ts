@@ -1,6 +1,7 @@
 // The end of a page: who is flushed before it, and when its network is back. process.ts adds the end of a process.
 
 import type { Flusher, HostEnd } from "../../settings.js";
+import { closeWhenLost, consumed } from "./lost.js";
 
 interface Window {
   addEventListener(event: string, listener: () => void): void;
@@ -12,7 +13,7 @@ const waiting = new Set<Flusher>();
 /** What ends to listen, by event. */
 const unlisten = new Map<string, () => void>();
 
-/** That of a page. Its streams may be read on when it is shown again, so nothing is told of an exit. */
+/** That of a page. Its streams may be read on when it is shown again, so what is lost there is what has been collected. */
 export const watchPage: HostEnd = {
   watch(flusher) {
     if (waiting.has(flusher)) return false;
@@ -34,7 +35,8 @@ export const watchPage: HostEnd = {
     unlisten.clear();
   },
   isWatched: (flusher) => waiting.has(flusher),
-  onExit: () => () => {},
+  closeWhenLost: (item, result) => closeWhenLost(item, result),
+  consumed,
 };
 
 /** Flushes those that wait, and of them those that are meant. */

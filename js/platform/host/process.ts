@@ -1,6 +1,7 @@
 // The end of a process: when it has nothing left to do, or on a signal, if the user wants that.
 
 import type { Flusher, HostEnd, Signal } from "../../settings.js";
+import { closeWhenLost } from "./lost.js";
 import { flushWaiting, listen, stopListening, watchPage } from "./page.js";
 
 interface Process {
@@ -20,7 +21,7 @@ export const watchProcess: HostEnd = {
     listenForSignals(flusher);
     return true;
   },
-  onExit: (listener) => on("beforeExit", listener),
+  closeWhenLost: (item, result) => closeWhenLost(item, result, (close) => on("beforeExit", close)),
 };
 
 function on(event: string, listener: () => void): () => void {
