@@ -2,7 +2,7 @@
 // of an RPC call.
 
 import { currentFrame } from "../record/frame.js";
-import { forwardableIds, type HeaderCarrier, readIncoming } from "../record/headers.js";
+import { type HeaderCarrier, readClaim, readIncoming } from "../record/headers.js";
 import type { Span } from "../record/model.js";
 
 /** The member that holds it: the two official headers. */
@@ -43,7 +43,8 @@ export function takeContextArgument(args: readonly unknown[]): {
   readonly caller: HeaderCarrier | undefined;
 } {
   const last = args.at(-1);
-  const isContext = last instanceof Map && last.size === 2 && forwardableIds(readIncoming(last)) !== undefined;
+  // Of any time: it is taken away whether or not it is joined.
+  const isContext = last instanceof Map && last.size === 2 && readClaim(readIncoming(last), Infinity)?.spanId;
   return isContext ? { args: args.slice(0, -1), caller: last } : { args, caller: undefined };
 }
 

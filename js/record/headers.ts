@@ -102,23 +102,40 @@ export function headerMap(traceId: string, spanId: string, spelling: HeaderSpell
   }
 }
 
-/** The caller's ids if both parse, for spans that can only forward them. */
-export function forwardableIds(incoming: Incoming | undefined): { traceId: string; spanId: string } | undefined {
-  const [trace, parent, traceHyphen, parentHyphen] = incoming ?? [];
-  for (const [traceId, spanId] of [
-    [trace, parent],
-    [traceHyphen, parentHyphen],
-  ]) {
-    if (isId(traceId) && isId(spanId)) return { traceId: traceId.trim(), spanId: spanId.trim() };
-  }
-  return undefined;
+/** The caller's trace, and its current span if it named one. */
+export interface Claim {
+  readonly traceId: string;
+  readonly spanId: string | undefined;
 }
 
-function isId(text: string | undefined): text is string {
-  return text !== undefined && ID.test(text.trim());
+/** The longest value that is looked at, in characters, and how far ahead of the clock an id may be. */
+const MAX_VALUE_CHARS = 256;
+const MAX_AHEAD_MS = 5 * 60 * 1000;
+
+/**
+ * What `incoming` claims at the time `nowMs` (ms since 1970), for spans that can only hand it on: without a core, or where tracing is
+ * off. `read` in src/headers.rs is its twin; tests/vectors/headers.json keeps the two alike.
+ */
+export function readClaim(incoming: Incoming | undefined, nowMs: number): Claim | undefined {
+  // As they cross to the core: line by line.
+  const [trace, parent, ...hyphens] = incoming?.join("\n").split("\n", NAMES.length) ?? [];
+  const traceId = readId(trace, nowMs);
+  if (traceId) return { traceId, spanId: readId(parent, nowMs) };
+  return hyphens.length > 0 ? readClaim(hyphens as Incoming, nowMs) : undefined;
 }
 
-const ID = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/i;
+/** One id, also as `v,v`, in lower case and with hyphens. */
+function readId(value = "", nowMs: number): string | undefined {
+  if (value.trim().length > MAX_VALUE_CHARS) return undefined;
+  const [id = "", ...others] = value.split(",").map((part) => part.replace(LENIENT_ID, "$1-$3-$4-$5-$6").toLowerCase());
+  // What is none has no time, which is not in the past either.
+  const isOne = others.every((other) => other === id);
+  return isOne && (idTime(id) as number) <= nowMs + MAX_AHEAD_MS ? id : undefined;
+}
+
+/** An id as the SDKs and proxies write it: in any case, without hyphens, and with white space (of ASCII) around. */
+const LENIENT_ID = /^[\t\n\f\r ]*([\da-f]{8})(-?)([\da-f]{4})\2([\da-f]{4})\2([\da-f]{4})\2([\da-f]{12})[\t\n\f\r ]*$/i;
+const ID = /^[\da-f]{8}-[\da-f]{4}-7[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}$/i;
 
 /** The time that a UUIDv7 carries, in ms since 1970; `undefined` when `text` is none. */
 export function idTime(text: string): number | undefined {

@@ -5,7 +5,7 @@ import { numberOr } from "../deliver/transport.js";
 import { printAs } from "../errors.js";
 import { type Core, getCore, type Row, TRACE_ROW } from "../platform/core.js";
 import { now } from "../platform/env.js";
-import { forwardableIds, readIncoming } from "./headers.js";
+import { readClaim, readIncoming } from "./headers.js";
 import type { OpenTrace, Span, SpanOptions } from "./model.js";
 import { OpenRow } from "./open-row.js";
 import type { RowFields, TraceFields } from "./row.js";
@@ -61,7 +61,7 @@ export function openTrace(scope: Scope, carrier: unknown, name?: string, fields?
       scope.reporter.failure(error);
     }
   }
-  const { traceId = "", spanId = "" } = forwardableIds(incoming) ?? {};
+  const { traceId = "", spanId = "" } = readClaim(incoming, startMs) ?? {};
   const origin = { id: traceId, joined: traceId !== "", parentId: spanId, recording: false, startMs, clockOffsetMs };
   return new TraceHandle(origin, scope, fields);
 }

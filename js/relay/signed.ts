@@ -1,7 +1,8 @@
 // Whom a server believes that goes by tokens: the `trust` of a Worker or a server that pages call. How a token is made and read is
 // in token.ts.
 
-import { OPIK_TOKEN_HEADER, readIncoming } from "../record/headers.js";
+import { now } from "../platform/env.js";
+import { type Incoming, OPIK_TOKEN_HEADER, readClaim, readIncoming } from "../record/headers.js";
 import { checkTokens, isAlive, readTokenFor, type Tokens } from "./token.js";
 
 /**
@@ -21,9 +22,9 @@ export function signed(tokens: Tokens): (request: Request, projectName: string |
   };
 }
 
-/** Whether `request` names this trace and no other, in either spelling and as often as it likes. */
+/** Whether `request` names this trace and no other, in either spelling. */
 function names(request: Request, traceId: string): boolean {
-  const [trace, , hyphen] = readIncoming(request) ?? [];
-  const ids = `${trace ?? traceId},${hyphen ?? traceId}`.toLowerCase().split(",");
-  return ids.every((id) => id.trim() === traceId);
+  const [trace, parent, ...hyphens] = readIncoming(request) ?? [];
+  const spellings = [[trace, parent], hyphens] as Incoming[];
+  return spellings.every((spelling) => (readClaim(spelling, now())?.traceId ?? traceId) === traceId);
 }

@@ -2,8 +2,9 @@
 // care, since it may be a polyfill's, another realm's, or none at all.
 
 import { prepareAsyncContext } from "../platform/context.js";
+import { now } from "../platform/env.js";
 import { currentFrame } from "../record/frame.js";
-import { forwardableIds, readIncoming } from "../record/headers.js";
+import { readClaim, readIncoming } from "../record/headers.js";
 import { endSpan } from "../record/settle.js";
 import type { SpanHandle } from "../record/span.js";
 import type { Ending } from "../record/stream.js";
@@ -112,7 +113,7 @@ export function beginRequest(invocation: Invocation, request: unknown, { name, i
   const { root, ended } = beginCall(invocation, {
     name,
     input,
-    metadata: trusted ? undefined : { opik_edge_untrusted: forwardableIds(readIncoming(request)) ?? {} },
+    metadata: trusted ? undefined : { opik_edge_untrusted: readClaim(readIncoming(request), now()) ?? {} },
     caller: trusted ? (request as Request) : undefined,
   });
   const known = handled();
