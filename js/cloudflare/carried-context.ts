@@ -3,6 +3,7 @@
 
 import { currentFrame } from "../record/frame.js";
 import { type HeaderCarrier, readClaim, readIncoming } from "../record/headers.js";
+import { isPlain } from "../record/json.js";
 import type { Span } from "../record/model.js";
 
 /** The member that holds it: the two official headers. */
@@ -19,16 +20,16 @@ function contextOf(span: Span | undefined = currentFrame()?.span): Record<string
  * object goes as it is: a text, bytes, an array.
  */
 export function withContext<T>(value: T): T {
-  if (!isPlainObject(value)) return value;
-  const context = contextOf();
-  return { ...takeContext(value).value, ...(context && { [MEMBER]: context }) };
+  const { value: own } = takeContext(value);
+  const context = isPlain(own) && contextOf();
+  return context ? { ...own, [MEMBER]: context } : own;
 }
 
 /** The caller's context in `value`, if there is one, and `value` without it. */
 export function takeContext<T>(value: T): { readonly value: T; readonly caller: HeaderCarrier | undefined } {
-  if (!isPlainObject(value) || !(MEMBER in value)) return { value, caller: undefined };
-  const { [MEMBER]: caller, ...rest } = value as Record<string, unknown>;
-  return { value: rest as T, caller: isPlainObject(caller) ? (caller as HeaderCarrier) : undefined };
+  if (!isPlain(value) || !(MEMBER in value)) return { value, caller: undefined };
+  const { [MEMBER]: caller, ...rest } = value;
+  return { value: rest as T, caller: isPlain(caller) ? caller : undefined };
 }
 
 /** The context of a call as an argument: a `Map`, which no JSON of a user can be. */
@@ -53,11 +54,4 @@ export function passedOn(stub: object, name: PropertyKey): unknown {
   const value: unknown = Reflect.get(stub, name, stub);
   if (typeof value !== "function" || name === "constructor") return value;
   return (...args: unknown[]) => (stub as Record<PropertyKey, (...given: unknown[]) => unknown>)[name]?.(...args);
-}
-
-/** Whether `value` is an object of no class. */
-export function isPlainObject(value: unknown): value is object {
-  if (typeof value !== "object" || value === null) return false;
-  const prototype = Object.getPrototypeOf(value);
-  return prototype === Object.prototype || prototype === null;
 }

@@ -81,7 +81,10 @@ const DISABLED_RETRY_SECONDS = 3600;
  *
  * With `disabled` nothing is sent, and every message comes again after an hour: what is switched off may be switched on again,
  * and what was acknowledged would be lost. As for a backend that is away, the queue's `max_retries` says for how long.
+ *
+ * What it gives is typed as nothing, too: that is what the platform's types expect of a handler.
  */
+export function deliverQueue(batch: QueueBatch, config?: OpikConfig): Promise<void> & Promise<FlushReport>;
 export async function deliverQueue(batch: QueueBatch, config: OpikConfig = {}): Promise<FlushReport> {
   const settings = resolveConfig(config);
   if (settings.disabled) {

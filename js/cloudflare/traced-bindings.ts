@@ -2,8 +2,10 @@
 // the other side sees it; `fetch` of a binding hands headers on: see the option `via` of `Span.fetch`.
 
 import { span } from "../current.js";
+import { isPlainPromise } from "../platform/promise.js";
+import { isPlain, roomBehind } from "../record/json.js";
 import type { Span } from "../record/model.js";
-import { contextArgument, isPlainObject, passedOn, takeContext, withContext } from "./carried-context.js";
+import { contextArgument, passedOn, takeContext, withContext } from "./carried-context.js";
 
 /** What a traced queue needs of a queue's binding. */
 interface Sends {
@@ -11,11 +13,23 @@ interface Sends {
   sendBatch?(messages: never, options?: never): Promise<unknown>;
 }
 
-/** `queue`, whose messages carry the current span in a member `opik-edge`. Those that are no plain objects go as they are. */
+/**
+ * `queue`, whose messages carry the current span in a member `opik-edge`. Those that are no plain objects go as they are, and so
+ * does a message, or a whole batch, that is too long for the platform with the member in it.
+ */
 export function tracedQueue<Q extends Sends>(queue: Q): Q {
-  const send = (body: unknown, options?: unknown): unknown => queue.send(withContext(body) as never, options as never);
-  const sendBatch = (messages: Iterable<Message>, options?: unknown): unknown =>
-    queue.sendBatch?.([...messages].map(carrying) as never, options as never);
+  const send = (body: unknown, options?: unknown): unknown =>
+    sendTraced([body], ([carrying]) => queue.send(carrying as never, options as never));
+  const sendBatch = (messages: Iterable<Message>, options?: unknown): unknown => {
+    const all = [...messages];
+    const given = all.map(({ body }) => body);
+    return sendTraced(given, (bodies) =>
+      queue.sendBatch?.(
+        all.map((message, at) => (bodies[at] === given[at] ? message : withBody(message, bodies[at]))) as never,
+        options as never,
+      ),
+    );
+  };
   return new Proxy(queue, {
     get(target, name) {
       if (name === "send") return send;
@@ -29,12 +43,25 @@ interface Message {
   readonly body: unknown;
 }
 
-/** `message` with the current context in its body. The platform reads inherited members too, and so does what it is given. */
-function carrying(message: Message): Message {
-  const given = message.body;
-  const body = withContext(given);
-  if (body === given) return message;
-  if (isPlainObject(message)) return { ...message, body };
+/** What bodies have less of is short for certain, in characters: the platform takes 128,000 bytes, and one of JSON may take six. */
+const SHORT_CHARS = 20_000;
+
+/** Sends bodies with the current context in them, and without where the platform refuses what may have become too long. */
+function sendTraced(given: readonly unknown[], send: (bodies: readonly unknown[]) => unknown): unknown {
+  const own = given.map((body) => takeContext(body).value);
+  const carrying = own.map(withContext);
+  const sent = send(carrying);
+  if (!isPlainPromise(sent) || carrying.every((body, at) => body === own[at])) return sent;
+  // Its errors do not tell why, and its own format can not be measured.
+  return sent.catch((error) => {
+    if (roomBehind(own, undefined, 0, SHORT_CHARS) >= 0) throw error;
+    return send(own);
+  });
+}
+
+/** `message` with another body. The platform reads inherited members too, and so does what it is given. */
+function withBody(message: Message, body: unknown): Message {
+  if (isPlain(message)) return { ...message, body };
   return new Proxy({ body }, { get: (_, name) => (name === "body" ? body : Reflect.get(message, name)) });
 }
 

@@ -45,7 +45,7 @@ export function toJson(value: unknown, field: string, writing: Writing, redact?:
 }
 
 /** How many of `room` characters are left behind `value`; below 0 where JSON.stringify does not make of it what is wanted. */
-function roomBehind(value: unknown, masks: Masks | undefined, depth: number, room: number): number {
+export function roomBehind(value: unknown, masks: Masks | undefined, depth: number, room: number): number {
   let left = room - NODE_CHARS;
   if (typeof value !== "object" || value === null) {
     if (typeof value === "string") return left - value.length;
@@ -62,7 +62,7 @@ function roomBehind(value: unknown, masks: Masks | undefined, depth: number, roo
   // Asked here too, since nearly all are of this realm.
   if ((Object.getPrototypeOf(value) !== Object.prototype && !isPlain(value)) || "toJSON" in value) return -1;
   for (const key in value) {
-    left = roomBehind((value as Record<string, unknown>)[key], masks, depth + 1, left);
+    left = roomBehind((value as Record<string, unknown>)[key], masks, depth + 1, left - key.length);
     if (left < 0) return left;
   }
   return left;

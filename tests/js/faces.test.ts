@@ -418,6 +418,35 @@ test("a traced queue hands on messages of any kind as they are, but for the cont
   assert.equal((tracedQueue({ send: async () => {} }) as { sendBatch?: unknown }).sendBatch, undefined);
 });
 
+test("a queue that refuses a short message is not asked again, and a long one goes without its context", async () => {
+  const { ctx, config, settled } = setUp();
+  const refused = new Error("no");
+  const sent: unknown[] = [];
+  const queue = {
+    async send(body: object) {
+      sent.push(body);
+      if ("opik-edge" in body) throw refused;
+    },
+  };
+  const short = { text: "x".repeat(19_000) };
+  const long = [{ text: "x".repeat(21_000) }, { ["x".repeat(21_000)]: 1 }, { map: new Map([["a", 1]]) }];
+  const worker = withOpik(
+    {
+      async scheduled(_controller: object, _env: unknown, _ctx: typeof ctx) {
+        await assert.rejects(tracedQueue(queue).send(short as never), refused);
+        assert.equal(sent.splice(0).length, 1);
+        for (const body of long) {
+          await tracedQueue(queue).send(body as never);
+          assert.equal(sent.splice(0)[1], body);
+        }
+      },
+    },
+    config,
+  );
+  await worker.scheduled({ cron: "1", scheduledTime: 1 }, {}, ctx);
+  await settled();
+});
+
 test("a stub that is traced twice is traced once", async () => {
   const { ctx, config, settled, names } = setUp();
   const stub = { greet: async (...args: unknown[]) => args };

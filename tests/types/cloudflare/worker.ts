@@ -36,6 +36,13 @@ export const queueOnly = withOpik(
   },
   (env) => ({ apiKey: env.OPIK_API_KEY }),
 );
+/** A consumer as the guide writes it is a handler of the platform's, with tracing and without. */
+export const consumer = {
+  queue: (batch, env) => deliverQueue(batch, { env }),
+} satisfies ExportedHandler<Env>;
+export const tracedConsumer: ExportedHandler<Env, string> = withOpik({
+  queue: (batch: MessageBatch<string>, env: Env) => deliverQueue(batch, { env }),
+});
 export const cronOnly = withOpik({ scheduled() {} } satisfies ExportedHandler<Env>, () => ({ sampleRate: 1 }));
 // @ts-expect-error -- neither a handler nor a class
 withOpik({ nothing: 1 });
