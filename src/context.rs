@@ -16,12 +16,24 @@ impl Context {
     /// Joins the trace that `incoming` claims, else begins one at `now_ms` (ms since 1970). With it comes the one
     /// warning that the headers deserve. `None` when `ids` is out of random bytes.
     pub fn open(incoming: &Incoming<'_>, now_ms: u64, ids: &mut IdGenerator) -> Option<(Self, Option<Warning>)> {
+        Self::open_with(incoming, now_ms, || ids.mint(now_ms).ok_or(())).ok()
+    }
+
+    /// The same with an id that `mint` gives.
+    ///
+    /// # Errors
+    /// The one of `mint`, which is called where a trace begins.
+    pub fn open_with<E>(
+        incoming: &Incoming<'_>,
+        now_ms: u64,
+        mint: impl FnOnce() -> Result<Id, E>,
+    ) -> Result<(Self, Option<Warning>), E> {
         let (claim, warning) = headers::read(incoming, now_ms);
         let context = match claim {
             Some(claim) => Self { trace_id: claim.trace_id, parent_id: claim.parent_id, joined: true },
-            None => Self { trace_id: ids.mint(now_ms)?, parent_id: None, joined: false },
+            None => Self { trace_id: mint()?, parent_id: None, joined: false },
         };
-        Some((context, warning))
+        Ok((context, warning))
     }
 
     /// The trace.

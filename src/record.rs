@@ -4,10 +4,12 @@
 
 use alloc::string::ToString;
 use alloc::vec::Vec;
+use core::convert::Infallible;
 
 use serde::Serialize;
 
 use crate::batch::{Buffer, DropReason, Limits};
+use crate::context::Context;
 use crate::cut::Cutter;
 use crate::headers::{self, Incoming, Spelling, Warning};
 use crate::id::{ID_CHARS, Id, IdGenerator, RANDOM_BYTES};
@@ -52,13 +54,10 @@ impl Recorder {
     pub fn open(incoming: &Incoming<'_>, name: &str, now_ms: u64, random: [Random; 2]) -> (Self, Span) {
         let [for_trace, for_root] = random;
         let mut ids = IdGenerator::new();
-        let (claim, warning) = headers::read(incoming, now_ms);
-        let (trace_id, parent_id) = match claim {
-            Some(claim) => (claim.trace_id, claim.parent_id),
-            None => (ids.mint_with(now_ms, for_trace), None),
-        };
-        let root_id = ids.mint_with(now_ms, for_root);
-        let root = Span::new(root_id, trace_id, parent_id, name, now_ms, claim.is_none());
+        let mint = || Ok::<_, Infallible>(ids.mint_with(now_ms, for_trace));
+        let Ok((context, warning)) = Context::open_with(incoming, now_ms, mint);
+        let (trace_id, parent_id) = (context.trace_id(), context.parent_id());
+        let root = Span::new(ids.mint_with(now_ms, for_root), trace_id, parent_id, name, now_ms, !context.is_joined());
         let recorder = Self {
             warning,
             ids,

@@ -75,7 +75,8 @@ export function isPlain(value: unknown): value is Record<string, unknown> {
   return prototype === Object.prototype || prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
-function isObject(value: unknown): value is object {
+/** Whether `value` is an object, and no function. */
+export function isObject(value: unknown): value is object {
   return typeof value === "object" && value !== null;
 }
 
