@@ -62,8 +62,8 @@ export function resolveConfig(given: OpikConfig): Settings {
   if (apiKey !== undefined && !isHeaderValue(apiKey)) throw invalid("apiKey", "printable ASCII", apiKey);
   // What carries the uploads elsewhere may well hold the key there.
   if (relayUrl !== undefined && config.apiKey) throw invalid("apiKey", "none: the relay holds it", config.apiKey);
-  const isPlain = url.protocol === "http:";
-  if (isPlain && isCloud(url)) throw invalid("url", "https, as Opik Cloud is", url.protocol);
+  const isHttp = url.protocol === "http:";
+  if (isHttp && isCloud(url)) throw invalid("url", "https, as Opik Cloud is", url.protocol);
   if (!apiKey && !disabled && !relayUrl && !config.transport && isCloud(url)) {
     throw invalid("apiKey", "an API key: Opik Cloud needs one (OPIK_API_KEY)", undefined);
   }
@@ -111,7 +111,7 @@ export function resolveConfig(given: OpikConfig): Settings {
     transport,
     isServer: server,
     host,
-    isInsecure: isPlain && !disabled && transport === fetchTransport && !LOOPBACK.test(url.hostname),
+    isInsecure: isHttp && !disabled && transport === fetchTransport && !LOOPBACK.test(url.hostname),
     background: isSwitch("background", server || client !== undefined),
     signals,
   };

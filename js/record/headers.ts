@@ -3,6 +3,7 @@
 
 import { isBrowser } from "../platform/env.js";
 import type { HeaderSpelling, PropagateTo, TargetMatch } from "../settings.js";
+import { isObject } from "./json.js";
 
 /** Names the caller's trace: a UUIDv7. The name the official SDKs use. */
 export const OPIK_TRACE_ID_HEADER = "opik_trace_id";
@@ -57,9 +58,9 @@ export function readIncoming(carrier: unknown, names: readonly string[] = NAMES)
 }
 
 function read(carrier: unknown, names: readonly string[]): Incoming | undefined {
-  if (typeof carrier !== "object" || carrier === null) return undefined;
+  if (!isObject(carrier)) return undefined;
   const inner = (carrier as { headers?: unknown }).headers;
-  if (typeof inner === "object" && inner !== null) return read(inner, names);
+  if (isObject(inner)) return read(inner, names);
   const found: Incoming = [];
   if (typeof (carrier as Headers).get === "function" && !(carrier instanceof Map)) {
     for (let index = 0; index < names.length; index += 1) {

@@ -5,6 +5,7 @@
 import { keepCurrent } from "../platform/context.js";
 import { isAsync, isPlainPromise } from "../platform/promise.js";
 import { intercept, isIterator, type Run, watchAsyncIterable, watchIterator } from "./iterator.js";
+import { isObject } from "./json.js";
 import type { OpenSpan } from "./model.js";
 import { type Ending, hasWatchableBody, type OnEnd, watchResponseBody, watchStream } from "./stream.js";
 
@@ -41,7 +42,7 @@ function follow(promise: Promise<unknown>, onValue: (value: unknown) => unknown,
 /** Ends `span` when `result` has come to its end. Gives what the host gets: a copy only where it `mayReplace`. Never throws. */
 function settle(span: OpenSpan, result: unknown, onResult: OnResult | undefined, mayReplace: boolean): unknown {
   try {
-    const watched = isObject(result) && watch(span, result, onResult, mayReplace);
+    const watched = (isObject(result) || isFunction(result)) && watch(span, result, onResult, mayReplace);
     if (watched) {
       span.endsWith(watched instanceof Response ? (watched.body ?? watched) : watched);
       return watched;
@@ -217,8 +218,4 @@ export function endSpan(span: OpenSpan, ending: Ending): void {
 
 function isFunction(value: unknown): value is Callback {
   return typeof value === "function";
-}
-
-function isObject(value: unknown): value is object {
-  return (typeof value === "object" && value !== null) || typeof value === "function";
 }

@@ -9,6 +9,7 @@ import { numberFrom, OpikError, ownOf, Reporter } from "../errors.js";
 import { now, environment as platform } from "../platform/env.js";
 import { isOrigin } from "../record/headers.js";
 import { resolveConfig } from "../resolve-settings.js";
+import { allow } from "../server/cors.js";
 import type { OpikConfig, TargetMatch } from "../settings.js";
 import { checkProof } from "./proof.js";
 import { Refusal } from "./refusal.js";
@@ -66,8 +67,6 @@ const MAX_SPLITS = 4;
 const LATE_MS = 24 * 60 * 60 * 1000;
 /** What a caller who came too often is told to wait. */
 const RETRY_SECONDS = 30;
-/** For how long a browser may remember the answer to its preflight, in seconds. */
-const PREFLIGHT_SECONDS = 86_400;
 
 /**
  * A handler of what pages send: `(request) => Promise<Response>`, for any server in the style of `fetch`. Throws an
@@ -121,12 +120,7 @@ export function relay(config: RelayConfig): (request: Request) => Promise<Respon
     if (origin instanceof Refusal) return answer(origin, headers);
     headers.set("access-control-allow-origin", origin);
     headers.set("access-control-expose-headers", "retry-after");
-    if (request.method === "OPTIONS") {
-      headers.set("access-control-allow-methods", "POST");
-      headers.set("access-control-allow-headers", "content-type");
-      headers.set("access-control-max-age", `${PREFLIGHT_SECONDS}`);
-      return new Response(null, { status: 204, headers });
-    }
+    if (request.method === "OPTIONS") return allow(headers, ["POST"], ["content-type"]);
     try {
       await handle(request);
       return Response.json({ now: now() }, { headers });

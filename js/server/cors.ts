@@ -48,8 +48,13 @@ export function handlePreflight(request: Request, options: CorsOptions): Respons
   const headers = new Headers(corsHeaders(request, options));
   if (!headers.has("access-control-allow-origin")) return new Response(null, { status: 403, headers });
   const { methods = ["GET", "POST"], headers: own = ["content-type"] } = ownOf(options);
+  return allow(headers, methods, [...own, ...NAMES, OPIK_TOKEN_HEADER]);
+}
+
+/** The answer to a preflight that allows these methods and request headers, beside what is in `headers`. */
+export function allow(headers: Headers, methods: readonly string[], names: readonly string[]): Response {
   headers.set("access-control-allow-methods", methods.join(", "));
-  headers.set("access-control-allow-headers", [...own, ...NAMES, OPIK_TOKEN_HEADER].join(", "));
+  headers.set("access-control-allow-headers", names.join(", "));
   headers.set("access-control-max-age", `${PREFLIGHT_SECONDS}`);
   return new Response(null, { status: 204, headers });
 }

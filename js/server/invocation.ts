@@ -5,7 +5,7 @@ import { type Listeners, ownOf, Reporter } from "../errors.js";
 import { hasAsyncContext } from "../platform/context.js";
 import { isServer, now, within } from "../platform/env.js";
 import type { HeaderCarrier } from "../record/headers.js";
-import { isPlain, type Masks } from "../record/json.js";
+import { isObject, isPlain, type Masks } from "../record/json.js";
 import type { SpanOptions } from "../record/model.js";
 import { Scope } from "../record/scope.js";
 import { endSpan } from "../record/settle.js";
@@ -273,8 +273,4 @@ async function finish(scope: Scope, work: BackgroundWork, ended: Promise<void>):
 
 function functionOr<F>(value: F): F | undefined {
   return typeof value === "function" ? value : undefined;
-}
-
-function isObject(value: unknown): value is object {
-  return typeof value === "object" && value !== null;
 }

@@ -5,6 +5,7 @@ import { prepareAsyncContext } from "../platform/context.js";
 import { now } from "../platform/env.js";
 import { currentFrame } from "../record/frame.js";
 import { readClaim, readIncoming } from "../record/headers.js";
+import { isObject } from "../record/json.js";
 import { endSpan } from "../record/settle.js";
 import type { SpanHandle } from "../record/span.js";
 import type { Ending } from "../record/stream.js";
@@ -117,12 +118,12 @@ export function beginRequest(invocation: Invocation, request: unknown, { name, i
     caller: trusted ? (request as Request) : undefined,
   });
   const known = handled();
-  const keys = [request, root.trace].filter((key) => typeof key === "object" && key !== null);
-  for (const key of keys) known.set(key as object, { root, name });
+  const keys = [request, root.trace].filter(isObject);
+  for (const key of keys) known.set(key, { root, name });
   return {
     root,
     ended: () => {
-      for (const key of keys) known.delete(key as object);
+      for (const key of keys) known.delete(key);
       ended();
     },
   };
