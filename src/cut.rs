@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use crate::json::{find_either, write_number};
-use crate::span::{FIELDS, SEPARATOR};
+use crate::span::{ERROR_MESSAGE, ERROR_TRACEBACK, FIELDS, INPUT, METADATA, OUTPUT, SEPARATOR};
 
 /// The longest string of base64 that is kept: an image or a sound, which tells a reader of a trace nothing. (Opik's
 /// Python SDK takes what is longer than 256,000 bytes out of a row.)
@@ -349,14 +349,14 @@ impl Default for Cutter {
     }
 }
 
-/// Whether a field may hold any value: metadata, input, output.
+/// Whether a field may hold any value.
 fn is_value(index: usize) -> bool {
-    (17..=19).contains(&index)
+    matches!(index, METADATA | INPUT | OUTPUT)
 }
 
-/// Whether a field may be replaced to make a row fit: these, and an error's message and traceback.
+/// Whether a field may be replaced to make a row fit.
 fn is_large(index: usize) -> bool {
-    is_value(index) || index == 12 || index == 13
+    is_value(index) || matches!(index, ERROR_MESSAGE | ERROR_TRACEBACK)
 }
 
 /// The start of `text` that is at most `limit` bytes long and ends between two characters of UTF-8.

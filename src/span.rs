@@ -17,6 +17,17 @@ pub const SEPARATOR: u8 = 0x1f;
 /// How many fields a row's text has.
 pub const FIELDS: usize = 20;
 
+/// Where [`Fields::error_message`] stands in a row's text, counted from 0.
+pub const ERROR_MESSAGE: usize = 12;
+/// The same of [`Fields::error_traceback`].
+pub const ERROR_TRACEBACK: usize = 13;
+/// The same of [`Fields::metadata`].
+pub const METADATA: usize = 17;
+/// The same of [`Fields::input`].
+pub const INPUT: usize = 18;
+/// The same of [`Fields::output`].
+pub const OUTPUT: usize = 19;
+
 /// Tags that a row keeps. Bounds the search for repeats, which compares each tag with all before it: without a bound
 /// 100,000 took 12 s. (Opik's `PATCH` takes 50; what its batch route takes is not known.)
 pub const MAX_TAGS: usize = 1000;

@@ -11,7 +11,7 @@
 use opik_edge::context::Context;
 use opik_edge::headers::{Incoming, Spelling, outgoing};
 use opik_edge::id::{Id, IdGenerator};
-use opik_edge::span::{FIELDS, Fields, Kind, Period, SEPARATOR, write_row};
+use opik_edge::span::{self, FIELDS, Fields, Kind, Period, SEPARATOR, write_row};
 use opik_edge::time::{Clock, parse_http_date};
 use opik_edge::upload::{Attempt, Reason, Verdict, pause_ms, request_headers, verdict};
 use serde_json::{Value, from_str};
@@ -274,4 +274,20 @@ fn a_request_has_the_raw_key_or_none() {
     assert_eq!(with_key, [content_type, ("authorization", b"key"), ("comet-workspace", b"team")]);
     let without: Vec<_> = request_headers(b"", b"", true).collect();
     assert_eq!(without, [content_type, ("content-encoding", b"gzip")]);
+}
+
+#[test]
+fn fields_stand_where_their_names_say() {
+    let text = (0..FIELDS).map(|at| at.to_string()).collect::<Vec<_>>().join("\u{1f}");
+    let fields = Fields::from_text(text.as_bytes(), 0).unwrap();
+    let places = [
+        (span::ERROR_MESSAGE, fields.error_message),
+        (span::ERROR_TRACEBACK, fields.error_traceback),
+        (span::METADATA, fields.metadata),
+        (span::INPUT, fields.input),
+        (span::OUTPUT, fields.output),
+    ];
+    for (at, field) in places {
+        assert_eq!(at.to_string().as_bytes(), field);
+    }
 }

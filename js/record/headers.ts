@@ -13,13 +13,11 @@ export const OPIK_PARENT_SPAN_ID_HEADER = "opik_parent_span_id";
 /** Carries a page's token, where a Worker believes signed callers only: see `trust` of `withOpik`. */
 export const OPIK_TOKEN_HEADER = "opik-token";
 
+/** The twins of the two headers, which servers let through that drop names with underscores. */
+export const HYPHEN_NAMES: readonly [trace: string, parent: string] = ["opik-trace-id", "opik-parent-span-id"];
+
 /** Every spelling of the two headers, in the order of `Incoming`. */
-export const NAMES: readonly string[] = [
-  OPIK_TRACE_ID_HEADER,
-  OPIK_PARENT_SPAN_ID_HEADER,
-  "opik-trace-id",
-  "opik-parent-span-id",
-];
+export const NAMES: readonly string[] = [OPIK_TRACE_ID_HEADER, OPIK_PARENT_SPAN_ID_HEADER, ...HYPHEN_NAMES];
 
 /**
  * Headers as `Headers`, as a `Request` (or anything else with `headers`), as a plain object or Node's

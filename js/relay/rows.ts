@@ -36,7 +36,7 @@ const TIME: Kind = ["a time (RFC 3339)", isTime];
 const NUMBER: Kind = ["a finite number", Number.isFinite];
 const JSON_VALUE: Kind = [
   "a string, an object or objects",
-  (value) => isText(value) || isObject(value) || isOf(value, isObject),
+  (value) => isText(value) || isRecord(value) || isOf(value, isRecord),
 ];
 
 /** Fields of every row that are the page's to set, as Opik takes them (`Trace_Write`, `Span_Write`). */
@@ -56,7 +56,7 @@ const COMMON: Record<string, Kind> = {
   error_info: [
     "exception_type and traceback, and at most a message",
     (error) =>
-      isObject(error) &&
+      isRecord(error) &&
       isFilled(error["exception_type"]) &&
       isFilled(error["traceback"]) &&
       (error["message"] === undefined || isText(error["message"])),
@@ -65,7 +65,8 @@ const COMMON: Record<string, Kind> = {
 };
 /** `FeedbackScoreBatchItem`; the rest is looked at by `scoreError`. */
 const SCORE: Record<string, Kind> = { id: TEXT, name: TEXT, value: NUMBER, reason: TEXT, category_name: TEXT };
-const FIELDS: Record<RowKind, Record<string, Kind>> = {
+/** What a page may write, and nothing else. */
+export const FIELDS: Record<RowKind, Record<string, Kind>> = {
   trace_scores: SCORE,
   span_scores: SCORE,
   traces: { ...COMMON, thread_id: TEXT },
@@ -76,13 +77,13 @@ const FIELDS: Record<RowKind, Record<string, Kind>> = {
     type: [`one of ${SPAN_TYPES}`, (type) => SPAN_TYPES.includes(type as string)],
     model: TEXT,
     provider: TEXT,
-    usage: ["32-bit integers by name", (usage) => isObject(usage) && isOf(Object.values(usage), isInt32)],
+    usage: ["32-bit integers by name", (usage) => isRecord(usage) && isOf(Object.values(usage), isInt32)],
     total_estimated_cost: ["a number that is not negative", (cost) => Number.isFinite(cost) && (cost as number) >= 0],
   },
 };
 
 /** What is stamped: of these the project has to be the relay's, where it is named, and the others do not matter. */
-const STAMPED = ["project_name", "environment", "source"];
+export const STAMPED: readonly string[] = ["project_name", "environment", "source"];
 
 /** What the relay writes into every row. */
 export interface Stamp {
@@ -109,7 +110,7 @@ export function parseBatch(text: string): PageBatch {
   } catch {
     throw new Refusal("malformed", "the body is not JSON");
   }
-  if (!isObject(body)) throw new Refusal("invalid", "the body is not an object");
+  if (!isRecord(body)) throw new Refusal("invalid", "the body is not an object");
   // Names are looked at before anything is copied: there may be a hundred thousand.
   const names = Object.keys(body).filter((name) => name !== "token" && name !== "secret");
   const kind = ROW_KINDS.find((known) => known === names[0]);
@@ -159,7 +160,7 @@ export function stampRows(
 
 /** A row's own fields, each of which is a page's to set and what Opik takes. */
 function readRow(kind: RowKind, row: unknown, projectName: string, where: string): Record<string, unknown> {
-  if (!isObject(row)) throw new Refusal("invalid", `${where}: expected an object`);
+  if (!isRecord(row)) throw new Refusal("invalid", `${where}: expected an object`);
   const own: Record<string, unknown> = {};
   for (const name of Object.keys(row)) {
     if (STAMPED.includes(name)) continue;
@@ -252,7 +253,8 @@ function isTime(value: unknown): boolean {
   return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(day);
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
+/** Whether `value` is what JSON calls an object. */
+function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 

@@ -2,11 +2,8 @@
 // read the headers it came with.
 
 import { isBrowser } from "../platform/env.js";
-import { type HeaderCarrier, NAMES } from "../record/headers.js";
+import { type HeaderCarrier, HYPHEN_NAMES } from "../record/headers.js";
 import type { Span } from "../record/model.js";
-
-/** The two names: those headers that are element and metric names too. */
-const [, , TRACE, PARENT] = NAMES as [string, string, string, string];
 
 /** `<meta>` elements for the page's head; "" when there is nothing to hand on, as where tracing is off. */
 export function contextMeta(span: Span | undefined): string {
@@ -27,20 +24,23 @@ export function contextServerTiming(span: Span | undefined): string {
  * `undefined` where there is none.
  */
 export function serverContext(): HeaderCarrier | undefined {
-  if (!isBrowser()) return undefined;
-  const ids = found(fromMeta) ?? found(fromServerTiming);
-  return ids && { [TRACE]: ids[0], [PARENT]: ids[1] };
+  return isBrowser() ? (found(fromMeta) ?? found(fromServerTiming)) : undefined;
 }
 
-/** What `read` finds; nothing where an element that is called `querySelector` stands in place of the function, say. */
-function found(read: () => Ids | undefined): Ids | undefined {
+/**
+ * What `read` finds, if that is all that is handed over; nothing where an element that is called `querySelector`, say, stands in
+ * place of the function.
+ */
+function found(read: (name: string) => string | null | undefined): HeaderCarrier | undefined {
   try {
-    return read();
+    const pairs = HYPHEN_NAMES.map((name): [string, unknown] => [name, read(name)]);
+    return pairs.every(([, value]) => value) ? Object.fromEntries(pairs) : undefined;
   } catch {
     return undefined;
   }
 }
 
+/** What is handed over, in that spelling whose names are those of elements and metrics too. */
 function pairsOf(span: Span | undefined): [name: string, value: string][] {
   return Object.entries(span?.headers({ spelling: "hyphen" }) ?? {});
 }
@@ -50,22 +50,13 @@ interface Navigation {
   readonly serverTiming?: readonly { readonly name: string; readonly description: string }[];
 }
 
-type Ids = readonly [trace: string, parent: string];
-
-function fromMeta(): Ids | undefined {
+function fromMeta(name: string): string | null | undefined {
   const { document } = globalThis as { document?: Document };
-  const read = (name: string): string => document?.querySelector(`meta[name="${name}"]`)?.getAttribute("content") ?? "";
-  return both(read(TRACE), read(PARENT));
+  return document?.querySelector(`meta[name="${name}"]`)?.getAttribute("content");
 }
 
-function fromServerTiming(): Ids | undefined {
+function fromServerTiming(wanted: string): string | undefined {
   const { performance } = globalThis as { performance?: { getEntriesByType(type: string): readonly Navigation[] } };
   const [navigation] = performance?.getEntriesByType("navigation") ?? [];
-  const read = (wanted: string): string =>
-    navigation?.serverTiming?.find(({ name }) => name === wanted)?.description ?? "";
-  return both(read(TRACE), read(PARENT));
-}
-
-function both(trace: string, parent: string): Ids | undefined {
-  return trace && parent ? [trace, parent] : undefined;
+  return navigation?.serverTiming?.find(({ name }) => name === wanted)?.description;
 }

@@ -307,7 +307,7 @@ test("a server hands its context to the page it renders", async () => {
   const [meta, timing, ids] = server.span({ name: "GET /" }, (span) => [
     contextMeta(span),
     contextServerTiming(span),
-    { "opik-trace-id": span.traceId, "opik-parent-span-id": span.id },
+    span.headers({ spelling: "hyphen" }), // all that is handed on to any other service
   ]);
   const pretend = (found: Record<string, string>, serverTiming: object[]) => {
     const querySelector = (selector: string) => {
