@@ -106,11 +106,17 @@ const TAIL_BITS: u32 = 42;
 /// Random bytes that are enough for any one id.
 pub const RANDOM_BYTES: usize = SEED_BYTES + TAIL_BYTES;
 
-/// Mints ids that are strictly greater than every one before.
+/// How far the clock may be behind the last id before ids begin anew at its time, in ms. A clock that is set back by less
+/// costs nothing: the next service still believes our headers ([`crate::headers::MAX_AHEAD_MS`]).
+pub const MAX_BEHIND_MS: u64 = 60_000;
+
+/// Mints ids that are strictly greater than every one before, as long as the clock is at most [`MAX_BEHIND_MS`] behind the
+/// last one. Where it is further behind, ids begin anew at its time: a clock that was ahead once costs their order, and
+/// not the time of every id that follows.
 ///
 /// Layout of the 74 bits that are not time, version and variant: a counter of 32 bits (RFC 9562 §6.2
-/// method 1, seeded at random below 2³¹ for each millisecond), then 42 random bits. The time is never ahead of
-/// the greatest clock seen, unless 2³¹ ids were minted in one frozen millisecond.
+/// method 1, seeded at random below 2³¹ for each millisecond), then 42 random bits. The time is at most
+/// [`MAX_BEHIND_MS`] ahead of the clock, unless 2³¹ ids were minted in one frozen millisecond.
 #[derive(Default, Debug)]
 pub struct IdGenerator {
     pool: Vec<u8>,
@@ -131,13 +137,14 @@ impl IdGenerator {
         self.pool.extend_from_slice(random);
     }
 
-    /// A new id for the time `now_ms` (ms since 1970, 48 bits); `None` when the random bytes are used up.
+    /// A new id for the time `now_ms` (ms since 1970, 48 bits), or for that of the last one where that is less than
+    /// [`MAX_BEHIND_MS`] later; `None` when the random bytes are used up.
     pub fn mint(&mut self, now_ms: u64) -> Option<Id> {
         if self.pool.len() < RANDOM_BYTES {
             return None;
         }
         let now_ms = now_ms.min(MAX_MS);
-        if now_ms > self.last_ms {
+        if now_ms > self.last_ms || now_ms.saturating_add(MAX_BEHIND_MS) < self.last_ms {
             self.start(now_ms)?;
         } else if let Some(next) = self.counter.checked_add(1) {
             self.counter = next;

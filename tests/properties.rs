@@ -9,7 +9,7 @@
     reason = "a test that fails should say where, and has no budget of bytes"
 )]
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use opik_edge::batch::{
     Buffer, Buffers, DropReason, Handle, Limits, MAX_BATCH_BYTES, MAX_BATCH_ROWS, MAX_BUFFER_BYTES, MAX_IDLE_MS,
@@ -17,7 +17,7 @@ use opik_edge::batch::{
 use opik_edge::context::Context;
 use opik_edge::cut::{Cutter, MAX_BASE64_BYTES};
 use opik_edge::headers::{Incoming, read};
-use opik_edge::id::{Id, IdGenerator};
+use opik_edge::id::{Id, IdGenerator, MAX_BEHIND_MS};
 use opik_edge::json;
 use opik_edge::span::{FIELDS, Fields, Kind, MAX_TAGS, MAX_USAGE_BYTES, Period, SEPARATOR, write_row};
 use opik_edge::time::{Clock, MAX_MS};
@@ -98,16 +98,36 @@ fn a_generator_without_random_bytes_mints_nothing() {
 
 proptest! {
     #[test]
-    fn ids_sort_by_creation_whatever_the_clock_does(clock in prop::collection::vec(0..2_u64.pow(48), 1..200)) {
+    fn ids_sort_by_creation_whatever_the_clock_does_within_a_minute(
+        start_ms in 0..2_u64.pow(47),
+        clock in prop::collection::vec(0..=MAX_BEHIND_MS, 1..200),
+    ) {
         let mut ids = generator();
         let mut latest = 0;
         let mut before: Option<Id> = None;
-        for now_ms in clock {
+        for offset_ms in clock {
+            let now_ms = start_ms + offset_ms;
             let id = mint(&mut ids, now_ms);
             latest = latest.max(now_ms);
             prop_assert!(before.is_none_or(|before| before < id && before.to_string() < id.to_string()));
             prop_assert_eq!(id.timestamp_ms(), latest, "never ahead of the greatest clock seen");
             before = Some(id);
+        }
+    }
+
+    #[test]
+    fn an_id_is_never_more_than_a_minute_ahead_of_the_clock(
+        clock in prop::collection::vec(prop_oneof![0..2_u64.pow(48), 0..300_000_u64], 1..200),
+    ) {
+        let mut ids = generator();
+        let mut all = BTreeSet::new();
+        let mut last_ms = 0;
+        for now_ms in clock {
+            let id = mint(&mut ids, now_ms);
+            let expected = if last_ms > now_ms && last_ms - now_ms <= MAX_BEHIND_MS { last_ms } else { now_ms };
+            prop_assert_eq!(id.timestamp_ms(), expected);
+            prop_assert!(all.insert(id), "{} was there before", id);
+            last_ms = expected;
         }
     }
 
