@@ -82,7 +82,8 @@ export async function startCollector(options: CollectorOptions = {}): Promise<Co
       answer(response, handle(store, method, path, searchParams, body));
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      answer(response, { status: error.status, json: { code: error.status, message: error.message } });
+      const { status, message, details } = error;
+      answer(response, { status, json: { code: status, message, details } });
     }
   });
   await new Promise<void>((resolve) => server.listen(options.port ?? 0, "127.0.0.1", resolve));

@@ -11,20 +11,19 @@ export type Entity = "traces" | "spans";
 /** A row as it came. */
 export type Row = Record<string, unknown>;
 
-/** An answer that is not a success: the status and the message of its body. */
+/** An answer that is not a success: the status, the message of its body and, where there are some, its details. */
 export class Refusal extends Error {
   constructor(
     readonly status: 400 | 404 | 405 | 409 | 413 | 422,
     message: string,
+    readonly details?: string,
   ) {
     super(message);
   }
 }
 
-/** How far an id's time may be from now: 24 h for what is created, and never in the future for what is referenced. */
+/** How far an id's time may be from now: for what is created either way, for what is referenced ahead alone. */
 const WINDOW_MS = 24 * 60 * 60 * 1000;
-/** Clocks differ. */
-const TOLERANCE_MS = 60 * 1000;
 
 const ajv = new Ajv2020({ strict: false });
 (addFormats as unknown as typeof addFormats.default)(ajv);
@@ -60,7 +59,7 @@ export function checkScores(body: unknown, nowMs: number): Row[] {
   const cleaned = withoutNulls(body);
   checkSchema("FeedbackScoreBatch", cleaned);
   const { scores } = cleaned as { scores: Row[] };
-  for (const { id } of scores) checkId("id", id, nowMs + TOLERANCE_MS);
+  for (const { id } of scores) checkId("id", id, nowMs);
   return scores;
 }
 
@@ -68,7 +67,7 @@ export function checkScores(body: unknown, nowMs: number): Row[] {
 export function checkUpdate(entity: Entity, id: string, body: unknown, nowMs: number): Row {
   const update = withoutNulls(body) as Row;
   checkSchema(MODELS[entity].update, update);
-  checkId("id", id, nowMs + TOLERANCE_MS);
+  checkId("id", id, nowMs);
   if (entity === "spans") checkReferences(update, nowMs);
   return update;
 }
@@ -83,24 +82,31 @@ function checkSchema(model: string, value: unknown): void {
 }
 
 function checkIds(entity: Entity, row: Row, nowMs: number): void {
-  const time = checkId("id", row["id"], nowMs + WINDOW_MS);
-  if (time < nowMs - WINDOW_MS) throw new Refusal(400, "id: its time is more than 24 h ago");
+  const time = checkId("id", row["id"], nowMs);
+  if (time < nowMs - WINDOW_MS) throw outsideWindow("id", time, "too_old");
   if (entity === "spans") checkReferences(row, nowMs);
 }
 
 function checkReferences(row: Row, nowMs: number): void {
-  checkId("trace_id", row["trace_id"], nowMs + TOLERANCE_MS);
-  if (row["parent_span_id"] !== undefined) checkId("parent_span_id", row["parent_span_id"], nowMs + TOLERANCE_MS);
+  checkId("trace_id", row["trace_id"], nowMs);
+  if (row["parent_span_id"] !== undefined) checkId("parent_span_id", row["parent_span_id"], nowMs);
 }
 
 /** The time of a UUIDv7, in ms since 1970. */
-function checkId(field: string, id: unknown, latestMs: number): number {
+function checkId(field: string, id: unknown, nowMs: number): number {
   if (typeof id !== "string" || !/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/i.test(id)) {
     throw new Refusal(400, `${field}: must be a version 7 UUID`);
   }
   const time = Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16);
-  if (time > latestMs) throw new Refusal(400, `${field}: its time is in the future`);
+  if (time > nowMs + WINDOW_MS) throw outsideWindow(field, time, "too_far_future");
   return time;
+}
+
+/** As the backend refuses a whole batch, whose offending row it does not name. */
+function outsideWindow(field: string, ms: number, reason: "too_old" | "too_far_future"): Refusal {
+  const time = new Date(ms).toISOString();
+  const details = `embedded timestamp '${time}' is outside the window '24h', reason '${reason}'`;
+  return new Refusal(400, `Invalid UUID for ${field}`, details);
 }
 
 /** The backend reads a null as an absent field. */

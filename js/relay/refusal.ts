@@ -26,7 +26,7 @@ export type RefusalCode =
   | "foreign_project"
   /** An id is no UUIDv7. */
   | "invalid_id"
-  /** An id was made more than 24 h ago or ahead, or refers to the future. */
+  /** An id was made more than 24 h ago or ahead, or refers to what is more than 24 h ahead; or Opik finds it too old or too new. */
   | "clock_skew"
   /** A token is asked for, and there is none. */
   | "token_missing"

@@ -226,6 +226,7 @@ function checkReport({ dropped }: FlushReport): void {
   const [reason] = Object.keys(dropped);
   if (reason === undefined) return;
   if (reason === "rejected") throw new Refusal("rejected", "Opik refuses a row");
+  if (reason.startsWith("too_")) throw new Refusal("clock_skew", "Opik refuses an id for its time");
   if (reason === "payload_too_large") throw new Refusal("too_large", "Opik takes no body of this size");
   if (reason === "rate_limited") throw new Refusal("rate_limited", "Opik asks to wait");
   throw new Refusal("unavailable", "Opik can not be reached now");

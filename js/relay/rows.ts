@@ -2,12 +2,12 @@
 // relay's to set.
 
 import { isOfScores, MAX_UPLOAD_ROWS, ROW_KINDS, type RowKind } from "../deliver/upload.js";
-import { idTime } from "../record/headers.js";
+import { idTime } from "../platform/ids.js";
 import { type Score, scoreError, scoreKey } from "../record/score.js";
 import { Refusal } from "./refusal.js";
 import { TOLERANCE_MS, type TokenClaims } from "./token.js";
 
-/** How far the time of an id may be from now (Opik refuses more where it checks). */
+/** How far the time of an id may be from now, also of one that is referred to (Opik refuses more where it checks). */
 const WINDOW_MS = 24 * 60 * 60 * 1000;
 /** The longest row, in characters of JSON. */
 const MAX_ROW_CHARS = 256 * 1024;
@@ -227,7 +227,9 @@ function checkIds(
 }
 
 function checkReference(id: unknown, nowMs: number, where: string): void {
-  if (timeOf(id, where) > nowMs + TOLERANCE_MS) throw new Refusal("clock_skew", `${where}: its time is in the future`);
+  if (timeOf(id, where) > nowMs + WINDOW_MS) {
+    throw new Refusal("clock_skew", `${where}: its time is more than 24 h ahead`);
+  }
 }
 
 function timeOf(id: unknown, where: string): number {

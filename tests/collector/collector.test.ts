@@ -39,7 +39,7 @@ describe("a batch is refused whole", () => {
     ["no id", 400, () => ({ id: undefined })],
     ["an id from more than a day ago", 400, () => ({ id: uuid7({ msecs: Date.now() - 2 * DAY_MS }) })],
     ["an id from the future", 400, () => ({ id: uuid7({ msecs: Date.now() + 2 * DAY_MS }) })],
-    ["a trace from the future", 400, () => ({ trace_id: uuid7({ msecs: Date.now() + DAY_MS }) })],
+    ["a trace from the future", 400, () => ({ trace_id: uuid7({ msecs: Date.now() + 2 * DAY_MS }) })],
     ["no start_time", 422, () => ({ start_time: undefined })],
     ["a start_time that is no time", 422, () => ({ start_time: "yesterday" })],
     ["an unknown type", 422, () => ({ type: "agent" })],
@@ -80,7 +80,7 @@ test("a batch of scores is refused whole too", async () => {
   const good = { id: uuid7(), name: "helpful", value: 1, source: "sdk" };
   const refusals: [number, object][] = [
     [400, { id: "9b2fa2ba-3b0f-4c83-9d52-0fa1d2a6a0d1" }],
-    [400, { id: uuid7({ msecs: Date.now() + DAY_MS }) }],
+    [400, { id: uuid7({ msecs: Date.now() + 2 * DAY_MS }) }],
     [422, { name: "" }],
     [422, { name: undefined }],
     [422, { value: "1" }],

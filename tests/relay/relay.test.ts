@@ -111,6 +111,34 @@ describe("what a page may send", () => {
     assert.equal(collector.requests.at(-1)!.method, "PUT");
   });
 
+  test("what was begun, or is referred to, up to 24 h from now", async () => {
+    const day = 24 * 60 * 60 * 1000;
+    const near = day - 60_000;
+    const far = day + 60_000;
+    // What is referred to may be of any age.
+    for (const [ms, mayCreate, mayRefer] of [
+      [-400 * day, false, true],
+      [-far, false, true],
+      [-near, true, true],
+      [0, true, true],
+      [120_000, true, true],
+      [near, true, true],
+      [far, false, false],
+    ] as const) {
+      const at = id(Date.now() + ms);
+      for (const [name, body, isTaken] of [
+        ["id", spans(span({ id: at })), mayCreate],
+        ["id", JSON.stringify({ traces: [trace({ id: at })] }), mayCreate],
+        ["trace_id", spans(span({ trace_id: at })), mayRefer],
+        ["parent_span_id", spans(span({ parent_span_id: at })), mayRefer],
+        ["id", scores(score({ id: at })), mayRefer],
+      ] as const) {
+        const { status, code } = await send({ body });
+        assert.deepEqual([status, code], isTaken ? [200, undefined] : [425, "clock_skew"], `${name} ${ms}: ${body}`);
+      }
+    }
+  });
+
   test("of scores with one name the last one", async () => {
     const first = score() as { id: string };
     assert.equal((await send({ body: scores(first, { ...first, value: 0 }) })).status, 200);
@@ -201,17 +229,25 @@ describe("what it may not", () => {
     "a score beyond what is taken": [422, "invalid", () => ({ body: scores(score({ value: -1e10 })) })],
     "a score with an author": [422, "invalid", () => ({ body: scores(score({ author: "somebody else" })) })],
     "a score of nothing": [422, "invalid_id", () => ({ body: scores(score({ id: undefined })) })],
-    "a score of the future": [425, "clock_skew", () => ({ body: scores(score({ id: id(Date.now() + 120_000) })) })],
+    "a score of the future": [
+      425,
+      "clock_skew",
+      () => ({ body: scores(score({ id: id(Date.now() + day + 60_000) })) }),
+    ],
     "a score in another project": [403, "foreign_project", () => ({ body: scores(score({ project_name: "theirs" })) })],
     "scores that do not say of what": [422, "invalid", () => ({ body: JSON.stringify({ scores: [score()] }) })],
     "no id": [422, "invalid_id", () => ({ body: spans(span({ id: undefined })) })],
     "an id of yesterday": [425, "clock_skew", () => ({ body: spans(span({ id: id(Date.now() - day - 60_000) })) })],
     "an id of tomorrow": [425, "clock_skew", () => ({ body: spans(span({ id: id(Date.now() + day + 60_000) })) })],
-    "a trace of the future": [425, "clock_skew", () => ({ body: spans(span({ trace_id: id(Date.now() + 120_000) })) })],
+    "a trace of the future": [
+      425,
+      "clock_skew",
+      () => ({ body: spans(span({ trace_id: id(Date.now() + day + 60_000) })) }),
+    ],
     "a parent of the future": [
       425,
       "clock_skew",
-      () => ({ body: spans(span({ parent_span_id: id(Date.now() + 120_000) })) }),
+      () => ({ body: spans(span({ parent_span_id: id(Date.now() + day + 60_000) })) }),
     ],
   };
   for (const [name, [status, code, sent]] of Object.entries(attacks)) {
