@@ -90,10 +90,63 @@ export function numberFrom(
 /** Receives what the tracer has to say. It must not throw; if it does, that is swallowed. */
 export type OnError = (error: OpikError) => void;
 
+/** Why rows are lost. */
+export type DropReason =
+  /** The API refused the row (400, 422); the error's message has its words. Compare the row with what they ask for. */
+  | "rejected"
+  /** The key or the workspace is wrong (401, 403). Set `apiKey` and `workspace`; a page's relay refuses its `token` so. */
+  | "unauthorized"
+  /** The account's quota is used up (402). Raise it, or record less with `sampleRate`. */
+  | "quota_exceeded"
+  /** There is no Opik API at this URL (404, 405), or none that knows scores. Correct `url`; the doctor says what is there. */
+  | "not_found"
+  /** The backend answered with a redirect, which is never followed (3xx). Set `url` to where it leads. */
+  | "redirected"
+  /** The body is too long for the backend or what stands before it (413). Lower `limits`, or raise its limit. */
+  | "payload_too_large"
+  /** The row is from another time by the relay's clock (425). Set the clock of the page's machine right. */
+  | "clock_skew"
+  /** The backend answered by a status that means nothing for rows. Look at what stands before it. */
+  | "unexpected_status"
+  /** The backend took no more for now (429), until the invocation or the process ended. Record less, or put a queue in between. */
+  | "rate_limited"
+  /** The backend gave up waiting (408), until the invocation or the process ended. Look at the backend. */
+  | "timeout"
+  /** The backend failed (5xx), until the invocation or the process ended. Look at the backend. */
+  | "server_error"
+  /** The backend was not reached, or did not answer in time, until the invocation or the process ended. Look at `url` and the network. */
+  | "network_error"
+  /** The invocation or the process ended before there was time to send the row. Give it less to send, or put a queue in between. */
+  | "deadline"
+  /** The invocation had no request left for the row. Flush less often, or put a queue in between. */
+  | "too_many_requests"
+  /** The backend had failed so often that it was left alone when the invocation or the process ended. Look at the backend. */
+  | "circuit_open"
+  /** More waited to be sent than `limits.bufferBytes`, or than a page keeps: the oldest spans are lost. Raise it, or look at the backend. */
+  | "queue_full"
+  /** More ended than the buffer holds before it could be taken out. Flush earlier, or record less. */
+  | "buffer_full"
+  /** The row alone is longer than an upload may be, even when it is cut. Lower `limits.spanBytes`. */
+  | "row_too_large"
+  /** The upload has a row of this id already, and the API would refuse both. Ids come from this package: report it. */
+  | "duplicate_id"
+  /** The row has an id that is no UUIDv7, or fields that the core can not read. Report it. */
+  | "malformed_row"
+  /** The buffer of the row is gone, as its invocation is. Await, or hand to `waitUntil`, what records it. */
+  | "stale_buffer"
+  /** The page's visit ended by `discard()` before the row was sent: as it was meant to. */
+  | "discarded"
+  /** The WebAssembly instance died, and its rows with it. The next row gets a new one; report it. */
+  | "wasm_trap"
+  /** This runtime refuses to compile WebAssembly. A page's Content-Security-Policy needs `'wasm-unsafe-eval'`. */
+  | "wasm_blocked"
+  /** This runtime lacks something that is needed, as jsdom lacks `TextEncoder`. Give it what `onError` names. */
+  | "unexpected";
+
 /** Rows that are lost. */
 export interface Drop {
   /** A key of `FlushReport.dropped`. */
-  readonly reason: string;
+  readonly reason: DropReason;
   /** How many, at least 1. */
   readonly rows: number;
 }

@@ -3,7 +3,7 @@
 export { type TabThreadOptions, tabThreadId } from "./browser/tab-thread.js";
 export { fetch, flush, getDistributedTraceHeaders, getTrackContext, score, span, trace, track } from "./current.js";
 export type { Dropped, FlushReport } from "./deliver/report.js";
-export { type Drop, type OnDrop, type OnError, OpikError, type OpikErrorCode } from "./errors.js";
+export { type Drop, type DropReason, type OnDrop, type OnError, OpikError, type OpikErrorCode } from "./errors.js";
 export { type DistributedHeadersOptions, Opik } from "./opik.js";
 export {
   type HeaderCarrier,

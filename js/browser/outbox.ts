@@ -4,6 +4,7 @@
 import type { Outbox } from "../deliver/model.js";
 import { addCounts, type Dropped } from "../deliver/report.js";
 import { type Envelope, firstOfOneUpload, type RowKind, type Upload, uploadOf } from "../deliver/upload.js";
+import type { DropReason } from "../errors.js";
 import { tokenExpiry } from "../platform/base64url.js";
 import { getCore } from "../platform/core.js";
 import { now, randomBits } from "../platform/env.js";
@@ -281,7 +282,7 @@ export class PageOutbox implements Outbox {
     this.#found();
   }
 
-  #drop(reason: string, rows: number): void {
+  #drop(reason: DropReason, rows: number): void {
     if (rows > 0) addCounts(this.#dropped, { [reason]: rows });
   }
 

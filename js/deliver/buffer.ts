@@ -1,7 +1,7 @@
 // The ended rows of one invocation: a handle into the core, safe to use after its end and after a
 // trap. Counts every row that it could not keep. Next in the flow: delivery.ts.
 
-import { OpikError, type Reporter } from "../errors.js";
+import { type DropReason, OpikError, type Reporter } from "../errors.js";
 import {
   BYTES_SHIFT,
   type Core,
@@ -107,7 +107,7 @@ export class RowBuffer {
   }
 
   /** Why a row was left out; "" where it was not. */
-  #reasonOf(result: number): string {
+  #reasonOf(result: number): DropReason | "" {
     return result < 0 ? this.#open().dropReason(result) : "";
   }
 
@@ -134,7 +134,8 @@ export class RowBuffer {
     this.#core = undefined;
     const rows = this.#left() + alsoLost;
     this.#taken = [...this.#added];
-    if (rows > 0) addCounts(this.#dropped, { [error instanceof OpikError ? error.code : "unexpected"]: rows });
+    if (rows > 0)
+      addCounts(this.#dropped, { [error instanceof OpikError ? (error.code as DropReason) : "unexpected"]: rows });
     this.#reporter.failure(error);
   }
 }

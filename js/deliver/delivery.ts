@@ -2,7 +2,7 @@
 // their source until a request is free for them, so that few requests carry many rows; what failed waits here. Next in the flow:
 // request.ts.
 
-import { OpikError, type Reporter } from "../errors.js";
+import { type DropReason, OpikError, type Reporter } from "../errors.js";
 import { type Answer, getCore } from "../platform/core.js";
 import { environment, now, randomBits } from "../platform/env.js";
 import type { Settings } from "../settings.js";
@@ -228,7 +228,7 @@ export class Delivery {
       for (let attempt = 1; outcome === undefined; attempt += 1) outcome = await this.#attempt(upload, attempt, lane);
     } catch (cause) {
       // The core died while it was asked: what became of the rows is not known.
-      outcome = this.#keep(upload, cause instanceof OpikError ? cause.code : "wasm_trap", { cause });
+      outcome = this.#keep(upload, cause instanceof OpikError ? (cause.code as DropReason) : "wasm_trap", { cause });
     }
     this.#lanes.delete(upload);
     if (outcome !== "split") this.#settled(upload, outcome);
@@ -393,13 +393,13 @@ export class Delivery {
       this.#settled(upload, this.#lose(upload, upload.failure ?? reason, { once: reason === "circuit_open" }));
   }
 
-  #lose(upload: Upload, reason: string, failure: Failure): Outcome {
+  #lose(upload: Upload, reason: DropReason, failure: Failure): Outcome {
     this.#accountOf(upload).failed(reason, failure);
     return { lost: reason };
   }
 
   /** For the next wake-up. */
-  #keep(upload: Upload, reason: string, failure: Failure): Outcome {
+  #keep(upload: Upload, reason: DropReason, failure: Failure): Outcome {
     this.#accountOf(upload).failed(reason, failure);
     upload.failure = reason;
     return "kept";

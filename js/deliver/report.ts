@@ -1,14 +1,19 @@
 // What a flush came to: counts of rows and requests, and what the host is told of. Filled by delivery.ts.
 
-import { OpikError, type Reporter } from "../errors.js";
+import { type DropReason, OpikError, type Reporter } from "../errors.js";
 import type { Answer } from "../platform/core.js";
 
 /** Rows, by the reason why they are lost. */
-export type Dropped = Record<string, number>;
+export type Dropped = { [reason in DropReason]?: number };
 
 /** Adds `more` to `counts`. */
 export function addCounts(counts: Dropped, more: Dropped): void {
-  for (const [reason, rows] of Object.entries(more)) counts[reason] = (counts[reason] ?? 0) + rows;
+  for (const [reason, rows] of entriesOf(more)) counts[reason] = (counts[reason] ?? 0) + rows;
+}
+
+/** Reasons and rows. */
+function entriesOf(counts: Dropped): [DropReason, number][] {
+  return Object.entries(counts) as [DropReason, number][];
 }
 
 /**
@@ -24,7 +29,7 @@ export interface FlushReport {
   retried: number;
   /** Rows of spans that are still open, written so that a killed isolate shows them. Not among `sent`. */
   checkpoints: number;
-  /** Rows that are lost, by reason (`rejected`, `unauthorized`, `buffer_full`, …). */
+  /** Rows that are lost, by reason (see `DropReason`). */
   dropped: Dropped;
   /** Requests made. */
   requests: number;
@@ -49,19 +54,19 @@ export interface Failure extends Partial<Pick<Answer, "status" | "message" | "ca
 export class Account {
   readonly report: FlushReport = emptyReport();
   /** The first failure of each reason, until the host is told. */
-  readonly #failures = new Map<string, Failure>();
+  readonly #failures = new Map<DropReason, Failure>();
   /** The rows that the host was told are lost. */
   readonly #told: Dropped = {};
 
   /** Notes why rows could not be delivered. */
-  failed(reason: string, failure: Failure): void {
+  failed(reason: DropReason, failure: Failure): void {
     if (!this.#failures.has(reason)) this.#failures.set(reason, failure);
   }
 
   /** Tells the host of what went wrong and of what is lost, unless that was told before. */
   close(reporter: Reporter): FlushReport {
     const { dropped, errors } = this.report;
-    const lost = (reason: string): number => (dropped[reason] ?? 0) - (this.#told[reason] ?? 0);
+    const lost = (reason: DropReason): number => (dropped[reason] ?? 0) - (this.#told[reason] ?? 0);
     for (const [reason, { status = 0, message = "", cause, once = false }] of this.#failures) {
       const rows = lost(reason);
       const what = rows > 0 ? `${rows} rows are lost` : "rows are kept for the next flush";
@@ -72,7 +77,7 @@ export class Account {
       else reporter.report(error);
     }
     this.#failures.clear();
-    for (const reason of Object.keys(dropped)) {
+    for (const [reason] of entriesOf(dropped)) {
       const rows = lost(reason);
       if (rows > 0) reporter.dropped({ reason, rows });
     }

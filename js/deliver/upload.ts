@@ -1,6 +1,8 @@
 // One request's worth of rows on the JavaScript side: its bytes, and where its rows lie in them. What a
 // response to it means is src/upload.rs.
 
+import type { DropReason } from "../errors.js";
+
 /** What an upload carries. */
 export type RowKind = "traces" | "spans" | "trace_scores" | "span_scores";
 
@@ -82,7 +84,7 @@ export function selfContained(url: string, body: Uint8Array<ArrayBuffer>, member
 }
 
 /** What became of an upload. */
-export type Outcome = "sent" | "kept" | "aside" | { readonly lost: string };
+export type Outcome = "sent" | "kept" | "aside" | { readonly lost: DropReason };
 
 /** What an upload has beside its rows where it goes to a page's relay: see js/browser/outbox.ts. */
 export interface Envelope {
@@ -110,7 +112,7 @@ export class Upload {
   /** Counts up in the order in which its delivery took them. */
   number = 0;
   /** Why it was last not delivered. */
-  failure: string | undefined;
+  failure: DropReason | undefined;
   /** Whether it was in a request. */
   wasSent = false;
   /** Whether its rows were in more than one. */

@@ -3,7 +3,7 @@
 
 import { load } from "#wasm";
 import { __wbg_set_wasm, __wbindgen_init_externref_table } from "../core_bg.js";
-import { OpikError } from "../errors.js";
+import { type DropReason, OpikError } from "../errors.js";
 import type { BufferLimits, HeaderPair } from "../settings.js";
 import { randomBytes } from "./env.js";
 
@@ -85,13 +85,13 @@ const VERDICTS = ["sent", "retry", "plain", "split", "drop", "defer", "stop"] as
 /** What an answer means for the rows of its request. */
 export interface Verdict {
   readonly what: (typeof VERDICTS)[number];
-  /** "" when they were sent. */
-  readonly reason: string;
+  /** None when they were sent. */
+  readonly reason: DropReason;
   /** How long to wait before it is tried again. */
   readonly waitMs: number;
 }
 
-const SENT: Verdict = { what: VERDICTS[0], reason: "", waitMs: 0 };
+const SENT: Verdict = { what: VERDICTS[0], reason: "" as DropReason, waitMs: 0 };
 
 /** Which kind of row is appended, as the core counts them. */
 export const SPAN_ROW = 0;
@@ -204,8 +204,8 @@ export class Core {
   }
 
   /** The reason behind a negative result of `append`. */
-  dropReason(code: number): string {
-    return this.#call(() => this.#read(this.#core.dropReason(code)));
+  dropReason(code: number): DropReason {
+    return this.#call(() => this.#read(this.#core.dropReason(code)) as DropReason);
   }
 
   /** Takes the next rows out of a buffer; `undefined` when it is empty. */
@@ -245,7 +245,7 @@ export class Core {
       const written = this.#write(headers.flat().join("\n"));
       const what = this.#core.verdict(status, number, rows, isCompressed, nowMs, deadlineMs, random, written);
       if (what === 0) return SENT; // which is what nearly all of them mean
-      const reason = this.#read(this.#core.verdictReason());
+      const reason = this.#read(this.#core.verdictReason()) as DropReason;
       return { what: VERDICTS[what] ?? "drop", reason, waitMs: this.#core.verdictWait() };
     });
   }

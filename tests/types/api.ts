@@ -1,6 +1,6 @@
 // The public types, as a user's compiler sees them. Compiled, never run.
 
-import { type FlushReport, Opik, type Span, span, track } from "opik-edge";
+import { type Dropped, type DropReason, type FlushReport, type OnDrop, Opik, type Span, span, track } from "opik-edge";
 import { type Trigger, withOpik } from "opik-edge/cloudflare";
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
@@ -23,6 +23,13 @@ const joined = opik.distributedHeaders(new Headers(), (root) => root.id);
 same<typeof joined, string>(true);
 const report: Promise<FlushReport> = opik.flush();
 void report;
+declare const dropped: Dropped;
+same<keyof typeof dropped, DropReason>(true);
+same<Parameters<OnDrop>[0]["reason"], DropReason>(true);
+// A count may be asked for by its name, and a name that is none does not compile.
+const rejected: number = dropped.rejected ?? 0;
+// @ts-expect-error: there is no such reason.
+void (rejected + dropped.refused);
 
 class Greeter {
   word = "hello";
