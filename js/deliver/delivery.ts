@@ -176,10 +176,14 @@ export class Delivery {
     }
   }
 
+  /** Whether it is the invocation's end. */
+  get #isEnding(): boolean {
+    return this.#options.isInvocation === true && this.#flushes.some(({ mode }) => mode.isLast);
+  }
+
   /** How many requests may still be made. */
   get #requestsLeft(): number {
-    const isEnding = this.#flushes.some(({ mode }) => mode.isLast);
-    const reserved = this.#options.isInvocation && !isEnding ? RESERVED_REQUESTS : 0;
+    const reserved = this.#options.isInvocation && !this.#isEnding ? RESERVED_REQUESTS : 0;
     return this.#isOver || this.pauseMs > 0 ? 0 : this.#maxRequests - reserved - this.#requests;
   }
 
@@ -211,10 +215,10 @@ export class Delivery {
     return this.#pick(mayGo);
   }
 
-  /** Takes the oldest such upload out of the queue, or the most worth where there are fewer requests than uploads. */
+  /** Takes the oldest such upload out of the queue; at an invocation's end, and where requests are fewer, the most worth. */
   #pick(which: (upload: Upload) => boolean): Upload | undefined {
     const found = this.#queue.filter(which);
-    if (this.#requestsLeft < this.#queue.length) found.sort(byWorth);
+    if (this.#isEnding || this.#requestsLeft < this.#queue.length) found.sort(byWorth);
     const [upload] = found;
     if (upload) remove(this.#queue, upload);
     return upload;

@@ -6,7 +6,7 @@ import { after, before, describe, test } from "node:test";
 import type { Faults } from "../../collector/faults.js";
 import { type Collector, startCollector } from "../../collector/server.js";
 import { type RunningWorker, startWorker } from "../support/worker.js";
-import { type Recorded, type Recording, record } from "./record.js";
+import { REFUSED, type Recorded, type Recording, record } from "./record.js";
 
 /** Too short for a second attempt, whose wait is 250 ms at the least. For what gives no answer, however long it takes. */
 const ONCE = { spans: 9, timeoutMs: 200 };
@@ -28,6 +28,7 @@ interface Scenario {
 }
 
 const all = (reason: string): Record<string, number> => ({ [reason]: 10 });
+const refusesRows: Faults = ({ body }) => (body.includes(REFUSED) ? { status: 400 } : undefined);
 const scenarios: Record<string, Scenario> = { "nothing fails": { dropped: {}, requests: 2 } };
 
 for (const status of [200, 201, 202, 204]) scenarios[`HTTP ${status}`] = { faults: { status }, requests: 2 };
@@ -132,10 +133,11 @@ Object.assign(scenarios, {
     kept: "network_error",
   },
   "one bad row in a thousand": {
+    faults: refusesRows,
     run: { spans: 999, badEvery: 999 },
     dropped: { rejected: 1 },
   },
-  "one bad row in ten": { run: { spans: 100, badEvery: 100 }, dropped: { rejected: 1 } },
+  "one bad row in ten": { faults: refusesRows, run: { spans: 100, badEvery: 100 }, dropped: { rejected: 1 } },
   "a body limit": {
     faults: ({ bytes }) => (bytes > 10_000 ? { status: 413 } : undefined),
     run: { spans: 400 },

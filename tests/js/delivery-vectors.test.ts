@@ -228,17 +228,10 @@ class Run {
   }
 }
 
-/** What delivery does not do yet. */
-const OPEN = new Set([
-  "what settles while nobody waits is in the next report",
-  "an invocation's last requests keep their order after one has failed",
-  "flushes that break off say nothing of their destination",
-]);
-
 const NOTHING = { sent: 0, kept: 0, retried: 0, checkpoints: 0, requests: 0, dropped: {} };
 
 for (const vector of vectors as unknown as Vector[]) {
-  test(`delivery: ${vector.name}`, { todo: OPEN.has(vector.name) }, async () => {
+  test(`delivery: ${vector.name}`, async () => {
     const { of, random = 0, steps, requests, reports = {}, dropped = {} } = vector;
     // In this process: whether it outlives its requests is asked of the platform.
     const isServer = of === "client" || of === "process";
