@@ -105,7 +105,7 @@ test("an upload is split between its rows, down to single ones", () => {
   const handle = core.openBuffer(0, LIMITS);
   const ids = Array.from({ length: 7 }, () => core.mint(1_764_000_000_000));
   for (const id of ids) {
-    const text = [id, id, "", ...Array(17).fill("")].join("\u001f");
+    const text = [id, id, "", ...ORDER.slice(3).fill("")].join("\u001f");
     const period = { startMs: 0, endMs: 0, updatedMs: 0, unfinished: false };
     core.append(handle, { kind: SPAN_ROW, text, outputAt: text.length, ...period, room: 1e9 });
   }
