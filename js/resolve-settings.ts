@@ -60,10 +60,10 @@ export function resolveConfig(given: OpikConfig): Settings {
   const baseUrl = url.href.replace(/\/$/, "");
   const apiKey = read("apiKey", config.apiKey, "OPIK_API_KEY")?.trim();
   if (apiKey !== undefined && !isHeaderValue(apiKey)) throw invalid("apiKey", "printable ASCII", apiKey);
-  // What carries the uploads elsewhere may well hold the key there.
   if (relayUrl !== undefined && config.apiKey) throw invalid("apiKey", "none: the relay holds it", config.apiKey);
   const isHttp = url.protocol === "http:";
   if (isHttp && isCloud(url)) throw invalid("url", "https, as Opik Cloud is", url.protocol);
+  // A transport of the host's may add the key on its way.
   if (!apiKey && !disabled && !relayUrl && !config.transport && isCloud(url)) {
     throw invalid("apiKey", "an API key: Opik Cloud needs one (OPIK_API_KEY)", undefined);
   }

@@ -211,14 +211,16 @@ export interface Settings {
   readonly workspace: string;
   /** `undefined` where a relay pins it. */
   readonly projectName: string | undefined;
+  /** The base URL of the API, or the URL of the relay. */
   readonly url: URL;
-  /** The same as text, for a path to be appended. */
+  /** `url` as text, for a path to be appended. */
   readonly baseUrl: string;
   /** Names where it sends to, and as whom: with the key. */
   readonly destination: () => string;
   readonly environment: string | undefined;
-  /** The project and the environment as they stand in every row; "" where there is none. */
+  /** The project as JSON, as it stands in every row; "" where there is none. */
   readonly projectJson: string;
+  /** The environment, likewise. */
   readonly environmentJson: string;
   readonly disabled: boolean;
   readonly propagateTo: readonly PropagateTo[] | undefined;

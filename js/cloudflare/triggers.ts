@@ -55,14 +55,14 @@ const ROOTS: Record<Handler, (...args: never[]) => Root> = {
 };
 
 /** A call and its root span. */
-export interface Face extends OtherTrigger {
+export interface DescribedCall extends OtherTrigger {
   readonly root: Root;
   /** What the handler is given instead of `args` where it is traced. */
   readonly tracedArgs?: (root: SpanHandle) => readonly unknown[];
 }
 
 /** A call of `handler`; `undefined` where the platform has no such handler. */
-export function describeCall(handler: string, args: readonly unknown[]): Face | undefined {
+export function describeCall(handler: string, args: readonly unknown[]): DescribedCall | undefined {
   if (!Object.hasOwn(ROOTS, handler)) return undefined;
   let root: Root;
   try {
@@ -79,7 +79,7 @@ export function isHandler(name: PropertyKey): boolean {
 }
 
 /** A call of a class's method: as the platform does, a workflow's `run`, or RPC, whose last argument may hold a context. */
-export function describeMethod(className: string, method: string, given: readonly unknown[]): Face {
+export function describeMethod(className: string, method: string, given: readonly unknown[]): DescribedCall {
   const { args, caller } = takeContextArgument(given);
   const known = describeCall(method, args);
   if (known) return { ...known, root: { ...known.root, caller } };

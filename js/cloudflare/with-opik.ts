@@ -14,7 +14,7 @@ import {
   type ServerConfigFor,
 } from "../server/invocation.js";
 import { traceRequest } from "../server/trace-request.js";
-import { describeCall, describeMethod, type Face, isHandler, type OtherTrigger } from "./triggers.js";
+import { type DescribedCall, describeCall, describeMethod, isHandler, type OtherTrigger } from "./triggers.js";
 
 /** What called the Worker. */
 export type Trigger = FetchTrigger | OtherTrigger;
@@ -183,7 +183,7 @@ function wrapClass(Class: WorkerClass, open: OpenInvocation<Trigger>): WorkerCla
     const isSubclass = (newTarget as WorkerClass).prototype !== prototype;
     const made: object = Reflect.construct(Class, args as unknown[], isSubclass ? (newTarget as WorkerClass) : Class);
     const [ctx, env] = args as [WaitUntil, unknown];
-    const describe = (name: string, given: unknown[]): Face => describeMethod(className, name, given);
+    const describe = (name: string, given: unknown[]): DescribedCall => describeMethod(className, name, given);
     const openFor: Open = (trigger) => open({ ctx, env }, trigger);
     const call: Call = (name, method, self, given) => traceCall(name, method, self, given, openFor, describe);
     if (isSubclass) callOf.set(made, call);
@@ -199,7 +199,7 @@ function traceCall(
   self: unknown,
   args: unknown[],
   open: Open,
-  describe: (name: string, args: unknown[]) => Face | undefined,
+  describe: (name: string, args: unknown[]) => DescribedCall | undefined,
 ): unknown {
   if (name === "fetch") {
     const request = args[0] as Request;
@@ -209,12 +209,12 @@ function traceCall(
       () => method.apply(self, args),
     );
   }
-  const face = typeof name === "string" && describe(name, args);
-  return face ? traceFace((...given) => method.apply(self, given), face, open) : method.apply(self, args);
+  const call = typeof name === "string" && describe(name, args);
+  return call ? traceDescribed((...given) => method.apply(self, given), call, open) : method.apply(self, args);
 }
 
 /** A call that is no HTTP request. Sync in, sync out, as soon as it is known whether there is an AsyncLocalStorage. */
-function traceFace(handle: Method, { root: options, tracedArgs, ...trigger }: Face, open: Open): unknown {
+function traceDescribed(handle: Method, { root: options, tracedArgs, ...trigger }: DescribedCall, open: Open): unknown {
   const untraced = (): unknown => handle(...trigger.args);
   const trace = (): unknown => {
     const invocation = open(trigger);

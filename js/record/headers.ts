@@ -1,5 +1,5 @@
 // Trace headers as JavaScript carries them: the shapes they come in (incoming), and which target
-// is given them in which spelling (outgoing). What a header means is decided in src/headers.rs.
+// is given them in which spelling (outgoing). What a header means is decided in src/headers.rs, and here alone where there is no core.
 
 import { isBrowser } from "../platform/env.js";
 import type { HeaderSpelling, PropagateTo, TargetMatch } from "../settings.js";

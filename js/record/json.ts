@@ -1,6 +1,6 @@
 // Any JavaScript value → JSON text. All user code that serialisation can meet (getters, toJSON)
 // runs here, before the core is touched. However a value is linked with itself, what is written of it is bounded; it is
-// cut to the limits in the core. Next in the flow: buffer.ts.
+// cut to the limits in the core. Next in the flow: row.ts.
 
 import type { Reporter } from "../errors.js";
 import type { Redact, Settings } from "../settings.js";
