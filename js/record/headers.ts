@@ -133,7 +133,7 @@ function readId(value = "", nowMs: number): string | undefined {
 }
 
 /** An id as the SDKs and proxies write it: in any case, without hyphens, and with white space (of ASCII) around. */
-const LENIENT_ID = /^[\t\n\f\r ]*([\da-f]{8})(-?)([\da-f]{4})\2([\da-f]{4})\2([\da-f]{4})\2([\da-f]{12})[\t\n\f\r ]*$/i;
+const LENIENT_ID = /^[\t\n\f\r ]*(\w{8})(-?)(\w{4})\2(\w{4})\2(\w{4})\2(\w{12})[\t\n\f\r ]*$/;
 const ID = /^[\da-f]{8}-[\da-f]{4}-7[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}$/i;
 
 /** The time that a UUIDv7 carries, in ms since 1970; `undefined` when `text` is none. */
@@ -168,7 +168,7 @@ export function injectInto<T extends HeaderTarget>(target: T, map: Record<string
 export function addHeaders(headers: unknown, map: Record<string, string>): unknown {
   try {
     if (headers === undefined) return map;
-    if (typeof headers !== "object" || headers === null) return headers;
+    if (!isObject(headers)) return headers;
     if (typeof (headers as Headers).append === "function") {
       // A DOM library may have put another class in place of the global one.
       const Class = headers.constructor as typeof Headers;

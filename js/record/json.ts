@@ -230,16 +230,11 @@ export function knownAs(value: unknown): unknown {
       return describeFields(value as Iterable<[string, unknown]>);
     case "URL":
       return withoutQuery(value as URL);
-    case "BigInt":
-    case "Boolean":
-    case "Number":
-    case "String":
-    case "Symbol": {
-      // What is in the box, whatever members it has.
-      const { prototype } = globalThis[tag as "String"];
-      const inside: unknown = prototype.valueOf.call(value);
-      return knownAs(inside) ?? inside;
-    }
+  }
+  if (/^(BigInt|Boolean|Number|String|Symbol)$/.test(tag)) {
+    // What is in the box, whatever members it has.
+    const inside: unknown = globalThis[tag as "String"].prototype.valueOf.call(value);
+    return knownAs(inside) ?? inside;
   }
   // A stub of RPC has members of any name, and calls the other side where one is called.
   return "opik-edge" in value ? `[${name}]` : describeMessage(value);

@@ -131,9 +131,8 @@ function settingsOf(given: ServerConfig, env: unknown, memory: Memory): Settings
 
 /** Whether two configurations have the same settings: who is told of what goes wrong is none, nor is who is believed. */
 function isSame(one: ServerConfig, other: ServerConfig): boolean {
-  const { onError: _, onDrop: __, trust: ___, env, ...settings } = one;
-  const { onError: ____, onDrop: _____, trust: ______, env: otherEnv, ...otherSettings } = other;
-  return env === otherEnv && isAlike(settings, otherSettings);
+  const left = { onError: 0, onDrop: 0, trust: 0, env: 0 };
+  return one.env === other.env && isAlike({ ...one, ...left }, { ...other, ...left });
 }
 
 /** Whether two settings are the same: arrays and plain objects member by member, expressions by what they say. */
@@ -203,18 +202,20 @@ export function beginCall({ scope, isOfProcess, ctx }: Invocation, root: Root): 
 
 /**
  * Runs a handler: its span ends when it returns, when its promise settles, or when the stream or response that it gives has
- * been read. Sync in, sync out. What is awaited lazily, as a query builder is, goes as it is.
+ * been read, which `watch` looks on at. Sync in, sync out. What is awaited lazily, as a query builder is, goes as it is.
  */
-export function runCall({ root, ended }: Call, handle: (root: SpanHandle) => unknown): unknown {
+export function runCall(
+  { root, ended }: Call,
+  handle: (root: SpanHandle) => unknown,
+  watch: (result: unknown, onEnd: OnEnd) => unknown = watchResult,
+): unknown {
   const end = (ending: Ending): void => {
     endSpan(root, ending);
     ended();
   };
-  const done = (result: unknown): unknown => watchResult(result, end);
+  const done = (result: unknown): unknown => watch(result, end);
   const failed = (error: unknown): never => {
-    if (isAborted(error)) root.finish();
-    else root.fail(error);
-    ended();
+    end(isAborted(error) ? { how: "done" } : { how: "failed", error });
     throw error;
   };
   let result: unknown;

@@ -6,11 +6,9 @@ import { now } from "../platform/env.js";
 import { currentFrame } from "../record/frame.js";
 import { readClaim, readIncoming } from "../record/headers.js";
 import { isObject } from "../record/json.js";
-import { endSpan } from "../record/settle.js";
 import type { SpanHandle } from "../record/span.js";
-import type { Ending } from "../record/stream.js";
 import { isPreflight } from "./cors.js";
-import { beginCall, type Call, type Invocation } from "./invocation.js";
+import { beginCall, type Call, type Invocation, runCall } from "./invocation.js";
 import { watchResponse } from "./watch-response.js";
 
 /** What is recorded of a request: what is asked for, as far as that is told. */
@@ -152,29 +150,15 @@ export function traceRequest<R>(
   return typeof trusted === "boolean" ? begin(trusted) : (trusted.then(begin) as Promise<Awaited<R>>);
 }
 
-function run({ root, ended }: Call, method: string | undefined, handle: (root: SpanHandle) => unknown): unknown {
-  const end = (ending: Ending): void => {
-    endSpan(root, ending);
-    ended();
-  };
-  const done = (response: unknown): unknown => {
+function run(call: Call, method: string | undefined, handle: (root: SpanHandle) => unknown): unknown {
+  const { root } = call;
+  return runCall(call, handle, (response, onEnd) => {
     presetStatus(root, response);
     // What is not recorded has no span that would end with the response.
-    if (root.trace.recording) return watchResponse(response, method, end, () => root.trace.breakOff());
-    ended();
+    if (root.trace.recording) return watchResponse(response, method, onEnd, () => root.trace.breakOff());
+    onEnd({ how: "done" });
     return response;
-  };
-  const failed = (error: unknown): never => {
-    end({ how: "failed", error });
-    throw error;
-  };
-  let response: unknown;
-  try {
-    response = root.run(() => handle(root));
-  } catch (error) {
-    return failed(error);
-  }
-  return response instanceof Promise ? response.then(done, failed) : done(response);
+  });
 }
 
 /** Records the status of `response`, web's or Node's, unless the host records an output of its own. */
