@@ -18,6 +18,8 @@ export interface CollectorOptions {
   readonly store?: string;
   /** Fails uploads, all or some of them. */
   readonly fault?: Faults;
+  /** Its clock, in ms since 1970. */
+  readonly now?: () => number;
 }
 
 /** One request, for tests. */
@@ -49,6 +51,7 @@ export interface Collector {
 /** Starts a collector. */
 export async function startCollector(options: CollectorOptions = {}): Promise<Collector> {
   const store = new Store(options.store);
+  const { now = Date.now } = options;
   const requests: SeenRequest[] = [];
   const watchers = new Watchers();
   let uploads = 0;
@@ -73,13 +76,13 @@ export async function startCollector(options: CollectorOptions = {}): Promise<Co
         const faulty = { number: uploads, ofPath, path, headers, bytes: raw.byteLength, body };
         const fault = typeof options.fault === "function" ? options.fault(faulty) : options.fault;
         if (fault) {
-          if (keepsRows(fault)) handle(store, method, path, searchParams, body);
+          if (keepsRows(fault)) handle(store, method, path, searchParams, body, now());
           note(typeof fault === "string" ? 0 : "status" in fault ? fault.status : 307);
           return answerFault(response, fault);
         }
       }
       response.on("finish", () => note(response.statusCode));
-      answer(response, handle(store, method, path, searchParams, body));
+      answer(response, handle(store, method, path, searchParams, body, now()));
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       const { status, message, details } = error;
@@ -114,13 +117,20 @@ interface Answer {
   readonly location?: string;
 }
 
-function handle(store: Store, method: string, path: string, query: URLSearchParams, body: string): Answer {
+function handle(
+  store: Store,
+  method: string,
+  path: string,
+  query: URLSearchParams,
+  body: string,
+  nowMs: number,
+): Answer {
   if (path === "/is-alive/ping") return { status: 200, json: { message: "pong", healthy: true } };
   const tree = /^\/trees(?:\/([^/]+))?$/.exec(path);
   if (tree) return { status: 200, text: trees(store, tree[1]) };
   const [, entity, rest] = /^\/v1\/private\/(traces|spans)(?:\/([^/]+))?$/.exec(path) ?? [];
   if (!entity) throw new Refusal(404, `no such route: ${path}`);
-  return handleRows(store, method, entity as Entity, rest, query, body);
+  return handleRows(store, method, entity as Entity, rest, query, body, nowMs);
 }
 
 function handleRows(
@@ -130,23 +140,23 @@ function handleRows(
   rest: string | undefined,
   query: URLSearchParams,
   body: string,
+  nowMs: number,
 ): Answer {
-  const now = Date.now();
   if (method === "POST" && rest === "batch") {
-    for (const row of checkBatch(entity, parse(body), now)) store.replace(entity, row);
+    for (const row of checkBatch(entity, parse(body), nowMs)) store.replace(entity, row);
     return { status: 204 };
   }
   if (method === "PUT" && rest === "feedback-scores") {
-    for (const row of checkScores(parse(body), now)) store.score(entity, row);
+    for (const row of checkScores(parse(body), nowMs)) store.score(entity, row);
     return { status: 204 };
   }
   if (method === "POST" && rest === undefined) {
-    const row = checkRow(entity, parse(body), now);
+    const row = checkRow(entity, parse(body), nowMs);
     store.create(entity, row);
     return { status: 201, location: `/v1/private/${entity}/${row["id"]}` };
   }
   if (method === "PATCH" && rest !== undefined) {
-    store.update(entity, rest, checkUpdate(entity, rest, parse(body), now));
+    store.update(entity, rest, checkUpdate(entity, rest, parse(body), nowMs));
     return { status: 204 };
   }
   if (method === "GET" && rest === undefined) {

@@ -104,6 +104,10 @@ export type DropReason =
   | "redirected"
   /** The body is too long for the backend or what stands before it (413). Lower `limits`, or raise its limit. */
   | "payload_too_large"
+  /** The row's id is older than the API takes: see `maxIdAgeMs`. End what is open sooner, or have the operator raise the window. */
+  | "too_old"
+  /** The row's id is too far ahead of the API's clock. Set this machine's clock right. */
+  | "too_far_future"
   /** The row is from another time by the relay's clock (425). Set the clock of the page's machine right. */
   | "clock_skew"
   /** The backend answered by a status that means nothing for rows. Look at what stands before it. */

@@ -108,6 +108,7 @@ export function resolveConfig(given: OpikConfig): Settings {
     recordInputs: isSwitch("recordInputs", true),
     recordOutputs: isSwitch("recordOutputs", true),
     limits,
+    maxIdAgeMs: numberFrom("maxIdAgeMs", config.maxIdAgeMs ?? 24 * HOUR_MS, HOUR_MS, 45 * 24 * HOUR_MS),
     transport,
     isServer: server,
     host,
@@ -131,6 +132,7 @@ function resolveRedact(options: RedactOptions | undefined, fieldBytes: number): 
   }
 }
 
+const HOUR_MS = 60 * 60 * 1000;
 const KB = 1024;
 const MB = 1024 * KB;
 /** Of bytes: more than there can be. Of ms: a hundred years and more. */

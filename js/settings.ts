@@ -56,17 +56,22 @@ export interface Transport {
   readonly maxBodyBytes?: number | undefined;
   /** Whether bodies of 1 MB and more are compressed (default: in Node, Deno and Bun, whose CPU time nobody counts). */
   readonly compress?: boolean | undefined;
+  /** Whether it carries rows to somebody who sends them on, and so no `PATCH` (default `false`): as a relay and a queue do. */
+  readonly appendsOnly?: boolean | undefined;
   /** How far this clock is behind the receiver's, in ms, where that is known, a finite number: traces begin at the receiver's time. */
   readonly clockOffsetMs?: number | undefined;
 }
 
 /** An upload as a request. */
 export interface TransportRequest {
-  /** `PUT` for scores. */
-  readonly method: "POST" | "PUT";
+  /** `PUT` for scores, `PATCH` for a row that is completed. */
+  readonly method: "POST" | "PUT" | "PATCH";
   /** With the key in `authorization`. */
   readonly headers: [name: string, value: string][];
-  /** `{"spans":[…]}`, `{"traces":[…]}` or `{"scores":[…]}`, gzip-compressed when the headers say so. */
+  /**
+   * `{"spans":[…]}`, `{"traces":[…]}` or `{"scores":[…]}`, of a `PATCH` the fields of the row that its URL names; gzip-compressed when
+   * the headers say so.
+   */
   readonly body: Uint8Array<ArrayBuffer>;
   /** For a page's relay: what is sent beside the rows. */
   readonly envelope?:
@@ -186,6 +191,11 @@ export interface OpikConfig {
   readonly recordOutputs?: boolean | undefined;
   /** How much is recorded, and waits to be sent. */
   readonly limits?: Limits | undefined;
+  /**
+   * How old the id of a trace or span may be when Opik is sent it, in ms (1 hour to 45 days, default 24 hours): its operator's
+   * `uuidValidation.window`. What is open for half as long is written early, and what is older at its end is completed.
+   */
+  readonly maxIdAgeMs?: number | undefined;
   /** What carries the uploads: a service binding, a queue, a test's memory (default the platform's `fetch`). */
   readonly transport?: Transport | undefined;
   /**
@@ -229,6 +239,7 @@ export interface Settings {
   readonly recordInputs: boolean;
   readonly recordOutputs: boolean;
   readonly limits: BufferLimits & { readonly traceBytes: number };
+  readonly maxIdAgeMs: number;
   readonly transport: Transport;
   /** Whether the process outlives its requests; asked once, since some platforms make up what tells it. */
   readonly isServer: boolean;

@@ -281,6 +281,17 @@ pub fn verdict_wait() -> f64 {
         .unwrap_or(0.0)
 }
 
+/// The scratch has the refusal's body; 0 where it was refused for something else.
+#[wasm_bindgen(js_name = refusedWindow)]
+pub fn refused_window(status: u16, preset_ms: f64, written: usize) -> f64 {
+    with(|state| {
+        let message = state.scratch.get(..written).unwrap_or_default();
+        upload::refused_window_ms(status, message, to_u64(preset_ms))
+    })
+    .flatten()
+    .map_or(0.0, to_f64)
+}
+
 #[wasm_bindgen]
 pub fn pause(failures: u32, was_stopped: bool, random: u32) -> f64 {
     to_f64(upload::pause_ms(failures, was_stopped, random))

@@ -282,6 +282,60 @@ fn wait_asked_for<'a>(headers: impl Iterator<Item = (&'a [u8], &'a [u8])>, attem
     longest
 }
 
+/// How far from now the time of an id may be, in ms, where a request was refused for one that is further away (400 with
+/// `too_old` or `too_far_future`, for all of its rows): as `message`, its body, names it, else `preset_ms`. `None` where it
+/// was refused for something else.
+///
+/// ```
+/// # use opik_edge::upload::refused_window_ms;
+/// let message = br#"{"code":400,"message":"Invalid UUID for id","details":"outside window '12 hours', reason 'too_old'"}"#;
+/// assert_eq!(refused_window_ms(400, message, 86_400_000), Some(43_200_000));
+/// assert_eq!(refused_window_ms(400, b"too_old", 86_400_000), Some(86_400_000));
+/// assert_eq!(refused_window_ms(400, b"no version 7 UUID", 86_400_000), None);
+/// ```
+#[must_use]
+pub fn refused_window_ms(status: u16, message: &[u8], preset_ms: u64) -> Option<u64> {
+    if status != 400 {
+        return None;
+    }
+    let reason = behind(message, b"too_")?;
+    if !reason.starts_with(b"old") && !reason.starts_with(b"far_future") {
+        return None;
+    }
+    Some(behind(message, b"window").and_then(hours).map_or(preset_ms, |hours| u64::from(hours).wrapping_mul(3_600_000)))
+}
+
+/// What follows the first `word` of `text`.
+fn behind<'a>(mut text: &'a [u8], word: &[u8]) -> Option<&'a [u8]> {
+    loop {
+        if let Some(rest) = text.strip_prefix(word) {
+            return Some(rest);
+        }
+        (_, text) = text.split_first()?;
+    }
+}
+
+/// The first number of `text` with its unit, in hours: `24h`, `24 hours`, `PT24H`, `1 day`. `None` where it is none that an
+/// operator of Opik may set (`uuidValidation.window`: 12 hours to 45 days).
+fn hours(text: &[u8]) -> Option<u32> {
+    let mut number = 0_u32;
+    for byte in text {
+        let unit = match byte {
+            b'0'..=b'9' => {
+                number = number.saturating_mul(10).saturating_add(u32::from(byte & 15));
+                continue;
+            }
+            b'h' | b'H' if number > 0 => 1,
+            b'd' | b'D' if number > 0 => 24,
+            b' ' => continue,
+            _ if number > 0 => return None,
+            _ => continue,
+        };
+        return Some(number.saturating_mul(unit)).filter(|hours| (12..=1080).contains(hours));
+    }
+    None
+}
+
 /// How many uploads in a row may fail before the rest is no longer tried.
 pub const MAX_FAILURES: u32 = 3;
 /// For how long nothing is sent then, at first; twice as long after each further failure.

@@ -13,7 +13,7 @@ use opik_edge::headers::{Incoming, Spelling, outgoing};
 use opik_edge::id::{Id, IdGenerator};
 use opik_edge::span::{self, FIELDS, Fields, Kind, Period, SEPARATOR, write_row};
 use opik_edge::time::{Clock, parse_http_date};
-use opik_edge::upload::{Attempt, Reason, Verdict, pause_ms, request_headers, verdict};
+use opik_edge::upload::{Attempt, Reason, Verdict, pause_ms, refused_window_ms, request_headers, verdict};
 use serde_json::{Value, from_str};
 
 fn vectors(text: &str) -> Vec<Value> {
@@ -264,6 +264,11 @@ fn a_response_is_a_verdict() {
             vector["ms"].as_u64().unwrap(),
             "{vector}"
         );
+    }
+    for vector in file["windows"].as_array().unwrap() {
+        let status = u16::try_from(vector["status"].as_u64().unwrap()).unwrap();
+        let window_ms = refused_window_ms(status, text(vector, "message").as_bytes(), 24 * 60 * 60 * 1000);
+        assert_eq!(window_ms.unwrap_or(0), vector["ms"].as_u64().unwrap(), "{vector}");
     }
 }
 

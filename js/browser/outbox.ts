@@ -3,15 +3,16 @@
 
 import type { Outbox } from "../deliver/model.js";
 import { addCounts, type Dropped } from "../deliver/report.js";
-import { type Envelope, firstOfOneUpload, type RowKind, type Upload, uploadOf } from "../deliver/upload.js";
+import { type Envelope, firstOfOneUpload, idOf, type RowKind, type Upload, uploadOf } from "../deliver/upload.js";
 import type { DropReason } from "../errors.js";
 import { tokenExpiry } from "../platform/base64url.js";
 import { getCore } from "../platform/core.js";
 import { now, randomBits } from "../platform/env.js";
-import { idTime } from "../record/headers.js";
+import { idTime } from "../platform/ids.js";
 import { scoreKey } from "../record/score.js";
 import type { TokenSource } from "../settings.js";
 import { MAX_BODY_BYTES } from "./relay-transport.js";
+import { Shift } from "./shift.js";
 import { type Visit, visitOf } from "./visit.js";
 
 /** Bytes that are kept for later visits, and that wait for a token; beyond them the oldest rows go. */
@@ -26,21 +27,17 @@ const MAX_TOKENS = 100;
 const DATABASE = "opik-edge";
 const STORE = "rows";
 
-/** Where the id of a row lies in it: behind `{"id":"`. */
-const ID_AT = 7;
-const ID_CHARS = 36;
-
 /** A row that waits. */
 interface Entry {
   readonly key: string;
   /** Which tab answers for it. */
   readonly tab: string;
   readonly kind: RowKind;
-  readonly json: Uint8Array<ArrayBuffer>;
+  json: Uint8Array<ArrayBuffer>;
   /** When it was kept, in ms since 1970. */
   readonly ms: number;
   /** Of a score: what it scores. The latest counts. */
-  readonly score: string | undefined;
+  score: string | undefined;
   /** A token of its visit, where the relay asks for one. */
   token: string | undefined;
   /** The secret of its visit; versions before this one had none. */
@@ -87,6 +84,8 @@ export class PageOutbox implements Outbox {
   #held: Entry[] = [];
   #heldBytes = 0;
   #unwritten: Entry[] = [];
+  /** Once the relay has refused this visit's rows for the page's clock. */
+  #shift: Shift | undefined;
   #dropped: Dropped = {};
   #count = 0;
   #found = (): void => {};
@@ -110,18 +109,19 @@ export class PageOutbox implements Outbox {
   add(upload: Upload): void {
     const { kind, isOfScores } = upload;
     for (const json of upload.rowBytes()) {
-      const id = new TextDecoder().decode(json.subarray(ID_AT, ID_AT + ID_CHARS));
-      if (!isOfScores && this.#visit.isBefore(id)) {
+      if (!isOfScores && !this.#visit.owns(idOf(json))) {
         this.#drop("discarded", 1); // it was open when its visit ended
         continue;
       }
       this.#count += 1;
       const key = `${this.#name} ${this.#tab} ${this.#count}`;
-      const score = isOfScores ? scoreKey(JSON.parse(new TextDecoder().decode(json))) : undefined;
-      const beganMs = (!isOfScores && idTime(id)) || now();
-      const [token] = this.#tokens.find(([, expiresMs]) => expiresMs >= beganMs) ?? [];
-      const entry = { key, tab: this.#tab, kind, json, ms: now(), score, token, secret: this.#visit.secret };
-      if (token === undefined && this.#source !== undefined) this.#hold(entry);
+      const { secret } = this.#visit;
+      const entry: Entry = { key, tab: this.#tab, kind, json, ms: now(), score: undefined, token: undefined, secret };
+      this.#shift?.apply(entry);
+      if (isOfScores) entry.score = scoreKey(JSON.parse(new TextDecoder().decode(entry.json)));
+      const beganMs = (!isOfScores && idTime(idOf(entry.json))) || now();
+      [entry.token] = this.#tokens.find(([, expiresMs]) => expiresMs >= beganMs) ?? [];
+      if (entry.token === undefined && this.#source !== undefined) this.#hold(entry);
       else this.#keep([entry]);
     }
   }
@@ -168,6 +168,7 @@ export class PageOutbox implements Outbox {
     this.#release();
     this.#unwritten = [];
     this.#tokens = [];
+    this.#shift = undefined;
     this.#learning = undefined;
     this.#refused.clear();
     const start = all ? this.#name : `${this.#name} ${this.#tab}`;
@@ -319,12 +320,13 @@ export class PageOutbox implements Outbox {
       (entries[0] as Entry).kind,
       entries.map(({ json }) => json),
     );
-    upload.envelope = this.#envelopeOf(entries[0] as Entry);
-    upload.onSettled = ({ firstRow, rows }) => this.#store("delete", entries.slice(firstRow, firstRow + rows));
+    upload.envelope = this.#envelopeOf(entries);
+    upload.onSettled = (part) => this.#store("delete", part.partOf(entries));
     return upload;
   }
 
-  #envelopeOf({ secret, token, score }: Entry): Envelope {
+  #envelopeOf(entries: readonly Entry[]): Envelope {
+    const { secret, token, score } = entries[0] as Entry;
     const visit = this.#visit;
     const { secret: current } = visit;
     const isOwn = secret === current;
@@ -351,7 +353,26 @@ export class PageOutbox implements Outbox {
         this.#askSoon();
         return tokenOfNow() !== refused;
       },
+      shifted: (upload, { status, message }, offsetMs) => {
+        const isForClock = status === 425 || (status === 422 && message.includes('"outside_token"'));
+        if (!isForClock || !isOwn || visit.secret !== current) return undefined;
+        if (!this.#shift && offsetMs !== 0) {
+          this.#shift = new Shift(visit, offsetMs);
+          this.#store("put", this.#shiftAll(this.#waiting));
+          this.#shiftAll(this.#held);
+        }
+        const own = upload.partOf(entries);
+        const changed = this.#shiftAll(own);
+        this.#store("put", changed);
+        return changed.length > 0 ? upload.with(own.map(({ json }) => json)) : undefined;
+      },
     };
+  }
+
+  /** Puts right those of this visit that were made by a wrong clock, and gives them. */
+  #shiftAll(entries: readonly Entry[]): Entry[] {
+    const { secret } = this.#visit;
+    return entries.filter((entry) => entry.secret === secret && this.#shift?.apply(entry));
   }
 
   #open(): Promise<IDBDatabase | undefined> {

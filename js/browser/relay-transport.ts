@@ -30,6 +30,7 @@ export function relayTransport(url: URL): Transport {
   return {
     maxBodyBytes: MAX_BODY_BYTES,
     compress: false,
+    appendsOnly: true,
     get clockOffsetMs() {
       return clockOffsetMs;
     },

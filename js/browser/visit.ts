@@ -3,13 +3,16 @@
 
 import { toBase64Url } from "../platform/base64url.js";
 import { randomBytes } from "../platform/env.js";
-import { SECRET_BYTES, tailOf } from "../platform/proof.js";
+import { isMadeWith, SECRET_BYTES, tailOf } from "../platform/proof.js";
 
 /** What keeps rows of a visit. */
 interface Member {
   /** Drops what it keeps, at rest too: all that there is, or, where another tab says so and does that itself, its own. */
   forget(all: boolean): Promise<void>;
 }
+
+/** As in src/id.rs: how far a clock may be set back before ids follow it. */
+const MAX_BEHIND_MS = 60_000;
 
 const visits = new Map<string, Visit>();
 
@@ -26,8 +29,6 @@ export class Visit {
   #secret = "";
   #ms = 0;
   #counter = -1;
-  #lastId = "";
-  #endedId = "";
 
   constructor(url: string) {
     visits.set(url, this);
@@ -51,20 +52,20 @@ export class Visit {
     return this.#secret;
   }
 
-  /** Whether `id` was made before this visit, and in this page. */
-  isBefore(id: string): boolean {
-    return id <= this.#endedId;
+  /** Whether `id` was made in this visit. */
+  owns(id: string): boolean {
+    return isMadeWith(this.#draw(), id);
   }
 
-  /** A new UUIDv7 for the time `ms`, greater than every one before it. */
+  /** A new UUIDv7 for the time `ms`, greater than every one before it, unless the last one is more than a minute later. */
   mint(ms: number): string {
     this.#counter = (this.#counter + 1) % 4096;
+    if (ms < this.#ms - MAX_BEHIND_MS) this.#ms = 0; // the clock was ahead, and was put right
     // The next 4096 in one millisecond are of the next one.
     this.#ms = Math.max(ms, this.#ms + (this.#counter === 0 ? 1 : 0));
     const time = hex(this.#ms, 12);
     const tail = tailOf(this.#draw(), this.#counter);
-    this.#lastId = `${time.slice(0, 8)}-${time.slice(8)}-7${hex(this.#counter, 3)}-${tail}`;
-    return this.#lastId;
+    return `${time.slice(0, 8)}-${time.slice(8)}-7${hex(this.#counter, 3)}-${tail}`;
   }
 
   /** Ends it, and those of the other tabs, and begins another. */
@@ -74,7 +75,6 @@ export class Visit {
   }
 
   async #end(all: boolean): Promise<void> {
-    this.#endedId = this.#lastId;
     this.#bytes = undefined;
     await Promise.all([...this.#members].map((member) => member.forget(all)));
   }
@@ -86,6 +86,12 @@ export class Visit {
     }
     return this.#bytes;
   }
+}
+
+/** `id` with its time moved on by `ms`: what it ends in, and so whose it is, stays. */
+export function shiftId(id: string, ms: number): string {
+  const time = hex(Number.parseInt(id.replace("-", ""), 16) + ms, 12);
+  return `${time.slice(0, 8)}-${time.slice(8)}${id.slice(13)}`;
 }
 
 function hex(number: number, digits: number): string {

@@ -56,6 +56,7 @@ export function queueTransport(queue: QueueProducer): Transport {
   return {
     maxBodyBytes: MAX_MESSAGE_BYTES,
     compress: false,
+    appendsOnly: true,
     async fetch(url, { body }) {
       await queue.send(decoder.decode(selfContained(url, body)), { contentType: "text" });
       return new Response(null, { status: 202 });
@@ -215,20 +216,21 @@ class Merger {
       this.#kind,
       this.#rows.map(({ json }) => json),
     );
-    upload.splitAt = ({ firstRow, rows }) => {
+    upload.splitAt = (part) => {
+      const { rows } = part;
       const half = rows >> 1;
-      const own = owners.slice(firstRow, firstRow + rows);
+      const own = part.partOf(owners);
       for (let away = 0; away <= half; away += 1) {
         for (const at of [half - away, half + away]) if (at > 0 && at < rows && own[at] !== own[at - 1]) return at;
       }
       // All of one message: as often as it takes to find one row.
-      const [owner] = own as [QueueMessage];
+      const [owner] = own as readonly [QueueMessage];
       const left = splits.get(owner) ?? Math.ceil(Math.log2(rows));
       splits.set(owner, left - 1);
       return left > 0 ? half : 0;
     };
-    upload.onSettled = ({ firstRow, rows }) => {
-      for (const owner of owners.slice(firstRow, firstRow + rows)) {
+    upload.onSettled = (part) => {
+      for (const owner of part.partOf(owners)) {
         this.#open.set(owner, (this.#open.get(owner) as number) - 1);
       }
     };

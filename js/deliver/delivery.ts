@@ -5,13 +5,14 @@
 import { type DropReason, OpikError, type Reporter } from "../errors.js";
 import { type Answer, getCore } from "../platform/core.js";
 import { environment, now, randomBits } from "../platform/env.js";
+import { idTime } from "../platform/ids.js";
 import type { Settings } from "../settings.js";
 import { type Destination, destinationOf } from "./destination.js";
 import type { DeliveryOptions, FlushMode, Source } from "./model.js";
 import { Account, addCounts, type Dropped, type Failure, type FlushReport } from "./report.js";
 import { noAnswer, post } from "./request.js";
-import { gzip, isWorthCompressing } from "./transport.js";
-import type { Outcome, Upload } from "./upload.js";
+import { gzip, isWorthCompressing, numberOr } from "./transport.js";
+import { idOf, type Outcome, type Upload } from "./upload.js";
 
 /** Uploads under way at once; Workers allow few connections. */
 const MAX_CONNECTIONS = 2;
@@ -279,13 +280,13 @@ export class Delivery {
       if (!upload.splitAt || answer.status < 500) this.#destination.failed(false);
       return this.#keep(upload, reason, answer);
     }
-    if (what === "split") {
-      const halves = upload.split();
-      if (halves) this.#queue.unshift(...halves);
-      if (halves) return "split";
+    if (what === "split" || what === "drop") {
+      const parts = this.#partsOf(upload, answer) ?? (what === "split" ? upload.split() : undefined);
+      if (parts) this.#queue.unshift(...parts);
+      return parts ? "split" : this.#lose(upload, reason, answer);
     }
-    // A backend, or what stands before it, may know no scores; that says nothing of the rest.
-    if (what !== "stop" || (upload.isOfScores && reason === "not_found")) return this.#lose(upload, reason, answer);
+    // A backend, or what stands before it, may know no scores, or no PATCH; that says nothing of the rest.
+    if (upload.method !== "POST" && reason === "not_found") return this.#lose(upload, reason, answer);
     const failure = { ...answer, once: true };
     // A page's token is that of some of its rows, and says nothing of the rest.
     if (answer.status === 401 && envelope?.refused()) {
@@ -294,6 +295,26 @@ export class Delivery {
     }
     this.#destination.failed(true);
     return this.#keep(upload, reason, failure);
+  }
+
+  /** What is left to be sent of an upload that was refused for the time of its ids; `undefined` where that is not why. */
+  #partsOf(upload: Upload, answer: Answer): Upload[] | undefined {
+    const { maxIdAgeMs, transport } = this.#settings;
+    const shifted = upload.envelope?.shifted(upload, answer, numberOr(transport.clockOffsetMs, 0));
+    if (shifted) return [shifted];
+    const windowMs = getCore().refusedWindow(answer, maxIdAgeMs);
+    if (windowMs === 0) return undefined;
+    const reasons = upload.rowBytes().map((row) => {
+      const ageMs = now() - (idTime(idOf(row)) ?? now());
+      return ageMs > windowMs ? "too_old" : -ageMs > windowMs ? "too_far_future" : undefined;
+    });
+    const found = new Set(reasons);
+    if (found.size === 1 && found.has(undefined)) return undefined; // by our clock it is none of them
+    return [...found].flatMap((reason) => {
+      const part = upload.pick((row) => reasons[row] === reason);
+      if (reason) this.#settled(part, this.#lose(part, reason, answer));
+      return reason ? [] : [part];
+    });
   }
 
   #mayRetry({ splitAt }: Upload, number: number): boolean {
@@ -413,7 +434,7 @@ export class Delivery {
     const { rows, isCheckpoint } = upload;
     const { report } = this.#accountOf(upload);
     if (outcome === "aside") return;
-    if (outcome !== "kept") upload.onSettled?.(upload);
+    if (outcome !== "kept") upload.onSettled?.(upload, outcome === "sent");
     // A row that was written early is written again: nothing is lost with it, and nothing gained by keeping it.
     if (isCheckpoint) report.checkpoints += outcome === "sent" ? rows : 0;
     else if (outcome === "kept") {

@@ -2,6 +2,7 @@
 // response to it means is src/upload.rs.
 
 import type { DropReason } from "../errors.js";
+import type { Answer } from "../platform/core.js";
 
 /** What an upload carries. */
 export type RowKind = "traces" | "spans" | "trace_scores" | "span_scores";
@@ -27,10 +28,19 @@ export function isOfScores(kind: RowKind): boolean {
   return kind.endsWith("scores");
 }
 
+/** Where the id of a row lies in it: behind `{"id":"`. */
+const ID_AT = 7;
+const ID_CHARS = 36;
+
 /** Rows of one upload (Opik: 1 to 1000). */
 export const MAX_UPLOAD_ROWS: number = 1000;
 /** Bytes of one upload. */
 export const MAX_UPLOAD_BYTES: number = 4 * 1024 * 1024;
+
+/** The id of a row, which stands at its beginning. */
+export function idOf(json: Uint8Array): string {
+  return new TextDecoder().decode(json.subarray(ID_AT, ID_AT + ID_CHARS));
+}
 
 /** An upload of rows that are JSON already. */
 export function uploadOf(kind: RowKind, rows: readonly Uint8Array[]): Upload {
@@ -96,6 +106,11 @@ export interface Envelope {
   outcome(): Outcome | undefined;
   /** Notes that the relay refuses the token. Gives whether another one, or an outcome, is there now. */
   refused(): boolean;
+  /**
+   * What is to be sent in place of an upload that was refused for the clock of who made its rows, which is `offsetMs` behind; `undefined` where
+   * that is not why, or it is put right already.
+   */
+  shifted(upload: Upload, answer: Answer, offsetMs: number): Upload | undefined;
 }
 
 /** One upload, ready to send. */
@@ -105,10 +120,12 @@ export class Upload {
   readonly body: Uint8Array<ArrayBuffer>;
   /** Where each row ends in the body. */
   readonly rowEnds: Uint32Array;
-  /** The index of its first row in the upload that it was split from. */
-  readonly firstRow: number = 0;
+  /** The indices of its rows in the upload that it was taken out of; `undefined` where it is whole. */
+  readonly indices: readonly number[] | undefined;
   /** Whether its rows are to be written again: then they are not among those that can be lost. */
   isCheckpoint = false;
+  /** The id of the row that its body, which is an object of fields then, completes. */
+  completes: string | undefined;
   /** Counts up in the order in which its delivery took them. */
   number = 0;
   /** Why it was last not delivered. */
@@ -122,8 +139,8 @@ export class Upload {
    * rows, or 0 for no further. Such an upload is tried twice at most, and that the backend fails on it says nothing of others.
    */
   splitAt: ((upload: Upload) => number) | undefined;
-  /** Told that it, or a part that it was split into, was accepted or is lost for good. */
-  onSettled: ((upload: Upload) => void) | undefined;
+  /** Told that it, or a part that it was split into, was accepted (`wasSent`) or is lost for good. */
+  onSettled: ((upload: Upload, wasSent: boolean) => void) | undefined;
   envelope: Envelope | undefined;
   /** The body as it was compressed, for the next attempt. */
   compressed: Uint8Array<ArrayBuffer> | undefined;
@@ -136,11 +153,12 @@ export class Upload {
 
   /** Appended to the base URL of the API. */
   get path(): string {
-    return PATHS[this.kind];
+    const path = PATHS[this.kind];
+    return this.completes ? path.replace("batch", this.completes) : path;
   }
 
-  get method(): "POST" | "PUT" {
-    return this.isOfScores ? "PUT" : "POST";
+  get method(): "POST" | "PUT" | "PATCH" {
+    return this.completes ? "PATCH" : this.isOfScores ? "PUT" : "POST";
   }
 
   get isOfScores(): boolean {
@@ -165,20 +183,25 @@ export class Upload {
   /** Its rows in two uploads; `undefined` where they are not to be split further. */
   split(): [Upload, Upload] | undefined {
     const middle = this.splitAt ? this.splitAt(this) : this.rows >> 1;
-    return middle > 0 ? [this.#slice(0, middle), this.#slice(middle, this.rows)] : undefined;
+    return middle > 0 ? [this.pick((row) => row < middle), this.pick((row) => row >= middle)] : undefined;
   }
 
-  #slice(from: number, to: number): Upload {
-    const opening = this.body.indexOf(0x5b) + 1; // "["
-    // Between two rows is a comma.
-    const start = from === 0 ? opening : (this.rowEnds[from - 1] as number) + 1;
-    const end = this.rowEnds[to - 1] as number;
-    const body = new Uint8Array(opening + end - start + 2);
-    body.set(this.body.subarray(0, opening));
-    body.set(this.body.subarray(start, end), opening);
-    body.set([0x5d, 0x7d], body.length - 2); // "]}"
-    const rowEnds = this.rowEnds.slice(from, to).map((rowEnd) => rowEnd - start + opening);
-    const half = new Upload(this.kind, body, rowEnds);
-    return Object.assign(half, this, { body, rowEnds, firstRow: this.firstRow + from, compressed: undefined });
+  /** An upload of those of its rows, by their indices, that `isIn` names: one at least. */
+  pick(isIn: (row: number) => boolean): Upload {
+    const indices = [...this.rowEnds.keys()].filter(isIn);
+    const rows = this.rowBytes();
+    const picked = this.with(indices.map((index) => rows[index] as Uint8Array));
+    return Object.assign(picked, { indices: indices.map((index) => this.indices?.[index] ?? index) });
+  }
+
+  /** The same with `rows` in place of its own. */
+  with(rows: readonly Uint8Array[]): Upload {
+    const { body, rowEnds } = uploadOf(this.kind, rows);
+    return Object.assign(new Upload(this.kind, body, rowEnds), this, { body, rowEnds, compressed: undefined });
+  }
+
+  /** Of what there is one of for each row that it began with, those of its own rows. */
+  partOf<T>(all: readonly T[]): readonly T[] {
+    return this.indices?.map((index) => all[index] as T) ?? all;
   }
 }

@@ -250,6 +250,14 @@ export class Core {
     });
   }
 
+  /**
+   * How far from now the time of an id may be, in ms, where an upload was refused for one that is further away: as the answer says,
+   * else `presetMs`. 0 where it was refused for something else.
+   */
+  refusedWindow({ status, message }: Answer, presetMs: number): number {
+    return this.#call(() => this.#core.refusedWindow(status, presetMs, this.#write(message)));
+  }
+
   /** How long to leave a destination alone after so many failures in a row, in ms. */
   pause(failures: number, wasStopped: boolean, random: number): number {
     return this.#call(() => this.#core.pause(failures, wasStopped, random));

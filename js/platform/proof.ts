@@ -62,6 +62,11 @@ export function tailOf(secret: Uint8Array, counter: number): string {
   return `${text.slice(0, 4)}-${text.slice(4)}`;
 }
 
+/** Whether `id`, in lower case, was made with `secret`. */
+export function isMadeWith(secret: Uint8Array, id: string): boolean {
+  return id.slice(19) === tailOf(secret, Number.parseInt(id.slice(15, 18), 16));
+}
+
 function turn(word: number, bits: number): number {
   return (word >>> bits) | (word << (32 - bits));
 }

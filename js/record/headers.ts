@@ -2,6 +2,7 @@
 // is given them in which spelling (outgoing). What a header means is decided in src/headers.rs, and here alone where there is no core.
 
 import { isBrowser } from "../platform/env.js";
+import { idTime } from "../platform/ids.js";
 import type { HeaderSpelling, PropagateTo, TargetMatch } from "../settings.js";
 import { isObject } from "./json.js";
 
@@ -134,13 +135,6 @@ function readId(value = "", nowMs: number): string | undefined {
 
 /** An id as the SDKs and proxies write it: in any case, without hyphens, and with white space (of ASCII) around. */
 const LENIENT_ID = /^[\t\n\f\r ]*(\w{8})(-?)(\w{4})\2(\w{4})\2(\w{4})\2(\w{12})[\t\n\f\r ]*$/;
-const ID = /^[\da-f]{8}-[\da-f]{4}-7[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}$/i;
-
-/** The time that a UUIDv7 carries, in ms since 1970; `undefined` when `text` is none. */
-export function idTime(text: string): number | undefined {
-  // The first twelve digits; it stops at the second hyphen.
-  return ID.test(text) ? Number.parseInt(text.replace("-", ""), 16) : undefined;
-}
 
 /** Headers that can be injected into: changed in place where they can be. */
 export type HeaderTarget = Headers | Record<string, string>;

@@ -5,8 +5,8 @@ import type { Dropped } from "../deliver/report.js";
 import { firstOfOneUpload, MAX_UPLOAD_ROWS, type PackedRow, type Upload, uploadOf } from "../deliver/upload.js";
 import { ownOf, type Reporter } from "../errors.js";
 import { getCore } from "../platform/core.js";
+import { idTime } from "../platform/ids.js";
 import type { Settings } from "../settings.js";
-import { idTime } from "./headers.js";
 import { REDACTED } from "./json.js";
 import { masked } from "./row.js";
 

@@ -2,7 +2,7 @@
 // trace that the token names: so nobody writes into the trace of another, even one who knows its id.
 
 import { fromBase64Url } from "../platform/base64url.js";
-import { SECRET_BYTES, tailOf } from "../platform/proof.js";
+import { isMadeWith, SECRET_BYTES } from "../platform/proof.js";
 import { Refusal } from "./refusal.js";
 import type { PageBatch } from "./rows.js";
 import type { TokenClaims } from "./token.js";
@@ -24,10 +24,6 @@ export function checkProof({ kind, rows, secret }: PageBatch, { traceId }: Token
       );
     }
   }
-}
-
-function isMadeWith(secret: Uint8Array, id: string): boolean {
-  return id.slice(19) === tailOf(secret, Number.parseInt(id.slice(15, 18), 16));
 }
 
 function secretOf(text: unknown): Uint8Array | undefined {

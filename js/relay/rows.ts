@@ -2,7 +2,7 @@
 // relay's to set.
 
 import { isOfScores, MAX_UPLOAD_ROWS, ROW_KINDS, type RowKind } from "../deliver/upload.js";
-import { idTime } from "../record/headers.js";
+import { idTime } from "../platform/ids.js";
 import { type Score, scoreError, scoreKey } from "../record/score.js";
 import { Refusal } from "./refusal.js";
 import { TOLERANCE_MS, type TokenClaims } from "./token.js";

@@ -4,7 +4,7 @@
 import { invalid, numberFrom, OpikError, ownOf } from "../errors.js";
 import { fromBase64Url, toBase64Url } from "../platform/base64url.js";
 import { isWorker, now, TIMES } from "../platform/env.js";
-import { idTime } from "../record/headers.js";
+import { idTime } from "../platform/ids.js";
 
 /** A secret, and the name by which a token says that it was made with it. */
 export interface TokenSecret {

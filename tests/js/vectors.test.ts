@@ -3,7 +3,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Upload } from "../../pkg/deliver/upload.js";
-import { BYTES_SHIFT, type Core, getCore, LEFT_OUT, SPAN_ROW, TRACE_ROW } from "../../pkg/platform/core.js";
+import {
+  type Answer,
+  BYTES_SHIFT,
+  type Core,
+  getCore,
+  LEFT_OUT,
+  SPAN_ROW,
+  TRACE_ROW,
+} from "../../pkg/platform/core.js";
 import headers from "../vectors/headers.json" with { type: "json" };
 import rows from "../vectors/rows.json" with { type: "json" };
 import verdicts from "../vectors/verdicts.json" with { type: "json" };
@@ -80,6 +88,9 @@ test("verdicts are as in Rust", () => {
     const given = { number, rows, nowMs: now_ms, deadlineMs: deadline_ms, random };
     assert.deepEqual(getCore().verdict(answer, given), { what: verdict, reason, waitMs: wait_ms }, `${status}`);
   }
+  for (const { status, message, ms } of verdicts.windows) {
+    assert.equal(getCore().refusedWindow({ status, message } as Answer, 24 * 60 * 60 * 1000), ms, message);
+  }
   for (const { failures, was_stopped = false, random, ms } of verdicts.pauses as PauseVector[]) {
     assert.equal(getCore().pause(failures, was_stopped, random), ms);
   }
@@ -117,7 +128,7 @@ test("an upload is split between its rows, down to single ones", () => {
   assert.deepEqual(whole.split()!.flatMap(rowsOf), ids);
   assert.deepEqual(leaves(whole).flatMap(rowsOf), ids);
   assert.deepEqual(
-    leaves(whole).map(({ firstRow }) => firstRow),
+    leaves(whole).map(({ indices }) => indices?.[0]),
     [0, 1, 2, 3, 4, 5, 6],
   );
   core.closeBuffer(handle);
