@@ -51,11 +51,7 @@ export class RowBuffer {
         result = this.#open().append(this.#handle, row);
         reason = this.#reasonOf(result);
       }
-      if (reason) {
-        addCounts(this.#dropped, { [reason]: 1 });
-        this.#reporter.once("row_dropped", `a row could not be kept: ${reason}`, undefined, reason);
-        return 0;
-      }
+      if (reason) return this.drop(reason);
       this.#added[row.kind as 0 | 1] += 1;
       if (result & LEFT_OUT) {
         this.#reporter.once("field_dropped", "an entry the Opik API would refuse was left out of a row");
@@ -68,12 +64,24 @@ export class RowBuffer {
     }
   }
 
+  /** Counts a row that can not be kept. */
+  drop(reason: DropReason): 0 {
+    addCounts(this.#dropped, { [reason]: 1 });
+    this.#reporter.once("row_dropped", `a row could not be kept: ${reason}`, undefined, reason);
+    return 0;
+  }
+
   /** Takes out the next upload; `undefined` when there is none. Never throws. */
   take(): Upload | undefined {
     if (this.#core === undefined) return undefined;
     try {
       const taken = this.#core.take(this.#handle);
       if (taken) this.#taken[taken.kind as 0 | 1] += taken.rowEnds.length;
+      else if (this.#left() > 0) {
+        // It lay untouched for so long that the core took its invocation for killed.
+        addCounts(this.#dropped, { stale_buffer: this.#left() });
+        this.#taken = [...this.#added];
+      }
       // A client may idle for hours: an emptied buffer is given back, the next row opens another.
       if (this.#left() === 0) this.#release();
       return taken && new Upload(taken.kind === SPAN_ROW ? "spans" : "traces", taken.body, taken.rowEnds);

@@ -111,7 +111,7 @@ export class Delivery {
 
   /** Takes over what its source has no room for. */
   collect(): void {
-    for (let upload = this.#take(false); upload; upload = this.#take(false)) this.#queue.push(upload);
+    this.#takeAll();
     this.#dropExcess();
   }
 
@@ -138,7 +138,7 @@ export class Delivery {
       const untilMs = now() + mode.timeoutMs;
       const flush: Flush = { account, mode, untilMs, left, lastUpload, resolve, stopTimer };
       this.#flushes.push(flush);
-      if (mode.isLast) this.collect();
+      if (mode.isLast) this.#takeAll();
       this.wake();
     });
   }
@@ -153,8 +153,12 @@ export class Delivery {
   }
 
   #takeRest(): Upload[] {
-    this.collect();
+    this.#takeAll();
     return [...this.#failed.splice(0), ...this.#queue.splice(0)];
+  }
+
+  #takeAll(): void {
+    for (let upload = this.#take(false); upload; upload = this.#take(false)) this.#queue.push(upload);
   }
 
   #take(isEarly: boolean): Upload | undefined {

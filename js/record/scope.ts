@@ -7,13 +7,14 @@ import { Delivery } from "../deliver/delivery.js";
 import { warnOfInsecureUrl } from "../deliver/destination.js";
 import type { FlushMode, Outbox } from "../deliver/model.js";
 import { addCounts, type Dropped, emptyReport, type FlushReport } from "../deliver/report.js";
-import type { Upload } from "../deliver/upload.js";
+import { idOf, type Upload } from "../deliver/upload.js";
 import { numberFrom, type Reporter, readOption } from "../errors.js";
 import type { Row } from "../platform/core.js";
 import { environment, now, within } from "../platform/env.js";
 import { prepareWaitUntil, whileKeptAlive } from "../platform/wait-until.js";
 import type { Settings } from "../settings.js";
 import type { Masks } from "./json.js";
+import { isOld, Noted, OldRows } from "./old-ids.js";
 import { type Score, ScoreBuffer, type ScoreKind, type TargetedScore } from "./score.js";
 
 /** How long a flush that the host waits for may take, unless it says otherwise. */
@@ -32,9 +33,12 @@ const BACKGROUND_BYTES = 1024 * 1024;
 const CHECKPOINT_MS = 15_000;
 /** How often an invocation writes early. */
 const MAX_CHECKPOINTS = 3;
+/** A row's text begins with its id. */
+const ID_CHARS = 36;
 
 /** Something that is still open when its invocation ends. */
 export interface Open {
+  readonly id: string;
   readonly startMs: number;
   /** Writes its row as far as it is known. */
   checkpoint(): void;
@@ -60,19 +64,25 @@ export class Scope {
   readonly #early = new Set<Open>();
   /** into this: its rows are accounted for apart. Made when there are any. */
   #checkpoints: RowBuffer | undefined;
+  /** The ids of what is open and was written early: Opik has rows of them. */
+  readonly #written = new Set<string>();
+  /** Made when something ends that is too old. */
+  #old: OldRows | undefined;
   /** Made with the first score. */
   #scores: ScoreBuffer | undefined;
   /** Made when there is something to deliver. */
   #delivery: Delivery | undefined;
   #autoFlush: AutoFlush | undefined;
   readonly #open: Set<Open> | undefined;
+  /** What is open and may be written early: of an invocation all, of a client that lasts as much as there is room for. */
+  readonly #watched: Set<Open> | Noted | undefined;
   #hasEnded = false;
   #onClosed: (() => void) | undefined;
   /** Called once, when the first row or score is kept, or the first span opened. */
   onFirstUse: (() => void) | undefined;
   /** When what has ended is sent, where the platform was asked to wait for that. */
   #sendsMs = 0;
-  #checkpointsLeft = MAX_CHECKPOINTS;
+  #checkpointsLeft = 0;
   #stopCheckpoints: (() => void) | undefined;
 
   /** A scope with `masks` is an invocation: it ends, and then closes what is still open. */
@@ -87,12 +97,20 @@ export class Scope {
     });
     warnOfInsecureUrl(settings, reporter);
     this.#open = masks && new Set();
-    if (!masks) void prepareWaitUntil();
+    this.#watched = this.#open ?? (this.#lasts ? new Noted() : undefined);
+    if (masks) this.#checkpointsLeft = MAX_CHECKPOINTS;
+    else void prepareWaitUntil();
     if (outbox) this.#prepareDelivery(); // what earlier visits have left
   }
 
   get settings(): Settings {
     return this.#settings;
+  }
+
+  /** Whether it is a client that may be there for days, and can complete the rows of what has been open for so long. */
+  get #lasts(): boolean {
+    const { background, isServer, transport } = this.settings;
+    return (background || isServer) && transport.appendsOnly !== true;
   }
 
   /** Where rows are kept beyond the client's life, if anywhere. */
@@ -155,9 +173,18 @@ export class Scope {
 
   /** Keeps the row of what has ended; gives how many bytes of its text. */
   append(row: Row): number {
-    const bytes = this.#rows.append(row);
+    const id = row.text.slice(0, ID_CHARS);
+    const isWritten = this.#written.size > 0 && this.#written.delete(id);
+    const bytes = isOld(row, this.settings) ? this.#appendOld(id, row, isWritten) : this.#rows.append(row);
     if (bytes > 0) this.#kept(bytes);
     return bytes;
+  }
+
+  /** Opik takes no new row of its age. */
+  #appendOld(id: string, row: Row, isWritten: boolean): number {
+    if (!isWritten || this.settings.transport.appendsOnly === true) return this.#rows.drop("too_old");
+    this.#old ??= new OldRows(this.reporter, this.settings);
+    return this.#old.append(id, row);
   }
 
   /** Keeps a score of the trace or span that it names: of none, where that has no id, since it is not recorded. Never throws. */
@@ -185,20 +212,19 @@ export class Scope {
     this.#checkpoints.append(row);
   }
 
-  /** Notes that `item` is open. Outside an invocation nothing is noted, so nothing can pile up. */
+  /** Notes that `item` is open. Outside an invocation it is not held, so nothing can pile up. */
   opened(item: Open): void {
     this.#used();
-    if (!this.#open) return;
-    this.#open.add(item);
-    if (this.#open.size === 1) this.#watchLongSpans();
+    this.#watched?.add(item);
+    if (this.#watched && !this.#stopCheckpoints) this.#watchLongSpans();
   }
 
-  /** Notes that `item` has ended. */
+  /** Notes that `item` has ended: its row comes next. */
   ended(item: Open): void {
-    this.#open?.delete(item);
+    this.#watched?.delete(item);
     this.#early.delete(item); // it is written whole
-    if (this.#open?.size !== 0) return;
-    this.#stopCheckpoints?.();
+    if (this.#watched?.size !== 0) return;
+    this.#stopWatching();
     this.#onClosed?.();
   }
 
@@ -242,9 +268,8 @@ export class Scope {
 
   /** Ends the invocation: closes what is open, sends the rest within `timeoutMs`, keeps nothing more. */
   async end(timeoutMs: number): Promise<FlushReport> {
-    this.#checkpointsLeft = 0;
     for (const item of [...(this.#open ?? [])].reverse()) item.close();
-    this.#stopCheckpoints?.();
+    this.#stopWatching();
     // What comes now comes too late, and is told so.
     this.#hasEnded = true;
     this.#autoFlush?.stop();
@@ -284,19 +309,23 @@ export class Scope {
   }
 
   #takeEnded(): Upload | undefined {
-    return this.#rows.take() ?? this.#scores?.take();
+    return this.#rows.take() ?? this.#scores?.take() ?? this.#old?.source.take(false);
   }
 
   #takeEarly(): Upload | undefined {
     for (const item of this.#early) item.checkpoint();
     this.#early.clear();
     const upload = this.#checkpoints?.take();
-    if (upload) upload.isCheckpoint = true;
+    if (!upload) return undefined;
+    upload.isCheckpoint = true;
+    upload.onSettled = (part, wasSent) => {
+      if (wasSent) for (const row of part.rowBytes()) this.#written.add(idOf(row));
+    };
     return upload;
   }
 
   #mark(): () => number {
-    const marks = [this.#rows, this.#scores, this.#outbox].map((source) => source?.mark());
+    const marks = [this.#rows, this.#scores, this.#outbox, this.#old?.source].map((source) => source?.mark());
     return () => marks.reduce((rows, left) => rows + (left?.() ?? 0), 0);
   }
 
@@ -305,21 +334,38 @@ export class Scope {
     const dropped = this.#rows.takeDropped();
     if (this.#scores) addCounts(dropped, this.#scores.takeDropped());
     addCounts(dropped, this.#outbox?.takeDropped() ?? {});
+    addCounts(dropped, this.#old?.source.takeDropped() ?? {});
     return dropped;
   }
 
   #watchLongSpans(): void {
+    if (this.#hasEnded) return;
+    // Of those that were not due yet the first is the oldest.
+    const [dueMs] = [...(this.#watched ?? [])].map((item) => this.#dueInMs(item)).filter((ms) => ms > 0);
+    const ms = this.#checkpointsLeft > 0 ? CHECKPOINT_MS : dueMs;
+    if (ms) this.#stopCheckpoints = environment.after(ms, () => this.#writeCheckpoints(), true);
+  }
+
+  #stopWatching(): void {
     this.#stopCheckpoints?.();
-    if (this.#checkpointsLeft === 0) return;
-    this.#stopCheckpoints = environment.after(CHECKPOINT_MS, () => this.#writeCheckpoints(), true);
+    this.#stopCheckpoints = undefined;
+  }
+
+  /** In how many ms an open span is to be written early: soon where its invocation may be killed, else while its id is young enough. */
+  #dueInMs({ startMs }: Open): number {
+    const leastMs = this.#checkpointsLeft > 0 ? CHECKPOINT_MS : this.settings.maxIdAgeMs / 2;
+    return leastMs - (now() - startMs);
   }
 
   #writeCheckpoints(): void {
-    const long = [...(this.#open ?? [])].filter(({ startMs }) => now() - startMs >= CHECKPOINT_MS);
+    this.#stopCheckpoints = undefined;
+    const long = [...(this.#watched ?? [])].filter((item) => this.#dueInMs(item) <= 0);
     if (long.length > 0) {
       this.#checkpointsLeft -= 1;
+      this.#delivery?.collect(); // what lies in the core for an hour is given up when another buffer is opened there
       for (const item of long) this.#early.add(item);
-      this.flushSoon();
+      if (this.#open) this.flushSoon();
+      else this.#delivery?.wake();
     }
     this.#watchLongSpans();
   }

@@ -10,7 +10,10 @@ import { type Environment, environment } from "../platform/env.js";
 export interface FakeClock {
   /** What it shows, in ms since 1970. */
   readonly now: number;
-  /** Timers that are set and not yet due. */
+  /**
+   * Timers that are set and not yet due; without those of half a day, by which a client looks after spans that stay open (see
+   * `maxIdAgeMs`).
+   */
   readonly timers: number;
   /** Moves it on and runs the timers that become due, one by one. */
   advance(ms: number): Promise<void>;
@@ -22,15 +25,18 @@ export interface FakeClock {
   [Symbol.dispose](): void;
 }
 
+/** The least half of `maxIdAgeMs`. */
+const LONG_MS = 30 * 60 * 1000;
+
 /** Replaces the clock and the timers of this package. Call it before anything is recorded. */
 export function useFakeClock(startMs = 1_800_000_000_000): FakeClock {
   let time = startMs;
   let frozen = false;
-  const timers = new Set<{ readonly dueMs: number; readonly run: () => void }>();
+  const timers = new Set<{ readonly dueMs: number; readonly isLong: boolean; readonly run: () => void }>();
   const restore = replace({
     now: () => (frozen ? time : time++),
     after(ms, run) {
-      const timer = { dueMs: time + ms, run };
+      const timer = { dueMs: time + ms, isLong: ms >= LONG_MS, run };
       timers.add(timer);
       return () => timers.delete(timer);
     },
@@ -40,7 +46,7 @@ export function useFakeClock(startMs = 1_800_000_000_000): FakeClock {
       return time;
     },
     get timers() {
-      return timers.size;
+      return [...timers].filter(({ isLong }) => !isLong).length;
     },
     async advance(ms) {
       const untilMs = time + ms;

@@ -34,11 +34,13 @@ export interface ExportedScore extends ScoreRow {
 
 /** A request as it was made. */
 export interface ExportedRequest {
+  /** `PATCH` completes the row that its URL names. */
+  readonly method: string;
   /** Where Opik would have got it. */
   readonly url: string;
   /** Names in lower case. */
   readonly headers: Record<string, string>;
-  /** One of these. */
+  /** One of these; of a `PATCH` the fields of its row. */
   readonly body: {
     /** Of `/traces/batch`. */
     readonly traces?: readonly ExportedRow[];
@@ -85,12 +87,15 @@ export class InMemoryExporter implements Transport {
 
   async fetch(url: string, init: TransportRequest): Promise<Response> {
     const body = JSON.parse(new TextDecoder().decode(init.body)) as ExportedRequest["body"];
-    const request = { url, headers: Object.fromEntries(init.headers), body };
+    const request = { method: init.method, url, headers: Object.fromEntries(init.headers), body };
     this.requests.push(request);
     const answer = this.answer?.(request) ?? new Response(null, { status: 204 });
     if (!answer.ok) return answer;
     for (const kind of ["traces", "spans"] as const) {
-      for (const row of body[kind] ?? []) this.#rows[kind].set(row.id, row);
+      const rows = this.#rows[kind];
+      for (const row of body[kind] ?? []) rows.set(row.id, row);
+      const id = init.method === "PATCH" && url.split(`/${kind}/`)[1];
+      if (id) rows.set(id, { ...rows.get(id), ...body, id } as ExportedRow);
     }
     const entity = url.includes("/traces/") ? "trace" : "span";
     for (const score of body.scores ?? [])
