@@ -340,10 +340,12 @@ export class Scope {
 
   #watchLongSpans(): void {
     if (this.#hasEnded) return;
-    // Of those that were not due yet the first is the oldest.
-    const [dueMs] = [...(this.#watched ?? [])].map((item) => this.#dueInMs(item)).filter((ms) => ms > 0);
-    const ms = this.#checkpointsLeft > 0 ? CHECKPOINT_MS : dueMs;
-    if (ms) this.#stopCheckpoints = environment.after(ms, () => this.#writeCheckpoints(), true);
+    let ms = this.#checkpointsLeft > 0 ? CHECKPOINT_MS : 0;
+    for (const item of this.#watched ?? []) {
+      if (ms > 0) break; // of those that were not due yet the first is the oldest
+      ms = this.#dueInMs(item);
+    }
+    if (ms > 0) this.#stopCheckpoints = environment.after(ms, () => this.#writeCheckpoints(), true);
   }
 
   #stopWatching(): void {
