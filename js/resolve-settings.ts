@@ -10,7 +10,6 @@ import { isBrowser, isServer } from "./platform/env.js";
 import { resolveUrl } from "./record/headers.js";
 import { REDACTED } from "./record/json.js";
 import { redactor } from "./record/redact.js";
-import { isShare } from "./record/trace.js";
 import type {
   Limits,
   OpikConfig,
@@ -80,9 +79,7 @@ export function resolveConfig(given: OpikConfig): Settings {
   const sampleRate = config.sampleRate ?? 1;
   const transport = config.transport ?? carrier;
   const signals = config.signals ?? [];
-  if (typeof sampleRate !== "function" && !isShare(sampleRate)) {
-    throw invalid("sampleRate", "a number from 0 to 1, or a function", sampleRate);
-  }
+  if (typeof sampleRate !== "function") numberFrom("sampleRate", sampleRate, 0, 1, Number.isFinite);
   if (typeof transport?.fetch !== "function") throw invalid("transport", "an object with a fetch method", transport);
   if (!Array.isArray(signals) || !signals.every((signal) => SIGNALS.includes(signal))) {
     throw invalid("signals", `some of ${SIGNALS}`, signals);

@@ -3,13 +3,12 @@
 
 import type { Outbox } from "../deliver/model.js";
 import { addCounts, type Dropped } from "../deliver/report.js";
-import { type Envelope, firstOfOneUpload, idOf, type RowKind, type Upload, uploadOf } from "../deliver/upload.js";
+import { type Envelope, firstOfOneUpload, idOf, type RowKind, scoreKey, type Upload, uploadOf } from "../deliver/upload.js";
 import type { DropReason } from "../errors.js";
 import { tokenExpiry } from "../platform/base64url.js";
 import { getCore } from "../platform/core.js";
 import { now, randomBits } from "../platform/env.js";
 import { idTime } from "../platform/ids.js";
-import { scoreKey } from "../record/score.js";
 import type { TokenSource } from "../settings.js";
 import { MAX_BODY_BYTES } from "./relay-transport.js";
 import { Shift } from "./shift.js";
@@ -63,8 +62,13 @@ interface Locks {
   request(name: string, run: () => Promise<void>): Promise<void>;
 }
 
+/** The outbox of a page whose relay is at `url`. */
+export function openOutbox(url: URL, source: TokenSource | undefined): Outbox {
+  return new PageOutbox(url, source);
+}
+
 /** The rows of one client. */
-export class PageOutbox implements Outbox {
+class PageOutbox implements Outbox {
   /** Of which relay; rows for another are not sent to it. */
   readonly #name: string;
   readonly #source: TokenSource | undefined;

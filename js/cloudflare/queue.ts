@@ -11,12 +11,12 @@ import {
   MAX_UPLOAD_ROWS,
   ROW_KINDS,
   type RowKind,
+  scoreKey,
   selfContained,
   type Upload,
   uploadOf,
 } from "../deliver/upload.js";
 import { Reporter } from "../errors.js";
-import { scoreKey } from "../record/score.js";
 import { resolveConfig } from "../resolve-settings.js";
 import type { OpikConfig, Transport } from "../settings.js";
 

@@ -55,7 +55,7 @@ export interface Outbox extends Source {
 /** Makes one traced call, by `original`. */
 export type CallTraced = (original: Fetch, args: Parameters<Fetch>) => Promise<Response>;
 
-/** The parts of a page's client: js/browser/parts.ts. */
+/** The parts of a page's client: js/browser/. */
 export interface Page {
   readonly relayTransport: (url: URL) => Transport;
   readonly openOutbox: (url: URL, tokens: TokenSource | undefined) => Outbox;

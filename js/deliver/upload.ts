@@ -28,6 +28,11 @@ export function isOfScores(kind: RowKind): boolean {
   return kind.endsWith("scores");
 }
 
+/** What a score's row scores: of those with one key the last one counts. */
+export function scoreKey({ id, name }: { readonly id?: unknown; readonly name?: unknown }): string {
+  return `${id} ${name}`;
+}
+
 /** Where the id of a row lies in it: behind `{"id":"`. */
 const ID_AT = 7;
 const ID_CHARS = 36;

@@ -2,7 +2,14 @@
 // as soon as they are given. Next in the flow: delivery.ts.
 
 import type { Dropped } from "../deliver/report.js";
-import { firstOfOneUpload, MAX_UPLOAD_ROWS, type PackedRow, type Upload, uploadOf } from "../deliver/upload.js";
+import {
+  firstOfOneUpload,
+  MAX_UPLOAD_ROWS,
+  type PackedRow,
+  scoreKey,
+  type Upload,
+  uploadOf,
+} from "../deliver/upload.js";
 import { ownOf, type Reporter } from "../errors.js";
 import { getCore } from "../platform/core.js";
 import { idTime } from "../platform/ids.js";
@@ -50,11 +57,6 @@ export function scoreError({ name, value, reason, categoryName }: Partial<Score>
     if (text !== undefined && text !== null && typeof text !== "string") return `${field}: expected a string`;
   }
   return undefined;
-}
-
-/** What a score's row scores: of those with one key the last one counts. */
-export function scoreKey({ id, name }: { readonly id?: unknown; readonly name?: unknown }): string {
-  return `${id} ${name}`;
 }
 
 /** The scores that wait to be sent, of one invocation or one client. */

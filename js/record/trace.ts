@@ -13,11 +13,6 @@ import type { Open, Scope } from "./scope.js";
 import type { Score } from "./score.js";
 import { openSpan } from "./span.js";
 
-/** Whether `value` is a number from 0 to 1. */
-export function isShare(value: unknown): value is number {
-  return typeof value === "number" && value >= 0 && value <= 1;
-}
-
 /** How a trace comes to be. */
 export interface TraceOrigin {
   readonly id: string;
@@ -80,6 +75,10 @@ function isSampled({ settings, reporter }: Scope, core: Core, id: string, name =
   if (isShare(rate)) return rate === 1 || core.isSampled(id, rate);
   reporter.once("invalid_sample_rate", "sampleRate gave no number from 0 to 1: the trace is recorded", cause);
   return true;
+}
+
+function isShare(value: unknown): value is number {
+  return typeof value === "number" && value >= 0 && value <= 1;
 }
 
 function reportHeaders({ reporter }: Scope, warning: string): void {

@@ -1,9 +1,9 @@
 // What a page may write: one batch of traces, of spans, both with ids of this day, or of scores; and no field that is the
 // relay's to set.
 
-import { isOfScores, MAX_UPLOAD_ROWS, ROW_KINDS, type RowKind } from "../deliver/upload.js";
+import { isOfScores, MAX_UPLOAD_ROWS, ROW_KINDS, type RowKind, scoreKey } from "../deliver/upload.js";
 import { idTime } from "../platform/ids.js";
-import { type Score, scoreError, scoreKey } from "../record/score.js";
+import { type Score, scoreError } from "../record/score.js";
 import { Refusal } from "./refusal.js";
 import { TOLERANCE_MS, type TokenClaims } from "./token.js";
 
