@@ -3,7 +3,15 @@
 
 import type { Outbox } from "../deliver/model.js";
 import { addCounts, type Dropped } from "../deliver/report.js";
-import { type Envelope, firstOfOneUpload, idOf, type RowKind, scoreKey, type Upload, uploadOf } from "../deliver/upload.js";
+import {
+  type Envelope,
+  firstOfOneUpload,
+  idOf,
+  type RowKind,
+  scoreKey,
+  type Upload,
+  uploadOf,
+} from "../deliver/upload.js";
 import type { DropReason } from "../errors.js";
 import { tokenExpiry } from "../platform/base64url.js";
 import { getCore } from "../platform/core.js";

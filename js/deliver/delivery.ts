@@ -3,9 +3,10 @@
 // request.ts.
 
 import { type DropReason, OpikError, type Reporter } from "../errors.js";
-import { type Answer, getCore } from "../platform/core.js";
+import { getCore } from "../platform/core.js";
 import { environment, now, randomBits } from "../platform/env.js";
 import { idTime } from "../platform/ids.js";
+import type { Answer } from "../platform/model.js";
 import type { Settings } from "../settings.js";
 import { type Destination, destinationOf } from "./destination.js";
 import type { DeliveryOptions, FlushMode, Source } from "./model.js";

@@ -1,7 +1,7 @@
 // What a flush came to: counts of rows and requests, and what the host is told of. Filled by delivery.ts.
 
 import { type DropReason, OpikError, type Reporter } from "../errors.js";
-import type { Answer } from "../platform/core.js";
+import type { Answer } from "../platform/model.js";
 
 /** Rows, by the reason why they are lost. */
 export type Dropped = { [reason in DropReason]?: number };

@@ -1,7 +1,7 @@
 // One request with an upload, and what its answer says. Used by delivery.ts; what an answer means is decided in src/upload.rs.
 
-import type { Answer } from "../platform/core.js";
 import { within } from "../platform/env.js";
+import type { Answer } from "../platform/model.js";
 import type { Settings } from "../settings.js";
 import type { Upload } from "./upload.js";
 

@@ -2,7 +2,7 @@
 // response to it means is src/upload.rs.
 
 import type { DropReason } from "../errors.js";
-import type { Answer } from "../platform/core.js";
+import type { Answer } from "../platform/model.js";
 
 /** What an upload carries. */
 export type RowKind = "traces" | "spans" | "trace_scores" | "span_scores";

@@ -3,8 +3,8 @@
 // Whoever reads the declarations need not have it in `lib`.
 /// <reference lib="esnext.disposable" preserve="true" />
 
-import type { Row } from "../platform/core.js";
 import type { Fetch } from "../platform/host-fetch.js";
+import type { Row } from "../platform/model.js";
 import type { HeaderSpelling } from "../settings.js";
 import type { HeaderCarrier, HeaderTarget } from "./headers.js";
 import type { RowFields, SpanFields, TraceFields } from "./row.js";

@@ -6,7 +6,7 @@ import { sourceOf } from "../deliver/delivery.js";
 import type { Source } from "../deliver/model.js";
 import { Upload } from "../deliver/upload.js";
 import type { Reporter } from "../errors.js";
-import type { Row } from "../platform/core.js";
+import type { Row } from "../platform/model.js";
 import type { Settings } from "../settings.js";
 import type { Open } from "./scope.js";
 

@@ -2,7 +2,7 @@
 // row looks like is row.ts, and when it ends is for span.ts and trace.ts to say.
 
 import type { Reporter } from "../errors.js";
-import type { Row } from "../platform/core.js";
+import type { Row } from "../platform/model.js";
 import { isPlain, unserializable } from "./json.js";
 import type { OpenTrace } from "./model.js";
 import { type AnyFields, type RowFields, rowText } from "./row.js";

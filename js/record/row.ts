@@ -2,7 +2,7 @@
 // itself is written in src/span.rs.
 
 import type { Reporter } from "../errors.js";
-import type { RowText } from "../platform/core.js";
+import type { RowText } from "../platform/model.js";
 import type { Redact } from "../settings.js";
 import { describeError, hideQueries, isError, REDACTED, toJson, type Writing } from "./json.js";
 

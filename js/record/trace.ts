@@ -3,8 +3,9 @@
 
 import { numberOr } from "../deliver/transport.js";
 import { printAs } from "../errors.js";
-import { type Core, getCore, type Row, TRACE_ROW } from "../platform/core.js";
+import { type Core, getCore, TRACE_ROW } from "../platform/core.js";
 import { now } from "../platform/env.js";
+import type { Row } from "../platform/model.js";
 import { readClaim, readIncoming } from "./headers.js";
 import type { OpenTrace, Span, SpanOptions } from "./model.js";
 import { OpenRow } from "./open-row.js";
