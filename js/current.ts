@@ -7,10 +7,18 @@ import { startSpan } from "./opik.js";
 import { untracedFetch } from "./record/fetch.js";
 import { currentFrame, type Frame } from "./record/frame.js";
 import { OPIK_PARENT_SPAN_ID_HEADER, OPIK_TRACE_ID_HEADER } from "./record/headers.js";
-import type { Span, SpanOptions, Trace, TracedFetch, TracedRequestInit } from "./record/model.js";
-import type { TraceFields } from "./record/row.js";
-import { type FlushOptions, Scope } from "./record/scope.js";
-import type { TargetedScore } from "./record/score.js";
+import type {
+  FlushOptions,
+  OpenScope,
+  Span,
+  SpanOptions,
+  TargetedScore,
+  Trace,
+  TracedFetch,
+  TracedRequestInit,
+  TraceFields,
+} from "./record/model.js";
+import { Scope } from "./record/scope.js";
 import { scoped } from "./record/settle.js";
 import type { SpanHandle } from "./record/span.js";
 import { openTrace } from "./record/trace.js";
@@ -83,7 +91,7 @@ export function getDistributedTraceHeaders(): Record<
 
 let processScope: Scope | undefined;
 
-function currentScope(frame: Frame | undefined): Scope {
+function currentScope(frame: Frame | undefined): OpenScope {
   if (frame) return frame.scope;
   processScope ??= scopeFromVariables();
   return processScope;

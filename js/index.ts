@@ -5,22 +5,28 @@ export { fetch, flush, getDistributedTraceHeaders, getTrackContext, score, span,
 export type { Dropped, FlushReport } from "./deliver/report.js";
 export { type Drop, type DropReason, type OnDrop, type OnError, OpikError, type OpikErrorCode } from "./errors.js";
 export { type DistributedHeadersOptions, Opik } from "./opik.js";
-export {
-  type HeaderCarrier,
-  type HeaderTarget,
-  OPIK_PARENT_SPAN_ID_HEADER,
-  OPIK_TOKEN_HEADER,
-  OPIK_TRACE_ID_HEADER,
-} from "./record/headers.js";
-export type { FetchOptions, Span, SpanOptions, Trace, TracedRequestInit } from "./record/model.js";
-export type { RowFields, SpanFields, SpanType, TraceFields } from "./record/row.js";
-export type { FlushOptions } from "./record/scope.js";
-export type { Score, TargetedScore } from "./record/score.js";
+export { OPIK_PARENT_SPAN_ID_HEADER, OPIK_TOKEN_HEADER, OPIK_TRACE_ID_HEADER } from "./record/headers.js";
+export type {
+  FetchOptions,
+  FlushOptions,
+  RowFields,
+  Score,
+  Span,
+  SpanFields,
+  SpanOptions,
+  SpanType,
+  TargetedScore,
+  Trace,
+  TracedRequestInit,
+  TraceFields,
+} from "./record/model.js";
 export type { TrackOptions } from "./record/track.js";
 export { type CorsOptions, corsHeaders, handlePreflight } from "./server/cors.js";
 export { contextMeta, contextServerTiming, serverContext } from "./server/server-context.js";
 export type {
+  HeaderCarrier,
   HeaderSpelling,
+  HeaderTarget,
   InstrumentFetchOptions,
   Limits,
   OpikConfig,

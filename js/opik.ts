@@ -7,17 +7,24 @@ import { runWith } from "./platform/context.js";
 import type { Fetch } from "./platform/host-fetch.js";
 import { tracedFetch } from "./record/fetch.js";
 import { currentFrame, type Frame } from "./record/frame.js";
-import type { HeaderCarrier } from "./record/headers.js";
-import type { Span, SpanOptions, Trace, TracedFetch, TracedRequestInit } from "./record/model.js";
-import type { TraceFields } from "./record/row.js";
-import { type FlushOptions, Scope } from "./record/scope.js";
-import type { TargetedScore } from "./record/score.js";
+import type {
+  FlushOptions,
+  OpenScope,
+  Span,
+  SpanOptions,
+  TargetedScore,
+  Trace,
+  TracedFetch,
+  TracedRequestInit,
+  TraceFields,
+} from "./record/model.js";
+import { Scope } from "./record/scope.js";
 import { scoped } from "./record/settle.js";
 import { SpanHandle } from "./record/span.js";
 import { openTrace } from "./record/trace.js";
 import { type AnyFunction, type TrackOptions, trackWith } from "./record/track.js";
 import { openOutbox, page, resolveConfig } from "./resolve-settings.js";
-import type { InstrumentFetchOptions, OpikConfig } from "./settings.js";
+import type { HeaderCarrier, InstrumentFetchOptions, OpikConfig } from "./settings.js";
 
 /** How long a `discard` waits for requests that are under way, before it breaks them off. */
 const DISCARD_TIMEOUT_MS = 1000;
@@ -173,7 +180,7 @@ export class Opik {
 }
 
 /** Opens a span where `options.parent` says, by default in `frame`, which is current; recorded in `scope` unless its parent is elsewhere. */
-export function startSpan(scope: Scope, options: SpanOptions, frame: Frame | undefined): SpanHandle {
+export function startSpan(scope: OpenScope, options: SpanOptions, frame: Frame | undefined): SpanHandle {
   const parent = readOption(options, "parent");
   const above = parent === undefined ? (frame?.span ?? frame?.trace) : isSpanOrTrace(parent) ? parent : undefined;
   // What is current may have ended: in `waitUntil` after the response that is how it is.

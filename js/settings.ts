@@ -7,6 +7,25 @@ import type { OnDrop, OnError, Reporter } from "./errors.js";
 export type HeaderPair = [name: string, value: string];
 
 /**
+ * Headers as `Headers`, as a `Request` (or anything else with `headers`), as a plain object or Node's
+ * header object (any case, values may be arrays), as a `Map`, or as pairs.
+ */
+export type HeaderCarrier =
+  | Iterable<readonly [string, unknown]>
+  | {
+      /** In any of these shapes. */
+      readonly headers: HeaderCarrier;
+    }
+  | {
+      /** Gives the value of a header, whose name is asked for in lower case. */
+      readonly get: (name: string) => string | null | undefined;
+    }
+  | { readonly [name: string]: unknown };
+
+/** Headers that can be injected into: changed in place where they can be. */
+export type HeaderTarget = Headers | Record<string, string>;
+
+/**
  * How header names are written. `both` is what survives most servers: gunicorn, Werkzeug, waitress and
  * nginx drop names with underscores. One spelling is for a server that joins the two into `v,v`
  * (gunicorn with `--header-map dangerous`).

@@ -2,9 +2,10 @@
 // of an RPC call.
 
 import { currentFrame } from "../record/frame.js";
-import { type HeaderCarrier, readClaim, readIncoming } from "../record/headers.js";
+import { readClaim, readIncoming } from "../record/headers.js";
 import { isPlain } from "../record/json.js";
 import type { Span } from "../record/model.js";
+import type { HeaderCarrier } from "../settings.js";
 
 /** The member that holds it: the two official headers. */
 const MEMBER = "opik-edge";

@@ -3,8 +3,7 @@
 
 import { environment } from "../platform/env.js";
 import type { Flusher, Host, Signal } from "../settings.js";
-import type { Delivery } from "./delivery.js";
-import type { Outbox } from "./model.js";
+import type { Outbox, Sender } from "./model.js";
 
 /** Rows that are worth a request of their own: a full batch. */
 const MAX_ROWS = 1000;
@@ -30,7 +29,7 @@ export interface AutoFlushOptions {
 
 /** Wakes one `Delivery`. What it can not deliver stays for the next time. */
 export class AutoFlush implements Flusher {
-  readonly #delivery: Delivery;
+  readonly #delivery: Sender;
   readonly #options: AutoFlushOptions;
   #rows = 0;
   #bytes = 0;
@@ -39,7 +38,7 @@ export class AutoFlush implements Flusher {
   #timerMs = 0;
   #stopTimer: (() => void) | undefined;
 
-  constructor(delivery: Delivery, options: AutoFlushOptions) {
+  constructor(delivery: Sender, options: AutoFlushOptions) {
     this.#delivery = delivery;
     this.#options = options;
     // What is left may have to wait for the network.

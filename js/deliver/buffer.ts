@@ -4,7 +4,7 @@
 import { type DropReason, OpikError, type Reporter } from "../errors.js";
 import { BYTES_SHIFT, type Core, CUT, getCore, LEFT_OUT, releaseIdleCore, SPAN_ROW } from "../platform/core.js";
 import { now } from "../platform/env.js";
-import type { Row, Row } from "../platform/model.js";
+import type { Row } from "../platform/model.js";
 import type { BufferLimits } from "../settings.js";
 import { addCounts, type Dropped } from "./report.js";
 import { Upload } from "./upload.js";

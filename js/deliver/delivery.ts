@@ -9,7 +9,7 @@ import { idTime } from "../platform/ids.js";
 import type { Answer } from "../platform/model.js";
 import type { Settings } from "../settings.js";
 import { type Destination, destinationOf } from "./destination.js";
-import type { DeliveryOptions, FlushMode, Source } from "./model.js";
+import type { DeliveryOptions, FlushMode, Sender, Source } from "./model.js";
 import { Account, addCounts, type Dropped, type Failure, type FlushReport } from "./report.js";
 import { noAnswer, post } from "./request.js";
 import { gzip, isWorthCompressing, numberOr } from "./transport.js";
@@ -57,7 +57,7 @@ interface Lane {
 }
 
 /** Delivers the rows of one invocation or one client. */
-export class Delivery {
+export class Delivery implements Sender {
   readonly #source: Source;
   readonly #settings: Settings;
   readonly #reporter: Reporter;

@@ -2,7 +2,7 @@
 
 import type { Fetch } from "../platform/host-fetch.js";
 import type { InstrumentFetchOptions, TokenSource, Transport } from "../settings.js";
-import type { Dropped } from "./report.js";
+import type { Dropped, FlushReport } from "./report.js";
 import type { Upload } from "./upload.js";
 
 /** Where a `Delivery` gets its uploads from. */
@@ -36,6 +36,22 @@ export interface DeliveryOptions {
   readonly keeps?: boolean;
   /** Told when nothing is under way any more. */
   readonly onIdle?: () => void;
+}
+
+/** What is woken to send: delivery.ts. */
+export interface Sender {
+  /** Whether nothing waits to be sent. */
+  readonly isEmpty: boolean;
+  /** Whether something is being sent. */
+  readonly isRunning: boolean;
+  /** For how many ms the destination is still left alone. */
+  readonly pauseMs: number;
+  /** Tries one upload even while the destination is left alone. */
+  probe(): void;
+  /** Sends what is there, and waits for nothing. */
+  wake(): void;
+  /** Sends what is there, and waits for it. Never rejects. */
+  flush(mode: FlushMode): Promise<FlushReport>;
 }
 
 /** Where a client keeps its rows until they are delivered, also beyond its own life: a page's is js/browser/outbox.ts. */

@@ -6,11 +6,12 @@ import { isBrowser } from "../platform/env.js";
 import { type Fetch, isCalledByOurs, isRequest, platformFetch, targetOf } from "../platform/host-fetch.js";
 import { isPlainPromise } from "../platform/promise.js";
 import type { HeaderSpelling } from "../settings.js";
+import type { Ending } from "./ending.js";
+import { endSpan } from "./ending.js";
 import { addHeaders, ofCaller, type Propagation, readIncoming, resolveUrl, spellingFor } from "./headers.js";
 import { withoutQuery } from "./json.js";
 import type { FetchOptions, OpenSpan, SpanOptions, TracedFetch } from "./model.js";
-import { endSpan } from "./settle.js";
-import { type Ending, hasWatchableBody, watchResponseBody } from "./stream.js";
+import { hasWatchableBody, watchResponseBody } from "./stream.js";
 
 /** Opens the span of a call. */
 export type StartCall = (options: SpanOptions) => OpenSpan;

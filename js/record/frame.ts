@@ -2,12 +2,11 @@
 // ../platform/context.ts.
 
 import { currentStore } from "../platform/context.js";
-import type { Span, Trace } from "./model.js";
-import type { Scope } from "./scope.js";
+import type { OpenScope, Span, Trace } from "./model.js";
 
 /** What is current. */
 export interface Frame {
-  readonly scope: Scope;
+  readonly scope: OpenScope;
   readonly trace: Trace;
   readonly span: Span | undefined;
 }

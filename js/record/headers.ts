@@ -3,7 +3,7 @@
 
 import { isBrowser } from "../platform/env.js";
 import { idTime } from "../platform/ids.js";
-import type { HeaderSpelling, PropagateTo, TargetMatch } from "../settings.js";
+import type { HeaderCarrier, HeaderSpelling, HeaderTarget, PropagateTo, TargetMatch } from "../settings.js";
 import { isObject } from "./json.js";
 
 /** Names the caller's trace: a UUIDv7. The name the official SDKs use. */
@@ -19,22 +19,6 @@ export const HYPHEN_NAMES: readonly [trace: string, parent: string] = ["opik-tra
 
 /** Every spelling of the two headers, in the order of `Incoming`. */
 export const NAMES: readonly string[] = [OPIK_TRACE_ID_HEADER, OPIK_PARENT_SPAN_ID_HEADER, ...HYPHEN_NAMES];
-
-/**
- * Headers as `Headers`, as a `Request` (or anything else with `headers`), as a plain object or Node's
- * header object (any case, values may be arrays), as a `Map`, or as pairs.
- */
-export type HeaderCarrier =
-  | Iterable<readonly [string, unknown]>
-  | {
-      /** In any of these shapes. */
-      readonly headers: HeaderCarrier;
-    }
-  | {
-      /** Gives the value of a header, whose name is asked for in lower case. */
-      readonly get: (name: string) => string | null | undefined;
-    }
-  | { readonly [name: string]: unknown };
 
 /** The raw values found: trace and parent with underscores, trace and parent with hyphens. */
 export type Incoming = [trace?: string, parent?: string, traceHyphen?: string, parentHyphen?: string];
@@ -135,9 +119,6 @@ function readId(value = "", nowMs: number): string | undefined {
 
 /** An id as the SDKs and proxies write it: in any case, without hyphens, and with white space (of ASCII) around. */
 const LENIENT_ID = /^[\t\n\f\r ]*(\w{8})(-?)(\w{4})\2(\w{4})\2(\w{4})\2(\w{12})[\t\n\f\r ]*$/;
-
-/** Headers that can be injected into: changed in place where they can be. */
-export type HeaderTarget = Headers | Record<string, string>;
 
 /**
  * `target` with every spelling of our headers removed, off a page a token too, and `map` set: a forwarded

@@ -1,7 +1,7 @@
 // Watches iterators, generators and async iterables in place: they stay the objects that they are.
 
 import { isPlainPromise } from "../platform/promise.js";
-import type { OnEnd } from "./stream.js";
+import type { OnEnd } from "./ending.js";
 
 /** Runs a step with the span current. */
 export type Run = <T>(fn: () => T) => T;

@@ -3,13 +3,82 @@
 // Whoever reads the declarations need not have it in `lib`.
 /// <reference lib="esnext.disposable" preserve="true" />
 
+import type { FlushReport } from "../deliver/report.js";
+import type { Reporter } from "../errors.js";
 import type { Fetch } from "../platform/host-fetch.js";
 import type { Row } from "../platform/model.js";
-import type { HeaderSpelling } from "../settings.js";
-import type { HeaderCarrier, HeaderTarget } from "./headers.js";
-import type { RowFields, SpanFields, TraceFields } from "./row.js";
-import type { Open, Scope } from "./scope.js";
-import type { Score } from "./score.js";
+import type { HeaderCarrier, HeaderSpelling, HeaderTarget, Settings } from "../settings.js";
+import type { Endable } from "./ending.js";
+
+/** Fields of every row. Values are read when the span ends: what is changed until then is recorded changed. */
+export interface RowFields {
+  /** What is shown in the list (`name`). */
+  name?: string | undefined;
+  /** Any value; what is not an object is sent as `{ input: value }` (`input`). Objects merge on update. */
+  input?: unknown;
+  /** Any value; what is not an object is sent as `{ output: value }` (`output`). Objects merge on update. */
+  output?: unknown;
+  /** Merges on update (`metadata`). */
+  metadata?: Record<string, unknown> | undefined;
+  /** Added to those already there; each once (`tags`). */
+  tags?: readonly string[] | undefined;
+  /** What was thrown, of any type (`error_info`: its class, its message, its stack). */
+  error?: unknown;
+}
+
+/** Fields that only spans have. */
+export interface SpanFields extends RowFields {
+  /** `general` by default (`type`). */
+  type?: SpanType | undefined;
+  /** The model called, for `llm` spans (`model`). */
+  model?: string | undefined;
+  /** Its provider: `openai`, `anthropic`, `google_ai`, … (`provider`). */
+  provider?: string | undefined;
+  /** Token counts, int32; nested objects are flattened with dots. Merges on update (`usage`). */
+  usage?: object | undefined;
+  /** In US dollars, ≥ 0 (`total_estimated_cost`). */
+  totalEstimatedCost?: number | undefined;
+  /** Milliseconds to the first token, ≥ 0 (`ttft`). */
+  ttft?: number | undefined;
+}
+
+/** The kinds of span that Opik knows (`type` of `Span_Write`). */
+export type SpanType = "general" | "tool" | "llm" | "guardrail";
+
+/** Fields that only traces have. */
+export interface TraceFields extends RowFields {
+  /** Groups traces into a conversation (`thread_id`). */
+  threadId?: string | undefined;
+}
+
+/** A feedback score. Of those with one name on one trace or span the last one counts. */
+export interface Score {
+  /** What is scored, not blank: `helpful`, `hallucination`, … (`name`). */
+  readonly name: string;
+  /** -1e9 to 1e9 (`value`). */
+  readonly value: number;
+  /** In words, at most 10,000 characters; what is longer is cut (`reason`). */
+  readonly reason?: string | undefined;
+  /** The value's name, for scores that are categories (`category_name`). */
+  readonly categoryName?: string | undefined;
+}
+
+/** A score, and what is scored: a trace or a span, by its id. */
+export interface TargetedScore extends Score {
+  /** The UUIDv7 of a trace. */
+  readonly traceId?: string | undefined;
+  /** The UUIDv7 of a span; instead of `traceId`. */
+  readonly spanId?: string | undefined;
+}
+
+/** What can be scored. */
+export type ScoreKind = "trace_scores" | "span_scores";
+
+/** Options of `flush`. */
+export interface FlushOptions {
+  /** How long to wait, in ms (default 10000). What is not delivered by then is kept, and sent later. */
+  readonly timeoutMs?: number | undefined;
+}
 
 /** What a span is opened with. */
 export interface SpanOptions extends SpanFields {
@@ -96,8 +165,48 @@ export interface FetchOptions {
   readonly propagate?: boolean | HeaderSpelling | undefined;
 }
 
+/** Something that is still open when its invocation ends. */
+export interface Open {
+  readonly id: string;
+  readonly startMs: number;
+  /** Writes its row as far as it is known. */
+  checkpoint(): void;
+  /** Ends it and marks it unfinished. */
+  close(): void;
+}
+
+/** A scope as what is recorded in it sees it: scope.ts. */
+export interface OpenScope {
+  readonly settings: Settings;
+  readonly reporter: Reporter;
+  /** Objects of the invocation that must not be recorded, and what is written for them. */
+  readonly masks: ReadonlyMap<object, string> | undefined;
+  /** What makes the ids of a page. */
+  readonly outbox: { mint(ms: number): string } | undefined;
+  /** Whether it ends with nothing in particular: then what is lost to the host has to be closed one by one. */
+  readonly outlivesCalls: boolean;
+  /** Keeps the row of what has ended; gives how many bytes of its text. */
+  append(row: Row): number;
+  /** Keeps the row of what is still open, to be sent early. */
+  appendCheckpoint(row: Row): void;
+  /** Keeps a score of what has `id`. */
+  score(kind: ScoreKind, id: unknown, score: Score): void;
+  /** Keeps a score of the trace or span that it names. Never throws. */
+  scoreById(score: TargetedScore): void;
+  /** Notes that `item` is open. */
+  opened(item: Open): void;
+  /** Notes that `item` has ended. */
+  ended(item: Open): void;
+  /** Notes that what has nothing of ours around it has ended. */
+  outermostEnded(): void;
+  /** Sends the rows that have ended. Never rejects, never waits for what is open. */
+  flush(options?: FlushOptions): Promise<FlushReport>;
+  /** Sends what has ended while the invocation goes on. */
+  flushSoon(): void;
+}
+
 /** A span as what runs in it, or waits for its end, sees it: span.ts. */
-export interface OpenSpan extends Span, Open {
+export interface OpenSpan extends Span, Open, Endable {
   readonly trace: OpenTrace;
   /** Called once, when the span has ended. */
   onEnd: (() => void) | undefined;
@@ -107,21 +216,13 @@ export interface OpenSpan extends Span, Open {
   readonly isTransparent: boolean;
   /** Runs `fn` with this span current. */
   run<T>(fn: () => T): T;
-  /** Ends the span unless it has ended: without a word, for what ends by itself. */
-  finish(unfinished?: boolean): void;
-  /** Records what was thrown, and ends. */
-  fail(error: unknown): void;
-  /** Ends because it was broken off, and says so in the metadata. */
-  cancel(): void;
-  /** Ends because its consumer stopped reading after `bytes` bytes, and says so in the metadata. */
-  stop(bytes: number | undefined): void;
   /** Leaves it to the consumer of `result` to end it. */
   endsWith<T extends object>(result: T): T;
 }
 
 /** A trace as its spans see it: trace.ts. */
 export interface OpenTrace extends Trace {
-  readonly scope: Scope;
+  readonly scope: OpenScope;
   /** The caller's span, or "". */
   readonly parentId: string;
   /** `false` when nothing is recorded. */

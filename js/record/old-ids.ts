@@ -8,7 +8,7 @@ import { Upload } from "../deliver/upload.js";
 import type { Reporter } from "../errors.js";
 import type { Row } from "../platform/model.js";
 import type { Settings } from "../settings.js";
-import type { Open } from "./scope.js";
+import type { Open } from "./model.js";
 
 /** How much younger than Opik's limit a new row has to be: it takes a while to get there. */
 const MARGIN_MS = 5 * 60 * 1000;

@@ -4,8 +4,8 @@
 import type { Reporter } from "../errors.js";
 import type { Row } from "../platform/model.js";
 import { isPlain, unserializable } from "./json.js";
-import type { OpenTrace } from "./model.js";
-import { type AnyFields, type RowFields, rowText } from "./row.js";
+import type { OpenTrace, RowFields } from "./model.js";
+import { type AnyFields, rowText } from "./row.js";
 
 /** The fields of a row, all of them: engines copy and read objects of one shape several times as fast. */
 class Fields implements AnyFields {

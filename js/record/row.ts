@@ -5,47 +5,7 @@ import type { Reporter } from "../errors.js";
 import type { RowText } from "../platform/model.js";
 import type { Redact } from "../settings.js";
 import { describeError, hideQueries, isError, REDACTED, toJson, type Writing } from "./json.js";
-
-/** Fields of every row. Values are read when the span ends: what is changed until then is recorded changed. */
-export interface RowFields {
-  /** What is shown in the list (`name`). */
-  name?: string | undefined;
-  /** Any value; what is not an object is sent as `{ input: value }` (`input`). Objects merge on update. */
-  input?: unknown;
-  /** Any value; what is not an object is sent as `{ output: value }` (`output`). Objects merge on update. */
-  output?: unknown;
-  /** Merges on update (`metadata`). */
-  metadata?: Record<string, unknown> | undefined;
-  /** Added to those already there; each once (`tags`). */
-  tags?: readonly string[] | undefined;
-  /** What was thrown, of any type (`error_info`: its class, its message, its stack). */
-  error?: unknown;
-}
-
-/** Fields that only spans have. */
-export interface SpanFields extends RowFields {
-  /** `general` by default (`type`). */
-  type?: SpanType | undefined;
-  /** The model called, for `llm` spans (`model`). */
-  model?: string | undefined;
-  /** Its provider: `openai`, `anthropic`, `google_ai`, … (`provider`). */
-  provider?: string | undefined;
-  /** Token counts, int32; nested objects are flattened with dots. Merges on update (`usage`). */
-  usage?: object | undefined;
-  /** In US dollars, ≥ 0 (`total_estimated_cost`). */
-  totalEstimatedCost?: number | undefined;
-  /** Milliseconds to the first token, ≥ 0 (`ttft`). */
-  ttft?: number | undefined;
-}
-
-/** The kinds of span that Opik knows (`type` of `Span_Write`). */
-export type SpanType = "general" | "tool" | "llm" | "guardrail";
-
-/** Fields that only traces have. */
-export interface TraceFields extends RowFields {
-  /** Groups traces into a conversation (`thread_id`). */
-  threadId?: string | undefined;
-}
+import type { SpanFields, TraceFields } from "./model.js";
 
 /** Fields of any row. */
 export type AnyFields = SpanFields & TraceFields;

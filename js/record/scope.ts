@@ -14,8 +14,9 @@ import type { Row } from "../platform/model.js";
 import { prepareWaitUntil, whileKeptAlive } from "../platform/wait-until.js";
 import type { Settings } from "../settings.js";
 import type { Masks } from "./json.js";
+import type { FlushOptions, Open, OpenScope, Score, ScoreKind, TargetedScore } from "./model.js";
 import { isOld, Noted, OldRows } from "./old-ids.js";
-import { type Score, ScoreBuffer, type ScoreKind, type TargetedScore } from "./score.js";
+import { ScoreBuffer } from "./score.js";
 
 /** How long a flush that the host waits for may take, unless it says otherwise. */
 const TIMEOUT_MS = 10_000;
@@ -36,24 +37,8 @@ const MAX_CHECKPOINTS = 3;
 /** A row's text begins with its id. */
 const ID_CHARS = 36;
 
-/** Something that is still open when its invocation ends. */
-export interface Open {
-  readonly id: string;
-  readonly startMs: number;
-  /** Writes its row as far as it is known. */
-  checkpoint(): void;
-  /** Ends it and marks it unfinished. */
-  close(): void;
-}
-
-/** Options of `flush`. */
-export interface FlushOptions {
-  /** How long to wait, in ms (default 10000). What is not delivered by then is kept, and sent later. */
-  readonly timeoutMs?: number | undefined;
-}
-
 /** Where spans are recorded: settings, reporter and rows of one invocation or one client. */
-export class Scope {
+export class Scope implements OpenScope {
   // Private, since what is current leads here: from a timer that is printed, in Node.
   readonly #settings: Settings;
   readonly #reporter: Reporter;

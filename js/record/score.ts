@@ -15,30 +15,8 @@ import { getCore } from "../platform/core.js";
 import { idTime } from "../platform/ids.js";
 import type { Settings } from "../settings.js";
 import { REDACTED } from "./json.js";
+import type { Score, ScoreKind } from "./model.js";
 import { masked } from "./row.js";
-
-/** A feedback score. Of those with one name on one trace or span the last one counts. */
-export interface Score {
-  /** What is scored, not blank: `helpful`, `hallucination`, … (`name`). */
-  readonly name: string;
-  /** -1e9 to 1e9 (`value`). */
-  readonly value: number;
-  /** In words, at most 10,000 characters; what is longer is cut (`reason`). */
-  readonly reason?: string | undefined;
-  /** The value's name, for scores that are categories (`category_name`). */
-  readonly categoryName?: string | undefined;
-}
-
-/** A score, and what is scored: a trace or a span, by its id. */
-export interface TargetedScore extends Score {
-  /** The UUIDv7 of a trace. */
-  readonly traceId?: string | undefined;
-  /** The UUIDv7 of a span; instead of `traceId`. */
-  readonly spanId?: string | undefined;
-}
-
-/** What can be scored. */
-export type ScoreKind = "trace_scores" | "span_scores";
 
 /** The largest value, and with a minus the smallest (`FeedbackScoreBatchItem.value`). */
 export const MAX_SCORE = 1e9;

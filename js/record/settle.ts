@@ -4,10 +4,12 @@
 
 import { keepCurrent } from "../platform/context.js";
 import { isAsync, isPlainPromise } from "../platform/promise.js";
+import type { Ending, OnEnd } from "./ending.js";
+import { endSpan } from "./ending.js";
 import { intercept, isIterator, type Run, watchAsyncIterable, watchIterator } from "./iterator.js";
 import { isObject } from "./json.js";
 import type { OpenSpan } from "./model.js";
-import { type Ending, hasWatchableBody, type OnEnd, watchResponseBody, watchStream } from "./stream.js";
+import { hasWatchableBody, watchResponseBody, watchStream } from "./stream.js";
 
 /** Told the result of a function, unless it is a stream or an iterator: those are not touched. */
 export type OnResult = (result: unknown) => void;
@@ -206,14 +208,6 @@ function endingOf({ errored, aborted }: Emitter, isComplete: boolean): Ending {
 /** Whether this is what an aborted signal makes an operation fail with. */
 function isAbort(error: unknown): boolean {
   return (error as { name?: unknown } | null | undefined)?.name === "AbortError";
-}
-
-/** Ends `span` as what it waited for has ended. */
-export function endSpan(span: OpenSpan, ending: Ending): void {
-  if (ending.how === "failed") span.fail(ending.error);
-  else if (ending.how === "cancelled") span.cancel();
-  else if (ending.how === "stopped") span.stop(ending.bytes);
-  else span.finish();
 }
 
 function isFunction(value: unknown): value is Callback {

@@ -4,15 +4,23 @@
 import { printAs, readOption } from "../errors.js";
 import { runWith } from "../platform/context.js";
 import { SPAN_ROW } from "../platform/core.js";
-import type { HeaderSpelling } from "../settings.js";
+import type { HeaderSpelling, HeaderTarget } from "../settings.js";
 import { tracedFetch, untracedFetch } from "./fetch.js";
 import { currentFrame } from "./frame.js";
-import { type HeaderTarget, headerMap, injectInto } from "./headers.js";
-import type { OpenSpan, OpenTrace, Span, SpanOptions, TracedFetch } from "./model.js";
+import { headerMap, injectInto } from "./headers.js";
+import type {
+  Open,
+  OpenScope,
+  OpenSpan,
+  OpenTrace,
+  Score,
+  Span,
+  SpanFields,
+  SpanOptions,
+  TracedFetch,
+} from "./model.js";
 import { OpenRow } from "./open-row.js";
-import { type SpanFields, ThrownNothing } from "./row.js";
-import type { Open, Scope } from "./scope.js";
-import type { Score } from "./score.js";
+import { ThrownNothing } from "./row.js";
 import { scoped } from "./settle.js";
 
 /** Opens a span in `trace` under `parentId` ("" is the root), scoped to `fn` if there is one. */
@@ -58,7 +66,7 @@ export class SpanHandle implements OpenSpan, Open {
     return this.trace.id;
   }
 
-  get #scope(): Scope {
+  get #scope(): OpenScope {
     return this.trace.scope;
   }
 

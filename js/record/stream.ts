@@ -2,18 +2,7 @@
 // buffer, no chunk that changes its owner. Iterators and the objects of SDKs are watched in iterator.ts and settle.ts.
 
 import { isBrowser, within } from "../platform/env.js";
-
-/** How something that is consumed bit by bit came to its end. */
-export type Ending =
-  | { readonly how: "done" }
-  /** Its consumer read no further; `bytes` is how much it has read, `undefined` of what is no bytes. */
-  | { readonly how: "stopped"; readonly bytes?: number | undefined }
-  /** The request that it belongs to was broken off. */
-  | { readonly how: "cancelled" }
-  | { readonly how: "failed"; readonly error: unknown };
-
-/** Called once, at the end. */
-export type OnEnd = (ending: Ending) => void;
+import type { Ending, OnEnd } from "./ending.js";
 
 /** Called as soon as a reader goes away; the end comes when what it has read from has been cleaned up. */
 export type OnCancel = () => void;

@@ -7,11 +7,8 @@ import { type Core, getCore, TRACE_ROW } from "../platform/core.js";
 import { now } from "../platform/env.js";
 import type { Row } from "../platform/model.js";
 import { readClaim, readIncoming } from "./headers.js";
-import type { OpenTrace, Span, SpanOptions } from "./model.js";
+import type { Open, OpenScope, OpenTrace, RowFields, Score, Span, SpanOptions, TraceFields } from "./model.js";
 import { OpenRow } from "./open-row.js";
-import type { RowFields, TraceFields } from "./row.js";
-import type { Open, Scope } from "./scope.js";
-import type { Score } from "./score.js";
 import { openSpan } from "./span.js";
 
 /** How a trace comes to be. */
@@ -34,7 +31,7 @@ export interface TraceOrigin {
  * Joins the trace that `carrier` names, or begins one whose root is called `name`. Never throws: without the core it only
  * forwards.
  */
-export function openTrace(scope: Scope, carrier: unknown, name?: string, fields?: TraceFields): TraceHandle {
+export function openTrace(scope: OpenScope, carrier: unknown, name?: string, fields?: TraceFields): TraceHandle {
   const { outbox } = scope;
   const { disabled, sampleRate, transport } = scope.settings;
   const clockOffsetMs = numberOr(transport.clockOffsetMs, 0);
@@ -63,7 +60,7 @@ export function openTrace(scope: Scope, carrier: unknown, name?: string, fields?
 }
 
 /** Decided here and nowhere else: what is under the trace does as the trace does, in other services too. */
-function isSampled({ settings, reporter }: Scope, core: Core, id: string, name = ""): boolean {
+function isSampled({ settings, reporter }: OpenScope, core: Core, id: string, name = ""): boolean {
   const { sampleRate } = settings;
   if (typeof sampleRate === "number") return sampleRate === 1 || core.isSampled(id, sampleRate);
   let rate: unknown;
@@ -82,7 +79,7 @@ function isShare(value: unknown): value is number {
   return typeof value === "number" && value >= 0 && value <= 1;
 }
 
-function reportHeaders({ reporter }: Scope, warning: string): void {
+function reportHeaders({ reporter }: OpenScope, warning: string): void {
   if (warning === "conflicting_spellings") {
     reporter.once("conflicting_headers", "opik_trace_id and opik-trace-id differ: the one with underscores was taken");
   } else {
@@ -96,7 +93,7 @@ export class TraceHandle implements OpenTrace, Open {
   readonly joined: boolean;
   readonly parentId: string;
   readonly recording: boolean;
-  readonly scope: Scope;
+  readonly scope: OpenScope;
   readonly startMs: number;
   #isBrokenOff = false;
   readonly #clockOffsetMs: number;
@@ -107,7 +104,7 @@ export class TraceHandle implements OpenTrace, Open {
   /** Bytes of its rows so far. */
   #bytes = 0;
 
-  constructor(origin: TraceOrigin, scope: Scope, fields: TraceFields | undefined) {
+  constructor(origin: TraceOrigin, scope: OpenScope, fields: TraceFields | undefined) {
     this.id = origin.id;
     this.joined = origin.joined;
     this.parentId = origin.parentId;

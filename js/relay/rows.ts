@@ -3,7 +3,8 @@
 
 import { isOfScores, MAX_UPLOAD_ROWS, ROW_KINDS, type RowKind, scoreKey } from "../deliver/upload.js";
 import { idTime } from "../platform/ids.js";
-import { type Score, scoreError } from "../record/score.js";
+import type { Score } from "../record/model.js";
+import { scoreError } from "../record/score.js";
 import { Refusal } from "./refusal.js";
 import { TOLERANCE_MS, type TokenClaims } from "./token.js";
 

@@ -2,7 +2,7 @@
 
 import { keepAlive } from "../platform/wait-until.js";
 import { currentFrame } from "../record/frame.js";
-import type { Scope } from "../record/scope.js";
+import type { OpenScope } from "../record/model.js";
 
 /** What this package needs of a Worker's `ctx`, or of a Durable Object's state. */
 export interface WaitUntil {
@@ -23,7 +23,7 @@ export function hasWaitUntil(value: unknown): value is WaitUntil {
 interface Watched {
   readonly waitUntil: (promise: Promise<unknown>) => void;
   /** The work of the calls that go on, by their scope. */
-  readonly works: Map<Scope, BackgroundWork>;
+  readonly works: Map<OpenScope, BackgroundWork>;
 }
 
 const watched = new WeakMap<object, Watched>();
@@ -48,7 +48,7 @@ function watch(ctx: WaitUntil | undefined): Watched | undefined {
 }
 
 /** Whose work is being handed over: where several calls go on and nothing is current, nobody's. */
-function workOf(works: ReadonlyMap<Scope, BackgroundWork>): BackgroundWork | undefined {
+function workOf(works: ReadonlyMap<OpenScope, BackgroundWork>): BackgroundWork | undefined {
   const scope = currentFrame()?.scope;
   const own = scope && works.get(scope);
   return own ?? (works.size === 1 ? works.values().next().value : undefined);
@@ -58,9 +58,9 @@ function workOf(works: ReadonlyMap<Scope, BackgroundWork>): BackgroundWork | und
 export class BackgroundWork {
   readonly #pending = new Set<Promise<void>>();
   readonly #watched: Watched | undefined;
-  readonly #scope: Scope;
+  readonly #scope: OpenScope;
 
-  constructor(ctx: WaitUntil | undefined, scope: Scope) {
+  constructor(ctx: WaitUntil | undefined, scope: OpenScope) {
     this.#watched = watch(ctx);
     this.#scope = scope;
     this.#watched?.works.set(scope, this);

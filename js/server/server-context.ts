@@ -2,8 +2,9 @@
 // read the headers it came with.
 
 import { isBrowser } from "../platform/env.js";
-import { type HeaderCarrier, HYPHEN_NAMES } from "../record/headers.js";
+import { HYPHEN_NAMES } from "../record/headers.js";
 import type { Span } from "../record/model.js";
+import type { HeaderCarrier } from "../settings.js";
 
 /** `<meta>` elements for the page's head; "" when there is nothing to hand on, as where tracing is off. */
 export function contextMeta(span: Span | undefined): string {

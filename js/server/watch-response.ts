@@ -1,11 +1,11 @@
 // Notices when a server's response has been sent, byte for byte as the handler made it, or when its client has hung up.
 
+import type { OnEnd } from "../record/ending.js";
 import {
   cancelReader,
   hasWatchableBody,
   lengthOf,
   type OnCancel,
-  type OnEnd,
   watchResponseBody,
   withBody,
 } from "../record/stream.js";

@@ -1,8 +1,11 @@
 // Spans outside any invocation that wait for the host to consume what a function gave: a stream that nobody reads, a query that
 // nobody awaits. They are closed when that has been collected, or when the process is about to exit.
 
-import type { Closable } from "../../settings.js";
 import { isWorker } from "../env.js";
+
+interface Closable {
+  close(): void;
+}
 
 /** While there are any, and only then, the process is listened to. */
 const waiting = new Set<Closable>();
