@@ -82,6 +82,11 @@ DOMS_LOCK=tests/transparency/doms/package-lock.json
 # shellcheck disable=SC2034 # setup uses it
 DOMS=$CACHE/doms-$(sha256 <"$DOMS_LOCK" | cut -c1-12)
 
+# The frameworks whose servers are tried with tracing and without, keyed by their lock.
+FRAMEWORKS_LOCK=tests/transparency/frameworks/package-lock.json
+# shellcheck disable=SC2034 # setup uses it
+FRAMEWORKS=$CACHE/frameworks-$(sha256 <"$FRAMEWORKS_LOCK" | cut -c1-12)
+
 # What the consumers of the package are built and run with, keyed by its lock.
 CONSUMERS_LOCK=tests/package/consumers/package-lock.json
 # shellcheck disable=SC2034 # setup and check use it

@@ -3,8 +3,10 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { createServer as createHttp2Server } from "node:http2";
+import { createServer as createHttp2Server, createSecureServer } from "node:http2";
+import { createServer as createHttpsServer } from "node:https";
 import { Readable } from "node:stream";
+import { text } from "node:stream/consumers";
 import { finished, pipeline } from "node:stream/promises";
 import express from "express";
 import { opik, withOpik } from "opik-edge/node";
@@ -16,6 +18,11 @@ export type Listener = (request: IncomingMessage, response: ServerResponse, note
 
 const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 1));
 const storage = new AsyncLocalStorage<string>();
+
+async function* failing(): AsyncGenerator<string> {
+  yield "first";
+  throw new TypeError("midway");
+}
 
 /** In which order things happen. */
 function order(note: Note): (event: string) => () => void {
@@ -116,10 +123,6 @@ export const LISTENERS: Readonly<Record<string, Listener>> = {
   "what was sent, unread": (_, response) => response.end("unread"),
   "a stream": (_, response) => Readable.from(["one ", "two"]).pipe(response),
   "a stream that fails": async (_, response, note) => {
-    async function* failing() {
-      yield "first";
-      throw new TypeError("midway");
-    }
     await pipeline(Readable.from(failing()), response).catch((error) => note("failed", error.message));
   },
   "an end that is waited for": async (_, response, note) => {
@@ -239,6 +242,7 @@ export const LISTENERS: Readonly<Record<string, Listener>> = {
   "a timeout of its own": (_, response, note) => {
     response.setTimeout(5, () => {
       note("timed out", true);
+      response.setTimeout(0); // it is the connection's, which is used again
       response.end("timed out");
     });
   },
@@ -254,8 +258,8 @@ export const LISTENERS: Readonly<Record<string, Listener>> = {
 /** Ends only when its client goes. */
 export const ENDLESS_LISTENER = "endless";
 
-/** What only a framework's own handlers do. */
-export const OF_EXPRESS: Readonly<Record<string, express.RequestHandler>> = {
+/** What only Express's own handlers do. */
+const OF_EXPRESS: Readonly<Record<string, express.RequestHandler>> = {
   json: (_, response) => void response.status(201).json({ a: 1 }),
   send: (_, response) => void response.send(Buffer.from("sent")),
   sendStatus: (_, response) => void response.sendStatus(204),
@@ -280,14 +284,106 @@ export const OF_EXPRESS: Readonly<Record<string, express.RequestHandler>> = {
     }),
 };
 
+/** What only Koa's own middleware does. */
+const OF_KOA: Readonly<Record<string, (ctx: KoaContext, next: () => Promise<void>) => unknown>> = {
+  "a text": (ctx) => {
+    ctx.body = "<p>";
+  },
+  "an object": (ctx) => {
+    ctx.status = 201;
+    ctx.body = { a: 1 };
+  },
+  "a buffer": (ctx) => {
+    ctx.body = Buffer.from("pooled");
+  },
+  "a body that streams": (ctx) => {
+    ctx.body = Readable.from(["one ", "two"]);
+  },
+  "a body that fails": (ctx) => {
+    ctx.body = Readable.from(failing());
+  },
+  "a body of the web": (ctx) => {
+    ctx.body = new Response("of the web", { headers: { "x-own": "1" } }).body;
+  },
+  "a blob": (ctx) => {
+    ctx.body = new Blob(["a blob"]);
+  },
+  "a response": (ctx) => {
+    ctx.body = new Response("a response", { status: 203 });
+  },
+  null: (ctx) => {
+    ctx.body = null;
+  },
+  redirect: (ctx) => ctx.redirect("/elsewhere"),
+  cookie: (ctx) => {
+    ctx.cookies.set("a", "1");
+    ctx.body = "cookie";
+  },
+  "nobody answers": (_, next) => next(),
+  "an error thrown": () => {
+    throw new TypeError("thrown");
+  },
+  "an error that is shown": (ctx) => ctx.throw(418, "shown"),
+  "a rejection": async () => {
+    await pause();
+    throw new TypeError("rejected");
+  },
+  "what was sent, as text": async (ctx) => {
+    ctx.body = await text(ctx.req);
+  },
+  "after the others": async (ctx, next) => {
+    await next();
+    ctx.body = `${ctx.status}, ${ctx.method}, ${ctx.path}, ${storage.getStore()}`;
+  },
+};
+
+/** What only Fastify's own handlers do. */
+const OF_FASTIFY: Readonly<Record<string, (request: FastifyRequest, reply: FastifyReply) => unknown>> = {
+  "an object": async () => ({ a: 1 }),
+  "a text": async (_, reply) => reply.code(201).type("text/html").send("<p>"),
+  "a buffer": (_, reply) => reply.send(Buffer.from("pooled")),
+  "a body that streams": (_, reply) => reply.send(Readable.from(["one ", "two"])),
+  "a body that fails": (_, reply) => reply.send(Readable.from(failing())),
+  "a body of the web": (_, reply) => reply.send(new Response("of the web").body),
+  "a response": (_, reply) => reply.send(new Response("a response", { status: 203, headers: { "x-own": "1" } })),
+  redirect: (_, reply) => reply.redirect("/elsewhere", 303),
+  "an error thrown": () => {
+    throw new TypeError("thrown");
+  },
+  "an error that is shown": async () => {
+    throw Object.assign(new TypeError("shown"), { statusCode: 418 });
+  },
+  "a rejection": async () => {
+    await pause();
+    throw new TypeError("rejected");
+  },
+  "nobody answers": (_, reply) => reply.callNotFound(),
+  "what was sent, as text": async ({ body }) => ({ body }),
+};
+
 /** What a `Dispatch` gives where there is no such listener. */
 export const NOT_THERE: unique symbol = Symbol("not there");
 
 /** Calls the listener that the path names: `/NAME?id=…`. */
 export type Dispatch = (this: unknown, request: IncomingMessage, response: ServerResponse) => unknown;
 
-/** A server: `config` where it is traced. */
-type Entry = (dispatch: Dispatch, config: ServerConfig | undefined) => Server | Promise<Server>;
+/** A certificate, as Node's servers take it. */
+export interface Certificate {
+  readonly key: string;
+  readonly cert: string;
+}
+
+/** What a server is made of. */
+interface Made {
+  readonly dispatch: Dispatch;
+  /** Where it is traced. */
+  readonly config: ServerConfig | undefined;
+  readonly certificate: Certificate;
+  /** Gives a package of frameworks/. */
+  readonly load: (name: string) => unknown;
+}
+
+type Entry = (made: Made) => Server | Promise<Server>;
 
 const wrapped = (dispatch: Dispatch, config: ServerConfig | undefined): Dispatch =>
   config ? withOpik(dispatch as (request: unknown, response: unknown) => unknown, config) : dispatch;
@@ -310,53 +406,147 @@ function expressApp(dispatch: Dispatch, config: ServerConfig | undefined): expre
   return app;
 }
 
+function koaApp({ dispatch, load }: Pick<Made, "dispatch" | "load">): Dispatch {
+  const app = new (load("koa") as new () => Koa)();
+  app.silent = true;
+  app.use(async (ctx, next) => {
+    await next();
+    if (ctx.respond !== false) ctx.set("x-koa", "1");
+  });
+  app.use((ctx, next) => {
+    const name = decodeURIComponent(ctx.path.slice(1));
+    const handle = OF_KOA[name];
+    if (handle) return handle(ctx, next);
+    ctx.respond = false;
+    ctx.res.statusCode = 200; // Koa's is 404
+    return dispatch.call(undefined, ctx.req, ctx.res);
+  });
+  return app.callback();
+}
+
+/** One app as middleware of another, both wrapped. */
+function koaInKoa(made: Made): Dispatch {
+  const inner = wrapped(koaApp(made), made.config);
+  return koaApp({ ...made, dispatch: (request, response) => inner.call(undefined, request, response) });
+}
+
+async function fastifyServer(made: Made, create: (handler: Dispatch) => Server, options: object = {}): Promise<Server> {
+  // A variable, since it is installed beside the repository.
+  const name = "fastify";
+  const { default: fastify } = (await import(name)) as { default: Fastify };
+  let server: Server | undefined;
+  const app = fastify({
+    ...options,
+    serverFactory: (handler) => {
+      server = create(wrapped(handler, made.config));
+      return server;
+    },
+  });
+  app.addContentTypeParser("*", (_request, _payload, done) => done(null));
+  app.all("/*", (request, reply) => {
+    const handle = OF_FASTIFY[decodeURIComponent(request.url.slice(1).split("?")[0]!)];
+    if (handle) return handle(request, reply);
+    reply.hijack();
+    return made.dispatch.call(undefined, request.raw, reply.raw);
+  });
+  await app.ready();
+  return server as Server;
+}
+
+const http2Secure = ({ certificate }: Made, listener: Dispatch): Server =>
+  createSecureServer({ ...certificate, allowHTTP1: true }, listener as never) as unknown as Server;
+
 /** By name. */
 export const SERVERS: Readonly<Record<string, Entry>> = {
-  http: (dispatch, config) => createServer(wrapped(dispatch, config)),
-  "http, twice": (dispatch, config) => createServer(wrapped(wrapped(dispatch, config), config)),
-  "http, another listener beside it": (dispatch, config) =>
+  http: ({ dispatch, config }) => createServer(wrapped(dispatch, config)),
+  "http, twice": ({ dispatch, config }) => createServer(wrapped(wrapped(dispatch, config), config)),
+  "http, another listener beside it": ({ dispatch, config }) =>
     createServer(wrapped(dispatch, config)).prependListener("request", (_, response) =>
       response.setHeader("x-beside", "1"),
     ),
-  express: (dispatch, config) => createServer(expressApp(dispatch, config)),
-  "express, app and router": (dispatch, config) =>
+  express: ({ dispatch, config }) => createServer(expressApp(dispatch, config)),
+  "express, app and router": ({ dispatch, config }) =>
     createServer(
       express()
         .use(...middleware(config), (_request, _response, next) => next())
         .use(expressApp(dispatch, config)),
     ),
-  "http around express": (dispatch, config) => createServer(wrapped(expressApp(dispatch, config) as Dispatch, config)),
-  http2: (dispatch, config) => createHttp2Server(wrapped(dispatch, config) as never) as unknown as Server,
-  fastify: async (dispatch, config) => {
-    // A variable, since it is installed beside the repository.
-    const name = "fastify";
-    const { default: fastify } = (await import(name)) as { default: Fastify };
-    let server: Server | undefined;
-    const app = fastify({
-      serverFactory: (handler) => {
-        server = createServer(wrapped(handler, config));
-        return server;
-      },
-    });
-    app.addContentTypeParser("*", (_request, _payload, done) => done(null));
-    app.all("/*", (request, reply) => {
-      reply.hijack();
-      return dispatch.call(undefined, request.raw, reply.raw);
-    });
-    await app.ready();
-    return server as Server;
-  },
+  "http around express": ({ dispatch, config }) =>
+    createServer(wrapped(expressApp(dispatch, config) as Dispatch, config)),
+  http2: ({ dispatch, config }) => createHttp2Server(wrapped(dispatch, config) as never) as unknown as Server,
+  fastify: (made) => fastifyServer(made, (handler) => createServer(handler)),
+  "fastify, twice": (made) => fastifyServer(made, (handler) => createServer(wrapped(handler, made.config))),
+  https: ({ dispatch, config, certificate }) => createHttpsServer(certificate, wrapped(dispatch, config)),
+  "https, twice": ({ dispatch, config, certificate }) =>
+    createHttpsServer(certificate, wrapped(wrapped(dispatch, config), config)),
+  "https around express": ({ dispatch, config, certificate }) =>
+    createHttpsServer(certificate, wrapped(expressApp(dispatch, config) as Dispatch, config)),
+  "https around fastify": (made) =>
+    fastifyServer(made, (handler) => createHttpsServer(made.certificate, handler), { https: made.certificate }),
+  "http2 over TLS": (made) => http2Secure(made, wrapped(made.dispatch, made.config)),
+  "http2 over TLS, twice": (made) => http2Secure(made, wrapped(wrapped(made.dispatch, made.config), made.config)),
+  "http2 over TLS, by HTTP/1": (made) => http2Secure(made, wrapped(made.dispatch, made.config)),
+  "http2 over TLS around koa": (made) => http2Secure(made, wrapped(koaApp(made), made.config)),
+  "http2 over TLS around fastify": (made) =>
+    fastifyServer(made, (handler) => http2Secure(made, handler), {
+      http2: true,
+      https: { ...made.certificate, allowHTTP1: true },
+    }),
+  koa: (made) => createServer(wrapped(koaApp(made), made.config)),
+  "koa in koa": (made) => createServer(wrapped(koaInKoa(made), made.config)),
+  "koa in express": (made) => createServer(expressApp(wrapped(koaApp(made), made.config), made.config)),
 };
 
+/** What a server's own handlers do beside `LISTENERS`. */
+export function ownAnswers(entry: string): readonly string[] {
+  const last = ["express", "fastify", "koa"].filter((name) => entry.includes(name));
+  return last.flatMap((name) => Object.keys({ express: OF_EXPRESS, fastify: OF_FASTIFY, koa: OF_KOA }[name]!));
+}
+
+/** How a client asks it. */
+export const isHttp2 = (entry: string): boolean => entry.startsWith("http2") && !entry.includes("HTTP/1");
+export const isSecure = (entry: string): boolean => entry.startsWith("https") || entry.includes("TLS");
+
+/** What is needed of Koa. */
+interface KoaContext {
+  body: unknown;
+  status: number;
+  respond?: boolean;
+  readonly method: string;
+  readonly path: string;
+  readonly req: IncomingMessage;
+  readonly res: ServerResponse;
+  readonly cookies: { set(name: string, value: string): void };
+  redirect(url: string): void;
+  set(name: string, value: string): void;
+  throw(status: number, message: string): never;
+}
+interface Koa {
+  silent: boolean;
+  use(middleware: (ctx: KoaContext, next: () => Promise<void>) => unknown): void;
+  callback(): Dispatch;
+}
+
 /** What is needed of Fastify. */
+interface FastifyRequest {
+  readonly url: string;
+  readonly raw: IncomingMessage;
+  readonly body: unknown;
+}
+interface FastifyReply {
+  readonly raw: ServerResponse;
+  code(status: number): this;
+  type(type: string): this;
+  send(body: unknown): unknown;
+  redirect(url: string, status: number): unknown;
+  callNotFound(): unknown;
+  hijack(): void;
+}
 type Fastify = (options: { serverFactory(handler: Dispatch): Server }) => {
   addContentTypeParser(
     type: string,
     parser: (request: unknown, payload: unknown, done: (error: null) => void) => void,
   ): void;
-  all(
-    path: string,
-    handler: (request: { raw: IncomingMessage }, reply: { raw: ServerResponse; hijack(): void }) => unknown,
-  ): void;
+  all(path: string, handler: (request: FastifyRequest, reply: FastifyReply) => unknown): void;
   ready(): Promise<unknown>;
 };

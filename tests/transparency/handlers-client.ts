@@ -2,6 +2,7 @@
 
 import { Agent, request as httpRequest, type IncomingMessage } from "node:http";
 import { connect, constants } from "node:http2";
+import { request as httpsRequest, Agent as SecureAgent } from "node:https";
 import { text } from "node:stream/consumers";
 
 /** What is asked. */
@@ -9,6 +10,8 @@ export interface Question {
   readonly origin: string;
   readonly path: string;
   readonly method: string;
+  /** Of a server that has one. */
+  readonly certificate?: string | undefined;
   /** Goes with the first chunk, as a client does that has hung up. */
   readonly leaves?: boolean;
 }
@@ -18,8 +21,9 @@ const hasBody = (method: string): boolean => method === "POST" || method === "PU
 const HEADERS = { "x-asked": "1", connection: "keep-alive" };
 
 /** What a client sees, in detail. */
-export async function askInDetail({ origin, path, method, leaves }: Question): Promise<unknown> {
-  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+export async function askInDetail({ origin, path, method, certificate, leaves }: Question): Promise<unknown> {
+  const options = { keepAlive: true, maxSockets: 1 };
+  const agent = certificate ? new SecureAgent({ ...options, ca: certificate }) : new Agent(options);
   try {
     const first = await exchange(`${origin}${path}`, method, agent, leaves);
     if (leaves) return first;
@@ -39,7 +43,8 @@ function exchange(url: string, method: string, agent: Agent, leaves = false): Pr
   return new Promise((resolve) => {
     const informed: unknown[] = [];
     const headers = hasBody(method) ? { ...HEADERS, "content-type": "text/x-own" } : HEADERS;
-    const request = httpRequest(url, { method, agent, headers });
+    const ask = url.startsWith("https:") ? httpsRequest : httpRequest;
+    const request = ask(url, { method, agent, headers });
     request.on("information", ({ statusCode, rawHeaders }) => {
       informed.push([statusCode, rawHeaders.map((text, at) => (rawHeaders[at - 1] === "Date" ? "now" : text))]);
       if (statusCode !== 101) return;
@@ -138,8 +143,8 @@ export async function askByFetch({ origin, path, method }: Question): Promise<un
 }
 
 /** What a client of HTTP/2 sees. */
-export async function askOverHttp2({ origin, path, method, leaves }: Question): Promise<unknown> {
-  const session = connect(origin);
+export async function askOverHttp2({ origin, path, method, certificate, leaves }: Question): Promise<unknown> {
+  const session = connect(origin, certificate ? { ca: certificate } : {});
   try {
     return await new Promise((resolve) => {
       const informed: unknown[] = [];

@@ -2,12 +2,13 @@
 // where it listens, and ends when it is asked to.
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createRequire } from "node:module";
 import type { AddressInfo } from "node:net";
 import process from "node:process";
 import { getRequestListener } from "@hono/node-server";
 import type { ServerConfig } from "opik-edge/server";
 import { InMemoryExporter } from "opik-edge/testing";
-import { type Dispatch, LISTENERS, NOT_THERE, SERVERS } from "./frameworks.js";
+import { type Certificate, type Dispatch, LISTENERS, NOT_THERE, SERVERS } from "./frameworks.js";
 import { dispatcher, type Fetch, Notes } from "./handlers.js";
 import type { Side } from "./sides.js";
 
@@ -16,6 +17,9 @@ export interface HandlersConfig {
   readonly side: Side;
   /** Is sent `Listening`. */
   readonly control: string;
+  readonly certificate: Certificate;
+  /** The package.json of frameworks/. */
+  readonly frameworks: string;
 }
 
 /** Where it listens. */
@@ -27,7 +31,7 @@ export interface Listening {
   readonly servers: Readonly<Record<string, number>>;
 }
 
-const { side, control } = JSON.parse(process.argv.at(-1)!) as HandlersConfig;
+const { side, control, certificate, frameworks } = JSON.parse(process.argv.at(-1)!) as HandlersConfig;
 const notes = new Notes();
 const unhandled: string[] = [];
 let traces = 0;
@@ -91,9 +95,15 @@ async function administer({ url = "" }: IncomingMessage, response: ServerRespons
 
 const dispatch = dispatcher(side, config, notes);
 const options = { port: 0, hostname: "127.0.0.1" };
+const made = {
+  dispatch: dispatchNode,
+  config: side === "traced" ? config : undefined,
+  certificate,
+  load: createRequire(frameworks),
+};
 const servers: Record<string, number> = {};
 for (const [name, make] of Object.entries(SERVERS)) {
-  servers[name] = await listen(await make(dispatchNode, side === "traced" ? config : undefined));
+  servers[name] = await listen(await make(made));
 }
 const listening: Listening = {
   admin: await listen(createServer(administer)),
