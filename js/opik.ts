@@ -4,7 +4,6 @@
 import { emptyReport, type FlushReport } from "./deliver/report.js";
 import { OpikError, ownOf, printAs, Reporter, readOption } from "./errors.js";
 import { runWith } from "./platform/context.js";
-import type { Fetch } from "./platform/host-fetch.js";
 import { tracedFetch } from "./record/fetch.js";
 import { currentFrame, type Frame } from "./record/frame.js";
 import type {
@@ -24,7 +23,7 @@ import { SpanHandle } from "./record/span.js";
 import { openTrace } from "./record/trace.js";
 import { type AnyFunction, type TrackOptions, trackWith } from "./record/track.js";
 import { openOutbox, page, resolveConfig } from "./resolve-settings.js";
-import type { HeaderCarrier, InstrumentFetchOptions, OpikConfig } from "./settings.js";
+import type { Fetch, HeaderCarrier, InstrumentFetchOptions, OpikConfig } from "./settings.js";
 
 /** How long a `discard` waits for requests that are under way, before it breaks them off. */
 const DISCARD_TIMEOUT_MS = 1000;

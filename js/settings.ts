@@ -3,6 +3,9 @@
 
 import type { OnDrop, OnError, Reporter } from "./errors.js";
 
+/** `fetch` as the host calls it: with arguments of any type, and as many as it likes. */
+export type Fetch<Init = RequestInit> = (input: string | URL | Request, init?: Init) => Promise<Response>;
+
 /** A header's name and value. */
 export type HeaderPair = [name: string, value: string];
 

@@ -1,9 +1,9 @@
 // Traces every `fetch` of a page, for as long as it is asked to.
 
 import type { CallTraced } from "../deliver/model.js";
-import { type Fetch, originalOf, standIn, targetOf } from "../platform/host-fetch.js";
+import { originalOf, standIn, targetOf } from "../platform/host-fetch.js";
 import { isTarget } from "../record/headers.js";
-import type { InstrumentFetchOptions } from "../settings.js";
+import type { Fetch, InstrumentFetchOptions } from "../settings.js";
 
 /**
  * Puts a traced `fetch` in place of the global one; gives what puts the old one back. While one is in place a further call

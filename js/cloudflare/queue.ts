@@ -1,9 +1,10 @@
 // A Cloudflare Queue between the Workers that record and the one that delivers: for traffic that outgrows what
 // one invocation may send, and for a backend that is away for longer than an invocation lives.
 
-import { Delivery, sourceOf } from "../deliver/delivery.js";
+import { Delivery } from "../deliver/delivery.js";
 import { warnOfInsecureUrl } from "../deliver/destination.js";
 import { emptyReport, type FlushReport } from "../deliver/report.js";
+import { sourceOf } from "../deliver/source.js";
 import { numberOr } from "../deliver/transport.js";
 import {
   isOfScores,

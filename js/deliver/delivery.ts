@@ -12,6 +12,7 @@ import { type Destination, destinationOf } from "./destination.js";
 import type { DeliveryOptions, FlushMode, Sender, Source } from "./model.js";
 import { Account, addCounts, type Dropped, type Failure, type FlushReport } from "./report.js";
 import { noAnswer, post } from "./request.js";
+import { rowsOf, sourceOf } from "./source.js";
 import { gzip, isWorthCompressing, numberOr } from "./transport.js";
 import { idOf, type Outcome, type Upload } from "./upload.js";
 
@@ -25,15 +26,6 @@ const MAX_REQUESTS = 40;
 const RESERVED_REQUESTS = 4;
 /** The same where nobody counts: to find one bad row among a thousand takes some twenty. */
 const MAX_SERVER_REQUESTS = 2000;
-
-/** Uploads that are there already. */
-export function sourceOf(uploads: Upload[], takeDropped: () => Dropped = () => ({})): Source {
-  return {
-    take: (isEarly) => (isEarly ? undefined : uploads.shift()),
-    mark: () => () => rowsOf(uploads),
-    takeDropped,
-  };
-}
 
 /** A flush that goes on: it waits for what was there when it was called. */
 interface Flush {
@@ -467,10 +459,6 @@ function isCovered({ number }: Upload, { lastUpload }: Flush): boolean {
 function byWorth(one: Upload, other: Upload): number {
   const isTrace = ({ kind }: Upload): number => Number(kind === "traces");
   return isTrace(other) - isTrace(one) || other.number - one.number;
-}
-
-function rowsOf(uploads: readonly Upload[]): number {
-  return uploads.reduce((sum, { rows }) => sum + rows, 0);
 }
 
 function remove<T>(list: T[], item: T): void {

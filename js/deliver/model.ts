@@ -1,7 +1,6 @@
 // What delivery is plugged together from: types alone.
 
-import type { Fetch } from "../platform/host-fetch.js";
-import type { InstrumentFetchOptions, TokenSource, Transport } from "../settings.js";
+import type { Fetch, InstrumentFetchOptions, TokenSource, Transport } from "../settings.js";
 import type { Dropped, FlushReport } from "./report.js";
 import type { Upload } from "./upload.js";
 

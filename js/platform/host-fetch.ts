@@ -1,11 +1,9 @@
 // The global `fetch`: the platform's, or what the host has put in its place; and how ours tells that it is called by what it calls.
 
+import type { Fetch } from "../settings.js";
 import { currentStore, hasAsyncContext, runWith } from "./context.js";
 import { now } from "./env.js";
 import { isPlainPromise } from "./promise.js";
-
-/** `fetch` as the host calls it: with arguments of any type, and as many as it likes. */
-export type Fetch<Init = RequestInit> = (input: string | URL | Request, init?: Init) => Promise<Response>;
 
 /** By this a traced `fetch` that stands in the place of the global one gives the one that was there before. */
 const ORIGINAL = Symbol.for("opik-edge/original-fetch");

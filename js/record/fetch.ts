@@ -3,9 +3,9 @@
 
 import { ownOf, readOption } from "../errors.js";
 import { isBrowser } from "../platform/env.js";
-import { type Fetch, isCalledByOurs, isRequest, platformFetch, targetOf } from "../platform/host-fetch.js";
+import { isCalledByOurs, isRequest, platformFetch, targetOf } from "../platform/host-fetch.js";
 import { isPlainPromise } from "../platform/promise.js";
-import type { HeaderSpelling } from "../settings.js";
+import type { Fetch, HeaderSpelling } from "../settings.js";
 import type { Ending } from "./ending.js";
 import { endSpan } from "./ending.js";
 import { addHeaders, ofCaller, type Propagation, readIncoming, resolveUrl, spellingFor } from "./headers.js";

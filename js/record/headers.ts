@@ -3,7 +3,7 @@
 
 import { isBrowser } from "../platform/env.js";
 import { idTime } from "../platform/ids.js";
-import type { HeaderCarrier, HeaderSpelling, HeaderTarget, PropagateTo, TargetMatch } from "../settings.js";
+import type { HeaderSpelling, HeaderTarget, PropagateTo, TargetMatch } from "../settings.js";
 import { isObject } from "./json.js";
 
 /** Names the caller's trace: a UUIDv7. The name the official SDKs use. */

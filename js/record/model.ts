@@ -5,9 +5,8 @@
 
 import type { FlushReport } from "../deliver/report.js";
 import type { Reporter } from "../errors.js";
-import type { Fetch } from "../platform/host-fetch.js";
 import type { Row } from "../platform/model.js";
-import type { HeaderCarrier, HeaderSpelling, HeaderTarget, Settings } from "../settings.js";
+import type { Fetch, HeaderCarrier, HeaderSpelling, HeaderTarget, Settings } from "../settings.js";
 import type { Endable } from "./ending.js";
 
 /** Fields of every row. Values are read when the span ends: what is changed until then is recorded changed. */

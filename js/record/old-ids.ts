@@ -2,8 +2,8 @@
 // early (scope.ts); at their end the rows that Opik has are completed, each by a request of its own. See docs/adr/0003.
 
 import { RowBuffer } from "../deliver/buffer.js";
-import { sourceOf } from "../deliver/delivery.js";
 import type { Source } from "../deliver/model.js";
+import { sourceOf } from "../deliver/source.js";
 import { Upload } from "../deliver/upload.js";
 import type { Reporter } from "../errors.js";
 import type { Row } from "../platform/model.js";

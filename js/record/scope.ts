@@ -34,8 +34,10 @@ const BACKGROUND_BYTES = 1024 * 1024;
 const CHECKPOINT_MS = 15_000;
 /** How often an invocation writes early. */
 const MAX_CHECKPOINTS = 3;
-/** A row's text begins with its id. */
-const ID_CHARS = 36;
+/** The id of a row: its text begins with it. */
+function rowId({ text }: Row): string {
+  return text.slice(0, 36);
+}
 
 /** Where spans are recorded: settings, reporter and rows of one invocation or one client. */
 export class Scope implements OpenScope {
@@ -158,18 +160,17 @@ export class Scope implements OpenScope {
 
   /** Keeps the row of what has ended; gives how many bytes of its text. */
   append(row: Row): number {
-    const id = row.text.slice(0, ID_CHARS);
-    const isWritten = this.#written.size > 0 && this.#written.delete(id);
-    const bytes = isOld(row, this.settings) ? this.#appendOld(id, row, isWritten) : this.#rows.append(row);
+    const isWritten = this.#written.size > 0 && this.#written.delete(rowId(row));
+    const bytes = isOld(row, this.settings) ? this.#appendOld(row, isWritten) : this.#rows.append(row);
     if (bytes > 0) this.#kept(bytes);
     return bytes;
   }
 
   /** Opik takes no new row of its age. */
-  #appendOld(id: string, row: Row, isWritten: boolean): number {
+  #appendOld(row: Row, isWritten: boolean): number {
     if (!isWritten || this.settings.transport.appendsOnly === true) return this.#rows.drop("too_old");
     this.#old ??= new OldRows(this.reporter, this.settings);
-    return this.#old.append(id, row);
+    return this.#old.append(rowId(row), row);
   }
 
   /** Keeps a score of the trace or span that it names: of none, where that has no id, since it is not recorded. Never throws. */

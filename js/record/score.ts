@@ -16,7 +16,7 @@ import { idTime } from "../platform/ids.js";
 import type { Settings } from "../settings.js";
 import { REDACTED } from "./json.js";
 import type { Score, ScoreKind } from "./model.js";
-import { masked } from "./row.js";
+import { masked } from "./open-row.js";
 
 /** The largest value, and with a minus the smallest (`FeedbackScoreBatchItem.value`). */
 export const MAX_SCORE = 1e9;

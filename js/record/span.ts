@@ -19,8 +19,7 @@ import type {
   SpanOptions,
   TracedFetch,
 } from "./model.js";
-import { OpenRow } from "./open-row.js";
-import { ThrownNothing } from "./row.js";
+import { OpenRow, ThrownNothing } from "./open-row.js";
 import { scoped } from "./settle.js";
 
 /** Opens a span in `trace` under `parentId` ("" is the root), scoped to `fn` if there is one. */

@@ -1,9 +1,10 @@
 // Between a page and Opik: holds the key, pins project and workspace, and lets nothing through that a page should not
 // write. Refusals are in refusal.ts, rows in rows.ts, tokens in token.ts.
 
-import { Delivery, sourceOf } from "../deliver/delivery.js";
+import { Delivery } from "../deliver/delivery.js";
 import { warnOfInsecureUrl } from "../deliver/destination.js";
 import type { FlushReport } from "../deliver/report.js";
+import { sourceOf } from "../deliver/source.js";
 import { isOfScores, uploadOf } from "../deliver/upload.js";
 import { numberFrom, OpikError, ownOf, Reporter } from "../errors.js";
 import { now, environment as platform } from "../platform/env.js";

@@ -3,8 +3,6 @@
 
 import { prepareAsyncContext } from "../platform/context.js";
 import { now } from "../platform/env.js";
-import type { Ending } from "../record/ending.js";
-import { endSpan } from "../record/ending.js";
 import { currentFrame } from "../record/frame.js";
 import { readClaim, readIncoming } from "../record/headers.js";
 import { isObject } from "../record/json.js";
