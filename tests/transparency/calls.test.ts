@@ -15,7 +15,7 @@ import { DOMS } from "./doms.js";
 import { ENTRY } from "./entries.js";
 import { ALL_IDIOMS } from "./idioms.js";
 import { RESPONDS } from "./responding.js";
-import { CONTROLLED_PAGES, IS_WHOLE, partOf, type Running, type Runtime, TRIED } from "./runtimes.js";
+import { CONTROLLED_PAGES, IS_CONTROL, IS_WHOLE, partOf, type Running, type Runtime, TRIED } from "./runtimes.js";
 import { type RecordingServer, type Seen, startServer } from "./server.js";
 import type { Side } from "./sides.js";
 import { anyRows, type Columns, pairs, product, type Row, random, usual } from "./table.js";
@@ -23,8 +23,6 @@ import { anyRows, type Columns, pairs, product, type Row, random, usual } from "
 const SEED = 15;
 /** Rows of any values in each runtime, in place of the pairs, with `scripts/check --long`. */
 const LONG_ROWS = 20_000;
-/** Whether the second side is not traced either: then whatever differs is the suite's own fault. */
-const IS_CONTROL = (process.env["OPIK_EDGE_CONTROL"] ?? "") !== "";
 
 interface Table {
   /** Where it runs, if not in all runtimes. */

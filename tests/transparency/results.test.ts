@@ -5,7 +5,7 @@ import { after, describe, test } from "node:test";
 import { type Compared, Suite } from "./differential.js";
 import type { Ending } from "./results/index.js";
 import { columnsOf, FAMILIES, type Recorded, type ResultsConfig, type ResultsResult } from "./results.js";
-import { IS_WHOLE, partOf, type Running, TRIED } from "./runtimes.js";
+import { IS_CONTROL, IS_WHOLE, partOf, type Running, TRIED } from "./runtimes.js";
 import { type RecordingServer, startServer } from "./server.js";
 import type { Side } from "./sides.js";
 import { pairs, type Row } from "./table.js";
@@ -24,12 +24,18 @@ async function runCases(
   for (let from = 0; from < rows.length; from += BATCH) {
     const cases = rows.slice(from, from + BATCH).map((row, index) => ({ id: from + index, row }));
     const ask = async (side: Side): Promise<ResultsResult> =>
-      (await running.run({ side, url: server.url, family, cases } satisfies ResultsConfig)) as ResultsResult;
+      (await running.run({
+        side,
+        isTraced: side === "traced" && !IS_CONTROL,
+        url: server.url,
+        family,
+        cases,
+      } satisfies ResultsConfig)) as ResultsResult;
     const plain = await ask("plain");
     const traced = await ask("traced");
     for (const { id, row } of cases) {
       const isLost = row["entry"]!.includes("of the package") && !traced.hasAsyncContext;
-      const wanted = isLost ? undefined : endingsOf(family, row, plain.observations[id] as Observed);
+      const wanted = isLost || IS_CONTROL ? undefined : endingsOf(family, row, plain.observations[id] as Observed);
       const recorded = wanted && (traced.recorded[id] ?? []).map(({ how }) => how);
       compared.push({
         row,

@@ -22,7 +22,6 @@ import {
   NODE_STREAMS,
   PROMISES,
   RESPONSES,
-  told,
   VALUES,
 } from "./results/index.js";
 import type { Side } from "./sides.js";
@@ -32,6 +31,7 @@ import { watchUnhandled } from "./unhandled.js";
 /** What it is given. */
 export interface ResultsConfig {
   readonly side: Side;
+  readonly isTraced: boolean;
   /** Of the recording server. */
   readonly url: string;
   readonly family: string;
@@ -146,7 +146,7 @@ const KINDS: Record<string, (make: (self: unknown, args: unknown[]) => unknown, 
 /** As Jest's. */
 function mock(make: (self: unknown, args: unknown[]) => unknown, host: Host): AnyFunction {
   const state = { calls: [] as unknown[][], results: [] as object[], instances: [] as unknown[] };
-  host.after(() => host.note("mock", state.calls, state.instances, state.results));
+  host.after(() => host.conclude(state.calls, state.instances, state.results));
   const fn = function mockConstructor(this: unknown, ...args: unknown[]): unknown {
     state.calls.push(args);
     state.instances.push(this);
@@ -221,13 +221,13 @@ export function columnsOf(family: string): Columns {
 /** Listened to once, however often a Worker is asked. */
 let unhandled: unknown[] | undefined;
 
-export async function run({ side, url, family, cases }: ResultsConfig): Promise<ResultsResult> {
+export async function run({ side, isTraced, url, family, cases }: ResultsConfig): Promise<ResultsResult> {
   const tracing = new Tracing();
   unhandled ??= watchUnhandled(described);
   const observations: Record<number, unknown> = {};
   for (const { id, row } of cases) {
-    const host = new Host(`${url}/${side}/${id}/`, side === "plain" ? fetch.bind(globalThis) : tracing.fetch);
-    const one = new OneCase(`case ${id}`, FAMILIES[family]!, row, host, side === "traced" ? tracing : undefined);
+    const host = new Host(`${url}/${side}/${id}/`, isTraced ? tracing.fetch : fetch.bind(globalThis));
+    const one = new OneCase(`case ${id}`, FAMILIES[family]!, row, host, isTraced ? tracing : undefined);
     const observed = await one.observe();
     await macrotask();
     await macrotask();
@@ -374,7 +374,7 @@ class OneCase {
       if (isLack(error)) throw error;
       used = { error: host.describe(error) };
     }
-    await (family.isAwaited ? told() : macrotask());
+    await (family.isAwaited ? host.told() : macrotask());
     return {
       ...state,
       isSame,
@@ -383,6 +383,7 @@ class OneCase {
       function: this.#ofTrack(shapeOfFunction),
       seen,
       notes: host.notes,
+      conclusions: host.conclusions,
       owned: host.owned(),
     };
   }

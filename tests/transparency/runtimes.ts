@@ -83,6 +83,9 @@ export const CONTROLLED_PAGES: readonly Runtime[] = Object.keys(BROWSERS).map((n
 /** Whether the whole matrix is tried: with `scripts/check --long`. */
 export const IS_WHOLE: boolean = LONG && !process.env["OPIK_EDGE_RUNTIMES"];
 
+/** Whether the second side is not traced either: then whatever differs is the suite's own fault. */
+export const IS_CONTROL: boolean = (process.env["OPIK_EDGE_CONTROL"] ?? "") !== "";
+
 /** The runtimes to try: those that `OPIK_EDGE_RUNTIMES` matches, else all. */
 export const TRIED: readonly Runtime[] = RUNTIMES.filter(({ name }) =>
   new RegExp(process.env["OPIK_EDGE_RUNTIMES"] ?? "").test(name),
@@ -244,7 +247,9 @@ function pageRuntime(name: string): Runtime {
     name,
     kind: "page",
     async start(entry, site) {
-      const stub = `import { run } from ${JSON.stringify(join(ROOT, entry))}; Object.assign(globalThis, { run });`;
+      // As JSON, since Firefox's driver takes no typed array.
+      const stub = `import { run } from ${JSON.stringify(join(ROOT, entry))};
+        globalThis.run = async (config) => JSON.parse(JSON.stringify(await run(config)));`;
       site.serve("/page.js", "text/javascript", await bundleScript(stub));
       site.serve("/page", "text/html", PAGE);
       return inBrowser(name, site, "/page");

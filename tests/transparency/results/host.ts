@@ -39,6 +39,10 @@ export class Host {
   readonly #owned: [string, ArrayBufferView][] = [];
   readonly #undo: (() => unknown)[] = [];
   #isTaskOver = false;
+  #taskOver: Promise<void> = Promise.resolve();
+  #laterTask: Promise<void> = Promise.resolve();
+  /** What is to be seen when the case is over, whatever happens meanwhile. */
+  readonly conclusions: unknown[] = [];
 
   /** `fetch` is traced where the host is; `url` is where a case's own answers are. */
   constructor(
@@ -68,6 +72,11 @@ export class Host {
     this.#undo.push(undo);
   }
 
+  /** Notes what is to be seen when the case is over. */
+  conclude(...given: unknown[]): void {
+    this.conclusions.push(given.map((one) => this.describe(one)));
+  }
+
   async cleanUp(): Promise<void> {
     for (const undo of this.#undo) await undo();
   }
@@ -79,9 +88,29 @@ export class Host {
 
   /** Says that the function is being called: what settles at once does so in this task. */
   begin(): void {
-    void macrotask().then(() => {
+    this.#taskOver = macrotask().then(() => {
       this.#isTaskOver = true;
     });
+    this.#laterTask = this.#taskOver.then(macrotask);
+  }
+
+  /**
+   * Until the task is over in which the function is called. Which of two timers, or of a timer and a message, is the first is up to
+   * the platform: there is one clock for what is to come later and for whether it has.
+   */
+  taskOver(): Promise<void> {
+    return this.#taskOver;
+  }
+
+  /** Does so in the task after that. */
+  later(step: () => unknown): void {
+    void this.#laterTask.then(step);
+  }
+
+  /** Until what was to be done later is done, and the platform has told of what nobody has handled. */
+  async told(): Promise<void> {
+    await this.#laterTask;
+    await told();
   }
 
   get at(): "at once" | "later" {
@@ -146,7 +175,7 @@ export function macrotask(): Promise<void> {
 }
 
 /** Until the platform has told of what nobody has handled. */
-export async function told(): Promise<void> {
+async function told(): Promise<void> {
   for (let turn = 0; turn < 2; turn += 1) await new Promise((resolve) => void setTimeout(resolve));
 }
 

@@ -1,24 +1,14 @@
 // What is awaited: promises of every kind, and what only looks like one. It counts how often it is asked for its outcome.
 
 import { Lacks } from "../table.js";
-import {
-  builtin,
-  type Ending,
-  type Family,
-  type Given,
-  type Host,
-  macrotask,
-  type Result,
-  told,
-  type Use,
-} from "./host.js";
+import { builtin, type Ending, type Family, type Given, type Host, type Result, type Use } from "./host.js";
 
 const uses: Record<string, Use> = {
   "not awaited": () => null,
   awaited: (given, host) => host.timely(() => given),
   "awaited twice": async (given, host) => [await host.timely(() => given), await host.timely(() => given)],
   "awaited a task later": async (given, host) => {
-    await macrotask();
+    await host.taskOver();
     return host.timely(() => given);
   },
   "awaited some microtasks later": async (given, host) => {
@@ -38,7 +28,7 @@ const uses: Record<string, Use> = {
   "then with one callback": async (given, host) => {
     const derived = given.then((...values: unknown[]) => host.note("value", ...values));
     const made = [derived?.constructor?.name, derived === given];
-    return [...made, await Promise.race([host.timely(() => derived), told()])];
+    return [...made, await Promise.race([host.timely(() => derived), host.told()])];
   },
   "then without callbacks": (given, host) => host.timely(() => given.then()),
   catch: (given, host) => host.timely(() => given.catch((error: unknown) => ["caught", error])),
@@ -208,16 +198,14 @@ function callbackLike(host: Host, isFailing: boolean): object {
   return {
     then(fulfilled?: Given, rejected?: Given) {
       host.note("then");
-      setTimeout(() => (isFailing ? rejected?.(failure(host)) : fulfilled?.(value(host))));
+      host.later(() => (isFailing ? rejected?.(failure(host)) : fulfilled?.(value(host))));
     },
   };
 }
 
 /** As execa's: a process, which emits events, and the methods of a promise. */
 function execaLike(host: Host, promise: Promise<unknown>): object {
-  const events = builtin("events");
-  if (!events) throw new Lacks("node:events");
-  const child = Object.assign(new events.EventEmitter(), { pid: 1, stdout: null, kill: () => true });
+  const child = Object.assign(new (builtin("events").EventEmitter)(), { pid: 1, stdout: null, kill: () => true });
   for (const name of ["then", "catch", "finally"] as const) {
     const method = promise[name] as (...args: Given[]) => unknown;
     const value = (...args: Given[]): unknown => Reflect.apply(method, promise, args);
@@ -228,14 +216,26 @@ function execaLike(host: Host, promise: Promise<unknown>): object {
 }
 
 function elsewhere(source: string): Given {
-  const vm = builtin("vm");
-  if (vm?.runInNewContext) return vm.runInNewContext(source);
   const { document } = globalThis as Given;
-  if (!document) throw new Lacks("another realm");
+  if (!document) return builtin("vm").runInNewContext(source);
   const frame = document.createElement("iframe");
   document.body.append(frame);
   return frame.contentWindow.eval(source);
 }
+
+/** Asked before the call: an async function would make it an outcome of its own. */
+const needs = (name: string, look: () => unknown): { readonly prepare: () => Promise<unknown> } => ({
+  prepare: async () => {
+    try {
+      if (look()) return;
+    } catch {
+      // As where it is missing.
+    }
+    throw new Lacks(name);
+  },
+});
+const EVENTS = needs("node:events", () => builtin("events"));
+const ANOTHER_REALM = needs("another realm", () => elsewhere("Promise"));
 
 /** Lets what a promise rejects with be handled in the end. */
 function handled<T extends Given>(promise: T, host: Host): T {
@@ -247,11 +247,11 @@ const results: Record<string, Result> = {
   resolved: { make: (host) => host.name(Promise.resolve(value(host)), "value given") },
   rejected: { make: (host) => handled(host.name(Promise.reject(failure(host)), "value given"), host), ends: "failed" },
   "settled later": {
-    make: (host) => host.name(new Promise((resolve) => setTimeout(resolve, 0, value(host))), "value given"),
+    make: (host) => host.name(new Promise((resolve) => host.later(() => resolve(value(host)))), "value given"),
   },
   "rejected later": {
     make: (host) =>
-      handled(host.name(new Promise((_, reject) => setTimeout(reject, 0, failure(host))), "value given"), host),
+      handled(host.name(new Promise((_, reject) => host.later(() => reject(failure(host)))), "value given"), host),
     ends: "failed",
   },
   "kept by the host": {
@@ -314,10 +314,12 @@ const results: Record<string, Result> = {
     ends: ONLY_IF_ASKED("failed"),
   },
   "a process": {
+    ...EVENTS,
     make: (host) => host.name(execaLike(host, Promise.resolve(value(host))), "value given"),
     ends: ONLY_IF_ASKED(DONE),
   },
   "a process that fails": {
+    ...EVENTS,
     make: (host) => host.name(execaLike(host, handled(Promise.reject(failure(host)), host)), "value given"),
     ends: ONLY_IF_ASKED("failed"),
   },
@@ -394,10 +396,12 @@ const results: Record<string, Result> = {
     ends: "any",
   },
   "of another realm": {
+    ...ANOTHER_REALM,
     make: (host) => host.name(elsewhere("Promise.resolve(42)"), "value given"),
     ends: OF_ANOTHER_REALM(DONE),
   },
   "of another realm, rejected": {
+    ...ANOTHER_REALM,
     make: (host) => {
       const promise = elsewhere("Promise.reject(new RangeError('of another realm'))");
       host.after(() => promise.catch(() => {}));
