@@ -7,6 +7,7 @@ interface Unhandled {
   readonly type: string;
   readonly reason?: unknown;
   readonly error?: unknown;
+  readonly promise?: object;
   preventDefault(): void;
 }
 
@@ -23,12 +24,15 @@ export function watchUnhandled(described: (reason: unknown) => unknown): unknown
     process.on("uncaughtException", (error) => found.push(["uncaughtException", described(error)]));
     process.on("warning", (warning) => found.push(["warning", described(warning)]));
   } else {
+    const raised = new WeakSet<object>();
     for (const event of ["unhandledrejection", "rejectionhandled", "error"]) {
-      addEventListener?.(event, (raised) => {
-        raised.preventDefault();
-        // Firefox tells so of promises of its own, where a stream is piped or a response reads one made in JavaScript.
-        if (event === "rejectionhandled" && navigator.userAgent.includes("Firefox/")) return;
-        found.push([raised.type, described(raised.reason ?? raised.error)]);
+      addEventListener?.(event, (told) => {
+        const { type, promise } = told;
+        told.preventDefault();
+        // Firefox tells so also of promises of its own that nobody was told of, where a response reads a stream made in JavaScript.
+        if (type === "rejectionhandled" && !raised.has(promise!)) return;
+        if (type === "unhandledrejection") raised.add(promise!);
+        found.push([type, described(told.reason ?? told.error)]);
       });
     }
   }
