@@ -60,6 +60,12 @@ const isOfCase = (noticed: unknown): boolean => !JSON.stringify(noticed).include
 /** Targets that some platform looks for in the network before it refuses them. */
 const NETWORK_SAYS = ["refused", "data:", "blob:", "about:", "unknown scheme", "blocked port"];
 
+/** A service worker of WebKit asks another process about a call that neither reads another origin's answer nor follows it. */
+const isForNetwork = ({ target, method, mode, redirect }: Row): boolean =>
+  NETWORK_SAYS.includes(target!) ||
+  method === '"CONNECT"' ||
+  (target === "other" && mode === '"no-cors"' && redirect === '"manual"');
+
 /** How long a case may take that goes on for ever. */
 const HANGS_MS = 30_000;
 
@@ -149,8 +155,7 @@ class OneCase {
       response = await (returned as Promise<Response>);
     } catch (error) {
       const isReason = error === this.#controller.signal.reason;
-      const isOfNetwork = NETWORK_SAYS.includes(row["target"]!) || row["method"] === '"CONNECT"';
-      const at = isOfNetwork ? "when the network says so" : turn.isOver() ? "later" : "at once";
+      const at = isForNetwork(row) ? "when the network says so" : turn.isOver() ? "later" : "at once";
       return {
         outcome: "rejected",
         promise,
