@@ -237,6 +237,11 @@ export function printAs(kind: string, object: object): void {
   }
 }
 
+/** Whether `value` is an object, and no function. */
+export function isObject(value: unknown): value is object {
+  return typeof value === "object" && value !== null;
+}
+
 /** `options` as its own members alone: what somebody has added to `Object.prototype` is no option of the host's. */
 export function ownOf<T extends object>(options: T | null | undefined): T {
   return { __proto__: null, ...options } as unknown as T; // JavaScript may say null

@@ -10,7 +10,7 @@ import type { Answer } from "../platform/model.js";
 import type { Settings } from "../settings.js";
 import { type Destination, destinationOf } from "./destination.js";
 import type { DeliveryOptions, FlushMode, Sender, Source } from "./model.js";
-import { Account, addCounts, type Dropped, type Failure, type FlushReport } from "./report.js";
+import { Account, addCounts, type Failure, type FlushReport } from "./report.js";
 import { noAnswer, post } from "./request.js";
 import { rowsOf, sourceOf } from "./source.js";
 import { gzip, isWorthCompressing, numberOr } from "./transport.js";

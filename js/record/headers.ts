@@ -1,10 +1,10 @@
 // Trace headers as JavaScript carries them: the shapes they come in (incoming), and which target
 // is given them in which spelling (outgoing). What a header means is decided in src/headers.rs, and here alone where there is no core.
 
+import { isObject } from "../errors.js";
 import { isBrowser } from "../platform/env.js";
 import { idTime } from "../platform/ids.js";
 import type { HeaderSpelling, HeaderTarget, PropagateTo, TargetMatch } from "../settings.js";
-import { isObject } from "./json.js";
 
 /** Names the caller's trace: a UUIDv7. The name the official SDKs use. */
 export const OPIK_TRACE_ID_HEADER = "opik_trace_id";

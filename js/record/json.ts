@@ -2,7 +2,7 @@
 // runs here, before the core is touched. However a value is linked with itself, what is written of it is bounded; it is
 // cut to the limits in the core. Next in the flow: row.ts.
 
-import type { Reporter } from "../errors.js";
+import { isObject, type Reporter } from "../errors.js";
 import type { Redact, Settings } from "../settings.js";
 
 /** Stands for what was masked. */
@@ -73,11 +73,6 @@ export function isPlain(value: unknown): value is Record<string, unknown> {
   if (!isObject(value)) return false;
   const prototype = Object.getPrototypeOf(value);
   return prototype === Object.prototype || prototype === null || Object.getPrototypeOf(prototype) === null;
-}
-
-/** Whether `value` is an object, and no function. */
-export function isObject(value: unknown): value is object {
-  return typeof value === "object" && value !== null;
 }
 
 /** What JSON.stringify makes of it is what is wanted: each member has been read for itself, and none is left with a `toJSON`. */

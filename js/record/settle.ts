@@ -2,12 +2,12 @@
 // get without us: only a response and a stream of the platform are handed on as copies. What ends when is the table in
 // docs/guides/delivery-and-limits.md.
 
+import { isObject } from "../errors.js";
 import { keepCurrent } from "../platform/context.js";
 import { isAsync, isPlainPromise } from "../platform/promise.js";
 import type { Ending, OnEnd } from "./ending.js";
 import { endSpan } from "./ending.js";
 import { intercept, isIterator, type Run, watchAsyncIterable, watchIterator } from "./iterator.js";
-import { isObject } from "./json.js";
 import type { OpenSpan } from "./model.js";
 import { hasWatchableBody, watchResponseBody, watchStream } from "./stream.js";
 

@@ -1,12 +1,12 @@
 // One call of a server: a root span under the caller's, and delivery when everything is done. On a platform that freezes between
 // its requests that is a flush of the invocation's own, in `waitUntil`; a process that outlives them sends by itself.
 
-import { type Listeners, ownOf, Reporter } from "../errors.js";
+import { isObject, type Listeners, ownOf, Reporter } from "../errors.js";
 import { hasAsyncContext } from "../platform/context.js";
 import { isServer, now, within } from "../platform/env.js";
 import type { Ending, OnEnd } from "../record/ending.js";
 import { endSpan } from "../record/ending.js";
-import { isObject, isPlain, type Masks } from "../record/json.js";
+import { isPlain, type Masks } from "../record/json.js";
 import type { SpanOptions } from "../record/model.js";
 import { Scope } from "../record/scope.js";
 import { SpanHandle } from "../record/span.js";

@@ -1,11 +1,11 @@
 // One HTTP request: a root span around its handler, which ends with the response. What a request says of itself is read with
 // care, since it may be a polyfill's, another realm's, or none at all.
 
+import { isObject } from "../errors.js";
 import { prepareAsyncContext } from "../platform/context.js";
 import { now } from "../platform/env.js";
 import { currentFrame } from "../record/frame.js";
 import { readClaim, readIncoming } from "../record/headers.js";
-import { isObject } from "../record/json.js";
 import type { SpanHandle } from "../record/span.js";
 import { isPreflight } from "./cors.js";
 import { beginCall, type Call, type Invocation, runCall } from "./invocation.js";

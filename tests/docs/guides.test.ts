@@ -209,7 +209,7 @@ test("security: a page continues its server's trace with a token that names it",
 test("delivery: a job says what was sent", async (t) => {
   const log = t.mock.method(console, "log", () => {});
   await load("guide-delivery");
-  assert.deepEqual(log.mock.calls[0]!.arguments, [{ sent: 2, dropped: {}, requests: 2 }]);
+  assert.deepEqual(log.mock.calls[0]!.arguments, [{ sent: 2, kept: 0, dropped: {} }]);
 });
 
 test("testing: a backend that fails, and a handler", async () => {
