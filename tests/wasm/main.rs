@@ -133,6 +133,10 @@ fn a_context_comes_line_by_line() {
     assert!(trace_id < span_id);
 }
 
+/// What `append` gives beside the bytes: whether something was left out, and whether something was cut.
+const FLAGS: i32 = 3;
+const CUT: i32 = 2;
+
 #[wasm_bindgen_test]
 fn a_row_crosses_in_pieces_and_leaves_as_bytes() {
     let buffer = open_buffer(NOW, 8 << 20, 4 << 20, 2 << 20, 1 << 20);
@@ -141,7 +145,9 @@ fn a_row_crosses_in_pieces_and_leaves_as_bytes() {
         let row = row_text(&id, text);
         // As JavaScript says where the output, of which there is none, begins: in UTF-16 units.
         let output_at = row.encode_utf16().count();
-        assert_eq!(append(buffer, 0, NOW, NOW, NOW, false, usize::MAX, output_at, write(row.as_bytes())), 0);
+        let kept = append(buffer, 0, NOW, NOW, NOW, false, usize::MAX, output_at, write(row.as_bytes()));
+        assert_eq!(kept & FLAGS, 0);
+        assert!(usize::try_from(kept >> 2).unwrap() >= text.len(), "the bytes that were kept are told");
         assert_eq!(take(buffer), 1);
         assert_eq!(taken_kind(), 0);
         let body = String::from_utf8(memory(taken_pointer(), taken_length()).to_vec()).unwrap();
@@ -167,7 +173,7 @@ fn what_is_not_kept_has_a_reason() {
     let code = append(buffer, 0, NOW, NOW, NOW, false, usize::MAX, usize::MAX, write(row.as_bytes()));
     assert_eq!(read(drop_reason(code)), "malformed_row\n");
     let written = write(row_text(&minted(), "after a long one").as_bytes());
-    assert_eq!(append(buffer, 0, NOW, NOW, NOW, false, usize::MAX, 0, written), 0);
+    assert_eq!(append(buffer, 0, NOW, NOW, NOW, false, usize::MAX, 0, written) & FLAGS, 0);
     close_buffer(buffer);
     assert_eq!(open_buffers(), open - 1);
     assert_eq!(reason(&row_text(&minted(), "late")), "stale_buffer\n");
@@ -210,10 +216,11 @@ fn requests_and_verdicts_are_lines() {
 fn what_is_too_long_is_cut_and_where_the_rows_end_is_told() {
     let buffer = open_buffer(NOW, 8 << 20, 4 << 20, 2 << 20, 1 << 20);
     let long = row_text(&minted(), &"long text ".repeat(300_000));
-    assert_eq!(append(buffer, 0, NOW, NOW, NOW, false, usize::MAX, 0, write(long.as_bytes())), 2, "cut");
+    assert_eq!(append(buffer, 0, NOW, NOW, NOW, false, usize::MAX, 0, write(long.as_bytes())) & FLAGS, CUT);
     let short = row_text(&minted(), &"short text ".repeat(3000));
-    assert_eq!(append(buffer, 0, NOW, NOW, NOW, false, 0, 0, write(short.as_bytes())), 2, "its trace has no room");
-    assert_eq!(append(buffer, 0, NOW, -1.0, NOW, true, 0, 0, write(row_text(&minted(), "x").as_bytes())), 0);
+    let kept = append(buffer, 0, NOW, NOW, NOW, false, 0, 0, write(short.as_bytes()));
+    assert_eq!(kept & FLAGS, CUT, "its trace has no room");
+    assert_eq!(append(buffer, 0, NOW, -1.0, NOW, true, 0, 0, write(row_text(&minted(), "x").as_bytes())) & FLAGS, 0);
     assert_eq!(take(buffer), 3);
     let body = String::from_utf8(memory(taken_pointer(), taken_length()).to_vec()).unwrap();
     assert!(body.contains("… [opik_truncated: 3000000 bytes]") && body.contains("\"original_bytes\":33011"));
