@@ -15,7 +15,7 @@ let worker: RunningWorker;
 let log = "";
 before(async () => {
   collector = await startCollector();
-  worker = await startWorker("tests/worker/faces-worker.ts", {
+  worker = await startWorker("tests/worker/triggers-worker.ts", {
     bindings: { OPIK_URL_OVERRIDE: collector.url },
     onLog: (line) => {
       if (process.env["SHOW"]) console.error(line);

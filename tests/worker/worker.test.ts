@@ -195,6 +195,8 @@ describe("withOpik in workerd", () => {
 
   test("a span kept from a finished request touches nothing in a later one", async () => {
     await t.get("/keep");
+    // It is waited for until the runtime would end the invocation.
+    await t.collector.until(() => t.collector.spans().some((row) => row["name"] === "kept" && row["end_time"]), 60_000);
     const before = structuredClone(await t.span("kept"));
     assert.deepEqual(before["metadata"] as object, { opik_edge_unfinished: true });
     await t.get("/misuse");
