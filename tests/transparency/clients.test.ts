@@ -46,11 +46,11 @@ after(async () => {
   await collector.close();
 });
 
-for (const [client, places] of Object.entries(CLIENTS)) {
-  describe(client, { concurrency: 2 }, () => {
+describe("clients, plain and traced", { concurrency: 2 }, () => {
+  for (const [client, places] of Object.entries(CLIENTS)) {
     for (const runtime of [...Object.keys(PROGRAMS), WORKERD]) {
       if (!places.some((place) => place.test(runtime))) continue;
-      test(`in ${runtime}`, async () => {
+      test(`${client} in ${runtime}`, async () => {
         const name = `${client}-${runtime.replaceAll(/\W+/g, "")}`;
         const job: Job = { client: name, url: providers.url, nowhere, collector: collector.url };
         const ended = await runClient(client, runtime, job);
@@ -62,5 +62,5 @@ for (const [client, places] of Object.entries(CLIENTS)) {
         assert.ok(wrong.length === 0, `${wrong.length} differences:\n${wrong.join("\n")}`);
       });
     }
-  });
-}
+  }
+});
