@@ -165,7 +165,10 @@ export interface Limits {
   readonly spanBytes?: number | undefined;
   /** Of the spans that one trace has here (at least 16 KB, default 6 MB); the fields of further ones are cut short. */
   readonly traceBytes?: number | undefined;
-  /** Of what waits to be sent (64 KB to 8 MB, default 8 MB). Beyond it the oldest rows are dropped, and counted. */
+  /**
+   * Of what waits to be sent (64 KB to 8 MB, default 8 MB), in the module's memory and once more outside of it. Beyond it the oldest
+   * rows are dropped, and counted.
+   */
   readonly bufferBytes?: number | undefined;
 }
 

@@ -139,6 +139,8 @@ export class Delivery implements Sender {
   async #flushApart(mode: FlushMode): Promise<FlushReport> {
     const source = sourceOf(this.#takeRest(), () => this.#source.takeDropped());
     const own = new Delivery(source, this.#settings, this.#reporter, { keeps: true });
+    own.#unclaimed = this.#unclaimed;
+    this.#unclaimed = new Account();
     const report = await own.flush({ ...mode, isLast: true });
     this.#failed.push(...own.#takeRest());
     this.#dropExcess();
