@@ -26,8 +26,8 @@ before(async () => {
   await mkdir(join(ROOT, "target/transparency"), { recursive: true });
   await writeFile(
     join(ROOT, STUB),
-    `import { ask, WRAPS } from "./classes-worker.js";
-     import { SHAPES } from "./classes-shapes.js";
+    `import { ask, WRAPS } from "../../tests/transparency/classes-worker.js";
+     import { SHAPES } from "../../tests/transparency/classes-shapes.js";
      import * as self from "./classes.stub.js";
      ${exports.join("\n")}
      export default {
