@@ -110,8 +110,15 @@ export class Delivery implements Sender {
 
   /** Sends what is there. */
   wake(): void {
-    this.#dueRows = this.#source.mark();
-    this.#queue = [...this.#failed.splice(0), ...this.#queue].sort((one, other) => one.number - other.number);
+    this.#wake(this.#source.mark());
+  }
+
+  #wake(dueRows: () => number): void {
+    this.#dueRows = dueRows;
+    if (this.#failed.length > 0) {
+      this.#queue.push(...this.#failed.splice(0));
+      this.#queue.sort((one, other) => one.number - other.number);
+    }
     for (const [{ envelope }, lane] of this.#lanes) if (envelope?.outcome()) lane.breakOff(new Error("discarded"));
     this.#send();
   }
@@ -122,17 +129,20 @@ export class Delivery implements Sender {
     const account = this.#unclaimed;
     this.#unclaimed = new Account();
     addCounts(account.report.dropped, this.#source.takeDropped());
+    const left = this.#source.mark();
+    const rows = left();
     // Mostly of what is in no sample.
-    if (this.isEmpty && !this.isRunning) return Promise.resolve(account.close(this.#reporter));
+    if (rows + this.#queue.length + this.#failed.length === 0 && !this.isRunning) {
+      return Promise.resolve(account.close(this.#reporter));
+    }
     return new Promise((resolve) => {
-      const left = this.#source.mark();
-      const lastUpload = left() === 0 ? this.#taken : undefined;
+      const lastUpload = rows === 0 ? this.#taken : undefined;
       const stopTimer = environment.after(mode.timeoutMs, () => this.#expire(flush));
       const untilMs = now() + mode.timeoutMs;
       const flush: Flush = { account, mode, untilMs, left, lastUpload, resolve, stopTimer };
       this.#flushes.push(flush);
       if (mode.isLast) this.#takeAll();
-      this.wake();
+      this.#wake(left);
     });
   }
 
@@ -217,6 +227,7 @@ export class Delivery implements Sender {
 
   /** Takes the oldest such upload out of the queue; at an invocation's end, and where requests are fewer, the most worth. */
   #pick(which: (upload: Upload) => boolean): Upload | undefined {
+    if (this.#queue.length === 0) return undefined;
     const found = this.#queue.filter(which);
     if (this.#isEnding || this.#requestsLeft < this.#queue.length) found.sort(byWorth);
     const [upload] = found;
@@ -364,7 +375,9 @@ export class Delivery implements Sender {
 
   /** The latest deadline of those who wait; 0 if nobody does. */
   get #latestMs(): number {
-    return Math.max(0, ...this.#flushes.map(({ untilMs }) => untilMs));
+    let latestMs = 0;
+    for (const { untilMs } of this.#flushes) latestMs = Math.max(latestMs, untilMs);
+    return latestMs;
   }
 
   /** Until when an upload may be tried again. */

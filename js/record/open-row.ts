@@ -113,11 +113,13 @@ export class OpenRow {
 function mergeInto(into: Fields, given: unknown, reporter: Reporter, givesWay = false): void {
   const fields = into as unknown as Record<string, unknown>;
   const update = (given ?? {}) as Record<string, unknown>; // JavaScript may say null
-  for (const key of namesOf(update, reporter)) {
+  const names = namesOf(update, reporter);
+  for (const key of names) {
     try {
       if (!Object.hasOwn(fields, key)) continue;
       const value = update[key];
-      if (value === undefined || value === PROTOTYPE[key] || (value === null && key === "error")) continue;
+      if (value === undefined || (names === NAMES && value === PROTOTYPE[key]) || (value === null && key === "error"))
+        continue;
       const before = fields[key];
       fields[key] =
         before === undefined ? value : givesWay ? mergeValues(key, value, before) : mergeValues(key, before, value);

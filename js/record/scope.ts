@@ -210,7 +210,8 @@ export class Scope implements OpenScope {
     this.#watched?.delete(item);
     this.#early.delete(item); // it is written whole
     if (this.#watched?.size !== 0) return;
-    this.#stopWatching();
+    // In a process it stays: to set one for each request takes longer than to let it come in vain, twice a day.
+    if (this.#open || !this.settings.isServer) this.#stopWatching();
     this.#onClosed?.();
   }
 
@@ -311,8 +312,11 @@ export class Scope implements OpenScope {
   }
 
   #mark(): () => number {
-    const marks = [this.#rows, this.#scores, this.#outbox, this.#old?.source].map((source) => source?.mark());
-    return () => marks.reduce((rows, left) => rows + (left?.() ?? 0), 0);
+    const rows = this.#rows.mark();
+    const others = [this.#scores, this.#outbox, this.#old?.source].filter((source) => source !== undefined);
+    if (others.length === 0) return rows;
+    const marks = [rows, ...others.map((source) => source.mark())];
+    return () => marks.reduce((sum, left) => sum + left(), 0);
   }
 
   #takeDropped(): Dropped {

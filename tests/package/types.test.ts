@@ -35,6 +35,7 @@ for (const platform of ["page", "worker", "node"]) {
 
 /** What tests/types/api.ts expects to fail, and what its author is told. */
 const COMPLAINTS = [
+  "Property 'refused' does not exist on type",
   `Type '"agent"' is not assignable to type 'SpanType`,
   "Argument of type '(current: string) => string' is not assignable to parameter of type '(span: Span) => string'",
   "'apikey' does not exist in type 'OpikConfig'. Did you mean to write 'apiKey'?",

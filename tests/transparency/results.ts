@@ -9,7 +9,7 @@ import {
   type OpikConfig,
 } from "opik-edge";
 import { withOpik } from "opik-edge/cloudflare";
-import { InMemoryExporter } from "opik-edge/testing";
+import { type FakeClock, InMemoryExporter, useFakeClock } from "opik-edge/testing";
 import { described } from "./consumers.js";
 import {
   BODIES,
@@ -222,7 +222,9 @@ export function columnsOf(family: string): Columns {
 let unhandled: unknown[] | undefined;
 
 export async function run({ side, isTraced, url, family, cases }: ResultsConfig): Promise<ResultsResult> {
-  const tracing = new Tracing();
+  // Tracing's own: what an invocation waits for passes at once.
+  using clock = useFakeClock(Date.now());
+  const tracing = new Tracing(clock);
   unhandled ??= watchUnhandled(described);
   const observations: Record<number, unknown> = {};
   for (const { id, row } of cases) {
@@ -245,6 +247,8 @@ class Tracing {
   readonly #exporter = new InMemoryExporter();
   readonly #clients = new Map<string, Opik>();
   readonly reports: string[] = [];
+
+  constructor(readonly clock: FakeClock) {}
 
   readonly fetch: typeof globalThis.fetch = (...args) => {
     const { fetch } = this.client("recording");
@@ -313,10 +317,10 @@ class OneCase {
     const { place, client } = this.row as { place: string; client: string };
     if (!tracing || place === "outside") return observe();
     if (place === "in a span") return tracing.client(client).span({ name: "around" }, observe);
-    return this.#inInvocation(tracing.config(client), observe);
+    return this.#inInvocation(tracing, client, observe);
   }
 
-  async #inInvocation(config: OpikConfig, observe: () => Promise<unknown>): Promise<unknown> {
+  async #inInvocation(tracing: Tracing, client: string, observe: () => Promise<unknown>): Promise<unknown> {
     const held: Promise<unknown>[] = [];
     const ctx = { waitUntil: (promise: Promise<unknown>) => held.push(promise), passThroughOnException() {} };
     let observed: Promise<unknown> | undefined;
@@ -327,9 +331,14 @@ class OneCase {
         return new Response("observed");
       },
     };
-    const { fetch } = withOpik(handler, () => config);
+    const { fetch } = withOpik(handler, () => tracing.config(client));
     await (await fetch(new Request("http://host.test/"), {}, ctx as never)).text();
-    await Promise.all(held);
+    // What is left open is waited for, for as long as a runtime may let the invocation live.
+    let isOver = false;
+    void Promise.all(held).then(() => {
+      isOver = true;
+    });
+    while (!isOver) await tracing.clock.advance(1000);
     return observed;
   }
 
@@ -502,7 +511,7 @@ function inspected(given: unknown): unknown {
     String(inspect(given, { depth: 1 }))
       .replace(/^\s*at .*$/gm, "")
       .replace(
-        /,?\s*\[Symbol\((async_id_symbol|trigger_async_id_symbol|kResourceStore)\)\]: (\w+|\{[^}]*\}|\[\w+\])/g,
+        /,?\s*\[Symbol\((async_id_symbol|trigger_async_id_symbol|kResourceStore)\)\]: (\w+|\{(?:[^{}]|\{[^{}]*\})*\}|\[\w+\])/g,
         "",
       )
       .replace(/\[?state\]?: ['"]\w+['"]/, "state")
