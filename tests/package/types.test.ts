@@ -42,7 +42,7 @@ const COMPLAINTS = [
   "'model' does not exist in type 'TraceFields'",
   "Argument of type 'boolean' is not assignable to parameter of type 'number'",
   `Type '"camel"' is not assignable to type 'HeaderSpelling`,
-  "is not assignable to parameter of type '(env: unknown, trigger: Trigger) => ServerConfig'",
+  "Type '() => string' is not assignable to type '(env: unknown, trigger: Trigger) => ServerConfig'",
 ];
 
 for (const compiler of ["typescript", "typescript-5"]) {
