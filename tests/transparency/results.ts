@@ -223,7 +223,7 @@ let unhandled: unknown[] | undefined;
 
 export async function run({ side, isTraced, url, family, cases }: ResultsConfig): Promise<ResultsResult> {
   // Tracing's own: what an invocation waits for passes at once.
-  using clock = useFakeClock(Date.now());
+  const clock = useFakeClock(Date.now());
   const tracing = new Tracing(clock);
   unhandled ??= watchUnhandled(described);
   const observations: Record<number, unknown> = {};
@@ -239,7 +239,9 @@ export async function run({ side, isTraced, url, family, cases }: ResultsConfig)
     await null;
     return getDistributedTraceHeaders() !== null;
   });
-  return { observations, recorded: await tracing.recorded(), reports: tracing.reports, hasAsyncContext };
+  const recorded = await tracing.recorded();
+  clock.restore();
+  return { observations, recorded, reports: tracing.reports, hasAsyncContext };
 }
 
 /** Clients whose rows stay here. */
