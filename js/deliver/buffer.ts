@@ -89,7 +89,7 @@ export class RowBuffer {
     return () => this.#left(spans, traces);
   }
 
-  /** How many of the first so many spans and traces are still there. */
+  /** How many of the `spans` and `traces` that were kept first are still there; without arguments, how many rows are. */
   #left(spans = this.#added[0], traces = this.#added[1]): number {
     return Math.max(0, spans - this.#taken[0]) + Math.max(0, traces - this.#taken[1]);
   }

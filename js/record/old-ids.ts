@@ -65,16 +65,16 @@ export class OldRows {
     this.source = sourceOf(this.#uploads, () => this.#rows.takeDropped());
   }
 
-  /** Keeps what completes the row of this id; gives how many bytes of its text. */
-  append(id: string, row: Row): number {
+  /** Keeps what completes the row that Opik has; gives how many bytes of its text. */
+  append(row: Row): number {
     const bytes = this.#rows.append(row);
     const taken = this.#rows.take();
     if (taken) {
       // `SpanUpdate` and `TraceUpdate` have the fields of a new row but these.
       const {
-        id: _,
-        start_time: __,
-        last_updated_at: ___,
+        id,
+        start_time: _,
+        last_updated_at: __,
         ...fields
       } = JSON.parse(new TextDecoder().decode(taken.rowBytes()[0]));
       // What becomes of metadata that is not sent is Opik's affair, and the row says that it is unfinished.

@@ -34,6 +34,7 @@ const BACKGROUND_BYTES = 1024 * 1024;
 const CHECKPOINT_MS = 15_000;
 /** How often an invocation writes early. */
 const MAX_CHECKPOINTS = 3;
+
 /** The id of a row: its text begins with it. */
 function rowId({ text }: Row): string {
   return text.slice(0, 36);
@@ -170,7 +171,7 @@ export class Scope implements OpenScope {
   #appendOld(row: Row, isWritten: boolean): number {
     if (!isWritten || this.settings.transport.appendsOnly === true) return this.#rows.drop("too_old");
     this.#old ??= new OldRows(this.reporter, this.settings);
-    return this.#old.append(rowId(row), row);
+    return this.#old.append(row);
   }
 
   /** Keeps a score of the trace or span that it names: of none, where that has no id, since it is not recorded. Never throws. */
@@ -198,7 +199,7 @@ export class Scope implements OpenScope {
     this.#checkpoints.append(row);
   }
 
-  /** Notes that `item` is open. Outside an invocation it is not held, so nothing can pile up. */
+  /** Notes that `item` is open. A client outside any invocation holds a bounded number, so nothing can pile up (old-ids.ts). */
   opened(item: Open): void {
     this.#used();
     this.#watched?.add(item);
