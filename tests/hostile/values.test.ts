@@ -6,6 +6,7 @@ import { describe, test } from "node:test";
 import { runInNewContext } from "node:vm";
 import { flush, type OpikConfig, type Span, span, track } from "opik-edge";
 import { withOpik } from "opik-edge/cloudflare";
+import { useFakeClock } from "opik-edge/testing";
 import { client, codes, errors, exporter, startOver } from "../support/recording.js";
 import { CASES, type Random, seeded } from "./seeded.js";
 
@@ -537,7 +538,9 @@ describe("numbers", () => {
 });
 
 describe("metadata that is ours", () => {
-  test("stands once in a row, whatever the host has written there", async () => {
+  test("stands once in a row, whatever the host has written there", async (t) => {
+    const clock = useFakeClock();
+    t.after(() => clock.restore());
     const given: Record<string, unknown>[] = [
       { opik_edge_unfinished: false },
       { a: 1, opik_edge_unfinished: { nested: [1] }, b: { opik_edge_unfinished: 2 } },
@@ -568,6 +571,7 @@ describe("metadata that is ours", () => {
         {},
         { waitUntil: (promise: Promise<unknown>) => void pending.push(promise) },
       );
+      await clock.advance(30_000);
       await Promise.all(pending);
       const { opik_edge_unfinished: _, ...own } = metadata;
       // A name that is there twice is lost as the text is read.

@@ -58,8 +58,11 @@ const client = (config: OpikConfig): Opik =>
     onError: (error) => errors.push(error),
     ...config,
   });
-const mint = (threadId: string, more: object = {}): Promise<string> =>
-  mintToken({ secret: SECRET, audience: SITE, projectName: "pages", threadId, ...more });
+let lastToken: Promise<string>;
+const mint = (threadId: string, more: object = {}): Promise<string> => {
+  lastToken = mintToken({ secret: SECRET, audience: SITE, projectName: "pages", threadId, ...more });
+  return lastToken;
+};
 /** Whose conversation a trace has come into; `undefined` where it has not come. */
 const threadOf = (id: string): unknown => collector.traces().find((row) => row.id === id)?.["thread_id"];
 const record = (opik: Opik): string => {
@@ -68,7 +71,11 @@ const record = (opik: Opik): string => {
   trace.end();
   return trace.id;
 };
-const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+/** Waits until the client has the token that it asked for last: a thread of its own signs it. */
+const settle = async (): Promise<void> => {
+  await lastToken;
+  await new Promise((resolve) => setImmediate(resolve));
+};
 
 test("ids end in the hash of the page's secret and their counter, ascend, and are no two the same", async () => {
   const opik = client({ token: () => mint("t") });
@@ -203,7 +210,6 @@ test("a span that lasts longer than a token keeps the token of its beginning", a
     clock.freeze();
     const opik = client({ token: () => mint("t", { lifetimeMs: 60_000, nowMs: clock.now }) });
     const long = opik.span({ name: "long" });
-    await settle();
     await settle();
     await clock.advance(10 * 60_000);
     const late = record(opik);

@@ -383,12 +383,24 @@ test("during development a call that fails for want of a header says for which",
 
 test("rows are sent with the token of their time, and scores of one thing once, the last one", async () => {
   const secret = { id: "a", secret: "0123456789abcdef0123456789abcdef" };
-  const mint = () =>
-    mintToken({ secret, audience: "http://site.test", projectName: "p", lifetimeMs: 60_000, nowMs: clock.now });
+  let lastToken: Promise<string>;
+  const mint = () => {
+    lastToken = mintToken({
+      secret,
+      audience: "http://site.test",
+      projectName: "p",
+      lifetimeMs: 60_000,
+      nowMs: clock.now,
+    });
+    return lastToken;
+  };
   let isDown = true;
   answer = () => (isDown ? new Response(null, { status: 503 }) : Response.json({ now: clock.now }));
   const opik = client({ background: false, token: mint });
-  const settle = () => new Promise((resolve) => setImmediate(resolve));
+  const settle = async () => {
+    await lastToken;
+    await new Promise((resolve) => setImmediate(resolve));
+  };
   const early = opik.trace({ name: "early" });
   early.end();
   await settle();
