@@ -12,7 +12,7 @@ import { type Destination, destinationOf } from "./destination.js";
 import type { DeliveryOptions, FlushMode, Sender, Source } from "./model.js";
 import { Account, addCounts, type Failure, type FlushReport } from "./report.js";
 import { noAnswer, post } from "./request.js";
-import { rowsOf, sourceOf } from "./source.js";
+import { sourceOf } from "./source.js";
 import { gzip, isWorthCompressing, numberOr } from "./transport.js";
 import { idOf, type Outcome, type Upload } from "./upload.js";
 
@@ -40,12 +40,26 @@ interface Flush {
   readonly stopTimer: () => void;
 }
 
+const none = (): void => {};
+
 /** What sends one upload: it is under way, or waits for its next attempt. */
-interface Lane {
-  /** Ends the attempt or the wait. */
-  breakOff: (cause: Error) => void;
-  /** Until when it is tried again where nobody waits. */
+class Lane {
+  readonly upload: Upload;
+  /** Until when it is tried again where nobody waits, */
   readonly untilMs: number;
+  /** and the attempt that is under way may last; 0 while none is. */
+  attemptUntilMs = 0;
+  /** How often it was tried. */
+  attempts = 0;
+  /** Ends the attempt or the wait. */
+  breakOff: (cause: Error) => void = none;
+  /** Of the attempt's end, where nobody waits. */
+  stopTimer: () => void = none;
+
+  constructor(upload: Upload) {
+    this.upload = upload;
+    this.untilMs = now() + ATTEMPT_MS;
+  }
 }
 
 /** Delivers the rows of one invocation or one client. */
@@ -60,7 +74,7 @@ export class Delivery implements Sender {
   #queue: Upload[] = [];
   /** What has failed since the last wake-up. */
   #failed: Upload[] = [];
-  readonly #lanes = new Map<Upload, Lane>();
+  readonly #lanes = new Set<Lane>();
   /** The oldest first. */
   readonly #flushes: Flush[] = [];
   /** What has settled while nobody waited: the next flush has it in its report. */
@@ -72,6 +86,7 @@ export class Delivery implements Sender {
   #dueRows = (): number => 0;
   /** Whether the time of the last flush is over. */
   #isOver = false;
+  #isSending = false;
 
   constructor(source: Source, settings: Settings, reporter: Reporter, options: DeliveryOptions = {}) {
     this.#source = source;
@@ -119,7 +134,7 @@ export class Delivery implements Sender {
       this.#queue.push(...this.#failed.splice(0));
       this.#queue.sort((one, other) => one.number - other.number);
     }
-    for (const [{ envelope }, lane] of this.#lanes) if (envelope?.outcome()) lane.breakOff(new Error("discarded"));
+    this.#breakOff("discarded", ({ upload }) => upload.envelope?.outcome() !== undefined);
     this.#send();
   }
 
@@ -199,19 +214,24 @@ export class Delivery implements Sender {
 
   /** Fills the lanes. Whatever changes comes here, and what has nothing more to wait for ends. */
   #send(): void {
+    if (this.#isSending) return; // what has settled within leaves its place to the loop
+    this.#isSending = true;
     // What was left alone has to prove itself with one upload before the next follows.
     while (this.#lanes.size < (this.#destination.isOnTrial ? 1 : MAX_CONNECTIONS) && this.#requestsLeft > 0) {
       const upload = this.#next();
       if (!upload) break;
-      void this.#deliver(upload);
+      const lane = new Lane(upload);
+      this.#lanes.add(lane);
+      this.#attempt(lane);
     }
+    this.#isSending = false;
     this.#settle();
   }
 
   #next(): Upload | undefined {
     // Scores one after another: an earlier one that is tried again must not arrive after a later one.
-    const sendsScores = [...this.#lanes.keys()].some(({ isOfScores }) => isOfScores);
-    const mayGo = (upload: Upload): boolean => !(upload.isOfScores && sendsScores);
+    const mayGo = ({ isOfScores }: Upload): boolean =>
+      !(isOfScores && this.#underWay().some((other) => other.isOfScores));
     // On trial one that was not sent before, since on the others the backend may fail for good. Scores keep their order.
     const { isOnTrial } = this.#destination;
     const first = this.#pick((upload) => mayGo(upload) && !(isOnTrial && (upload.wasSent || upload.isOfScores)));
@@ -235,33 +255,89 @@ export class Delivery implements Sender {
     return upload;
   }
 
-  async #deliver(upload: Upload): Promise<void> {
-    const lane: Lane = { breakOff: () => {}, untilMs: now() + ATTEMPT_MS };
-    this.#lanes.set(upload, lane);
-    let outcome: Outcome | "split" | undefined;
+  /** Sends it once. */
+  #attempt(lane: Lane): void {
+    const { upload } = lane;
+    const outcome = upload.envelope?.outcome() ?? (this.#requestsLeft > 0 ? undefined : "kept");
+    if (outcome) this.#done(lane, outcome);
+    else if (this.#destination.compresses && !upload.compressed && isWorthCompressing(upload.body)) {
+      void gzip(upload.body).then((compressed) => {
+        upload.compressed = compressed;
+        this.#attempt(lane);
+      });
+    } else this.#post(lane);
+  }
+
+  #post(lane: Lane): void {
+    const { upload } = lane;
+    const body = (this.#destination.compresses && upload.compressed) || upload.body;
+    const { report } = this.#accountOf(upload);
+    report.requests += 1;
+    report.bytes += body.byteLength;
+    this.#requests += 1;
+    if (upload.wasSent) upload.isRetry = true;
+    upload.wasSent = true;
+    lane.attempts += 1;
+    let controller: AbortController | undefined;
+    let brokenOffBy: Error | undefined;
+    const signal = (): AbortSignal => {
+      controller ??= new AbortController();
+      if (brokenOffBy) controller.abort(brokenOffBy);
+      return controller.signal;
+    };
+    const done = (answer: Answer): void => {
+      if (lane.breakOff !== breakOff) return; // it was broken off
+      lane.breakOff = none;
+      lane.attemptUntilMs = 0;
+      lane.stopTimer();
+      this.#answered(lane, answer);
+    };
+    // Also where a transport takes no notice of the signal.
+    const breakOff = (cause: Error): void => {
+      brokenOffBy = cause;
+      done(noAnswer(cause));
+      controller?.abort(cause);
+    };
+    lane.breakOff = breakOff;
+    lane.attemptUntilMs = now() + ATTEMPT_MS;
+    this.#bound(lane);
+    post(this.#settings, upload, body, signal, done);
+  }
+
+  /** Bounds the attempt that is under way; as long as somebody waits it may go on. */
+  #bound(lane: Lane): void {
+    if (this.#flushes.length > 0 || lane.attemptUntilMs === 0) return;
+    lane.stopTimer();
+    const onTimer = (): void => {
+      if (this.#flushes.length === 0) lane.breakOff(new Error("no response in time"));
+    };
+    lane.stopTimer = environment.after(Math.max(0, lane.attemptUntilMs - now()), onTimer, true);
+  }
+
+  #answered(lane: Lane, answer: Answer): void {
+    const { upload } = lane;
     try {
-      for (let attempt = 1; outcome === undefined; attempt += 1) outcome = await this.#attempt(upload, attempt, lane);
+      const outcome = this.#outcomeOf(lane, answer);
+      if (outcome === undefined) this.#attempt(lane);
+      else if (typeof outcome === "number") this.#pause(lane, outcome);
+      else this.#done(lane, outcome);
     } catch (cause) {
       // The core died while it was asked: what became of the rows is not known.
-      outcome = this.#keep(upload, cause instanceof OpikError ? (cause.code as DropReason) : "wasm_trap", { cause });
+      const reason = cause instanceof OpikError ? (cause.code as DropReason) : "wasm_trap";
+      this.#done(lane, this.#keep(upload, reason, { cause }));
     }
-    this.#lanes.delete(upload);
+  }
+
+  #done(lane: Lane, outcome: Outcome | "split"): void {
+    const { upload } = lane;
+    this.#lanes.delete(lane);
     if (outcome !== "split") this.#settled(upload, outcome);
     this.#send();
   }
 
-  /** Sends it once. `undefined` when it is to be sent again. */
-  async #attempt(upload: Upload, number: number, lane: Lane): Promise<Outcome | "split" | undefined> {
+  /** What has become of it; in how many ms it is to be sent again; `undefined` where that is now. */
+  #outcomeOf({ upload, attempts, untilMs }: Lane, answer: Answer): Outcome | "split" | number | undefined {
     const { envelope } = upload;
-    const before = envelope?.outcome();
-    if (before) return before;
-    if (this.#requestsLeft <= 0) return "kept";
-    if (this.#destination.compresses && !upload.compressed && isWorthCompressing(upload.body)) {
-      upload.compressed = await gzip(upload.body);
-    }
-    if (upload.wasSent) upload.isRetry = true;
-    upload.wasSent = true;
-    const answer = await this.#post(upload, lane);
     if (answer.status === 0) {
       const since = envelope?.outcome();
       if (since) return since;
@@ -269,10 +345,11 @@ export class Delivery implements Sender {
       if (this.#isOver) return this.#keep(upload, upload.failure ?? "deadline", answer);
     }
     const { what, reason, waitMs } = getCore().verdict(answer, {
-      number,
+      number: attempts,
       rows: upload.rows,
       nowMs: now(),
-      deadlineMs: this.#deadlineMs(lane),
+      // Until when it may be tried again.
+      deadlineMs: this.#isOver ? now() : this.#latestMs || untilMs,
       // Only a wait is spread, and random bytes take longer than all the rest.
       random: answer.status >= 200 && answer.status < 300 ? 0 : randomBits(),
     });
@@ -284,7 +361,7 @@ export class Delivery implements Sender {
       this.#destination.compresses = false;
       return undefined;
     }
-    if (what === "retry" && this.#mayRetry(upload, number)) return this.#pause(waitMs, lane);
+    if (what === "retry" && this.#mayRetry(upload, attempts)) return waitMs;
     if (what === "retry" || what === "defer") {
       // The backend has failed: on all that is sent to it, or on the rows of a stranger.
       if (!upload.splitAt || answer.status < 500) this.#destination.failed(false);
@@ -331,46 +408,23 @@ export class Delivery implements Sender {
     return !this.#isOver && !this.#destination.isOnTrial && (!splitAt || number === 1);
   }
 
-  #post(upload: Upload, lane: Lane): Promise<Answer> {
-    const body = (this.#destination.compresses && upload.compressed) || upload.body;
-    const { report } = this.#accountOf(upload);
-    report.requests += 1;
-    report.bytes += body.byteLength;
-    this.#requests += 1;
-    const untilMs = now() + ATTEMPT_MS;
-    return new Promise((resolve) => {
-      const controller = new AbortController();
-      let stopTimer = (): void => {};
-      const done = (answer: Answer): void => {
-        stopTimer();
-        resolve(answer);
-      };
-      // Also where a transport takes no notice of the signal.
-      lane.breakOff = (cause) => {
-        done(noAnswer(cause));
-        controller.abort(cause);
-      };
-      // As long as somebody waits it may go on.
-      const check = (): void => {
-        const ms = Math.max(untilMs, this.#latestMs) - now();
-        if (ms > 0) stopTimer = environment.after(ms, check, true);
-        else lane.breakOff(new Error("no response in time"));
-      };
-      check();
-      void post(this.#settings, upload, body, controller.signal).then(done);
-    });
+  /** Waits before the next attempt. */
+  #pause(lane: Lane, waitMs: number): void {
+    const goOn = (): void => {
+      lane.breakOff = none;
+      stopTimer();
+      this.#attempt(lane);
+    };
+    // Only a flush that is waited for keeps the process alive.
+    const stopTimer = environment.after(waitMs, goOn, this.#flushes.length === 0);
+    lane.breakOff = goOn;
   }
 
-  /** Waits before the next attempt. */
-  async #pause(waitMs: number, lane: Lane): Promise<undefined> {
-    await new Promise<void>((resolve) => {
-      // Only a flush that is waited for keeps the process alive.
-      const stopTimer = environment.after(waitMs, resolve, this.#flushes.length === 0);
-      lane.breakOff = () => {
-        stopTimer();
-        resolve();
-      };
-    });
+  /** Breaks off what is under way or waits. What becomes of it is seen to by the `#send` that follows. */
+  #breakOff(why: string, which: (lane: Lane) => boolean): void {
+    this.#isSending = true;
+    for (const lane of [...this.#lanes]) if (which(lane)) lane.breakOff(new Error(why));
+    this.#isSending = false;
   }
 
   /** The latest deadline of those who wait; 0 if nobody does. */
@@ -380,16 +434,11 @@ export class Delivery implements Sender {
     return latestMs;
   }
 
-  /** Until when an upload may be tried again. */
-  #deadlineMs({ untilMs }: Lane): number {
-    return this.#isOver ? now() : this.#latestMs || untilMs;
-  }
-
   /** A flush's time is over. */
   #expire(flush: Flush): void {
     if (flush.mode.isLast) {
       this.#isOver = true;
-      for (const lane of this.#lanes.values()) lane.breakOff(new Error("no response in time"));
+      this.#breakOff("no response in time", () => true);
     } else {
       flush.account.failed("deadline", {});
       this.#resolve(flush);
@@ -397,13 +446,18 @@ export class Delivery implements Sender {
     this.#send();
   }
 
+  #underWay(): Upload[] {
+    const uploads: Upload[] = [];
+    for (const { upload } of this.#lanes) uploads.push(upload);
+    return uploads;
+  }
+
   /** Ends each flush of whose uploads none is under way or may still be sent. */
   #settle(): void {
     const maySend = this.#requestsLeft > 0;
     for (const flush of [...this.#flushes]) {
-      const covers = (upload: Upload): boolean => isCovered(upload, flush);
-      const isWaiting = maySend && (flush.lastUpload === undefined || this.#queue.some(covers));
-      if (!isWaiting && ![...this.#lanes.keys()].some(covers)) this.#resolve(flush);
+      const isWaiting = maySend && (flush.lastUpload === undefined || covers(flush, this.#queue));
+      if (!isWaiting && !covers(flush, this.#underWay())) this.#resolve(flush);
     }
     if (this.isRunning) return;
     if (!this.#options.isInvocation) this.#requests = 0;
@@ -416,9 +470,12 @@ export class Delivery implements Sender {
     if (mode.isLast && !this.#options.keeps) this.#dropRest();
     flush.stopTimer();
     remove(this.#flushes, flush);
-    const open = [...this.#queue, ...this.#failed, ...this.#lanes.keys()];
-    account.report.kept =
-      rowsOf(open.filter((upload) => isCovered(upload, flush) && !upload.isCheckpoint)) + flush.left();
+    let kept = flush.left();
+    for (const uploads of [this.#queue, this.#failed, this.#underWay()]) {
+      for (const upload of uploads) if (isCovered(upload, flush) && !upload.isCheckpoint) kept += upload.rows;
+    }
+    account.report.kept = kept;
+    for (const lane of this.#lanes) this.#bound(lane);
     // A process's last flush may be followed by another.
     if (mode.isLast) this.#isOver = false;
     flush.resolve(account.close(this.#reporter));
@@ -468,6 +525,12 @@ export class Delivery implements Sender {
 /** Whether `flush` waits for it. */
 function isCovered({ number }: Upload, { lastUpload }: Flush): boolean {
   return lastUpload === undefined || number <= lastUpload;
+}
+
+/** Whether `flush` waits for one of them. */
+function covers(flush: Flush, uploads: readonly Upload[]): boolean {
+  for (const upload of uploads) if (isCovered(upload, flush)) return true;
+  return false;
 }
 
 /** What is worth most first: a trace's row, and of spans the latest, since a root ends after its children. */

@@ -8,7 +8,7 @@ export type Dropped = { [reason in DropReason]?: number };
 
 /** Adds `more` to `counts`. */
 export function addCounts(counts: Dropped, more: Dropped): void {
-  for (const [reason, rows] of entriesOf(more)) counts[reason] = (counts[reason] ?? 0) + rows;
+  for (const reason of Object.keys(more) as DropReason[]) counts[reason] = (counts[reason] ?? 0) + (more[reason] ?? 0);
 }
 
 /** Reasons and rows. */
@@ -53,13 +53,14 @@ export interface Failure extends Partial<Pick<Answer, "status" | "message" | "ca
 /** A report in the making. */
 export class Account {
   readonly report: FlushReport = emptyReport();
-  /** The first failure of each reason, until the host is told. */
-  readonly #failures = new Map<DropReason, Failure>();
+  /** The first failure of each reason, until the host is told. Made with the first: most flushes have none. */
+  #failures: Map<DropReason, Failure> | undefined;
   /** The rows that the host was told are lost. */
   readonly #told: Dropped = {};
 
   /** Notes why rows could not be delivered. */
   failed(reason: DropReason, failure: Failure): void {
+    this.#failures ??= new Map();
     if (!this.#failures.has(reason)) this.#failures.set(reason, failure);
   }
 
@@ -67,7 +68,7 @@ export class Account {
   close(reporter: Reporter): FlushReport {
     const { dropped, errors } = this.report;
     const lost = (reason: DropReason): number => (dropped[reason] ?? 0) - (this.#told[reason] ?? 0);
-    for (const [reason, { status = 0, message = "", cause, once = false }] of this.#failures) {
+    for (const [reason, { status = 0, message = "", cause, once = false }] of this.#failures ?? []) {
       const rows = lost(reason);
       const what = rows > 0 ? `${rows} rows are lost` : "rows are kept for the next flush";
       const detail = (status ? ` (HTTP ${status})` : "") + (message && `: ${message}`);
@@ -76,7 +77,7 @@ export class Account {
       if (once || rows === 0) reporter.tellOnce(error, reason);
       else reporter.report(error);
     }
-    this.#failures.clear();
+    this.#failures = undefined;
     for (const [reason] of entriesOf(dropped)) {
       const rows = lost(reason);
       if (rows > 0) reporter.dropped({ reason, rows });

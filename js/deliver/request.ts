@@ -2,7 +2,7 @@
 
 import { within } from "../platform/env.js";
 import type { Answer } from "../platform/model.js";
-import type { Settings } from "../settings.js";
+import type { Settings, TransportRequest } from "../settings.js";
 import type { Upload } from "./upload.js";
 
 /** Characters of a refusal that are repeated in the error, */
@@ -10,21 +10,66 @@ const MAX_MESSAGE_CHARS = 300;
 /** and how long they are waited for. */
 const MESSAGE_TIMEOUT_MS = 1000;
 
-/** Sends `body`, the upload's own or as it was compressed. Never rejects: what the transport throws is an answer with status 0. */
-export async function post(
+/**
+ * Sends `body`, the upload's own or as it was compressed, and tells `done` of the answer: later, and once. What the transport throws is
+ * an answer with status 0. `signal` is called when the transport reads it: in Node 20 to make one takes as long as two spans.
+ */
+export function post(
   { transport, baseUrl, requestHeaders, withoutKey }: Settings,
   { path, method, envelope, body: plain }: Upload,
   body: Uint8Array<ArrayBuffer>,
-  signal: AbortSignal,
-): Promise<Answer> {
+  signal: () => AbortSignal,
+  done: (answer: Answer) => void,
+): void {
   const isCompressed = body !== plain;
+  const read = (response: Response): Answer | Promise<Answer> => {
+    const status = response.type === "opaqueredirect" ? 302 : response.status;
+    const headers = status < 400 ? [] : [...response.headers];
+    const answer = { status, headers, message: "", cause: undefined, isCompressed };
+    // Why a request was refused stands in its body; what is tried again needs no explanation.
+    const isRefused = status >= 400 && status < 500 && status !== 408 && status !== 429;
+    if (!isRefused) {
+      leave(response);
+      return answer;
+    }
+    return firstChunk(response).then((text) => {
+      leave(response);
+      return { ...answer, message: withoutKey(text).slice(0, MAX_MESSAGE_CHARS).trim() };
+    });
+  };
+  let response: Promise<Response>;
   try {
-    const headers = requestHeaders(isCompressed);
-    const request = { method, headers, body, redirect: "manual", signal, envelope } as const;
-    const answer = await readAnswer(await transport.fetch(baseUrl + path, request), isCompressed);
-    return { ...answer, message: withoutKey(answer.message).slice(0, MAX_MESSAGE_CHARS).trim() };
+    const request = new UploadRequest(method, requestHeaders(isCompressed), body, envelope, signal);
+    response = Promise.resolve(transport.fetch(baseUrl + path, request as unknown as TransportRequest));
   } catch (cause) {
-    return noAnswer(cause);
+    response = Promise.reject(cause);
+  }
+  void response.then(read).then(done, (cause) => done(noAnswer(cause)));
+}
+
+const MAKE_SIGNAL = Symbol();
+/** One for all requests, or each would have a shape of its own. */
+const SIGNAL: PropertyDescriptor & ThisType<UploadRequest> = {
+  enumerable: true,
+  get() {
+    return this[MAKE_SIGNAL]();
+  },
+};
+
+/** An upload as it is handed to a transport: with own members alone, so that it may be copied. */
+class UploadRequest {
+  readonly redirect = "manual";
+  readonly [MAKE_SIGNAL]: () => AbortSignal;
+
+  constructor(
+    readonly method: TransportRequest["method"],
+    readonly headers: TransportRequest["headers"],
+    readonly body: TransportRequest["body"],
+    readonly envelope: TransportRequest["envelope"],
+    signal: () => AbortSignal,
+  ) {
+    this[MAKE_SIGNAL] = signal;
+    Object.defineProperty(this, "signal", SIGNAL);
   }
 }
 
@@ -33,15 +78,9 @@ export function noAnswer(cause: unknown): Answer {
   return { status: 0, headers: [], message: "", cause, isCompressed: false };
 }
 
-/** What a response says; its body is left behind, or it would hold its connection. */
-async function readAnswer(response: Response, isCompressed: boolean): Promise<Answer> {
-  const status = response.type === "opaqueredirect" ? 302 : response.status;
-  // Why a request was refused stands in its body; what is tried again needs no explanation.
-  const isRefused = status >= 400 && status < 500 && status !== 408 && status !== 429;
-  const message = isRefused ? await firstChunk(response) : "";
-  const { body, headers } = response;
+/** Leaves the body behind, or it would hold its connection. */
+function leave({ body }: Response): void {
   if (body && !body.locked) body.cancel().catch(() => {});
-  return { status, headers: status < 400 ? [] : [...headers], message, cause: undefined, isCompressed };
 }
 
 async function firstChunk(response: Response): Promise<string> {

@@ -209,7 +209,7 @@ export class Scope implements OpenScope {
   /** Notes that `item` has ended: its row comes next. */
   ended(item: Open): void {
     this.#watched?.delete(item);
-    this.#early.delete(item); // it is written whole
+    if (this.#early.size > 0) this.#early.delete(item); // it is written whole
     if (this.#watched?.size !== 0) return;
     // In a process it stays: to set one for each request takes longer than to let it come in vain, twice a day.
     if (this.#open || !this.settings.isServer) this.#stopWatching();
@@ -270,8 +270,8 @@ export class Scope implements OpenScope {
     return report;
   }
 
-  async #flush(mode: FlushMode): Promise<FlushReport> {
-    if (!this.#delivery) return emptyReport();
+  #flush(mode: FlushMode): Promise<FlushReport> {
+    if (!this.#delivery) return Promise.resolve(emptyReport());
     this.#autoFlush?.reset();
     return this.#delivery.flush(mode);
   }
@@ -314,8 +314,8 @@ export class Scope implements OpenScope {
 
   #mark(): () => number {
     const rows = this.#rows.mark();
+    if (!(this.#scores || this.#outbox || this.#old)) return rows;
     const others = [this.#scores, this.#outbox, this.#old?.source].filter((source) => source !== undefined);
-    if (others.length === 0) return rows;
     const marks = [rows, ...others.map((source) => source.mark())];
     return () => marks.reduce((sum, left) => sum + left(), 0);
   }
@@ -324,8 +324,8 @@ export class Scope implements OpenScope {
     this.#checkpoints?.takeDropped(); // their spans are written again
     const dropped = this.#rows.takeDropped();
     if (this.#scores) addCounts(dropped, this.#scores.takeDropped());
-    addCounts(dropped, this.#outbox?.takeDropped() ?? {});
-    addCounts(dropped, this.#old?.source.takeDropped() ?? {});
+    if (this.#outbox) addCounts(dropped, this.#outbox.takeDropped());
+    if (this.#old) addCounts(dropped, this.#old.source.takeDropped());
     return dropped;
   }
 

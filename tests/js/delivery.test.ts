@@ -3,7 +3,15 @@
 
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
-import { type FlushReport, Opik, type OpikConfig, type OpikError, type Span } from "opik-edge";
+import {
+  type FlushReport,
+  Opik,
+  type OpikConfig,
+  type OpikError,
+  type Span,
+  type Transport,
+  type TransportRequest,
+} from "opik-edge";
 import { deliverQueue, queueTransport, withOpik } from "opik-edge/cloudflare";
 import { type FakeClock, InMemoryExporter, useFakeClock } from "opik-edge/testing";
 
@@ -319,7 +327,39 @@ test("what was written early is not lost when it can not be sent early", async (
 });
 
 /** A backend that never answers. */
-const hangs = { compress: false, fetch: () => new Promise<Response>(() => {}) };
+const hangs = { fetch: () => new Promise<Response>(() => {}) };
+
+test("an attempt that has taken too long aborts its signal, however and whenever a transport takes it", async () => {
+  const signals: Record<string, AbortSignal> = {};
+  let readLater = (): AbortSignal | undefined => undefined;
+  const takes: Record<string, (init: TransportRequest) => AbortSignal | undefined> = {
+    read: ({ signal }) => signal,
+    copied: (init) => ({ ...init }).signal,
+    inherited: (init) => (Object.create(init) as TransportRequest).signal,
+    "in a request": (init) => new Request("http://a.test/", init).signal,
+    later: (init) => {
+      readLater = () => init.signal;
+      return undefined;
+    },
+  };
+  for (const [name, take] of Object.entries(takes)) {
+    const transport: Transport = {
+      fetch: (_url, init) => {
+        const signal = take(init);
+        if (signal) signals[name] = signal;
+        return new Promise(() => {});
+      },
+    };
+    const opik = client({ transport });
+    opik.trace().end();
+    const flushing = opik.flush({ timeoutMs: 1000 });
+    await clock.advance(1000);
+    assert.equal((await flushing).kept, 1);
+    assert.equal(signals[name]?.aborted ?? false, false, name);
+    await clock.advance(60_000);
+    assert.equal((signals[name] ?? readLater())?.aborted, true, name);
+  }
+});
 
 test("a flush waits for what is under way, and leaves it when its time is over", async () => {
   const opik = client({ background: true, transport: hangs });
@@ -360,7 +400,6 @@ test("of flushes that follow each other fast every row is counted, whatever the 
 test("a short flush leaves the rows of a longer one to it", async () => {
   const answers: (() => void)[] = [];
   const transport = {
-    compress: false,
     fetch: () => new Promise<Response>((resolve) => answers.push(() => resolve(new Response(null, { status: 204 })))),
   };
   const opik = client({ transport });
@@ -383,7 +422,6 @@ function patient() {
   const answers: (() => void)[] = [];
   let [underWay, most, requests] = [0, 0, 0];
   return {
-    compress: false,
     async fetch(...args: Parameters<InMemoryExporter["fetch"]>): Promise<Response> {
       requests += 1;
       underWay += 1;
