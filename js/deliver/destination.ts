@@ -3,25 +3,24 @@
 
 import type { Reporter } from "../errors.js";
 import { getCore } from "../platform/core.js";
-import { isServer, now, randomBits } from "../platform/env.js";
+import { now, randomBits } from "../platform/env.js";
 import type { Settings, Transport } from "../settings.js";
 
 /** What is known of one destination. */
 export class Destination {
-  /** Whether large bodies are compressed: not by default in a page, where the header costs a preflight, nor in a Worker. */
+  /** Whether large bodies are compressed. */
   compresses: boolean;
   #failures = 0;
   #pausedUntil = 0;
   #isOnTrial = false;
 
   constructor({ compress }: Transport) {
-    // A service binding has every property, as a method.
-    this.compresses = typeof compress === "boolean" ? compress : isServer();
+    this.compresses = compress === true; // a service binding has every property, as a method
   }
 
   /** How long it is still to be left alone, in ms. */
   get pauseMs(): number {
-    return Math.max(0, this.#pausedUntil - now());
+    return this.#pausedUntil === 0 ? 0 : Math.max(0, this.#pausedUntil - now());
   }
 
   /** Whether it was left alone and has not delivered since: then one attempt has to do. */

@@ -1,6 +1,8 @@
 // The current span: in AsyncLocalStorage where the runtime has one; otherwise only while a callback
 // runs synchronously, never in a variable kept across an await, which would mix requests. What is current it does not look into.
 
+import { builtin } from "./env.js";
+
 /** What is current, as whoever keeps it here sees it: a frame of record/frame.ts, and what else is known of what runs here. */
 export type Store = object;
 
@@ -19,29 +21,27 @@ interface Current {
 }
 const KEY = Symbol.for("opik-edge/1");
 
+let found: Current | undefined;
+
 function current(): Current {
+  if (found?.storage || found?.searched) return found;
   const holder = globalThis as { [KEY]?: Current };
-  let state = holder[KEY];
-  if (state === undefined) {
-    state = {};
-    holder[KEY] = state;
-  }
-  if (!state.storage && !state.searched) {
+  holder[KEY] ??= {};
+  found = holder[KEY];
+  if (!found.storage && !found.searched) {
     try {
       const Storage = findSync();
-      if (Storage) state.storage = new Storage();
+      if (Storage) found.storage = new Storage();
     } catch {
       // In a page elements may have these names.
     }
   }
-  return state;
+  return found;
 }
 
 function findSync(): AsyncHooks["AsyncLocalStorage"] | undefined {
-  const { AsyncLocalStorage, process } = globalThis as unknown as Partial<AsyncHooks> & {
-    process?: { getBuiltinModule?: (name: string) => AsyncHooks | undefined };
-  };
-  return AsyncLocalStorage ?? process?.getBuiltinModule?.("node:async_hooks")?.AsyncLocalStorage;
+  const { AsyncLocalStorage } = globalThis as unknown as Partial<AsyncHooks>;
+  return AsyncLocalStorage ?? builtin<AsyncHooks>("node:async_hooks")?.AsyncLocalStorage;
 }
 
 /**

@@ -12,6 +12,7 @@ export interface Environment {
 }
 
 interface Process {
+  readonly getBuiltinModule?: (name: string) => unknown;
   readonly versions?: { readonly node?: string };
   /** Electron has it: `renderer` in a page. */
   readonly type?: string;
@@ -84,6 +85,11 @@ export function isBrowser(): boolean {
   const { navigator, process } = globalThis as { navigator?: { userAgent?: string }; process?: Process };
   if (typeof process?.versions?.node === "string" && process.type === undefined) return false;
   return navigator?.userAgent?.startsWith("Mozilla/") ?? false;
+}
+
+/** The module of the platform's that is called `name` (`node:…`), where it is to be had without an import. It may throw in a page. */
+export function builtin<T>(name: string): T | undefined {
+  return (globalThis as { process?: Process }).process?.getBuiltinModule?.(name) as T | undefined;
 }
 
 /** Whether the process outlives its requests and has timers of its own: Node, Deno, Bun. A Worker is none. */

@@ -26,7 +26,7 @@ const members = (bytes: number): Record<string, number> =>
 const items = (bytes: number): string[] => Array.from({ length: bytes / 8 }, (_, n) => `${n}`);
 
 function client(config: OpikConfig = {}): Opik {
-  const transport = { compress: false, fetch: async () => new Response(null, { status: 204 }) };
+  const transport = { fetch: async () => new Response(null, { status: 204 }) };
   return new Opik({ url: "http://localhost/api", background: false, transport, onError: () => {}, ...config });
 }
 
@@ -124,7 +124,7 @@ const ENTRIES: Record<string, (bytes: number) => unknown> = {
       start_time: "2026-06-01T12:00:00Z",
     }));
     const message = { body: JSON.stringify({ traces: rows }), ack() {}, retry() {} };
-    const transport = { compress: false, fetch: async () => new Response(null, { status: 204 }) };
+    const transport = { fetch: async () => new Response(null, { status: 204 }) };
     return deliverQueue({ messages: [message] }, { url: "http://localhost/api", transport });
   },
 };

@@ -11,7 +11,7 @@ const handle = relay({
   url: "http://opik.test/api",
   origins: ["https://app.test"],
   maxBytes: 2 * bytes + 1024,
-  transport: { compress: false, fetch: async () => new Response(null, { status: 204 }) },
+  transport: { fetch: async () => new Response(null, { status: 204 }) },
   onError: () => {},
 });
 const headers = { origin: "https://app.test", "content-type": "text/plain" };

@@ -163,7 +163,7 @@ class Run {
       url: "http://opik.test/api",
       background: of === "process",
       limits: { bufferBytes: buffer_bytes },
-      transport: { compress: false, maxBodyBytes: max_body_bytes, fetch: (url, init) => this.#answer(url, init) },
+      transport: { maxBodyBytes: max_body_bytes, fetch: (url, init) => this.#answer(url, init) },
       onError: () => {},
       onDrop: ({ reason, rows }) => {
         if (!this.#isOver) this.dropped[reason] = (this.dropped[reason] ?? 0) + rows;

@@ -11,7 +11,6 @@ interface Env {
 let rows = 0;
 const decoder = new TextDecoder();
 const transport = {
-  compress: false,
   async fetch(_url: string, { body }: { body: Uint8Array }): Promise<Response> {
     rows += decoder.decode(body).split('"start_time"').length - 1;
     return new Response(null, { status: 204 });

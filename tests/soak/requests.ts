@@ -48,7 +48,6 @@ export function prepare(requests: number) {
   let rows = 0;
   const decoder = new TextDecoder();
   const transport = {
-    compress: false,
     async fetch(_url: string, { body }: { body: Uint8Array }): Promise<Response> {
       // The last 16 hex digits of an id tell it from others as well as all of it does.
       for (const [, a, b] of decoder.decode(body).matchAll(/[[,]\{"id":"[^"]{19}(\w{4})-(\w{12})"/g)) {
