@@ -39,7 +39,9 @@ export function post(
   };
   let response: Promise<Response>;
   try {
-    const request = new UploadRequest(method, requestHeaders(isCompressed), body, envelope, signal);
+    const headers = requestHeaders(isCompressed);
+    const request = { method, headers, body, redirect: "manual", envelope, [MAKE_SIGNAL]: signal };
+    Object.defineProperty(request, "signal", SIGNAL);
     response = Promise.resolve(transport.fetch(baseUrl + path, request as unknown as TransportRequest));
   } catch (cause) {
     response = Promise.reject(cause);
@@ -47,31 +49,15 @@ export function post(
   void response.then(read).then(done, (cause) => done(noAnswer(cause)));
 }
 
+/** What makes the signal of a request. */
 const MAKE_SIGNAL = Symbol();
-/** One for all requests, or each would have a shape of its own. */
-const SIGNAL: PropertyDescriptor & ThisType<UploadRequest> = {
+/** An own member, so that a transport may copy the request; one getter for all, or each would have a shape of its own. */
+const SIGNAL: PropertyDescriptor & ThisType<{ readonly [MAKE_SIGNAL]: () => AbortSignal }> = {
   enumerable: true,
   get() {
     return this[MAKE_SIGNAL]();
   },
 };
-
-/** An upload as it is handed to a transport: with own members alone, so that it may be copied. */
-class UploadRequest {
-  readonly redirect = "manual";
-  readonly [MAKE_SIGNAL]: () => AbortSignal;
-
-  constructor(
-    readonly method: TransportRequest["method"],
-    readonly headers: TransportRequest["headers"],
-    readonly body: TransportRequest["body"],
-    readonly envelope: TransportRequest["envelope"],
-    signal: () => AbortSignal,
-  ) {
-    this[MAKE_SIGNAL] = signal;
-    Object.defineProperty(this, "signal", SIGNAL);
-  }
-}
 
 /** What stands for an answer where none came. */
 export function noAnswer(cause: unknown): Answer {
