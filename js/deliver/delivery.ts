@@ -257,15 +257,17 @@ export class Delivery implements Sender {
 
   /** Sends it once. */
   #attempt(lane: Lane): void {
-    const { upload } = lane;
-    const outcome = upload.envelope?.outcome() ?? (this.#requestsLeft > 0 ? undefined : "kept");
-    if (outcome) this.#done(lane, outcome);
-    else if (this.#destination.compresses && !upload.compressed && isWorthCompressing(upload.body)) {
-      void gzip(upload.body).then((compressed) => {
-        upload.compressed = compressed;
-        this.#attempt(lane);
-      });
-    } else this.#post(lane);
+    this.#guard(lane, () => {
+      const { upload } = lane;
+      const outcome = upload.envelope?.outcome() ?? (this.#requestsLeft > 0 ? undefined : "kept");
+      if (outcome) this.#done(lane, outcome);
+      else if (this.#destination.compresses && !upload.compressed && isWorthCompressing(upload.body)) {
+        void gzip(upload.body).then((compressed) => {
+          upload.compressed = compressed;
+          this.#attempt(lane);
+        });
+      } else this.#post(lane);
+    });
   }
 
   #post(lane: Lane): void {
@@ -315,16 +317,21 @@ export class Delivery implements Sender {
   }
 
   #answered(lane: Lane, answer: Answer): void {
-    const { upload } = lane;
-    try {
+    this.#guard(lane, () => {
       const outcome = this.#outcomeOf(lane, answer);
       if (outcome === undefined) this.#attempt(lane);
       else if (typeof outcome === "number") this.#pause(lane, outcome);
       else this.#done(lane, outcome);
+    });
+  }
+
+  /** Takes one step, and gives up where it throws: the core has died, or there are no timers. What became of the rows is not known. */
+  #guard(lane: Lane, step: () => void): void {
+    try {
+      step();
     } catch (cause) {
-      // The core died while it was asked: what became of the rows is not known.
       const reason = cause instanceof OpikError ? (cause.code as DropReason) : "wasm_trap";
-      this.#done(lane, this.#keep(upload, reason, { cause }));
+      this.#done(lane, this.#keep(lane.upload, reason, { cause }));
     }
   }
 
@@ -422,9 +429,10 @@ export class Delivery implements Sender {
 
   /** Breaks off what is under way or waits. What becomes of it is seen to by the `#send` that follows. */
   #breakOff(why: string, which: (lane: Lane) => boolean): void {
+    const wasSending = this.#isSending;
     this.#isSending = true;
     for (const lane of [...this.#lanes]) if (which(lane)) lane.breakOff(new Error(why));
-    this.#isSending = false;
+    this.#isSending = wasSending;
   }
 
   /** The latest deadline of those who wait; 0 if nobody does. */
