@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { gzipped } from "../scripts/sizes.mjs";
 import type { Installed } from "../tests/support/installed.js";
 import { bundleWorker } from "./bundle.js";
-import { CONTENDERS, type Entry, FLOOR, OURS, PLAIN, UNTRACED, WRAPPED } from "./contenders.js";
+import { type Entry, OURS, PEERS, UNTRACED, WRAPPED } from "./contenders.js";
 
 /** Bytes more than without tracing; a WebAssembly module is counted as it is. */
 export interface BundleSize {
@@ -19,8 +19,8 @@ export async function bundleSizes(installed: Installed): Promise<BundleSize[]> {
   const wasm = await readFile(join(installed.folder, "node_modules/opik-edge/pkg/core_bg.wasm"));
   const measure = async (entry: Entry): Promise<BundleSize> => {
     const source = `export { contender } from "./contenders/${entry.file}.js";`;
-    const code = Buffer.from(await bundleWorker(installed, source, { minify: true }));
-    const module = entry === OURS || entry === WRAPPED ? wasm : new Uint8Array();
+    const code = Buffer.from(await bundleWorker(installed, source));
+    const module = PEERS.includes(entry) || entry === UNTRACED ? new Uint8Array() : wasm;
     return {
       entry,
       minified: code.byteLength + module.byteLength,
@@ -29,7 +29,7 @@ export async function bundleSizes(installed: Installed): Promise<BundleSize[]> {
   };
   const without = await measure(UNTRACED);
   const sizes: BundleSize[] = [];
-  for (const entry of CONTENDERS.filter((one) => one !== FLOOR && one !== PLAIN)) {
+  for (const entry of [OURS, WRAPPED, ...PEERS]) {
     const { minified, gzip } = await measure(entry);
     sizes.push({ entry, minified: minified - without.minified, gzip: gzip - without.gzip });
   }

@@ -1,64 +1,80 @@
-// A contender as a program of one file. The package is the packed one, from its tarball; peers are bundled with it.
+// The contenders as programs and as Workers. The package is the packed one, from its tarball; peers are bundled, which spares
+// them the many files that their imports would otherwise be.
 
-import { writeFile } from "node:fs/promises";
 import { builtinModules } from "node:module";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { type BuildOptions, build, type Plugin } from "esbuild";
 import type { Installed } from "../tests/support/installed.js";
+import { ENTRIES } from "./contenders.js";
 
 const BENCH = import.meta.dirname;
 
-/** OTLP over `fetch`, which the package has for pages and Workers: in Node it would go past the sink, by way of node:http. */
-const OTLP_BY_FETCH = {
-  "@opentelemetry/exporter-trace-otlp-http": join(
-    BENCH,
-    "node_modules/@opentelemetry/exporter-trace-otlp-http/build/esm/platform/browser/index.js",
-  ),
+/** OTLP over `fetch`, which the exporter has for pages and Workers: in Node it would go past the sink, by way of node:http. */
+const OTLP_BY_FETCH: Plugin = {
+  name: "otlp-by-fetch",
+  setup({ onResolve }) {
+    onResolve({ filter: /^(#|\.\/)platform$/ }, ({ importer }) =>
+      importer.includes("/exporter-trace-otlp-http/")
+        ? { path: join(dirname(importer), "platform/browser", importer.endsWith(".mjs") ? "index.mjs" : "index.js") }
+        : undefined,
+    );
+  },
 };
 
-/** Writes the contender in `contenders/FILE.ts` as a program for Node, Deno and Bun; gives its path. */
-export async function bundleProgram(installed: Installed, file: string): Promise<string> {
-  const code = await bundle(
-    `import { serve } from "./program.js"; await serve(() => import("./contenders/${file}.js"));`,
-    {
-      platform: "node",
-      alias: OTLP_BY_FETCH,
-      external: ["opik-edge", "opik-edge/*"],
-      // CommonJS among the peers.
-      banner: { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);' },
-    },
-  );
-  const path = join(installed.folder, `${file}.mjs`);
-  await writeFile(path, code);
-  return path;
+const programs = new WeakMap<Installed, Promise<string>>();
+
+/** The arguments that run the contender in `contenders/FILE.ts` in Node, Deno or Bun: a program, and what it is to load. */
+export async function programOf(installed: Installed, file: string): Promise<[program: string, file: string]> {
+  let built = programs.get(installed);
+  if (!built) {
+    built = buildPrograms(installed);
+    programs.set(installed, built);
+  }
+  return [await built, file];
+}
+
+async function buildPrograms({ folder }: Installed): Promise<string> {
+  const outdir = join(folder, "programs");
+  await build({
+    ...COMMON,
+    entryPoints: ["program.ts", ...ENTRIES.map(({ file }) => `contenders/${file}.ts`)],
+    entryNames: "[name]",
+    outdir,
+    outExtension: { ".js": ".mjs" },
+    splitting: true,
+    platform: "node",
+    external: ["opik-edge", "opik-edge/*"],
+    plugins: [OTLP_BY_FETCH],
+    // CommonJS among the peers.
+    banner: { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);' },
+  });
+  return join(outdir, "program.mjs");
 }
 
 /** `source` as a Worker of one module, the way wrangler does it: our WebAssembly module lies beside it. */
-export function bundleWorker(installed: Installed, source: string, more: BuildOptions = {}): Promise<string> {
-  return bundle(source, {
+export async function bundleWorker(installed: Installed, source: string): Promise<string> {
+  const result = await build({
+    ...COMMON,
+    stdin: { contents: source, resolveDir: BENCH, loader: "ts" },
+    write: false,
+    minify: true,
     platform: "browser",
     conditions: ["workerd", "worker", "browser"],
     // What Node has and a Worker with `nodejs_compat` too, under the name that workerd knows.
     external: ["node:*", "cloudflare:*"],
-    plugins: [asInstalled(installed), NODE_BY_ITS_NAME],
-    ...more,
+    plugins: [asInstalled(installed), NODE_BY_ITS_NAME, OTLP_BY_FETCH],
   });
+  return result.outputFiles[0]!.text;
 }
 
-async function bundle(source: string, options: BuildOptions): Promise<string> {
-  const result = await build({
-    stdin: { contents: source, resolveDir: BENCH, loader: "ts" },
-    absWorkingDir: BENCH,
-    bundle: true,
-    write: false,
-    format: "esm",
-    target: "es2022",
-    tsconfigRaw: {},
-    logLevel: "error",
-    ...options,
-  });
-  return result.outputFiles![0]!.text;
-}
+const COMMON = {
+  absWorkingDir: BENCH,
+  bundle: true,
+  format: "esm",
+  target: "es2022",
+  tsconfigRaw: {},
+  logLevel: "error",
+} as const satisfies BuildOptions;
 
 function asInstalled({ folder }: Installed): Plugin {
   return {

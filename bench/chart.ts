@@ -1,6 +1,6 @@
 // A bar chart of ratios to the floor, as an SVG that follows the reader's colour scheme, also where it is shown as an image.
 
-import { CONTENDERS, FLOOR, OURS, PLAIN, WRAPPED } from "./contenders.js";
+import { CONTENDERS, FLOOR, PEERS } from "./contenders.js";
 import type { Figure } from "./rounds.js";
 import { short } from "./tables.js";
 
@@ -35,7 +35,6 @@ const NOTE = "CPU time as a multiple of one hand-written JSON.stringify; shorter
 
 /** One bar for each contender and runtime. The scale is logarithmic: it begins at the floor. */
 export function chart(title: string, content: string, series: readonly Series[]): string {
-  const own = new Set([OURS, PLAIN, WRAPPED]);
   const entries = CONTENDERS.filter(
     (entry) => entry !== FLOOR && series.some(({ figures }) => figures.some((figure) => figure.entry === entry)),
   );
@@ -59,7 +58,7 @@ export function chart(title: string, content: string, series: readonly Series[])
       const figure = figures.find((one) => one.entry === entry);
       if (!figure) return;
       const { median } = figure.ratio;
-      const kind = `${own.has(entry) ? "own" : "other"}${index > 0 ? " second" : ""}`;
+      const kind = `${PEERS.includes(entry) ? "other" : "own"}${index > 0 ? " second" : ""}`;
       const top = y + index * BAR;
       const length = Math.max(2, x(median) - LEFT);
       marks.push(`<rect class="${kind}" x="${LEFT}" y="${top}" width="${round(length)}" height="${BAR - 2}"/>`);

@@ -4,12 +4,13 @@ import type { Contender, Delivered } from "./contender.js";
 import { type Shape, shapeOf } from "./shapes.js";
 import type { Sink } from "./sink.js";
 
-/** What is asked: so many requests, one whose delivery is shown, or the size of the heap after a collection. */
+/** What is asked: to load the contender, so many requests, one whose delivery is shown, or the size of the heap. */
 export type Command =
+  | { readonly load: true }
   | { readonly run: number; readonly shape: string; readonly concurrent?: number }
   | { readonly run: number; readonly headers: true }
   | { readonly show: string }
-  | { readonly heap: true };
+  | { readonly heap: "as it is" | "collected" };
 
 /** What it came to. */
 export interface Answer {
@@ -27,10 +28,16 @@ function shape(name: string): Shape {
   return known;
 }
 
-/** Does what is asked. */
-export async function obey(contender: Contender, sink: Sink, command: Command): Promise<Answer> {
+/** Does what is asked of the contender that `load` gives. */
+export async function obey(
+  load: () => Promise<{ contender: Contender }>,
+  sink: Sink,
+  command: Command,
+): Promise<Answer> {
+  const { contender } = await load();
+  if ("load" in command) return {};
   if ("show" in command) return show(contender, sink, command.show);
-  if ("heap" in command) return { heap: heapBytes() };
+  if ("heap" in command) return { heap: heapBytes(command.heap === "collected") };
   const before = { ...sink };
   if ("headers" in command) runHeaders(contender, command.run);
   else await runRequests(contender, shape(command.shape), command.run, command.concurrent ?? 1);
@@ -66,9 +73,9 @@ async function show(contender: Contender, sink: Sink, name: string): Promise<Ans
   };
 }
 
-/** With `--expose-gc`, in Node. */
-function heapBytes(): number {
-  (globalThis as unknown as { gc(): void }).gc();
+/** With its buffers, in Node; a collection wants `--expose-gc`. */
+function heapBytes(collected: boolean): number {
+  if (collected) (globalThis as unknown as { gc(): void }).gc();
   const { heapUsed, external } = process.memoryUsage();
   return heapUsed + external;
 }

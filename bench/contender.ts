@@ -3,7 +3,7 @@
 import type { Shape } from "./shapes.js";
 
 /** Where every contender delivers to; nobody listens there: see sink.ts. */
-export const SINK_URL = "http://sink.test/api";
+export const SINK_URL = "https://sink.test/api";
 
 /** A span as it arrived in the sink, whatever the contender's format. */
 export interface Delivered {

@@ -6,14 +6,15 @@ import { CALLER } from "./shapes.js";
 export interface Entry {
   readonly file: string;
   readonly name: string;
-  /** The package whose version is shown. */
+  /** The package whose version is shown, in bench/, or below it where it says `folder`. */
   readonly package?: string;
+  readonly folder?: string;
   /** Whether it hands headers on by itself. */
   readonly headers?: boolean;
   /** How the caller names itself to it; none where nothing is to arrive. */
   readonly caller?: { readonly traceId: string; readonly spanId: string };
-  /** The only shapes that are measured, where there are others. */
-  readonly only?: readonly string[];
+  /** The only shape that is measured, where there are others. */
+  readonly only?: string;
   /** Flags without which it does not start in workerd; by default only `nodejs_als`, for AsyncLocalStorage. */
   readonly flags?: readonly string[];
 }
@@ -24,18 +25,40 @@ const OPIK = { traceId: CALLER.traceId, spanId: CALLER.spanId };
 
 /** What everything is a ratio to. */
 export const FLOOR: Entry = { file: "floor", name: "the floor", headers: true, caller: OPIK };
-/** This package. */
+/** This package, with spans in callbacks. */
 export const OURS: Entry = { file: "opik-edge", name: "opik-edge", package: "opik-edge", headers: true, caller: OPIK };
-/** The same around a handler. */
+/** The same without callbacks. */
+export const BY_HAND: Entry = { file: "opik-edge-by-hand", name: "opik-edge, by hand", caller: OPIK };
+/** The same as `OURS` around a handler. */
 export const WRAPPED: Entry = { file: "with-opik", name: "opik-edge, `withOpik`", caller: OPIK };
+/** The same as `OURS` without gzip, as in a Worker: it makes a difference from 1 MB on, where Node, Deno and Bun have it. */
+export const PLAIN: Entry = { file: "opik-edge-plain", name: "opik-edge, no gzip", caller: OPIK, only: "5mb" };
 
-/** The same without gzip, as in a Worker: it makes a difference from 64 KB on, where Node, Deno and Bun have it. */
-export const PLAIN: Entry = {
-  file: "opik-edge-plain",
-  name: "opik-edge, no gzip",
-  caller: OPIK,
-  only: ["100kb", "5mb"],
-};
+/** The others. Those that take callbacks are used with them, unless it is said otherwise. */
+export const PEERS: readonly Entry[] = [
+  {
+    file: "opentelemetry",
+    name: "OpenTelemetry JS",
+    package: "@opentelemetry/sdk-trace",
+    caller: W3C,
+    flags: COMPAT,
+  },
+  { file: "opentelemetry-by-hand", name: "OpenTelemetry JS, by hand", headers: true, caller: W3C, flags: COMPAT },
+  {
+    file: "langfuse",
+    name: "Langfuse",
+    package: "@langfuse/otel",
+    folder: "langfuse",
+    headers: true,
+    caller: W3C,
+    flags: COMPAT,
+  },
+  { file: "langsmith", name: "LangSmith", package: "langsmith", headers: true, caller: OPIK, flags: COMPAT },
+  { file: "sentry", name: "Sentry", package: "@sentry/core", headers: true, caller: W3C, flags: COMPAT },
+  { file: "opik", name: "opik (official), by hand", package: "opik", caller: OPIK, flags: COMPAT },
+];
+
+export const CONTENDERS: readonly Entry[] = [FLOOR, OURS, BY_HAND, PLAIN, WRAPPED, ...PEERS];
 
 /** Those that are measured by what they cost beyond the host alone. */
 export const UNTRACED: Entry = { file: "untraced", name: "no tracing" };
@@ -47,20 +70,10 @@ export const QUIET: readonly { readonly entry: Entry; readonly beyond: Entry }[]
   { entry: { file: "with-opik-unsampled", name: "unsampled, `withOpik`" }, beyond: UNTRACED_HANDLER },
 ];
 
-export const CONTENDERS: readonly Entry[] = [
-  FLOOR,
-  OURS,
-  PLAIN,
-  WRAPPED,
-  {
-    file: "opentelemetry",
-    name: "OpenTelemetry JS",
-    package: "@opentelemetry/sdk-trace-base",
-    headers: true,
-    caller: W3C,
-    flags: COMPAT,
-  },
-  { file: "langfuse", name: "Langfuse", package: "@langfuse/otel", headers: true, caller: W3C, flags: COMPAT },
-  { file: "langsmith", name: "LangSmith", package: "langsmith", headers: true, caller: OPIK, flags: COMPAT },
-  { file: "opik", name: "opik (official)", package: "opik", caller: OPIK, flags: COMPAT },
+/** All there are. */
+export const ENTRIES: readonly Entry[] = [
+  ...CONTENDERS,
+  UNTRACED,
+  UNTRACED_HANDLER,
+  ...QUIET.map(({ entry }) => entry),
 ];

@@ -7,6 +7,7 @@ import {
   compare,
   hasCallgrind,
   type Measured,
+  measureAllocations,
   measureBytes,
   measureCore,
   measureRequest,
@@ -20,6 +21,7 @@ const noCounting = (await hasCallgrind()) ? false : "there is no valgrind here";
 test("the sizes have not grown", async (t) => judge(t, await measureBytes()));
 test("the core takes no more instructions", { skip: noCounting }, async (t) => judge(t, await measureCore()));
 test("a request takes no more instructions", { skip: noCounting }, async (t) => judge(t, await measureRequest()));
+test("a request allocates no more", async (t) => judge(t, await measureAllocations()));
 
 function judge(t: TestContext, measured: Measured): void {
   const grown: string[] = [];

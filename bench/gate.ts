@@ -7,7 +7,8 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { measureSizes } from "../scripts/sizes.mjs";
 import { installTarball } from "../tests/support/installed.js";
-import { bundleProgram } from "./bundle.js";
+import { countAllocations } from "./allocations.js";
+import { programOf } from "./bundle.js";
 import { OURS } from "./contenders.js";
 import { CORE_PARTS, countCore, countRequest } from "./instructions/count.js";
 
@@ -21,6 +22,7 @@ const TOLERANCES: readonly (readonly [prefix: string, share: number])[] = [
   ["bytes: ", 0.01],
   ["instructions: core", 0.02],
   ["instructions: request", 0.03],
+  ["allocated: request", 0.02],
 ];
 
 /** Whether instructions can be counted here. */
@@ -61,12 +63,29 @@ export async function measureCore(): Promise<Measured> {
 
 /** Instructions of the edge request. */
 export async function measureRequest(): Promise<Measured> {
+  return withProgram(async (program) => ({ "instructions: request": await countRequest(program) }));
+}
+
+/** Bytes that the edge request allocates, on the heap and in buffers. */
+export async function measureAllocations(): Promise<Measured> {
+  return withProgram(async (program) => ({ "allocated: request": await countAllocations(program) }));
+}
+
+async function withProgram(measure: (program: readonly string[]) => Promise<Measured>): Promise<Measured> {
   const installed = await installTarball();
   try {
-    return { "instructions: request": await countRequest(await bundleProgram(installed, OURS.file)) };
+    return await measure(await programOf(installed, OURS.file));
   } finally {
     await installed.remove();
   }
+}
+
+/** All of it. */
+export async function measureAll(): Promise<Measured> {
+  const parts = [measureBytes, measureCore, measureRequest, measureAllocations];
+  let all: Measured = {};
+  for (const measure of parts) all = { ...all, ...(await measure()) };
+  return all;
 }
 
 /** The baseline of a toolchain; `undefined` where nobody has accepted one. */

@@ -1,61 +1,69 @@
-// The bench: scripts/bench [--quick | --accept | --profile [contender] [shape] [requests]]
+// The bench: scripts/bench [--quick [runtimes] | --accept | --profile [contender] [shape] [requests] [runtime]]
 
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Installed, installTarball } from "../tests/support/installed.js";
 import { bundleSizes } from "./bundle-sizes.js";
+import { measureCold } from "./cold.js";
 import { OURS } from "./contenders.js";
-import { accept, baselineOf, measureBytes, measureCore, measureRequest, toolchain } from "./gate.js";
+import { accept, baselineOf, measureAll, measureBytes, toolchain } from "./gate.js";
 import { measureMemory } from "./memory.js";
+import type { Results, RuntimeResults } from "./model.js";
 import { profile } from "./profile.js";
 import { race } from "./race.js";
-import { markdown, type Results, writeResults } from "./results.js";
+import { markdown, writeResults } from "./results.js";
 import { type Effort, FULL, QUICK } from "./rounds.js";
+import { RUNTIMES, type Runtime } from "./runtimes.js";
 import { measureScaling } from "./scaling.js";
-import { importAll, startUp } from "./startup.js";
-
-const RUNTIMES = ["Node", "workerd", "Deno", "Bun"];
 
 if (process.argv.includes("--accept")) {
-  await accept(await toolchain(), { ...(await measureBytes()), ...(await measureCore()), ...(await measureRequest()) });
+  await accept(await toolchain(), await measureAll());
 } else if (process.argv.includes("--profile")) {
-  const [file = OURS.file, shape = "edge", requests = "20000"] = process.argv.slice(
+  const [file = OURS.file, shape = "edge", requests = "20000", runtime = "Node 24"] = process.argv.slice(
     process.argv.indexOf("--profile") + 1,
   );
-  const installed = await installTarball();
-  try {
-    console.log(await profile(installed, { file, name: file }, shape, Number(requests)));
-  } finally {
-    await installed.remove();
-  }
+  await withInstalled(async (installed) => {
+    console.log(await profile(installed, runtime, { file, name: file }, shape, Number(requests)));
+  });
 } else {
-  const effort = process.argv.includes("--quick") ? QUICK : FULL;
-  const installed = await installTarball();
-  try {
-    const results = await measure(installed, effort);
+  const quick = process.argv.indexOf("--quick");
+  const effort = quick < 0 ? FULL : QUICK;
+  const wanted = new RegExp(quick < 0 ? "" : (process.argv[quick + 1] ?? ""));
+  const runtimes = RUNTIMES.filter(({ name }) => wanted.test(name));
+  await withInstalled(async (installed) => {
+    const results = await measure(installed, runtimes, effort);
     // Beside the page, for whoever wants to calculate.
     const folder = join(import.meta.dirname, "../target/bench");
     await mkdir(folder, { recursive: true });
     await writeFile(join(folder, "results.json"), JSON.stringify(results));
     if (effort === FULL) await writeResults(results);
     console.log(markdown(results));
+  });
+}
+
+async function withInstalled(run: (installed: Installed) => Promise<void>): Promise<void> {
+  const installed = await installTarball();
+  try {
+    await run(installed);
   } finally {
     await installed.remove();
   }
 }
 
-async function measure(installed: Installed, effort: Effort): Promise<Results> {
-  const races = [];
-  for (const runtime of RUNTIMES) races.push(await told(`all shapes in ${runtime}`, race(installed, runtime, effort)));
-  const few = { ...effort, rounds: Math.ceil(effort.rounds / 3) };
+async function measure(installed: Installed, chosen: readonly Runtime[], effort: Effort): Promise<Results> {
+  const runtimes: RuntimeResults[] = [];
+  for (const runtime of chosen) {
+    const steady = await told(`all shapes in ${runtime.name}`, race(installed, runtime, effort));
+    const absent = steady.failures.map(({ entry }) => entry);
+    const cold = await told(`first requests in ${runtime.name}`, measureCold(installed, runtime, absent, effort.lives));
+    runtimes.push({ name: runtime.name, version: await runtime.version(), ...steady, cold });
+  }
   const tools = await toolchain();
   return {
-    races,
-    startup: await told("start-up in workerd", startUp(installed, effort.rounds)),
-    imports: await told("imports in Node", importAll(installed, few.rounds)),
+    runtimes,
     sizes: await told("bundles", bundleSizes(installed)),
-    memory: await told("memory in Node", measureMemory(installed)),
-    scaling: await told("growth in workerd", measureScaling(installed, few)),
+    memory: await told("memory in Node 24", measureMemory(installed, effort)),
+    scaling: await told("growth in workerd", measureScaling(installed, effort)),
     bytes: await measureBytes(),
     toolchain: tools,
     baseline: await baselineOf(tools),

@@ -3,10 +3,10 @@
 
 import type { Installed } from "../tests/support/installed.js";
 import { residentBytes } from "../tests/support/processes.js";
-import { bundleProgram } from "./bundle.js";
+import { programOf } from "./bundle.js";
 import { CONTENDERS, type Entry, PLAIN, UNTRACED } from "./contenders.js";
 import { type Player, startPlayer } from "./players.js";
-import { type Spread, spread } from "./rounds.js";
+import { type Effort, type Spread, spread } from "./rounds.js";
 
 /** In bytes. */
 export interface Memory {
@@ -15,21 +15,21 @@ export interface Memory {
   readonly loaded: number | undefined;
   /** Resident at most, while it served a thousand requests more. */
   readonly peak: number | undefined;
-  /** How much the heap and its buffers have grown, after a collection, with each of the last six thousand. */
+  /** How much the heap and its buffers have grown, after a collection, with each thousand after those. */
   readonly kept: Spread;
 }
 
 const REQUESTS = 1000;
 /** Before the heap is looked at first: until then the compiler adds to it. */
 const WARM_UP = 4;
-const ROUNDS = 6;
 
 /** Measures all of them, one after the other. */
-export async function measureMemory(installed: Installed): Promise<Memory[]> {
+export async function measureMemory(installed: Installed, effort: Effort): Promise<Memory[]> {
+  const rounds = Math.ceil(effort.rounds / 4);
   const all: Memory[] = [];
   for (const entry of [UNTRACED, ...CONTENDERS.filter((one) => one !== PLAIN)]) {
-    const path = await bundleProgram(installed, entry.file);
-    const player = startPlayer(entry, process.execPath, ["--expose-gc", path]);
+    const program = await programOf(installed, entry.file);
+    const player = await startPlayer(entry, process.execPath, ["--expose-gc", ...program]);
     try {
       await run(player, 1);
       const loaded = await residentBytes(player.pid);
@@ -37,7 +37,7 @@ export async function measureMemory(installed: Installed): Promise<Memory[]> {
       const peak = await residentBytes(player.pid, "VmHWM");
       for (let n = 1; n < WARM_UP; n += 1) await run(player, REQUESTS);
       const kept: number[] = [];
-      for (let before = await heapOf(player); kept.length < ROUNDS; ) {
+      for (let before = await heapOf(player); kept.length < rounds; ) {
         await run(player, REQUESTS);
         const after = await heapOf(player);
         kept.push(after - before);
@@ -56,5 +56,5 @@ async function run(player: Player, requests: number): Promise<void> {
 }
 
 async function heapOf(player: Player): Promise<number> {
-  return (await player.ask({ heap: true })).heap!;
+  return (await player.ask({ heap: "collected" })).heap!;
 }

@@ -16,6 +16,12 @@ export interface Player {
   close(): Promise<void>;
 }
 
+/** Where contenders are started afresh: none of them has loaded anything. */
+export interface Nursery {
+  start(entry: Entry): Promise<Player>;
+  close(): Promise<void>;
+}
+
 /** How long something took: on the wall, and of a process's CPU time. */
 export interface Timed<T> {
   readonly wallMs: number;
@@ -33,8 +39,23 @@ export async function timed<T>(pid: number, run: () => Promise<T>): Promise<Time
   return { wallMs, cpuMs: before === undefined || after === undefined ? wallMs : after - before, result };
 }
 
-/** Starts a program as `bundleProgram` writes it. */
-export function startPlayer(entry: Entry, program: string, args: readonly string[]): Player {
+/** Runs `play` with all of them started; they are ended whatever happens. */
+export async function withPlayers<T>(
+  entries: readonly Entry[],
+  start: (entry: Entry) => Promise<Player>,
+  play: (players: Player[]) => Promise<T>,
+): Promise<T> {
+  const players: Player[] = [];
+  try {
+    for (const entry of entries) players.push(await start(entry));
+    return await play(players);
+  } finally {
+    for (const player of players) await player.close();
+  }
+}
+
+/** Starts a program as `programOf` gives it, and waits until it reads commands. */
+export async function startPlayer(entry: Entry, program: string, args: readonly string[]): Promise<Player> {
   const child: ChildProcess = spawn(program, args, { stdio: ["pipe", "pipe", "inherit"], env: environment() });
   const lines: Interface = createInterface({ input: child.stdout! });
   const exited = once(child, "exit");
@@ -42,14 +63,18 @@ export function startPlayer(entry: Entry, program: string, args: readonly string
     throw new Error(`${entry.name} ended with ${code}`);
   });
   gone.catch(() => {});
+  const next = async (): Promise<string> => {
+    const [line] = await Promise.race([once(lines, "line") as Promise<[string]>, gone]);
+    return line;
+  };
+  await next();
   return {
     entry,
     pid: child.pid!,
     async ask(command) {
-      const line = once(lines, "line") as Promise<[string]>;
+      const line = next();
       child.stdin!.write(`${JSON.stringify(command)}\n`);
-      const [answer] = await Promise.race([line, gone]);
-      return JSON.parse(answer) as Answer;
+      return JSON.parse(await line) as Answer;
     },
     async close() {
       child.stdin!.end();
@@ -59,7 +84,7 @@ export function startPlayer(entry: Entry, program: string, args: readonly string
 }
 
 /** Nothing of the developer's own configuration, and no telemetry. */
-export function environment(): NodeJS.ProcessEnv {
+function environment(): NodeJS.ProcessEnv {
   const own = Object.entries(process.env).filter(([name]) => !/^(OPIK|LANG|OTEL)/.test(name));
   const quiet = { OPIK_SENTRY_ENABLE: "false", OPIK_ANALYTICS_ENABLE: "false", NODE_ENV: "production" };
   return { ...Object.fromEntries(own), ...quiet };

@@ -3,13 +3,14 @@
 import { mkdir, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Installed } from "../tests/support/installed.js";
-import { bundleProgram } from "./bundle.js";
+import { PROGRAMS } from "../tests/support/programs.js";
+import { programOf } from "./bundle.js";
 import type { Entry } from "./contenders.js";
 import { startPlayer } from "./players.js";
 
 /** How many lines, and between two samples how many microseconds. */
 const LINES = 40;
-const INTERVAL = 200;
+const INTERVAL = 100;
 
 interface Profile {
   readonly nodes: readonly Node[];
@@ -23,13 +24,21 @@ interface Node {
   readonly children?: readonly number[];
 }
 
-/** Microseconds of a request, by function: in itself, and with what it calls. */
-export async function profile(installed: Installed, entry: Entry, shape: string, requests: number): Promise<string> {
+/** Microseconds of a request in a Node, by function: in itself, and with what it calls. What happens before the first is left out. */
+export async function profile(
+  installed: Installed,
+  runtime: string,
+  entry: Entry,
+  shape: string,
+  requests: number,
+): Promise<string> {
   const folder = join(installed.folder, "profile");
   await mkdir(folder, { recursive: true });
   const args = ["--cpu-prof", `--cpu-prof-interval=${INTERVAL}`, `--cpu-prof-dir=${folder}`];
-  const player = startPlayer(entry, process.execPath, [...args, await bundleProgram(installed, entry.file)]);
+  const [program] = PROGRAMS[runtime]!;
+  const player = await startPlayer(entry, program, [...args, ...(await programOf(installed, entry.file))]);
   try {
+    await player.ask({ load: true });
     await player.ask({ run: requests, shape });
   } finally {
     await player.close();
@@ -40,13 +49,17 @@ export async function profile(installed: Installed, entry: Entry, shape: string,
   const parents = new Map(nodes.flatMap(({ id, children = [] }) => children.map((child) => [child, id] as const)));
   const own = new Map<string, number>();
   const all = new Map<string, number>();
+  let begun = false;
   samples.forEach((id, index) => {
-    const micros = timeDeltas[index]! / requests;
-    add(own, nameOf(byId.get(id)!), micros);
     const above = new Set<string>();
     // A function that calls itself counts once.
     for (let at: number | undefined = id; at !== undefined; at = parents.get(at)) above.add(nameOf(byId.get(at)!));
-    for (const name of above) add(all, name, micros);
+    begun ||= [...above].some((name) => name.startsWith("runRequests "));
+    const name = nameOf(byId.get(id)!);
+    if (!begun || name.startsWith("(idle)")) return;
+    const micros = timeDeltas[index]! / requests;
+    add(own, name, micros);
+    for (const one of above) add(all, one, micros);
   });
   return `in itself, µs for each request\n${listed(own)}\n\nwith what it calls\n${listed(all)}`;
 }

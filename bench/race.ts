@@ -1,14 +1,12 @@
-// All shapes by all contenders in one runtime.
+// All shapes by all contenders in one runtime, in a steady state.
 
 import type { Installed } from "../tests/support/installed.js";
-import { PROGRAMS } from "../tests/support/programs.js";
-import { bundleProgram } from "./bundle.js";
-import { CONTENDERS, type Entry, FLOOR, PLAIN, QUIET, UNTRACED, UNTRACED_HANDLER } from "./contenders.js";
+import { CONTENDERS, type Entry, FLOOR, PEERS, QUIET, UNTRACED, UNTRACED_HANDLER } from "./contenders.js";
 import { checkDelivered } from "./delivered.js";
-import { type Player, startPlayer } from "./players.js";
-import { type Effort, type Figure, playRounds, type Spread, spread } from "./rounds.js";
+import { type Player, withPlayers } from "./players.js";
+import { type Effort, type Measurement, playRounds, type Spread, spread } from "./rounds.js";
+import type { Runtime } from "./runtimes.js";
 import { SHAPES, shapeOf } from "./shapes.js";
-import { startWorkerPlayer } from "./workerd.js";
 
 /** What a request costs that is not recorded, beyond what it costs without this package, in microseconds. */
 export interface Quiet {
@@ -16,44 +14,57 @@ export interface Quiet {
   readonly beyond: Spread;
 }
 
+/** A peer that did not run, or did not deliver, and why. */
+export interface Failure {
+  readonly entry: Entry;
+  readonly why: string;
+}
+
 /** What a race came to. */
 export interface Race {
-  readonly runtime: string;
-  /** By shape. */
-  readonly figures: Record<string, Figure[]>;
+  readonly measurements: Measurement[];
   readonly quiet: Quiet[];
+  readonly failures: Failure[];
 }
 
 /** Runs all of it. */
-export async function race(installed: Installed, runtime: string, effort: Effort): Promise<Race> {
-  const start = (entry: Entry): Promise<Player> => startIn(runtime, installed, entry);
-  const figures: Record<string, Figure[]> = {};
-  const entries = CONTENDERS.filter((entry) => runtime !== "workerd" || entry !== PLAIN);
-  await withPlayers(entries, start, async (players) => {
+export async function race(installed: Installed, runtime: Runtime, effort: Effort): Promise<Race> {
+  const start = (entry: Entry): Promise<Player> => runtime.start(installed, entry);
+  const measurements: Measurement[] = [];
+  const failures: Failure[] = [];
+  const further = { ...effort, warmupMs: effort.warmupMs / 4 };
+  await withPlayers(CONTENDERS, start, async (players) => {
+    const takePart = async (player: Player, shape: string): Promise<boolean> => {
+      if ((player.entry.only ?? shape) !== shape || failures.some(({ entry }) => entry === player.entry)) return false;
+      try {
+        await checkOnce(player, shape);
+        return true;
+      } catch (error) {
+        if (!PEERS.includes(player.entry)) throw error;
+        failures.push({ entry: player.entry, why: `${error}: ${(error as Error).cause ?? ""}` });
+        return false;
+      }
+    };
     for (const shape of Object.keys(SHAPES)) {
-      const playing = players.filter(({ entry: { only } }) => only?.includes(shape) ?? true);
-      for (const player of playing) await checkOnce(player, shape);
-      figures[shape] = await playRounds(playing, (run) => ({ run, shape }), effort);
+      const playing: Player[] = [];
+      for (const player of players) if (await takePart(player, shape)) playing.push(player);
+      const isFirst = measurements.length === 0;
+      const figures = await playRounds(playing, (run) => ({ run, shape }), isFirst ? effort : further);
+      measurements.push({ runtime: runtime.name, shape, phase: "steady", figures });
     }
-    const withHeaders = players.filter(({ entry }) => entry.headers);
-    figures["headers"] = await playRounds(withHeaders, (run) => ({ run, headers: true }), effort);
+    const withHeaders = players.filter(
+      ({ entry }) => entry.headers && !failures.some((failure) => failure.entry === entry),
+    );
+    const figures = await playRounds(withHeaders, (run) => ({ run, headers: true }), further);
+    measurements.push({ runtime: runtime.name, shape: "headers", phase: "steady", figures });
   });
-  return { runtime, figures, quiet: await raceQuietly(start, effort) };
-}
-
-/** Starts a contender in `workerd`, or in a runtime that runs programs. */
-export async function startIn(runtime: string, installed: Installed, entry: Entry): Promise<Player> {
-  if (runtime === "workerd") return startWorkerPlayer(installed, entry);
-  const program = runtime === "Node" ? process.execPath : PROGRAMS[runtime]![0];
-  // The peers read variables, and more.
-  const args = runtime === "Deno" ? ["run", "--allow-all", "--no-prompt"] : [];
-  return startPlayer(entry, program, [...args, await bundleProgram(installed, entry.file)]);
+  return { measurements, quiet: await raceQuietly(start, effort), failures };
 }
 
 /** Fails unless the contender delivers one request whole. */
 export async function checkOnce({ entry, ask }: Player, shape: string): Promise<void> {
-  const { delivered, requests } = await ask({ show: shape });
   try {
+    const { delivered, requests } = await ask({ show: shape });
     if (entry.caller) checkDelivered(delivered ?? [], shapeOf(shape), entry.caller);
     else if (requests !== 0) throw new Error("it was to send nothing");
   } catch (error) {
@@ -72,19 +83,4 @@ async function raceQuietly(start: (entry: Entry) => Promise<Player>, effort: Eff
       return { name: entry.name, beyond: spread(roundsOf(entry).map((micros, round) => micros - without[round]!)) };
     });
   });
-}
-
-/** Runs `play` with all of them started; they are ended whatever happens. */
-export async function withPlayers<T>(
-  entries: readonly Entry[],
-  start: (entry: Entry) => Promise<Player>,
-  play: (players: Player[]) => Promise<T>,
-): Promise<T> {
-  const players: Player[] = [];
-  try {
-    for (const entry of entries) players.push(await start(entry));
-    return await play(players);
-  } finally {
-    for (const player of players) await player.close();
-  }
 }

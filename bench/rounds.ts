@@ -8,15 +8,17 @@ import { type Player, timed } from "./players.js";
 /** How long the rounds are, and how many. */
 export interface Effort {
   readonly rounds: number;
-  /** Of one contender in one round, in ms. */
+  /** Of one contender in one round, in ms of CPU time. */
   readonly pieceMs: number;
-  /** Before the first round, in ms. */
+  /** Before a contender's first rounds, in ms of CPU time; with each further shape a quarter of it. */
   readonly warmupMs: number;
+  /** How often each contender is started afresh. */
+  readonly lives: number;
 }
 
 /** For figures, and for a look. */
-export const FULL: Effort = { rounds: 21, pieceMs: 60, warmupMs: 1500 };
-export const QUICK: Effort = { rounds: 5, pieceMs: 20, warmupMs: 300 };
+export const FULL: Effort = { rounds: 21, pieceMs: 60, warmupMs: 3000, lives: 9 };
+export const QUICK: Effort = { rounds: 5, pieceMs: 20, warmupMs: 500, lives: 1 };
 
 /** The middle of some values, and where most of them lie. */
 export interface Spread {
@@ -25,20 +27,26 @@ export interface Spread {
   readonly p90: number;
 }
 
-/** How a contender did, for each request. */
+/** How a contender did. */
 export interface Figure {
   readonly entry: Entry;
-  /** CPU time in microseconds. */
+  /** CPU time in microseconds, of each request or of a whole phase. */
   readonly cpu: Spread;
   /** The same of each round. */
   readonly rounds: readonly number[];
-  /** Time on the wall in microseconds. */
-  readonly wall: Spread;
   /** CPU time as a multiple of the floor's, within the same round. */
   readonly ratio: Spread;
-  /** Requests that the sink received, and bytes. */
-  readonly requests: number;
-  readonly bytes: number;
+  /** Requests that the sink received for one, and bytes, where they are counted. */
+  readonly requests?: number;
+  readonly bytes?: number;
+}
+
+/** All contenders, in one runtime, with one shape, in one phase of their lives. */
+export interface Measurement {
+  readonly runtime: string;
+  readonly shape: string;
+  readonly phase: string;
+  readonly figures: readonly Figure[];
 }
 
 /** Runs `command(times)` in rounds for all players, of whom one is the floor. */
@@ -52,22 +60,25 @@ export async function playRounds(
   for (let round = 0; round < effort.rounds; round += 1) {
     // Each time another begins.
     for (let n = 0; n < sides.length; n += 1) {
-      const { player, times, cpu, wall } = sides[(n + round) % sides.length]!;
-      const { cpuMs, wallMs } = await timed(player.pid, () => player.ask(command(times)));
+      const { player, times, cpu } = sides[(n + round) % sides.length]!;
+      const { cpuMs } = await timed(player.pid, () => player.ask(command(times)));
       cpu.push((cpuMs * 1000) / times);
-      wall.push((wallMs * 1000) / times);
     }
   }
-  const floor = sides.find(({ player }) => player.entry === FLOOR)!.cpu;
-  return sides.map(({ player: { entry }, cpu, wall, requests, bytes }) => ({
-    entry,
-    cpu: spread(cpu),
-    rounds: cpu,
-    wall: spread(wall),
-    ratio: spread(cpu.map((value, round) => value / floor[round]!)),
-    requests,
-    bytes,
-  }));
+  return figuresOf(sides.map(({ player: { entry }, cpu, requests, bytes }) => ({ entry, cpu, requests, bytes })));
+}
+
+/** What rounds came to, each of them of all `sides`, of which one is the floor. */
+export function figuresOf(
+  sides: readonly (Pick<Figure, "entry" | "requests" | "bytes"> & { cpu: number[] })[],
+): Figure[] {
+  const floor = sides.find(({ entry }) => entry === FLOOR)!.cpu;
+  return sides.map(({ cpu, ...side }) => ({ ...side, cpu: spread(cpu), rounds: cpu, ratio: spread(over(cpu, floor)) }));
+}
+
+/** Round by round. */
+export function over(some: readonly number[], others: readonly number[]): number[] {
+  return some.map((value, round) => value / others[round]!);
 }
 
 /** Until the compiler has seen enough; finds how many fit into a piece. */
@@ -77,13 +88,15 @@ async function warmUp(player: Player, command: (times: number) => Command, { war
   let fit = 1;
   let sent = { requests: 0, bytes: 0 };
   while (spent < warmupMs) {
-    const { wallMs, result } = await timed(player.pid, () => player.ask(command(times)));
-    spent += wallMs;
-    fit = Math.max(1, Math.round((times * pieceMs) / wallMs));
+    const { cpuMs, wallMs, result } = await timed(player.pid, () => player.ask(command(times)));
+    // A busy machine is no reason to warm up less; one who waits for timers would take too long.
+    const ms = Math.max(cpuMs, wallMs / 5);
+    spent += ms;
+    fit = Math.max(1, Math.round((times * pieceMs) / ms));
     sent = { requests: (result.requests ?? 0) / times, bytes: (result.bytes ?? 0) / times };
     times = Math.min(times * 4, fit);
   }
-  return { player, times: fit, cpu: [] as number[], wall: [] as number[], ...sent };
+  return { player, times: fit, cpu: [] as number[], ...sent };
 }
 
 /** The middle of `values`, and where four fifths of them lie. */

@@ -4,9 +4,9 @@
 import type { Installed } from "../tests/support/installed.js";
 import type { Command } from "./commands.js";
 import { type Entry, FLOOR, OURS, WRAPPED } from "./contenders.js";
-import type { Player } from "./players.js";
-import { startIn, withPlayers } from "./race.js";
+import { type Player, withPlayers } from "./players.js";
 import { type Effort, playRounds, type Spread } from "./rounds.js";
+import { startWorkerPlayer } from "./workerd.js";
 
 /** One point of a curve: ours, and the floor's, in microseconds for each. */
 export interface Point {
@@ -31,12 +31,13 @@ const SPANS = [1, 10, 100, 1000, 10_000];
 const CONCURRENT = [1, 10, 100, 1000];
 const BYTES = [1, 4, 16, 64, 256].map((kilobytes) => kilobytes * 1024);
 
-/** Measures all of it in workerd. */
-export async function measureScaling(installed: Installed, effort: Effort): Promise<Scaling> {
+/** Measures all of it in workerd, in fewer rounds: a curve has many points. */
+export async function measureScaling(installed: Installed, { rounds, warmupMs, ...rest }: Effort): Promise<Scaling> {
+  const effort = { ...rest, rounds: Math.ceil(rounds / 3), warmupMs: warmupMs / 3 };
   const play = (ours: Entry, points: readonly number[], command: (at: number) => (times: number) => Command) =>
     withPlayers(
       [FLOOR, ours],
-      (entry) => startIn("workerd", installed, entry),
+      (entry) => startWorkerPlayer(installed, entry),
       async (players) => {
         const curve: Point[] = [];
         for (const at of points) curve.push(await point(players, at, command(at), effort));

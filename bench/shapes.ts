@@ -16,6 +16,8 @@ export interface Work {
   };
   /** Whether it calls another service, which is given headers. */
   readonly calls?: boolean;
+  /** Its answer, where it comes bit by bit: the span ends when the client has read it. */
+  readonly chunks?: readonly string[];
 }
 
 /** A request: its root, and what is done below it, one after the other. */
@@ -91,10 +93,12 @@ export const EDGE: Shape = {
   ],
 };
 
-/** One span with next to nothing in it. */
-export const SINGLE: Shape = {
-  root: ROOT,
-  children: [],
+/** The edge request, whose model answers bit by bit, in 150 pieces. */
+export const STREAM: Shape = {
+  ...EDGE,
+  children: EDGE.children.map((work) =>
+    work.type === "llm" ? { ...work, chunks: text(900, 3).match(/.{6}/gs)! } : work,
+  ),
 };
 
 /** So many spans in one trace, each with next to nothing in it. */
@@ -119,9 +123,8 @@ export function large(bytes: number): Shape {
 /** The shapes by the names that are used between processes. */
 export const SHAPES: Readonly<Record<string, () => Shape>> = {
   edge: () => EDGE,
-  single: () => SINGLE,
-  many: () => many(1000),
-  "100kb": () => large(100 * 1024),
+  many: () => many(50),
+  stream: () => STREAM,
   "5mb": () => large(5 * 1024 * 1024),
 };
 
@@ -160,5 +163,6 @@ export const HEADERS: Headers = new Headers({
   opik_trace_id: CALLER.traceId,
   opik_parent_span_id: CALLER.spanId,
   traceparent: `00-${CALLER.w3cTraceId}-${CALLER.w3cSpanId}-01`,
+  "sentry-trace": `${CALLER.w3cTraceId}-${CALLER.w3cSpanId}-1`,
   "langsmith-trace": `20261101T000000000000Z${CALLER.traceId}.20261101T000000000001Z${CALLER.spanId}`,
 });

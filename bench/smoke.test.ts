@@ -3,8 +3,10 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { type Installed, installTarball } from "../tests/support/installed.js";
-import { CONTENDERS, QUIET, UNTRACED, UNTRACED_HANDLER } from "./contenders.js";
-import { checkOnce, startIn, withPlayers } from "./race.js";
+import { CONTENDERS, ENTRIES, type Entry } from "./contenders.js";
+import { withPlayers } from "./players.js";
+import { checkOnce } from "./race.js";
+import { RUNTIMES, type Runtime } from "./runtimes.js";
 import { EDGE, payloadBytes, SHAPES } from "./shapes.js";
 
 test("the edge request has 7 KB of payload", () => assert.equal(payloadBytes(EDGE), 7 * 1024));
@@ -16,23 +18,22 @@ describe("every contender delivers", () => {
   });
   after(() => installed.remove());
 
-  for (const entry of [...CONTENDERS, UNTRACED, UNTRACED_HANDLER, ...QUIET.map((quiet) => quiet.entry)]) {
-    test(`${entry.name}, in Node`, () =>
-      withPlayers(
-        [entry],
-        (one) => startIn("Node", installed, one),
-        async ([player]) => {
-          for (const shape of Object.keys(SHAPES)) await checkOnce(player!, shape);
-          if (entry.headers) await player!.ask({ run: 1, headers: true });
-        },
-      ));
+  const deliver = (runtime: Runtime, entry: Entry, shapes: readonly string[]): Promise<void> =>
+    withPlayers(
+      [entry],
+      (one) => runtime.start(installed, one),
+      async ([player]) => {
+        for (const shape of shapes) await checkOnce(player!, shape);
+        if (entry.headers) await player!.ask({ run: 1, headers: true });
+      },
+    );
+  const atHand = RUNTIMES.find(({ name }) => name === `Node ${process.versions.node.split(".", 1)[0]}`)!;
+  for (const entry of ENTRIES) {
+    test(`${entry.name}, every shape`, () => deliver(atHand, entry, Object.keys(SHAPES)));
   }
-  for (const entry of CONTENDERS) {
-    test(`${entry.name}, in workerd`, () =>
-      withPlayers(
-        [entry],
-        (one) => startIn("workerd", installed, one),
-        ([player]) => checkOnce(player!, "edge"),
-      ));
+  for (const runtime of RUNTIMES.filter((one) => one !== atHand)) {
+    for (const entry of CONTENDERS) {
+      test(`${entry.name}, in ${runtime.name}`, () => deliver(runtime, entry, ["edge"]));
+    }
   }
 });

@@ -6,3 +6,14 @@ import type { Work } from "./shapes.js";
 export async function done(work: Work): Promise<object> {
   return work.output;
 }
+
+/** The answer of `work` bit by bit; `ended` is told what it came to, as soon as its last bit has been read. */
+export async function* streamOf(work: Work, ended: (output: object) => void): AsyncGenerator<string> {
+  for (const chunk of work.chunks!) yield chunk;
+  ended(await done(work));
+}
+
+/** The client, who reads a whole answer. */
+export async function readAll(answer: AsyncIterable<string>): Promise<void> {
+  for await (const _ of answer);
+}

@@ -1,6 +1,6 @@
 // One contender in an isolate of workerd: each request is a command.
 
-import { type Answer, type Command, obey } from "./commands.js";
+import { type Command, obey } from "./commands.js";
 import type { Contender } from "./contender.js";
 import { openSink } from "./sink.js";
 
@@ -12,9 +12,7 @@ export function workerOf(load: () => Promise<{ contender: Contender }>) {
   return {
     async fetch(request: Request): Promise<Response> {
       try {
-        const { contender } = await load();
-        const answer: Answer = await obey(contender, sink, (await request.json()) as Command);
-        return Response.json(answer);
+        return Response.json(await obey(load, sink, (await request.json()) as Command));
       } catch (error) {
         return new Response((error as Error).stack ?? String(error), { status: 500 });
       }

@@ -1,5 +1,6 @@
-// The contenders in workerd: a process and an isolate of its own for each.
+// The contenders in workerd: each in a process of its own, or in fresh isolates of one that is shared.
 
+import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Installed } from "../tests/support/installed.js";
@@ -8,55 +9,84 @@ import { startModules } from "../tests/support/worker.js";
 import { bundleWorker } from "./bundle.js";
 import type { Answer } from "./commands.js";
 import type { Entry } from "./contenders.js";
-import { type Player, type Timed, timed } from "./players.js";
+import type { Nursery, Player } from "./players.js";
 
-/** A Worker that runs. */
-export interface Worker {
-  readonly url: string;
-  readonly pid: number;
-  /** What `run` gives, and how long it took: on the wall, and of this process's CPU time. */
-  timed<T>(run: () => Promise<T>): Promise<Timed<T>>;
-  close(): Promise<void>;
+/** Starts a contender in a process of its own. */
+export async function startWorkerPlayer(installed: Installed, entry: Entry): Promise<Player> {
+  const { url, pid, close } = await startWorker(installed, await codeOf(installed, entry), entry.flags);
+  return { entry, pid, ask: (command) => ask(entry, url, JSON.stringify(command)), close };
 }
 
-/** Starts a Worker of one module, in a process of its own. */
-export async function startWorker(
+/** A host that makes isolates of the Workers that it has been sent: `/NAME/ID` is asked what an isolate of that id is. */
+const HOST = `
+const workers = new Map();
+export default {
+  async fetch(request, env) {
+    const [, name, id] = new URL(request.url).pathname.split("/");
+    if (request.method === "PUT") {
+      const form = await request.formData();
+      workers.set(name, {
+        compatibilityDate: "2026-04-01",
+        compatibilityFlags: JSON.parse(form.get("flags")),
+        mainModule: "worker.js",
+        modules: { "worker.js": form.get("code"), "core_bg.wasm": { wasm: await form.get("wasm").arrayBuffer() } },
+      });
+      return new Response();
+    }
+    return env.LOADER.get(id, () => workers.get(name)).getEntrypoint().fetch(request);
+  },
+};`;
+
+/** A process in which each of these contenders can be started again and again, in a fresh isolate. */
+export async function openIsolates(installed: Installed, entries: readonly Entry[]): Promise<Nursery> {
+  const { url, pid, close } = await startWorker(installed, HOST, undefined, { workerLoaders: { LOADER: {} } });
+  const wasm = await readFile(wasmOf(installed));
+  for (const entry of entries) {
+    const form = new FormData();
+    form.set("code", await codeOf(installed, entry));
+    form.set("flags", JSON.stringify(entry.flags ?? ["nodejs_als"]));
+    form.set("wasm", new Blob([wasm]));
+    await fetch(`${url}/${entry.file}`, { method: "PUT", body: form });
+  }
+  const start = async (entry: Entry): Promise<Player> => {
+    const isolate = `${url}/${entry.file}/${randomUUID()}`;
+    return { entry, pid, ask: (command) => ask(entry, isolate, JSON.stringify(command)), close: async () => {} };
+  };
+  return { start, close };
+}
+
+async function startWorker(
   installed: Installed,
   code: string,
   flags?: readonly string[],
   miniflare: Readonly<Record<string, unknown>> = {},
-): Promise<Worker> {
+): Promise<{ url: string; pid: number; close(): Promise<void> }> {
   const before = await ownWorkerds();
-  const wasm = await readFile(join(installed.folder, "node_modules/opik-edge/pkg/core_bg.wasm"));
   const modules = [
     { type: "ESModule", path: "/worker.js", contents: code },
-    { type: "CompiledWasm", path: "/core_bg.wasm", contents: wasm },
+    { type: "CompiledWasm", path: "/core_bg.wasm", contents: await readFile(wasmOf(installed)) },
   ] as const;
-  const worker = await startModules([...modules], {
+  const { url, close } = await startModules([...modules], {
     ...(flags && { compatibilityFlags: [...flags] }),
     miniflare,
   });
   const [pid] = (await ownWorkerds()).filter((one) => !before.includes(one));
   if (pid === undefined) throw new Error("there is no workerd");
-  return { url: worker.url, pid, timed: (run) => timed(pid, run), close: worker.close };
+  return { url, pid, close };
 }
 
-/** Starts a contender. */
-export async function startWorkerPlayer(installed: Installed, entry: Entry): Promise<Player> {
-  const code = await bundleWorker(
-    installed,
-    `import { workerOf } from "./worker.js"; export default workerOf(() => import("./contenders/${entry.file}.js"));`,
-  );
-  const { url, pid, close } = await startWorker(installed, code, entry.flags);
-  return {
-    entry,
-    pid,
-    async ask(command) {
-      const response = await fetch(url, { method: "POST", body: JSON.stringify(command) });
-      const text = await response.text();
-      if (!response.ok) throw new Error(`${entry.name} in workerd: ${response.status} ${text}`);
-      return JSON.parse(text) as Answer;
-    },
-    close,
-  };
+function codeOf(installed: Installed, { file }: Entry): Promise<string> {
+  const load = `() => import("./contenders/${file}.js")`;
+  return bundleWorker(installed, `import { workerOf } from "./worker.js"; export default workerOf(${load});`);
+}
+
+function wasmOf({ folder }: Installed): string {
+  return join(folder, "node_modules/opik-edge/pkg/core_bg.wasm");
+}
+
+async function ask({ name }: Entry, url: string, command: string): Promise<Answer> {
+  const response = await fetch(url, { method: "POST", body: command });
+  const text = await response.text();
+  if (!response.ok) throw new Error(`${name} in workerd: ${response.status} ${text}`);
+  return JSON.parse(text) as Answer;
 }

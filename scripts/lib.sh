@@ -106,10 +106,13 @@ AGENTS=$CACHE/agents-$(sha256 <"$AGENTS_LOCK" | cut -c1-12)
 DOCS_LOCK=tests/docs/tools/package-lock.json
 # shellcheck disable=SC2034 # setup, docs and check use it
 DOCS_TOOLS=$CACHE/docs-$(sha256 <"$DOCS_LOCK" | cut -c1-12)
-# The peers that bench/ compares with, keyed by their lock.
+# The peers that bench/ compares with, keyed by their locks: Langfuse asks for an older OpenTelemetry than the current one.
 BENCH_LOCK=bench/package-lock.json
 # shellcheck disable=SC2034 # setup uses it
 BENCH=$CACHE/bench-$(sha256 <"$BENCH_LOCK" | cut -c1-12)
+LANGFUSE_LOCK=bench/langfuse/package-lock.json
+# shellcheck disable=SC2034 # setup uses it
+LANGFUSE=$CACHE/langfuse-$(sha256 <"$LANGFUSE_LOCK" | cut -c1-12)
 
 # Whether the compiler at hand has the wasm32 standard library, by rustup or otherwise.
 has_wasm32() {

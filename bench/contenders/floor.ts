@@ -3,7 +3,7 @@
 
 import { type Contender, SINK_URL } from "../contender.js";
 import { HEADERS, type Work } from "../shapes.js";
-import { done } from "../work.js";
+import { done, readAll, streamOf } from "../work.js";
 import { readOpikRows } from "./opik-rows.js";
 
 const ID = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
@@ -72,7 +72,9 @@ export const contender: Contender = {
       const begun = Date.now();
       const id = mint(begun);
       if (work.calls) headersOf(traceId, id);
-      row(id, rootId, new Date(begun).toISOString(), work, await done(work));
+      const start = new Date(begun).toISOString();
+      if (work.chunks) await readAll(streamOf(work, (output) => row(id, rootId, start, work, output)));
+      else row(id, rootId, start, work, await done(work));
     }
     row(rootId, callerId, start_time, root, await done(root));
     await fetch(`${SINK_URL}/v1/private/spans/batch`, {

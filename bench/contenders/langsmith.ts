@@ -5,22 +5,24 @@ import { Client, RunTree } from "langsmith";
 import { getCurrentRunTree, traceable, withRunTree } from "langsmith/traceable";
 import { type Contender, type Delivered, type Received, SINK_URL } from "../contender.js";
 import { HEADERS, type Shape, type Work } from "../shapes.js";
-import { done } from "../work.js";
+import { done, readAll, streamOf } from "../work.js";
 
 const client = new Client({ apiUrl: SINK_URL, apiKey: "key", manualFlushMode: true });
 const settings = { client, project_name: "bench", tracingEnabled: true };
 const TYPES = { general: "chain", tool: "tool", llm: "llm" };
 
-type Step = (input: object) => Promise<unknown>;
-const steps = new Map<Work | Shape, Step>();
+type Step<T> = (input: object) => T;
+const steps = new Map<Work | Shape, Step<unknown>>();
 
-function stepOf(key: Work | Shape, work: Work, run: Step): Step {
+function stepOf<T>(key: Work | Shape, work: Work, run: Step<T>): Step<T> {
   let step = steps.get(key);
   if (!step) {
-    step = traceable(run, { ...settings, name: work.name, run_type: TYPES[work.type] }) as Step;
+    // Of a generator it would otherwise record what it gave, as a list.
+    const whole = work.chunks && { aggregator: () => work.output as never };
+    step = traceable(run, { ...settings, name: work.name, run_type: TYPES[work.type], ...whole }) as Step<unknown>;
     steps.set(key, step);
   }
-  return step;
+  return step as Step<T>;
 }
 
 export const contender: Contender = {
@@ -29,11 +31,19 @@ export const contender: Contender = {
     const caller = RunTree.fromHeaders(HEADERS, settings)!;
     const handle = stepOf(shape, root, async () => {
       for (const work of children) {
-        const step = stepOf(work, work, async () => {
-          if (work.calls) getCurrentRunTree().toHeaders();
-          return done(work);
-        });
-        await step(work.input);
+        if (work.chunks) {
+          const step = stepOf(work, work, async function* () {
+            if (work.calls) getCurrentRunTree().toHeaders();
+            yield* streamOf(work, () => {});
+          });
+          await readAll(step(work.input));
+        } else {
+          const step = stepOf(work, work, async () => {
+            if (work.calls) getCurrentRunTree().toHeaders();
+            return done(work);
+          });
+          await step(work.input);
+        }
       }
       return done(root);
     });

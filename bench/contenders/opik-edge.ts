@@ -3,7 +3,7 @@
 import { type HeaderCarrier, Opik, type OpikConfig } from "opik-edge";
 import { type Contender, SINK_URL } from "../contender.js";
 import { HEADERS, type Work } from "../shapes.js";
-import { done } from "../work.js";
+import { done, readAll, streamOf } from "../work.js";
 import { readOpikRows } from "./opik-rows.js";
 
 /** A client with more settings, whose roots are opened under `parent`. */
@@ -13,10 +13,18 @@ export function withClient(config: OpikConfig, parent: HeaderCarrier | null): Co
     async request({ root, children }) {
       await opik.span({ ...fieldsOf(root), parent }, async (rootSpan) => {
         for (const work of children) {
-          await rootSpan.span(fieldsOf(work), async (span) => {
-            if (work.calls) span.headers();
-            span.update({ output: await done(work), usage: work.usage });
-          });
+          if (work.chunks) {
+            const answer = rootSpan.span(fieldsOf(work), (span) => {
+              if (work.calls) span.headers();
+              return streamOf(work, (output) => span.update({ output, usage: work.usage }));
+            });
+            await readAll(answer);
+          } else {
+            await rootSpan.span(fieldsOf(work), async (span) => {
+              if (work.calls) span.headers();
+              span.update({ output: await done(work), usage: work.usage });
+            });
+          }
         }
         rootSpan.update({ output: await done(root) });
       });
@@ -31,6 +39,7 @@ export function withClient(config: OpikConfig, parent: HeaderCarrier | null): Co
 
 export const contender: Contender = withClient({}, HEADERS);
 
-function fieldsOf({ name, type, input, model, provider }: Work) {
+/** What a span is opened with. */
+export function fieldsOf({ name, type, input, model, provider }: Work) {
   return { name, type, input, model, provider };
 }

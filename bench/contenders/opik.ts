@@ -4,7 +4,7 @@
 import { Opik, OpikSpanType, setLoggerLevel } from "opik";
 import { type Contender, SINK_URL } from "../contender.js";
 import { HEADERS, type Work } from "../shapes.js";
-import { done } from "../work.js";
+import { done, readAll, streamOf } from "../work.js";
 import { readOpikRows } from "./opik-rows.js";
 
 setLoggerLevel("ERROR");
@@ -26,8 +26,12 @@ export const contender: Contender = {
     for (const work of children) {
       const span = rootSpan.span(fieldsOf(work));
       if (work.calls) headersOf(span.data);
-      span.update({ output: (await done(work)) as never, ...(work.usage && { usage: work.usage }) });
-      span.end();
+      const end = (output: object): void => {
+        span.update({ output: output as never, ...(work.usage && { usage: work.usage }) });
+        span.end();
+      };
+      if (work.chunks) await readAll(streamOf(work, end));
+      else end(await done(work));
     }
     rootSpan.update({ output: (await done(root)) as never });
     rootSpan.end();

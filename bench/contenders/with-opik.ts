@@ -5,7 +5,8 @@ import { getTrackContext, span } from "opik-edge";
 import { withOpik } from "opik-edge/cloudflare";
 import { type Contender, SINK_URL } from "../contender.js";
 import { HEADERS, ROOT_URL, type Shape } from "../shapes.js";
-import { done } from "../work.js";
+import { done, readAll, streamOf } from "../work.js";
+import { fieldsOf } from "./opik-edge.js";
 import { readOpikRows } from "./opik-rows.js";
 
 /** The handler with more settings, whose requests come with these headers. */
@@ -35,11 +36,19 @@ async function handle({ root, children }: Shape): Promise<Response> {
   const rootSpan = getTrackContext()?.span;
   rootSpan?.update({ input: root.input });
   for (const work of children) {
-    const { name, type, input, model, provider, usage } = work;
-    await span({ name, type, input, model, provider }, async (own) => {
-      if (work.calls) own.headers();
-      own.update({ output: await done(work), usage });
-    });
+    const { usage } = work;
+    if (work.chunks) {
+      const answer = span(fieldsOf(work), (own) => {
+        if (work.calls) own.headers();
+        return streamOf(work, (output) => own.update({ output, usage }));
+      });
+      await readAll(answer);
+    } else {
+      await span(fieldsOf(work), async (own) => {
+        if (work.calls) own.headers();
+        own.update({ output: await done(work), usage });
+      });
+    }
   }
   rootSpan?.update({ output: await done(root) });
   return new Response(null);

@@ -58,10 +58,13 @@ export function countProgram(program: string, input = ""): Promise<number> {
   return instructions([process.execPath, ...NODE_FLAGS, program], input);
 }
 
-/** Instructions of one edge request in Node, by a program as `bundleProgram` writes it. */
-export async function countRequest(program: string): Promise<number> {
+/** Instructions of one edge request in Node, by a program as `programOf` gives it. */
+export async function countRequest(program: readonly string[]): Promise<number> {
   const count = (requests: number): Promise<number> =>
-    countProgram(program, `${JSON.stringify({ run: requests, shape: "edge" })}\n`);
+    instructions(
+      [process.execPath, ...NODE_FLAGS, ...program],
+      `${JSON.stringify({ run: requests, shape: "edge" })}\n`,
+    );
   const [before, after] = await Promise.all([count(WARM_UP), count(WARM_UP + COUNTED)]);
   return Math.round((after - before) / COUNTED);
 }
