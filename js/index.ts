@@ -1,14 +1,10 @@
 // The public surface of `opik-edge`. Importing it does nothing: no clock, no randomness, no instance.
 
-export { type DistributedHeadersOptions, Opik } from "./opik.js";
-
-// It is first, as `SpanHandle` is in opik.ts: so bundlers put the module's text before nearly all code, and gzip, which looks back
-// 32 KB, finds what is alike in it. 1 KB of a page.
-
 export { type TabThreadOptions, tabThreadId } from "./browser/tab-thread.js";
 export { fetch, flush, getDistributedTraceHeaders, getTrackContext, score, span, trace, track } from "./current.js";
 export type { Dropped, FlushReport } from "./deliver/report.js";
 export { type Drop, type DropReason, type OnDrop, type OnError, OpikError, type OpikErrorCode } from "./errors.js";
+export { type DistributedHeadersOptions, Opik } from "./opik.js";
 export { OPIK_PARENT_SPAN_ID_HEADER, OPIK_TOKEN_HEADER, OPIK_TRACE_ID_HEADER } from "./record/headers.js";
 export type {
   FetchOptions,

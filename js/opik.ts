@@ -1,10 +1,6 @@
 // The client: settings, and the traces and spans that begin outside any invocation. Its functions for
 // whatever is current, without a client at hand, are in current.ts.
 
-import { SpanHandle } from "./record/span.js";
-
-// It is first: see index.ts.
-
 import { emptyReport, type FlushReport } from "./deliver/report.js";
 import { OpikError, ownOf, printAs, Reporter, readOption } from "./errors.js";
 import { runWith } from "./platform/context.js";
@@ -23,6 +19,7 @@ import type {
 } from "./record/model.js";
 import { Scope } from "./record/scope.js";
 import { scoped } from "./record/settle.js";
+import { SpanHandle } from "./record/span.js";
 import { openTrace } from "./record/trace.js";
 import { type AnyFunction, type TrackOptions, trackWith } from "./record/track.js";
 import { openOutbox, page, resolveConfig } from "./resolve-settings.js";

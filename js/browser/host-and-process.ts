@@ -2,12 +2,22 @@
 // nothing is said.
 
 import type { Page } from "../deliver/model.js";
-import { watchProcess } from "../platform/host/process.js";
+import { consumed } from "../platform/host/lost.js";
+import { isWatched, unwatch } from "../platform/host/page.js";
+import { closeAtExit, watchProcess } from "../platform/host/process.js";
 import type { Host } from "../settings.js";
 import { instrumentFetch } from "./instrument-fetch.js";
 import { openOutbox } from "./outbox.js";
 import { relayTransport } from "./relay-transport.js";
 import { warnOfCors } from "./warn-of-cors.js";
 
-export const host: Host | undefined = { ...watchProcess, warnOfCors };
+// By name, without a spread: a bundler for Workers leaves it out, as nothing runs while it is made.
+export const host: Host | undefined = {
+  watch: watchProcess,
+  unwatch,
+  isWatched,
+  closeWhenLost: closeAtExit,
+  consumed,
+  warnOfCors,
+};
 export const parts: Page | undefined = { relayTransport, openOutbox, instrumentFetch };

@@ -1,8 +1,9 @@
 #!/usr/bin/env node
+
 // `npx opik-edge doctor [url] [--origin https://app.example.com]`: exits with 1 where there is a problem.
 
-import { type DoctorOptions, opikDoctor } from "./doctor.js";
 import type { Finding } from "./finding.js";
+import { type DoctorOptions, opikDoctor } from "./index.js";
 
 const { process } = globalThis as unknown as { process: { argv: string[]; exitCode: number } };
 

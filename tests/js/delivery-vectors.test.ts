@@ -16,7 +16,7 @@ import {
 } from "opik-edge";
 import { withOpik } from "opik-edge/cloudflare";
 import { type FakeClock, useFakeClock } from "opik-edge/testing";
-import { environment } from "../../pkg/platform/env.js";
+import { environment } from "../support/core.js";
 import vectors from "../vectors/delivery.json" with { type: "json" };
 
 type RowKind = "traces" | "spans" | "trace_scores" | "span_scores";

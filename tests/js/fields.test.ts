@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Opik, type SpanFields, type SpanType, type TargetedScore, type TraceFields } from "opik-edge";
 import { InMemoryExporter } from "opik-edge/testing";
-import { FIELDS, parseBatch, STAMPED, stampRows } from "../../pkg/relay/rows.js";
+import { FIELDS, parseBatch, STAMPED, stampRows } from "../../target/tsc/relay/rows.js";
 
 const TYPES: Record<SpanType, true> = { general: true, tool: true, llm: true, guardrail: true };
 

@@ -11,7 +11,7 @@ import { opik as middleware } from "opik-edge/node";
 import { mintToken, signed } from "opik-edge/relay";
 import { withOpik } from "opik-edge/server";
 import { InMemoryExporter, useFakeClock } from "opik-edge/testing";
-import { replaceCore } from "../../pkg/platform/core.js";
+import { replaceCore } from "../support/core.js";
 import vectors from "../vectors/headers.json" with { type: "json" };
 
 /** A row of the vectors: what comes in, and what it means. */

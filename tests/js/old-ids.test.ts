@@ -7,7 +7,7 @@ import { type FlushReport, Opik, type OpikConfig, type OpikError, type Span } fr
 import { deliverQueue, queueTransport, withOpik } from "opik-edge/cloudflare";
 import { type FakeClock, InMemoryExporter, useFakeClock } from "opik-edge/testing";
 import { type Collector, startCollector } from "../../collector/server.js";
-import { environment } from "../../pkg/platform/env.js";
+import { environment } from "../support/core.js";
 
 const MINUTE = 60 * 1000;
 const HOUR = 60 * MINUTE;

@@ -2,9 +2,9 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Upload } from "../../pkg/deliver/upload.js";
-import { BYTES_SHIFT, type Core, getCore, LEFT_OUT, SPAN_ROW, TRACE_ROW } from "../../pkg/platform/core.js";
-import type { Answer } from "../../pkg/platform/model.js";
+import { Upload } from "../../target/tsc/deliver/upload.js";
+import { BYTES_SHIFT, type Core, getCore, LEFT_OUT, SPAN_ROW, TRACE_ROW } from "../../target/tsc/platform/core.js";
+import type { Answer } from "../../target/tsc/platform/model.js";
 import headers from "../vectors/headers.json" with { type: "json" };
 import rows from "../vectors/rows.json" with { type: "json" };
 import verdicts from "../vectors/verdicts.json" with { type: "json" };

@@ -1,8 +1,8 @@
 // The end of a process: when it has nothing left to do, or on a signal, if the user wants that.
 
-import type { Flusher, HostEnd, Signal } from "../../settings.js";
+import type { Closable, Flusher, Signal } from "../../settings.js";
 import { closeWhenLost } from "./lost.js";
-import { flushWaiting, listen, stopListening, watchPage } from "./page.js";
+import { flushWaiting, isWatched, listen, stopListening, watchPage } from "./page.js";
 
 interface Process {
   readonly pid: number;
@@ -12,17 +12,18 @@ interface Process {
   kill(pid: number, signal: string): void;
 }
 
-/** That of a process, or of a page where there is one. */
-export const watchProcess: HostEnd = {
-  ...watchPage,
-  watch(flusher) {
-    if (!watchPage.watch(flusher)) return false;
-    listen("beforeExit", () => on("beforeExit", () => void flushWaiting()));
-    listenForSignals(flusher);
-    return true;
-  },
-  closeWhenLost: (item, result) => closeWhenLost(item, result, (close) => on("beforeExit", close)),
-};
+/** Flushes `flusher` before the process or the page ends. `false` where that is seen to already. */
+export function watchProcess(flusher: Flusher): boolean {
+  if (!watchPage(flusher)) return false;
+  listen("beforeExit", () => on("beforeExit", () => void flushWaiting()));
+  listenForSignals(flusher);
+  return true;
+}
+
+/** `closeWhenLost`, which also closes before the process ends. */
+export function closeAtExit(item: Closable, result: object): void {
+  closeWhenLost(item, result, (close) => on("beforeExit", close));
+}
 
 function on(event: string, listener: () => void): () => void {
   const process = processOf();
@@ -47,5 +48,5 @@ async function flushOnSignal(signal: Signal): Promise<void> {
   const meant: Flusher[] = [];
   await flushWaiting((flusher) => flusher.signals.includes(signal) && meant.push(flusher) > 0, isOurs);
   if (isOurs) process.kill(process.pid, signal);
-  else if (meant.some(watchPage.isWatched)) listenForSignals({ signals: [signal] }); // the process lives on
+  else if (meant.some(isWatched)) listenForSignals({ signals: [signal] }); // the process lives on
 }
