@@ -12,14 +12,18 @@ interface AsyncLocalStorage {
 }
 type AsyncHooks = { AsyncLocalStorage: new () => AsyncLocalStorage };
 
-/** Kept on globalThis so that two copies of the package agree on what is current. */
+/**
+ * Kept on globalThis so that two copies of the package agree on what is current. One copy then opens spans in what another has left
+ * there: the number in `KEY` is raised with every change of what they see of each other, so that copies which differ in it pass for two
+ * packages. That is this, `Frame` of record/frame.ts, and what `Scope`, `SpanHandle`, `TraceHandle` and `OpenRow` behind it have.
+ */
 interface Current {
   storage?: AsyncLocalStorage | undefined;
   /** That of the callback that runs right now, where there is no storage. */
   store?: Store | undefined;
   searched?: boolean;
 }
-const KEY = Symbol.for("opik-edge/1");
+const KEY = Symbol.for("opik-edge/2");
 
 let found: Current | undefined;
 

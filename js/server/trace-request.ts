@@ -57,8 +57,8 @@ interface Handled {
   readonly name: string;
 }
 
-/** Kept on globalThis so that two copies of the package agree. */
-const KEY = Symbol.for("opik-edge/1/requests");
+/** Kept on globalThis so that two copies of the package agree, under the number that platform/context.ts has. */
+const KEY = Symbol.for("opik-edge/2/requests");
 
 /** What is being handled, by its request and by its trace. */
 function handled(): WeakMap<object, Handled> {

@@ -35,6 +35,15 @@ interface Host {
 
 type Print = (value: unknown) => string;
 
+/** What copies of the package share: it hangs on the global object, by symbols that every program can name. */
+function shared(): unknown[] {
+  const keys = Object.getOwnPropertySymbols(globalThis).filter(({ description }) =>
+    description?.startsWith("opik-edge/"),
+  );
+  if (keys.length === 0) throw new Error("nothing of the package hangs on the global object");
+  return keys.map((key) => (globalThis as Record<symbol, unknown>)[key]);
+}
+
 async function printersOf(): Promise<Record<string, Print>> {
   const { Deno, Bun } = globalThis as Host;
   const printers: Record<string, Print> = {};
@@ -141,7 +150,6 @@ export async function run({ collector, refusing }: SecretsConfig): Promise<Secre
     "a queue's transport": queueTransport({ send: async () => {} }),
     "a relay": relay({ apiKey: KEY, url: collector, origins: ["https://a.test"], projectName: "p" }),
     "a wrapped handler": withOpik({ fetch: () => new Response("") }, () => config),
-    "what is current": (globalThis as Record<symbol, unknown>)[Symbol.for("opik-edge/1")],
   };
   for (const [name, value] of Object.entries(things)) examine(name, value);
 
@@ -167,7 +175,7 @@ export async function run({ collector, refusing }: SecretsConfig): Promise<Secre
       // Not in this runtime.
     }
     examine("the span of a client whose transport has the key", carried.span({}));
-    examine("what is current, from inside", (globalThis as Record<symbol, unknown>)[Symbol.for("opik-edge/1")]);
+    examine("what copies share", shared());
     // `track` of whatever is current, which has its scope from there.
     track((given: unknown) => given, { name: "ambient" })(current);
   });
