@@ -27,6 +27,8 @@ describe("the packed tarball", () => {
       String(files),
     );
     for (const name of [
+      "core.js",
+      "opik.js",
       "index.js",
       "index.d.ts",
       "cloudflare/index.js",

@@ -1,9 +1,9 @@
 // Vercel's edge runtime compiles WebAssembly at build time: `?module` gives a Module.
 
 // @ts-expect-error -- TypeScript knows no WebAssembly modules; the bundler does
-import module from "../../core_bg.wasm?module";
+import wasm from "../../core_bg.wasm?module";
 
 /** The compiled module. */
 export function load(): WebAssembly.Module {
-  return module as WebAssembly.Module;
+  return wasm as WebAssembly.Module;
 }

@@ -3,12 +3,12 @@
 
 import { CORE_TEXT, DECODER } from "../../core_text.js";
 
-let module: WebAssembly.Module | undefined;
+let compiled: WebAssembly.Module | undefined;
 
 /** The compiled module, made at the first call. */
 export function load(): WebAssembly.Module {
-  module ??= new WebAssembly.Module(decode());
-  return module;
+  compiled ??= new WebAssembly.Module(decode());
+  return compiled;
 }
 
 /** By a module too: a loop in JavaScript, which runs for the first time here, takes 6 ms more of the first request. */

@@ -2,9 +2,9 @@
 // wrangler recognises it by the ending of the specifier.
 
 // @ts-expect-error -- TypeScript knows no WebAssembly modules; the bundler does
-import module from "../../core_bg.wasm";
+import wasm from "../../core_bg.wasm";
 
 /** The compiled module. */
 export function load(): WebAssembly.Module {
-  return module as WebAssembly.Module;
+  return wasm as WebAssembly.Module;
 }
