@@ -11,7 +11,7 @@ const BUDGETS = {
   "Worker upload (minified JS + wasm), gzip": 44.6,
   "browser bundle of { Opik }, minified, gzip": 46.8,
   "standalone.js, gzip": 48,
-  "npm tarball": 253,
+  "npm tarball": 235,
 };
 
 const { dependencies, optionalDependencies, peerDependencies } = JSON.parse(
