@@ -261,7 +261,7 @@ const SESSIONS: readonly Session[] = [...new Set([...TRIED, ...CONTROLLED_PAGES]
   }));
 });
 
-describe("calls, plain and traced", { concurrency: 2 }, () => {
+describe("calls, plain and traced", { concurrency: 3 }, () => {
   for (const { runtime, program, tables } of SESSIONS) {
     test(`in ${runtime.name}: ${program}`, async (t) => {
       const server = await startServer();

@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { type Collector, startCollector } from "../../collector/server.js";
+import { LONG } from "../support/long.js";
 import { freePort } from "../support/ports.js";
 import { PROGRAMS } from "../support/programs.js";
 import type { Job } from "./clients/case.js";
@@ -46,13 +47,17 @@ after(async () => {
   await collector.close();
 });
 
-describe("clients, plain and traced", { concurrency: 2 }, () => {
+/** All is tried here, and in each of the others one in so many, each time another; with `scripts/check --long` all everywhere. */
+const WHOLE_IN = ["Node 24", WORKERD];
+
+describe("clients, plain and traced", { concurrency: 3 }, () => {
   for (const [client, places] of Object.entries(CLIENTS)) {
-    for (const runtime of [...Object.keys(PROGRAMS), WORKERD]) {
+    for (const [at, runtime] of [...Object.keys(PROGRAMS), WORKERD].entries()) {
       if (!places.some((place) => place.test(runtime))) continue;
       test(`${client} in ${runtime}`, async () => {
         const name = `${client}-${runtime.replaceAll(/\W+/g, "")}`;
-        const job: Job = { client: name, url: providers.url, nowhere, collector: collector.url };
+        const part = LONG || WHOLE_IN.includes(runtime) ? undefined : at;
+        const job: Job = { client: name, url: providers.url, nowhere, collector: collector.url, part };
         const ended = await runClient(client, runtime, job);
         const wrong = [
           ...(await differences(job, ended, providers)),

@@ -14,6 +14,8 @@ export interface Question {
   readonly certificate?: string | undefined;
   /** Goes with the first chunk, as a client does that has hung up. */
   readonly leaves?: boolean;
+  /** When it gives up on a server that does not answer. */
+  readonly givesUpMs: number;
 }
 
 const BODY = "a body that is sent";
@@ -21,25 +23,24 @@ const hasBody = (method: string): boolean => method === "POST" || method === "PU
 const HEADERS = { "x-asked": "1", connection: "keep-alive" };
 
 /** What a client sees, in detail. */
-export async function askInDetail({ origin, path, method, certificate, leaves }: Question): Promise<unknown> {
+export async function askInDetail(question: Question): Promise<unknown> {
+  const { origin, path, certificate, leaves } = question;
   const options = { keepAlive: true, maxSockets: 1 };
   const agent = certificate ? new SecureAgent({ ...options, ca: certificate }) : new Agent(options);
   try {
-    const first = await exchange(`${origin}${path}`, method, agent, leaves);
+    const first = await exchange(`${origin}${path}`, agent, question);
     if (leaves) return first;
     // Whether the connection goes on, and is where it should be.
     if (first["answered"] === false) return first;
-    const second = await exchange(`${origin}/-/text`, "GET", agent);
+    const second = await exchange(`${origin}/-/text`, agent, { ...question, method: "GET", leaves: false });
     return { ...first, next: [second["reused"], second["status"], second["body"]] };
   } finally {
     agent.destroy();
   }
 }
 
-/** When a client gives up on a server that does not answer. */
-const GIVES_UP_MS = 5000;
-
-function exchange(url: string, method: string, agent: Agent, leaves = false): Promise<Record<string, unknown>> {
+function exchange(url: string, agent: Agent, question: Question): Promise<Record<string, unknown>> {
+  const { method, leaves, givesUpMs } = question;
   return new Promise((resolve) => {
     const informed: unknown[] = [];
     const headers = hasBody(method) ? { ...HEADERS, "content-type": "text/x-own" } : HEADERS;
@@ -84,7 +85,7 @@ function exchange(url: string, method: string, agent: Agent, leaves = false): Pr
     const timer = setTimeout(() => {
       resolve({ informed, answered: false });
       request.destroy();
-    }, GIVES_UP_MS);
+    }, givesUpMs);
     request.on("close", () => clearTimeout(timer));
     // An upgrade that nobody has asked for.
     request.on("upgrade", (response, socket) => {
@@ -117,13 +118,13 @@ function unbound({ headers }: IncomingMessage, value: string): string {
 }
 
 /** What `fetch` sees. */
-export async function askByFetch({ origin, path, method }: Question): Promise<unknown> {
+export async function askByFetch({ origin, path, method, givesUpMs }: Question): Promise<unknown> {
   try {
     const init: RequestInit = {
       method,
       redirect: "manual",
       headers: { "x-asked": "1" },
-      signal: AbortSignal.timeout(GIVES_UP_MS),
+      signal: AbortSignal.timeout(givesUpMs),
     };
     const response = await fetch(`${origin}${path}`, hasBody(method) ? { ...init, body: BODY } : init);
     const seen = {

@@ -101,6 +101,7 @@ async function observe(served: Served, row: Row, id: string): Promise<unknown> {
     path: `${path}?id=${id}${suffix}`,
     method,
     leaves,
+    givesUpMs: UNANSWERED.includes(answer) ? 5000 : 60_000,
     certificate: isSecure(entry) ? CERTIFICATE.cert : undefined,
   });
   if (isHttp2(entry)) {
@@ -245,7 +246,7 @@ const frameworkRows = (runtime: string): Row[] =>
 const isAsked = (name: string): boolean =>
   !process.env["OPIK_EDGE_RUNTIMES"] || new RegExp(process.env["OPIK_EDGE_RUNTIMES"]).test(name);
 
-describe("servers, plain and traced", { concurrency: 1 }, () => {
+describe("servers, plain and traced", { concurrency: 2 }, () => {
   for (const runtime of Object.keys(PROGRAMS).filter(isAsked)) {
     test(`are the same in ${runtime}`, () =>
       compareSides(

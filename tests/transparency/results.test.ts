@@ -55,7 +55,7 @@ const TABLES = Object.keys(FAMILIES).map((family) => {
   return { family, rows: pairs(columns, SEED), suite: new Suite(family, columns) };
 });
 
-describe("results, plain and traced", { concurrency: 2 }, () => {
+describe("results, plain and traced", { concurrency: 3 }, () => {
   for (const runtime of TRIED) {
     test(`in ${runtime.name}`, async (t) => {
       const server = await startServer();

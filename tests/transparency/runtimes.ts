@@ -92,7 +92,7 @@ export const TRIED: readonly Runtime[] = RUNTIMES.filter(({ name }) =>
 );
 
 /** Every row is tried in these also in the short form. */
-const WHOLE_IN = ["Node 24", "Deno"];
+const WHOLE_IN = ["Node 24"];
 /** In each of the others it is one row of so many there, each time another: all of them together try every row. */
 const PART = 8;
 

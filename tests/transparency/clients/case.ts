@@ -77,4 +77,15 @@ export interface Job {
   readonly collector: string;
   /** Only the case with this index, in this mode. */
   readonly only?: { readonly index: number; readonly mode: Mode };
+  /** The third of what is tried that is tried here, counted from any number; by default all is. */
+  readonly part?: number | undefined;
 }
+
+const PARTS = 3;
+
+/** Whether something that is one of many is tried in a job. */
+export const isTried = ({ part }: Job, at: number): boolean => part === undefined || (at + part) % PARTS === 0;
+
+/** The modes in which a job runs the case with an index. */
+export const modesOf = (job: Job, index: number): readonly Mode[] =>
+  job.only ? [job.only.mode] : MODES.filter((mode, at) => mode === "plain" || isTried(job, index + at));

@@ -7,8 +7,8 @@ import {
   type Cases,
   type Host,
   type Job,
-  MODES,
   type Mode,
+  modesOf,
   type Outcome,
   runName,
   tracesFunctions,
@@ -31,7 +31,7 @@ export async function runCases(
   });
   for (const [index, entry] of Object.values(cases).entries()) {
     if (job.only ? job.only.index !== index : entry.crashes) continue;
-    for (const mode of job.only ? [job.only.mode] : MODES) {
+    for (const mode of modesOf(job, index)) {
       const run = runName(job.client, index, mode);
       report(run, await runCase(opik, entry, mode, run, job));
     }
@@ -98,7 +98,7 @@ async function runCase(opik: Opik, entry: Case, mode: Mode, name: string, job: J
 }
 
 /** How long a host may take that would otherwise take the others' time too. */
-const HUNG_MS = 10_000;
+const HUNG_MS = 60_000;
 
 /** Rejects when `outcome` does not come. */
 async function unlessHung(outcome: unknown): Promise<unknown> {

@@ -14,8 +14,9 @@ import {
   type Case,
   type Ending,
   type Job,
-  MODES,
+  isTried,
   type Mode,
+  modesOf,
   type Outcome,
   runName,
   tracesCalls,
@@ -138,7 +139,7 @@ export async function differences(job: Job, ended: Ended, providers: Providers):
       continue;
     }
     if (entry.hangUps) await providers.untilHungUp(runName(job.client, index, "plain"), entry.hangUps);
-    for (const mode of MODES) {
+    for (const mode of modesOf(job, index)) {
       if (mode === "plain") continue;
       const traced = of(mode);
       if (!traced.outcome) found.push(`${title} (${mode}): it has no outcome`);
@@ -168,7 +169,7 @@ export function misrecorded(job: Job, ended: Ended, providers: Providers, collec
   const found: string[] = [];
   const byRun = rowsByRun(collector);
   for (const [index, [title, { crashes, calls = [], spans = [] }]] of Object.entries(ended.cases).entries()) {
-    for (const mode of MODES) {
+    for (const mode of modesOf(job, index)) {
       const run = runName(job.client, index, mode);
       if (crashes || mode === "plain" || !ended.outcomes.has(run)) continue;
       const rows = byRun.get(run) ?? { calls: [], functions: [] };
@@ -251,7 +252,7 @@ const statusOf = (row: StoredRow): number => ((row["output"] ?? {}) as { status?
 export async function otherEnds(client: string, runtime: string, job: Job, ended: Ended): Promise<string[]> {
   const found: string[] = [];
   for (const [index, [title, entry]] of Object.entries(ended.cases).entries()) {
-    if (!entry.crashes) continue;
+    if (!entry.crashes || !isTried(job, index)) continue;
     const endOf = async (mode: Mode): Promise<string> => {
       const { exit, errors } = await runClient(client, runtime, { ...job, only: { index, mode } });
       const [error] = /^\w*Error\b.*$/m.exec(errors) ?? [""];
