@@ -271,7 +271,7 @@ describe("calls, plain and traced", { concurrency: 3 }, () => {
           await t.test(`${table.suite.name} are the same`, async () => {
             const started = performance.now();
             const run = (rows: readonly Row[]): Promise<Compared[]> => runCases(running, server, table, rows);
-            const compared = await run(partOf(runtime, table.rows(runtime)));
+            const compared = await run(partOf(runtime.name, table.rows(runtime)));
             await table.suite.compare(runtime.name, compared, (performance.now() - started) / 1000, run);
           });
         }

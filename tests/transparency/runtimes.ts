@@ -95,13 +95,18 @@ export const TRIED: readonly Runtime[] = RUNTIMES.filter(({ name }) =>
 const WHOLE_IN = ["Node 24"];
 /** In each of the others it is one row of so many there, each time another: all of them together try every row. */
 const PART = 8;
+/** The same of what is tried in processes alone, of which there are four others. */
+export const PART_OF_PROCESSES = 4;
 
-/** The rows to try in `runtime`: all with `scripts/check --long`, or where `OPIK_EDGE_RUNTIMES` names the runtimes. */
-export function partOf<T>(runtime: Runtime, rows: readonly T[]): readonly T[] {
-  const isWhole = LONG || process.env["OPIK_EDGE_RUNTIMES"] || WHOLE_IN.includes(runtime.name);
+/**
+ * The rows to try in the runtime of this name: all with `scripts/check --long`, or where `OPIK_EDGE_RUNTIMES` names the runtimes;
+ * otherwise one in `part`.
+ */
+export function partOf<T>(runtime: string, rows: readonly T[], part: number = PART): readonly T[] {
+  const isWhole = LONG || process.env["OPIK_EDGE_RUNTIMES"] || WHOLE_IN.includes(runtime);
   const others = RUNTIMES.filter(({ name }) => !WHOLE_IN.includes(name)).map(({ name }) => name);
-  const at = others.indexOf(runtime.name);
-  return isWhole || at < 0 ? rows : rows.filter((_, index) => index % PART === at % PART);
+  const at = others.indexOf(runtime);
+  return isWhole || at < 0 ? rows : rows.filter((_, index) => index % part === at % part);
 }
 
 /** Bundles are kept here, so that a stack trace leads somewhere. Below the root, so that packages are found. */
