@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { build } from "esbuild";
 import { type Collector, startCollector } from "../../collector/server.js";
+import { closeAll } from "../support/closing.js";
 import { example } from "../support/readme.js";
 import { startTestUpstream, type TestUpstream } from "../support/upstream.js";
 import { recordSuite } from "../support/versions.js";
@@ -32,12 +33,7 @@ before(async () => {
   site = await startWorker("tests/browsers/worker.ts", { bindings });
   stranger = await startWorker("tests/browsers/worker.ts", { bindings });
 });
-after(async () => {
-  await site.close();
-  await stranger.close();
-  await upstream.close();
-  await collector.close();
-});
+after(() => closeAll(site, stranger, upstream, collector));
 
 /** The guide's page without a bundler: the file is the one that was built, and a module sets the same global. */
 async function standalonePage(): Promise<string> {

@@ -6,6 +6,7 @@ import { type Collector, startCollector } from "../../collector/server.js";
 import type { StoredRow } from "../../collector/store.js";
 import { startUpstream, type Upstream } from "../../examples/cloudflare-worker/upstream.js";
 import { type Chat, startChat } from "../support/chat.js";
+import { closeAll } from "../support/closing.js";
 import { BROWSERS, type Browser, startBrowser, until } from "./webdriver.js";
 
 let collector: Collector;
@@ -16,11 +17,7 @@ before(async () => {
   upstream = await startUpstream();
   chat = await startChat(collector.url, upstream, { bindings: { OPIK_API_KEY: "stays-on-the-server" } });
 });
-after(async () => {
-  await chat.close();
-  await upstream.close();
-  await collector.close();
-});
+after(() => closeAll(chat, upstream, collector));
 
 for (const name of Object.keys(BROWSERS)) {
   describe(`in ${name}`, () => {

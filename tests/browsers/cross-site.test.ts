@@ -8,6 +8,7 @@ import { after, before, test } from "node:test";
 import { relay } from "opik-edge/relay";
 import { type Collector, startCollector } from "../../collector/server.js";
 import { traceOf } from "../hostile/relay-support.js";
+import { closeAll } from "../support/closing.js";
 import { type Browser, startBrowser, until } from "./webdriver.js";
 
 let collector: Collector;
@@ -37,11 +38,7 @@ before(async () => {
   });
   browser = await startBrowser("Chromium");
 });
-after(async () => {
-  await browser?.close();
-  for (const server of [site, evil]) server.close();
-  await collector.close();
-});
+after(() => closeAll(browser, site, evil, collector));
 
 const originOf = (server: Server, host: string): string => `http://${host}:${(server.address() as AddressInfo).port}`;
 const relayUrl = (): string => `${originOf(site, "127.0.0.1")}/opik`;

@@ -5,6 +5,7 @@ import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { type Collector, startCollector } from "../../collector/server.js";
+import { closeAll } from "../support/closing.js";
 import { type Installed, installTarball } from "../support/installed.js";
 import { PROGRAMS } from "../support/programs.js";
 
@@ -14,10 +15,7 @@ before(async () => {
   collector = await startCollector();
   installed = await installTarball();
 });
-after(async () => {
-  await installed.remove();
-  await collector.close();
-});
+after(() => closeAll(installed, collector));
 
 interface Ended {
   readonly code: number;

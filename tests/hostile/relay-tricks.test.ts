@@ -6,6 +6,7 @@ import { request as httpRequest } from "node:http";
 import { after, before, describe, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { type Collector, startCollector } from "../../collector/server.js";
+import { closeAll } from "../support/closing.js";
 import { LONG } from "../support/long.js";
 import { type RunningWorker, startWorker } from "../support/worker.js";
 import { generateBody } from "./relay-bodies.js";
@@ -22,10 +23,7 @@ describe("in workerd", () => {
     const bindings = { OPIK_URL_OVERRIDE: collector.url, OPIK_API_KEY: KEY, OPIK_WORKSPACE: "ours" };
     worker = await startWorker("tests/relay/worker.ts", { bindings });
   });
-  after(async () => {
-    await worker.close();
-    await collector.close();
-  });
+  after(() => closeAll(worker, collector));
 
   interface Sent {
     readonly method?: string;

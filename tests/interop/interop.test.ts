@@ -13,6 +13,7 @@ import { opikDoctor } from "opik-edge/doctor";
 import { type Collector, startCollector } from "../../collector/server.js";
 import type { StoredRow } from "../../collector/store.js";
 import { startUpstream, type Upstream } from "../../examples/cloudflare-worker/upstream.js";
+import { closeAll } from "../support/closing.js";
 import { startExample } from "../support/example.js";
 import { FASTAPI, PYTHON, type PythonProgram, type PythonServer, QUIET, startPython } from "../support/python.js";
 import { recordSuite, versionOf } from "../support/versions.js";
@@ -44,10 +45,7 @@ before(async () => {
   collector = await startCollector();
   upstream = await startUpstream();
 });
-after(async () => {
-  await upstream.close();
-  await collector.close();
-});
+after(() => closeAll(upstream, collector));
 
 for (const [server, program] of Object.entries(SERVERS)) {
   for (const mode of ["track", "context"] as const) {
@@ -58,10 +56,7 @@ for (const [server, program] of Object.entries(SERVERS)) {
         python = await startPython(collector.url, { program, mode });
         worker = await startExample(collector.url, upstream, { bindings: { RETRIEVER_URL: python.url } });
       });
-      after(async () => {
-        await worker.close();
-        await python.close();
-      });
+      after(() => closeAll(worker, python));
 
       for (const [name, client] of Object.entries(CLIENTS)) {
         test(`called by ${name}: one trace row, every span under its parent`, async () => {

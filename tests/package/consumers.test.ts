@@ -8,6 +8,7 @@ import { after, before, describe, test } from "node:test";
 import { Opik } from "opik-edge";
 import { type Collector, startCollector } from "../../collector/server.js";
 import { type Browser, startBrowser, until } from "../browsers/webdriver.js";
+import { closeAll } from "../support/closing.js";
 import { type Installed, installTarball } from "../support/installed.js";
 import { startTestUpstream, type TestUpstream } from "../support/upstream.js";
 import { ROOT, startModules, type WorkerModule, wranglerOptions } from "../support/worker.js";
@@ -25,11 +26,7 @@ before(async () => {
   // Below the tools' node_modules, as in a monorepo.
   installed = await installTarball(TOOLS);
 });
-after(async () => {
-  await installed.remove();
-  await upstream.close();
-  await collector.close();
-});
+after(() => closeAll(installed, upstream, collector));
 
 /** A copy of a project in consumers/, with what they share, below the installed package. */
 async function project(name: string): Promise<string> {

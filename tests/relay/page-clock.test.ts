@@ -6,6 +6,7 @@ import { type FlushReport, Opik, type OpikConfig, type Span } from "opik-edge";
 import { mintToken } from "opik-edge/relay";
 import { type FakeClock, useFakeClock } from "opik-edge/testing";
 import { type Collector, startCollector } from "../../collector/server.js";
+import { closeAll } from "../support/closing.js";
 import { type RunningWorker, startWorker } from "../support/worker.js";
 
 const SECRET = { id: "a", secret: "0123456789abcdef0123456789abcdef" };
@@ -21,11 +22,7 @@ before(async () => {
   open = await startWorker("tests/relay/worker.ts", { bindings });
   guarded = await startWorker("tests/relay/worker.ts", { bindings: { ...bindings, SECRET: SECRET.secret } });
 });
-after(async () => {
-  await open.close();
-  await guarded.close();
-  await collector.close();
-});
+after(() => closeAll(open, guarded, collector));
 
 const native = globalThis.fetch;
 let requests = 0;

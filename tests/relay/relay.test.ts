@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { mintToken, relay } from "opik-edge/relay";
 import { type Collector, startCollector } from "../../collector/server.js";
+import { closeAll } from "../support/closing.js";
 import { pageIds } from "../support/page-ids.js";
 import { type RunningWorker, startWorker } from "../support/worker.js";
 
@@ -25,11 +26,7 @@ before(async () => {
   open = await startWorker("tests/relay/worker.ts", { bindings, onLog });
   guarded = await startWorker("tests/relay/worker.ts", { bindings: { ...bindings, SECRET: SECRET.secret }, onLog });
 });
-after(async () => {
-  await open.close();
-  await guarded.close();
-  await collector.close();
-});
+after(() => closeAll(open, guarded, collector));
 
 let counter = 0;
 /** A UUIDv7 of a time. */

@@ -7,6 +7,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { type Collector, startCollector } from "../../collector/server.js";
+import { closeAll } from "../support/closing.js";
 import { type Installed, installTarball } from "../support/installed.js";
 import { PROGRAMS } from "../support/programs.js";
 
@@ -16,10 +17,7 @@ before(async () => {
   collector = await startCollector();
   installed = await installTarball();
 });
-after(async () => {
-  await installed.remove();
-  await collector.close();
-});
+after(() => closeAll(installed, collector));
 
 /** Runs `code`, and calls `during` as soon as it has printed something. */
 async function run(runtime: string, code: string, during?: (child: ReturnType<typeof spawn>) => void) {

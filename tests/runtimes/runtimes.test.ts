@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
 import { type Collector, startCollector } from "../../collector/server.js";
+import { closeAll } from "../support/closing.js";
 import { bundleForInstalled, type Installed, installTarball } from "../support/installed.js";
 import { PROGRAMS } from "../support/programs.js";
 import { startTestUpstream, type TestUpstream } from "../support/upstream.js";
@@ -25,11 +26,7 @@ describe("the suite", () => {
     upstream = await startTestUpstream();
     installed = await installTarball();
   });
-  after(async () => {
-    await installed.remove();
-    await upstream.close();
-    await collector.close();
-  });
+  after(() => closeAll(installed, upstream, collector));
   const env = (asyncContext = true): SuiteEnv => ({ collector: collector.url, echo: upstream.url, asyncContext });
 
   for (const [name, [program, args]] of Object.entries(PROGRAMS)) {

@@ -9,6 +9,7 @@ import { type Collector, startCollector } from "../../collector/server.js";
 import type { StoredRow } from "../../collector/store.js";
 import { Watchers } from "../../collector/watchers.js";
 import { startUpstream, type Upstream } from "../../examples/cloudflare-worker/upstream.js";
+import { closeAll } from "../support/closing.js";
 import { ROOT, type RunningWorker, startModules, wranglerOptions } from "../support/worker.js";
 
 const TRACE = "01a20612-0b81-7cc1-922c-2da813a3fcfc";
@@ -51,11 +52,7 @@ describe("the Rust Worker in workerd", () => {
       },
     );
   });
-  after(async () => {
-    await worker.close();
-    await upstream.close();
-    await collector.close();
-  });
+  after(() => closeAll(worker, upstream, collector));
   beforeEach(() => {
     fault = undefined;
     log = "";

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { type Collector, startCollector } from "../../collector/server.js";
 import type { StoredRow } from "../../collector/store.js";
+import { closeAll } from "../support/closing.js";
 import { bundleForInstalled, type Installed, installTarball } from "../support/installed.js";
 import { PROGRAMS } from "../support/programs.js";
 import { startTestUpstream, type TestUpstream } from "../support/upstream.js";
@@ -28,10 +29,7 @@ before(async () => {
   const program = await bundleForInstalled(installed, "tests/servers/program.ts", ["express"]);
   await writeFile(join(installed.folder, "program.mjs"), program);
 });
-after(async () => {
-  await installed.remove();
-  await upstream.close();
-});
+after(() => closeAll(installed, upstream));
 
 /** A server under test. */
 interface Server {
@@ -93,10 +91,7 @@ function testServer(name: string, start: Start): void {
     collector = await startCollector();
     server = await start(collector.url);
   });
-  after(async () => {
-    await server?.close();
-    await collector.close();
-  });
+  after(() => closeAll(server, collector));
 
   const named = (span: string): StoredRow[] => collector.spans().filter((row) => row["name"] === span);
   const root = async (path: string): Promise<StoredRow> => {

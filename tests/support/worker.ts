@@ -141,7 +141,10 @@ export async function startModules(modules: WorkerModule[], options: WorkerOptio
     options.workerd === "old"
       ? (new OldMiniflare(v4 as ConstructorParameters<typeof OldMiniflare>[0]) as unknown as Miniflare)
       : new Miniflare(convertV4MiniflareOptions(v4));
-  await miniflare.ready;
+  await miniflare.ready.catch(async (error: unknown) => {
+    await miniflare.dispose();
+    throw error;
+  });
   const url = await miniflare.unsafeGetDirectURL();
   return { url: url.origin, miniflare, close: () => miniflare.dispose() };
 }

@@ -7,6 +7,7 @@ import { after, before, test } from "node:test";
 import { WebSocket } from "undici";
 import { type Collector, startCollector } from "../../collector/server.js";
 import type { StoredRow } from "../../collector/store.js";
+import { closeAll } from "../support/closing.js";
 import { bundled, type RunningWorker, startModules } from "../support/worker.js";
 
 const SIDES = ["plain", "traced"] as const;
@@ -38,9 +39,7 @@ before(async () => {
   }
 });
 after(async () => {
-  for (const side of SIDES) await workers[side]?.close();
-  model.close();
-  await collector.close();
+  await closeAll(...SIDES.map((side) => workers[side]), model, collector);
 });
 
 /** A model that says the same to everybody, in the format of OpenAI's Chat Completions. */

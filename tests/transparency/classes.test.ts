@@ -6,6 +6,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, suite, test } from "node:test";
 import { type Collector, startCollector } from "../../collector/server.js";
+import { closeAll } from "../support/closing.js";
 import { ROOT, type RunningWorker, startWorker } from "../support/worker.js";
 import { ACCEPTED, type Accepted, type Row, TABLE } from "./classes-table.js";
 
@@ -73,10 +74,7 @@ for (const { workerd, flags } of RUNTIMES) {
         },
       });
     });
-    after(async () => {
-      await worker.close();
-      await collector.close();
-    });
+    after(() => closeAll(worker, collector));
 
     for (const [at, [name, row]] of Object.entries(TABLE).entries()) {
       test(name, async () => {

@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { type Collector, startCollector } from "../../collector/server.js";
+import { closeAll } from "../support/closing.js";
 import { LONG } from "../support/long.js";
 import { freePort } from "../support/ports.js";
 import { PROGRAMS } from "../support/programs.js";
@@ -42,10 +43,7 @@ before(async () => {
   collector = await startCollector();
   nowhere = `http://127.0.0.1:${await freePort()}`;
 });
-after(async () => {
-  await providers.close();
-  await collector.close();
-});
+after(() => closeAll(providers, collector));
 
 /** All is tried here, and in each of the others one in so many, each time another; with `scripts/check --long` all everywhere. */
 const WHOLE_IN = ["Node 24", WORKERD];

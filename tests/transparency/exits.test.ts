@@ -41,8 +41,8 @@ describe("processes, plain and traced", () => {
     refused = `http://127.0.0.1:${await freePort()}/`;
   });
   after(async () => {
-    await server.close();
     console.log(suite.report());
+    await server.close();
   });
 
   for (const { name } of RUNTIMES.filter(({ kind }) => kind === "process")) {

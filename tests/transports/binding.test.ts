@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { Response as MiniflareResponse } from "miniflare";
 import { type Collector, startCollector } from "../../collector/server.js";
+import { closeAll } from "../support/closing.js";
 import { type RunningWorker, startWorker } from "../support/worker.js";
 
 let collector: Collector;
@@ -34,10 +35,7 @@ before(async () => {
     },
   });
 });
-after(async () => {
-  await worker.close();
-  await collector.close();
-});
+after(() => closeAll(worker, collector));
 
 test("rows go through a service binding, which holds the key", async () => {
   assert.equal(await (await fetch(worker.url)).text(), "ok");

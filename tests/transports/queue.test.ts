@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { type Collector, startCollector } from "../../collector/server.js";
+import { closeAll } from "../support/closing.js";
 import { type RunningWorker, startWorker } from "../support/worker.js";
 
 let collector: Collector;
@@ -20,10 +21,7 @@ before(async () => {
     },
   });
 });
-after(async () => {
-  await worker.close();
-  await collector.close();
-});
+after(() => closeAll(worker, collector));
 
 const call = async (path: string): Promise<string> => (await fetch(`${worker.url}${path}`)).text();
 

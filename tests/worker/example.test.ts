@@ -5,6 +5,7 @@ import { after, before, test } from "node:test";
 import { type Collector, startCollector } from "../../collector/server.js";
 import type { StoredRow } from "../../collector/store.js";
 import { startUpstream, type Upstream } from "../../examples/cloudflare-worker/upstream.js";
+import { closeAll } from "../support/closing.js";
 import { startExample } from "../support/example.js";
 import type { RunningWorker } from "../support/worker.js";
 
@@ -16,11 +17,7 @@ before(async () => {
   upstream = await startUpstream();
   worker = await startExample(collector.url, upstream);
 });
-after(async () => {
-  await worker.close();
-  await upstream.close();
-  await collector.close();
-});
+after(() => closeAll(worker, upstream, collector));
 
 /** What a question was answered with, and the spans of its trace by their names. */
 async function ask(

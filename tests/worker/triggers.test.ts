@@ -5,6 +5,7 @@ import { after, before, test } from "node:test";
 import { WebSocket } from "undici";
 import { type Collector, startCollector } from "../../collector/server.js";
 import type { StoredRow } from "../../collector/store.js";
+import { closeAll } from "../support/closing.js";
 import { recordSuite, runtimeVersion } from "../support/versions.js";
 import { type RunningWorker, startWorker } from "../support/worker.js";
 
@@ -32,10 +33,7 @@ before(async () => {
     },
   });
 });
-after(async () => {
-  await worker.close();
-  await collector.close();
-});
+after(() => closeAll(worker, collector));
 
 async function call(path: string): Promise<{ trace: string; result: Record<string, unknown> }> {
   const response = await fetch(`${worker.url}${path}`);

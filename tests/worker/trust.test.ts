@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { mintToken } from "opik-edge/relay";
 import { type Collector, startCollector } from "../../collector/server.js";
+import { closeAll } from "../support/closing.js";
 import { type RunningWorker, startWorker } from "../support/worker.js";
 
 const SECRET = "0123456789abcdef0123456789abcdef";
@@ -16,10 +17,7 @@ const workers = new Map<string, RunningWorker>();
 before(async () => {
   collector = await startCollector();
 });
-after(async () => {
-  for (const worker of workers.values()) await worker.close();
-  await collector.close();
-});
+after(() => closeAll(...workers.values(), collector));
 
 async function workerThatTrusts(trust: string): Promise<RunningWorker> {
   let worker = workers.get(trust);

@@ -7,6 +7,7 @@ import { gunzipSync } from "node:zlib";
 import { type Collector, type CollectorOptions, startCollector } from "../../collector/server.js";
 import type { StoredRow, StoredScore } from "../../collector/store.js";
 import { Watchers } from "../../collector/watchers.js";
+import { closeAll } from "../support/closing.js";
 import { startTestUpstream, type TestUpstream } from "../support/upstream.js";
 import { recordSuite, runtimeVersion } from "../support/versions.js";
 import { type RunningWorker, startWorker, type WorkerOptions } from "../support/worker.js";
@@ -36,7 +37,7 @@ async function setUp(options: WorkerOptions = {}, collectorOptions: CollectorOpt
   const upstream = await startTestUpstream();
   let log = "";
   const watchers = new Watchers();
-  const worker = await startWorker("tests/worker/fixture.ts", {
+  const starting = startWorker("tests/worker/fixture.ts", {
     ...options,
     bindings: {
       UPSTREAM: upstream.url,
@@ -51,6 +52,10 @@ async function setUp(options: WorkerOptions = {}, collectorOptions: CollectorOpt
       log += text;
       watchers.notify();
     },
+  });
+  const worker = await starting.catch(async (error) => {
+    await closeAll(upstream, collector);
+    throw error;
   });
   const named = (name: string) => collector.spans().filter((span) => span["name"] === name);
   return {
@@ -71,11 +76,8 @@ async function setUp(options: WorkerOptions = {}, collectorOptions: CollectorOpt
   };
 }
 
-async function tearDown({ worker, collector, upstream }: Setup): Promise<void> {
-  await worker.close();
-  await upstream.close();
-  await collector.close();
-}
+/** There is none where it could not be set up. */
+const tearDown = (t: Setup | undefined): Promise<void> => closeAll(t?.worker, t?.upstream, t?.collector);
 
 /** A request on the wire, without what `fetch` does to responses. */
 function raw(url: string, method = "GET"): Promise<{ status: number; headers: IncomingHttpHeaders; body: Buffer }> {

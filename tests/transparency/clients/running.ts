@@ -13,8 +13,8 @@ import { execute, RUNTIMES } from "../runtimes.js";
 import {
   type Case,
   type Ending,
-  type Job,
   isTried,
+  type Job,
   type Mode,
   modesOf,
   type Outcome,
