@@ -11,7 +11,7 @@ export class Watchers {
   }
 
   /** Resolves as soon as `condition` holds; rejects after `timeoutMs` with what `describe` says then. */
-  until(condition: () => boolean, describe: () => string, timeoutMs = 30_000): Promise<void> {
+  until(condition: () => boolean, describe: () => string, timeoutMs = 120_000): Promise<void> {
     return new Promise((resolve, reject) => {
       const done = (settle: () => void) => {
         clearTimeout(timer);

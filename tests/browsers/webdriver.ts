@@ -78,6 +78,7 @@ export async function startBrowser(name: string): Promise<Browser> {
   const [program, ...args] = kind.driver(port);
   // A group of its own, so that the browser ends with its driver.
   const driver = spawn(program, args, { stdio: "ignore", detached: true });
+  endWithUs(driver);
   const failed = once(driver, "error").then(([error]) => Promise.reject(error));
   const end = async (): Promise<void> => {
     await endGroup(driver);
@@ -85,7 +86,7 @@ export async function startBrowser(name: string): Promise<Browser> {
   };
   try {
     const base = `http://127.0.0.1:${port}`;
-    await Promise.race([untilReady(base), failed]);
+    await Promise.race([untilReady(base, () => driver.exitCode ?? driver.signalCode), failed]);
     const capabilities = { alwaysMatch: kind.capabilities(profile) };
     const { sessionId, capabilities: found } = (await command(base, "POST", "/session", { capabilities })) as {
       sessionId: string;
@@ -163,8 +164,8 @@ async function command(base: string, method: string, path: string, body?: object
   return value;
 }
 
-async function untilReady(base: string): Promise<void> {
-  for (let attempt = 0; attempt < 300; attempt += 1) {
+async function untilReady(base: string, exitCode: () => number | string | null): Promise<void> {
+  while (exitCode() === null) {
     try {
       if (((await command(base, "GET", "/status")) as { ready?: boolean }).ready !== false) return;
     } catch {
@@ -172,8 +173,22 @@ async function untilReady(base: string): Promise<void> {
     }
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
-  throw new Error(`no driver answers at ${base}`);
+  throw new Error(`the driver at ${base} has ended with ${exitCode()}`);
 }
+
+/** The drivers that have not ended. */
+const drivers = new Set<ChildProcess>();
+
+/** In a group of its own a driver does not hear the signal that ends this process. */
+function endWithUs(driver: ChildProcess): void {
+  drivers.add(driver);
+  driver.on("exit", () => drivers.delete(driver));
+}
+for (const signal of ["SIGINT", "SIGTERM"] as const)
+  process.once(signal, () => {
+    for (const { pid } of drivers) process.kill(-pid!, "SIGTERM");
+    process.kill(process.pid, signal);
+  });
 
 async function endGroup(driver: ChildProcess): Promise<void> {
   if (driver.exitCode !== null || driver.pid === undefined) return;
