@@ -216,15 +216,7 @@ function workerRuntime(workerd: Workerd, flags: string): Runtime {
     name: `${named}, ${flags}`,
     kind: "worker",
     async start(entry) {
-      const stub = join(FOLDER, `${basename(entry, ".ts")}.worker.ts`);
-      await mkdir(FOLDER, { recursive: true });
-      await writeFile(
-        stub,
-        `import { run } from ${JSON.stringify(join(ROOT, entry))};
-         export default {
-           fetch: async (request: Request) => Response.json(await run(await request.json())),
-         };`,
-      );
+      const stub = await workerStub(entry);
       const lines: string[] = [];
       const worker = await startWorker(relative(ROOT, stub), {
         workerd,
@@ -243,6 +235,27 @@ function workerRuntime(workerd: Workerd, flags: string): Runtime {
       };
     },
   };
+}
+
+const stubs = new Map<string, Promise<string>>();
+
+/** A Worker that runs the program. It is written once, since another may be reading it. */
+function workerStub(entry: string): Promise<string> {
+  const write = async (): Promise<string> => {
+    const stub = join(FOLDER, `${basename(entry, ".ts")}.worker.ts`);
+    await mkdir(FOLDER, { recursive: true });
+    await writeFile(
+      stub,
+      `import { run } from ${JSON.stringify(join(ROOT, entry))};
+       export default {
+         fetch: async (request: Request) => Response.json(await run(await request.json())),
+       };`,
+    );
+    return stub;
+  };
+  const known = stubs.get(entry) ?? write();
+  stubs.set(entry, known);
+  return known;
 }
 
 // --- Browsers
