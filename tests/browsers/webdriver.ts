@@ -197,7 +197,14 @@ async function endGroup(driver: ChildProcess): Promise<void> {
   await ended;
 }
 
+/** When it is said what was waited for in vain. */
+const IN_VAIN_MS = 120_000;
+
 /** Waits until `condition` holds. */
 export async function until(condition: () => Promise<boolean>): Promise<void> {
-  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 20));
+  const began = performance.now();
+  while (!(await condition())) {
+    if (performance.now() - began > IN_VAIN_MS) throw new Error(`waited in vain: ${condition}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
 }
