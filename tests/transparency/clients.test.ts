@@ -45,6 +45,20 @@ before(async () => {
 });
 after(() => closeAll(providers, collector));
 
+/** What is wrong with a client in a runtime: a line for each. */
+async function wrongIn(client: string, runtime: string, name: string, part: number | undefined): Promise<string[]> {
+  const job: Job = { client: name, url: providers.url, nowhere, collector: collector.url, part };
+  const ended = await runClient(client, runtime, job);
+  return [
+    ...(await differences(job, ended, providers)),
+    ...misrecorded(job, ended, providers, collector),
+    ...(runtime.startsWith("Node") ? await otherEnds(client, runtime, job, ended) : []),
+  ];
+}
+
+/** The case and the mode of such a line. */
+const whereOf = (line: string): string => line.split(":", 1)[0]!;
+
 /** All is tried here, and in each of the others one in so many, each time another; with `scripts/check --long` all everywhere. */
 const WHOLE_IN = ["Node 24", WORKERD];
 
@@ -55,13 +69,10 @@ describe("clients, plain and traced", { concurrency: 3 }, () => {
       test(`${client} in ${runtime}`, async () => {
         const name = `${client}-${runtime.replaceAll(/\W+/g, "")}`;
         const part = LONG || WHOLE_IN.includes(runtime) ? undefined : at;
-        const job: Job = { client: name, url: providers.url, nowhere, collector: collector.url, part };
-        const ended = await runClient(client, runtime, job);
-        const wrong = [
-          ...(await differences(job, ended, providers)),
-          ...misrecorded(job, ended, providers, collector),
-          ...(runtime.startsWith("Node") ? await otherEnds(client, runtime, job, ended) : []),
-        ];
+        const found = await wrongIn(client, runtime, name, part);
+        // A platform is not always at one with itself: what is wrong has to be so when it is tried again.
+        const again = found.length > 0 ? (await wrongIn(client, runtime, `${name}-again`, part)).map(whereOf) : [];
+        const wrong = found.filter((line) => again.includes(whereOf(line)));
         assert.ok(wrong.length === 0, `${wrong.length} differences:\n${wrong.join("\n")}`);
       });
     }

@@ -122,7 +122,7 @@ export async function differences(job: Job, ended: Ended, providers: Providers):
   if (Object.keys(ended.cases).length === 0) found.push("there are no cases");
   if (ended.exit !== 0)
     found.push(
-      `the program ended with ${ended.exit} after ${[...ended.outcomes.keys()].at(-1)}: ${ended.errors.trim().slice(-2000)}`,
+      `the program: it ended with ${ended.exit} after ${[...ended.outcomes.keys()].at(-1)}: ${ended.errors.trim().slice(-2000)}`,
     );
   for (const [index, [title, entry]] of Object.entries(ended.cases).entries()) {
     if (entry.crashes) continue;
