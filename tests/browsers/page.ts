@@ -40,6 +40,23 @@ const opik = new Opik({
 
 let end = (): void => {};
 
+/** The client's database. On a busy machine WebKit does not always open it at once: then it is asked again. */
+async function openDatabase(): Promise<IDBDatabase> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await new Promise((resolve, reject) => {
+        const opening = indexedDB.open("opik-edge", 1);
+        opening.onupgradeneeded = () => opening.result.createObjectStore("rows", { keyPath: "key" });
+        opening.onerror = () => reject(opening.error);
+        opening.onsuccess = () => resolve(opening.result);
+      });
+    } catch (error) {
+      if (attempt === 20) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+}
+
 const idOf = ({ json }: { json: Uint8Array }): string => JSON.parse(new TextDecoder().decode(json)).id;
 
 Object.assign(globalThis, {
@@ -175,37 +192,31 @@ Object.assign(globalThis, {
   },
 
   /** The ids of the rows that the database of this browser holds. */
-  kept() {
+  async kept() {
+    const database = await openDatabase();
     return new Promise((resolve, reject) => {
-      const opening = indexedDB.open("opik-edge", 1);
-      opening.onupgradeneeded = () => opening.result.createObjectStore("rows", { keyPath: "key" });
-      opening.onerror = () => reject(opening.error);
-      opening.onsuccess = () => {
-        const reading = opening.result.transaction("rows").objectStore("rows").getAll();
-        reading.onsuccess = () => resolve(reading.result.map(idOf));
-        opening.result.close();
-      };
+      const reading = database.transaction("rows").objectStore("rows").getAll();
+      reading.onsuccess = () => resolve(reading.result.map(idOf));
+      reading.onerror = () => reject(reading.error);
+      database.close();
     });
   },
 
   /** Puts a row at rest as a version without visits has left it: beside no secret, under a token or none. */
-  plant(token: string | null, url: string) {
+  async plant(token: string | null, url: string) {
     const time = Date.now().toString(16).padStart(12, "0");
     const random = Math.random().toString(16).slice(2).padEnd(12, "0").slice(0, 12);
     const id = `${time.slice(0, 8)}-${time.slice(8)}-7000-8000-${random}`;
     const row = { id, name: "planted", start_time: new Date().toISOString() };
     const json = new TextEncoder().encode(JSON.stringify(row));
     const entry = { key: `${url} gone 1`, tab: "gone", kind: "traces", json, ms: Date.now(), ...(token && { token }) };
+    const database = await openDatabase();
     return new Promise((resolve, reject) => {
-      const opening = indexedDB.open("opik-edge", 1);
-      opening.onupgradeneeded = () => opening.result.createObjectStore("rows", { keyPath: "key" });
-      opening.onerror = () => reject(opening.error);
-      opening.onsuccess = () => {
-        const transaction = opening.result.transaction("rows", "readwrite");
-        transaction.objectStore("rows").put(entry);
-        transaction.oncomplete = () => resolve(id);
-        opening.result.close();
-      };
+      const transaction = database.transaction("rows", "readwrite");
+      transaction.objectStore("rows").put(entry);
+      transaction.oncomplete = () => resolve(id);
+      transaction.onabort = () => reject(transaction.error);
+      database.close();
     });
   },
 

@@ -6,6 +6,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePort } from "../support/ports.js";
+import { endWithUs } from "../support/processes.js";
 
 /** A browser with one window. */
 export interface Browser {
@@ -120,7 +121,7 @@ export async function startBrowser(name: string): Promise<Browser> {
       goTo: async (url) => void (await command(base, "POST", `${session}/url`, { url })),
       call: async (called, ...given) => {
         const script = `const [name, args, done] = arguments;
-          Promise.resolve().then(() => globalThis[name](...args)).then((value) => done({ value }), (error) => done({ error: String(error && error.stack || error) }));`;
+          Promise.resolve().then(() => globalThis[name](...args)).then((value) => done({ value }), (error) => done({ error: error + "\\n" + (error && error.stack) }));`;
         const body = { script, args: [called, given] };
         const result = (await command(base, "POST", `${session}/execute/async`, body)) as {
           value: unknown;
@@ -175,20 +176,6 @@ async function untilReady(base: string, exitCode: () => number | string | null):
   }
   throw new Error(`the driver at ${base} has ended with ${exitCode()}`);
 }
-
-/** The drivers that have not ended. */
-const drivers = new Set<ChildProcess>();
-
-/** In a group of its own a driver does not hear the signal that ends this process. */
-function endWithUs(driver: ChildProcess): void {
-  drivers.add(driver);
-  driver.on("exit", () => drivers.delete(driver));
-}
-for (const signal of ["SIGINT", "SIGTERM"] as const)
-  process.once(signal, () => {
-    for (const { pid } of drivers) process.kill(-pid!, "SIGTERM");
-    process.kill(process.pid, signal);
-  });
 
 async function endGroup(driver: ChildProcess): Promise<void> {
   if (driver.exitCode !== null || driver.pid === undefined) return;

@@ -9,6 +9,7 @@ import { extname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { Installed } from "../support/installed.js";
 import { freePort } from "../support/ports.js";
+import { endWithUs } from "../support/processes.js";
 
 /** A running server. */
 export interface Running {
@@ -103,6 +104,7 @@ export async function startProgram({ program, args, cwd, env }: Program): Promis
     // A group of its own, so that its own children end with it.
     detached: true,
   });
+  endWithUs(child);
   const log: string[] = [];
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (text) => log.push(String(text)));
   const ended = new Promise<void>((resolve) => {

@@ -1,5 +1,6 @@
-// What Linux tells of a process. Elsewhere nothing is told.
+// What Linux tells of a process (elsewhere nothing is told), and the end of those that are started.
 
+import type { ChildProcess } from "node:child_process";
 import { readdir, readFile } from "node:fs/promises";
 
 /** The ids of the workerds that this process has started. */
@@ -39,4 +40,23 @@ export async function cpuMilliseconds(pid: number): Promise<number | undefined> 
 async function statusOf(pid: number): Promise<(field: string) => string> {
   const status = await readFile(`/proc/${pid}/status`, "utf8").catch(() => "");
   return (field) => new RegExp(`^${field}:\\s+(\\S+)`, "m").exec(status)?.[1] ?? "";
+}
+
+/** Leaders of groups that have not ended. */
+const leaders = new Set<ChildProcess>();
+
+function endLeaders(signal: NodeJS.Signals): void {
+  for (const { pid } of leaders) process.kill(-pid!, "SIGTERM");
+  process.kill(process.pid, signal);
+}
+
+/** Has a process that was started in a group of its own end with this one: it does not hear the signal that ends this one. */
+export function endWithUs(leader: ChildProcess): void {
+  if (leader.pid === undefined) return;
+  if (leaders.size === 0) for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, endLeaders);
+  leaders.add(leader);
+  leader.once("exit", () => {
+    leaders.delete(leader);
+    if (leaders.size === 0) for (const signal of ["SIGINT", "SIGTERM"] as const) process.off(signal, endLeaders);
+  });
 }
