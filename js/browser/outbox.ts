@@ -218,6 +218,8 @@ class PageOutbox implements Outbox {
     const adopted: Entry[] = [];
     // In one transaction: what is discarded meanwhile is not written again.
     await this.#look((rows, found) => {
+      bytes = 0;
+      adopted.length = 0;
       const entries = found.filter((entry) => entry.tab === tab).sort((one, other) => other.ms - one.ms);
       for (const entry of entries) {
         bytes += entry.json.byteLength;
@@ -402,19 +404,22 @@ class PageOutbox implements Outbox {
     return this.#database;
   }
 
-  async #write(change: (rows: IDBObjectStore) => unknown): Promise<void> {
+  /** Has `change` change what is at rest in one transaction: in another one where that comes to nothing, and no more than that. */
+  async #write(change: (rows: IDBObjectStore) => unknown, isAgain = false): Promise<void> {
     const database = await this.#open();
-    await new Promise<void>((resolve) => {
+    if (!database) return;
+    const isDone = await new Promise<boolean>((resolve) => {
       try {
-        const transaction = database?.transaction(STORE, "readwrite");
-        if (!transaction) return resolve();
+        const transaction = database.transaction(STORE, "readwrite");
         change(transaction.objectStore(STORE));
-        transaction.oncomplete = () => resolve();
-        transaction.onabort = () => resolve(); // the quota is used up
+        transaction.oncomplete = () => resolve(true);
+        transaction.onabort = () => resolve(false); // the quota is used up, or the disk is in trouble
       } catch {
-        resolve();
+        this.#database = undefined; // its connection is gone: WebKit's breaks off when its process ends
+        resolve(false);
       }
     });
+    if (!isDone && !isAgain) await this.#write(change, true);
   }
 
   /** Has `change` look at everything that is at rest, and change it in the same transaction. */

@@ -211,6 +211,22 @@ for (const name of Object.keys(BROWSERS)) {
       await untilEmpty(browser);
     });
 
+    test("a database that fails once keeps its rows, and forgets them", async () => {
+      for (const what of ["transaction", "delete"]) {
+        await browser.goTo(site.url);
+        await untilEmpty(browser);
+        await fetch(`${site.url}/down`);
+        if (what === "transaction") await browser.call("breakOnce", what);
+        const ids = (await browser.call("leave", 2)) as string[];
+        await until(async () => (await keptIn(browser)).length === ids.length);
+        if (what === "delete") await browser.call("breakOnce", what);
+        await fetch(`${site.url}/up`);
+        await browser.call("flush");
+        await untilArrived(ids);
+        await untilEmpty(browser);
+      }
+    });
+
     test("a second tab leaves alone what the first one still has", async () => {
       await browser.goTo(site.url);
       await fetch(`${site.url}/down`);

@@ -220,6 +220,19 @@ Object.assign(globalThis, {
     });
   },
 
+  /** Has the database fail once: a transaction that is begun for a row to be forgotten, or any. */
+  breakOnce(what: "delete" | "transaction") {
+    const prototype = what === "delete" ? IDBObjectStore.prototype : IDBDatabase.prototype;
+    const method = Reflect.get(prototype, what) as (...args: unknown[]) => unknown;
+    Reflect.set(prototype, what, function (this: IDBObjectStore, ...args: unknown[]) {
+      Reflect.set(prototype, what, method);
+      if (what === "transaction") throw new DOMException("the connection is gone", "InvalidStateError");
+      const request = method.apply(this, args);
+      this.transaction.abort();
+      return request;
+    });
+  },
+
   drops: () => drops,
   uploads: () => uploads,
 
