@@ -1,7 +1,7 @@
 // The first requests of a process, or of an isolate of workerd: what most of them live for.
 
 import type { Installed } from "../tests/support/installed.js";
-import { CONTENDERS, type Entry, FLOOR, PLAIN, UNTRACED } from "./contenders.js";
+import { COMPRESSED, CONTENDERS, type Entry, FLOOR, UNTRACED } from "./contenders.js";
 import { type Player, timed } from "./players.js";
 import { figuresOf, type Measurement, spread } from "./rounds.js";
 import type { Runtime } from "./runtimes.js";
@@ -25,7 +25,7 @@ export async function measureCold(
   absent: readonly Entry[],
   rounds: number,
 ): Promise<Measurement[]> {
-  const entries = [UNTRACED, ...CONTENDERS.filter((entry) => entry !== PLAIN && !absent.includes(entry))];
+  const entries = [UNTRACED, ...CONTENDERS.filter((entry) => entry !== COMPRESSED && !absent.includes(entry))];
   const nursery = await runtime.open(installed, entries);
   try {
     // What the machine and the host do at their first time is nobody's.

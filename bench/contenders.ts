@@ -31,8 +31,8 @@ export const OURS: Entry = { file: "opik-edge", name: "opik-edge", package: "opi
 export const BY_HAND: Entry = { file: "opik-edge-by-hand", name: "opik-edge, by hand", caller: OPIK };
 /** The same as `OURS` around a handler. */
 export const WRAPPED: Entry = { file: "with-opik", name: "opik-edge, `withOpik`", caller: OPIK };
-/** The same as `OURS` without gzip, as in a Worker: it makes a difference from 1 MB on, where Node, Deno and Bun have it. */
-export const PLAIN: Entry = { file: "opik-edge-plain", name: "opik-edge, no gzip", caller: OPIK, only: "5mb" };
+/** The same as `OURS` with gzip, which a transport has to ask for: it makes a difference from 1 MB on. */
+export const COMPRESSED: Entry = { file: "opik-edge-gzip", name: "opik-edge, gzip", caller: OPIK, only: "5mb" };
 
 /** The others. Those that take callbacks are used with them, unless it is said otherwise. */
 export const PEERS: readonly Entry[] = [
@@ -58,7 +58,7 @@ export const PEERS: readonly Entry[] = [
   { file: "opik", name: "opik (official), by hand", package: "opik", caller: OPIK, flags: COMPAT },
 ];
 
-export const CONTENDERS: readonly Entry[] = [FLOOR, OURS, BY_HAND, PLAIN, WRAPPED, ...PEERS];
+export const CONTENDERS: readonly Entry[] = [FLOOR, OURS, BY_HAND, COMPRESSED, WRAPPED, ...PEERS];
 
 /** Those that are measured by what they cost beyond the host alone. */
 export const UNTRACED: Entry = { file: "untraced", name: "no tracing" };

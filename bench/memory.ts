@@ -4,7 +4,7 @@
 import type { Installed } from "../tests/support/installed.js";
 import { residentBytes } from "../tests/support/processes.js";
 import { programOf } from "./bundle.js";
-import { CONTENDERS, type Entry, PLAIN, UNTRACED } from "./contenders.js";
+import { COMPRESSED, CONTENDERS, type Entry, UNTRACED } from "./contenders.js";
 import { type Player, startPlayer } from "./players.js";
 import { type Effort, type Spread, spread } from "./rounds.js";
 
@@ -27,7 +27,7 @@ const WARM_UP = 4;
 export async function measureMemory(installed: Installed, effort: Effort): Promise<Memory[]> {
   const rounds = Math.ceil(effort.rounds / 4);
   const all: Memory[] = [];
-  for (const entry of [UNTRACED, ...CONTENDERS.filter((one) => one !== PLAIN)]) {
+  for (const entry of [UNTRACED, ...CONTENDERS.filter((one) => one !== COMPRESSED)]) {
     const program = await programOf(installed, entry.file);
     const player = await startPlayer(entry, process.execPath, ["--expose-gc", ...program]);
     try {

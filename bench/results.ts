@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { aims } from "./aims.js";
 import { chart } from "./chart.js";
 import { FIRST, firstPhase, IMPORT } from "./cold.js";
-import { BY_HAND, CONTENDERS, type Entry, OURS, PEERS, PLAIN, WRAPPED } from "./contenders.js";
+import { BY_HAND, CONTENDERS, type Entry, OURS, PEERS, WRAPPED } from "./contenders.js";
 import type { Behind, Results } from "./model.js";
 import { type Measurement, over, spread } from "./rounds.js";
 import type { Point } from "./scaling.js";
@@ -125,7 +125,7 @@ export function markdown(results: Results): string {
 }
 
 /** In the order of the columns. */
-const OWN = [OURS, BY_HAND, PLAIN];
+const OWN = [OURS, BY_HAND];
 
 /** The peers that take no more than this package does in one of its ways. */
 function behindIn(measurement: Measurement): Behind[] {
