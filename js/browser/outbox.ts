@@ -350,10 +350,12 @@ class PageOutbox implements Outbox {
       const isGood = expiresMs > 0 && (score === undefined || expiresMs >= now());
       return !isOwn || isGood ? token : (this.#tokens.at(-1)?.[0] ?? token);
     };
+    let sent: string | undefined;
     return {
       secret,
       get token() {
-        return tokenOfNow();
+        sent = tokenOfNow();
+        return sent;
       },
       outcome: () => {
         if (visit.secret !== current) return { lost: "discarded" };
@@ -362,10 +364,10 @@ class PageOutbox implements Outbox {
       },
       refused: () => {
         if (!isOwn) return this.#refused.add(token).size > 0;
-        const refused = tokenOfNow();
-        this.#tokens = this.#tokens.filter(([known]) => known !== refused);
+        // While it was under way another one may have come.
+        this.#tokens = this.#tokens.filter(([known]) => known !== sent);
         this.#askSoon();
-        return tokenOfNow() !== refused;
+        return tokenOfNow() !== sent;
       },
       shifted: (upload, { status, message }, offsetMs) => {
         const isForClock = status === 425 || (status === 422 && message.includes('"outside_token"'));
