@@ -17,7 +17,7 @@ export interface Effort {
 }
 
 /** For figures, and for a look. */
-export const FULL: Effort = { rounds: 21, pieceMs: 60, warmupMs: 3000, lives: 9 };
+export const FULL: Effort = { rounds: 11, pieceMs: 60, warmupMs: 3000, lives: 5 };
 export const QUICK: Effort = { rounds: 5, pieceMs: 20, warmupMs: 500, lives: 1 };
 
 /** The middle of some values, and where most of them lie. */
