@@ -257,16 +257,18 @@ export class Delivery implements Sender {
 
   /** Sends it once. */
   #attempt(lane: Lane): void {
-    this.#guard(lane, () => {
+    this.#step(lane, () => {
       const { upload } = lane;
-      const outcome = upload.envelope?.outcome() ?? (this.#requestsLeft > 0 ? undefined : "kept");
-      if (outcome) this.#done(lane, outcome);
-      else if (this.#destination.compresses && !upload.compressed && isWorthCompressing(upload.body)) {
+      const outcome = upload.envelope?.outcome();
+      if (outcome) return outcome;
+      if (this.#requestsLeft <= 0) return "kept";
+      if (this.#destination.compresses && !upload.compressed && isWorthCompressing(upload.body)) {
         void gzip(upload.body).then((compressed) => {
           upload.compressed = compressed;
           this.#attempt(lane);
         });
       } else this.#post(lane);
+      return undefined;
     });
   }
 
@@ -292,7 +294,7 @@ export class Delivery implements Sender {
       lane.breakOff = none;
       lane.attemptUntilMs = 0;
       lane.stopTimer();
-      this.#answered(lane, answer);
+      this.#step(lane, () => this.#outcomeOf(lane, answer));
     };
     // Also where a transport takes no notice of the signal.
     const breakOff = (cause: Error): void => {
@@ -316,23 +318,20 @@ export class Delivery implements Sender {
     lane.stopTimer = environment.after(Math.max(0, lane.attemptUntilMs - now()), onTimer, true);
   }
 
-  #answered(lane: Lane, answer: Answer): void {
-    this.#guard(lane, () => {
-      const outcome = this.#outcomeOf(lane, answer);
-      if (outcome === undefined) this.#attempt(lane);
-      else if (typeof outcome === "number") this.#pause(lane, outcome);
-      else this.#done(lane, outcome);
-    });
-  }
-
-  /** Takes one step, and gives up where it throws: the core has died, or there are no timers. What became of the rows is not known. */
-  #guard(lane: Lane, step: () => void): void {
+  /**
+   * Takes one step; `undefined` where the lane goes on by itself. Where it throws the upload is kept: the core has died, or there are no
+   * timers, and what became of the rows is not known.
+   */
+  #step(lane: Lane, step: () => Outcome | "split" | "again" | undefined): void {
+    let outcome: ReturnType<typeof step>;
     try {
-      step();
+      outcome = step();
     } catch (cause) {
       const reason = cause instanceof OpikError ? (cause.code as DropReason) : "wasm_trap";
-      this.#done(lane, this.#keep(lane.upload, reason, { cause }));
+      outcome = this.#keep(lane.upload, reason, { cause });
     }
+    if (outcome === "again") this.#attempt(lane);
+    else if (outcome) this.#done(lane, outcome);
   }
 
   #done(lane: Lane, outcome: Outcome | "split"): void {
@@ -342,8 +341,9 @@ export class Delivery implements Sender {
     this.#send();
   }
 
-  /** What has become of it; in how many ms it is to be sent again; `undefined` where that is now. */
-  #outcomeOf({ upload, attempts, untilMs }: Lane, answer: Answer): Outcome | "split" | number | undefined {
+  /** What has become of it; `again` where it is sent again at once, `undefined` where that waits. */
+  #outcomeOf(lane: Lane, answer: Answer): Outcome | "split" | "again" | undefined {
+    const { upload, attempts, untilMs } = lane;
     const { envelope } = upload;
     if (answer.status === 0) {
       const since = envelope?.outcome();
@@ -366,9 +366,9 @@ export class Delivery implements Sender {
     }
     if (what === "plain") {
       this.#destination.compresses = false;
-      return undefined;
+      return "again";
     }
-    if (what === "retry" && this.#mayRetry(upload, attempts)) return waitMs;
+    if (what === "retry" && this.#mayRetry(upload, attempts)) return this.#pause(lane, waitMs);
     if (what === "retry" || what === "defer") {
       // The backend has failed: on all that is sent to it, or on the rows of a stranger.
       if (!upload.splitAt || answer.status < 500) this.#destination.failed(false);
@@ -385,7 +385,7 @@ export class Delivery implements Sender {
     // A page's token is that of some of its rows, and says nothing of the rest.
     if (answer.status === 401 && envelope?.refused()) {
       this.#accountOf(upload).failed(reason, failure);
-      return undefined;
+      return "again";
     }
     this.#destination.failed(true);
     return this.#keep(upload, reason, failure);
@@ -416,7 +416,7 @@ export class Delivery implements Sender {
   }
 
   /** Waits before the next attempt. */
-  #pause(lane: Lane, waitMs: number): void {
+  #pause(lane: Lane, waitMs: number): undefined {
     const goOn = (): void => {
       lane.breakOff = none;
       stopTimer();
