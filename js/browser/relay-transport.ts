@@ -29,7 +29,6 @@ export function relayTransport(url: URL): Transport {
   let clockOffsetMs = 0;
   return {
     maxBodyBytes: MAX_BODY_BYTES,
-    compress: false,
     appendsOnly: true,
     get clockOffsetMs() {
       return clockOffsetMs;

@@ -56,7 +56,6 @@ export function queueTransport(queue: QueueProducer): Transport {
   const decoder = new TextDecoder();
   return {
     maxBodyBytes: MAX_MESSAGE_BYTES,
-    compress: false,
     appendsOnly: true,
     async fetch(url, { body }) {
       await queue.send(decoder.decode(selfContained(url, body)), { contentType: "text" });

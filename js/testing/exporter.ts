@@ -53,8 +53,6 @@ export interface ExportedRequest {
 
 /** A transport that keeps rows: `new Opik({ transport: new InMemoryExporter() })`. */
 export class InMemoryExporter implements Transport {
-  /** Bodies stay readable. */
-  readonly compress = false;
   /** Every request, oldest first. */
   readonly requests: ExportedRequest[] = [];
   /** Plays a backend that refuses: what it gives is answered, and nothing is kept unless its status is 2xx. */
