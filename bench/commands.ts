@@ -4,7 +4,7 @@ import type { Contender, Delivered } from "./contender.js";
 import { type Shape, shapeOf } from "./shapes.js";
 import type { Sink } from "./sink.js";
 
-/** What is asked: to load the contender, so many requests, one whose delivery is shown, or the size of the heap. */
+/** A command loads the contender, runs a number of requests, shows what one request delivers, or measures the heap. */
 export type Command =
   | { readonly load: true }
   | { readonly run: number; readonly shape: string; readonly concurrent?: number }
