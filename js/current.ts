@@ -4,7 +4,8 @@
 import type { FlushReport } from "./deliver/report.js";
 import { Reporter, readOption } from "./errors.js";
 import { startSpan } from "./opik.js";
-import { untracedFetch } from "./record/fetch.js";
+import { replaceFetch } from "./platform/host-fetch.js";
+import { tracedFetch, untracedFetch } from "./record/fetch.js";
 import { currentFrame, type Frame } from "./record/frame.js";
 import { OPIK_PARENT_SPAN_ID_HEADER, OPIK_TRACE_ID_HEADER } from "./record/headers.js";
 import type {
@@ -59,6 +60,21 @@ export function fetch(input: string | URL | Request, init?: TracedRequestInit): 
 export function fetch(...args: Parameters<TracedFetch>): Promise<Response> {
   const current = currentFrame()?.span;
   return current ? current.fetch(...(args as [string])) : untracedFetch(...args);
+}
+
+/**
+ * Traces every `fetch` that is called while a span is current, with the settings of that span, and no other; gives what ends that.
+ * While calls are traced already nothing changes. They may be anybody's, of an SDK say: of their targets only those that
+ * `propagateTo` names are given headers, in a page its own origin too. A page's client has an `instrumentFetch` for all of its calls.
+ */
+export function instrumentFetch(): () => void {
+  return replaceFetch((original) => (...args) => {
+    const frame = currentFrame();
+    if (!frame?.span?.id) return original(...args); // nothing to record, and nothing to hand on
+    const { url, propagateTo = [] } = frame.scope.settings;
+    const start = (options: SpanOptions): SpanHandle => startSpan(frame.scope, options, frame);
+    return tracedFetch(start, { url, propagateTo }, args, original);
+  });
 }
 
 /** Sends what has ended in the current invocation. Never rejects, never waits for `waitUntil` work. */

@@ -33,6 +33,8 @@ export type OpikErrorCode =
   | "field_cut"
   /** A redactor threw; the whole field was masked. */
   | "redaction_failed"
+  /** An observer threw, or answered by a promise; the call is recorded as every call. */
+  | "observer_failed"
   /** A score has no name, or a value the Opik API would refuse; it was not kept. */
   | "invalid_score"
   /** In a page of the developer's own machine: a traced call to another origin failed, and why. */

@@ -84,6 +84,10 @@ export function resolveConfig(given: OpikConfig): Settings {
   if (!Array.isArray(signals) || !signals.every((signal) => SIGNALS.includes(signal))) {
     throw invalid("signals", `some of ${SIGNALS}`, signals);
   }
+  const observe = config.observe ?? [];
+  if (!Array.isArray(observe) || !observe.every((one) => typeof one?.follow === "function")) {
+    throw invalid("observe", "an array of observers", observe);
+  }
   const limits = resolveLimits(config.limits, transport);
   // A relay pins it.
   const recordedProject = relayUrl === undefined ? projectName : undefined;
@@ -104,6 +108,7 @@ export function resolveConfig(given: OpikConfig): Settings {
     redact: resolveRedact(config.redact ?? undefined, limits.fieldBytes),
     recordInputs: isSwitch("recordInputs", true),
     recordOutputs: isSwitch("recordOutputs", true),
+    observe,
     limits,
     maxIdAgeMs: numberFrom("maxIdAgeMs", config.maxIdAgeMs ?? 24 * HOUR_MS, HOUR_MS, 45 * 24 * HOUR_MS),
     transport,

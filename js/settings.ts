@@ -2,6 +2,7 @@
 // everybody may have them.
 
 import type { OnDrop, OnError, Reporter } from "./errors.js";
+import type { SpanFields } from "./fields.js";
 
 /** `fetch` as the host calls it: with arguments of any type, and as many as it likes. */
 export type Fetch<Init = RequestInit> = (input: string | URL | Request, init?: Init) => Promise<Response>;
@@ -110,6 +111,66 @@ export interface TransportRequest {
   readonly signal: AbortSignal;
 }
 
+/** A call as an observer is told of it. */
+export interface ObservedCall {
+  /** In upper case. */
+  readonly method: string;
+  /** Absolute, and whole: what is in its query may be a secret. */
+  readonly url: string;
+}
+
+/** An answer as an observer is told of it. */
+export interface ObservedAnswer {
+  /** 200 to 599. */
+  readonly status: number;
+  /** The value of one of its headers, whose name may be in any case; `null` where it has none. */
+  header(name: string): string | null;
+}
+
+/**
+ * How a call has come to its end: its answer was read to the end (`done`), its consumer read no further (`stopped`), it was
+ * broken off (`cancelled`), it or its answer failed (`failed`), or it was still going on when its invocation ended (`unfinished`).
+ */
+export type CallEnding = "done" | "stopped" | "cancelled" | "failed" | "unfinished";
+
+/** What is recorded of an observed call, in place of what is recorded of every call: an `error` too, where there was one. */
+export interface CallRecord extends SpanFields {
+  /** Whether all has come that was to come: then it makes no difference that the consumer stopped, or broke the call off. */
+  readonly isComplete?: boolean | undefined;
+}
+
+/**
+ * Follows one call. Its methods are called in this order, each at once, and none of them once one has thrown, or the call has
+ * ended. Only the request's body may come later, among the chunks: where it has to be read out of a `Request`.
+ */
+export interface CallObservation {
+  /**
+   * Whether the target is somebody else's, who has no use for trace headers: then it is given none, unless `propagateTo` names it
+   * or the call says `propagate` (default `false`).
+   */
+  readonly isForeign?: boolean | undefined;
+  /**
+   * Told of the request's body, once: a text, bytes as UTF-8, and of a `Request` at most 1 MB; `undefined` where there is none, or
+   * it can not be had without a change to the call, as a stream can not. `false` gives the call up: its span is one as of every call.
+   */
+  request?(body: string | undefined): boolean | undefined;
+  /** Told of the answer, when it begins. */
+  answer?(answer: ObservedAnswer): void;
+  /**
+   * Told of each chunk of the answer just before its consumer has it, and of how many ms after the beginning of the call that is.
+   * The bytes are the consumer's: they are to be copied, or read at once, and not to be changed.
+   */
+  chunk?(bytes: Uint8Array, ms: number): void;
+  /** Gives what is recorded; `undefined` leaves the span as of every call. */
+  end(how: CallEnding): CallRecord | undefined;
+}
+
+/** Takes calls of a traced `fetch` and says what is recorded of them: what `callObserver` makes. */
+export interface CallObserver {
+  /** Called by this package, for each call until one takes it. */
+  readonly follow: (call: never) => unknown;
+}
+
 /** What is traced, and what is given headers. */
 export interface InstrumentFetchOptions {
   /** Targets that are given trace headers beside the page's own origin; instead of the client's own setting. */
@@ -214,6 +275,8 @@ export interface OpikConfig {
   readonly recordInputs?: boolean | undefined;
   /** `false` records no `output` (default `true`). */
   readonly recordOutputs?: boolean | undefined;
+  /** What says, instead of us, what is recorded of calls of a traced `fetch`; the first that takes a call has it (default none). */
+  readonly observe?: readonly CallObserver[] | undefined;
   /** How much is recorded, and waits to be sent. */
   readonly limits?: Limits | undefined;
   /**
@@ -263,6 +326,7 @@ export interface Settings {
   readonly redact: Redact | undefined;
   readonly recordInputs: boolean;
   readonly recordOutputs: boolean;
+  readonly observe: readonly CallObserver[];
   readonly limits: BufferLimits & { readonly traceBytes: number };
   readonly maxIdAgeMs: number;
   readonly transport: Transport;

@@ -14,11 +14,26 @@ export function originalOf(fetch: Fetch): Fetch {
 }
 
 /** `original` in all but what a call of it does. */
-export function standIn(original: Fetch, traced: Fetch): Fetch {
+function standIn(original: Fetch, traced: Fetch): Fetch {
   return new Proxy(original, {
     apply: (_, _this, args) => traced(...(args as Parameters<Fetch>)),
     get: (target, name, receiver) => (name === ORIGINAL ? original : Reflect.get(target, name, receiver)),
   });
+}
+
+/**
+ * Puts what `traced` makes of the global `fetch` in its place; gives what puts the old one back. While one is in place a further
+ * call changes nothing, and gives what does nothing.
+ */
+export function replaceFetch(traced: (original: Fetch) => Fetch): () => void {
+  const original: Fetch = globalThis.fetch;
+  if (originalOf(original) !== original) return () => {};
+  const instrumented = standIn(original, traced(original));
+  globalThis.fetch = instrumented as typeof fetch;
+  return () => {
+    // Somebody else may have wrapped it since: then theirs stays, and goes on calling ours, which only passes on.
+    if (globalThis.fetch === instrumented) globalThis.fetch = original as typeof fetch;
+  };
 }
 
 /** The global `fetch` when this was loaded. */

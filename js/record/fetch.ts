@@ -8,9 +8,10 @@ import { isPlainPromise } from "../platform/promise.js";
 import type { Fetch, HeaderSpelling } from "../settings.js";
 import type { Ending } from "./ending.js";
 import { endSpan } from "./ending.js";
+import { currentFrame } from "./frame.js";
 import { addHeaders, ofCaller, type Propagation, readIncoming, resolveUrl, spellingFor } from "./headers.js";
 import { withoutQuery } from "./json.js";
-import type { FetchOptions, OpenSpan, SpanOptions, TracedFetch } from "./model.js";
+import type { BegunCall, CallFollower, FetchOptions, OpenSpan, SpanOptions, TracedFetch } from "./model.js";
 import { hasWatchableBody, watchResponseBody } from "./stream.js";
 
 /** Opens the span of a call. */
@@ -23,13 +24,14 @@ export function untracedFetch(...args: Parameters<TracedFetch>): Promise<Respons
 
 /**
  * The same in a span. It gives, throws and rejects as the call itself does; only a body is watched, in a copy of the response.
- * `send` makes the call where no option says otherwise.
+ * Where no option says otherwise, `send` makes the call, and its span opens under `above`.
  */
 export function tracedFetch(
   start: StartCall,
   propagation: Propagation,
   args: Parameters<TracedFetch>,
   send?: Fetch,
+  above: unknown = currentFrame()?.span,
 ): Promise<Response> {
   if (isCalledByOurs(args)) return platformFetch(...args);
   const options = optionsOf(args);
@@ -40,11 +42,24 @@ export function tracedFetch(
     input: { method: call.method, url: call.shownUrl },
     ...("parent" in options && { parent: options.parent }),
   });
-  const spelling = url && spellingOf(url, options.propagate, propagation);
+  const follower =
+    url &&
+    followerOf({
+      method: call.method,
+      url,
+      args,
+      name: options.name,
+      span,
+      above: "parent" in options ? options.parent : above,
+      isAborted: () => call.isAborted(),
+    });
+  const spelling = url && spellingOf(url, options.propagate, follower?.targets(propagation) ?? propagation);
   const headers = spelling ? span.headers({ spelling }) : {};
   const names = Object.keys(headers);
   const failed = (error: unknown): never => {
-    if (call.isAborted(error)) span.cancel();
+    const isAborted = call.isAborted(error);
+    follower?.ended(isAborted ? "cancelled" : "failed");
+    if (isAborted) span.cancel();
     else span.fail(error);
     // What the network, or the browser, refused.
     if (url && url.origin !== "null" && error instanceof TypeError && isBrowser()) {
@@ -57,11 +72,20 @@ export function tracedFetch(
     // What a forwarded request carries of its caller's is for nobody else.
     const given = names.length > 0 || call.carriesCallers ? call.withHeaders(headers) : args;
     const answer: unknown = (send ?? senderOf(options))(...given);
-    const answered = (response: unknown): unknown => watchAnswer(span, call, response);
+    const answered = (response: unknown): unknown => watchAnswer(span, call, response, follower);
     return (isPlainPromise(answer) ? answer.then(answered, failed) : answered(answer)) as Promise<Response>;
   } catch (error) {
     return failed(error);
   }
+}
+
+/** What follows the call for the first observer that takes it. */
+function followerOf(call: BegunCall): CallFollower | undefined {
+  for (const observer of call.span.trace.scope.settings.observe ?? []) {
+    const follower = observer.follow(call as never);
+    if (follower) return follower as CallFollower;
+  }
+  return undefined;
 }
 
 function optionsOf([, init]: Parameters<TracedFetch>): FetchOptions {
@@ -200,18 +224,25 @@ function withMembers(init: object, headers: (own: unknown) => unknown, kept: obj
 }
 
 /** `response`, with the span ended at the end of its body. */
-function watchAnswer(span: OpenSpan, call: Call, response: unknown): unknown {
+function watchAnswer(span: OpenSpan, call: Call, response: unknown, follower?: CallFollower): unknown {
   try {
     const { status, statusText } = response as Response;
     span.update({ output: { status } });
     const isError = status >= 400;
     if (isError) span.update({ error: httpError(status, statusText) });
-    const end = (ending: Ending): void => {
-      if (isError) span.finish();
-      else endSpan(span, ending.how !== "done" && call.isAborted() ? { how: "cancelled" } : ending);
+    follower?.answered(response as Response);
+    const end = (given: Ending): void => {
+      const ending: Ending = given.how !== "done" && call.isAborted() ? { how: "cancelled" } : given;
+      if (follower?.ended(ending.how) || isError) span.finish();
+      else endSpan(span, ending);
     };
     if (call.method !== "HEAD" && span.isRecorded && hasWatchableBody(response as Response)) {
-      const watched = watchResponseBody(response as Response & { body: ReadableStream<Uint8Array> }, end);
+      const watched = watchResponseBody(
+        response as Response & { body: ReadableStream<Uint8Array> },
+        end,
+        follower?.onCancel,
+        follower?.onChunk,
+      );
       span.endsWith(watched.body ?? watched); // who reads the body need not keep the response
       return watched;
     }

@@ -19,6 +19,24 @@ export interface Writing {
   readonly settings: Settings;
 }
 
+/**
+ * A value that is JSON text already, as what reads a model's answer has it: it is written as it is, unread, unless rules apply to it.
+ */
+export class JsonText {
+  readonly text: string;
+
+  /** `text` is JSON. */
+  constructor(text: string) {
+    // That stands between the fields of a row, and in no JSON: no answer that was read carelessly becomes another field.
+    this.text = text.replaceAll("\u001f", " ");
+  }
+
+  /** The value; throws where the text is no JSON. */
+  toJSON(): unknown {
+    return JSON.parse(this.text);
+  }
+}
+
 /** How deep values are nested: a relay takes 64 levels, of which four may be around a value. */
 const MAX_DEPTH = 60;
 /** The longest text that the core is left to cut, and the most that is written without a copy, in characters. */

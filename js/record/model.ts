@@ -5,44 +5,10 @@
 
 import type { FlushReport } from "../deliver/report.js";
 import type { Reporter } from "../errors.js";
+import type { RowFields, SpanFields } from "../fields.js";
 import type { Row } from "../platform/model.js";
-import type { Fetch, HeaderCarrier, HeaderSpelling, HeaderTarget, Settings } from "../settings.js";
+import type { CallEnding, Fetch, HeaderCarrier, HeaderSpelling, HeaderTarget, Settings } from "../settings.js";
 import type { Endable } from "./ending.js";
-
-/** Fields of every row. Values are read when the span ends: what is changed until then is recorded changed. */
-export interface RowFields {
-  /** What is shown in the list (`name`). */
-  name?: string | undefined;
-  /** Any value; what is not an object is sent as `{ input: value }` (`input`). Objects merge on update. */
-  input?: unknown;
-  /** Any value; what is not an object is sent as `{ output: value }` (`output`). Objects merge on update. */
-  output?: unknown;
-  /** Merges on update (`metadata`). */
-  metadata?: Record<string, unknown> | undefined;
-  /** Added to those already there; each once (`tags`). */
-  tags?: readonly string[] | undefined;
-  /** What was thrown, of any type (`error_info`: its class, its message, its stack). */
-  error?: unknown;
-}
-
-/** Fields that only spans have. */
-export interface SpanFields extends RowFields {
-  /** `general` by default (`type`). */
-  type?: SpanType | undefined;
-  /** The model called, for `llm` spans (`model`). */
-  model?: string | undefined;
-  /** Its provider: `openai`, `anthropic`, `google_ai`, … (`provider`). */
-  provider?: string | undefined;
-  /** Token counts, int32; nested objects are flattened with dots. Merges on update (`usage`). */
-  usage?: object | undefined;
-  /** In US dollars, ≥ 0 (`total_estimated_cost`). */
-  totalEstimatedCost?: number | undefined;
-  /** Milliseconds to the first token, ≥ 0 (`ttft`). */
-  ttft?: number | undefined;
-}
-
-/** The kinds of span that Opik knows (`type` of `Span_Write`). */
-export type SpanType = "general" | "tool" | "llm" | "guardrail";
 
 /** Fields that only traces have. */
 export interface TraceFields extends RowFields {
@@ -217,6 +183,10 @@ export interface OpenSpan extends Span, Open, Endable {
   run<T>(fn: () => T): T;
   /** Leaves it to the consumer of `result` to end it. */
   endsWith<T extends object>(result: T): T;
+  /** Called before it ends, while it still takes fields; `isUnfinished` where it is closed. */
+  beforeEnd: ((isUnfinished: boolean) => void) | undefined;
+  /** Its row, for what records in it otherwise than the host does; `undefined` where it is not recorded, or has ended. */
+  readonly openRow: { readonly fields: SpanFields; merge(given: SpanFields, givesWay?: boolean): void } | undefined;
 }
 
 /** A trace as its spans see it: trace.ts. */
@@ -246,4 +216,32 @@ export interface OpenTrace extends Trace {
   endWith(root: RowFields, endMs: number, unfinished: boolean): void;
   /** Writes its row early, with what it has of its root span so far. */
   checkpointWith(root: RowFields): void;
+}
+
+/** A call that is about to be made, for what follows it: observed.ts. */
+export interface BegunCall {
+  readonly method: string;
+  readonly url: URL;
+  readonly args: Parameters<TracedFetch>;
+  /** What the host calls it, if anything. */
+  readonly name: string | undefined;
+  readonly span: OpenSpan;
+  /** What its span is under: a span, or anything else that `parent` may be. */
+  readonly above: unknown;
+  /** Whether the host has broken it off. */
+  readonly isAborted: () => boolean;
+}
+
+/** What follows a call. None of its methods throws. */
+export interface CallFollower {
+  /** Where headers go, given where they go otherwise. */
+  targets<P extends { readonly propagateTo: Settings["propagateTo"] }>(others: P): P;
+  /** Told of the answer. */
+  answered(response: Response): void;
+  /** Told of each chunk of the answer, just before its consumer has it. */
+  readonly onChunk: (chunk: unknown) => void;
+  /** Told that the consumer goes away. */
+  readonly onCancel: () => void;
+  /** Told of the end, once or more often; gives whether there is nothing more to be said of it. */
+  ended(how: CallEnding): boolean;
 }

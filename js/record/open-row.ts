@@ -2,6 +2,7 @@
 // which they are handed to the core. When it ends is for span.ts and trace.ts to say; the row itself is written in src/span.rs.
 
 import type { Reporter } from "../errors.js";
+import type { RowFields, SpanFields } from "../fields.js";
 import type { Row, RowText } from "../platform/model.js";
 import type { Redact } from "../settings.js";
 import {
@@ -9,12 +10,13 @@ import {
   hideQueries,
   isError,
   isPlain,
+  JsonText,
   REDACTED,
   toJson,
   unserializable,
   type Writing,
 } from "./json.js";
-import type { OpenTrace, RowFields, SpanFields, TraceFields } from "./model.js";
+import type { OpenTrace, TraceFields } from "./model.js";
 
 /** Fields of any row. */
 type AnyFields = SpanFields & TraceFields;
@@ -54,7 +56,8 @@ export class OpenRow {
   readonly #parentId: string;
   readonly #trace: OpenTrace;
   readonly #startMs: number;
-  #fields = new Fields();
+  /** Those so far; `NO_FIELDS` of what has been written. */
+  fields: Fields = new Fields();
   /** When it was written early. */
   #earlyMs = 0;
 
@@ -70,19 +73,19 @@ export class OpenRow {
 
   /** Merges in what the host has set, or with `givesWay` what stands only where it has set nothing. */
   merge(given: unknown, givesWay = false): void {
-    mergeInto(this.#fields, given, this.#trace.scope.reporter, givesWay);
+    mergeInto(this.fields, given, this.#trace.scope.reporter, givesWay);
   }
 
   /** What the row of a trace takes over from its root span (Python's `@track`). */
   get mirrored(): RowFields {
-    const { name, input, output, metadata, tags, error } = this.#fields;
+    const { name, input, output, metadata, tags, error } = this.fields;
     return { name, input, output, metadata, tags, error };
   }
 
   /** Writes it for good, with `root` where it has no fields of its own. */
   write(endMs: number, unfinished: boolean, root?: RowFields): void {
     this.#trace.append(this.#row(endMs, Math.max(endMs, this.#earlyMs + 1), unfinished, root));
-    this.#fields = NO_FIELDS;
+    this.fields = NO_FIELDS;
   }
 
   /** Writes it early: once, which is enough to be seen. `false` where that has been done. */
@@ -95,11 +98,11 @@ export class OpenRow {
 
   #row(endMs: number, updatedMs: number, unfinished: boolean, root: RowFields | undefined): Row {
     const { id: traceId, scope, room } = this.#trace;
-    let fields = this.#fields;
+    let fields = this.fields;
     if (root) {
       fields = new Fields();
       mergeInto(fields, root, scope.reporter);
-      mergeInto(fields, this.#fields, scope.reporter);
+      mergeInto(fields, this.fields, scope.reporter);
     }
     const { text, outputAt } = rowText(this.#id, traceId, this.#parentId, fields, scope, unfinished);
     return { kind: this.#kind, text, outputAt, startMs: this.#startMs, endMs, updatedMs, unfinished, room };
@@ -209,7 +212,8 @@ function write(scope: Writing, field: string, value: unknown, rules?: Redact): s
   if (value === undefined) return "";
   if (typeof value === "string" && !rules && SIMPLE.test(value)) return `"${value}"`;
   try {
-    return toJson(value, field, scope, rules) ?? "";
+    if (!(value instanceof JsonText)) return toJson(value, field, scope, rules) ?? "";
+    return rules ? write(scope, field, value.toJSON(), rules) : value.text;
   } catch (error) {
     return JSON.stringify(masked(field, error, scope.reporter));
   }

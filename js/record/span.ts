@@ -2,23 +2,14 @@
 // buffer of its invocation. The row's format is src/span.rs.
 
 import { printAs, readOption } from "../errors.js";
+import type { SpanFields } from "../fields.js";
 import { runWith } from "../platform/context.js";
 import { SPAN_ROW } from "../platform/core.js";
 import type { HeaderSpelling, HeaderTarget } from "../settings.js";
 import { tracedFetch, untracedFetch } from "./fetch.js";
 import { currentFrame } from "./frame.js";
 import { headerMap, injectInto } from "./headers.js";
-import type {
-  Open,
-  OpenScope,
-  OpenSpan,
-  OpenTrace,
-  Score,
-  Span,
-  SpanFields,
-  SpanOptions,
-  TracedFetch,
-} from "./model.js";
+import type { Open, OpenScope, OpenSpan, OpenTrace, Score, Span, SpanOptions, TracedFetch } from "./model.js";
 import { OpenRow, ThrownNothing } from "./open-row.js";
 import { scoped } from "./settle.js";
 
@@ -40,6 +31,8 @@ export class SpanHandle implements OpenSpan, Open {
   readonly trace: OpenTrace;
   /** Called once, when the span has ended. */
   onEnd: (() => void) | undefined;
+  /** Called before it ends, while it still takes fields; `isUnfinished` where it is closed. */
+  beforeEnd: ((isUnfinished: boolean) => void) | undefined;
   readonly startMs: number;
   /** `undefined` where it is not recorded. */
   readonly #row: OpenRow | undefined;
@@ -100,7 +93,7 @@ export class SpanHandle implements OpenSpan, Open {
   get fetch(): TracedFetch {
     const value: TracedFetch = (...args) => {
       if (!this.id) return untracedFetch(...args); // tracing is off and there is nothing to forward
-      return tracedFetch((options) => this.span(options), this.#scope.settings, args);
+      return tracedFetch((options) => this.span(options), this.#scope.settings, args, undefined, this);
     };
     Object.defineProperty(this, "fetch", { value });
     return value;
@@ -111,9 +104,15 @@ export class SpanHandle implements OpenSpan, Open {
     if (!this.#ended) this.#row?.merge(fields, true);
   }
 
+  /** `undefined` where it is not recorded, or has ended. */
+  get openRow(): OpenRow | undefined {
+    return this.#ended ? undefined : this.#row;
+  }
+
   /** Ends the span unless it has ended: without a word, for what ends by itself. */
   finish(unfinished = false): void {
     if (this.#ended) return;
+    this.beforeEnd?.(unfinished);
     this.#ended = true;
     const row = this.#row;
     if (row) {

@@ -6,15 +6,21 @@ import type { Ending, OnEnd } from "./ending.js";
 
 /** Called as soon as a reader goes away; the end comes when what it has read from has been cleaned up. */
 export type OnCancel = () => void;
+/** Called with each chunk just before its consumer has it; it must not throw. */
+export type OnChunk = (chunk: unknown) => void;
 
 /** What is watched already, and who is told of its end. */
 class Watch {
-  readonly #listeners: [OnEnd, OnCancel | undefined][] = [];
+  readonly #listeners: [OnEnd, OnCancel?, OnChunk?][] = [];
   #ending: Ending | undefined;
 
-  add(onEnd: OnEnd, onCancel?: OnCancel): void {
-    if (this.#ending) onEnd(this.#ending);
-    else this.#listeners.push([onEnd, onCancel]);
+  add(...listener: [OnEnd, OnCancel?, OnChunk?]): void {
+    if (this.#ending) listener[0](this.#ending);
+    else this.#listeners.push(listener);
+  }
+
+  show(chunk: unknown): void {
+    for (const [, , onChunk] of this.#listeners) onChunk?.(chunk);
   }
 
   cancel(): void {
@@ -39,9 +45,12 @@ const watches = new WeakMap<ReadableStream, Watch>();
  * `source`, chunk by chunk as it is read. `onEnd` is called when it is exhausted, when it fails, or when its reader cancels. A
  * stream that is watched already stays itself.
  */
-export function watchStream<T>(source: ReadableStream<T>, onEnd: OnEnd, onCancel?: OnCancel): ReadableStream<T> {
+export function watchStream<T>(
+  source: ReadableStream<T>,
+  ...listener: [onEnd: OnEnd, onCancel?: OnCancel, onChunk?: OnChunk]
+): ReadableStream<T> {
   const watched = watches.has(source) ? source : wrap(source);
-  watches.get(watched)?.add(onEnd, onCancel);
+  watches.get(watched)?.add(...listener);
   return watched;
 }
 
@@ -59,7 +68,10 @@ function wrap<T>(source: ReadableStream<T>): ReadableStream<T> {
         async pull(controller) {
           const next = await reader.read();
           if (next.done) controller.close();
-          else controller.enqueue(next.value);
+          else {
+            watch.show(next.value);
+            controller.enqueue(next.value);
+          }
         },
         cancel,
       },
@@ -79,6 +91,7 @@ function wrap<T>(source: ReadableStream<T>): ReadableStream<T> {
           controller.close();
           controller.byobRequest?.respond(0);
         } else {
+          watch.show(next.value);
           controller.enqueue(next.value as ArrayBufferView<ArrayBuffer>);
         }
       },
@@ -245,13 +258,12 @@ interface DenoResponse {
 /** `response`, with `onEnd` called at the end of its body; a copy of it, unless its body is watched already. */
 export function watchResponseBody(
   response: Response & { body: ReadableStream<Uint8Array> },
-  onEnd: OnEnd,
-  onCancel?: OnCancel,
+  ...listener: [onEnd: OnEnd, onCancel?: OnCancel, onChunk?: OnChunk]
 ): Response {
   const key = unreadKey(response);
   const kept = key && (response as unknown as Unread)[key];
   const body = kept ? (kept[1] as typeof response.body) : response.body;
-  const watched = watchStream(body, onEnd, onCancel);
+  const watched = watchStream(body, ...listener);
   if (watched === body) return response;
   if (!kept) return withBody(response, watched);
   const [status, , headers] = kept; // as they are before the copy asks for them

@@ -3,11 +3,12 @@
 
 import { numberOr } from "../deliver/transport.js";
 import { printAs } from "../errors.js";
+import type { RowFields } from "../fields.js";
 import { type Core, getCore, TRACE_ROW } from "../platform/core.js";
 import { now } from "../platform/env.js";
 import type { Row } from "../platform/model.js";
 import { readClaim, readIncoming } from "./headers.js";
-import type { Open, OpenScope, OpenTrace, RowFields, Score, Span, SpanOptions, TraceFields } from "./model.js";
+import type { Open, OpenScope, OpenTrace, Score, Span, SpanOptions, TraceFields } from "./model.js";
 import { OpenRow } from "./open-row.js";
 import { openSpan } from "./span.js";
 

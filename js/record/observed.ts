@@ -1,0 +1,193 @@
+// A call that an observer follows: what the observer is told of it, and in which span what it says is recorded. Whatever it does
+// there, the call goes on as without it. The call itself is made in fetch.ts, which comes here only where the host has observers.
+
+import type { SpanFields } from "../fields.js";
+import { isPlainPromise } from "../platform/promise.js";
+import type { CallEnding, CallObservation, CallObserver, CallRecord, ObservedCall, Settings } from "../settings.js";
+import { JsonText } from "./json.js";
+import type { BegunCall, CallFollower, OpenSpan, TracedFetch } from "./model.js";
+
+/** The longest body that is read for an observer, in bytes. */
+const MAX_BODY_BYTES = 1024 * 1024;
+
+/** Spans of the host's in which a call records itself. */
+const holders = new WeakSet<object>();
+
+/**
+ * An observer, for the setting `observe`. `take` is asked of every call that is about to be made, by its method and its URL: it gives
+ * what follows the call, or `undefined`. Of a call that is not recorded it is asked too, for the sake of its headers, and the call then
+ * followed no further. Make it once, at the top of a module, so that requests have the same settings.
+ */
+export function callObserver(take: (call: ObservedCall) => CallObservation | undefined): CallObserver {
+  return {
+    follow(call: BegunCall) {
+      const followed = new FollowedCall(call, take);
+      return followed.isTaken ? followed : undefined;
+    },
+  };
+}
+
+class FollowedCall implements CallFollower {
+  readonly #call: BegunCall;
+  readonly isTaken: boolean;
+  readonly #isForeign: unknown;
+  /** `undefined` when it is told nothing more. */
+  #observation: CallObservation | undefined;
+  /** The span of the host's that is to record the call. */
+  #holder: OpenSpan | undefined;
+  /** What its own span is to record. */
+  #record: CallRecord | undefined;
+  #hasFailed = false;
+  /** Whether there is nothing to be added to what the observer says of the end. */
+  #isSettled = false;
+  #stopReading = (): void => {};
+
+  constructor(call: BegunCall, take: (call: ObservedCall) => CallObservation | undefined) {
+    this.#call = call;
+    this.#observation = this.#ask(() => take({ method: call.method, url: call.url.href })) ?? undefined;
+    this.#isForeign = this.#ask(() => this.#observation?.isForeign);
+    this.isTaken = this.#observation !== undefined;
+    if (this.#observation) this.#begin();
+  }
+
+  targets<P extends { readonly propagateTo: Settings["propagateTo"] }>(others: P): P {
+    // A relay's client has its settings as they are, so that they are named one by one.
+    return this.#isForeign === true ? { ...others, propagateTo: others.propagateTo ?? [] } : others;
+  }
+
+  answered({ status, headers }: Response): void {
+    this.#hasFailed = status >= 400;
+    this.#ask(() => this.#observation?.answer?.({ status, header: (name) => headers.get(name) }));
+  }
+
+  readonly onChunk = (bytes: unknown): void => {
+    const { trace, startMs } = this.#call.span;
+    if (!ArrayBuffer.isView(bytes)) return;
+    this.#ask(() => this.#observation?.chunk?.(bytes as Uint8Array, Math.max(0, trace.now() - startMs)));
+  };
+
+  /** At once, since the consumer may not wait for the source to have cleaned up: it ends its own span, say. */
+  readonly onCancel = (): void => {
+    this.ended(this.#call.isAborted() ? "cancelled" : "stopped");
+  };
+
+  ended(how: CallEnding): boolean {
+    const given = this.#ask(() => this.#observation?.end(how));
+    if (given) this.#ask(() => this.#keep({ ...given }, how));
+    this.#leave();
+    return this.#isSettled;
+  }
+
+  #begin(): void {
+    const { span, above, args } = this.#call;
+    if (!span.isRecorded) {
+      this.#leave();
+      return;
+    }
+    span.beforeEnd = (isUnfinished) => {
+      this.ended(isUnfinished ? "unfinished" : "done");
+      this.#ask(() => this.#write());
+    };
+    const holder = above as OpenSpan | null | undefined;
+    if (holder?.openRow?.fields.type === "llm" && !holders.has(holder)) {
+      holders.add(holder);
+      this.#holder = holder;
+    }
+    if (!this.#observation?.request) return;
+    const body = bodyOf(args);
+    if (typeof body === "object") void this.#read(body);
+    else this.#tellBody(body);
+  }
+
+  #keep(record: CallRecord, how: CallEnding): void {
+    const hasError = (record.error ?? undefined) !== undefined;
+    const row = this.#holder?.openRow;
+    // After a call that has failed there is mostly another one.
+    if (row && !hasError && !this.#hasFailed && how !== "failed") {
+      row.merge(
+        withValues(record, (key) => key === "metadata" || row.fields[key] !== undefined),
+        true,
+      );
+      this.#holder = undefined; // it goes on being one
+    } else this.#record = record;
+    this.#isSettled = hasError || (record.isComplete === true && how !== "failed");
+  }
+
+  /** Puts what it says in place of what is recorded of every call, beside what has been recorded of the end. */
+  #write(): void {
+    const { span, name } = this.#call;
+    const row = span.openRow;
+    if (!this.#record || !row) return;
+    const record = withValues(this.#record, (key) => key === "metadata" && row.fields[key] !== undefined);
+    Object.assign(row.fields, { input: undefined, output: undefined });
+    row.merge(name === undefined ? record : { ...record, name });
+  }
+
+  #ask<T>(run: () => T): T | undefined {
+    try {
+      const answer = run();
+      if (!isPlainPromise(answer)) return answer;
+      answer.catch(() => {});
+      throw new TypeError("an observer answers at once, not by a promise");
+    } catch (error) {
+      this.#leave();
+      const { reporter } = this.#call.span.trace.scope;
+      reporter.once("observer_failed", "an observer failed: its call is recorded as every call", error);
+      return undefined;
+    }
+  }
+
+  #leave(): void {
+    this.#observation = undefined;
+    this.#stopReading();
+    if (this.#holder) holders.delete(this.#holder);
+    this.#holder = undefined;
+  }
+
+  #tellBody(body: string | undefined): void {
+    if (this.#ask(() => this.#observation?.request?.(body)) === false) this.#leave();
+  }
+
+  async #read(stream: ReadableStream<Uint8Array>): Promise<void> {
+    let text: string | undefined = "";
+    let room = MAX_BODY_BYTES;
+    try {
+      const reader = stream.getReader();
+      this.#stopReading = () => void reader.cancel().catch(() => {});
+      const decoder = new TextDecoder();
+      for (let next = await reader.read(); text !== undefined && !next.done; next = await reader.read()) {
+        room -= next.value.byteLength;
+        text = room < 0 ? undefined : text + decoder.decode(next.value, { stream: true });
+      }
+    } catch {
+      text = undefined; // it is the host's own that fails
+    }
+    this.#stopReading();
+    this.#tellBody(text);
+  }
+}
+
+/** `record`, with values in place of those of its texts that are to be merged. */
+function withValues(record: CallRecord, isMerged: (key: keyof SpanFields) => boolean): CallRecord {
+  const values: Record<string, unknown> = { ...record };
+  for (const [key, value] of Object.entries(record)) {
+    if (value instanceof JsonText && isMerged(key as keyof SpanFields)) values[key] = value.toJSON();
+  }
+  return values;
+}
+
+/** The body of the request: its text, or what it can be read from beside the call; `undefined` where that would change the call. */
+function bodyOf([input, init]: Parameters<TracedFetch>): string | ReadableStream<Uint8Array> | undefined {
+  try {
+    const own = Object.getOwnPropertyDescriptor(Object(init), "body"); // a getter is called once, by the platform
+    const body: unknown = own?.value;
+    if (typeof body === "string") return body;
+    if (ArrayBuffer.isView(body) || body instanceof ArrayBuffer) {
+      return body.byteLength > MAX_BODY_BYTES ? undefined : new TextDecoder().decode(body as ArrayBuffer);
+    }
+    const isOfRequest = own ? !own.get && (body ?? undefined) === undefined : !("body" in Object(init));
+    return isOfRequest ? (Request.prototype.clone.call(input).body ?? undefined) : undefined;
+  } catch {
+    return undefined; // what is no request, or is used up
+  }
+}
