@@ -5,7 +5,7 @@ import { ownOf, readOption } from "../errors.js";
 import { isBrowser } from "../platform/env.js";
 import { isCalledByOurs, isRequest, platformFetch, targetOf } from "../platform/host-fetch.js";
 import { isPlainPromise } from "../platform/promise.js";
-import type { Fetch, HeaderSpelling } from "../settings.js";
+import type { CallObserver, Fetch, HeaderSpelling } from "../settings.js";
 import type { Ending } from "./ending.js";
 import { endSpan } from "./ending.js";
 import { currentFrame } from "./frame.js";
@@ -42,17 +42,19 @@ export function tracedFetch(
     input: { method: call.method, url: call.shownUrl },
     ...("parent" in options && { parent: options.parent }),
   });
+  const { observe } = span.trace.scope.settings;
   const follower =
-    url &&
-    followerOf({
-      method: call.method,
-      url,
-      args,
-      name: options.name,
-      span,
-      above: "parent" in options ? options.parent : above,
-      isAborted: () => call.isAborted(),
-    });
+    url && observe?.length // which another copy of this package may not have
+      ? followerOf(observe, {
+          method: call.method,
+          url,
+          args,
+          name: options.name,
+          span,
+          above: "parent" in options ? options.parent : above,
+          isAborted: () => call.isAborted(),
+        })
+      : undefined;
   const spelling = url && spellingOf(url, options.propagate, follower?.targets(propagation) ?? propagation);
   const headers = spelling ? span.headers({ spelling }) : {};
   const names = Object.keys(headers);
@@ -80,8 +82,8 @@ export function tracedFetch(
 }
 
 /** What follows the call for the first observer that takes it. */
-function followerOf(call: BegunCall): CallFollower | undefined {
-  for (const observer of call.span.trace.scope.settings.observe ?? []) {
+function followerOf(observers: readonly CallObserver[], call: BegunCall): CallFollower | undefined {
+  for (const observer of observers) {
     const follower = observer.follow(call as never);
     if (follower) return follower as CallFollower;
   }

@@ -14,13 +14,15 @@ const MAX_BODY_BYTES = 1024 * 1024;
 const holders = new WeakSet<object>();
 
 /**
- * An observer, for the setting `observe`. `take` is asked of every call that is about to be made, by its method and its URL: it gives
- * what follows the call, or `undefined`. Of a call that is not recorded it is asked too, for the sake of its headers, and the call then
- * followed no further. Make it once, at the top of a module, so that requests have the same settings.
+ * An observer, for the setting `observe`. `take` is asked of every call by http or https that is about to be made, by its method and
+ * its URL: it gives what follows the call, or `undefined`. Of a call that is not recorded it is asked too, for the sake of its headers,
+ * and the call then followed no further. Make it once, at the top of a module, so that requests have the same settings.
  */
 export function callObserver(take: (call: ObservedCall) => CallObservation | undefined): CallObserver {
   return {
     follow(call: BegunCall) {
+      // Bun derives the headers of a `blob:` from when they are looked at.
+      if (!call.url.protocol.startsWith("http")) return undefined;
       const followed = new FollowedCall(call, take);
       return followed.isTaken ? followed : undefined;
     },
@@ -30,7 +32,7 @@ export function callObserver(take: (call: ObservedCall) => CallObservation | und
 class FollowedCall implements CallFollower {
   readonly #call: BegunCall;
   readonly isTaken: boolean;
-  readonly #isForeign: unknown;
+  #isForeign: unknown;
   /** `undefined` when it is told nothing more. */
   #observation: CallObservation | undefined;
   /** The span of the host's that is to record the call. */
@@ -55,9 +57,10 @@ class FollowedCall implements CallFollower {
     return this.#isForeign === true ? { ...others, propagateTo: others.propagateTo ?? [] } : others;
   }
 
-  answered({ status, headers }: Response): void {
+  answered(response: Response): void {
+    const { status } = response;
     this.#hasFailed = status >= 400;
-    this.#ask(() => this.#observation?.answer?.({ status, header: (name) => headers.get(name) }));
+    this.#ask(() => this.#observation?.answer?.({ status, header: (name) => response.headers.get(name) }));
   }
 
   readonly onChunk = (bytes: unknown): void => {
@@ -145,7 +148,9 @@ class FollowedCall implements CallFollower {
   }
 
   #tellBody(body: string | undefined): void {
-    if (this.#ask(() => this.#observation?.request?.(body)) === false) this.#leave();
+    if (this.#ask(() => this.#observation?.request?.(body)) !== false) return;
+    this.#isForeign = false; // it is none of its calls
+    this.#leave();
   }
 
   async #read(stream: ReadableStream<Uint8Array>): Promise<void> {

@@ -8,6 +8,7 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { pathToFileURL } from "node:url";
+import type { Opik } from "opik-edge";
 import { type Collector, startCollector } from "../../collector/server.js";
 import type { StoredRow } from "../../collector/store.js";
 import { pageIds } from "../support/page-ids.js";
@@ -210,6 +211,43 @@ test("delivery: a job says what was sent", async (t) => {
   const log = t.mock.method(console, "log", () => {});
   await load("guide-delivery");
   assert.deepEqual(log.mock.calls[0]!.arguments, [{ sent: 2, kept: 0, dropped: {} }]);
+});
+
+test("observers: a search is recorded as a tool, and any other call as every call", async () => {
+  const { opik } = await load<{ opik: Opik }>("guide-observer");
+  const wire: (string | undefined)[] = [];
+  const server = createServer((request, response) => {
+    wire.push(request.headers["opik-trace-id"] as string | undefined);
+    request.resume();
+    for (const line of [`{"hit":1}\n`, `{"hit":2}\n`, "[end]\n"]) response.write(line);
+    response.end();
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  try {
+    const post = (path: string, body: string) => opik.fetch(url + path, { method: "POST", body });
+    const reader = (await post("/v1/search", `{"query":"traces"}`)).body!.getReader();
+    const decoder = new TextDecoder();
+    for (let text = ""; !text.endsWith("[end]\n"); ) text += decoder.decode((await reader.read()).value);
+    await reader.cancel(); // as SDKs do
+    await (await post("/search", `{"file":"traces"}`)).text();
+    await opik.flush();
+    const [search] = named("search");
+    assert.deepEqual(
+      [search!["type"], search!["input"], (search!["output"] as { hits: number }).hits, search!["metadata"]],
+      ["tool", { query: "traces" }, 2, undefined],
+    );
+    assert.equal(typeof search!["ttft"], "number");
+    assert.deepEqual(named(`POST ${new URL(url).host}/search`)[0]!["output"], { status: 200 });
+    assert.deepEqual(
+      wire.map((id) => id !== undefined),
+      [false, true],
+    );
+  } finally {
+    server.close();
+    server.closeAllConnections();
+  }
 });
 
 test("testing: a backend that fails, and a handler", async () => {

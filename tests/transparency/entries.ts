@@ -1,6 +1,6 @@
 // The ways in which a host reaches a traced `fetch`, as a table.
 
-import { fetch as ambientFetch, Opik } from "opik-edge";
+import { fetch as ambientFetch, callObserver, instrumentFetch, Opik } from "opik-edge";
 import { InMemoryExporter } from "opik-edge/testing";
 import { type Columns, Lacks } from "./table.js";
 
@@ -9,10 +9,33 @@ export type Call = (args: unknown[]) => unknown;
 /** Of any arguments. */
 export type Fetch = (...args: unknown[]) => unknown;
 
-/** To whom trace headers go. A host names no origin that refuses them: a browser would refuse the call. */
+/** Takes every call, and looks at all of it. */
+const everyCall = () => {
+  let seen = 0;
+  return callObserver(() => ({
+    request(body) {
+      seen += body?.length ?? 0;
+      return true;
+    },
+    answer({ status, header }) {
+      seen += status + (header("content-type")?.length ?? 0);
+    },
+    chunk(bytes) {
+      for (const byte of bytes) seen += byte;
+    },
+    end: (how) => ({ type: "llm", output: { how, seen } }),
+  }));
+};
+
+/** To whom trace headers go, and whether calls are observed. A host names no origin that refuses them: a browser would refuse the call. */
 const PROPAGATE: Record<string, (refusing: string) => object> = {
   everywhere: (refusing) => ({ propagateTo: [({ origin }: URL) => origin !== refusing] }),
   nowhere: () => ({ propagateTo: [] }),
+  "everywhere, observed": (refusing) => ({
+    propagateTo: [({ origin }: URL) => origin !== refusing],
+    observe: [everyCall()],
+  }),
+  "nowhere, observed": () => ({ propagateTo: [], observe: [everyCall()] }),
   "as preset": () => ({}),
 };
 
@@ -33,6 +56,18 @@ const ENTRIES: Record<string, (opik: Opik) => Call> = {
       called = (ambientFetch as Fetch)(...args);
     });
     return called;
+  },
+  "instrumentFetch of the package": (opik) => (args) => {
+    const stop = instrumentFetch();
+    try {
+      let called: unknown;
+      opik.span({}, () => {
+        called = (globalThis.fetch as Fetch)(...args);
+      });
+      return called;
+    } finally {
+      stop();
+    }
   },
   "fetch of the package, no span": () => (args) => (ambientFetch as Fetch)(...args),
   instrumentFetch: (opik) => (args) => {
