@@ -33,7 +33,7 @@ export function tracedFetch(
   send?: Fetch,
   above: unknown = currentFrame()?.span,
 ): Promise<Response> {
-  if (isCalledByOurs(args)) return platformFetch(...args);
+  if (isCalledByOurs(args)) return (send ?? platformFetch)(...args);
   const options = optionsOf(args);
   const call = new Call(args);
   const { url } = call;

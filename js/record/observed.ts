@@ -88,6 +88,7 @@ class FollowedCall implements CallFollower {
       return;
     }
     span.beforeEnd = (isUnfinished) => {
+      span.beforeEnd = undefined; // who holds the span need not hold the call
       this.ended(isUnfinished ? "unfinished" : "done");
       this.#ask(() => this.#write());
     };

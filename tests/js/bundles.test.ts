@@ -19,6 +19,7 @@ const SIGNED = `
 /** What only a part of the package has in it, in whatever file that part is. */
 const TOKENS = /HMAC|base64url|tokens\./;
 const RELAY = /method_not_allowed|rate_limited|foreign_project/;
+const OBSERVERS = /observer_failed/;
 const PROCESSES = /beforeExit|prependListener/;
 const PAGES = /visibilitychange|pagehide|"online"|indexedDB/;
 
@@ -66,14 +67,14 @@ test("an entry is at most four files: itself, opik.js, core.js and the text of t
 
 test("a bundle of everything, for Node, has each part", async () => {
   const text = await bundled(`export * from "opik-edge"; export * from "opik-edge/relay";`, [], "node");
-  for (const part of [TOKENS, RELAY, PROCESSES, PAGES]) assert.match(text, part);
+  for (const part of [TOKENS, RELAY, OBSERVERS, PROCESSES, PAGES]) assert.match(text, part);
 });
 
 describe("a Worker's bundle", () => {
-  test("has no byte of tokens or the relay unless it asks for them", async () => {
+  test("has no byte of tokens, the relay or observers unless it asks for them", async () => {
     const text = await bundled(WORKER, ["workerd", "worker"]);
     assert.match(text, /traceRequest/, "it is the package that is looked at");
-    for (const part of [TOKENS, RELAY]) assert.doesNotMatch(text, part);
+    for (const part of [TOKENS, RELAY, OBSERVERS]) assert.doesNotMatch(text, part);
   });
 
   test("has of the relay the tokens alone where it believes signed callers", async () => {

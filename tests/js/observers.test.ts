@@ -879,6 +879,25 @@ describe("instrumentFetch", () => {
     }
   });
 
+  test("passes on what is called by what the host has wrapped around it, and that once", async () => {
+    const platform = globalThis.fetch;
+    const { told, observer } = everything(LLM);
+    const opik = client({ observe: [observer] });
+    globalThis.fetch = async () => new Response("mine");
+    try {
+      const stop = instrumentFetch();
+      const ours = globalThis.fetch;
+      globalThis.fetch = (...args) => ours(...args);
+      const answer = await opik.span({}, () => opik.fetch("http://host.test/"));
+      assert.deepEqual([await answer.text(), told.at(-1)], ["mine", "done"]);
+      await opik.flush();
+      assert.equal(exporter.spans.length, 2);
+      stop();
+    } finally {
+      globalThis.fetch = platform;
+    }
+  });
+
   test("traces nothing in a span that has no ids", async () => {
     const stop = instrumentFetch();
     try {
