@@ -152,8 +152,10 @@ export interface CallObservation {
   /**
    * Told of the request's body, once: a text, bytes as UTF-8, and of a `Request` at most 1 MB; `undefined` where there is none, or
    * it can not be had without a change to the call, as a stream can not. `false` gives the call up: its span is one as of every call.
+   * A text is sent in place of a text in `init`, and counts for nothing in place of any other body: it is a change to the host's call,
+   * for those who have asked for it.
    */
-  request?(body: string | undefined): boolean | undefined;
+  request?(body: string | undefined): boolean | string | undefined;
   /** Told of the answer, when it begins. */
   answer?(answer: ObservedAnswer): void;
   /**

@@ -46,13 +46,10 @@ export function tracedFetch(
   const follower =
     url && observe?.length // which another copy of this package may not have
       ? followerOf(observe, {
-          method: call.method,
-          url,
-          args,
+          call,
           name: options.name,
           span,
           above: "parent" in options ? options.parent : above,
-          isAborted: () => call.isAborted(),
         })
       : undefined;
   const spelling = url && spellingOf(url, options.propagate, follower?.targets(propagation) ?? propagation);
@@ -72,7 +69,7 @@ export function tracedFetch(
   };
   try {
     // What a forwarded request carries of its caller's is for nobody else.
-    const given = names.length > 0 || call.carriesCallers ? call.withHeaders(headers) : args;
+    const given = names.length > 0 || call.carriesCallers ? call.withHeaders(headers) : call.args;
     const answer: unknown = (send ?? senderOf(options))(...given);
     const answered = (response: unknown): unknown => watchAnswer(span, call, response, follower);
     return (isPlainPromise(answer) ? answer.then(answered, failed) : answered(answer)) as Promise<Response>;
@@ -110,7 +107,7 @@ function spellingOf(url: URL, own: FetchOptions["propagate"], propagation: Propa
 
 /** The arguments of one call, of whatever type. What the platform makes of them is its own affair: here they are only read. */
 class Call {
-  readonly #args: Parameters<TracedFetch>;
+  args: Parameters<TracedFetch>;
   readonly #request: Request | undefined;
   readonly method: string;
   /** `undefined` where it is none, which the platform says itself. */
@@ -119,7 +116,7 @@ class Call {
   readonly shownUrl: string;
 
   constructor(args: Parameters<TracedFetch>) {
-    this.#args = args;
+    this.args = args;
     const [input, init] = args;
     this.#request = isRequest(input) ? input : undefined;
     this.method = this.#methodOf(init).toUpperCase();
@@ -134,12 +131,12 @@ class Call {
 
   /** The arguments with these headers beside the host's own. All else is read from what the host gave when it is asked for. */
   withHeaders(added: Record<string, string>): Parameters<TracedFetch> {
-    const [input, init, ...rest] = this.#args as unknown[];
+    const [input, init, ...rest] = this.args as unknown[];
     const request = this.#request;
     // A request of a navigation can not be made anew, and what makes no call is for the platform to refuse.
-    if ((this.#args as unknown[]).length === 0) return this.#args;
+    if ((this.args as unknown[]).length === 0) return this.args;
     if (request?.mode === "navigate" || (init != null && typeof init !== "object" && typeof init !== "function")) {
-      return this.#args;
+      return this.args;
     }
     const headers = (own: unknown): unknown => addHeaders(own === undefined ? request?.headers : own, added);
     if ("WebSocketPair" in globalThis) {
@@ -148,7 +145,7 @@ class Call {
         if (isRequest(init))
           return [new Request(input as string, init), { headers: headers(init.headers) }, ...rest] as never;
       } catch {
-        return this.#args;
+        return this.args;
       }
     }
     const kept = request && isBrowser() && isEmpty(init) ? referrerOf(request) : {};
@@ -159,7 +156,7 @@ class Call {
   /** Whether the host's headers have a trace or a token in them that is their caller's. What can be read only once is left to the platform. */
   get carriesCallers(): boolean {
     try {
-      const headers: unknown = this.#args[1]?.headers ?? this.#request?.headers;
+      const headers: unknown = this.args[1]?.headers ?? this.#request?.headers;
       const isReadOnce =
         Symbol.iterator in (headers as object) && !Array.isArray(headers) && !("get" in (headers as object));
       return !isReadOnce && readIncoming(headers, ofCaller()) !== undefined;
@@ -179,7 +176,7 @@ class Call {
   /** Whether the host has broken it off: an error alone does not say so, since a signal may be given any reason. */
   isAborted(error?: unknown): boolean {
     try {
-      const signal = this.#args[1]?.signal ?? this.#request?.signal;
+      const signal = this.args[1]?.signal ?? this.#request?.signal;
       return signal?.aborted === true || (error as { name?: unknown } | undefined)?.name === "AbortError";
     } catch {
       return false;

@@ -220,16 +220,19 @@ export interface OpenTrace extends Trace {
 
 /** A call that is about to be made, for what follows it: observed.ts. */
 export interface BegunCall {
-  readonly method: string;
-  readonly url: URL;
-  readonly args: Parameters<TracedFetch>;
+  readonly call: {
+    readonly method: string;
+    readonly url: URL | undefined;
+    /** What it is made with. */
+    args: Parameters<TracedFetch>;
+    /** Whether the host has broken it off. */
+    isAborted(): boolean;
+  };
   /** What the host calls it, if anything. */
   readonly name: string | undefined;
   readonly span: OpenSpan;
   /** What its span is under: a span, or anything else that `parent` may be. */
   readonly above: unknown;
-  /** Whether the host has broken it off. */
-  readonly isAborted: () => boolean;
 }
 
 /** What follows a call. None of its methods throws. */

@@ -20,17 +20,17 @@ const holders = new WeakSet<object>();
  */
 export function callObserver(take: (call: ObservedCall) => CallObservation | undefined): CallObserver {
   return {
-    follow(call: BegunCall) {
+    follow(begun: BegunCall) {
       // Bun derives the headers of a `blob:` from when they are looked at.
-      if (!call.url.protocol.startsWith("http")) return undefined;
-      const followed = new FollowedCall(call, take);
+      if (!begun.call.url?.protocol.startsWith("http")) return undefined;
+      const followed = new FollowedCall(begun, take);
       return followed.isTaken ? followed : undefined;
     },
   };
 }
 
 class FollowedCall implements CallFollower {
-  readonly #call: BegunCall;
+  readonly #begun: BegunCall;
   readonly isTaken: boolean;
   #isForeign: unknown;
   /** `undefined` when it is told nothing more. */
@@ -44,9 +44,10 @@ class FollowedCall implements CallFollower {
   #isSettled = false;
   #stopReading = (): void => {};
 
-  constructor(call: BegunCall, take: (call: ObservedCall) => CallObservation | undefined) {
-    this.#call = call;
-    this.#observation = this.#ask(() => take({ method: call.method, url: call.url.href })) ?? undefined;
+  constructor(begun: BegunCall, take: (call: ObservedCall) => CallObservation | undefined) {
+    this.#begun = begun;
+    const { method, url } = begun.call;
+    this.#observation = this.#ask(() => take({ method, url: url!.href })) ?? undefined;
     this.#isForeign = this.#ask(() => this.#observation?.isForeign);
     this.isTaken = this.#observation !== undefined;
     if (this.#observation) this.#begin();
@@ -64,14 +65,14 @@ class FollowedCall implements CallFollower {
   }
 
   readonly onChunk = (bytes: unknown): void => {
-    const { trace, startMs } = this.#call.span;
+    const { trace, startMs } = this.#begun.span;
     if (!ArrayBuffer.isView(bytes)) return;
     this.#ask(() => this.#observation?.chunk?.(bytes as Uint8Array, Math.max(0, trace.now() - startMs)));
   };
 
   /** At once, since the consumer may not wait for the source to have cleaned up: it ends its own span, say. */
   readonly onCancel = (): void => {
-    this.ended(this.#call.isAborted() ? "cancelled" : "stopped");
+    this.ended(this.#begun.call.isAborted() ? "cancelled" : "stopped");
   };
 
   ended(how: CallEnding): boolean {
@@ -82,7 +83,7 @@ class FollowedCall implements CallFollower {
   }
 
   #begin(): void {
-    const { span, above, args } = this.#call;
+    const { span, above, call } = this.#begun;
     if (!span.isRecorded) {
       this.#leave();
       return;
@@ -98,9 +99,13 @@ class FollowedCall implements CallFollower {
       this.#holder = holder;
     }
     if (!this.#observation?.request) return;
-    const body = bodyOf(args);
-    if (typeof body === "object") void this.#read(body);
-    else this.#tellBody(body);
+    const body = bodyOf(call.args);
+    if (typeof body === "object") {
+      void this.#read(body);
+      return;
+    }
+    const sent = this.#tellBody(body);
+    if (typeof sent === "string") call.args = withBody(call.args, sent);
   }
 
   #keep(record: CallRecord, how: CallEnding): void {
@@ -119,7 +124,7 @@ class FollowedCall implements CallFollower {
 
   /** Puts what it says in place of what is recorded of every call, beside what has been recorded of the end. */
   #write(): void {
-    const { span, name } = this.#call;
+    const { span, name } = this.#begun;
     const row = span.openRow;
     if (!this.#record || !row) return;
     const record = withValues(this.#record, (key) => key === "metadata" && row.fields[key] !== undefined);
@@ -135,7 +140,7 @@ class FollowedCall implements CallFollower {
       throw new TypeError("an observer answers at once, not by a promise");
     } catch (error) {
       this.#leave();
-      const { reporter } = this.#call.span.trace.scope;
+      const { reporter } = this.#begun.span.trace.scope;
       reporter.once("observer_failed", "an observer failed: its call is recorded as every call", error);
       return undefined;
     }
@@ -148,10 +153,13 @@ class FollowedCall implements CallFollower {
     this.#holder = undefined;
   }
 
-  #tellBody(body: string | undefined): void {
-    if (this.#ask(() => this.#observation?.request?.(body)) !== false) return;
-    this.#isForeign = false; // it is none of its calls
-    this.#leave();
+  #tellBody(body: string | undefined): unknown {
+    const answer = this.#ask(() => this.#observation?.request?.(body));
+    if (answer === false) {
+      this.#isForeign = false; // it is none of its calls
+      this.#leave();
+    }
+    return answer;
   }
 
   async #read(stream: ReadableStream<Uint8Array>): Promise<void> {
@@ -180,6 +188,15 @@ function withValues(record: CallRecord, isMerged: (key: keyof SpanFields) => boo
     if (value instanceof JsonText && isMerged(key as keyof SpanFields)) values[key] = value.toJSON();
   }
   return values;
+}
+
+/** `args` with `body` in place of a text in their init. */
+function withBody(args: Parameters<TracedFetch>, body: string): Parameters<TracedFetch> {
+  const [input, init, ...rest] = args;
+  const members = Object.getOwnPropertyDescriptors(Object(init));
+  if (typeof members["body"]?.value !== "string") return args;
+  const changed = { ...members, body: { ...members["body"], value: body } };
+  return [input, Object.create(Object.getPrototypeOf(init), changed), ...rest] as Parameters<TracedFetch>;
 }
 
 /** The body of the request: its text, or what it can be read from beside the call; `undefined` where that would change the call. */

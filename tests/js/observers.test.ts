@@ -429,6 +429,32 @@ describe("the request's body", () => {
     });
   }
 
+  test("is another one where its observer says so, and it is a text in `init`", async () => {
+    const request = (body = ""): string => `${body}!`;
+    const opik = client({ observe: [everything(LLM, { request }).observer], propagateTo: [url] });
+    class Init {
+      method = "POST";
+      body = text;
+    }
+    const init = Object.freeze({ ...post(text), headers: { a: "b" } });
+    const SENT: [RequestInfo, RequestInit | undefined, string][] = [
+      [url, init, `${text}!`],
+      [url, new Init(), `${text}!`],
+      [new Request(url, post("{}")), init, `${text}!`],
+      [url, post(bytes), text],
+      [new Request(url, post(text)), undefined, text],
+    ];
+    for (const [input, given, expected] of SENT) {
+      const { method, headers, body } = (await (await opik.fetch(input as string, given)).json()) as Wire;
+      assert.deepEqual([method, Buffer.from(body, "latin1").toString()], ["POST", expected]);
+      assert.equal(headers["a"], given === init ? "b" : undefined);
+      assert.ok("opik_trace_id" in headers);
+    }
+    assert.equal(init.body, text, "the host's own is as it was");
+    assert.equal((await opik.fetch(url)).status, 200);
+    assert.deepEqual(codes(), []);
+  });
+
   test("of a Request that is used up is not told of, and the platform says so", async () => {
     const { told, observer } = everything(LLM);
     const opik = client({ observe: [observer] });
