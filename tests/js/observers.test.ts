@@ -842,6 +842,11 @@ describe("trace headers", () => {
     assert.equal(await ask({ propagateTo: [url] }, true, { opik: { propagate: false } }), false);
   });
 
+  test("are as for every call where the body shows that it is none of the observer's", async () => {
+    const observer = callObserver(() => ({ isForeign: true, request: () => false, end: () => LLM }));
+    assert.equal(await ask({ observe: [observer] }, true, { method: "POST", body: "{}" }), true);
+  });
+
   test("of a caller are not either, where nothing is recorded", async () => {
     const init = { opik: { parent: CALLER } };
     assert.equal(await ask({ disabled: true }, false, init), true);
