@@ -54,7 +54,6 @@ class FollowedCall implements CallFollower {
   }
 
   targets<P extends { readonly propagateTo: Settings["propagateTo"] }>(others: P): P {
-    // A relay's client has its settings as they are, so that they are named one by one.
     return this.#isForeign === true ? { ...others, propagateTo: others.propagateTo ?? [] } : others;
   }
 
