@@ -360,7 +360,7 @@ fn is_large(index: usize) -> bool {
 }
 
 /// The start of `text` that is at most `limit` bytes long and ends between two characters of UTF-8.
-fn whole_characters(text: &[u8], limit: usize) -> &[u8] {
+pub(crate) fn whole_characters(text: &[u8], limit: usize) -> &[u8] {
     let mut end = limit.min(text.len());
     while end > 0 && text.get(end).is_some_and(|byte| byte & 0xc0 == 0x80) {
         end = end.saturating_sub(1);

@@ -43,6 +43,9 @@ pub mod id;
 pub mod json;
 pub mod time;
 
+#[cfg(feature = "llm")]
+pub mod llm;
+
 #[cfg(feature = "serde")]
 pub mod record;
 

@@ -1,0 +1,360 @@
+//! Bytes as they come, cut anywhere → one JSON text after another: server-sent events (WHATWG HTML §9.2.6), values one
+//! after another (one body, NDJSON, an array), AWS event streams. Next: the format that reads the texts.
+
+use alloc::vec::Vec;
+
+use super::sieve::Sieve;
+
+/// Longest name of an event or of a header that is kept.
+const MAX_NAME_BYTES: usize = 64;
+/// Longest headers of an AWS message; its own limit is 128 KB.
+const MAX_HEADERS_BYTES: usize = 4 * 1024;
+
+/// One text of a stream.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Event<'a> {
+    /// Its name, where the framing gives one.
+    pub name: &'a [u8],
+    pub is_exception: bool,
+    /// `None` where it was too long.
+    pub data: Option<&'a [u8]>,
+}
+
+#[derive(Debug)]
+enum Kind {
+    /// Known by the first byte.
+    Unknown,
+    Events(Line),
+    Values(Values),
+    Aws(Frame),
+    /// Not what it says it is.
+    Broken,
+}
+
+/// Where in a line of an event stream.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Line {
+    Name,
+    /// Behind the colon, where one space is skipped.
+    Colon,
+    Data,
+    Event,
+    Ignored,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Values {
+    Between,
+    Inside,
+    /// A line that is no JSON.
+    Skipped,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Frame {
+    Prelude,
+    Headers { length: usize, payload: usize },
+    Payload(usize),
+    Checksum(usize),
+}
+
+/// Takes a stream apart.
+#[derive(Debug)]
+pub(super) struct Framing {
+    kind: Kind,
+    sieve: Sieve,
+    /// Name of the field, or the prelude and headers of a message.
+    small: Vec<u8>,
+    name: Vec<u8>,
+    is_exception: bool,
+    has_data: bool,
+    after_return: bool,
+    is_blank: bool,
+    /// Whether only the first byte told what it is.
+    is_guessed: bool,
+    has_text: bool,
+    /// Whether several texts come one after another.
+    pub is_stream: bool,
+}
+
+impl Framing {
+    /// By the answer's content type; what is not known is told by its first byte.
+    pub fn new(content_type: &[u8], limit: usize) -> Self {
+        let kind = content_type.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
+        let is = |name: &str| kind.eq_ignore_ascii_case(name.as_bytes());
+        let kind = match () {
+            () if is("text/event-stream") => Kind::Events(Line::Name),
+            () if is("application/vnd.amazon.eventstream") => Kind::Aws(Frame::Prelude),
+            () => Kind::Unknown,
+        };
+        let is_stream = !matches!(kind, Kind::Unknown)
+            || ["application/x-ndjson", "application/ndjson", "application/jsonl", "application/json-seq"]
+                .into_iter()
+                .any(is);
+        Self {
+            kind,
+            sieve: Sieve::new(limit),
+            small: Vec::new(),
+            name: Vec::new(),
+            is_exception: false,
+            has_data: false,
+            after_return: false,
+            is_blank: true,
+            is_guessed: false,
+            has_text: false,
+            is_stream,
+        }
+    }
+
+    /// Bytes held now.
+    pub fn held(&self) -> usize {
+        self.sieve.held()
+    }
+
+    /// Keeps no long strings from now on.
+    pub fn restrict(&mut self, limit: usize) {
+        self.sieve.restrict(limit);
+    }
+
+    /// Whether what came is not in any framing.
+    pub fn is_broken(&self) -> bool {
+        matches!(self.kind, Kind::Broken) || (self.is_guessed && !self.has_text)
+    }
+
+    /// Takes the next piece and calls `each` with every text that is complete.
+    pub fn push(&mut self, bytes: &[u8], each: &mut dyn FnMut(Event<'_>)) {
+        let mut rest = bytes;
+        while let Some(&first) = rest.first() {
+            let taken = match self.kind {
+                Kind::Unknown => self.sniff(first),
+                Kind::Events(line) => self.events(line, rest, each),
+                Kind::Values(values) => self.values(values, rest, each),
+                Kind::Aws(frame) => self.aws(frame, rest, each),
+                Kind::Broken => return,
+            };
+            rest = rest.get(taken..).unwrap_or_default();
+        }
+    }
+
+    /// The end of the stream: what is left may be a text.
+    pub fn finish(&mut self, each: &mut dyn FnMut(Event<'_>)) {
+        if let Kind::Events(line) = self.kind {
+            self.end_line(line, each);
+            self.dispatch(each);
+        }
+    }
+
+    fn sniff(&mut self, byte: u8) -> usize {
+        match byte {
+            // White space, or the mark that a text of UTF-8 may begin with.
+            b' ' | b'\t' | b'\r' | b'\n' | 0xef | 0xbb | 0xbf => return 1,
+            b'{' | b'[' | b'"' => self.kind = Kind::Values(Values::Between),
+            _ => {
+                self.is_stream = true;
+                self.kind = Kind::Events(Line::Name);
+            }
+        }
+        self.is_guessed = true;
+        0
+    }
+
+    fn values(&mut self, values: Values, rest: &[u8], each: &mut dyn FnMut(Event<'_>)) -> usize {
+        let Some(&byte) = rest.first() else { return 0 };
+        let (next, taken) = match (values, byte) {
+            (Values::Between, b'{' | b'"') => (Values::Inside, 0),
+            // An array is taken apart.
+            (Values::Between, b'[' | b']' | b',' | b' ' | b'\t' | b'\r' | b'\n' | 0x1e) | (Values::Skipped, b'\n') => {
+                (Values::Between, 1)
+            }
+            (Values::Between | Values::Skipped, _) => (Values::Skipped, 1),
+            (Values::Inside, _) => {
+                let (taken, is_end) = self.sieve.push(rest);
+                if is_end {
+                    self.has_text = true;
+                    each(Event { name: b"", is_exception: false, data: self.sieve.text() });
+                    self.sieve.clear();
+                }
+                (if is_end { Values::Between } else { Values::Inside }, taken)
+            }
+        };
+        self.kind = Kind::Values(next);
+        taken
+    }
+
+    fn events(&mut self, line: Line, rest: &[u8], each: &mut dyn FnMut(Event<'_>)) -> usize {
+        let Some(&byte) = rest.first() else { return 0 };
+        if core::mem::take(&mut self.after_return) && byte == b'\n' {
+            return 1;
+        }
+        if matches!(byte, b'\n' | b'\r') {
+            self.after_return = byte == b'\r';
+            self.end_line(line, each);
+            return 1;
+        }
+        let end = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')).unwrap_or(rest.len());
+        let text = rest.get(..end).unwrap_or_default();
+        let (next, taken) = match line {
+            // The mark that a text of UTF-8 may begin with stands before the first name, and is in none.
+            Line::Name if matches!(byte, 0xef | 0xbb | 0xbf) => (Line::Name, 1),
+            Line::Name if byte == b':' => (Line::Colon, 1),
+            Line::Name => {
+                if self.small.len() < MAX_NAME_BYTES {
+                    self.small.push(byte);
+                }
+                (Line::Name, 1)
+            }
+            Line::Colon => {
+                let line = self.begin_value();
+                (line, usize::from(byte == b' '))
+            }
+            Line::Data => {
+                let mut left = text;
+                while !left.is_empty() {
+                    let (taken, _) = self.sieve.push(left);
+                    left = left.get(taken..).unwrap_or_default();
+                }
+                (line, end)
+            }
+            Line::Event => {
+                let room = MAX_NAME_BYTES.saturating_sub(self.name.len());
+                self.name.extend(text.iter().take(room));
+                (line, end)
+            }
+            Line::Ignored => (line, end),
+        };
+        self.is_blank = false;
+        self.kind = Kind::Events(next);
+        taken
+    }
+
+    /// What the value of a field goes into, by the field's name.
+    fn begin_value(&mut self) -> Line {
+        let line = match self.small.as_slice() {
+            b"data" => {
+                if core::mem::replace(&mut self.has_data, true) {
+                    self.sieve.push(b"\n");
+                }
+                Line::Data
+            }
+            b"event" => {
+                self.name.clear();
+                Line::Event
+            }
+            _ => Line::Ignored,
+        };
+        self.small.clear();
+        line
+    }
+
+    fn end_line(&mut self, line: Line, each: &mut dyn FnMut(Event<'_>)) {
+        let is_blank = core::mem::replace(&mut self.is_blank, true);
+        // A field without a value has no colon either.
+        if line == Line::Colon || (line == Line::Name && !is_blank) {
+            self.begin_value();
+        }
+        self.small.clear();
+        self.kind = Kind::Events(Line::Name);
+        if is_blank {
+            self.dispatch(each);
+        }
+    }
+
+    fn dispatch(&mut self, each: &mut dyn FnMut(Event<'_>)) {
+        if core::mem::take(&mut self.has_data) {
+            self.has_text = true;
+            each(Event { name: &self.name, is_exception: false, data: self.sieve.text() });
+        }
+        self.sieve.clear();
+        self.name.clear();
+    }
+
+    fn aws(&mut self, frame: Frame, rest: &[u8], each: &mut dyn FnMut(Event<'_>)) -> usize {
+        let (next, taken) = match frame {
+            Frame::Prelude => {
+                let taken = self.collect(12, rest);
+                (if self.small.len() < 12 { frame } else { self.prelude() }, taken)
+            }
+            Frame::Headers { length, payload } => {
+                let taken = self.collect(length, rest);
+                if self.small.len() < length {
+                    (frame, taken)
+                } else {
+                    self.headers();
+                    (Frame::Payload(payload), taken)
+                }
+            }
+            Frame::Payload(left) => {
+                let mut piece = rest.get(..left).unwrap_or(rest);
+                let taken = piece.len();
+                while !piece.is_empty() {
+                    let (taken, _) = self.sieve.push(piece);
+                    piece = piece.get(taken..).unwrap_or_default();
+                }
+                let left = left.saturating_sub(taken);
+                if left == 0 {
+                    each(Event { name: &self.name, is_exception: self.is_exception, data: self.sieve.text() });
+                    self.sieve.clear();
+                }
+                (if left == 0 { Frame::Checksum(4) } else { Frame::Payload(left) }, taken)
+            }
+            Frame::Checksum(left) => {
+                let taken = left.min(rest.len());
+                let left = left.saturating_sub(taken);
+                (if left == 0 { Frame::Prelude } else { Frame::Checksum(left) }, taken)
+            }
+        };
+        if matches!(self.kind, Kind::Aws(_)) {
+            self.kind = Kind::Aws(next);
+        }
+        taken
+    }
+
+    /// Collects up to `length` bytes; gives how many it took.
+    fn collect(&mut self, length: usize, rest: &[u8]) -> usize {
+        let taken = length.saturating_sub(self.small.len()).min(rest.len());
+        self.small.extend(rest.iter().take(taken));
+        taken
+    }
+
+    fn prelude(&mut self) -> Frame {
+        let mut numbers = self.small.as_chunks::<4>().0.iter().map(|bytes| u32::from_be_bytes(*bytes) as usize);
+        let (total, length) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+        self.small.clear();
+        self.name.clear();
+        self.is_exception = false;
+        let payload = total.checked_sub(16).and_then(|rest| rest.checked_sub(length));
+        match payload {
+            Some(payload) if length <= MAX_HEADERS_BYTES => Frame::Headers { length, payload },
+            _ => {
+                self.kind = Kind::Broken;
+                Frame::Prelude
+            }
+        }
+    }
+
+    /// Reads the name of the event out of the headers. Those that are no strings have no place among them.
+    fn headers(&mut self) {
+        let headers = core::mem::take(&mut self.small);
+        let mut rest = headers.as_slice();
+        while let Some((name, value, behind)) = header(rest) {
+            match name {
+                b":event-type" | b":exception-type" | b":error-code" => {
+                    self.name.extend(value.iter().take(MAX_NAME_BYTES));
+                }
+                b":message-type" => self.is_exception = value != b"event",
+                _ => {}
+            }
+            rest = behind;
+        }
+    }
+}
+
+/// The first header's name and value, and what is behind it.
+fn header(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let (&length, rest) = text.split_first()?;
+    let (name, rest) = rest.split_at_checked(usize::from(length))?;
+    let (kind, rest) = rest.split_first()?;
+    let (length, rest) = if *kind == 7 { rest.split_first_chunk::<2>()? } else { return None };
+    let (value, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
+    Some((name, value, rest))
+}

@@ -1,0 +1,393 @@
+//! Calls of models: a request and the bytes of its answer → what a span of type `llm` has: model, provider, messages,
+//! answer, tool calls, tokens, cost, error. A state machine without I/O: whoever makes the call shows it the chunks as they
+//! pass, cut anywhere.
+//!
+//! The files stand in the order in which data flows: `recognise` tells by the URL what is called, `request` reads the
+//! body into a `conversation`; `framing` takes an answer apart, through a `sieve` that bounds it; a file for each format
+//! reads the parts into an `answer`; `usage` gives tokens Opik's names. None of them makes a tree or decodes a text.
+//!
+//! ```
+//! use opik_edge::llm::{Budget, Call, Request, recognise};
+//!
+//! let target = recognise("POST", "https://api.openai.com/v1/chat/completions", &[]).ok_or("no model")?;
+//! let body = br#"{"model":"gpt-4.1-mini","stream":true,"messages":[{"role":"user","content":"Hi"}]}"#;
+//! let request = Request::read(&target, body, 0).ok_or("no call of a model")?;
+//! assert_eq!(request.input, br#"{"messages":[{"role":"user","content":"Hi"}]}"#);
+//!
+//! let mut budget = Budget::default();
+//! let mut call = Call::open(&mut budget, &request, usize::MAX);
+//! call.answer(200, [("content-type", "text/event-stream")]);
+//! call.push(&mut budget, b"data: {\"model\":\"gpt-4.1-mini-2025-04-14\",\"choices\":[{\"delta\":{\"con");
+//! call.push(&mut budget, b"tent\":\"Hello\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n");
+//! assert!(call.is_complete());
+//!
+//! let record = call.finish(&mut budget);
+//! assert_eq!(record.model, br#""gpt-4.1-mini-2025-04-14""#);
+//! assert_eq!(record.provider, br#""openai""#);
+//! # Ok::<(), &str>(())
+//! ```
+
+#![expect(clippy::struct_excessive_bools, reason = "what has been seen of an answer: each is a fact of its own")]
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+mod answer;
+mod conversation;
+mod framing;
+mod recognise;
+mod request;
+mod sieve;
+mod usage;
+mod value;
+
+mod anthropic;
+mod bedrock;
+mod embeddings;
+mod gemini;
+mod ollama;
+mod openai_chat;
+mod openai_responses;
+mod workers_ai;
+
+pub use recognise::{Format, GATEWAY_HOST, PATH_PARTS, Target, path_suffixes, recognise};
+pub use request::Request;
+pub use usage::Counts;
+
+use answer::Answer;
+use framing::{Event, Framing};
+use value::{is_object, is_string, members, quoted, write_name};
+
+/// Text that is kept of one call.
+pub const MAX_TEXT_BYTES: usize = 256 * 1024;
+/// What all open calls hold together.
+pub const MAX_OPEN_BYTES: usize = 16 * 1024 * 1024;
+/// What a call holds before it has read anything, so that a great many of them are bounded as well.
+const OPEN_BYTES: usize = 1024;
+
+/// What all open calls hold, in bytes. One for each instance; every call is opened and finished with the same.
+#[derive(Debug, Default)]
+pub struct Budget {
+    held: usize,
+}
+
+impl Budget {
+    /// Bytes that are held.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.held
+    }
+
+    fn left(&self) -> usize {
+        MAX_OPEN_BYTES.saturating_sub(self.held)
+    }
+
+    fn change(&mut self, from: usize, to: usize) {
+        self.held = self.held.saturating_sub(from).saturating_add(to);
+    }
+}
+
+/// A call whose answer is being read.
+#[derive(Debug)]
+pub struct Call {
+    format: Format,
+    provider: String,
+    requested: Vec<u8>,
+    metadata: Vec<u8>,
+    framing: Framing,
+    answer: Answer,
+    status: u16,
+    is_streaming: bool,
+    is_cached: bool,
+    has_text: bool,
+    has_bytes: bool,
+    limit: usize,
+    held: usize,
+}
+
+/// What is known of a call when it has ended, each field as JSON text; empty where there is none.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Record {
+    /// A string: the answer's model, else the request's.
+    pub model: Vec<u8>,
+    /// A string: Opik's name of the provider, else the host.
+    pub provider: Vec<u8>,
+    /// `{choices:[{index,message,finish_reason}]}` or `{embeddings:[{index,dimensions}]}`.
+    pub output: Vec<u8>,
+    /// An object: the request's parameters and what else the answer says.
+    pub metadata: Vec<u8>,
+    /// An object of counts by Opik's names.
+    pub usage: Vec<u8>,
+    /// A number, in US dollars: only where the provider states it, or 0 where the answer comes from a gateway's cache.
+    pub total_estimated_cost: Vec<u8>,
+    /// A string: the class of the failure, if the call has failed.
+    pub error_type: Vec<u8>,
+    /// A string: its message.
+    pub error_message: Vec<u8>,
+}
+
+impl Call {
+    /// Begins to read the answer to a request. At most `field_bytes` of its text are kept, and never more than
+    /// [`MAX_TEXT_BYTES`]; none where all open calls hold [`MAX_OPEN_BYTES`] already.
+    #[must_use]
+    pub fn open(budget: &mut Budget, request: &Request, field_bytes: usize) -> Self {
+        let has_text = budget.left() > 0;
+        let limit = if has_text { field_bytes.min(MAX_TEXT_BYTES) } else { 0 };
+        let mut call = Self {
+            format: request.target.format,
+            provider: request.target.provider.clone(),
+            requested: request.model.clone(),
+            metadata: if has_text { request.metadata.clone() } else { Vec::new() },
+            framing: Framing::new(b"", limit),
+            answer: Answer::new(limit),
+            status: 0,
+            is_streaming: request.target.is_streaming,
+            is_cached: false,
+            has_text,
+            has_bytes: false,
+            limit,
+            held: 0,
+        };
+        call.account(budget);
+        call
+    }
+
+    /// Takes the entry of a universal request that has answered: `request` read anew by the `cf-aig-step` of the answer.
+    pub fn retarget(&mut self, request: &Request) {
+        self.format = request.target.format;
+        self.provider.clone_from(&request.target.provider);
+        self.requested.clone_from(&request.model);
+        if self.has_text {
+            self.metadata.clone_from(&request.metadata);
+        }
+    }
+
+    /// Takes the answer's status (0 where there is none: a binding's) and those of its headers that it knows; names are
+    /// in lower case. Before the first chunk.
+    pub fn answer<'a>(&mut self, status: u16, headers: impl IntoIterator<Item = (&'a str, &'a str)>) {
+        self.status = status;
+        for (name, value) in headers {
+            match name {
+                "content-type" => {
+                    let is_streaming = self.is_streaming;
+                    self.framing = Framing::new(value.as_bytes(), self.limit);
+                    self.framing.is_stream |= is_streaming;
+                }
+                "cf-aig-cache-status" => {
+                    self.is_cached = value.eq_ignore_ascii_case("HIT");
+                    self.answer.note_text("cf_aig_cache_status", value.as_bytes());
+                }
+                "cf-aig-log-id" => self.answer.note_text("cf_aig_log_id", value.as_bytes()),
+                "cf-aig-step" => self.answer.note_text("cf_aig_step", value.as_bytes()),
+                "cf-aig-run-id" => self.answer.note_text("cf_aig_run_id", value.as_bytes()),
+                "x-request-id" | "request-id" | "x-amzn-requestid" => {
+                    self.answer.note_text("request_id", value.as_bytes());
+                }
+                // Its name may go on behind a colon.
+                "x-amzn-errortype" if status >= 400 => {
+                    let kind = value.split(':').next().unwrap_or_default();
+                    self.answer.fail(&quoted(kind.as_bytes()), b"");
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Takes the next bytes of the answer, as they come.
+    pub fn push(&mut self, budget: &mut Budget, bytes: &[u8]) {
+        self.has_bytes |= !bytes.is_empty();
+        let Self { framing, answer, format, status, .. } = self;
+        // What others hold by now is not to be had.
+        let left = budget.left();
+        if left < MAX_TEXT_BYTES {
+            framing.restrict(left);
+            answer.restrict(left);
+        }
+        framing.push(bytes, &mut |event| read(*format, *status, event, answer));
+        self.account(budget);
+    }
+
+    fn account(&mut self, budget: &mut Budget) {
+        let held = if self.has_text {
+            let parts = [OPEN_BYTES, self.metadata.len(), self.framing.held(), self.answer.held()];
+            parts.into_iter().fold(0, usize::saturating_add)
+        } else {
+            0
+        };
+        budget.change(self.held, held);
+        self.held = held;
+    }
+
+    /// Whether the answer has come to its end, so that whoever stops reading now has read all of it: a terminal event
+    /// was seen, or all choices are finished and the usage has come.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.answer.is_terminal || self.answer.is_complete()
+    }
+
+    /// Whether the call has failed: by its status, or by an event of its answer.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.status >= 400 || self.answer.failure.is_some()
+    }
+
+    /// Whether text, a thought or a tool call has begun to come in an answer that comes in pieces: the time to the first
+    /// token is over.
+    #[must_use]
+    pub fn has_first_token(&self) -> bool {
+        self.framing.is_stream && self.answer.has_content
+    }
+
+    /// Ends the call, however far it has come, and gives what is known of it.
+    #[must_use]
+    pub fn finish(mut self, budget: &mut Budget) -> Record {
+        let Self { framing, answer, format, status, .. } = &mut self;
+        let was_unparsed = answer.is_unparsed;
+        framing.finish(&mut |event| read(*format, *status, event, answer));
+        // The last event may have been cut short.
+        answer.is_unparsed = was_unparsed || framing.is_broken();
+        budget.change(self.held, 0);
+        self.record()
+    }
+
+    /// Ends the call without a record.
+    pub fn abandon(self, budget: &mut Budget) {
+        budget.change(self.held, 0);
+    }
+
+    fn record(&self) -> Record {
+        let answer = &self.answer;
+        let mut record = Record::default();
+        let model = if answer.model.is_empty() { &self.requested } else { &answer.model };
+        record.model.clone_from(model);
+        if !self.provider.is_empty() {
+            record.provider = quoted(self.provider.as_bytes());
+        }
+        answer.write(&mut record.output);
+        let is_embedding = answer.is_embedding;
+        answer.usage.write(&mut record.usage, self.provider.as_bytes(), is_embedding);
+        if self.is_cached {
+            record.total_estimated_cost.push(b'0');
+        } else if self.provider == "openrouter" {
+            record.total_estimated_cost.extend_from_slice(answer.usage.cost());
+        }
+        self.write_error(&mut record);
+        self.write_metadata(&mut record.metadata);
+        record
+    }
+
+    fn write_error(&self, record: &mut Record) {
+        if !self.has_failed() {
+            return;
+        }
+        if let Some(failure) = &self.answer.failure {
+            record.error_type.clone_from(&failure.kind);
+            record.error_message.clone_from(&failure.message);
+        }
+        if record.error_type.is_empty() {
+            if self.status >= 400 {
+                record.error_type.extend_from_slice(b"\"HTTP ");
+                crate::json::write_number(&mut record.error_type, self.status.into());
+                record.error_type.push(b'"');
+            } else {
+                record.error_type.extend_from_slice(b"\"Error\"");
+            }
+        }
+    }
+
+    fn write_metadata(&self, out: &mut Vec<u8>) {
+        let (created_from, kind) = match self.format {
+            Format::OpenAiChat => ("openai", "openai_chat"),
+            Format::OpenAiResponses => ("openai", "openai_responses"),
+            Format::OpenAiCompletions => ("openai", "openai_completions"),
+            Format::OpenAiEmbeddings => ("openai", "openai_embeddings"),
+            Format::Anthropic => ("anthropic", ""),
+            Format::Gemini | Format::GeminiEmbeddings => ("genai", ""),
+            Format::BedrockConverse | Format::BedrockInvoke => ("bedrock", ""),
+            Format::Ollama => ("ollama", ""),
+            Format::WorkersAi => ("workers-ai", ""),
+            Format::Universal => ("ai-gateway", ""),
+        };
+        let incident = match () {
+            () if !self.has_text => "no_text",
+            () if self.answer.is_cut() => "cut",
+            () if self.answer.is_unparsed => "unparsed",
+            () => "",
+        };
+        let own = [("created_from", created_from), ("type", kind), ("opik_edge_llm", incident)];
+        out.push(b'{');
+        for (name, value) in own {
+            if !value.is_empty() {
+                write_name(out, name.as_bytes());
+                out.extend_from_slice(&quoted(value.as_bytes()));
+            }
+        }
+        for (name, value) in &self.answer.notes {
+            write_name(out, name.as_bytes());
+            out.extend_from_slice(value);
+        }
+        let is_written = |name: &[u8]| {
+            let noted = self.answer.notes.iter().map(|(name, _)| *name);
+            own.map(|(name, _)| name).into_iter().chain(noted).any(|known| known.as_bytes() == name)
+        };
+        members(&self.metadata, &mut |name, value| {
+            if !is_written(name) {
+                write_name(out, name);
+                out.extend_from_slice(value);
+            }
+        });
+        out.push(b'}');
+    }
+}
+
+/// Reads one text of an answer.
+fn read(format: Format, status: u16, event: Event<'_>, answer: &mut Answer) {
+    let Some(data) = event.data else {
+        answer.is_unparsed = true;
+        return;
+    };
+    let data = data.trim_ascii();
+    if data == b"[DONE]" {
+        answer.is_terminal = true;
+        answer.is_done = true;
+        return;
+    }
+    // What is behind the end is no part of it.
+    if answer.is_done {
+        return;
+    }
+    if event.is_exception {
+        answer.fail(&quoted(event.name), b"");
+        answer.fail_with(data);
+        return;
+    }
+    // A string is an answer of Workers AI, and else a part of what is no JSON.
+    if !(is_object(data) || format == Format::WorkersAi && is_string(data)) {
+        answer.is_unparsed |= !data.is_empty();
+        return;
+    }
+    if is_object(data) && members(data, &mut |_, _| {}).is_none() {
+        answer.is_unparsed = true;
+        return;
+    }
+    if status >= 400 || event.name == b"error" {
+        if !answer.error(data) {
+            answer.fail_with(data);
+        }
+        return;
+    }
+    match format {
+        Format::OpenAiChat | Format::OpenAiCompletions => openai_chat::read(data, answer),
+        Format::OpenAiResponses => openai_responses::read(data, answer),
+        Format::OpenAiEmbeddings => embeddings::read(data, answer),
+        Format::Anthropic => anthropic::read(data, answer),
+        Format::Gemini => gemini::read(data, answer),
+        Format::GeminiEmbeddings => gemini::read_embeddings(data, answer),
+        Format::BedrockConverse if event.name.is_empty() => bedrock::read(data, answer),
+        Format::BedrockConverse => bedrock::read_event(event.name, data, answer),
+        Format::BedrockInvoke => bedrock::read_invoked(data, answer),
+        Format::Ollama => ollama::read(data, answer),
+        // It tells a shape by what is in it: so does an entry that could not be told.
+        Format::WorkersAi | Format::Universal => workers_ai::read(data, answer),
+    }
+}

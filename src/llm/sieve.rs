@@ -1,0 +1,234 @@
+//! Bytes of one JSON text → the same text with long strings cut and long arrays of numbers counted, so that an answer
+//! of any length is held in bounded memory and still ends with its usage. Next: [`super::framing`].
+
+use alloc::vec::Vec;
+
+use crate::cut::whole_characters;
+use crate::json::{find_either, write_number};
+
+/// What is kept of a string once a text has become too long: any name, id and reason.
+const SHORT_BYTES: usize = 128;
+/// What a text may take beyond its limit, in short strings.
+const SHORT_TEXT_BYTES: usize = 512 * 1024;
+/// How many numbers of an array are kept. No embedding is as short.
+const MAX_NUMBERS: u32 = 64;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum At {
+    Outside,
+    String,
+    /// Behind a backslash, with so many bytes still to come; 0 before the first.
+    Escape(u8),
+}
+
+/// Holds one text.
+#[derive(Debug)]
+pub(super) struct Sieve {
+    out: Vec<u8>,
+    limit: usize,
+    at: At,
+    depth: u32,
+    string_at: usize,
+    string_read: usize,
+    escape: [u8; 6],
+    escape_length: usize,
+    /// The array of now, as long as it has nothing but numbers: where its first one is, and how many commas it has.
+    numbers: Option<(usize, u32)>,
+    /// More came than can be held.
+    is_full: bool,
+}
+
+impl Sieve {
+    /// One that keeps about `limit` bytes, and what is short beyond that.
+    pub fn new(limit: usize) -> Self {
+        Self {
+            out: Vec::new(),
+            limit,
+            at: At::Outside,
+            depth: 0,
+            string_at: 0,
+            string_read: 0,
+            escape: [0; 6],
+            escape_length: 0,
+            numbers: None,
+            is_full: false,
+        }
+    }
+
+    /// Bytes held now.
+    pub fn held(&self) -> usize {
+        self.out.capacity()
+    }
+
+    /// Keeps no long string from now on.
+    pub fn restrict(&mut self, limit: usize) {
+        self.limit = self.limit.min(limit);
+    }
+
+    /// The text; `None` where it was too long for what is held.
+    pub fn text(&self) -> Option<&[u8]> {
+        (!self.is_full).then_some(&self.out)
+    }
+
+    /// Begins a new text.
+    pub fn clear(&mut self) {
+        let mut out = core::mem::take(&mut self.out);
+        if out.capacity() > 16 * 1024 {
+            out = Vec::new();
+        }
+        out.clear();
+        *self = Self { out, ..Self::new(self.limit) };
+    }
+
+    /// Takes bytes up to the end of a value at depth 0, or all. Gives how many, and whether that end was reached.
+    pub fn push(&mut self, bytes: &[u8]) -> (usize, bool) {
+        let mut taken = 0_usize;
+        while let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty()) {
+            let (step, is_end) = match self.at {
+                At::Outside => self.outside(rest),
+                At::String => self.string(rest),
+                At::Escape(left) => (self.escape(rest, left), false),
+            };
+            taken = taken.saturating_add(step);
+            if is_end {
+                return (taken, true);
+            }
+        }
+        (taken, false)
+    }
+
+    fn outside(&mut self, rest: &[u8]) -> (usize, bool) {
+        let Some(&byte) = rest.first() else { return (0, false) };
+        if self.out.len() >= self.limit.saturating_add(SHORT_TEXT_BYTES) {
+            self.is_full = true;
+        }
+        let mut is_end = false;
+        match byte {
+            b'"' => {
+                self.numbers = None;
+                self.keep(&[byte]);
+                self.at = At::String;
+                self.string_at = self.out.len();
+                self.string_read = 0;
+                return (1, false);
+            }
+            b'{' | b'[' => {
+                self.depth = self.depth.saturating_add(1);
+                self.keep(&[byte]);
+                self.numbers = (byte == b'[').then_some((self.out.len(), 0));
+                return (1, false);
+            }
+            b'}' | b']' => {
+                self.depth = self.depth.saturating_sub(1);
+                is_end = self.depth == 0;
+                if let Some((from, commas)) = self.numbers.take()
+                    && commas >= MAX_NUMBERS
+                {
+                    self.out.truncate(from);
+                    self.keep(b"\"[opik_truncated: ");
+                    if !self.is_full {
+                        write_number(&mut self.out, u64::from(commas).saturating_add(1));
+                    }
+                    self.keep(b" numbers]\"");
+                }
+            }
+            b',' => {
+                if let Some((from, commas)) = &mut self.numbers {
+                    *commas = commas.saturating_add(1);
+                    if *commas >= MAX_NUMBERS {
+                        self.out.truncate(*from);
+                        return (1, false);
+                    }
+                }
+            }
+            _ => {}
+        }
+        self.keep(&[byte]);
+        (1, is_end)
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        if !self.is_full {
+            self.out.extend_from_slice(bytes);
+        }
+    }
+
+    fn string(&mut self, rest: &[u8]) -> (usize, bool) {
+        let run = find_either(rest, b'"', b'\\').unwrap_or(rest.len());
+        let bytes = rest.get(..run).unwrap_or_default();
+        if self.is_whole() {
+            let kept = whole_characters(bytes, self.string_room());
+            self.keep(kept);
+        }
+        self.string_read = self.string_read.saturating_add(run);
+        let mut is_end = false;
+        match rest.get(run) {
+            Some(b'"') => {
+                if !self.is_whole() {
+                    self.drop_part_of_character();
+                    self.keep("… [opik_truncated: ".as_bytes());
+                    if !self.is_full {
+                        write_number(&mut self.out, self.string_read as u64);
+                    }
+                    self.keep(b" bytes]");
+                }
+                self.keep(b"\"");
+                self.at = At::Outside;
+                is_end = self.depth == 0;
+            }
+            Some(_) => {
+                self.at = At::Escape(0);
+                self.escape = [b'\\'; 6];
+                self.escape_length = 1;
+            }
+            None => {}
+        }
+        (run.saturating_add(1).min(rest.len()), is_end)
+    }
+
+    fn escape(&mut self, rest: &[u8], left: u8) -> usize {
+        let Some(&byte) = rest.first() else { return 0 };
+        if let Some(slot) = self.escape.get_mut(self.escape_length) {
+            *slot = byte;
+            self.escape_length = self.escape_length.saturating_add(1);
+        }
+        let left = if left == 0 && byte == b'u' { 4 } else { left.saturating_sub(1) };
+        self.at = At::Escape(left);
+        if left == 0 {
+            self.at = At::String;
+            // Room for a second one: the two halves of a surrogate pair stay together.
+            if self.is_whole() && self.string_room() >= 12 {
+                let (escape, length) = (self.escape, self.escape_length);
+                self.keep(escape.get(..length).unwrap_or_default());
+            }
+            self.string_read = self.string_read.saturating_add(self.escape_length);
+        }
+        1
+    }
+
+    /// The bytes of a character may have come in two pieces, the second one of which had no room.
+    fn drop_part_of_character(&mut self) {
+        let string = self.out.get(self.string_at..).unwrap_or_default();
+        let behind = string.iter().rev().take(3).take_while(|&&byte| byte & 0xc0 == 0x80).count();
+        let first = string.len().checked_sub(behind.saturating_add(1)).and_then(|at| string.get(at));
+        let bytes = match first {
+            Some(0xc0..=0xdf) => 2,
+            Some(0xe0..=0xef) => 3,
+            Some(0xf0..) => 4,
+            _ => 0,
+        };
+        if bytes > behind.saturating_add(1) {
+            self.out.truncate(self.out.len().saturating_sub(behind.saturating_add(1)));
+        }
+    }
+
+    fn is_whole(&self) -> bool {
+        self.out.len().saturating_sub(self.string_at) == self.string_read
+    }
+
+    /// How many bytes the string of now may still take.
+    fn string_room(&self) -> usize {
+        let short = SHORT_BYTES.saturating_sub(self.string_read);
+        self.limit.saturating_sub(self.out.len()).max(short)
+    }
+}

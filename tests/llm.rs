@@ -1,0 +1,713 @@
+//! Calls of models: every fixture in tests/vectors/llm, cut at every byte; and what other tools get wrong.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::arithmetic_side_effects,
+    clippy::string_slice,
+    clippy::disallowed_macros,
+    reason = "a test that fails should say where"
+)]
+
+use opik_edge::llm::{
+    Budget, Call, Format, MAX_OPEN_BYTES, MAX_TEXT_BYTES, Record, Request, Target, path_suffixes, recognise,
+};
+use serde_json::{Value, json};
+
+const FIXTURES: &[(&str, &str)] = &[
+    ("openai_chat", include_str!("vectors/llm/openai_chat.json")),
+    ("openai_responses", include_str!("vectors/llm/openai_responses.json")),
+    ("anthropic", include_str!("vectors/llm/anthropic.json")),
+    ("gemini", include_str!("vectors/llm/gemini.json")),
+    ("workers_ai", include_str!("vectors/llm/workers_ai.json")),
+    ("ollama", include_str!("vectors/llm/ollama.json")),
+    ("bedrock", include_str!("vectors/llm/bedrock.json")),
+    ("embeddings", include_str!("vectors/llm/embeddings.json")),
+];
+
+/// A call with its answer.
+struct Exchange {
+    name: String,
+    request: Request,
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+    expected: Value,
+}
+
+/// What was seen of an answer: its record, and what was known before its end.
+#[derive(Debug)]
+struct Seen {
+    record: Value,
+    is_complete: bool,
+    has_failed: bool,
+    has_first_token: bool,
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(lines) => lines.iter().map(|line| line.as_str().unwrap()).collect(),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
+}
+
+/// The messages of an AWS event stream, of events like `{":event-type": "chunk", "payload": {…}}`.
+fn aws_stream(events: &Value) -> Vec<u8> {
+    let mut out = Vec::new();
+    for event in events.as_array().unwrap() {
+        let mut headers = Vec::new();
+        for (name, value) in event.as_object().unwrap().iter().filter(|(name, _)| name.starts_with(':')) {
+            let value = value.as_str().unwrap();
+            headers.push(u8::try_from(name.len()).unwrap());
+            headers.extend(name.as_bytes());
+            headers.push(7);
+            headers.extend(u16::try_from(value.len()).unwrap().to_be_bytes());
+            headers.extend(value.as_bytes());
+        }
+        let payload = match &event["chunk"] {
+            Value::Null => event["payload"].to_string(),
+            chunk => json!({ "bytes": base64(chunk.to_string().as_bytes()) }).to_string(),
+        };
+        let total = 16 + headers.len() + payload.len();
+        out.extend(u32::try_from(total).unwrap().to_be_bytes());
+        out.extend(u32::try_from(headers.len()).unwrap().to_be_bytes());
+        out.extend([0; 4]);
+        out.extend(headers);
+        out.extend(payload.as_bytes());
+        out.extend([0; 4]);
+    }
+    out
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::new();
+    for chunk in bytes.chunks(3) {
+        let mut bits = 0_u32;
+        for at in 0..3 {
+            bits = (bits << 8) | u32::from(chunk.get(at).copied().unwrap_or(0));
+        }
+        for at in 0..4 {
+            let digit = DIGITS[((bits >> (18 - 6 * at)) & 63) as usize];
+            out.push(if at <= chunk.len() { char::from(digit) } else { '=' });
+        }
+    }
+    out
+}
+
+fn exchanges() -> Vec<Exchange> {
+    let mut all = Vec::new();
+    for (file, content) in FIXTURES {
+        for fixture in serde_json::from_str::<Vec<Value>>(content).unwrap() {
+            let name = format!("{file}: {}", fixture["name"].as_str().unwrap());
+            assert!(!fixture["source"].as_str().unwrap().is_empty(), "{name} says where it is from");
+            let target = match &fixture["binding"] {
+                Value::String(model) => Target::of_binding(model),
+                _ => recognise("POST", fixture["url"].as_str().unwrap(), &[])
+                    .unwrap_or_else(|| panic!("{name} is not recognised")),
+            };
+            let headers: Vec<(String, String)> = fixture["headers"]
+                .as_object()
+                .map(|headers| headers.iter().map(|(name, value)| (name.clone(), text(value))).collect())
+                .unwrap_or_default();
+            let step = fixture["headers"]["cf-aig-step"].as_str().map_or(0, |step| step.parse().unwrap());
+            let request = Request::read(&target, fixture["request"].to_string().as_bytes(), step)
+                .unwrap_or_else(|| panic!("the body of {name} does not fit"));
+            let body = match &fixture["events"] {
+                Value::Null => text(&fixture["answer"]).into_bytes(),
+                events => aws_stream(events),
+            };
+            let status = fixture["status"].as_u64().map_or(200, |status| u16::try_from(status).unwrap());
+            all.push(Exchange { name, request, status, headers, body, expected: fixture["expected"].clone() });
+        }
+    }
+    all
+}
+
+fn parsed(name: &str, text: &[u8]) -> Value {
+    if text.is_empty() {
+        return Value::Null;
+    }
+    serde_json::from_slice(text).unwrap_or_else(|error| panic!("{name}: {error} in {}", String::from_utf8_lossy(text)))
+}
+
+fn record_value(name: &str, record: &Record) -> Value {
+    json!({
+        "model": parsed(name, &record.model),
+        "provider": parsed(name, &record.provider),
+        "output": parsed(name, &record.output),
+        "metadata": parsed(name, &record.metadata),
+        "usage": parsed(name, &record.usage),
+        "total_estimated_cost": parsed(name, &record.total_estimated_cost),
+        "error_type": parsed(name, &record.error_type),
+        "error_message": parsed(name, &record.error_message),
+    })
+}
+
+/// Shows these pieces of an answer to a call.
+fn see_raw<'a>(exchange: &Exchange, pieces: impl IntoIterator<Item = &'a [u8]>) -> (Record, bool, bool, bool) {
+    let mut budget = Budget::default();
+    let mut call = Call::open(&mut budget, &exchange.request, usize::MAX);
+    call.answer(exchange.status, exchange.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    for piece in pieces {
+        call.push(&mut budget, piece);
+    }
+    let (is_complete, has_failed, has_first_token) = (call.is_complete(), call.has_failed(), call.has_first_token());
+    let record = call.finish(&mut budget);
+    assert_eq!(budget.held(), 0, "{}", exchange.name);
+    (record, is_complete, has_failed, has_first_token)
+}
+
+fn see<'a>(exchange: &Exchange, pieces: impl IntoIterator<Item = &'a [u8]>) -> Seen {
+    let (record, is_complete, has_failed, has_first_token) = see_raw(exchange, pieces);
+    Seen { record: record_value(&exchange.name, &record), is_complete, has_failed, has_first_token }
+}
+
+/// A call of a URL, with its answer as server-sent events.
+fn streamed(url: &str, request: &Value, events: &[Value]) -> Seen {
+    let body = events.iter().fold(String::new(), |body, event| body + &format!("data: {event}\n\n"));
+    answered(url, request, "text/event-stream", body.as_bytes())
+}
+
+fn answered(url: &str, request: &Value, content_type: &str, body: &[u8]) -> Seen {
+    let target = recognise("POST", url, &[]).unwrap();
+    let exchange = Exchange {
+        name: url.to_string(),
+        request: Request::read(&target, request.to_string().as_bytes(), 0).unwrap(),
+        status: 200,
+        headers: vec![("content-type".to_string(), content_type.to_string())],
+        body: Vec::new(),
+        expected: Value::Null,
+    };
+    see(&exchange, [body])
+}
+
+const CHAT: &str = "https://api.openai.com/v1/chat/completions";
+const RESPONSES: &str = "https://api.openai.com/v1/responses";
+const MESSAGES: &str = "https://api.anthropic.com/v1/messages";
+
+fn hi() -> Value {
+    json!({ "model": "m", "messages": [{ "role": "user", "content": "Hi" }], "stream": true })
+}
+
+#[test]
+fn every_fixture_gives_its_record() {
+    let mut differences = Vec::new();
+    for exchange in exchanges() {
+        let seen = see(&exchange, [exchange.body.as_slice()]);
+        let name = &exchange.name;
+        for (field, expected) in exchange.expected.as_object().unwrap() {
+            let actual = match field.as_str() {
+                "input" => parsed(name, &exchange.request.input),
+                "is_complete" => json!(seen.is_complete),
+                "has_failed" => json!(seen.has_failed),
+                "has_first_token" => json!(seen.has_first_token),
+                "metadata" => {
+                    // Those that are named.
+                    let all = &seen.record["metadata"];
+                    let named = expected.as_object().unwrap().keys().map(|key| (key.clone(), all[key].clone()));
+                    Value::Object(named.collect())
+                }
+                field => seen.record[field].clone(),
+            };
+            if &actual != expected {
+                differences.push(format!("{field} of {name}:\n  {actual}\n  is not {expected}"));
+            }
+        }
+    }
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
+
+#[test]
+fn a_fixture_cut_at_any_byte_gives_the_same_record() {
+    for exchange in exchanges() {
+        let whole = see_raw(&exchange, [exchange.body.as_slice()]);
+        for at in 0..=exchange.body.len() {
+            let (before, behind) = exchange.body.split_at(at);
+            assert_eq!(see_raw(&exchange, [before, behind]), whole, "{} at {at}", exchange.name);
+        }
+        assert_eq!(see_raw(&exchange, exchange.body.chunks(1)), whole, "{} byte by byte", exchange.name);
+    }
+}
+
+#[test]
+fn an_answer_that_ends_anywhere_gives_a_record() {
+    for exchange in exchanges() {
+        for at in 0..exchange.body.len() {
+            let seen = see(&exchange, [&exchange.body[..at]]);
+            let is_body = exchange.headers.iter().any(|(_, value)| value.contains("json") || value.contains("html"));
+            assert!(is_body || seen.record["metadata"]["opik_edge_llm"].is_null(), "{} at {at}", exchange.name);
+        }
+    }
+}
+
+#[test]
+fn a_call_is_recognised_by_its_path_and_its_host() {
+    for vector in serde_json::from_str::<Vec<Value>>(include_str!("vectors/llm/recognised.json")).unwrap() {
+        let target = recognise("POST", &text(&vector["url"]), &[]);
+        let told = target.map(|target| (format!("{:?}", target.format), target.provider, target.model));
+        let expected = vector["format"]
+            .is_string()
+            .then(|| (text(&vector["format"]), text(&vector["provider"]), text(&vector["model"])));
+        assert_eq!(told, expected, "{}", vector["url"]);
+    }
+    assert_eq!(recognise("GET", CHAT, &[]), None);
+    assert!(recognise("post", CHAT, &[]).is_some());
+}
+
+#[test]
+fn a_host_that_the_user_names_has_its_provider() {
+    let named = [("llm.internal", "openai"), ("localhost:8000", "groq"), ("app.example", "ollama")];
+    let provider = |url| recognise("POST", url, &named).map(|target| (target.provider, target.is_known));
+    assert_eq!(provider("https://llm.internal/v1/chat/completions"), Some(("openai".to_string(), true)));
+    assert_eq!(provider("http://localhost:8000/v1/chat/completions"), Some(("groq".to_string(), true)));
+    assert_eq!(provider("http://localhost:9000/v1/chat/completions"), Some(("localhost".to_string(), false)));
+    assert_eq!(provider("https://app.example/api/chat"), Some(("ollama".to_string(), true)));
+}
+
+#[test]
+fn every_suffix_that_is_listed_is_recognised() {
+    for suffix in path_suffixes() {
+        let model = if suffix.starts_with('/') { "" } else { "m" };
+        let url = match suffix {
+            "/api/chat" | "/api/generate" | "/api/embed" | "/api/embeddings" => {
+                format!("http://localhost:11434{suffix}")
+            }
+            "/invoke" | "/invoke-with-response-stream" | "/converse" | "/converse-stream" => {
+                format!("https://app.example/model/m{suffix}")
+            }
+            _ => format!("https://app.example/publishers/anthropic/models/{model}{suffix}").replace("//v1", "/v1"),
+        };
+        assert!(recognise("POST", &url, &[]).is_some(), "{url}");
+    }
+}
+
+#[test]
+fn the_body_of_an_unknown_host_has_to_fit() {
+    let cases = [
+        ("https://app.example/v1/chat/completions", json!({ "messages": [] }), true),
+        ("https://app.example/v1/chat/completions", json!({ "messages": "all" }), false),
+        ("https://app.example/v1/chat/completions", json!({ "room": 1 }), false),
+        ("https://app.example/responses", json!({ "model": "m", "input": "x" }), true),
+        ("https://app.example/responses", json!({ "survey": 1, "input": "x" }), false),
+        ("https://app.example/completions", json!({ "model": "m", "prompt": "x" }), true),
+        ("https://app.example/completions", json!({ "course": 1 }), false),
+        ("https://app.example/embeddings", json!({ "model": "m", "input": ["x"] }), true),
+        ("https://app.example/embeddings", json!({ "url": "x" }), false),
+        ("https://app.example/v1/messages", json!({ "messages": [] }), true),
+        ("https://app.example/v1/messages", json!({ "text": "Hi" }), false),
+        ("https://app.example/models/m:generateContent", json!({ "contents": [] }), true),
+        ("https://app.example/models/m:generateContent", json!({}), false),
+        ("https://api.openai.com/v1/chat/completions", json!({ "anything": 1 }), true),
+    ];
+    for (url, body, fits) in cases {
+        let target = recognise("POST", url, &[]).unwrap();
+        assert_eq!(Request::read(&target, body.to_string().as_bytes(), 0).is_some(), fits, "{url} {body}");
+    }
+}
+
+/// The model, provider and input of a request that a gateway passes on.
+fn passed_on(url: &str, body: &Value) -> (String, String) {
+    let target = recognise("POST", url, &[]).unwrap();
+    let request = Request::read(&target, body.to_string().as_bytes(), 0).unwrap();
+    (request.target.provider, String::from_utf8(request.model).unwrap())
+}
+
+#[test]
+fn the_models_name_tells_the_provider_where_the_url_does_not() {
+    let compat = "https://gateway.ai.cloudflare.com/v1/acc/gw/compat/chat/completions";
+    let rest = "https://api.cloudflare.com/client/v4/accounts/acc/ai/v1/chat/completions";
+    let run = "https://api.cloudflare.com/client/v4/accounts/acc/ai/run";
+    let cases = [
+        (compat, "anthropic/claude-haiku-4-5", "anthropic"),
+        (compat, "google-vertex-ai/google/gemini-2.5-pro", "google_vertexai"),
+        (compat, "google-ai-studio/gemini-2.5-pro", "google_ai"),
+        (compat, "workers-ai/@cf/meta/llama", "cloudflare"),
+        (compat, "custom-x/m", "x"),
+        (compat, "dynamic/route", ""),
+        (rest, "@cf/meta/llama", "cloudflare"),
+        (rest, "openai/gpt-5", "openai"),
+        (rest, "dynamic/route", ""),
+        (run, "grok/grok-4", "xai"),
+    ];
+    for (url, model, provider) in cases {
+        let body = json!({ "model": model, "messages": [], "input": { "messages": [] } });
+        assert_eq!(passed_on(url, &body), (provider.to_string(), format!("\"{model}\"")), "{model}");
+    }
+    assert_eq!(Target::of_binding("@hf/x/y").provider, "cloudflare");
+    assert_eq!(Target::of_binding("anthropic/claude").format, Format::WorkersAi);
+}
+
+// What other tools get wrong.
+
+#[test]
+fn tokens_of_responses_are_not_swapped() {
+    let answer = json!({ "model": "m", "status": "completed", "output": [],
+        "usage": { "input_tokens": 100, "output_tokens": 7, "total_tokens": 107 } });
+    let seen =
+        answered(RESPONSES, &json!({ "model": "m", "input": "Hi" }), "application/json", answer.to_string().as_bytes());
+    let usage = &seen.record["usage"];
+    assert_eq!(
+        (&usage["prompt_tokens"], &usage["completion_tokens"], &usage["total_tokens"]),
+        (&json!(100), &json!(7), &json!(107))
+    );
+}
+
+#[test]
+fn all_tool_calls_are_kept_with_ids_and_arguments() {
+    let call = |value: Value| json!({ "choices": [{ "index": 0, "delta": { "tool_calls": [value] } }] });
+    let seen = streamed(
+        CHAT,
+        &hi(),
+        &[
+            call(json!({ "index": 0, "id": "a", "function": { "name": "f", "arguments": "{\"x\":" } })),
+            call(json!({ "index": 1, "id": "b", "function": { "name": "g", "arguments": "" } })),
+            call(json!({ "index": 0, "function": { "arguments": "1}" } })),
+            call(json!({ "index": 1, "function": { "arguments": "{}" } })),
+            // A new id under an index that is taken is a new call; one without an index is told by its id, else the last.
+            call(json!({ "index": 1, "id": "c", "function": { "name": "h", "arguments": "{\"y\":" } })),
+            call(json!({ "index": 1, "id": "c", "function": { "arguments": "2" } })),
+            call(json!({ "function": { "arguments": "}" } })),
+            call(json!({ "id": "a", "function": { "arguments": " " } })),
+            call(json!({ "id": "d", "type": "custom", "custom": { "name": "i", "input": "raw" } })),
+        ],
+    );
+    let calls = seen.record["output"]["choices"][0]["message"]["tool_calls"].as_array().unwrap().clone();
+    let calls: Vec<_> = calls
+        .iter()
+        .map(|call| {
+            format!(
+                "{} {} {}",
+                text(&call["id"]),
+                text(&call["function"]["name"]),
+                text(&call["function"]["arguments"])
+            )
+        })
+        .collect();
+    assert_eq!(calls, ["a f {\"x\":1} ", "b g {}", "c h {\"y\":2}", "d i raw"]);
+}
+
+#[test]
+fn arguments_of_parallel_anthropic_calls_are_kept_apart() {
+    let start = |index, id| {
+        json!({ "type": "content_block_start", "index": index,
+        "content_block": { "type": "tool_use", "id": id, "name": id, "input": {} } })
+    };
+    let delta = |index, json| {
+        json!({ "type": "content_block_delta", "index": index,
+        "delta": { "type": "input_json_delta", "partial_json": json } })
+    };
+    let seen = streamed(
+        MESSAGES,
+        &hi(),
+        &[start(0, "a"), start(1, "b"), delta(0, "{\"x\""), delta(1, "{\"y\""), delta(0, ":1}"), delta(1, ":2}")],
+    );
+    let calls = &seen.record["output"]["choices"][0]["message"]["tool_calls"];
+    assert_eq!(calls[0]["function"]["arguments"], "{\"x\":1}");
+    assert_eq!(calls[1]["function"]["arguments"], "{\"y\":2}");
+}
+
+#[test]
+fn cached_tokens_are_counted_once() {
+    let answer = json!({ "model": "m", "choices": [], "usage": { "prompt_tokens": 17903, "completion_tokens": 1, "total_tokens": 17904,
+        "prompt_tokens_details": { "cached_tokens": 17817 } } });
+    let seen = answered(CHAT, &hi(), "application/json", answer.to_string().as_bytes());
+    assert_eq!(seen.record["usage"]["prompt_tokens"], 17903);
+    let answer = json!({ "type": "message", "content": [], "usage": { "input_tokens": 5, "output_tokens": 1,
+        "cache_read_input_tokens": 128_955, "cache_creation_input_tokens": 1253 } });
+    let seen = answered(MESSAGES, &hi(), "application/json", answer.to_string().as_bytes());
+    assert_eq!(seen.record["usage"]["prompt_tokens"], 130_213);
+    assert_eq!(seen.record["usage"]["original_usage.input_tokens"], 5);
+}
+
+#[test]
+fn details_that_are_null_do_not_break_usage() {
+    let answer = json!({ "choices": [], "usage": { "prompt_tokens": 1630, "completion_tokens": 117, "total_tokens": 1747,
+        "completion_tokens_details": null } });
+    let seen = answered(CHAT, &hi(), "application/json", answer.to_string().as_bytes());
+    let usage = &seen.record["usage"];
+    assert_eq!(
+        (&usage["prompt_tokens"], &usage["completion_tokens"], &usage["total_tokens"]),
+        (&json!(1630), &json!(117), &json!(1747))
+    );
+}
+
+#[test]
+fn the_model_is_that_of_the_answer() {
+    let azure = "https://r.openai.azure.com/openai/deployments/my-dep/chat/completions?api-version=1";
+    let chunk = |model: &str| json!({ "model": model, "choices": [{ "index": 0, "delta": { "content": "x" } }] });
+    let seen = streamed(azure, &json!({ "model": "my-dep", "messages": [] }), &[chunk(""), chunk("gpt-4o-2024-08-06")]);
+    assert_eq!(seen.record["model"], "gpt-4o-2024-08-06");
+    assert_eq!(seen.record["provider"], "azure");
+    let router = "https://openrouter.ai/api/v1/chat/completions";
+    let seen =
+        streamed(router, &json!({ "model": "openrouter/auto", "messages": [] }), &[chunk("openai/gpt-4.1-mini")]);
+    assert_eq!(seen.record["model"], "openai/gpt-4.1-mini");
+    // Without an answer it is the one that was asked for.
+    assert_eq!(streamed(router, &hi(), &[]).record["model"], "m");
+}
+
+#[test]
+fn a_choice_without_a_delta_and_an_empty_list_are_ignored() {
+    let seen = streamed(
+        CHAT,
+        &hi(),
+        &[
+            json!({ "choices": [], "prompt_filter_results": [{}] }),
+            json!({ "choices": [{ "index": 0 }] }),
+            json!({ "choices": [{ "index": 0, "delta": null }] }),
+        ],
+    );
+    assert_eq!(seen.record["output"], Value::Null);
+    assert_eq!(seen.record["error_type"], Value::Null);
+}
+
+#[test]
+fn usage_is_found_wherever_it_hides_and_is_absent_where_none_came() {
+    let usage = json!({ "prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3 });
+    let content = json!({ "choices": [{ "index": 0, "delta": { "content": "x" }, "finish_reason": "stop" }] });
+    for chunk in [
+        json!({ "usage": usage }),
+        json!({ "choices": [], "usage": usage }),
+        json!({ "choices": [{ "index": 0, "delta": {}, "usage": usage }] }),
+        json!({ "choices": [], "x_groq": { "usage": usage } }),
+    ] {
+        let seen = streamed(CHAT, &hi(), &[content.clone(), chunk.clone(), json!({ "choices": [], "usage": null })]);
+        assert_eq!(seen.record["usage"]["total_tokens"], 3, "{chunk}");
+        assert!(seen.is_complete, "{chunk}");
+    }
+    assert_eq!(streamed(CHAT, &hi(), &[content]).record["usage"], Value::Null);
+}
+
+#[test]
+fn content_behind_a_finish_reason_counts() {
+    let chunk = |text: &str, finish: Value| json!({ "choices": [{ "index": 0, "delta": { "content": text }, "finish_reason": finish }] });
+    let seen = streamed(CHAT, &hi(), &[chunk("a", json!("stop")), chunk("b", Value::Null)]);
+    assert_eq!(seen.record["output"]["choices"][0]["message"]["content"], "ab");
+    assert_eq!(seen.record["output"]["choices"][0]["finish_reason"], "stop");
+}
+
+#[test]
+fn what_came_before_a_cancel_is_kept() {
+    let seen = streamed(
+        MESSAGES,
+        &hi(),
+        &[
+            json!({ "type": "message_start", "message": { "model": "c", "usage": {
+            "input_tokens": 12, "cache_read_input_tokens": 100, "output_tokens": 1 } } }),
+            json!({ "type": "content_block_delta", "index": 0, "delta": { "type": "text_delta", "text": "Half" } }),
+        ],
+    );
+    assert!(!seen.is_complete && !seen.has_failed);
+    assert_eq!(seen.record["usage"]["prompt_tokens"], 112);
+    assert_eq!(seen.record["output"]["choices"][0]["message"]["content"], "Half");
+}
+
+#[test]
+fn an_answer_of_a_gateways_cache_costs_nothing() {
+    for (status, cost) in [("HIT", json!(0)), ("MISS", Value::Null)] {
+        let mut budget = Budget::default();
+        let target =
+            recognise("POST", "https://gateway.ai.cloudflare.com/v1/a/g/openai/chat/completions", &[]).unwrap();
+        let mut call = Call::open(&mut budget, &Request::without_body(target), usize::MAX);
+        call.answer(200, [("content-type", "application/json"), ("cf-aig-cache-status", status)]);
+        let record = call.finish(&mut budget);
+        assert_eq!(record_value(status, &record)["total_estimated_cost"], cost);
+    }
+}
+
+#[test]
+fn a_cost_is_taken_only_from_a_provider_that_states_it() {
+    let router = "https://openrouter.ai/api/v1/chat/completions";
+    let cost = |url, usage: Value| {
+        let answer = json!({ "choices": [], "usage": usage }).to_string();
+        answered(url, &hi(), "application/json", answer.as_bytes()).record["total_estimated_cost"].clone()
+    };
+    assert_eq!(cost(router, json!({ "prompt_tokens": 1, "cost": 0.5 })), 0.5);
+    assert_eq!(cost(router, json!({ "prompt_tokens": 1, "cost": 0.5, "is_byok": true })), Value::Null);
+    assert_eq!(cost(router, json!({ "prompt_tokens": 1, "cost": -1 })), Value::Null);
+    assert_eq!(cost(CHAT, json!({ "prompt_tokens": 1, "cost": 0.5 })), Value::Null);
+}
+
+#[test]
+fn a_stop_behind_the_end_marker_is_an_end() {
+    let done = |body: &str| answered(CHAT, &hi(), "text/event-stream", body.as_bytes());
+    assert!(done("data: {\"choices\":[{\"delta\":{\"content\":\"x\"}}]}\n\ndata: [DONE]\n\n").is_complete);
+    assert!(!done("data: {\"choices\":[{\"delta\":{\"content\":\"x\"}}]}\n\n").is_complete);
+}
+
+#[test]
+fn durations_and_what_is_no_int32_stay_out_of_usage() {
+    let answer = json!({ "done": true, "response": "x", "total_duration": 5_000_000_000_u64, "prompt_eval_count": 1, "eval_count": 2 });
+    let url = "http://localhost:11434/api/generate";
+    let seen =
+        answered(url, &json!({ "model": "m", "prompt": "x" }), "application/json", answer.to_string().as_bytes());
+    let names: Vec<_> = seen.record["usage"].as_object().unwrap().keys().cloned().collect();
+    assert_eq!(names.len(), 5, "{names:?}");
+    let answer = json!({ "choices": [], "usage": { "prompt_tokens": 5_000_000_000_u64, "completion_tokens": 1, "is_byok": true,
+        "time": 0.5, "kind": "x", "list": [1] } });
+    let seen = answered(CHAT, &hi(), "application/json", answer.to_string().as_bytes());
+    assert_eq!(seen.record["usage"], json!({ "completion_tokens": 1, "original_usage.completion_tokens": 1 }));
+}
+
+#[test]
+fn the_first_token_is_content_and_not_the_role_or_a_ping() {
+    let target = recognise("POST", CHAT, &[]).unwrap();
+    let mut budget = Budget::default();
+    let mut call = Call::open(&mut budget, &Request::without_body(target), usize::MAX);
+    call.answer(200, [("content-type", "text/event-stream")]);
+    for quiet in [
+        ": ping\n\n",
+        "data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n",
+        "data: {\"choices\":[{\"delta\":{\"content\":\"x",
+    ] {
+        call.push(&mut budget, quiet.as_bytes());
+        assert!(!call.has_first_token(), "{quiet}");
+    }
+    call.push(&mut budget, b"\"}}]}\n\n");
+    assert!(call.has_first_token());
+    call.abandon(&mut budget);
+    assert_eq!(budget.held(), 0);
+}
+
+#[test]
+fn what_is_no_json_is_said_and_breaks_nothing() {
+    for (content_type, body) in [
+        ("application/json", "<html>\"x\"</html>"),
+        ("application/json", "not json"),
+        ("application/json", "[1,2]"),
+        ("application/json", "{\"choices\":[}"),
+        ("text/event-stream", "data: {\"choices\":\n\n"),
+        ("text/event-stream", "data: hello\n\n"),
+        ("application/vnd.amazon.eventstream", "AAAAAAAAAAAAAAAAAAAAAAAA"),
+    ] {
+        let seen = answered(CHAT, &hi(), content_type, body.as_bytes());
+        assert_eq!(seen.record["metadata"]["opik_edge_llm"], "unparsed", "{body}");
+        assert_eq!(seen.record["model"], "m", "{body}");
+    }
+}
+
+#[test]
+fn credentials_stay_out_of_the_record() {
+    let body = json!({ "model": "m", "messages": [{ "role": "user", "content": "Hi" }],
+        "mcp_servers": [{ "type": "url", "url": "https://a.example/x?key=SECRET", "authorization_token": "SECRET" }],
+        "tools": [{ "type": "mcp", "headers": { "X-Key": "SECRET" }, "api_key": "SECRET" }] });
+    let target = recognise("POST", "https://api.anthropic.com/v1/messages?key=SECRET", &[]).unwrap();
+    let request = Request::read(&target, body.to_string().as_bytes(), 0).unwrap();
+    let mut budget = Budget::default();
+    let call = Call::open(&mut budget, &request, usize::MAX);
+    let record = call.finish(&mut budget);
+    let all = format!("{}{:?}", String::from_utf8_lossy(&request.input), record_value("secret", &record));
+    assert!(!all.contains("SECRET"), "{all}");
+}
+
+// Bounds.
+
+#[test]
+fn the_text_of_a_call_is_bounded_and_says_so() {
+    let target = recognise("POST", CHAT, &[]).unwrap();
+    for (field_bytes, limit) in [(usize::MAX, MAX_TEXT_BYTES), (1000, 1000)] {
+        let mut budget = Budget::default();
+        let mut call = Call::open(&mut budget, &Request::without_body(target.clone()), field_bytes);
+        call.answer(200, [("content-type", "text/event-stream")]);
+        let text = "é\\n".repeat(50);
+        for _ in 0..4000 {
+            call.push(
+                &mut budget,
+                format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n").as_bytes(),
+            );
+        }
+        call.push(&mut budget, b"data: {\"model\":\"m\",\"usage\":{\"prompt_tokens\":1}}\n\ndata: [DONE]\n\n");
+        assert!(budget.held() < limit * 2 + 64 * 1024, "{}", budget.held());
+        let record = record_value("bounded", &call.finish(&mut budget));
+        let content = record["output"]["choices"][0]["message"]["content"].as_str().unwrap();
+        assert!(content.len() <= limit && content.len() > limit / 2, "{}", content.len());
+        assert!(content.ends_with("… [opik_truncated: 800000 bytes]"));
+        assert_eq!(record["metadata"]["opik_edge_llm"], "cut");
+        assert_eq!(record["usage"]["prompt_tokens"], 1);
+    }
+}
+
+#[test]
+fn an_answer_in_one_body_is_bounded_and_keeps_its_usage() {
+    let text = "é".repeat(5_000_000);
+    let answer = format!(
+        "{{\"model\":\"m\",\"choices\":[{{\"index\":0,\"message\":{{\"content\":\"{text}\"}},\"finish_reason\":\"stop\"}}],\"usage\":{{\"prompt_tokens\":1}}}}"
+    );
+    let target = recognise("POST", CHAT, &[]).unwrap();
+    let mut budget = Budget::default();
+    let mut call = Call::open(&mut budget, &Request::without_body(target), usize::MAX);
+    call.answer(200, [("content-type", "application/json")]);
+    for chunk in answer.as_bytes().chunks(10_007) {
+        call.push(&mut budget, chunk);
+        assert!(budget.held() < 4 * MAX_TEXT_BYTES, "{}", budget.held());
+    }
+    let record = record_value("one body", &call.finish(&mut budget));
+    assert!(
+        record["output"]["choices"][0]["message"]["content"]
+            .as_str()
+            .unwrap()
+            .ends_with("… [opik_truncated: 10000000 bytes]")
+    );
+    assert_eq!(record["output"]["choices"][0]["finish_reason"], "stop");
+    assert_eq!(record["usage"]["prompt_tokens"], 1);
+}
+
+#[test]
+fn two_thousand_embeddings_are_counted_and_not_held() {
+    let vector = "A".repeat(2048);
+    let data: Vec<_> = (0..2048).map(|index| json!({ "index": index, "embedding": vector })).collect();
+    let answer = json!({ "data": data, "usage": { "prompt_tokens": 9, "total_tokens": 9 } }).to_string();
+    let seen = answered(
+        "https://api.openai.com/v1/embeddings",
+        &json!({ "model": "m", "input": "x" }),
+        "application/json",
+        answer.as_bytes(),
+    );
+    let sizes = seen.record["output"]["embeddings"].as_array().unwrap().clone();
+    assert_eq!(sizes.len(), 2048);
+    assert!(sizes.iter().all(|embedding| embedding["dimensions"] == 384));
+    assert_eq!(seen.record["usage"]["prompt_tokens"], 9);
+}
+
+#[test]
+fn all_open_calls_together_are_bounded_and_a_new_one_keeps_what_is_short() {
+    let target = recognise("POST", CHAT, &[]).unwrap();
+    let request = Request::without_body(target);
+    let mut budget = Budget::default();
+    let mut open = Vec::new();
+    let text = "x".repeat(1000);
+    for _ in 0..400 {
+        let mut call = Call::open(&mut budget, &request, usize::MAX);
+        call.answer(200, [("content-type", "text/event-stream")]);
+        for _ in 0..200 {
+            call.push(
+                &mut budget,
+                format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n").as_bytes(),
+            );
+        }
+        open.push(call);
+        assert!(budget.held() <= MAX_OPEN_BYTES + 2 * MAX_TEXT_BYTES, "{}", budget.held());
+    }
+    let mut call = Call::open(&mut budget, &request, usize::MAX);
+    call.answer(200, [("content-type", "text/event-stream")]);
+    call.push(
+        &mut budget,
+        b"data: {\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"secret\",\"tool_calls\":[{\"index\":0,\"id\":\"a\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]},\"finish_reason\":\"tool_calls\"}],\"usage\":{\"prompt_tokens\":1}}\n\n",
+    );
+    assert!(call.is_complete());
+    let record = record_value("lean", &call.finish(&mut budget));
+    assert_eq!(record["metadata"]["opik_edge_llm"], "no_text");
+    assert_eq!(record["model"], "m");
+    assert_eq!(record["usage"]["prompt_tokens"], 1);
+    let choice = &record["output"]["choices"][0];
+    assert_eq!(choice["finish_reason"], "tool_calls");
+    assert_eq!(choice["message"]["tool_calls"][0]["function"]["name"], "f");
+    assert!(!record.to_string().contains("secret"));
+    for call in open {
+        call.abandon(&mut budget);
+    }
+    assert_eq!(budget.held(), 0);
+}
