@@ -590,6 +590,16 @@ fn what_is_no_json_is_said_and_breaks_nothing() {
 }
 
 #[test]
+fn a_string_that_is_no_json_is_no_answer() {
+    let url = "https://gateway.ai.cloudflare.com/v1/a/g/workers-ai/@cf/m";
+    for body in ["\"a\u{0}b\"", "\"a\nb\"", "\"a\\x\""] {
+        let seen = answered(url, &json!({ "prompt": "x" }), "application/json", body.as_bytes());
+        assert_eq!(seen.record["output"], Value::Null, "{body}");
+        assert_eq!(seen.record["metadata"]["opik_edge_llm"], "unparsed", "{body}");
+    }
+}
+
+#[test]
 fn credentials_stay_out_of_the_record() {
     let body = json!({ "model": "m", "messages": [{ "role": "user", "content": "Hi" }],
         "mcp_servers": [{ "type": "url", "url": "https://a.example/x?key=SECRET", "authorization_token": "SECRET" }],
@@ -656,6 +666,24 @@ fn an_answer_in_one_body_is_bounded_and_keeps_its_usage() {
 }
 
 #[test]
+fn an_event_without_an_end_is_bounded() {
+    for piece in ["1", " ", "[", "\"", "{\"a\":\"", "\\u00e9", "[1,", "\n", ":"] {
+        for content_type in ["text/event-stream", "application/json"] {
+            let target = recognise("POST", CHAT, &[]).unwrap();
+            let mut budget = Budget::default();
+            let mut call = Call::open(&mut budget, &Request::without_body(target), usize::MAX);
+            call.answer(200, [("content-type", content_type)]);
+            call.push(&mut budget, b"data: {\"x\":\"");
+            for _ in 0..100 {
+                call.push(&mut budget, piece.repeat(40_000 / piece.len()).as_bytes());
+                assert!(budget.held() < 8 * MAX_TEXT_BYTES, "{piece}: {}", budget.held());
+            }
+            call.abandon(&mut budget);
+        }
+    }
+}
+
+#[test]
 fn two_thousand_embeddings_are_counted_and_not_held() {
     let vector = "A".repeat(2048);
     let data: Vec<_> = (0..2048).map(|index| json!({ "index": index, "embedding": vector })).collect();
@@ -679,7 +707,7 @@ fn all_open_calls_together_are_bounded_and_a_new_one_keeps_what_is_short() {
     let mut budget = Budget::default();
     let mut open = Vec::new();
     let text = "x".repeat(1000);
-    for _ in 0..400 {
+    while budget.held() < MAX_OPEN_BYTES {
         let mut call = Call::open(&mut budget, &request, usize::MAX);
         call.answer(200, [("content-type", "text/event-stream")]);
         for _ in 0..200 {

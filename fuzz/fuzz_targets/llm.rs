@@ -33,7 +33,7 @@ fuzz_target!(|input: (u8, u8, u8, bool, &[u8])| {
     let content_type = CONTENT_TYPES[usize::from(content_type) % CONTENT_TYPES.len()];
     if let Ok(text) = std::str::from_utf8(bytes) {
         let _ = recognise("POST", text, &[]);
-        Target::of_binding(text);
+        let _ = Target::of_binding(text);
     }
     let target = recognise("POST", url, &[]).expect("it calls a model");
     let request = Request::read(&target, bytes, usize::from(cut)).expect("the host is known");

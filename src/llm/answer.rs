@@ -9,7 +9,7 @@ use crate::json::{MAX_DEPTH, write_number};
 
 use super::usage::Counts;
 use super::value::{
-    Media, content, elements, index, is_array, is_object, is_string, pick, quoted, write_clean, write_comma,
+    Media, Write, content, elements, index, is_array, is_object, is_string, pick, quoted, write_clean, write_comma,
     write_content, write_escaped, write_name, write_string,
 };
 
@@ -163,6 +163,7 @@ impl Answer {
     }
 
     /// Takes the first model that is named.
+    #[inline(never)]
     pub fn model(&mut self, value: &[u8]) {
         if self.model.is_empty() && is_string(value) && !content(value).is_empty() && value.len() <= MAX_SMALL_BYTES {
             self.model = value.to_vec();
@@ -170,6 +171,7 @@ impl Answer {
     }
 
     /// Takes the usage that came last.
+    #[inline(never)]
     pub fn usage(&mut self, value: &[u8]) {
         if is_object(value) {
             self.usage.clear();
@@ -178,6 +180,7 @@ impl Answer {
     }
 
     /// Notes a member of the answer, once.
+    #[inline(never)]
     pub fn note(&mut self, name: &'static str, value: &[u8]) {
         let is_known = self.notes.iter().any(|(known, _)| *known == name);
         if value.is_empty() || value == b"\"\"" || is_known || !self.take_small(name.len().saturating_add(value.len()))
@@ -210,6 +213,7 @@ impl Answer {
     }
 
     /// Notes that a choice exists.
+    #[inline(never)]
     pub fn choice(&mut self, index: u32) {
         if !self.choices.iter().any(|choice| choice.index == index) && self.choices.len() < MAX_CHOICES {
             self.choices.push(Choice { index, finish: Vec::new() });
@@ -217,6 +221,7 @@ impl Answer {
     }
 
     /// Takes why a choice came to its end; a string, anything else is none.
+    #[inline(never)]
     pub fn finish(&mut self, index: u32, reason: &[u8]) {
         self.choice(index);
         if content(reason).is_empty() {
@@ -244,6 +249,7 @@ impl Answer {
     }
 
     /// Appends to a text; `value` is a string or, of the arguments of a call, any value.
+    #[inline(never)]
     pub fn append(&mut self, choice: u32, kind: Kind, key: u32, value: &[u8]) {
         let is_text = is_string(value);
         if value.is_empty() || value == b"\"\"" || value == b"null" {
@@ -264,7 +270,7 @@ impl Answer {
         };
         piece.read = piece.read.saturating_add(text.len());
         if is_whole {
-            piece.text.extend_from_slice(whole_escapes(text, room));
+            piece.text.put(whole_escapes(text, room));
         }
         let piece_cut = piece.read != piece.text.len();
         self.room = room.saturating_sub(piece.text.len().saturating_sub(from));
@@ -272,6 +278,7 @@ impl Answer {
     }
 
     /// A tool call's name, id, and more of its arguments. `key` is its index; a new id under it is a new call.
+    #[inline(never)]
     pub fn call(&mut self, choice: u32, key: Option<u32>, id: &[u8], name: &[u8], arguments: &[u8]) {
         let has_id = !content(id).is_empty();
         let calls = |piece: &Piece| piece.choice == choice && piece.kind == Kind::Call;
@@ -316,6 +323,7 @@ impl Answer {
     }
 
     /// Takes a part of a message that came whole, or begins one; further text goes to the same `key`.
+    #[inline(never)]
     pub fn part(&mut self, choice: u32, key: u32, part: Part<'_>) {
         match part {
             Part::Text(text) => self.append(choice, Kind::Text, key, text),
@@ -329,6 +337,7 @@ impl Answer {
     }
 
     /// A value of no kind that Opik renders is kept whole or not at all.
+    #[inline(never)]
     fn other(&mut self, choice: u32, key: u32, value: &[u8]) {
         let mut clean = Vec::new();
         write_clean(&mut clean, b"", value, MAX_DEPTH);
@@ -348,12 +357,12 @@ impl Answer {
 
     /// Drops what stands under this key: what comes next replaces it.
     pub fn forget(&mut self, choice: u32, keys: core::ops::Range<u32>) {
-        let (dropped, kept) = core::mem::take(&mut self.pieces)
-            .into_iter()
-            .partition::<Vec<_>, _>(|piece| piece.choice == choice && keys.contains(&piece.key));
-        self.pieces = kept;
-        for piece in &dropped {
-            self.give_back(piece);
+        for piece in core::mem::take(&mut self.pieces) {
+            if piece.choice == choice && keys.contains(&piece.key) {
+                self.give_back(&piece);
+            } else {
+                self.pieces.push(piece);
+            }
         }
     }
 
@@ -381,8 +390,9 @@ impl Answer {
 
     /// The failure that an answer or an event tells of, if it does: `{"error":{…}}`, `{"error":"…"}`,
     /// `{"errors":[{…}]}`, or a message beside a type.
+    #[inline(never)]
     pub fn error(&mut self, value: &[u8]) -> bool {
-        let [error, errors] = pick(value, ["error", "errors"]);
+        let [error, errors] = pick(value, "error errors");
         let mut first: &[u8] = b"";
         for list in [error, errors] {
             if is_array(list) && first.is_empty() {
@@ -403,8 +413,7 @@ impl Answer {
 
     /// Takes the failure that `error` describes: an object with a type, a code and a message, or a message.
     pub fn fail_with(&mut self, error: &[u8]) {
-        let [kind, status, code, message, capital, detail] =
-            pick(error, ["type", "status", "code", "message", "Message", "detail"]);
+        let [kind, status, code, message, capital, detail] = pick(error, "type status code message Message detail");
         // `error` is what tells an error from other events, and not its class.
         let kind = if kind == b"\"error\"" { b"" } else { kind };
         let kind =
@@ -415,6 +424,7 @@ impl Answer {
     }
 
     /// Takes the first failure's class and message.
+    #[inline(never)]
     pub fn fail(&mut self, kind: &[u8], message: &[u8]) {
         let known = self.failure.get_or_insert_with(|| Failure { kind: Vec::new(), message: Vec::new() });
         if known.kind.is_empty() && !kind.is_empty() && kind.len() <= MAX_SMALL_BYTES {
@@ -423,32 +433,35 @@ impl Answer {
         if known.message.is_empty() && !message.is_empty() {
             let mut text = Vec::new();
             write_content(&mut text, message);
-            known.message.push(b'"');
-            known.message.extend_from_slice(whole_escapes(&text, MAX_MESSAGE_BYTES));
-            known.message.push(b'"');
+            known.message.put_byte(b'"');
+            known.message.put(whole_escapes(&text, MAX_MESSAGE_BYTES));
+            known.message.put_byte(b'"');
         }
     }
 
     /// Appends the output; nothing where nothing came.
     pub fn write(&self, out: &mut Vec<u8>) {
         if self.is_embedding {
-            out.extend_from_slice(b"{\"embeddings\":[");
+            out.put(b"{\"embeddings\":[");
             for (index, &dimensions) in self.embeddings.iter().enumerate() {
-                out.extend_from_slice(if index == 0 { b"{\"index\":" } else { b",{\"index\":" });
+                out.put(if index == 0 { b"{\"index\":" } else { b",{\"index\":" });
                 write_number(out, index as u64);
-                out.extend_from_slice(b",\"dimensions\":");
+                out.put(b",\"dimensions\":");
                 write_number(out, dimensions.into());
-                out.push(b'}');
+                out.put_byte(b'}');
             }
-            out.extend_from_slice(b"]}");
+            out.put(b"]}");
         } else if !self.choices.is_empty() {
-            let mut choices: Vec<&Choice> = self.choices.iter().collect();
-            choices.sort_by_key(|choice| choice.index);
-            out.extend_from_slice(b"{\"choices\":[");
-            for choice in choices {
+            out.put(b"{\"choices\":[");
+            let mut from = 0;
+            // There are few, and mostly one.
+            while let Some(choice) =
+                self.choices.iter().filter(|choice| choice.index >= from).min_by_key(|choice| choice.index)
+            {
                 self.write_choice(out, choice);
+                from = choice.index.saturating_add(1);
             }
-            out.extend_from_slice(b"]}");
+            out.put(b"]}");
         }
     }
 
@@ -458,48 +471,48 @@ impl Answer {
         let write_text = |out: &mut Vec<u8>, name: &[u8], kind: Kind| {
             if of(kind).next().is_some() {
                 write_name(out, name);
-                out.push(b'"');
+                out.put_byte(b'"');
                 of(kind).for_each(|piece| piece.write_text(out));
-                out.push(b'"');
+                out.put_byte(b'"');
             }
         };
         write_name_less(out, b"{\"index\":");
         write_number(out, choice.index.into());
-        out.extend_from_slice(b",\"message\":{\"role\":\"assistant\"");
+        out.put(b",\"message\":{\"role\":\"assistant\"");
         if of(Kind::Text).next().is_none() {
-            out.extend_from_slice(b",\"content\":null");
+            out.put(b",\"content\":null");
         }
         write_text(out, b"content", Kind::Text);
         write_text(out, b"reasoning_content", Kind::Reasoning);
         write_text(out, b"refusal", Kind::Refusal);
         if of(Kind::Call).next().is_some() {
-            out.extend_from_slice(b",\"tool_calls\":[");
+            out.put(b",\"tool_calls\":[");
             for (index, piece) in of(Kind::Call).enumerate() {
                 piece.write_call(out, index);
             }
-            out.push(b']');
+            out.put_byte(b']');
         }
         if let Some(piece) = of(Kind::Transcript).next() {
-            out.extend_from_slice(b",\"audio\":{\"id\":\"");
-            out.extend_from_slice(&piece.id);
-            out.extend_from_slice(b"\",\"transcript\":\"");
+            out.put(b",\"audio\":{\"id\":\"");
+            out.put(&piece.id);
+            out.put(b"\",\"transcript\":\"");
             piece.write_text(out);
-            out.extend_from_slice(b"\"}");
+            out.put(b"\"}");
         }
         if of(Kind::Other).next().is_some() {
-            out.extend_from_slice(b",\"other\":[");
+            out.put(b",\"other\":[");
             for piece in of(Kind::Other) {
                 write_name_less(out, &piece.text);
             }
-            out.push(b']');
+            out.put_byte(b']');
         }
-        out.push(b'}');
+        out.put_byte(b'}');
         if !choice.finish.is_empty() {
-            out.extend_from_slice(b",\"finish_reason\":\"");
-            out.extend_from_slice(&choice.finish);
-            out.push(b'"');
+            out.put(b",\"finish_reason\":\"");
+            out.put(&choice.finish);
+            out.put_byte(b'"');
         }
-        out.push(b'}');
+        out.put_byte(b'}');
     }
 
     /// Notes the id of a spoken answer.
@@ -518,9 +531,9 @@ impl Answer {
     pub fn media(&mut self, choice: u32, key: u32, part: &[u8]) {
         if let Some(media) = Media::in_part(part) {
             let mut text = Vec::new();
-            text.push(b'"');
+            text.put_byte(b'"');
             media.write(&mut text);
-            text.push(b'"');
+            text.put_byte(b'"');
             self.other(choice, key, &text);
         }
     }
@@ -534,36 +547,36 @@ impl Answer {
 
 impl Piece {
     fn write_text(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(without_half(&self.text));
+        out.put(without_half(&self.text));
         if self.read > self.text.len() {
-            out.extend_from_slice("… [opik_truncated: ".as_bytes());
+            out.put("… [opik_truncated: ".as_bytes());
             write_number(out, self.read as u64);
-            out.extend_from_slice(b" bytes]");
+            out.put(b" bytes]");
         }
     }
 
     fn write_call(&self, out: &mut Vec<u8>, index: usize) {
         write_name_less(out, b"{\"id\":\"");
         if self.id.is_empty() {
-            out.extend_from_slice(b"call_");
+            out.put(b"call_");
             write_number(out, index as u64);
         }
-        out.extend_from_slice(&self.id);
-        out.extend_from_slice(b"\",\"type\":\"function\",\"function\":{\"name\":\"");
-        out.extend_from_slice(&self.name);
-        out.extend_from_slice(b"\",\"arguments\":\"");
+        out.put(&self.id);
+        out.put(b"\",\"type\":\"function\",\"function\":{\"name\":\"");
+        out.put(&self.name);
+        out.put(b"\",\"arguments\":\"");
         if self.read == 0 {
-            out.extend_from_slice(b"{}");
+            out.put(b"{}");
         }
         self.write_text(out);
-        out.extend_from_slice(b"\"}}");
+        out.put(b"\"}}");
     }
 }
 
 /// Appends an element or an opening, behind a comma where it is not the first.
 fn write_name_less(out: &mut Vec<u8>, text: &[u8]) {
     write_comma(out);
-    out.extend_from_slice(text);
+    out.put(text);
 }
 
 /// How long a text was that says it was cut, or how many numbers it stands for.

@@ -5,32 +5,32 @@ use alloc::vec::Vec;
 
 use super::answer::{Answer, Kind, Part};
 use super::conversation::Conversation;
-use super::value::{content, elements, index, is_object, member, pick};
+use super::value::{Write, content, elements, index, is_object, is_one_of, member, pick};
 use super::workers_ai;
 
 pub(super) const INPUT: &[&str] =
     &["messages", "system", "toolConfig", "prompt", "inputText", "input", "tools", "tool_choice", "texts"];
 
 pub(super) fn input(body: &[u8], out: &mut Conversation) {
-    let [messages, system] = pick(body, ["messages", "system"]);
+    let [messages, system] = pick(body, "messages system");
     out.message(b"\"system\"", system, part);
     elements(messages, &mut |message| {
-        let [role, parts] = pick(message, ["role", "content"]);
+        let [role, parts] = pick(message, "role content");
         out.message(role, parts, part);
     });
 }
 
 /// A block of a request or of an answer.
 fn part(block: &[u8]) -> Part<'_> {
-    let [text, call, result, reasoning] = pick(block, ["text", "toolUse", "toolResult", "reasoningContent"]);
+    let [text, call, result, reasoning] = pick(block, "text toolUse toolResult reasoningContent");
     if !call.is_empty() {
-        let [id, name, arguments] = pick(call, ["toolUseId", "name", "input"]);
+        let [id, name, arguments] = pick(call, "toolUseId name input");
         Part::Call { id, name, arguments }
     } else if !result.is_empty() {
-        let [id, content] = pick(result, ["toolUseId", "content"]);
+        let [id, content] = pick(result, "toolUseId content");
         Part::Result { id, name: b"", content }
     } else if !reasoning.is_empty() {
-        let [inner, text] = pick(reasoning, ["reasoningText", "text"]);
+        let [inner, text] = pick(reasoning, "reasoningText text");
         Part::Reasoning(if inner.is_empty() { text } else { member(inner, "text") })
     } else if text.is_empty() {
         Part::Other(block)
@@ -41,7 +41,7 @@ fn part(block: &[u8]) -> Part<'_> {
 
 /// Reads an answer of `converse`.
 pub(super) fn read(value: &[u8], out: &mut Answer) {
-    let [output, stop, usage, metrics] = pick(value, ["output", "stopReason", "usage", "metrics"]);
+    let [output, stop, usage, metrics] = pick(value, "output stopReason usage metrics");
     let parts = member(member(output, "message"), "content");
     let mut at = 0_u32;
     elements(parts, &mut |block| {
@@ -53,29 +53,28 @@ pub(super) fn read(value: &[u8], out: &mut Answer) {
     if !parts.is_empty() {
         out.finish(0, stop);
     }
-    out.error(value);
 }
 
 /// Reads an event of `converse-stream`, by its name.
 pub(super) fn read_event(name: &[u8], value: &[u8], out: &mut Answer) {
-    let [at, start, delta] = pick(value, ["contentBlockIndex", "start", "delta"]);
+    let [at, start, delta] = pick(value, "contentBlockIndex start delta");
     let at = index(at).unwrap_or(0);
     match name {
-        b"messageStart" => out.choice(0),
-        b"contentBlockStart" => {
+        word if is_one_of(word, "messageStart") => out.choice(0),
+        word if is_one_of(word, "contentBlockStart") => {
             if let Part::Call { id, name, .. } = part(start) {
                 out.call(0, Some(at), id, name, b"");
             }
         }
-        b"contentBlockDelta" => {
-            let [text, call, reasoning] = pick(delta, ["text", "toolUse", "reasoningContent"]);
+        word if is_one_of(word, "contentBlockDelta") => {
+            let [text, call, reasoning] = pick(delta, "text toolUse reasoningContent");
             out.append(0, Kind::Text, at, text);
             out.append(0, Kind::Call, at, member(call, "input"));
             out.append(0, Kind::Reasoning, at, member(reasoning, "text"));
         }
-        b"messageStop" => out.finish(0, member(value, "stopReason")),
-        b"metadata" => {
-            let [usage, metrics] = pick(value, ["usage", "metrics"]);
+        word if is_one_of(word, "messageStop") => out.finish(0, member(value, "stopReason")),
+        word if is_one_of(word, "metadata") => {
+            let [usage, metrics] = pick(value, "usage metrics");
             out.usage(usage);
             out.note("latency_ms", member(metrics, "latencyMs"));
             out.is_terminal = true;
@@ -96,22 +95,14 @@ pub(super) fn read_invoked(value: &[u8], out: &mut Answer) {
     }
     let [generation, output, results, stop, metrics, prompt, answer] = pick(
         value,
-        [
-            "generation",
-            "outputText",
-            "results",
-            "stop_reason",
-            "amazon-bedrock-invocationMetrics",
-            "prompt_token_count",
-            "generation_token_count",
-        ],
+        "generation outputText results stop_reason amazon-bedrock-invocationMetrics prompt_token_count generation_token_count",
     );
     workers_ai::read(value, out);
     // Llama and Titan.
     out.append(0, Kind::Text, 0, generation);
     out.append(0, Kind::Text, 0, output);
     elements(results, &mut |result| {
-        let [text, reason] = pick(result, ["outputText", "completionReason"]);
+        let [text, reason] = pick(result, "outputText completionReason");
         out.append(0, Kind::Text, 0, text);
         out.finish(0, reason);
     });
@@ -120,10 +111,10 @@ pub(super) fn read_invoked(value: &[u8], out: &mut Answer) {
     }
     if !prompt.is_empty() && out.usage.is_empty() {
         let mut usage = Vec::new();
-        usage.push(b'{');
+        usage.put_byte(b'{');
         super::value::write_member(&mut usage, b"inputTokens", prompt);
         super::value::write_member(&mut usage, b"outputTokens", answer);
-        usage.push(b'}');
+        usage.put_byte(b'}');
         out.usage(&usage);
     }
     if is_object(metrics) {

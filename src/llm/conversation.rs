@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 
 use super::answer::Part;
 use super::value::{
-    Media, content, elements, is_array, is_object, is_string, member, members, pick, without_query, write_clean,
-    write_comma, write_content, write_member, write_name, write_string,
+    Media, Write, content, elements, is_array, is_object, is_one_of, is_string, member, members, pick, without_query,
+    write_clean, write_comma, write_content, write_member, write_name, write_string,
 };
 use crate::json::{MAX_DEPTH, write_number};
 
@@ -47,7 +47,7 @@ impl Conversation {
                 self.texts = self.texts.saturating_add(1);
                 self.text_part(text);
             }
-            Part::Reasoning(text) => self.reasoning.extend_from_slice(content(text)),
+            Part::Reasoning(text) => self.reasoning.put(content(text)),
             Part::Call { id, name, arguments } => self.call(id, name, arguments),
             Part::Result { id, name, content } => self.result(id, name, content),
             Part::Other(value) => {
@@ -61,33 +61,33 @@ impl Conversation {
 
     fn text_part(&mut self, text: &[u8]) {
         write_comma(&mut self.parts);
-        self.parts.extend_from_slice(b"{\"type\":\"text\",\"text\":");
+        self.parts.put(b"{\"type\":\"text\",\"text\":");
         write_string(&mut self.parts, text);
-        self.parts.push(b'}');
+        self.parts.put_byte(b'}');
     }
 
     fn call(&mut self, id: &[u8], name: &[u8], arguments: &[u8]) {
         let out = &mut self.calls;
         write_comma(out);
-        out.extend_from_slice(b"{\"id\":\"");
+        out.put(b"{\"id\":\"");
         if content(id).is_empty() {
-            out.extend_from_slice(b"call_");
+            out.put(b"call_");
             write_number(out, self.count as u64);
         }
         self.count = self.count.saturating_add(1);
         write_content(out, id);
-        out.extend_from_slice(b"\",\"type\":\"function\",\"function\":{\"name\":\"");
-        out.extend_from_slice(content(name));
-        out.extend_from_slice(b"\",\"arguments\":");
+        out.put(b"\",\"type\":\"function\",\"function\":{\"name\":\"");
+        out.put(content(name));
+        out.put(b"\",\"arguments\":");
         write_string(out, if arguments.is_empty() { b"{}" } else { arguments });
-        out.extend_from_slice(b"}}");
+        out.put(b"}}");
     }
 
     /// Results are messages of their own, before the rest of the message that they came in.
     fn result(&mut self, id: &[u8], name: &[u8], value: &[u8]) {
         let out = &mut self.out;
         write_comma(out);
-        out.extend_from_slice(b"{\"role\":\"tool\"");
+        out.put(b"{\"role\":\"tool\"");
         write_member(out, b"tool_call_id", id);
         write_member(out, b"name", name);
         write_name(out, b"content");
@@ -97,19 +97,19 @@ impl Conversation {
             elements(value, &mut |part| {
                 let text = member(part, "text");
                 are_texts &= is_string(text);
-                texts.extend_from_slice(content(text));
+                texts.put(content(text));
             });
             if are_texts {
-                out.push(b'"');
+                out.put_byte(b'"');
                 out.append(&mut texts);
-                out.push(b'"');
+                out.put_byte(b'"');
             } else {
-                out.push(b'[');
+                out.put_byte(b'[');
                 elements(value, &mut |part| {
                     write_comma(out);
                     write_part(out, part);
                 });
-                out.push(b']');
+                out.put_byte(b']');
             }
         } else if is_string(value) {
             write_clean(out, b"content", value, MAX_DEPTH);
@@ -118,7 +118,7 @@ impl Conversation {
             write_clean(&mut clean, b"content", value, MAX_DEPTH);
             write_string(out, if value.is_empty() { b"\"\"" } else { &clean });
         }
-        out.push(b'}');
+        out.put_byte(b'}');
     }
 
     /// Ends the message of now, if there is something in it.
@@ -133,29 +133,29 @@ impl Conversation {
         }
         let out = &mut self.out;
         write_comma(out);
-        out.extend_from_slice(b"{\"role\":\"");
-        out.extend_from_slice(&role);
-        out.extend_from_slice(b"\",\"content\":");
+        out.put(b"{\"role\":\"");
+        out.put(&role);
+        out.put(b"\",\"content\":");
         if texts == 1 && others == 0 {
-            out.extend_from_slice(member(&parts, "text"));
+            out.put(member(&parts, "text"));
         } else if parts.is_empty() {
-            out.extend_from_slice(b"null");
+            out.put(b"null");
         } else {
-            out.push(b'[');
+            out.put_byte(b'[');
             out.append(&mut parts);
-            out.push(b']');
+            out.put_byte(b']');
         }
         if !reasoning.is_empty() {
-            out.extend_from_slice(b",\"reasoning_content\":\"");
+            out.put(b",\"reasoning_content\":\"");
             out.append(&mut reasoning);
-            out.push(b'"');
+            out.put_byte(b'"');
         }
         if !calls.is_empty() {
-            out.extend_from_slice(b",\"tool_calls\":[");
+            out.put(b",\"tool_calls\":[");
             out.append(&mut calls);
-            out.push(b']');
+            out.put_byte(b']');
         }
-        out.push(b'}');
+        out.put_byte(b'}');
     }
 
     /// A message of one text, unless that is empty; the text is a string or parts that have one.
@@ -188,42 +188,42 @@ impl Conversation {
         let out = &mut self.out;
         write_comma(out);
         if !is_object(message) {
-            out.extend_from_slice(b"{\"role\":\"user\",\"content\":");
+            out.put(b"{\"role\":\"user\",\"content\":");
             write_string(out, message);
-            out.push(b'}');
+            out.put_byte(b'}');
             return;
         }
-        out.push(b'{');
+        out.put_byte(b'{');
         members(message, &mut |name, value| match name {
-            b"role" => {
+            word if is_one_of(word, "role") => {
                 write_name(out, name);
-                out.push(b'"');
-                out.extend_from_slice(opik_role(content(value)));
-                out.push(b'"');
+                out.put_byte(b'"');
+                out.put(opik_role(content(value)));
+                out.put_byte(b'"');
             }
-            b"content" if is_array(value) => {
+            word if is_one_of(word, "content") && is_array(value) => {
                 write_name(out, name);
-                out.push(b'[');
+                out.put_byte(b'[');
                 elements(value, &mut |part| {
                     write_comma(out);
                     write_part(out, part);
                 });
-                out.push(b']');
+                out.put_byte(b']');
             }
-            b"tool_calls" => {
+            word if is_one_of(word, "tool_calls") => {
                 let mut calls = Self::default();
                 elements(value, &mut |call| calls.part(openai_call(call)));
                 if !calls.calls.is_empty() {
                     write_name(out, name);
-                    out.push(b'[');
+                    out.put_byte(b'[');
                     out.append(&mut calls.calls);
-                    out.push(b']');
+                    out.put_byte(b']');
                 }
             }
             _ if value == b"null" && name != b"content" => {}
             _ => write_member(out, name, value),
         });
-        out.push(b'}');
+        out.put_byte(b'}');
     }
 
     /// Appends `"messages":[…]`, unless there are none.
@@ -231,18 +231,18 @@ impl Conversation {
         self.end();
         if !self.out.is_empty() {
             write_name(out, b"messages");
-            out.push(b'[');
+            out.put_byte(b'[');
             out.append(&mut self.out);
-            out.push(b']');
+            out.put_byte(b']');
         }
     }
 }
 
 /// The tool call that is in an element of `tool_calls`.
 pub(super) fn openai_call(call: &[u8]) -> Part<'_> {
-    let [id, function, custom, name, arguments] = pick(call, ["id", "function", "custom", "name", "arguments"]);
-    let [inner_name, inner_arguments] = pick(function, ["name", "arguments"]);
-    let [custom_name, input] = pick(custom, ["name", "input"]);
+    let [id, function, custom, name, arguments] = pick(call, "id function custom name arguments");
+    let [inner_name, inner_arguments] = pick(function, "name arguments");
+    let [custom_name, input] = pick(custom, "name input");
     let name = [inner_name, custom_name, name].into_iter().find(|name| !name.is_empty()).unwrap_or(b"");
     let arguments = [inner_arguments, input, arguments].into_iter().find(|text| !text.is_empty()).unwrap_or(b"");
     Part::Call { id, name, arguments }
@@ -251,8 +251,8 @@ pub(super) fn openai_call(call: &[u8]) -> Part<'_> {
 /// The name that Opik's page has for a role.
 fn opik_role(role: &[u8]) -> &[u8] {
     match role {
-        b"developer" => b"system",
-        b"model" => b"assistant",
+        word if is_one_of(word, "developer") => b"system",
+        word if is_one_of(word, "model") => b"assistant",
         b"" => b"user",
         role => role,
     }
@@ -261,15 +261,15 @@ fn opik_role(role: &[u8]) -> &[u8] {
 /// Appends a part of a message that is no text of a model: an image by its address, or as its type and size.
 fn write_part(out: &mut Vec<u8>, part: &[u8]) {
     if let Some(media) = Media::in_part(part) {
-        out.extend_from_slice(b"{\"type\":\"text\",\"text\":\"");
+        out.put(b"{\"type\":\"text\",\"text\":\"");
         media.write(out);
-        out.extend_from_slice(b"\"}");
+        out.put(b"\"}");
         return;
     }
     if let Some(address) = image_address(part) {
-        out.extend_from_slice(b"{\"type\":\"image_url\",\"image_url\":{\"url\":\"");
-        out.extend_from_slice(without_query(address));
-        out.extend_from_slice(b"\"}}");
+        out.put(b"{\"type\":\"image_url\",\"image_url\":{\"url\":\"");
+        out.put(without_query(address));
+        out.put(b"\"}}");
         return;
     }
     write_clean(out, b"", part, MAX_DEPTH);
@@ -277,7 +277,7 @@ fn write_part(out: &mut Vec<u8>, part: &[u8]) {
 
 /// The address of an image, in any format.
 fn image_address(part: &[u8]) -> Option<&[u8]> {
-    let [image, source, file, snake] = pick(part, ["image_url", "source", "fileData", "file_data"]);
+    let [image, source, file, snake] = pick(part, "image_url source fileData file_data");
     let nested = [member(image, "url"), member(source, "url"), member(file, "fileUri"), member(snake, "file_uri")];
     let found = nested.into_iter().find(|text| is_string(text)).unwrap_or(image);
     (!content(found).is_empty()).then(|| content(found))

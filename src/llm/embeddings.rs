@@ -8,11 +8,10 @@ pub(super) const INPUT: &[&str] = &["input"];
 
 /// Reads an answer.
 pub(super) fn read(value: &[u8], out: &mut Answer) {
-    let [model, data, usage, id] = pick(value, ["model", "data", "usage", "id"]);
+    let [model, data, usage, id] = pick(value, "model data usage id");
     out.is_embedding = true;
     out.model(model);
     out.note("id", id);
     elements(data, &mut |element| out.embedding(member(element, "embedding")));
     out.usage(usage);
-    out.error(value);
 }

@@ -4,6 +4,7 @@
 use alloc::vec::Vec;
 
 use super::sieve::Sieve;
+use super::value::is_one_of;
 
 /// Longest name of an event or of a header that is kept.
 const MAX_NAME_BYTES: usize = 64;
@@ -80,17 +81,18 @@ pub(super) struct Framing {
 impl Framing {
     /// By the answer's content type; what is not known is told by its first byte.
     pub fn new(content_type: &[u8], limit: usize) -> Self {
-        let kind = content_type.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
-        let is = |name: &str| kind.eq_ignore_ascii_case(name.as_bytes());
+        let kind_name = content_type.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
+        let is = |name: &str| kind_name.eq_ignore_ascii_case(name.as_bytes());
         let kind = match () {
             () if is("text/event-stream") => Kind::Events(Line::Name),
             () if is("application/vnd.amazon.eventstream") => Kind::Aws(Frame::Prelude),
             () => Kind::Unknown,
         };
         let is_stream = !matches!(kind, Kind::Unknown)
-            || ["application/x-ndjson", "application/ndjson", "application/jsonl", "application/json-seq"]
-                .into_iter()
-                .any(is);
+            || is_one_of(
+                &kind_name.to_ascii_lowercase(),
+                "application/x-ndjson application/ndjson application/jsonl application/json-seq",
+            );
         Self {
             kind,
             sieve: Sieve::new(limit),

@@ -19,12 +19,12 @@ pub(super) const INPUT: &[&str] = &[
 ];
 
 pub(super) fn input(body: &[u8], out: &mut Conversation) {
-    let [contents, system, snake] = pick(body, ["contents", "systemInstruction", "system_instruction"]);
+    let [contents, system, snake] = pick(body, "contents systemInstruction system_instruction");
     let system = if system.is_empty() { snake } else { system };
     let parts = member(system, "parts");
     out.message(b"\"system\"", if parts.is_empty() { system } else { parts }, part);
     let mut one = |item: &[u8]| {
-        let [role, parts] = pick(item, ["role", "parts"]);
+        let [role, parts] = pick(item, "role parts");
         out.message(if role.is_empty() { b"\"user\"" } else { role }, if is_string(item) { item } else { parts }, part);
     };
     if is_array(contents) {
@@ -37,14 +37,14 @@ pub(super) fn input(body: &[u8], out: &mut Conversation) {
 /// A part of a request or of an answer.
 fn part(part: &[u8]) -> Part<'_> {
     let [text, thought, call, call_snake, result, result_snake] =
-        pick(part, ["text", "thought", "functionCall", "function_call", "functionResponse", "function_response"]);
+        pick(part, "text thought functionCall function_call functionResponse function_response");
     let call = if call.is_empty() { call_snake } else { call };
     let result = if result.is_empty() { result_snake } else { result };
     if !call.is_empty() {
-        let [id, name, arguments] = pick(call, ["id", "name", "args"]);
+        let [id, name, arguments] = pick(call, "id name args");
         Part::Call { id, name, arguments }
     } else if !result.is_empty() {
-        let [id, name, content] = pick(result, ["id", "name", "response"]);
+        let [id, name, content] = pick(result, "id name response");
         Part::Result { id, name, content }
     } else if text.is_empty() {
         // A signature belongs to a part that has come.
@@ -62,14 +62,13 @@ fn part(part: &[u8]) -> Part<'_> {
 /// Reads an answer, or one chunk of it.
 pub(super) fn read(value: &[u8], out: &mut Answer) {
     let [model, candidates, usage, id, feedback] =
-        pick(value, ["modelVersion", "candidates", "usageMetadata", "responseId", "promptFeedback"]);
+        pick(value, "modelVersion candidates usageMetadata responseId promptFeedback");
     read_model(model, out);
     out.note("id", id);
     out.usage(usage);
     out.note("traffic_type", member(usage, "trafficType"));
     elements(candidates, &mut |candidate| {
-        let [at, content, finish, grounding] =
-            pick(candidate, ["index", "content", "finishReason", "groundingMetadata"]);
+        let [at, content, finish, grounding] = pick(candidate, "index content finishReason groundingMetadata");
         let at = index(at).unwrap_or(0);
         out.choice(at);
         elements(member(content, "parts"), &mut |element| read_part(element, at, out));
@@ -82,7 +81,6 @@ pub(super) fn read(value: &[u8], out: &mut Answer) {
         out.finish(0, blocked);
         out.note("block_reason_message", member(feedback, "blockReasonMessage"));
     }
-    out.error(value);
 }
 
 /// Opik prices the name behind the last slash.
@@ -106,7 +104,7 @@ fn read_part(element: &[u8], at: u32, out: &mut Answer) {
 
 /// Of an embedding the size only.
 pub(super) fn read_embeddings(value: &[u8], out: &mut Answer) {
-    let [one, many, usage, predictions] = pick(value, ["embedding", "embeddings", "usageMetadata", "predictions"]);
+    let [one, many, usage, predictions] = pick(value, "embedding embeddings usageMetadata predictions");
     out.is_embedding = true;
     if !one.is_empty() {
         out.embedding(member(one, "values"));
@@ -114,12 +112,11 @@ pub(super) fn read_embeddings(value: &[u8], out: &mut Answer) {
     elements(many, &mut |element| out.embedding(member(element, "values")));
     elements(predictions, &mut |element| out.embedding(member(member(element, "embeddings"), "values")));
     out.usage(usage);
-    out.error(value);
 }
 
 /// The texts to be embedded, as they are.
 pub(super) fn embeddings_input(body: &[u8], out: &mut alloc::vec::Vec<u8>) {
-    let [content, requests, instances] = pick(body, ["content", "requests", "instances"]);
+    let [content, requests, instances] = pick(body, "content requests instances");
     let input = [content, requests, instances].into_iter().find(|value| !value.is_empty()).unwrap_or(b"");
     write_member(out, b"input", input);
 }

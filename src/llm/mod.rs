@@ -54,9 +54,11 @@ pub use recognise::{Format, GATEWAY_HOST, PATH_PARTS, Target, path_suffixes, rec
 pub use request::Request;
 pub use usage::Counts;
 
+use crate::json;
+
 use answer::Answer;
 use framing::{Event, Framing};
-use value::{is_object, is_string, members, quoted, write_name};
+use value::{Write, is_object, members, quoted, write_name};
 
 /// Text that is kept of one call.
 pub const MAX_TEXT_BYTES: usize = 256 * 1024;
@@ -72,6 +74,12 @@ pub struct Budget {
 }
 
 impl Budget {
+    /// One of which nothing is used.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { held: 0 }
+    }
+
     /// Bytes that are held.
     #[must_use]
     pub fn held(&self) -> usize {
@@ -267,9 +275,9 @@ impl Call {
         let is_embedding = answer.is_embedding;
         answer.usage.write(&mut record.usage, self.provider.as_bytes(), is_embedding);
         if self.is_cached {
-            record.total_estimated_cost.push(b'0');
+            record.total_estimated_cost.put_byte(b'0');
         } else if self.provider == "openrouter" {
-            record.total_estimated_cost.extend_from_slice(answer.usage.cost());
+            record.total_estimated_cost.put(answer.usage.cost());
         }
         self.write_error(&mut record);
         self.write_metadata(&mut record.metadata);
@@ -286,11 +294,11 @@ impl Call {
         }
         if record.error_type.is_empty() {
             if self.status >= 400 {
-                record.error_type.extend_from_slice(b"\"HTTP ");
-                crate::json::write_number(&mut record.error_type, self.status.into());
-                record.error_type.push(b'"');
+                record.error_type.put(b"\"HTTP ");
+                json::write_number(&mut record.error_type, self.status.into());
+                record.error_type.put_byte(b'"');
             } else {
-                record.error_type.extend_from_slice(b"\"Error\"");
+                record.error_type.put(b"\"Error\"");
             }
         }
     }
@@ -315,16 +323,16 @@ impl Call {
             () => "",
         };
         let own = [("created_from", created_from), ("type", kind), ("opik_edge_llm", incident)];
-        out.push(b'{');
+        out.put_byte(b'{');
         for (name, value) in own {
             if !value.is_empty() {
                 write_name(out, name.as_bytes());
-                out.extend_from_slice(&quoted(value.as_bytes()));
+                out.put(&quoted(value.as_bytes()));
             }
         }
         for (name, value) in &self.answer.notes {
             write_name(out, name.as_bytes());
-            out.extend_from_slice(value);
+            out.put(value);
         }
         let is_written = |name: &[u8]| {
             let noted = self.answer.notes.iter().map(|(name, _)| *name);
@@ -333,14 +341,15 @@ impl Call {
         members(&self.metadata, &mut |name, value| {
             if !is_written(name) {
                 write_name(out, name);
-                out.extend_from_slice(value);
+                out.put(value);
             }
         });
-        out.push(b'}');
+        out.put_byte(b'}');
     }
 }
 
 /// Reads one text of an answer.
+#[inline(never)]
 fn read(format: Format, status: u16, event: Event<'_>, answer: &mut Answer) {
     let Some(data) = event.data else {
         answer.is_unparsed = true;
@@ -362,11 +371,14 @@ fn read(format: Format, status: u16, event: Event<'_>, answer: &mut Answer) {
         return;
     }
     // A string is an answer of Workers AI, and else a part of what is no JSON.
-    if !(is_object(data) || format == Format::WorkersAi && is_string(data)) {
+    if !(is_object(data) || format == Format::WorkersAi && json::is_string(data)) {
         answer.is_unparsed |= !data.is_empty();
         return;
     }
-    if is_object(data) && members(data, &mut |_, _| {}).is_none() {
+    let mut has_error = false;
+    let is_error =
+        &mut |name: &[u8], value: &[u8]| has_error |= matches!(name, b"error" | b"errors") && value != b"null";
+    if is_object(data) && members(data, is_error).is_none() {
         answer.is_unparsed = true;
         return;
     }
@@ -389,5 +401,8 @@ fn read(format: Format, status: u16, event: Event<'_>, answer: &mut Answer) {
         Format::Ollama => ollama::read(data, answer),
         // It tells a shape by what is in it: so does an entry that could not be told.
         Format::WorkersAi | Format::Universal => workers_ai::read(data, answer),
+    }
+    if has_error {
+        answer.error(data);
     }
 }

@@ -4,7 +4,7 @@
 
 use super::answer::{Answer, Kind, Part};
 use super::conversation::{Conversation, openai_call};
-use super::value::{content, elements, index, is_array, is_string, member, pick};
+use super::value::{content, elements, index, is_array, is_one_of, is_string, member, pick};
 
 /// Of the request, what goes into the input beside the messages.
 pub(super) const INPUT: &[&str] =
@@ -16,7 +16,7 @@ pub(super) fn part(value: &[u8]) -> Part<'_> {
 }
 
 pub(super) fn input(body: &[u8], out: &mut Conversation) {
-    let [messages, prompt] = pick(body, ["messages", "prompt"]);
+    let [messages, prompt] = pick(body, "messages prompt");
     elements(messages, &mut |message| out.openai(message));
     if is_array(prompt) {
         elements(prompt, &mut |prompt| out.message(b"\"user\"", prompt, part));
@@ -27,10 +27,8 @@ pub(super) fn input(body: &[u8], out: &mut Conversation) {
 
 /// Reads an answer, or one chunk of it.
 pub(super) fn read(value: &[u8], out: &mut Answer) {
-    let [model, choices, usage, groq, id, fingerprint, tier, provider, citations] = pick(
-        value,
-        ["model", "choices", "usage", "x_groq", "id", "system_fingerprint", "service_tier", "provider", "citations"],
-    );
+    let [model, choices, usage, groq, id, fingerprint, tier, provider, citations] =
+        pick(value, "model choices usage x_groq id system_fingerprint service_tier provider citations");
     out.model(model);
     out.note("id", id);
     out.note("system_fingerprint", fingerprint);
@@ -40,12 +38,13 @@ pub(super) fn read(value: &[u8], out: &mut Answer) {
     out.usage(member(groq, "usage"));
     out.usage(usage);
     elements(choices, &mut |choice| read_choice(choice, out));
-    let _ = out.error(value) || out.error(groq);
+    if !groq.is_empty() {
+        out.error(groq);
+    }
 }
 
 fn read_choice(choice: &[u8], out: &mut Answer) {
-    let [at, delta, message, text, finish, usage] =
-        pick(choice, ["index", "delta", "message", "text", "finish_reason", "usage"]);
+    let [at, delta, message, text, finish, usage] = pick(choice, "index delta message text finish_reason usage");
     if delta.is_empty() && message.is_empty() && text.is_empty() && finish.is_empty() && usage.is_empty() {
         return;
     }
@@ -58,10 +57,8 @@ fn read_choice(choice: &[u8], out: &mut Answer) {
 
 /// Reads a message or a part of one.
 pub(super) fn read_message(message: &[u8], at: u32, out: &mut Answer) {
-    let [text, refusal, reasoning, other_reasoning, calls, call, audio, thinking] = pick(
-        message,
-        ["content", "refusal", "reasoning_content", "reasoning", "tool_calls", "function_call", "audio", "thinking"],
-    );
+    let [text, refusal, reasoning, other_reasoning, calls, call, audio, thinking] =
+        pick(message, "content refusal reasoning_content reasoning tool_calls function_call audio thinking");
     out.choice(at);
     if is_array(text) {
         elements(text, &mut |part| read_part(part, at, out));
@@ -76,25 +73,25 @@ pub(super) fn read_message(message: &[u8], at: u32, out: &mut Answer) {
             out.call(at, index(member(element, "index")), id, name, arguments);
         }
     });
-    let [name, arguments] = pick(call, ["name", "arguments"]);
+    let [name, arguments] = pick(call, "name arguments");
     if !call.is_empty() {
         out.call(at, Some(0), b"", name, arguments);
     }
-    let [audio_id, transcript] = pick(audio, ["id", "transcript"]);
+    let [audio_id, transcript] = pick(audio, "id transcript");
     out.audio_id(at, audio_id);
     out.append(at, Kind::Transcript, 0, transcript);
 }
 
 /// Reads a part of a content that is no string (Mistral).
 fn read_part(part: &[u8], at: u32, out: &mut Answer) {
-    let [kind, text, thinking] = pick(part, ["type", "text", "thinking"]);
+    let [kind, text, thinking] = pick(part, "type text thinking");
     match content(kind) {
-        b"text" | b"output_text" => out.append(at, Kind::Text, 0, text),
-        b"thinking" if is_array(thinking) => {
+        word if is_one_of(word, "text output_text") => out.append(at, Kind::Text, 0, text),
+        word if is_one_of(word, "thinking") && is_array(thinking) => {
             elements(thinking, &mut |part| out.append(at, Kind::Reasoning, 0, member(part, "text")));
         }
-        b"thinking" => out.append(at, Kind::Reasoning, 0, thinking),
-        b"image_url" => out.media(at, 0, part),
+        word if is_one_of(word, "thinking") => out.append(at, Kind::Reasoning, 0, thinking),
+        word if is_one_of(word, "image_url") => out.media(at, 0, part),
         _ => out.part(at, 0, Part::Other(part)),
     }
 }

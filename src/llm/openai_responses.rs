@@ -3,7 +3,7 @@
 
 use super::answer::{Answer, Kind, Part};
 use super::conversation::Conversation;
-use super::value::{content, elements, index, is_array, is_string, member, pick};
+use super::value::{content, elements, index, is_array, is_one_of, is_string, member, pick};
 
 pub(super) const INPUT: &[&str] = &[
     "input",
@@ -21,7 +21,7 @@ pub(super) const INPUT: &[&str] = &[
 const ITEM_KEYS: u32 = 1024;
 
 pub(super) fn input(body: &[u8], out: &mut Conversation) {
-    let [instructions, input] = pick(body, ["instructions", "input"]);
+    let [instructions, input] = pick(body, "instructions input");
     out.message(b"\"system\"", instructions, part);
     if is_array(input) {
         elements(input, &mut |item| input_item(item, out));
@@ -36,7 +36,7 @@ fn input_item(item: &[u8], out: &mut Conversation) {
         out.message(b"\"user\"", item, part);
         return;
     }
-    let [kind, role, text, call_id, output] = pick(item, ["type", "role", "content", "call_id", "output"]);
+    let [kind, role, text, call_id, output] = pick(item, "type role content call_id output");
     match content(kind) {
         b"message" | b"" => {
             if content(role) == b"assistant" {
@@ -46,11 +46,11 @@ fn input_item(item: &[u8], out: &mut Conversation) {
             }
             out.content(text, part);
         }
-        b"function_call_output" | b"custom_tool_call_output" => {
+        word if is_one_of(word, "function_call_output custom_tool_call_output") => {
             out.end();
             out.part(Part::Result { id: call_id, name: b"", content: output });
         }
-        b"reasoning" => {
+        word if is_one_of(word, "reasoning") => {
             out.assistant();
             read_reasoning(item, &mut |text| out.part(Part::Reasoning(text)));
         }
@@ -62,7 +62,7 @@ fn input_item(item: &[u8], out: &mut Conversation) {
 }
 
 fn read_reasoning<'a>(item: &'a [u8], each: &mut dyn FnMut(&'a [u8])) {
-    let [summary, text] = pick(item, ["summary", "content"]);
+    let [summary, text] = pick(item, "summary content");
     for list in [summary, text] {
         elements(list, &mut |part| each(member(part, "text")));
     }
@@ -71,13 +71,13 @@ fn read_reasoning<'a>(item: &'a [u8], each: &mut dyn FnMut(&'a [u8])) {
 /// A part of a message, or an item.
 fn part(part: &[u8]) -> Part<'_> {
     let [kind, text, refusal, id, call_id, name, arguments, input] =
-        pick(part, ["type", "text", "refusal", "id", "call_id", "name", "arguments", "input"]);
+        pick(part, "type text refusal id call_id name arguments input");
     let id = if call_id.is_empty() { id } else { call_id };
     match content(kind) {
-        b"input_text" | b"output_text" | b"text" => Part::Text(text),
-        b"refusal" => Part::Refusal(refusal),
-        b"function_call" | b"mcp_call" => Part::Call { id, name, arguments },
-        b"custom_tool_call" => Part::Call { id, name, arguments: input },
+        word if is_one_of(word, "input_text output_text text") => Part::Text(text),
+        word if is_one_of(word, "refusal") => Part::Refusal(refusal),
+        word if is_one_of(word, "function_call mcp_call") => Part::Call { id, name, arguments },
+        word if is_one_of(word, "custom_tool_call") => Part::Call { id, name, arguments: input },
         _ => Part::Other(part),
     }
 }
@@ -85,28 +85,34 @@ fn part(part: &[u8]) -> Part<'_> {
 /// Reads an answer, or one event of a stream.
 pub(super) fn read(value: &[u8], out: &mut Answer) {
     let [kind, response, item, delta, output_index, part_index, summary_index] =
-        pick(value, ["type", "response", "item", "delta", "output_index", "content_index", "summary_index"]);
+        pick(value, "type response item delta output_index content_index summary_index");
     let item_key = index(output_index).unwrap_or(0).saturating_mul(ITEM_KEYS);
     let inner = index(part_index).or(index(summary_index)).unwrap_or(0);
     let key = item_key.saturating_add(inner.min(ITEM_KEYS.saturating_sub(1)));
     let kind_text = match content(kind) {
-        b"response.output_text.delta" => Kind::Text,
-        b"response.refusal.delta" => Kind::Refusal,
-        b"response.reasoning_summary_text.delta" | b"response.reasoning_text.delta" => Kind::Reasoning,
-        b"response.function_call_arguments.delta"
-        | b"response.custom_tool_call_input.delta"
-        | b"response.mcp_call_arguments.delta" => Kind::Call,
-        b"response.output_item.added" => return read_item(item, item_key, out, true),
-        b"response.output_item.done" => {
+        word if is_one_of(word, "response.output_text.delta") => Kind::Text,
+        word if is_one_of(word, "response.refusal.delta") => Kind::Refusal,
+        word if is_one_of(word, "response.reasoning_summary_text.delta response.reasoning_text.delta") => {
+            Kind::Reasoning
+        }
+        name if is_one_of(
+            name,
+            "response.function_call_arguments.delta response.custom_tool_call_input.delta response.mcp_call_arguments.delta",
+        ) =>
+        {
+            Kind::Call
+        }
+        word if is_one_of(word, "response.output_item.added") => return read_item(item, item_key, out, true),
+        word if is_one_of(word, "response.output_item.done") => {
             out.forget(0, item_key..item_key.saturating_add(ITEM_KEYS));
             return read_item(item, item_key, out, false);
         }
-        b"response.completed" | b"response.incomplete" | b"response.failed" => {
+        word if is_one_of(word, "response.completed response.incomplete response.failed") => {
             read_response(response, out);
             out.is_terminal = true;
             return;
         }
-        b"error" => {
+        word if is_one_of(word, "error") => {
             if !out.error(value) {
                 out.fail(member(value, "code"), member(value, "message"));
             }
@@ -118,9 +124,9 @@ pub(super) fn read(value: &[u8], out: &mut Answer) {
 }
 
 fn read_item(item: &[u8], key: u32, out: &mut Answer, is_new: bool) {
-    let [kind, parts] = pick(item, ["type", "content"]);
+    let [kind, parts] = pick(item, "type content");
     match content(kind) {
-        b"message" => {
+        word if is_one_of(word, "message") => {
             let mut at = key;
             elements(parts, &mut |element| {
                 out.part(0, at, part(element));
@@ -128,8 +134,10 @@ fn read_item(item: &[u8], key: u32, out: &mut Answer, is_new: bool) {
             });
             out.choice(0);
         }
-        b"reasoning" => read_reasoning(item, &mut |text| out.append(0, Kind::Reasoning, key, text)),
-        b"function_call" | b"custom_tool_call" | b"mcp_call" => out.part(0, key, part(item)),
+        word if is_one_of(word, "reasoning") => {
+            read_reasoning(item, &mut |text| out.append(0, Kind::Reasoning, key, text));
+        }
+        word if is_one_of(word, "function_call custom_tool_call mcp_call") => out.part(0, key, part(item)),
         // What is only announced comes again.
         _ if is_new => {}
         _ => out.part(0, key, Part::Other(item)),
@@ -137,10 +145,8 @@ fn read_item(item: &[u8], key: u32, out: &mut Answer, is_new: bool) {
 }
 
 fn read_response(response: &[u8], out: &mut Answer) {
-    let [model, id, output, usage, status, details, tier, previous] = pick(
-        response,
-        ["model", "id", "output", "usage", "status", "incomplete_details", "service_tier", "previous_response_id"],
-    );
+    let [model, id, output, usage, status, details, tier, previous] =
+        pick(response, "model id output usage status incomplete_details service_tier previous_response_id");
     out.model(model);
     out.note("id", id);
     out.note("service_tier", tier);
@@ -158,12 +164,12 @@ fn read_response(response: &[u8], out: &mut Answer) {
     }
     match content(status) {
         b"in_progress" | b"" => {}
-        b"incomplete" => {
+        word if is_one_of(word, "incomplete") => {
             let reason = member(details, "reason");
             out.finish(0, if reason.is_empty() { status } else { reason });
         }
         // Those that run in the background have not answered yet.
-        b"queued" => out.note("status", status),
+        word if is_one_of(word, "queued") => out.note("status", status),
         _ => out.finish(0, status),
     }
     out.error(response);

@@ -183,11 +183,8 @@ pub fn recognise(method: &str, url: &str, named: &[(&str, &str)]) -> Option<Targ
     if !method.eq_ignore_ascii_case("POST") {
         return None;
     }
-    let (scheme, rest) = url.split_once("://")?;
-    if !matches!(scheme, "http" | "https") {
-        return None;
-    }
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"))?;
+    let end = rest.bytes().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(rest.len());
     let (authority, behind) = rest.split_at_checked(end)?;
     let path = behind.split(['?', '#']).next().unwrap_or_default();
     let authority = authority.rsplit('@').next().unwrap_or_default().to_ascii_lowercase();
@@ -254,7 +251,7 @@ fn by_path(segments: &[&str], provider: &str, is_known: bool, is_ollama: bool) -
     };
     let suffix = SUFFIXES.iter().find(is_fit)?;
     let mut target = Target::new(suffix.format, provider, is_known || suffix.format == Format::Ollama);
-    target.is_streaming = last.contains("tream");
+    target.is_streaming = suffix.path.as_bytes().windows(5).any(|part| part == b"tream");
     if suffix.path.starts_with(':') {
         target.model = decoded(last.split(':').next().unwrap_or_default());
         if provider == "google_vertexai" && segments.contains(&"anthropic") {
@@ -314,7 +311,14 @@ fn cloudflare(segments: &[&str]) -> Option<Target> {
 }
 
 fn of_workers_ai(model: &[&str]) -> Option<Target> {
-    let model = decoded(&model.join("/"));
+    let mut path = String::new();
+    for segment in model {
+        if !path.is_empty() {
+            path.push('/');
+        }
+        path.push_str(segment);
+    }
+    let model = decoded(&path);
     (!model.is_empty()).then(|| Target::of_binding(&model))
 }
 

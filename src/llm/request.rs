@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::conversation::Conversation;
 use super::recognise::{Format, Target, author};
 use super::value::{
-    content, elements, is_array, is_object, is_string, member, members, pick, quoted, write_clean, write_member,
+    Write, content, elements, is_array, is_object, is_string, member, members, pick, quoted, write_clean, write_member,
     write_name,
 };
 use super::{anthropic, bedrock, embeddings, gemini, ollama, openai_chat, openai_responses, workers_ai};
@@ -61,7 +61,7 @@ impl Request {
             return None;
         }
         let mut request = Self::without_body(target.clone());
-        let [model, inner, stream] = pick(body, ["model", "input", "stream"]);
+        let [model, inner, stream] = pick(body, "model input stream");
         let body = if target.is_wrapped && is_object(inner) { inner } else { body };
         request.name_model(model);
         request.is_streaming |=
@@ -116,7 +116,7 @@ impl Request {
             Format::OpenAiEmbeddings | Format::GeminiEmbeddings | Format::Universal => {}
         }
         let out = &mut self.input;
-        out.push(b'{');
+        out.put_byte(b'{');
         messages.write(out);
         let has_messages = out.len() > 1;
         if format == Format::GeminiEmbeddings {
@@ -132,13 +132,13 @@ impl Request {
                 }
             });
         }
-        out.push(b'}');
+        out.put_byte(b'}');
     }
 
     fn read_parameters(&mut self, body: &[u8]) {
         let known = known(self.target.format);
         let out = &mut self.metadata;
-        out.push(b'{');
+        out.put_byte(b'{');
         members(body, &mut |name, value| {
             let before = out.len();
             let is_known = name == b"model" || known.iter().any(|known| known.as_bytes() == name);
@@ -150,7 +150,7 @@ impl Request {
                 out.truncate(before);
             }
         });
-        out.push(b'}');
+        out.put_byte(b'}');
     }
 }
 
@@ -171,7 +171,7 @@ fn known(format: Format) -> &'static [&'static str] {
 /// Whether a body is one of this format's, so that a path of an application is not taken for a model's.
 fn fits(format: Format, body: &[u8]) -> bool {
     let [model, messages, prompt, input, contents, requests] =
-        pick(body, ["model", "messages", "prompt", "input", "contents", "requests"]);
+        pick(body, "model messages prompt input contents requests");
     match format {
         // Azure's deployments are named by the path.
         Format::OpenAiChat => is_array(messages) || (!prompt.is_empty() && is_string(model)),
@@ -196,7 +196,7 @@ fn universal(body: &[u8], step: usize) -> Option<Request> {
         }
         at = at.saturating_add(1);
     });
-    let [slug, endpoint, query] = pick(entry, ["provider", "endpoint", "query"]);
+    let [slug, endpoint, query] = pick(entry, "provider endpoint query");
     let text = |value| core::str::from_utf8(content(value)).ok();
     let target = Target::of_slug(text(slug)?, text(endpoint)?)?;
     Request::read(&target, query, 0)

@@ -1,6 +1,7 @@
 //! Bytes of one JSON text → the same text with long strings cut and long arrays of numbers counted, so that an answer
 //! of any length is held in bounded memory and still ends with its usage. Next: [`super::framing`].
 
+use super::value::Write;
 use alloc::vec::Vec;
 
 use crate::cut::whole_characters;
@@ -98,25 +99,27 @@ impl Sieve {
     }
 
     fn outside(&mut self, rest: &[u8]) -> (usize, bool) {
-        let Some(&byte) = rest.first() else { return (0, false) };
-        if self.out.len() >= self.limit.saturating_add(SHORT_TEXT_BYTES) {
-            self.is_full = true;
-        }
+        // Most of what stands between strings means nothing here.
+        let run =
+            rest.iter().position(|byte| matches!(byte, b'"' | b'{' | b'}' | b'[' | b']' | b',')).unwrap_or(rest.len());
+        self.keep_outside(rest.get(..run).unwrap_or_default());
+        let Some(&byte) = rest.get(run) else { return (run, false) };
+        let taken = run.saturating_add(1);
         let mut is_end = false;
         match byte {
             b'"' => {
                 self.numbers = None;
-                self.keep(&[byte]);
+                self.keep_outside(&[byte]);
                 self.at = At::String;
                 self.string_at = self.out.len();
                 self.string_read = 0;
-                return (1, false);
+                return (taken, false);
             }
             b'{' | b'[' => {
                 self.depth = self.depth.saturating_add(1);
-                self.keep(&[byte]);
+                self.keep_outside(&[byte]);
                 self.numbers = (byte == b'[').then_some((self.out.len(), 0));
-                return (1, false);
+                return (taken, false);
             }
             b'}' | b']' => {
                 self.depth = self.depth.saturating_sub(1);
@@ -137,19 +140,27 @@ impl Sieve {
                     *commas = commas.saturating_add(1);
                     if *commas >= MAX_NUMBERS {
                         self.out.truncate(*from);
-                        return (1, false);
+                        return (taken, false);
                     }
                 }
             }
             _ => {}
         }
-        self.keep(&[byte]);
-        (1, is_end)
+        self.keep_outside(&[byte]);
+        (taken, is_end)
+    }
+
+    /// Keeps what stands between strings, which are bounded by themselves.
+    fn keep_outside(&mut self, bytes: &[u8]) {
+        if self.out.len().saturating_add(bytes.len()) > self.limit.saturating_add(SHORT_TEXT_BYTES) {
+            self.is_full = true;
+        }
+        self.keep(bytes);
     }
 
     fn keep(&mut self, bytes: &[u8]) {
         if !self.is_full {
-            self.out.extend_from_slice(bytes);
+            self.out.put(bytes);
         }
     }
 

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use crate::json::{self, int32, write_number};
 
-use super::value::{elements, is_array, is_object, member, members, write_name};
+use super::value::{Write, elements, is_array, is_object, member, members, write_name};
 
 /// Entries that are kept. Opik's own have about twenty.
 const MAX_COUNTS: usize = 100;
@@ -52,9 +52,9 @@ impl Counts {
         let Some(inner) = depth.checked_sub(1) else { return };
         members(object, &mut |name, value| {
             let length = path.len();
-            path.extend_from_slice(name);
+            path.put(name);
             if is_object(value) {
-                path.push(b'.');
+                path.put_byte(b'.');
                 self.flatten(value, path, inner);
             } else if let Some(count) = int32(value) {
                 self.set(path, count);
@@ -112,7 +112,7 @@ impl Counts {
         let is_gemini = self.get("promptTokenCount").or(self.get("totalTokenCount")).is_some();
         let (prompt, completion, total) = self.totals(is_gemini, is_embedding);
         let mut bare = Bare(out);
-        bare.0.push(b'{');
+        bare.0.put_byte(b'{');
         bare.write(b"prompt_tokens", prompt);
         bare.write(b"completion_tokens", completion);
         bare.write(b"total_tokens", total);
@@ -137,13 +137,13 @@ impl Counts {
             // The name goes on behind the dot.
             out.truncate(out.len().saturating_sub(2));
             write_counter_name(out, name, is_gemini);
-            out.extend_from_slice(b"\":");
+            out.put(b"\":");
             if *count < 0 {
-                out.push(b'-');
+                out.put_byte(b'-');
             }
             write_number(out, u64::from(count.unsigned_abs()));
         }
-        out.push(b'}');
+        out.put_byte(b'}');
     }
 
     fn totals(&self, is_gemini: bool, is_embedding: bool) -> (Option<u64>, Option<u64>, Option<u64>) {
@@ -192,7 +192,7 @@ impl Bare<'_> {
 fn write_counter_name(out: &mut Vec<u8>, name: &[u8], is_gemini: bool) {
     for &byte in name {
         if is_gemini && byte.is_ascii_uppercase() {
-            out.push(b'_');
+            out.put_byte(b'_');
         }
         out.push(if is_gemini { byte.to_ascii_lowercase() } else { byte });
     }

@@ -30,7 +30,7 @@ pub(super) fn read(value: &[u8], out: &mut Answer) {
         out.append(0, Kind::Text, 0, value);
         return;
     }
-    let [result, success, state, model] = pick(value, ["result", "success", "state", "model"]);
+    let [result, success, state, model] = pick(value, "result success state model");
     if success == b"false" {
         out.error(value);
         return;
@@ -40,10 +40,8 @@ pub(super) fn read(value: &[u8], out: &mut Answer) {
         read(result, out);
         return;
     }
-    let [choices, output, candidates, response, calls, usage, shape, data, kind, request] = pick(
-        value,
-        ["choices", "output", "candidates", "response", "tool_calls", "usage", "shape", "data", "type", "request_id"],
-    );
+    let [choices, output, candidates, response, calls, usage, shape, data, kind, request] =
+        pick(value, "choices output candidates response tool_calls usage shape data type request_id");
     let kind = content(kind);
     if !choices.is_empty() {
         openai_chat::read(value, out);
