@@ -23,7 +23,7 @@
 //! # Ok::<(), &str>(())
 //! ```
 
-#![cfg_attr(all(feature = "npm", target_arch = "wasm32"), no_std)]
+#![cfg_attr(all(any(feature = "npm", feature = "npm-llm"), target_arch = "wasm32"), no_std)]
 
 extern crate alloc;
 
@@ -56,7 +56,7 @@ pub mod value;
 pub mod bindings;
 
 /// What a program has and a library must not: small, because every page and Worker loads them.
-#[cfg(all(feature = "npm", target_arch = "wasm32"))]
+#[cfg(all(any(feature = "npm", feature = "npm-llm"), target_arch = "wasm32"))]
 mod program {
     /// 3 KB gzip smaller than the default, and like it in constant time.
     #[global_allocator]

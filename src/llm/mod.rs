@@ -50,6 +50,9 @@ mod openai_chat;
 mod openai_responses;
 mod workers_ai;
 
+#[cfg(feature = "npm-llm")]
+pub mod bindings;
+
 pub use recognise::{Format, GATEWAY_HOST, PATH_PARTS, Target, path_suffixes, recognise};
 pub use request::Request;
 pub use usage::Counts;

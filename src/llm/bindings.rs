@@ -1,0 +1,241 @@
+//! The boundary of the module for calls of models, which is one of its own: a Worker that calls none does not load it.
+//!
+//! Only numbers cross. Every text goes through one area of memory, the scratch, in which JavaScript writes; what it
+//! reads is in the output, whose place it asks for anew each time. Fields of a text are separated by U+001F.
+#![allow(clippy::must_use_candidate, reason = "they are called from JavaScript")]
+#![allow(missing_docs, reason = "each function is documented where it is called, in js/llm/")]
+
+use alloc::vec::Vec;
+
+use spin::Mutex;
+use wasm_bindgen::prelude::wasm_bindgen;
+
+use super::{Budget, Call, Format, Request, recognise};
+use crate::span::SEPARATOR;
+
+/// Bytes of the scratch. A longer text is staged in several pieces.
+const SCRATCH_BYTES: usize = 64 * 1024;
+/// A staging area or an output above this is given back after its use.
+const MAX_IDLE_BYTES: usize = 64 * 1024;
+
+struct State {
+    scratch: Vec<u8>,
+    staged: Vec<u8>,
+    output: Vec<u8>,
+    budget: Budget,
+    slots: Vec<Slot>,
+}
+
+#[derive(Default)]
+struct Slot {
+    /// Counts the calls that were here, so that the handle of one that has ended reaches none.
+    generation: u16,
+    call: Option<Call>,
+}
+
+/// WebAssembly without threads has one caller at a time; the lock is what safe Rust asks of a static.
+static STATE: Mutex<State> = Mutex::new(State {
+    scratch: Vec::new(),
+    staged: Vec::new(),
+    output: Vec::new(),
+    budget: Budget::new(),
+    slots: Vec::new(),
+});
+
+fn with<T>(f: impl FnOnce(&mut State) -> T) -> Option<T> {
+    STATE.try_lock().map(|mut state| f(&mut state))
+}
+
+#[wasm_bindgen(js_name = scratchPointer)]
+pub fn scratch_pointer() -> usize {
+    with(|state| {
+        state.scratch.resize(SCRATCH_BYTES, 0);
+        state.scratch.as_ptr().addr()
+    })
+    .unwrap_or(0)
+}
+
+#[wasm_bindgen(js_name = scratchLength)]
+pub fn scratch_length() -> usize {
+    SCRATCH_BYTES
+}
+
+#[wasm_bindgen(js_name = outputPointer)]
+pub fn output_pointer() -> usize {
+    with(|state| state.output.as_ptr().addr()).unwrap_or(0)
+}
+
+#[wasm_bindgen(js_name = outputLength)]
+pub fn output_length() -> usize {
+    with(|state| state.output.len()).unwrap_or(0)
+}
+
+/// Puts the first `written` bytes of the scratch behind those that are staged already.
+#[wasm_bindgen]
+pub fn stage(written: usize) {
+    with(|state| {
+        let piece = state.scratch.get(..written).unwrap_or_default();
+        if state.staged.try_reserve(piece.len()).is_ok() {
+            state.staged.extend_from_slice(piece);
+        }
+    });
+}
+
+/// The staged text is: the URL, or `binding:` and the model of Workers AI; hosts and the providers that the user gives
+/// them, a line each; the body. Gives a handle, and as the output: whether the host is known and an answer in pieces is
+/// asked for (1 or 0), whether it is a universal request, provider, model, input, metadata. 0 where it is no call of a
+/// model.
+#[wasm_bindgen]
+pub fn open(field_bytes: usize) -> u32 {
+    with(|state| {
+        let request = state.request(0)?;
+        let call = Call::open(&mut state.budget, &request, field_bytes);
+        state.write_request(&request);
+        let free = state.slots.iter().position(|slot| slot.call.is_none());
+        let at = free.unwrap_or_else(|| {
+            state.slots.push(Slot::default());
+            state.slots.len().saturating_sub(1)
+        });
+        let slot = state.slots.get_mut(at)?;
+        slot.generation = slot.generation.wrapping_add(1).max(1);
+        slot.call = Some(call);
+        Some(u32::from(slot.generation) << 16 | u32::from(u16::try_from(at).ok()?))
+    })
+    .flatten()
+    .unwrap_or(0)
+}
+
+/// Reads a universal request anew, as that of the entry that has answered. The staged text and the output are those of
+/// [`open`].
+#[wasm_bindgen]
+pub fn retarget(handle: u32, step: usize) {
+    with(|state| {
+        let request = state.request(step)?;
+        state.call(handle)?.retarget(&request);
+        state.write_request(&request);
+        Some(())
+    });
+}
+
+/// The scratch has the answer's headers: a name, its value, the next name, … line by line. Only those whose names begin
+/// with `cf-aig-`, `content-type`, and ids of requests are of use.
+#[wasm_bindgen]
+pub fn answer(handle: u32, status: u16, written: usize) {
+    with(|state| {
+        let State { scratch, slots, .. } = state;
+        let text = core::str::from_utf8(scratch.get(..written)?).ok()?;
+        let mut lines = text.split('\n');
+        call_of(slots, handle)?.answer(status, core::iter::from_fn(|| Some((lines.next()?, lines.next()?))));
+        Some(())
+    });
+}
+
+/// The scratch has the next bytes of the answer. Gives the sum of 1 when it is complete, 2 when the call has failed, and
+/// 4 when the first token has come.
+#[wasm_bindgen]
+pub fn push(handle: u32, written: usize) -> u8 {
+    with(|state| {
+        let State { scratch, slots, budget, .. } = state;
+        let call = call_of(slots, handle)?;
+        call.push(budget, scratch.get(..written).unwrap_or_default());
+        Some(u8::from(call.is_complete()) | u8::from(call.has_failed()) << 1 | u8::from(call.has_first_token()) << 2)
+    })
+    .flatten()
+    .unwrap_or(0)
+}
+
+/// Ends a call. The output is its record: model, provider, output, metadata, usage, cost, class and message of the
+/// failure. Gives its length; 0 where the handle is stale.
+#[wasm_bindgen]
+pub fn finish(handle: u32) -> usize {
+    with(|state| {
+        let call = state.take(handle)?;
+        let record = call.finish(&mut state.budget);
+        state.write(&[
+            &record.model,
+            &record.provider,
+            &record.output,
+            &record.metadata,
+            &record.usage,
+            &record.total_estimated_cost,
+            &record.error_type,
+            &record.error_message,
+        ]);
+        Some(state.output.len())
+    })
+    .flatten()
+    .unwrap_or(0)
+}
+
+/// Ends a call without a record.
+#[wasm_bindgen]
+pub fn abandon(handle: u32) {
+    with(|state| {
+        state.take(handle)?.abandon(&mut state.budget);
+        Some(())
+    });
+}
+
+#[wasm_bindgen(js_name = openCalls)]
+pub fn open_calls() -> usize {
+    with(|state| state.slots.iter().filter(|slot| slot.call.is_some()).count()).unwrap_or(0)
+}
+
+fn call_of(slots: &mut [Slot], handle: u32) -> Option<&mut Call> {
+    let [high, low] = [handle >> 16, handle & 0xffff];
+    let slot = slots.get_mut(low as usize)?;
+    if u32::from(slot.generation) == high { slot.call.as_mut() } else { None }
+}
+
+impl State {
+    fn call(&mut self, handle: u32) -> Option<&mut Call> {
+        call_of(&mut self.slots, handle)
+    }
+
+    fn take(&mut self, handle: u32) -> Option<Call> {
+        self.call(handle)?;
+        self.slots.get_mut((handle & 0xffff) as usize)?.call.take()
+    }
+
+    /// The request in the staged text, which it uses up.
+    fn request(&mut self, step: usize) -> Option<Request> {
+        let staged = core::mem::take(&mut self.staged);
+        let mut fields = staged.splitn(3, |&byte| byte == SEPARATOR);
+        let url = core::str::from_utf8(fields.next()?).ok()?;
+        let mut lines = core::str::from_utf8(fields.next()?).ok()?.split('\n');
+        let named: Vec<_> = core::iter::from_fn(|| Some((lines.next()?, lines.next()?))).collect();
+        let target = match url.strip_prefix("binding:") {
+            Some(model) => super::Target::of_binding(model),
+            None => recognise("POST", url, &named)?,
+        };
+        let body = fields.next()?;
+        if body.is_empty() { Some(Request::without_body(target)) } else { Request::read(&target, body, step) }
+    }
+
+    fn write_request(&mut self, request: &Request) {
+        let flag = |is: bool| if is { b"1".as_slice() } else { b"0" };
+        let target = &request.target;
+        self.write(&[
+            flag(target.is_known),
+            flag(request.is_streaming),
+            flag(target.format == Format::Universal),
+            target.provider.as_bytes(),
+            &request.model,
+            &request.input,
+            &request.metadata,
+        ]);
+    }
+
+    fn write(&mut self, fields: &[&[u8]]) {
+        if self.output.capacity() > MAX_IDLE_BYTES {
+            self.output = Vec::new();
+        }
+        self.output.clear();
+        for (index, field) in fields.iter().enumerate() {
+            if index > 0 {
+                self.output.push(SEPARATOR);
+            }
+            self.output.extend_from_slice(field);
+        }
+    }
+}
