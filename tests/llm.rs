@@ -590,6 +590,37 @@ fn what_is_no_json_is_said_and_breaks_nothing() {
 }
 
 #[test]
+fn a_part_that_is_missing_leaves_nothing_behind() {
+    let whole = json!({ "type": "content_block_start", "index": 0, "content_block": { "type": "new", "x": 1 } });
+    let seen = streamed(MESSAGES, &hi(), &[whole, json!({ "type": "content_block_start", "index": 1 })]);
+    assert_eq!(seen.record["output"]["choices"][0]["message"]["other"], json!([{ "type": "new", "x": 1 }]));
+    let seen = streamed(
+        RESPONSES,
+        &json!({ "model": "m", "input": "Hi" }),
+        &[
+            json!({ "type": "response.output_item.done", "output_index": 0 }),
+            json!({ "type": "response.output_item.added" }),
+        ],
+    );
+    assert_eq!(seen.record["output"], Value::Null);
+    for (url, body) in [
+        (
+            MESSAGES,
+            json!({ "messages": [{}, { "role": "user" }, { "role": "user", "content": [{ "type": "tool_result" }] }] }),
+        ),
+        (
+            RESPONSES,
+            json!({ "model": "m", "input": [{}, { "type": "function_call" }, { "role": "user", "content": [{}] }] }),
+        ),
+        (CHAT, json!({ "messages": [{}, { "content": [{}] }, { "tool_calls": [{}] }] })),
+    ] {
+        let target = recognise("POST", url, &[]).unwrap();
+        let request = Request::read(&target, body.to_string().as_bytes(), 0).unwrap();
+        parsed(url, &request.input);
+    }
+}
+
+#[test]
 fn a_string_that_is_no_json_is_no_answer() {
     let url = "https://gateway.ai.cloudflare.com/v1/a/g/workers-ai/@cf/m";
     for body in ["\"a\u{0}b\"", "\"a\nb\"", "\"a\\x\""] {

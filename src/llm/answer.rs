@@ -339,6 +339,9 @@ impl Answer {
     /// A value of no kind that Opik renders is kept whole or not at all.
     #[inline(never)]
     fn other(&mut self, choice: u32, key: u32, value: &[u8]) {
+        if value.is_empty() {
+            return;
+        }
         let mut clean = Vec::new();
         write_clean(&mut clean, b"", value, MAX_DEPTH);
         self.has_content = true;

@@ -50,12 +50,12 @@ impl Conversation {
             Part::Reasoning(text) => self.reasoning.put(content(text)),
             Part::Call { id, name, arguments } => self.call(id, name, arguments),
             Part::Result { id, name, content } => self.result(id, name, content),
+            Part::None | Part::Other(b"") => {}
             Part::Other(value) => {
                 self.others = self.others.saturating_add(1);
                 write_comma(&mut self.parts);
                 write_part(&mut self.parts, value);
             }
-            Part::None => {}
         }
     }
 
