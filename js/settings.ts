@@ -117,6 +117,8 @@ export interface ObservedCall {
   readonly method: string;
   /** Absolute, and whole: what is in its query may be a secret. */
   readonly url: string;
+  /** What a field of a row may take, in bytes (`limits.fieldBytes`): to keep more of the call is of no use. */
+  readonly fieldBytes: number;
 }
 
 /** An answer as an observer is told of it. */
@@ -171,6 +173,8 @@ export interface CallObservation {
 export interface CallObserver {
   /** Called by this package, for each call until one takes it. */
   readonly follow: (call: never) => unknown;
+  /** Called by `withOpik` with the `env` of a Worker, whose bindings may make such calls; it must not throw. */
+  readonly observeEnv?: ((env: object) => void) | undefined;
 }
 
 /** What is traced, and what is given headers. */

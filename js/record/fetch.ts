@@ -223,7 +223,12 @@ function withMembers(init: object, headers: (own: unknown) => unknown, kept: obj
 }
 
 /** `response`, with the span ended at the end of its body. */
-function watchAnswer(span: OpenSpan, call: Call, response: unknown, follower?: CallFollower): unknown {
+export function watchAnswer(
+  span: OpenSpan,
+  call: Pick<Call, "method" | "isAborted">,
+  response: unknown,
+  follower?: CallFollower,
+): unknown {
   try {
     const { status, statusText } = response as Response;
     span.update({ output: { status } });

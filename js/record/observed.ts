@@ -22,11 +22,22 @@ export function callObserver(take: (call: ObservedCall) => CallObservation | und
   return {
     follow(begun: BegunCall) {
       // Bun derives the headers of a `blob:` from when they are looked at.
-      if (!begun.call.url?.protocol.startsWith("http")) return undefined;
-      const followed = new FollowedCall(begun, take);
-      return followed.isTaken ? followed : undefined;
+      const { method, url } = begun.call;
+      return url?.protocol.startsWith("http") ? followCall(begun, method, url.href, take) : undefined;
     },
   };
+}
+
+/** What follows a call that need not be one of `fetch`, if `take` takes it. */
+export function followCall(
+  begun: BegunCall,
+  method: string,
+  url: string,
+  take: (call: ObservedCall) => CallObservation | undefined,
+): CallFollower | undefined {
+  const { fieldBytes } = begun.span.trace.scope.settings.limits;
+  const followed = new FollowedCall(begun, () => take({ method, url, fieldBytes }));
+  return followed.isTaken ? followed : undefined;
 }
 
 class FollowedCall implements CallFollower {
@@ -44,10 +55,9 @@ class FollowedCall implements CallFollower {
   #isSettled = false;
   #stopReading = (): void => {};
 
-  constructor(begun: BegunCall, take: (call: ObservedCall) => CallObservation | undefined) {
+  constructor(begun: BegunCall, take: () => CallObservation | undefined) {
     this.#begun = begun;
-    const { method, url } = begun.call;
-    this.#observation = this.#ask(() => take({ method, url: url!.href })) ?? undefined;
+    this.#observation = this.#ask(take) ?? undefined;
     this.#isForeign = this.#ask(() => this.#observation?.isForeign);
     this.isTaken = this.#observation !== undefined;
     if (this.#observation) this.#begin();

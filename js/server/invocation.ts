@@ -125,7 +125,10 @@ function settingsOf(given: ServerConfig, env: unknown, memory: Memory): Settings
   if (last && last.env === env && isSame(last.given, given)) return last.settings;
   const settings = resolveConfig({ ...given, env: given.env ?? (isObject(env) ? env : undefined) });
   // Where there is no `env` of a Worker's, the process's variables count, which may change.
-  if (isObject(env)) memory.last = { given: { ...given }, env, settings };
+  if (isObject(env)) {
+    memory.last = { given: { ...given }, env, settings };
+    for (const { observeEnv } of settings.observe) observeEnv?.(env);
+  }
   return settings;
 }
 

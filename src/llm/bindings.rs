@@ -82,9 +82,8 @@ pub fn stage(written: usize) {
 }
 
 /// The staged text is: the URL, or `binding:` and the model of Workers AI; hosts and the providers that the user gives
-/// them, a line each; the body. Gives a handle, and as the output: whether the host is known and an answer in pieces is
-/// asked for (1 or 0), whether it is a universal request, provider, model, input, metadata. 0 where it is no call of a
-/// model.
+/// them, a line each; the body, where it is known. Gives a handle, and as the output: whether the host is known, whether it
+/// is a universal request (1 or 0), input. 0 where it is no call of a model.
 #[wasm_bindgen]
 pub fn open(field_bytes: usize) -> u32 {
     with(|state| {
@@ -105,16 +104,18 @@ pub fn open(field_bytes: usize) -> u32 {
     .unwrap_or(0)
 }
 
-/// Reads a universal request anew, as that of the entry that has answered. The staged text and the output are those of
-/// [`open`].
+/// Reads the request anew: with its body, or as that of the entry of a universal one that has answered. The staged text and
+/// the output are those of [`open`]. Gives 0 where the body is not that of a model's call.
 #[wasm_bindgen]
-pub fn retarget(handle: u32, step: usize) {
+pub fn retarget(handle: u32, step: usize) -> bool {
     with(|state| {
         let request = state.request(step)?;
         state.call(handle)?.retarget(&request);
         state.write_request(&request);
         Some(())
-    });
+    })
+    .flatten()
+    .is_some()
 }
 
 /// The scratch has the answer's headers: a name, its value, the next name, … line by line. Only those whose names begin
@@ -144,7 +145,7 @@ pub fn push(handle: u32, written: usize) -> u8 {
     .unwrap_or(0)
 }
 
-/// Ends a call. The output is its record: model, provider, output, metadata, usage, cost, class and message of the
+/// Ends a call. The output is its record: name, model, provider, output, metadata, usage, cost, class and message of the
 /// failure. Gives its length; 0 where the handle is stale.
 #[wasm_bindgen]
 pub fn finish(handle: u32) -> usize {
@@ -152,6 +153,7 @@ pub fn finish(handle: u32) -> usize {
         let call = state.take(handle)?;
         let record = call.finish(&mut state.budget);
         state.write(&[
+            &record.name,
             &record.model,
             &record.provider,
             &record.output,
@@ -217,12 +219,8 @@ impl State {
         let target = &request.target;
         self.write(&[
             flag(target.is_known),
-            flag(request.is_streaming),
             flag(target.format == Format::Universal),
-            target.provider.as_bytes(),
-            &request.model,
             &request.input,
-            &request.metadata,
         ]);
     }
 

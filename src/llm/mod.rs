@@ -119,6 +119,8 @@ pub struct Call {
 /// What is known of a call when it has ended, each field as JSON text; empty where there is none.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Record {
+    /// A string: what is done and by which model, `chat gpt-4.1-mini`.
+    pub name: Vec<u8>,
     /// A string: the answer's model, else the request's.
     pub model: Vec<u8>,
     /// A string: Opik's name of the provider, else the host.
@@ -163,7 +165,8 @@ impl Call {
         call
     }
 
-    /// Takes the entry of a universal request that has answered: `request` read anew by the `cf-aig-step` of the answer.
+    /// Takes its request anew: with the body, which may be known late, or as the entry of a universal one that has answered,
+    /// by the `cf-aig-step` of the answer.
     pub fn retarget(&mut self, request: &Request) {
         self.format = request.target.format;
         self.provider.clone_from(&request.target.provider);
@@ -189,6 +192,7 @@ impl Call {
                     self.answer.note_text("cf_aig_cache_status", value.as_bytes());
                 }
                 "cf-aig-log-id" => self.answer.note_text("cf_aig_log_id", value.as_bytes()),
+                "cf-aig-gateway-id" => self.answer.note_text("cf_aig_gateway_id", value.as_bytes()),
                 "cf-aig-step" => self.answer.note_text("cf_aig_step", value.as_bytes()),
                 "cf-aig-run-id" => self.answer.note_text("cf_aig_run_id", value.as_bytes()),
                 "x-request-id" | "request-id" | "x-amzn-requestid" => {
@@ -271,6 +275,7 @@ impl Call {
         let mut record = Record::default();
         let model = if answer.model.is_empty() { &self.requested } else { &answer.model };
         record.model.clone_from(model);
+        record.name = self.name(if self.requested.is_empty() { model } else { &self.requested });
         if !self.provider.is_empty() {
             record.provider = quoted(self.provider.as_bytes());
         }
@@ -285,6 +290,19 @@ impl Call {
         self.write_error(&mut record);
         self.write_metadata(&mut record.metadata);
         record
+    }
+
+    /// As OpenTelemetry names spans of models: `{gen_ai.operation.name} {gen_ai.request.model}`.
+    fn name(&self, model: &[u8]) -> Vec<u8> {
+        let mut name = Vec::from(b"\"");
+        name.put(self.format.operation().as_bytes());
+        let model = value::content(model);
+        if !model.is_empty() {
+            name.put_byte(b' ');
+            name.put(model);
+        }
+        name.put_byte(b'"');
+        name
     }
 
     fn write_error(&self, record: &mut Record) {

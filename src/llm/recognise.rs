@@ -33,6 +33,18 @@ pub enum Format {
     Universal,
 }
 
+impl Format {
+    /// What is done, as OpenTelemetry calls it (`gen_ai.operation.name`).
+    pub(super) fn operation(self) -> &'static str {
+        match self {
+            Self::OpenAiCompletions => "text_completion",
+            Self::OpenAiEmbeddings | Self::GeminiEmbeddings => "embeddings",
+            Self::Gemini => "generate_content",
+            _ => "chat",
+        }
+    }
+}
+
 /// What calls a path that ends so.
 struct Suffix {
     /// The last segments; of one that has a `:` in it only what is behind that. A `*` is any segment.

@@ -2,7 +2,7 @@
 
 import { readFile } from "node:fs/promises";
 import { builtinModules } from "node:module";
-import { dirname, join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { convertV4MiniflareOptions, Miniflare, type V4WorkerOptions } from "miniflare";
@@ -41,7 +41,7 @@ export async function bundleWorker(entry: string, installed?: Installed): Promis
           onResolve({ filter: /^opik-edge/ }, ({ path, kind, resolveDir }) =>
             installed || resolveDir === ROOT ? undefined : resolveAgain(path, { kind, resolveDir: ROOT }),
           );
-          onResolve({ filter: /\.wasm$/ }, () => ({ path: "./core_bg.wasm", external: true }));
+          onResolve({ filter: /\.wasm$/ }, ({ path }) => ({ path: `./${basename(path)}`, external: true }));
         },
       },
       {
@@ -99,11 +99,22 @@ export async function startWorker(entry: string, options: WorkerOptions = {}): P
   return startModules(await bundled(entry, options.installed), options);
 }
 
-/** The Worker at `entry` and the module that it imports. */
+/** The modules that a Worker may import, where they are in the package. */
+const WASM = ["core_bg.wasm", "llm/llm_bg.wasm"];
+
+/** The Worker at `entry` and the modules that it imports. */
 export async function bundled(entry: string, installed?: Installed): Promise<WorkerModule[]> {
+  const contents = await bundleWorker(entry, installed);
+  const imported = WASM.filter((path) => contents.includes(`./${basename(path)}`));
   return [
-    { type: "ESModule", path: "/worker.js", contents: await bundleWorker(entry, installed) },
-    { type: "CompiledWasm", path: "/core_bg.wasm", contents: await readFile(join(ROOT, "pkg/core_bg.wasm")) },
+    { type: "ESModule", path: "/worker.js", contents },
+    ...(await Promise.all(
+      imported.map(async (path) => ({
+        type: "CompiledWasm" as const,
+        path: `/${basename(path)}`,
+        contents: await readFile(join(ROOT, "pkg", path)),
+      })),
+    )),
   ];
 }
 

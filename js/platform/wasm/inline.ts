@@ -7,14 +7,14 @@ let compiled: WebAssembly.Module | undefined;
 
 /** The compiled module, made at the first call. */
 export function load(): WebAssembly.Module {
-  compiled ??= new WebAssembly.Module(decode());
+  compiled ??= new WebAssembly.Module(decode(CORE_TEXT));
   return compiled;
 }
 
-/** By a module too: a loop in JavaScript, which runs for the first time here, takes 6 ms more of the first request. */
-function decode(): Uint8Array<ArrayBuffer> {
+/** The bytes of a module's text. By a module too: a loop in JavaScript, which runs for the first time here, takes 6 ms more. */
+export function decode(text: string): Uint8Array<ArrayBuffer> {
   const { exports } = new WebAssembly.Instance(new WebAssembly.Module(new Uint8Array(DECODER)));
   const { memory, decode } = exports as { memory: WebAssembly.Memory; decode: (length: number) => number };
   const bytes = new Uint8Array(memory.buffer as ArrayBuffer);
-  return bytes.subarray(0, decode(new TextEncoder().encodeInto(CORE_TEXT, bytes).written));
+  return bytes.subarray(0, decode(new TextEncoder().encodeInto(text, bytes).written));
 }

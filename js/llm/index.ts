@@ -1,0 +1,53 @@
+// `opik-edge/llm`: calls of models record themselves. Importing it does nothing; its module is loaded when a model is called.
+
+import { callObserver } from "../record/observed.js";
+import type { CallObserver, ObservedCall } from "../settings.js";
+import { followModelCall } from "./model-call.js";
+import type { LlmOptions } from "./options.js";
+import { GATEWAY_HOST, PATH_PARTS, PATH_SUFFIXES } from "./paths.js";
+import { bindingsIn, observeAi } from "./workers-ai.js";
+
+export type { LlmOptions } from "./options.js";
+export { observeAi };
+
+/** Host and path of a URL. */
+const TARGET = /^\w+:\/\/([^/?#]*)([^?#]*?)\/*(?:[?#]|$)/;
+
+const made = new Map<string, CallObserver>();
+
+/**
+ * An observer of model calls, for the setting `observe`. A call of a traced `fetch` to one is recorded as a span of type `llm` with
+ * model, provider, messages, answer, usage, time to the first token and error; under `withOpik` so are calls of a Workers AI binding.
+ * It is the same object for the same options, so it can be made where the settings are.
+ */
+export function llm(options: LlmOptions = {}): CallObserver {
+  const { includeUsage = false } = options;
+  const named = Object.entries(options.providers ?? {}).map(
+    ([host, provider]) => [host.toLowerCase(), provider] as const,
+  );
+  const key = JSON.stringify([includeUsage, named.sort()]);
+  let observer = made.get(key);
+  if (!observer) {
+    const hosts = named.map(([host]) => host);
+    const own: LlmOptions = { providers: Object.fromEntries(named), includeUsage };
+    observer = {
+      ...callObserver((call) => (mayBeModel(call, hosts) ? followModelCall(call, own) : undefined)),
+      observeEnv: (env) => bindingsIn(env).forEach(observeAi),
+    };
+    made.set(key, observer);
+  }
+  return observer;
+}
+
+/** Whether the reader is worth being asked: it is not loaded in a Worker that calls no model. */
+function mayBeModel({ method, url }: ObservedCall, hosts: readonly string[]): boolean {
+  if (method !== "POST") return false;
+  const [, host = "", path = ""] = TARGET.exec(url) ?? [];
+  return (
+    host === GATEWAY_HOST ||
+    hosts.includes(host) ||
+    hosts.includes(host.replace(/:\d+$/, "")) ||
+    PATH_SUFFIXES.some((suffix) => path.endsWith(suffix)) ||
+    PATH_PARTS.some((part) => path.includes(part))
+  );
+}

@@ -1,0 +1,142 @@
+// One call of a model, as an observer follows it: what passes goes to the reader, and what the reader knows at the end is recorded.
+
+import { JsonText } from "../record/json.js";
+import type { CallObservation, CallRecord, ObservedAnswer, ObservedCall } from "../settings.js";
+import type { LlmOptions } from "./options.js";
+import { type CallText, COMPLETE, FAILED, FIRST_TOKEN, getReader, type Opened, type Reader } from "./reader.js";
+
+/** The longest body that is read, in characters. */
+const MAX_BODY_CHARS = 8 * 1024 * 1024;
+
+/** Headers of an answer that say something of a call. None of them is a secret. */
+const HEADERS = [
+  "content-type",
+  "cf-aig-cache-status",
+  "cf-aig-gateway-id",
+  "cf-aig-log-id",
+  "cf-aig-run-id",
+  "cf-aig-step",
+  "request-id",
+  "x-amzn-errortype",
+  "x-amzn-requestid",
+  "x-request-id",
+];
+
+/** What follows a call whose target may be a model; `undefined` where it is none. */
+export function followModelCall(call: ObservedCall, options: LlmOptions): CallObservation | undefined {
+  const { providers = {} } = options;
+  const text: CallText = { target: call.url, hosts: Object.entries(providers).flat().join("\n") };
+  const reader = getReader();
+  const opened = reader.open(text, call.fieldBytes);
+  return opened && new ModelCall(reader, opened, text, options);
+}
+
+class ModelCall implements CallObservation {
+  readonly #reader: Reader;
+  readonly #handle: number;
+  readonly #text: CallText;
+  readonly #asksForUsage: boolean;
+  /** Where the target does not tell that it is a model, its body has to. */
+  readonly #isKnown: boolean;
+  readonly isForeign: boolean;
+  readonly #isUniversal: boolean;
+  /** As JSON, or ""; `undefined` while the body is not known. */
+  #input: string | undefined;
+  /** Of a universal request, until its answer tells which of its entries was called. */
+  #body: string | undefined;
+  #flags = 0;
+  #ttft: number | undefined;
+
+  constructor(reader: Reader, opened: Opened, text: CallText, options: LlmOptions) {
+    this.#reader = reader;
+    this.#handle = opened.handle;
+    this.#text = text;
+    this.#isKnown = opened.isKnown;
+    this.#isUniversal = opened.isUniversal;
+    const { host, hostname, pathname } = new URL(text.target);
+    const { providers = {}, includeUsage = false } = options;
+    this.isForeign = opened.isKnown && !(host in providers || hostname in providers);
+    this.#asksForUsage = includeUsage && pathname.endsWith("/chat/completions");
+  }
+
+  request(body: string | undefined): boolean | string {
+    if (body === undefined || body.length > MAX_BODY_CHARS) return this.#isKnown || this.#giveUp();
+    this.#input = this.#reader.request(this.#handle, this.#text, body, 0);
+    if (this.#input === undefined) return this.#giveUp();
+    if (this.#isUniversal) this.#body = body;
+    return (this.#asksForUsage && withUsage(body)) || true;
+  }
+
+  answer({ status, header }: ObservedAnswer): void {
+    const step = Number(header("cf-aig-step"));
+    if (this.#body && step > 0) this.#input = this.#reader.request(this.#handle, this.#text, this.#body, step);
+    this.#body = undefined;
+    const lines = HEADERS.flatMap((name) => {
+      const value = header(name);
+      return value === null ? [] : [name, value];
+    });
+    this.#reader.answer(this.#handle, status, lines.join("\n"));
+  }
+
+  chunk(bytes: Uint8Array, ms: number): void {
+    this.#flags = this.#reader.push(this.#handle, bytes);
+    if (this.#flags & FIRST_TOKEN) this.#ttft ??= ms;
+  }
+
+  end(): CallRecord | undefined {
+    // Of a body that has not come it can not be told whether it is a model's.
+    if (!this.#isKnown && this.#input === undefined) {
+      this.#giveUp();
+      return undefined;
+    }
+    const read = this.#reader.finish(this.#handle);
+    return (
+      read && {
+        type: "llm",
+        name: JSON.parse(read.name),
+        model: parsed<string>(read.model),
+        provider: parsed<string>(read.provider),
+        input: textOf(this.#input ?? ""),
+        output: textOf(read.output),
+        metadata: textOf(read.metadata) as Record<string, unknown> | undefined,
+        usage: parsed<object>(read.usage),
+        totalEstimatedCost: parsed<number>(read.totalEstimatedCost),
+        ttft: this.#ttft,
+        error: errorOf(parsed<string>(read.errorType), parsed<string>(read.errorMessage)),
+        isComplete: (this.#flags & (COMPLETE | FAILED)) !== 0,
+      }
+    );
+  }
+
+  #giveUp(): false {
+    this.#reader.abandon(this.#handle);
+    return false;
+  }
+}
+
+function parsed<T>(json: string): T | undefined {
+  return json === "" ? undefined : JSON.parse(json);
+}
+
+function textOf(json: string): JsonText | undefined {
+  return json === "" ? undefined : new JsonText(json);
+}
+
+/** What a provider says of a failure. Where it was made says nothing. */
+function errorOf(type: string | undefined, message = ""): Error | undefined {
+  if (type === undefined) return undefined;
+  const error = new Error(message);
+  error.name = type;
+  delete error.stack;
+  return error;
+}
+
+/** `body` with a wish for usage at the end of its stream, where it has a stream and says nothing of that itself. */
+function withUsage(body: string): string | undefined {
+  const { stream, stream_options } = JSON.parse(body) as {
+    readonly stream?: unknown;
+    readonly stream_options?: unknown;
+  };
+  if (stream !== true || stream_options !== undefined) return undefined;
+  return body.replace(/\}\s*$/, ',"stream_options":{"include_usage":true}}');
+}

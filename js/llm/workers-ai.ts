@@ -1,0 +1,146 @@
+// The binding of Workers AI, whose calls go by no `fetch` of the Worker's: `run` and its gateways' `run` are put on it in place, since
+// a Proxy of it fails at its private members. What the Worker is given stays what it is; a stream is watched as that of a `fetch` is.
+
+import { startSpan } from "../opik.js";
+import { isPlainPromise } from "../platform/promise.js";
+import { type Ending, endSpan } from "../record/ending.js";
+import { watchAnswer } from "../record/fetch.js";
+import { currentFrame } from "../record/frame.js";
+import { toJson } from "../record/json.js";
+import type { BegunCall } from "../record/model.js";
+import { followCall } from "../record/observed.js";
+import { watchStream } from "../record/stream.js";
+import { followModelCall } from "./model-call.js";
+import { GATEWAY_HOST } from "./paths.js";
+
+type Method = (...args: never[]) => unknown;
+
+/** What is needed of a binding of Workers AI. */
+export interface AiBinding {
+  run: Method;
+  gateway?: Method;
+}
+
+/** Objects whose methods are replaced. */
+const observed = new WeakSet<object>();
+
+/**
+ * Records each `run` of a Workers AI binding, and of its gateways, while a span is current: as a span of type `llm`, like calls by
+ * `fetch`. It changes the binding itself and gives it back; twice is once. `withOpik` does so by itself where `llm()` is among its
+ * observers. A call with `websocket: true` is not recorded.
+ */
+export function observeAi<A extends AiBinding>(ai: A): A {
+  if (observed.has(ai)) return ai;
+  observed.add(ai);
+  const logId = (): unknown => (ai as { readonly aiGatewayLogId?: unknown }).aiGatewayLogId;
+  replace(ai, "run", (call, [model, inputs, options]) => {
+    const { gateway, signal, websocket } = Object(options) as RunOptions;
+    if (websocket) return call();
+    const gatewayId = gateway?.id;
+    return traced(call, { name: `AI.run ${model}`, url: `binding:${model}`, inputs, signal, gatewayId, logId });
+  });
+  replace(ai, "gateway", (call, [id]) => {
+    const gateway = call() as object;
+    // What is called by RPC has members of any name.
+    if (classOf(gateway) === "AiGateway" && !observed.has(gateway)) {
+      observed.add(gateway);
+      const url = `https://${GATEWAY_HOST}/v1/binding/${encodeURIComponent(`${id}`)}`;
+      replace(gateway as AiBinding, "run", (run, [inputs, options]) => {
+        const { signal } = Object(options) as RunOptions;
+        return traced(run, { name: `AI.gateway ${id}`, url, inputs, signal });
+      });
+    }
+    return gateway;
+  });
+  return ai;
+}
+
+/** The bindings of Workers AI in a Worker's `env`. */
+export function bindingsIn(env: object): AiBinding[] {
+  return Object.values(env).filter((binding) => classOf(binding) === "Ai");
+}
+
+interface RunOptions {
+  readonly gateway?: { readonly id?: unknown };
+  readonly signal?: AbortSignal | undefined;
+  readonly websocket?: boolean;
+}
+
+interface BindingCall {
+  readonly name: string;
+  readonly url: string;
+  readonly inputs: unknown;
+  readonly signal: AbortSignal | undefined;
+  readonly gatewayId?: unknown;
+  readonly logId?: () => unknown;
+}
+
+function classOf(value: unknown): string | undefined {
+  return typeof value === "object" && value !== null ? Object.getPrototypeOf(value)?.constructor?.name : undefined;
+}
+
+/** Puts a method on `object` that is to look like its own; `traced` may make the call. */
+function replace(
+  object: AiBinding,
+  name: "run" | "gateway",
+  trace: (call: () => unknown, args: unknown[]) => unknown,
+): void {
+  const method = object[name];
+  if (typeof method !== "function") return;
+  const value = new Proxy(method, {
+    apply: (target, self, args) => trace(() => Reflect.apply(target, self, args), args),
+  });
+  Object.defineProperty(object, name, { value, writable: true, configurable: true });
+}
+
+/** The call in a span, if one is current. */
+function traced(run: () => unknown, { name, url, inputs, signal, gatewayId, logId }: BindingCall): unknown {
+  const frame = currentFrame();
+  if (!frame?.span?.id) return run();
+  const { scope } = frame;
+  const span = startSpan(scope, { name }, frame);
+  const body = toJson(inputs, "input", scope);
+  const call: BegunCall["call"] = {
+    method: "POST",
+    url: undefined,
+    args: ["", { body: body ?? "" }],
+    isAborted: () => signal?.aborted === true,
+  };
+  const begun: BegunCall = { call, name: undefined, span, above: frame.span };
+  const follower = followCall(begun, "POST", url, (observed) => followModelCall(observed, {}));
+  const end = (given: Ending): void => {
+    const ending: Ending = given.how !== "done" && call.isAborted() ? { how: "cancelled" } : given;
+    if (follower?.ended(ending.how)) span.finish();
+    else endSpan(span, ending);
+  };
+  const answered = (answer: unknown): unknown => {
+    if (answer instanceof Response) return watchAnswer(span, call, answer, follower);
+    follower?.answered({ status: 0, headers: headersOf(gatewayId, logId?.()) } as Response);
+    if (answer instanceof ReadableStream) {
+      const watched = watchStream(answer, end, follower?.onCancel, follower?.onChunk);
+      span.endsWith(watched);
+      return watched;
+    }
+    follower?.onChunk(new TextEncoder().encode(toJson(answer, "output", scope)));
+    end({ how: "done" });
+    return answer;
+  };
+  const failed = (error: unknown): never => {
+    end(call.isAborted() ? { how: "cancelled" } : { how: "failed", error });
+    throw error;
+  };
+  try {
+    const answer = run();
+    return isPlainPromise(answer) ? answer.then(answered, failed) : answered(answer);
+  } catch (error) {
+    return failed(error);
+  }
+}
+
+/** What is known of an answer that has no headers of its own. */
+function headersOf(gatewayId: unknown, logId: unknown): Headers {
+  const headers = new Headers();
+  if (typeof gatewayId === "string") headers.set("cf-aig-gateway-id", gatewayId);
+  if (typeof logId === "string") headers.set("cf-aig-log-id", logId);
+  return headers;
+}

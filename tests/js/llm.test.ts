@@ -1,0 +1,444 @@
+// What `llm()` records of calls of models, by the fixtures of tests/vectors/llm, and what a call notices of it: nothing.
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { type Opik, type OpikConfig, fetch as opikFetch } from "opik-edge";
+import { llm } from "opik-edge/llm";
+import type { ExportedRow } from "opik-edge/testing";
+import { inPieces, type ModelFixture, modelFixtures } from "../support/model-fixtures.js";
+import { client, codes, errors, exporter } from "../support/recording.js";
+
+const CHAT = "https://api.openai.com/v1/chat/completions";
+const HI = { model: "gpt-4.1-mini", messages: [{ role: "user", content: "Hi" }], stream: true };
+const EVENTS = { "content-type": "text/event-stream" };
+
+/** What a model's host has been sent. */
+interface Sent {
+  readonly url: string;
+  readonly headers: Headers;
+  readonly body: string;
+}
+
+/** An answer in pieces, and what pulls them. */
+function streamOf(pieces: Iterable<Uint8Array | string>): ReadableStream<Uint8Array> {
+  const iterator = pieces[Symbol.iterator]();
+  return new ReadableStream<Uint8Array>(
+    {
+      pull(controller) {
+        const { done, value } = iterator.next();
+        if (done) controller.close();
+        else controller.enqueue(typeof value === "string" ? new TextEncoder().encode(value) : value);
+      },
+    },
+    { highWaterMark: 0 },
+  );
+}
+
+/** A provider, which can not be called from here: what it is sent, and the answer that it gives. */
+function provider(answer: () => Response): { sent: Sent[]; fetch: typeof fetch } {
+  const sent: Sent[] = [];
+  return {
+    sent,
+    async fetch(input, init) {
+      const request = new Request(input, init);
+      sent.push({ url: request.url, headers: request.headers, body: await request.text() });
+      return answer();
+    },
+  };
+}
+
+function answering(pieces: Iterable<Uint8Array | string>, init: ResponseInit = { headers: EVENTS }): () => Response {
+  return () => new Response(streamOf(pieces), init);
+}
+
+/** A client whose calls of models record themselves. */
+function observing(config: OpikConfig = {}): Opik {
+  return client({ observe: [llm()], ...config });
+}
+
+async function call(
+  opik: Opik,
+  answer: () => Response,
+  consume: (response: Response) => unknown = (response) => response.arrayBuffer(),
+  { url = CHAT, body = HI as unknown, ...init }: { url?: string; body?: unknown } & Omit<RequestInit, "body"> = {},
+): Promise<{ span: ExportedRow; sent: Sent }> {
+  const via = provider(answer);
+  await opik.span({ name: "root" }, async (root) => {
+    const text = typeof body === "string" ? body : JSON.stringify(body);
+    await consume(await root.fetch(url, { method: "POST", body: text, ...init, opik: { via } }));
+  });
+  await opik.flush();
+  const span = exporter.spans.find(({ name }) => name !== "root");
+  return { span: span!, sent: via.sent[0]! };
+}
+
+/** What `expected` of a fixture names, out of a span. */
+function seen(span: ExportedRow, { expected }: ModelFixture): Record<string, unknown> {
+  const error = span["error_info"] as { exception_type?: string; message?: string } | undefined;
+  const own: Record<string, unknown> = {
+    ...span,
+    error_type: error?.exception_type,
+    error_message: error?.message,
+    has_first_token: span["ttft"] !== undefined,
+    has_failed: error !== undefined,
+  };
+  return Object.fromEntries(
+    Object.entries(expected).map(([field, value]) => {
+      if (field !== "metadata") return [field, own[field] ?? null];
+      const members = Object.keys(value as object).map((key) => [key, (own["metadata"] as never)?.[key] ?? null]);
+      return [field, Object.fromEntries(members)];
+    }),
+  );
+}
+
+function failureOf(span: ExportedRow): unknown[] {
+  const { exception_type, message } = span["error_info"] as Record<string, unknown>;
+  return [exception_type, message];
+}
+
+function expectedOf({ expected: { is_complete: _, ...expected } }: ModelFixture): Record<string, unknown> {
+  return expected;
+}
+
+describe("a fixture in pieces of any size is recorded as it says, and reaches its consumer", () => {
+  for (const fixture of modelFixtures().filter(({ url }) => url)) {
+    test(fixture.name, async () => {
+      for (const size of [1, 7, 64, fixture.answer.length || 1]) {
+        exporter.clear();
+        const { status, headers, answer, url, request } = fixture;
+        let read: Uint8Array | undefined;
+        const { span } = await call(
+          observing(),
+          answering(inPieces(answer, size), { status, headers }),
+          async (response) => {
+            assert.equal(response.status, status);
+            read = new Uint8Array(await response.arrayBuffer());
+          },
+          { url: url!, body: request },
+        );
+        assert.deepEqual(Buffer.from(read!), answer);
+        assert.equal(span.type, "llm");
+        assert.deepEqual(seen(span, { ...fixture, expected: expectedOf(fixture) }), expectedOf(fixture));
+        assert.deepEqual(codes(), []);
+      }
+    });
+  }
+});
+
+test("llm() gives the same observer for the same options", () => {
+  assert.equal(llm(), llm({}));
+  assert.equal(llm({ providers: { a: "openai", b: "groq" } }), llm({ providers: { b: "groq", a: "openai" } }));
+  assert.notEqual(llm(), llm({ includeUsage: true }));
+  assert.notEqual(llm({ providers: { a: "openai" } }), llm({ providers: { a: "groq" } }));
+});
+
+describe("which calls are taken", () => {
+  const ordinary = { type: "general", name: "POST app.example/v1/chat/completions" };
+  const cases: [what: string, url: string, body: unknown, expected: Record<string, unknown>][] = [
+    [
+      "a host that nobody knows, with a body that fits",
+      "https://app.example/v1/chat/completions",
+      HI,
+      { type: "llm", provider: "app.example" },
+    ],
+    ["a host that nobody knows, with another body", "https://app.example/v1/chat/completions", { room: 1 }, ordinary],
+    ["a host that nobody knows, with no JSON", "https://app.example/v1/chat/completions", "hello", ordinary],
+    ["another path", "https://api.openai.com/v1/files", HI, { type: "general", name: "POST api.openai.com/v1/files" }],
+    ["a path with a slash behind it and a query", `${CHAT}/?api-version=1`, HI, { type: "llm", provider: "openai" }],
+    [
+      "a host that the user names",
+      "http://llm.internal:8080/v1/chat/completions",
+      HI,
+      { type: "llm", provider: "groq" },
+    ],
+  ];
+  for (const [what, url, body, expected] of cases) {
+    test(what, async () => {
+      const opik = observing({ observe: [llm({ providers: { "LLM.internal": "groq" } })] });
+      const { span } = await call(opik, answering(["data: [DONE]\n\n"]), undefined, { url, body });
+      const actual = Object.fromEntries(Object.keys(expected).map((key) => [key, span[key] ?? "general"]));
+      assert.deepEqual(actual, expected);
+      assert.deepEqual(codes(), []);
+    });
+  }
+
+  test("a GET is none", async () => {
+    const opik = observing();
+    const via = provider(() => Response.json({}));
+    await opik.span({ name: "root" }, (root) => root.fetch(CHAT, { opik: { via } }));
+    await opik.flush();
+    assert.ok(exporter.spans.every(({ type }) => type !== "llm"));
+  });
+
+  test("a body that can not be read is recorded of a known host, without input", async () => {
+    const stream = { body: streamOf([JSON.stringify(HI)]), duplex: "half" };
+    for (const [url, type] of [
+      [CHAT, "llm"],
+      ["https://app.example/v1/chat/completions", "general"],
+    ] as const) {
+      exporter.clear();
+      const opik = observing();
+      const via = provider(answering(["data: [DONE]\n\n"]));
+      await opik.span({ name: "root" }, async (root) => {
+        const init = { method: "POST", ...stream, body: streamOf([JSON.stringify(HI)]), opik: { via } };
+        await (await root.fetch(url, init as never)).text();
+      });
+      await opik.flush();
+      const span = exporter.spans.find(({ name }) => name !== "root")!;
+      assert.equal(span.type ?? "general", type);
+      if (type === "llm") assert.equal(span.input, undefined);
+      assert.equal(via.sent[0]!.body, JSON.stringify(HI));
+    }
+  });
+
+  test("the body of a Request tells as well", async () => {
+    const opik = observing();
+    const via = provider(answering(['data: {"choices":[{"delta":{"content":"Hello"}}]}\n\n', "data: [DONE]\n\n"]));
+    await opik.span({ name: "root" }, async (root) => {
+      const request = new Request("https://app.example/v1/chat/completions", {
+        method: "POST",
+        body: JSON.stringify(HI),
+      });
+      const response = await root.fetch(request, { opik: { via } });
+      await new Promise((resolve) => setImmediate(resolve));
+      await response.text();
+    });
+    await opik.flush();
+    const span = exporter.spans.find(({ name }) => name !== "root")!;
+    assert.deepEqual([span.type, span.input], ["llm", { messages: HI.messages }]);
+  });
+});
+
+describe("trace headers", () => {
+  const cases: [what: string, url: string, config: OpikConfig, expected: boolean][] = [
+    ["a provider is given none", CHAT, {}, false],
+    ["an AI Gateway is given none", "https://gateway.ai.cloudflare.com/v1/a/g/openai/chat/completions", {}, false],
+    ["a provider that propagateTo names is given them", CHAT, { propagateTo: ["https://api.openai.com"] }, true],
+    ["a model server of one's own is given them", "https://app.example/v1/chat/completions", {}, true],
+    [
+      "so is one that is named",
+      "https://llm.internal/v1/chat/completions",
+      { observe: [llm({ providers: { "llm.internal": "openai" } })] },
+      true,
+    ],
+    ["a path of an application's own is none of a model", "https://app.example/responses", {}, true],
+  ];
+  for (const [what, url, config, expected] of cases) {
+    test(what, async () => {
+      const { sent } = await call(observing(config), answering(["data: [DONE]\n\n"]), undefined, { url });
+      assert.equal(sent.headers.has("opik_trace_id"), expected);
+    });
+  }
+
+  test("a call that says propagate is given them", async () => {
+    const opik = observing();
+    const via = provider(answering(["data: [DONE]\n\n"]));
+    await opik.span({ name: "root" }, async (root) => {
+      const init = { method: "POST", body: JSON.stringify(HI), opik: { via, propagate: true } };
+      await (await root.fetch(CHAT, init)).text();
+    });
+    assert.equal(via.sent[0]!.headers.has("opik_trace_id"), true);
+  });
+});
+
+describe("includeUsage", () => {
+  const body = `{ "model": "m", "seed": 9007199254740993, "stream": true }`;
+  const cases: [what: string, url: string, body: string, sent: string][] = [
+    ["asks for usage of a stream", CHAT, body, body.replace(" }", ' ,"stream_options":{"include_usage":true}}')],
+    [
+      "leaves a call alone that has options of its own",
+      CHAT,
+      `{"stream":true,"stream_options":{}}`,
+      `{"stream":true,"stream_options":{}}`,
+    ],
+    ["leaves a call alone that has no stream", CHAT, `{"stream":false}`, `{"stream":false}`],
+    ["leaves other formats alone", "https://api.openai.com/v1/responses", body, body],
+  ];
+  for (const [what, url, given, expected] of cases) {
+    test(what, async () => {
+      const opik = observing({ observe: [llm({ includeUsage: true })] });
+      const { sent } = await call(opik, answering(["data: [DONE]\n\n"]), undefined, { url, body: given });
+      assert.equal(sent.body, expected);
+      assert.deepEqual(codes(), []);
+    });
+  }
+
+  test("without it a call is sent as it is", async () => {
+    const { sent } = await call(observing(), answering(["data: [DONE]\n\n"]), undefined, { body });
+    assert.equal(sent.body, body);
+  });
+});
+
+describe("how a call ends", () => {
+  const text = (content: string) => `data: {"choices":[{"index":0,"delta":{"content":"${content}"}}]}\n\n`;
+  const failure = `data: {"error":{"message":"boom","type":"server_error"}}\n\n`;
+  const said = (content: string) => ({ choices: [{ index: 0, message: { role: "assistant", content } }] });
+  const readSome = (count: number) => async (response: Response) => {
+    const reader = response.body!.getReader();
+    for (let n = 0; n < count; n += 1) await reader.read();
+    await reader.cancel();
+  };
+
+  test("who stops behind the end has read everything", async () => {
+    const { span } = await call(observing(), answering([text("Hello"), "data: [DONE]\n\n", "more"]), readSome(2));
+    assert.deepEqual([span.output, span["error_info"]], [said("Hello"), undefined]);
+    assert.ok(!/opik_edge_(stopped|cancelled)/.test(JSON.stringify(span.metadata)));
+  });
+
+  test("who stops before it is said to have stopped, beside what has come", async () => {
+    const { span } = await call(observing(), answering([text("Hel"), text("lo"), "data: [DONE]\n\n"]), readSome(1));
+    assert.deepEqual(span.output, said("Hel"));
+    assert.match(JSON.stringify(span.metadata), /opik_edge_stopped_reading/);
+  });
+
+  test("a call that is broken off is said to be cancelled, beside what has come", async () => {
+    const controller = new AbortController();
+    const { span } = await call(
+      observing(),
+      answering([text("Hel"), text("lo"), "data: [DONE]\n\n"]),
+      async (response) => {
+        const reader = response.body!.getReader();
+        await reader.read();
+        controller.abort();
+        await reader.cancel();
+      },
+      { signal: controller.signal },
+    );
+    assert.deepEqual(span.output, said("Hel"));
+    assert.match(JSON.stringify(span.metadata), /opik_edge_cancelled/);
+  });
+
+  test("an error event is the error, whatever the consumer does then", async () => {
+    const { span } = await call(observing(), answering([text("Hel"), failure, text("lo")]), readSome(2));
+    assert.deepEqual(span.output, said("Hel"));
+    assert.deepEqual(failureOf(span), ["server_error", "boom"]);
+    assert.ok(!/opik_edge_(stopped|cancelled)/.test(JSON.stringify(span.metadata)));
+  });
+
+  test("a status is the error, with the message of its body if that passes by", async () => {
+    const refused = { status: 429, headers: { "content-type": "application/json" } };
+    const body = `{"error":{"message":"slow down","type":"requests","code":"rate_limit_exceeded"}}`;
+    const read = await call(observing(), answering([body], refused));
+    assert.deepEqual(failureOf(read.span), ["requests", "slow down"]);
+    exporter.clear();
+    const unread = await call(observing(), answering([body], refused), (response) => response.body!.cancel());
+    assert.deepEqual(failureOf(unread.span), ["HTTP 429", undefined]);
+  });
+
+  test("a connection that breaks is the error, beside what has come", async () => {
+    const broken = () => {
+      let count = 0;
+      const stream = new ReadableStream<Uint8Array>({
+        pull(controller) {
+          count += 1;
+          if (count === 1) controller.enqueue(new TextEncoder().encode(text("Hel")));
+          else controller.error(new TypeError("terminated"));
+        },
+      });
+      return new Response(stream, { headers: EVENTS });
+    };
+    const { span } = await call(observing(), broken, (response) => assert.rejects(response.text(), /terminated/));
+    assert.deepEqual(span.output, said("Hel"));
+    assert.deepEqual(failureOf(span), ["TypeError", "terminated"]);
+  });
+
+  test("one that never answers is the error", async () => {
+    const opik = observing();
+    const via = { fetch: () => Promise.reject(new TypeError("fetch failed")) };
+    await opik.span({ name: "root" }, (root) =>
+      assert.rejects(root.fetch(CHAT, { method: "POST", body: JSON.stringify(HI), opik: { via } }), /fetch failed/),
+    );
+    await opik.flush();
+    const span = exporter.spans.find(({ name }) => name !== "root")!;
+    assert.deepEqual([span.type, span.model, span.input], ["llm", "gpt-4.1-mini", { messages: HI.messages }]);
+    assert.deepEqual(failureOf(span), ["TypeError", "fetch failed"]);
+  });
+});
+
+describe("privacy", () => {
+  test("rules see the joined text: a secret that chunks cut in two is found", async () => {
+    const opik = observing({ redact: { patterns: [/sk-\w+/g] } as never });
+    const halves = ["sk-sec", "ret42"].map((content) => `data: {"choices":[{"delta":{"content":"${content}"}}]}\n\n`);
+    const body = { ...HI, messages: [{ role: "user", content: "my key is sk-abc" }] };
+    const { span } = await call(opik, answering([...halves, "data: [DONE]\n\n"]), undefined, { body });
+    assert.doesNotMatch(JSON.stringify(span), /sk-|ret42/);
+  });
+
+  test("recordInputs and recordOutputs hold", async () => {
+    const opik = observing({ recordInputs: false, recordOutputs: false });
+    const { span } = await call(opik, answering(['data: {"choices":[{"delta":{"content":"Hello"}}]}\n\n']));
+    assert.deepEqual([span.type, span.input, span.output], ["llm", undefined, undefined]);
+    assert.doesNotMatch(JSON.stringify(span), /Hello|"Hi"/);
+  });
+
+  test("no key of a URL, a header or an entry of a gateway is recorded", async () => {
+    const opik = observing();
+    const body = [
+      { provider: "openai", endpoint: "chat/completions", headers: { authorization: "Bearer SECRET" }, query: HI },
+    ];
+    await call(opik, answering(["data: [DONE]\n\n"]), undefined, {
+      url: "https://gateway.ai.cloudflare.com/v1/a/g?key=SECRET",
+      headers: { authorization: "SECRET" },
+      body,
+    });
+    const key = "https://generativelanguage.googleapis.com/v1/models/g:generateContent?key=SECRET";
+    await call(opik, answering(["{}"]), undefined, { url: key, body: { contents: [] } });
+    assert.equal(exporter.spans.filter(({ type }) => type === "llm").length, 2);
+    assert.doesNotMatch(JSON.stringify(exporter.spans), /SECRET/);
+  });
+});
+
+describe("bounds", () => {
+  test("of a stream of 50 MB nothing is read ahead, and 256 KB of text are kept", async () => {
+    const event = `data: {"choices":[{"index":0,"delta":{"content":"${"x".repeat(64 * 1024)}"}}]}\n\n`;
+    let pulled = 0;
+    function* events(): Generator<string> {
+      for (; pulled < 800; ) {
+        pulled += 1;
+        yield event;
+      }
+      yield "data: [DONE]\n\n";
+    }
+    const opik = observing();
+    const { span } = await call(opik, answering(events()), async (response) => {
+      const reader = response.body!.getReader();
+      for (let read = 1; !(await reader.read()).done; read += 1) assert.ok(pulled <= read, `${pulled} of ${read}`);
+    });
+    const kept = JSON.stringify(span.output).length;
+    assert.ok(kept > 100_000 && kept < 300_000, `${kept}`);
+    assert.equal((span.metadata as Record<string, unknown>)["opik_edge_llm"], "cut");
+  });
+
+  test("a thousand calls at once have a record each", async () => {
+    const opik = observing({ limits: { bufferBytes: 8 * 1024 * 1024 } });
+    const event = (content: string) => `data: {"choices":[{"index":0,"delta":{"content":"${content}"}}]}\n\n`;
+    await opik.span({ name: "root" }, async (root) => {
+      const readers = await Promise.all(
+        Array.from({ length: 1000 }, async (_, n) => {
+          const via = provider(answering([event(`a${n}`), event(`b${n}`), "data: [DONE]\n\n"]));
+          const response = await root.fetch(CHAT, { method: "POST", body: JSON.stringify(HI), opik: { via } });
+          return response.body!.getReader();
+        }),
+      );
+      for (let round = 0; round < 4; round += 1) await Promise.all(readers.map((reader) => reader.read()));
+    });
+    await opik.flush();
+    const contents = exporter.spans
+      .filter(({ type }) => type === "llm")
+      .map(({ output }) => (output as { choices: [{ message: { content: string } }] }).choices[0].message.content);
+    assert.deepEqual(contents.sort(), Array.from({ length: 1000 }, (_, n) => `a${n}b${n}`).sort());
+    assert.deepEqual(codes(), []);
+  });
+});
+
+test("the official function records as well", async () => {
+  const opik = observing();
+  const via = provider(answering(["data: [DONE]\n\n"]));
+  await opik.span({ name: "root" }, async () => {
+    const init = { method: "POST", body: JSON.stringify(HI), opik: { via } };
+    await (await opikFetch(CHAT, init)).text();
+  });
+  await opik.flush();
+  assert.deepEqual(exporter.spans.map(({ name }) => name).sort(), ["chat gpt-4.1-mini", "root"]);
+  assert.deepEqual(errors, []);
+});
