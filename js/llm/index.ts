@@ -8,7 +8,7 @@ import { GATEWAY_HOST, PATH_PARTS, PATH_SUFFIXES } from "./paths.js";
 import { bindingsIn, observeAi } from "./workers-ai.js";
 
 export type { LlmOptions } from "./options.js";
-export { observeAi };
+export { type AiBinding, observeAi } from "./workers-ai.js";
 
 /** Host and path of a URL. */
 const TARGET = /^\w+:\/\/([^/?#]*)([^?#]*?)\/*(?:[?#]|$)/;

@@ -13,12 +13,12 @@ import { watchStream } from "../record/stream.js";
 import { followModelCall } from "./model-call.js";
 import { GATEWAY_HOST } from "./paths.js";
 
-type Method = (...args: never[]) => unknown;
-
 /** What is needed of a binding of Workers AI. */
 export interface AiBinding {
-  run: Method;
-  gateway?: Method;
+  /** Asks a model. */
+  run(...args: never[]): unknown;
+  /** Gives a gateway, whose `run` asks one of several. */
+  gateway?(...args: never[]): unknown;
 }
 
 /** Objects whose methods are replaced. */

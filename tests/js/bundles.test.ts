@@ -20,6 +20,7 @@ const SIGNED = `
 const TOKENS = /HMAC|base64url|tokens\./;
 const RELAY = /method_not_allowed|rate_limited|foreign_project/;
 const OBSERVERS = /observer_failed/;
+const MODELS = /\/chat\/completions|llm_bg/;
 const PROCESSES = /beforeExit|prependListener/;
 const PAGES = /visibilitychange|pagehide|"online"|indexedDB/;
 
@@ -42,11 +43,12 @@ async function bundled(
   return outputFiles[0]!.text;
 }
 
-test("an entry is at most four files: itself, opik.js, core.js and the text of the module", async () => {
+test("an entry is itself, opik.js, core.js and the text of each module that it needs", async () => {
   const { exports } = JSON.parse(await readFile(join(ROOT, "package.json"), "utf8"));
-  const shared = ["pkg/core.js", "pkg/opik.js", "pkg/platform/wasm/inline.js"];
   for (const { default: path } of Object.values<{ default?: string }>(exports)) {
     if (path === undefined) continue;
+    const shared = ["pkg/core.js", "pkg/opik.js", "pkg/platform/wasm/inline.js"];
+    if (path === "./pkg/llm/index.js") shared.push("pkg/llm/wasm/inline.js");
     const { metafile } = await build({
       entryPoints: [join(ROOT, path)],
       absWorkingDir: ROOT,
@@ -66,15 +68,19 @@ test("an entry is at most four files: itself, opik.js, core.js and the text of t
 });
 
 test("a bundle of everything, for Node, has each part", async () => {
-  const text = await bundled(`export * from "opik-edge"; export * from "opik-edge/relay";`, [], "node");
-  for (const part of [TOKENS, RELAY, OBSERVERS, PROCESSES, PAGES]) assert.match(text, part);
+  const text = await bundled(
+    `export * from "opik-edge"; export * from "opik-edge/relay"; export * from "opik-edge/llm";`,
+    [],
+    "node",
+  );
+  for (const part of [TOKENS, RELAY, OBSERVERS, MODELS, PROCESSES, PAGES]) assert.match(text, part);
 });
 
 describe("a Worker's bundle", () => {
-  test("has no byte of tokens, the relay or observers unless it asks for them", async () => {
+  test("has no byte of tokens, the relay, observers or models unless it asks for them", async () => {
     const text = await bundled(WORKER, ["workerd", "worker"]);
     assert.match(text, /traceRequest/, "it is the package that is looked at");
-    for (const part of [TOKENS, RELAY, OBSERVERS]) assert.doesNotMatch(text, part);
+    for (const part of [TOKENS, RELAY, OBSERVERS, MODELS]) assert.doesNotMatch(text, part);
   });
 
   test("has of the relay the tokens alone where it believes signed callers", async () => {

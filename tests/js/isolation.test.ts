@@ -35,6 +35,8 @@ test("importing reads no clock and no randomness, reads timers and sets none, ca
     trap(WebAssembly, "Module"); trap(WebAssembly, "Instance"); trap(Math, "random");
     await import("opik-edge");
     await import("opik-edge/cloudflare");
+    const { llm } = await import("opik-edge/llm");
+    llm();
     console.log(JSON.stringify(seen));`);
   assert.deepEqual(seen, []);
 });
@@ -153,6 +155,61 @@ test("a trap loses and counts the rows of its instance, and the next rows are ke
   } finally {
     await collector.close();
   }
+});
+
+/** A model that answers in two pieces, and what is recorded of calls of it; `broken` is done to the reader's exports, of its first instance. */
+const MODEL_CALLS = (broken: string): string => `
+  const { Instance } = WebAssembly;
+  let readers = 0;
+  WebAssembly.Instance = function (module, imports) {
+    const { exports } = new Instance(module, imports);
+    if (!imports?.["./llm_bg.js"] || ++readers > 1) return { exports };
+    return { exports: { ...exports, ...(${broken})(exports) } };
+  };
+  const { Opik } = await import("opik-edge");
+  const { llm } = await import("opik-edge/llm");
+  const { InMemoryExporter } = await import("opik-edge/testing");
+  const codes = [];
+  const exporter = new InMemoryExporter();
+  const opik = new Opik({ transport: exporter, background: false, observe: [llm()], onError: ({ code }) => codes.push(code) });
+  const events = ['data: {"choices":[{"delta":{"content":"Hel"}}]}\\n\\n', 'data: {"choices":[{"delta":{"content":"lo"}}]}\\n\\n'];
+  const via = { fetch: async () => new Response(new ReadableStream({
+    pull(controller) { const next = events[this.at ??= 0]; this.at += 1; next ? controller.enqueue(new TextEncoder().encode(next)) : controller.close(); },
+  }), { headers: { "content-type": "text/event-stream" } }) };
+  const init = { method: "POST", body: JSON.stringify({ model: "m", messages: [] }), opik: { via } };
+  const ask = (url = "https://api.openai.com/v1/chat/completions") => opik.span({}, (span) => span.fetch(url, init));`;
+
+test("the reader of model calls is loaded when a model is called, and not before", async () => {
+  const result = await inNode(`${MODEL_CALLS("() => ({})")}
+    await (await ask("https://api.openai.com/v1/files")).text();
+    const before = readers;
+    const text = await (await ask()).text();
+    await opik.flush();
+    console.log(JSON.stringify([before, readers, text.length, exporter.spans.filter(({ type }) => type === "llm").length, codes]));`);
+  assert.deepEqual(result, [0, 1, 97, 1, []]);
+});
+
+test("a trap of the reader makes its open calls ordinary ones, and the next is read by a new one", async () => {
+  const broken = `({ push }) => { let count = 0; return { push: (...args) => {
+    if (++count === 2) throw new WebAssembly.RuntimeError("unreachable");
+    return push(...args);
+  } }; }`;
+  const result = await inNode(`${MODEL_CALLS(broken)}
+    const [first, second] = [await ask(), await ask()];
+    const texts = [await first.text(), await second.text(), await (await ask()).text()];
+    await opik.flush();
+    const types = exporter.spans.filter(({ name }) => name).map(({ type = "general", output }) => [type, Object.keys(output)]);
+    console.log(JSON.stringify([texts.every((text) => text.includes("lo")), readers, types, codes]));`);
+  assert.deepEqual(result, [
+    true,
+    2,
+    [
+      ["general", ["status"]],
+      ["general", ["status"]],
+      ["llm", ["choices"]],
+    ],
+    ["observer_failed"],
+  ]);
 });
 
 test("a large instance is replaced once a client has flushed: its memory never shrinks", async () => {

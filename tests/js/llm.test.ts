@@ -117,7 +117,7 @@ describe("a fixture in pieces of any size is recorded as it says, and reaches it
           { url: url!, body: request },
         );
         assert.deepEqual(Buffer.from(read!), answer);
-        assert.equal(span.type, "llm");
+        assert.equal(span["type"], "llm");
         assert.deepEqual(seen(span, { ...fixture, expected: expectedOf(fixture) }), expectedOf(fixture));
         assert.deepEqual(codes(), []);
       }
@@ -185,8 +185,8 @@ describe("which calls are taken", () => {
       });
       await opik.flush();
       const span = exporter.spans.find(({ name }) => name !== "root")!;
-      assert.equal(span.type ?? "general", type);
-      if (type === "llm") assert.equal(span.input, undefined);
+      assert.equal(span["type"] ?? "general", type);
+      if (type === "llm") assert.equal(span["input"], undefined);
       assert.equal(via.sent[0]!.body, JSON.stringify(HI));
     }
   });
@@ -205,7 +205,7 @@ describe("which calls are taken", () => {
     });
     await opik.flush();
     const span = exporter.spans.find(({ name }) => name !== "root")!;
-    assert.deepEqual([span.type, span.input], ["llm", { messages: HI.messages }]);
+    assert.deepEqual([span["type"], span["input"]], ["llm", { messages: HI.messages }]);
   });
 });
 
@@ -281,14 +281,14 @@ describe("how a call ends", () => {
 
   test("who stops behind the end has read everything", async () => {
     const { span } = await call(observing(), answering([text("Hello"), "data: [DONE]\n\n", "more"]), readSome(2));
-    assert.deepEqual([span.output, span["error_info"]], [said("Hello"), undefined]);
-    assert.ok(!/opik_edge_(stopped|cancelled)/.test(JSON.stringify(span.metadata)));
+    assert.deepEqual([span["output"], span["error_info"]], [said("Hello"), undefined]);
+    assert.ok(!/opik_edge_(stopped|cancelled)/.test(JSON.stringify(span["metadata"])));
   });
 
   test("who stops before it is said to have stopped, beside what has come", async () => {
     const { span } = await call(observing(), answering([text("Hel"), text("lo"), "data: [DONE]\n\n"]), readSome(1));
-    assert.deepEqual(span.output, said("Hel"));
-    assert.match(JSON.stringify(span.metadata), /opik_edge_stopped_reading/);
+    assert.deepEqual(span["output"], said("Hel"));
+    assert.match(JSON.stringify(span["metadata"]), /opik_edge_stopped_reading/);
   });
 
   test("a call that is broken off is said to be cancelled, beside what has come", async () => {
@@ -304,15 +304,15 @@ describe("how a call ends", () => {
       },
       { signal: controller.signal },
     );
-    assert.deepEqual(span.output, said("Hel"));
-    assert.match(JSON.stringify(span.metadata), /opik_edge_cancelled/);
+    assert.deepEqual(span["output"], said("Hel"));
+    assert.match(JSON.stringify(span["metadata"]), /opik_edge_cancelled/);
   });
 
   test("an error event is the error, whatever the consumer does then", async () => {
     const { span } = await call(observing(), answering([text("Hel"), failure, text("lo")]), readSome(2));
-    assert.deepEqual(span.output, said("Hel"));
+    assert.deepEqual(span["output"], said("Hel"));
     assert.deepEqual(failureOf(span), ["server_error", "boom"]);
-    assert.ok(!/opik_edge_(stopped|cancelled)/.test(JSON.stringify(span.metadata)));
+    assert.ok(!/opik_edge_(stopped|cancelled)/.test(JSON.stringify(span["metadata"])));
   });
 
   test("a status is the error, with the message of its body if that passes by", async () => {
@@ -338,7 +338,7 @@ describe("how a call ends", () => {
       return new Response(stream, { headers: EVENTS });
     };
     const { span } = await call(observing(), broken, (response) => assert.rejects(response.text(), /terminated/));
-    assert.deepEqual(span.output, said("Hel"));
+    assert.deepEqual(span["output"], said("Hel"));
     assert.deepEqual(failureOf(span), ["TypeError", "terminated"]);
   });
 
@@ -350,7 +350,7 @@ describe("how a call ends", () => {
     );
     await opik.flush();
     const span = exporter.spans.find(({ name }) => name !== "root")!;
-    assert.deepEqual([span.type, span.model, span.input], ["llm", "gpt-4.1-mini", { messages: HI.messages }]);
+    assert.deepEqual([span["type"], span["model"], span["input"]], ["llm", "gpt-4.1-mini", { messages: HI.messages }]);
     assert.deepEqual(failureOf(span), ["TypeError", "fetch failed"]);
   });
 });
@@ -367,7 +367,7 @@ describe("privacy", () => {
   test("recordInputs and recordOutputs hold", async () => {
     const opik = observing({ recordInputs: false, recordOutputs: false });
     const { span } = await call(opik, answering(['data: {"choices":[{"delta":{"content":"Hello"}}]}\n\n']));
-    assert.deepEqual([span.type, span.input, span.output], ["llm", undefined, undefined]);
+    assert.deepEqual([span["type"], span["input"], span["output"]], ["llm", undefined, undefined]);
     assert.doesNotMatch(JSON.stringify(span), /Hello|"Hi"/);
   });
 
@@ -404,9 +404,9 @@ describe("bounds", () => {
       const reader = response.body!.getReader();
       for (let read = 1; !(await reader.read()).done; read += 1) assert.ok(pulled <= read, `${pulled} of ${read}`);
     });
-    const kept = JSON.stringify(span.output).length;
+    const kept = JSON.stringify(span["output"]).length;
     assert.ok(kept > 100_000 && kept < 300_000, `${kept}`);
-    assert.equal((span.metadata as Record<string, unknown>)["opik_edge_llm"], "cut");
+    assert.equal((span["metadata"] as Record<string, unknown>)["opik_edge_llm"], "cut");
   });
 
   test("a thousand calls at once have a record each", async () => {

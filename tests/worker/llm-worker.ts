@@ -4,8 +4,14 @@ import { fetch } from "opik-edge";
 import { withOpik } from "opik-edge/cloudflare";
 import { llm } from "opik-edge/llm";
 
+interface Binding {
+  run(model: string, inputs: object, options?: object): Promise<unknown>;
+  gateway(id: string): { run(entries: object[]): Promise<Response>; readonly getUrl: unknown };
+  readonly models: unknown;
+}
+
 interface Env {
-  readonly AI: Ai;
+  readonly AI: Binding;
   readonly UPSTREAM: string;
 }
 
@@ -16,7 +22,7 @@ const MODEL = "@cf/meta/llama-3.1-8b-instruct";
 async function shown(answer: unknown): Promise<unknown> {
   if (answer instanceof ReadableStream) return { stream: await new Response(answer).text() };
   if (answer instanceof Response)
-    return { status: answer.status, body: answer.webSocket ? "socket" : await answer.text() };
+    return { status: answer.status, body: "webSocket" in answer && answer.webSocket ? "socket" : await answer.text() };
   return answer;
 }
 
@@ -24,7 +30,7 @@ const CALLS: Record<string, (env: Env) => unknown> = {
   object: ({ AI }) => AI.run(MODEL, { messages }),
   stream: ({ AI }) => AI.run(MODEL, { messages, stream: true }),
   "left-early": async ({ AI }) => {
-    const stream = (await AI.run(MODEL, { messages, stream: true })) as unknown as ReadableStream<Uint8Array>;
+    const stream = (await AI.run(MODEL, { messages, stream: true })) as ReadableStream<Uint8Array>;
     const reader = stream.getReader();
     const { value } = await reader.read();
     await reader.cancel();
@@ -32,11 +38,11 @@ const CALLS: Record<string, (env: Env) => unknown> = {
   },
   raw: ({ AI }) => AI.run(MODEL, { messages, stream: true }, { returnRawResponse: true }),
   gateway: ({ AI }) => AI.run(MODEL, { messages }, { gateway: { id: "mine" } }),
-  socket: ({ AI }) => AI.run(MODEL, { messages }, { websocket: true } as never),
+  socket: ({ AI }) => AI.run(MODEL, { messages }, { websocket: true }),
   embeddings: ({ AI }) => AI.run("@cf/baai/bge-base-en-v1.5", { text: ["Hi", "Ho"] }),
   failing: async ({ AI }) => {
     try {
-      return await AI.run("@cf/none" as never, { messages } as never);
+      return await AI.run("@cf/none", { messages });
     } catch (error) {
       const { name, message } = error as Error;
       return { name, message, isError: error instanceof Error };
@@ -77,8 +83,10 @@ const traced = withOpik(handler, () => ({ observe: [llm()] }));
 
 export default {
   /** Without tracing where the request says so. */
-  fetch(request: Request, env: Env, ctx: ExecutionContext): Promise<Response> | Response {
+  fetch(request: Request, env: Env, ctx: unknown): Promise<Response> | Response {
     const isTraced = request.headers.get("traced") !== "no";
-    return isTraced ? traced.fetch(request, env, ctx) : handler.fetch(request, env);
+    return isTraced
+      ? (traced.fetch as (...args: unknown[]) => Promise<Response>)(request, env, ctx)
+      : handler.fetch(request, env);
   },
 };

@@ -6,7 +6,7 @@ import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, before, describe, test } from "node:test";
-import { type Collector, type CollectorRow, startCollector } from "../../collector/server.js";
+import { type Collector, startCollector } from "../../collector/server.js";
 import { closeAll } from "../support/closing.js";
 import { modelFixtures } from "../support/model-fixtures.js";
 import { type RunningWorker, startWorker } from "../support/worker.js";
@@ -96,7 +96,9 @@ for (const workerd of ["current", "old"] as const) {
     });
 
     /** What a call gives to the Worker, which is what it gives without tracing, and the span of it. */
-    async function call(name: string): Promise<{ seen: unknown; span: CollectorRow | undefined }> {
+    async function call(
+      name: string,
+    ): Promise<{ seen: unknown; span: ReturnType<Collector["spans"]>[number] | undefined }> {
       const ask = async (traced: string) => (await fetch(`${worker.url}/${name}`, { headers: { traced } })).json();
       const untraced = await ask("no");
       const seen = await ask("yes");
