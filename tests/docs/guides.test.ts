@@ -250,6 +250,39 @@ test("observers: a search is recorded as a tool, and any other call as every cal
   }
 });
 
+test("models: a call is recorded with its model, its messages and its tokens", async (t) => {
+  const { fetch } = globalThis;
+  t.mock.method(globalThis, "fetch", async (input: string | URL, init: RequestInit) => {
+    if (!String(input).startsWith("https://api.openai.com")) return fetch(input, init);
+    const message = { role: "assistant", content: "A tree of spans." };
+    const usage = { prompt_tokens: 9, completion_tokens: 5, total_tokens: 14 };
+    return new Response(streamOf({ model: "gpt-4.1-mini-2025-04-14", choices: [{ index: 0, message }], usage }), {
+      headers: { "content-type": "application/json" },
+    });
+  });
+  const { ask, flush } = await load<{ ask(question: string): Promise<string>; flush(): Promise<unknown> }>(
+    "guide-models",
+  );
+  assert.equal(await ask("What is a trace?"), "A tree of spans.");
+  await flush();
+  const [call] = named("chat gpt-4.1-mini");
+  assert.deepEqual(
+    [
+      call!["type"],
+      call!["model"],
+      call!["provider"],
+      call!["input"],
+      (call!["usage"] as { total_tokens: number }).total_tokens,
+    ],
+    ["llm", "gpt-4.1-mini-2025-04-14", "openai", { messages: [{ role: "user", content: "What is a trace?" }] }, 14],
+  );
+});
+
+/** As a platform's responses have it: of one that is made of a text the body is not watched. */
+function streamOf(value: unknown): ReadableStream<Uint8Array> {
+  return new Blob([JSON.stringify(value)]).stream();
+}
+
 test("testing: a backend that fails, and a handler", async () => {
   await load("guide-failing");
   await load("guide-handler");
