@@ -10,7 +10,7 @@ const BUDGETS = {
   "wasm, gzip": 18.5,
   "Worker upload (minified JS + wasm), gzip": 45.2,
   "opik-edge/llm, wasm, gzip": 20,
-  "opik-edge/llm, JS beside a Worker's, gzip": 3,
+  "opik-edge/llm, JS beside an observer's, gzip": 3,
   "browser bundle of { Opik }, minified, gzip": 47.3,
   "standalone.js, gzip": 49.7,
   "npm tarball": 242,

@@ -13,7 +13,11 @@ const ROOT = resolve(import.meta.dirname, "..");
 const WORKER = `
   import { withOpik } from "opik-edge/cloudflare";
   export default withOpik({ fetch: () => new Response() }, () => ({}));`;
-/** The same with calls of models. */
+/** The same with an observer of calls, and with that of models. */
+const OBSERVED = `
+  import { callObserver } from "opik-edge";
+  import { withOpik } from "opik-edge/cloudflare";
+  export default withOpik({ fetch: () => new Response() }, () => ({ observe: [callObserver(() => undefined)] }));`;
 const MODELS = `
   import { withOpik } from "opik-edge/cloudflare";
   import { llm } from "opik-edge/llm";
@@ -23,16 +27,15 @@ const PAGE = `export { Opik } from "opik-edge";`;
 /** Each in bytes. */
 export async function measureSizes() {
   const wasm = await readFile(`${ROOT}/pkg/core_bg.wasm`);
-  const worker = gzipped(await bundle(WORKER, ["workerd", "worker"]));
+  const [worker, observed, models] = await Promise.all(
+    [WORKER, OBSERVED, MODELS].map(async (source) => gzipped(await bundle(source, ["workerd", "worker"]))),
+  );
   return [
     { what: "wasm, gzip", bytes: gzipped(wasm) },
     // The platform imports the module beside the script, so the upload is the sum of both.
     { what: "Worker upload (minified JS + wasm), gzip", bytes: worker + gzipped(wasm) },
     { what: "opik-edge/llm, wasm, gzip", bytes: gzipped(await readFile(`${ROOT}/pkg/llm/llm_bg.wasm`)) },
-    {
-      what: "opik-edge/llm, JS beside a Worker's, gzip",
-      bytes: gzipped(await bundle(MODELS, ["workerd", "worker"])) - worker,
-    },
+    { what: "opik-edge/llm, JS beside an observer's, gzip", bytes: models - observed },
     { what: "browser bundle of { Opik }, minified, gzip", bytes: gzipped(await bundle(PAGE, [])) },
     { what: "standalone.js, gzip", bytes: gzipped(await readFile(`${ROOT}/pkg/standalone.js`)) },
     { what: "npm tarball", bytes: tarballBytes() },

@@ -171,11 +171,11 @@ class FollowedCall implements CallFollower {
     return answer;
   }
 
-  async #read(stream: ReadableStream<Uint8Array>): Promise<void> {
+  async #read(stream: ReadableStream<Uint8Array> | Promise<ReadableStream<Uint8Array>>): Promise<void> {
     let text: string | undefined = "";
     let room = MAX_BODY_BYTES;
     try {
-      const reader = stream.getReader();
+      const reader = (await stream).getReader();
       this.#stopReading = () => void reader.cancel().catch(() => {});
       const decoder = new TextDecoder();
       for (let next = await reader.read(); text !== undefined && !next.done; next = await reader.read()) {
@@ -186,7 +186,7 @@ class FollowedCall implements CallFollower {
       text = undefined; // it is the host's own that fails
     }
     this.#stopReading();
-    this.#tellBody(text);
+    this.#tellBody(text || undefined);
   }
 }
 
@@ -209,7 +209,11 @@ function withBody(args: Parameters<TracedFetch>, body: string): Parameters<Trace
 }
 
 /** The body of the request: its text, or what it can be read from beside the call; `undefined` where that would change the call. */
-function bodyOf([input, init]: Parameters<TracedFetch>): string | ReadableStream<Uint8Array> | undefined {
+function bodyOf([input, init]: Parameters<TracedFetch>):
+  | string
+  | ReadableStream<Uint8Array>
+  | Promise<ReadableStream<Uint8Array>>
+  | undefined {
   try {
     const own = Object.getOwnPropertyDescriptor(Object(init), "body"); // a getter is called once, by the platform
     const body: unknown = own?.value;
@@ -218,7 +222,10 @@ function bodyOf([input, init]: Parameters<TracedFetch>): string | ReadableStream
       return body.byteLength > MAX_BODY_BYTES ? undefined : new TextDecoder().decode(body as ArrayBuffer);
     }
     const isOfRequest = own ? !own.get && (body ?? undefined) === undefined : !("body" in Object(init));
-    return isOfRequest ? (Request.prototype.clone.call(input).body ?? undefined) : undefined;
+    if (!isOfRequest) return undefined;
+    const copy: Request = Request.prototype.clone.call(input);
+    // Firefox shows no stream of a request.
+    return "body" in copy ? (copy.body ?? undefined) : (copy as Request).blob().then((blob) => blob.stream());
   } catch {
     return undefined; // what is no request, or is used up
   }

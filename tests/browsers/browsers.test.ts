@@ -128,6 +128,29 @@ for (const name of Object.keys(BROWSERS)) {
       assert.equal(named(trace as string, "own name")!.parent_span_id, span);
     });
 
+    test("a call of a model records itself", async () => {
+      await browser.goTo(site.url);
+      const { trace, texts } = (await browser.call("askModel")) as { trace: string; texts: string[] };
+      assert.ok(texts.every((text) => text.endsWith("data: [DONE]\n\n")));
+      const calls = () => spansOf(trace).filter((span) => span["type"] === "llm");
+      await collector.until(() => calls().length === 2);
+      for (const { name, model, provider, input, output, usage, ttft } of calls()) {
+        const message = { role: "assistant", content: "Hello" };
+        assert.deepEqual(
+          { name, model, provider, input, output },
+          {
+            name: "chat m",
+            model: "m-1",
+            provider: "127.0.0.1",
+            input: { messages: [{ role: "user", content: "Hi" }] },
+            output: { choices: [{ index: 0, message, finish_reason: "stop" }] },
+          },
+        );
+        assert.deepEqual([(usage as { total_tokens: number }).total_tokens, typeof ttft], [3, "number"]);
+      }
+      assert.deepEqual(await browser.call("errors"), []);
+    });
+
     test("what is recorded when a page is left still arrives", async () => {
       await browser.goTo(site.url);
       const ids = (await browser.call("leave", 50)) as string[];

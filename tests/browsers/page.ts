@@ -2,6 +2,7 @@
 
 import { Opik, type OpikError, serverContext } from "opik-edge";
 import { opikDoctor } from "opik-edge/doctor";
+import { llm } from "opik-edge/llm";
 
 // A private window, where there is no database to be had.
 if (location.search.includes("private")) Object.defineProperty(globalThis, "indexedDB", { value: undefined });
@@ -31,6 +32,7 @@ const traceOf = (given: URLSearchParams): Record<string, string> =>
 const opik = new Opik({
   ...(user === null ? { relayUrl: "/opik" } : { relayUrl: "/guarded", token }),
   disabled: query.has("looking"),
+  observe: [llm()],
   propagateTo: query.getAll("friend"),
   onError: (error) => errors.push(error),
   onDrop: ({ reason, rows }) => {
@@ -87,6 +89,23 @@ Object.assign(globalThis, {
     const isStillReplaced = fetch !== native;
     restore();
     return { ...ids, isReplaced, isStillReplaced, isRestored: fetch === native };
+  },
+
+  /** Asks a model that the site passes on, through the page's own `fetch`, once by a text and once by a `Request`. */
+  async askModel() {
+    const restore = opik.instrumentFetch();
+    const body = JSON.stringify({ model: "m", stream: true, messages: [{ role: "user", content: "Hi" }] });
+    const init = { method: "POST", body, headers: { "content-type": "application/json" } };
+    const url = new URL("/v1/chat/completions", location.href);
+    return opik.span({ name: "asks" }, async (span) => {
+      const texts: string[] = [];
+      for (const args of [[url, init], [new Request(url, init)]] as Parameters<typeof fetch>[]) {
+        const call = { ...args[1], opik: { parent: span } } as RequestInit;
+        texts.push(await (await fetch(args[0], call)).text());
+      }
+      restore();
+      return { trace: span.traceId, texts };
+    });
   },
 
   /** Rows that are there when the page goes: gives their ids, the trace's first. */

@@ -80,6 +80,17 @@ function stream(how: string | null): Response {
   return new Response(body, { headers: { "content-type": "text/event-stream" } });
 }
 
+/** A model, which the site passes on (openai 7.57, `chat/completions.d.ts`). */
+function model(): Response {
+  const chunks = [
+    { model: "m-1", choices: [{ index: 0, delta: { role: "assistant", content: "Hel" } }] },
+    { model: "m-1", choices: [{ index: 0, delta: { content: "lo" }, finish_reason: "stop" }] },
+    { choices: [], usage: { prompt_tokens: 2, completion_tokens: 1, total_tokens: 3 } },
+  ];
+  const events = [...chunks.map((chunk) => JSON.stringify(chunk)), "[DONE]"].map((data) => `data: ${data}\n\n`);
+  return new Response(new Blob(events).stream(), { headers: { "content-type": "text/event-stream" } });
+}
+
 /** An API that allows pages of other origins some headers, and not all. */
 function partial(request: Request): Response {
   const headers = {
@@ -116,6 +127,7 @@ export default {
     if (script) return new Response(script, { headers: { "content-type": "text/javascript" } });
     if (pathname === "/chat") return api.fetch(request, env, ctx);
     if (pathname === "/stream") return stream(searchParams.get("how"));
+    if (pathname === "/v1/chat/completions") return model();
     if (pathname === "/partial") return partial(request);
     if (pathname === "/echo") return echoHeaders(request);
     if (searchParams.has("rendered")) return rendered.fetch(request, env, ctx);

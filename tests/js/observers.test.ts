@@ -146,10 +146,10 @@ describe("a call", () => {
     });
     const two = everything(LLM);
     const three = everything({ name: "three" });
-    const opik = client({ observe: [one, two.observer, three.observer] });
+    const opik = client({ observe: [one, two.observer, three.observer], limits: { fieldBytes: 65_536 } });
     const init = { method: "post", body: "{}", headers: { authorization: "secret" } };
     const answer = await (await opik.fetch(`${url}/v1?key=k`, init)).text();
-    assert.deepEqual(asked, [{ method: "POST", url: `${url}/v1?key=k` }]);
+    assert.deepEqual(asked, [{ method: "POST", url: `${url}/v1?key=k`, fieldBytes: 65_536 }]);
     assert.deepEqual(three.told, []);
     assert.deepEqual(two.told, [
       `POST ${url}/v1?key=k`,

@@ -2,6 +2,7 @@
 
 import { type Dropped, type DropReason, type FlushReport, type OnDrop, Opik, type Span, span, track } from "opik-edge";
 import { type Trigger, withOpik } from "opik-edge/cloudflare";
+import { llm, observeAi } from "opik-edge/llm";
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 function same<A, B>(_: Equal<A, B>): void {}
@@ -30,6 +31,16 @@ same<Parameters<OnDrop>[0]["reason"], DropReason>(true);
 const rejected: number = dropped.rejected ?? 0;
 // @ts-expect-error: there is no such reason.
 void (rejected + dropped.refused);
+
+void new Opik({ observe: [llm(), llm({ providers: { "llm.internal": "openai" }, includeUsage: true })] });
+// @ts-expect-error: there is no such option.
+void llm({ provider: "openai" });
+// @ts-expect-error: an observer, and not what makes one.
+void new Opik({ observe: [llm] });
+declare const ai: { run(model: string, inputs: object): Promise<string>; lastRequestId: string };
+same<ReturnType<typeof observeAi<typeof ai>>, typeof ai>(true);
+// @ts-expect-error: no binding of Workers AI.
+void observeAi({ fetch });
 
 class Greeter {
   word = "hello";
