@@ -3,14 +3,18 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { type Opik, type OpikConfig, fetch as opikFetch } from "opik-edge";
+import { withOpik } from "opik-edge/cloudflare";
 import { llm } from "opik-edge/llm";
-import type { ExportedRow } from "opik-edge/testing";
+import { type ExportedRow, useFakeClock } from "opik-edge/testing";
 import { inPieces, type ModelFixture, modelFixtures } from "../support/model-fixtures.js";
 import { client, codes, errors, exporter } from "../support/recording.js";
 
 const CHAT = "https://api.openai.com/v1/chat/completions";
 const HI = { model: "gpt-4.1-mini", messages: [{ role: "user", content: "Hi" }], stream: true };
 const EVENTS = { "content-type": "text/event-stream" };
+
+/** A Worker's handler, as its platform calls it. */
+type Fetched = (request: Request, env: unknown, ctx: unknown) => Promise<Response>;
 
 /** What a model's host has been sent. */
 interface Sent {
@@ -428,6 +432,123 @@ describe("bounds", () => {
       .map(({ output }) => (output as { choices: [{ message: { content: string } }] }).choices[0].message.content);
     assert.deepEqual(contents.sort(), Array.from({ length: 1000 }, (_, n) => `a${n}b${n}`).sort());
     assert.deepEqual(codes(), []);
+  });
+});
+
+describe("what other tools get wrong", () => {
+  const text = (content: string) => `data: {"model":"m","choices":[{"index":0,"delta":{"content":"${content}"}}]}\n\n`;
+  const usage = `data: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}}\n\n`;
+  const said = (content: string) => ({ choices: [{ index: 0, message: { role: "assistant", content } }] });
+
+  test("a span lasts as long as its stream, and knows when the first token came (mlflow#25410)", async () => {
+    using clock = useFakeClock();
+    clock.freeze();
+    const pieces = function* (): Generator<string> {
+      yield text("Hel");
+      yield text("lo");
+      yield "data: [DONE]\n\n";
+    };
+    const { span } = await call(observing(), answering(pieces()), async (response) => {
+      const reader = response.body!.getReader();
+      for (let next = await reader.read(); !next.done; next = await reader.read()) await clock.advance(100);
+    });
+    const lasted = Date.parse(`${span["end_time"]}`) - Date.parse(`${span["start_time"]}`);
+    assert.ok(lasted >= 300, `${lasted} ms`);
+    assert.deepEqual([span["output"], span["ttft"]], [said("Hello"), 0]);
+  });
+
+  test("a stream that outlives the 30 s of waitUntil has its row (sentry-javascript#20409)", async () => {
+    using clock = useFakeClock();
+    const via = provider(answering([text("Hel"), text("lo"), usage]));
+    const handler = withOpik(
+      {
+        async fetch(): Promise<Response> {
+          const init = { method: "POST", body: JSON.stringify(HI), opik: { via } };
+          return new Response((await opikFetch(CHAT, init)).body);
+        },
+      },
+      () => ({ transport: exporter, observe: [llm()], onError: (error) => errors.push(error) }),
+    );
+    const held: Promise<unknown>[] = [];
+    const ctx = { waitUntil: (promise: Promise<unknown>) => void held.push(promise) };
+    const response = await (handler.fetch as Fetched)(new Request("http://host.test/"), {}, ctx);
+    const reader = response.body!.getReader();
+    for (let next = await reader.read(); !next.done; next = await reader.read()) await clock.advance(20_000);
+    await Promise.all(held);
+    const row = exporter.spans.find(({ type }) => type === "llm")!;
+    assert.deepEqual([row["output"], (row["usage"] as { total_tokens: number }).total_tokens], [said("Hello"), 3]);
+  });
+
+  test("a call in waitUntil, behind the answer, is delivered (sentry-javascript#23427)", async () => {
+    const via = provider(answering([text("Hello"), "data: [DONE]\n\n"]));
+    const held: Promise<unknown>[] = [];
+    const ctx = { waitUntil: (promise: Promise<unknown>) => void held.push(promise) };
+    const handler = withOpik(
+      {
+        async fetch(_request: Request, _env: unknown, given: typeof ctx): Promise<Response> {
+          const later = async (): Promise<void> => {
+            await new Promise((resolve) => setImmediate(resolve));
+            const init = { method: "POST", body: JSON.stringify(HI), opik: { via } };
+            await (await opikFetch(CHAT, init)).text();
+          };
+          given.waitUntil(later());
+          return new Response("at once");
+        },
+      },
+      () => ({ transport: exporter, observe: [llm()] }),
+    );
+    const response = await (handler.fetch as Fetched)(new Request("http://host.test/"), {}, ctx);
+    assert.equal(await response.text(), "at once");
+    for (const promise of held) await promise;
+    assert.deepEqual(exporter.spans.find(({ type }) => type === "llm")?.["output"], said("Hello"));
+  });
+
+  test("a call that is broken off leaves no rejection behind (langsmith-sdk#2023)", async () => {
+    const unhandled: unknown[] = [];
+    const noticed = (error: unknown): void => void unhandled.push(error);
+    process.on("unhandledRejection", noticed);
+    const controller = new AbortController();
+    const endless = () => {
+      const body = new ReadableStream<Uint8Array>({
+        start(stream) {
+          stream.enqueue(new TextEncoder().encode(text("Hel")));
+          controller.signal.addEventListener("abort", () => stream.error(controller.signal.reason));
+        },
+      });
+      return new Response(body, { headers: EVENTS });
+    };
+    const { span } = await call(
+      observing(),
+      endless,
+      async (response) => {
+        const reader = response.body!.getReader();
+        await reader.read();
+        controller.abort();
+        await assert.rejects(reader.read(), { name: "AbortError" });
+      },
+      { signal: controller.signal },
+    );
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off("unhandledRejection", noticed);
+    assert.deepEqual([unhandled, span["output"]], [[], said("Hel")]);
+    assert.match(JSON.stringify(span["metadata"]), /opik_edge_cancelled/);
+  });
+
+  test("under an llm span of the host's usage stands once (opik#7177)", async () => {
+    const opik = observing();
+    const via = provider(answering([text("Hello"), usage, "data: [DONE]\n\n"]));
+    await opik.span({ name: "mine", type: "llm", model: "my name" }, async (mine) => {
+      await (await mine.fetch(CHAT, { method: "POST", body: JSON.stringify(HI), opik: { via } })).text();
+    });
+    await opik.flush();
+    const mine = exporter.spans.find(({ name }) => name === "mine")!;
+    const [own] = exporter.spans.filter(({ name }) => name !== "mine");
+    assert.deepEqual([mine["model"], mine["provider"], mine["output"]], ["my name", "openai", said("Hello")]);
+    assert.equal((mine["usage"] as { total_tokens: number }).total_tokens, 3);
+    assert.deepEqual(
+      [own!["type"] ?? "general", own!["usage"], own!["output"]],
+      ["general", undefined, { status: 200 }],
+    );
   });
 });
 

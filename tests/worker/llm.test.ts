@@ -139,6 +139,10 @@ for (const workerd of ["current", "old"] as const) {
       assert.deepEqual(span!["output"], STREAMED.expected["output"]);
     });
 
+    test("a call that asks for a socket passes as it is (openinference#3805)", async () => {
+      assert.equal((await call("socket")).span, undefined);
+    });
+
     test("a gateway's name and its log's are metadata", async () => {
       const { span } = await call("gateway");
       assertHas(span!["metadata"], { cf_aig_gateway_id: "mine", cf_aig_log_id: "log" });
