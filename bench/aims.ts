@@ -78,6 +78,9 @@ export function aims({ runtimes, bytes }: Results, behind: readonly Behind[]): s
       if (found) most(`${name}: ${aim.what}`, aim.most, aim.value(found));
     }
   }
+  for (const { name, models } of runtimes) {
+    most(`${name}: a model's stream, × a TextDecoder and JSON.parse`, 1, models.ratio.median);
+  }
   for (const { name, quiet } of runtimes) {
     for (const { name: what, beyond } of quiet) most(`${name}: ${what}, µs`, 1, beyond.median);
   }

@@ -70,9 +70,17 @@ export const QUIET: readonly { readonly entry: Entry; readonly beyond: Entry }[]
   { entry: { file: "with-opik-unsampled", name: "unsampled, `withOpik`" }, beyond: UNTRACED_HANDLER },
 ];
 
+/** A model's streamed answer: that it passes, and that it is recorded in two ways. */
+export const MODEL_PASSED: Entry = { file: "model-passed", name: "not looked into", caller: OPIK };
+export const MODEL_READ: Entry = { file: "model-read", name: "`opik-edge/llm`", caller: OPIK };
+export const MODEL_DECODED: Entry = { file: "model-decoded", name: "TextDecoder and `JSON.parse`", caller: OPIK };
+
 /** All there are. */
 export const ENTRIES: readonly Entry[] = [
   ...CONTENDERS,
+  MODEL_PASSED,
+  MODEL_READ,
+  MODEL_DECODED,
   UNTRACED,
   UNTRACED_HANDLER,
   ...QUIET.map(({ entry }) => entry),

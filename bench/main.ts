@@ -9,6 +9,7 @@ import { OURS } from "./contenders.js";
 import { accept, baselineOf, measureAll, measureBytes, toolchain } from "./gate.js";
 import { measureMemory } from "./memory.js";
 import type { Results, RuntimeResults } from "./model.js";
+import { measureModels } from "./models.js";
 import { profile } from "./profile.js";
 import { race } from "./race.js";
 import { markdown, writeResults } from "./results.js";
@@ -56,7 +57,8 @@ async function measure(installed: Installed, chosen: readonly Runtime[], effort:
     const steady = await told(`all shapes in ${runtime.name}`, race(installed, runtime, effort));
     const absent = steady.failures.map(({ entry }) => entry);
     const cold = await told(`first requests in ${runtime.name}`, measureCold(installed, runtime, absent, effort.lives));
-    runtimes.push({ name: runtime.name, version: await runtime.version(), ...steady, cold });
+    const models = await told(`models in ${runtime.name}`, measureModels(installed, runtime, effort));
+    runtimes.push({ name: runtime.name, version: await runtime.version(), ...steady, cold, models });
   }
   const tools = await toolchain();
   return {

@@ -4,6 +4,7 @@ import type { BundleSize } from "./bundle-sizes.js";
 import type { Entry } from "./contenders.js";
 import type { Measured } from "./gate.js";
 import type { Memory } from "./memory.js";
+import type { Models } from "./models.js";
 import type { Race } from "./race.js";
 import type { Measurement, Spread } from "./rounds.js";
 import type { Scaling } from "./scaling.js";
@@ -13,6 +14,7 @@ export interface RuntimeResults extends Race {
   readonly name: string;
   readonly version: string;
   readonly cold: readonly Measurement[];
+  readonly models: Models;
 }
 
 /** Everything. */

@@ -7,7 +7,17 @@ import { join } from "node:path";
 import { aims } from "./aims.js";
 import { chart } from "./chart.js";
 import { FIRST, firstPhase, IMPORT } from "./cold.js";
-import { BY_HAND, CONTENDERS, type Entry, OURS, PEERS, WRAPPED } from "./contenders.js";
+import {
+  BY_HAND,
+  CONTENDERS,
+  type Entry,
+  MODEL_DECODED,
+  MODEL_PASSED,
+  MODEL_READ,
+  OURS,
+  PEERS,
+  WRAPPED,
+} from "./contenders.js";
 import type { Behind, Results } from "./model.js";
 import { type Measurement, over, spread } from "./rounds.js";
 import type { Point } from "./scaling.js";
@@ -69,6 +79,18 @@ export function markdown(results: Results): string {
     );
   }
   parts.push(
+    "## A model's streamed answer",
+    "Of OpenAI's chat API, 75 KB in events of one word, four to a chunk, in microseconds for each KB: the whole call where nothing looks into " +
+      "it, and what is added where it is recorded, by `opik-edge/llm` and as a program does it by hand.",
+    table(
+      ["", ...columns],
+      [
+        [MODEL_PASSED.name, ...runtimes.map(({ models }) => shown(models.passed))],
+        [MODEL_READ.name, ...runtimes.map(({ models }) => shown(models.read))],
+        [MODEL_DECODED.name, ...runtimes.map(({ models }) => shown(models.decoded))],
+        ["ratio", ...runtimes.map(({ models }) => shown(models.ratio, 2))],
+      ],
+    ),
     "## A request that is not recorded",
     "Microseconds more than the same request without this package.",
     table(

@@ -49,7 +49,7 @@ export interface Measurement {
   readonly figures: readonly Figure[];
 }
 
-/** Runs `command(times)` in rounds for all players, of whom one is the floor. */
+/** Runs `command(times)` in rounds for all players, of whom one is the floor, or the first is taken for it. */
 export async function playRounds(
   players: readonly Player[],
   command: (times: number) => Command,
@@ -68,11 +68,11 @@ export async function playRounds(
   return figuresOf(sides.map(({ player: { entry }, cpu, requests, bytes }) => ({ entry, cpu, requests, bytes })));
 }
 
-/** What rounds came to, each of them of all `sides`, of which one is the floor. */
+/** What rounds came to, each of them of all `sides`, of which one is the floor, or the first is taken for it. */
 export function figuresOf(
   sides: readonly (Pick<Figure, "entry" | "requests" | "bytes"> & { cpu: number[] })[],
 ): Figure[] {
-  const floor = sides.find(({ entry }) => entry === FLOOR)!.cpu;
+  const floor = (sides.find(({ entry }) => entry === FLOOR) ?? sides[0]!).cpu;
   return sides.map(({ cpu, ...side }) => ({ ...side, cpu: spread(cpu), rounds: cpu, ratio: spread(over(cpu, floor)) }));
 }
 

@@ -2,10 +2,10 @@
 
 import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import type { Installed } from "../tests/support/installed.js";
 import { ownWorkerds } from "../tests/support/processes.js";
-import { startModules } from "../tests/support/worker.js";
+import { startModules, type WorkerModule } from "../tests/support/worker.js";
 import { bundleWorker } from "./bundle.js";
 import type { Answer } from "./commands.js";
 import type { Entry } from "./contenders.js";
@@ -29,7 +29,11 @@ export default {
         compatibilityDate: "2026-04-01",
         compatibilityFlags: JSON.parse(form.get("flags")),
         mainModule: "worker.js",
-        modules: { "worker.js": form.get("code"), "core_bg.wasm": { wasm: await form.get("wasm").arrayBuffer() } },
+        modules: {
+          "worker.js": form.get("code"),
+          "core_bg.wasm": { wasm: await form.get("core_bg.wasm").arrayBuffer() },
+          "llm_bg.wasm": { wasm: await form.get("llm_bg.wasm").arrayBuffer() },
+        },
       });
       return new Response();
     }
@@ -40,12 +44,12 @@ export default {
 /** A process in which each of these contenders can be started again and again, in a fresh isolate. */
 export async function openIsolates(installed: Installed, entries: readonly Entry[]): Promise<Nursery> {
   const { url, pid, close } = await startWorker(installed, HOST, undefined, { workerLoaders: { LOADER: {} } });
-  const wasm = await readFile(wasmOf(installed));
+  const wasm = await wasmOf(installed);
   for (const entry of entries) {
     const form = new FormData();
     form.set("code", await codeOf(installed, entry));
     form.set("flags", JSON.stringify(entry.flags ?? ["nodejs_als"]));
-    form.set("wasm", new Blob([wasm]));
+    for (const [file, contents] of wasm) form.set(file, new Blob([contents]));
     await fetch(`${url}/${entry.file}`, { method: "PUT", body: form });
   }
   const start = async (entry: Entry): Promise<Player> => {
@@ -62,11 +66,12 @@ async function startWorker(
   miniflare: Readonly<Record<string, unknown>> = {},
 ): Promise<{ url: string; pid: number; close(): Promise<void> }> {
   const before = await ownWorkerds();
-  const modules = [
+  const wasm = await wasmOf(installed);
+  const modules: WorkerModule[] = [
     { type: "ESModule", path: "/worker.js", contents: code },
-    { type: "CompiledWasm", path: "/core_bg.wasm", contents: await readFile(wasmOf(installed)) },
-  ] as const;
-  const { url, close } = await startModules([...modules], {
+    ...wasm.map(([file, contents]) => ({ type: "CompiledWasm" as const, path: `/${file}`, contents })),
+  ];
+  const { url, close } = await startModules(modules, {
     ...(flags && { compatibilityFlags: [...flags] }),
     miniflare,
   });
@@ -80,8 +85,16 @@ function codeOf(installed: Installed, { file }: Entry): Promise<string> {
   return bundleWorker(installed, `import { workerOf } from "./worker.js"; export default workerOf(${load});`);
 }
 
-function wasmOf({ folder }: Installed): string {
-  return join(folder, "node_modules/opik-edge/pkg/core_bg.wasm");
+/** The modules that a Worker of this package may import, by the names that it has for them. */
+function wasmOf({ folder }: Installed): Promise<[file: string, contents: Buffer<ArrayBuffer>][]> {
+  return Promise.all(
+    ["core_bg.wasm", "llm/llm_bg.wasm"].map(
+      async (path): Promise<[string, Buffer<ArrayBuffer>]> => [
+        basename(path),
+        await readFile(join(folder, "node_modules/opik-edge/pkg", path)),
+      ],
+    ),
+  );
 }
 
 async function ask({ name }: Entry, url: string, command: string): Promise<Answer> {
