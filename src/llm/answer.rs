@@ -5,12 +5,11 @@
 use alloc::vec::Vec;
 
 use crate::cut::whole_characters;
-use crate::json::{MAX_DEPTH, write_number};
+use crate::json::{int32, write_number};
 
 use super::usage::Counts;
 use super::value::{
-    Media, Write, content, elements, index, is_array, is_object, is_string, pick, quoted, write_clean, write_comma,
-    write_content, write_escaped, write_name, write_string,
+    Media, Names, Value, Write, names, quoted, write_clean, write_comma, write_content, write_escaped, write_name,
 };
 
 /// What is kept beside text: model, ids, names, reasons.
@@ -25,26 +24,7 @@ const MAX_CHOICES: usize = 128;
 /// OpenAI takes 2,048 texts in one call.
 const MAX_EMBEDDINGS: usize = 2048;
 
-/// What a part of a message is, in any format.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Part<'a> {
-    /// A string.
-    Text(&'a [u8]),
-    /// A string.
-    Reasoning(&'a [u8]),
-    /// A string.
-    Refusal(&'a [u8]),
-    /// Strings; the arguments are any value, where they are a string it has their text.
-    Call { id: &'a [u8], name: &'a [u8], arguments: &'a [u8] },
-    /// The result of a call; its content is any value.
-    Result { id: &'a [u8], name: &'a [u8], content: &'a [u8] },
-    /// Anything else.
-    Other(&'a [u8]),
-    /// Nothing.
-    None,
-}
-
-/// Where a text goes to in a message.
+/// What a part of a message is, in any format, and where its text goes to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Kind {
     Text,
@@ -52,9 +32,24 @@ pub(super) enum Kind {
     Refusal,
     /// What a spoken answer says.
     Transcript,
+    /// A call of a tool; its value is the arguments, of which a string has their text.
     Call,
-    /// A value, as it is.
+    /// The result of a call, any value.
+    Result,
+    /// Any other value, as it is.
     Other,
+    /// Nothing that a row has.
+    Nothing,
+}
+
+/// A part of a message.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part<'a> {
+    pub kind: Kind,
+    pub value: Value<'a>,
+    /// The id of a call or of the one that a result belongs to, and the tool's name.
+    pub id: Value<'a>,
+    pub name: Value<'a>,
 }
 
 #[derive(Debug)]
@@ -76,7 +71,7 @@ struct Choice {
 }
 
 /// A failure: its class and its message, as JSON strings.
-#[derive(Debug)]
+#[derive(Default, Debug)]
 pub(super) struct Failure {
     pub kind: Vec<u8>,
     pub message: Vec<u8>,
@@ -90,7 +85,7 @@ pub(super) struct Answer {
     pub usage: Counts,
     pub failure: Option<Failure>,
     /// Members of the metadata, each once.
-    pub notes: Vec<(&'static str, Vec<u8>)>,
+    pub notes: Vec<(&'static [u8], Vec<u8>)>,
     /// An event came behind which nothing matters.
     pub is_terminal: bool,
     /// The framing's own end was seen: what comes after it is no part of the answer.
@@ -162,39 +157,59 @@ impl Answer {
         );
     }
 
-    /// Takes the first model that is named.
+    /// Takes the first model that is named; `name` is the content of a string.
     #[inline(never)]
-    pub fn model(&mut self, value: &[u8]) {
-        if self.model.is_empty() && is_string(value) && !content(value).is_empty() && value.len() <= MAX_SMALL_BYTES {
-            self.model = value.to_vec();
+    pub fn model(&mut self, name: &[u8]) {
+        if self.model.is_empty() && !name.is_empty() && name.len() <= MAX_SMALL_BYTES {
+            self.model.put_byte(b'"');
+            self.model.put(name);
+            self.model.put_byte(b'"');
         }
     }
 
     /// Takes the usage that came last.
     #[inline(never)]
-    pub fn usage(&mut self, value: &[u8]) {
-        if is_object(value) {
+    pub fn usage(&mut self, value: Value<'_>) {
+        if value.is_object() {
             self.usage.clear();
             self.usage.merge(value);
         }
     }
 
+    /// Notes members of the answer, each once, under other names than theirs.
+    #[inline(never)]
+    pub fn notes(&mut self, value: Value<'_>, table: &'static [u8], names: &'static [u8]) {
+        let values: [Value; 6] = value.pick(table);
+        for (name, value) in Names(names).zip(values) {
+            self.note(name, value);
+        }
+    }
+
     /// Notes a member of the answer, once.
     #[inline(never)]
-    pub fn note(&mut self, name: &'static str, value: &[u8]) {
-        let is_known = self.notes.iter().any(|(known, _)| *known == name);
-        if value.is_empty() || value == b"\"\"" || is_known || !self.take_small(name.len().saturating_add(value.len()))
-        {
+    pub fn note(&mut self, name: &'static [u8], value: Value<'_>) {
+        let text = value.text();
+        if text.len() <= 2 && (value.is_none() || text == b"\"\"") || self.has_note(name) {
             return;
         }
-        let mut clean = Vec::new();
-        write_clean(&mut clean, name.as_bytes(), value, MAX_DEPTH);
-        self.notes.push((name, clean));
+        if self.take_small(name.len().saturating_add(text.len())) {
+            let mut clean = Vec::new();
+            write_clean(&mut clean, name, value);
+            self.notes.push((name, clean));
+        }
     }
 
     /// Notes a text as a string.
-    pub fn note_text(&mut self, name: &'static str, text: &[u8]) {
-        self.note(name, &quoted(text));
+    #[inline(never)]
+    pub fn note_text(&mut self, name: &'static [u8], text: &[u8]) {
+        if !text.is_empty() && !self.has_note(name) && self.take_small(name.len().saturating_add(text.len())) {
+            self.notes.push((name, quoted(text)));
+        }
+    }
+
+    /// Whether there is a note of this name.
+    pub fn has_note(&self, name: &[u8]) -> bool {
+        self.notes.iter().any(|(known, _)| *known == name)
     }
 
     fn take_small(&mut self, bytes: usize) -> bool {
@@ -204,9 +219,10 @@ impl Answer {
     }
 
     /// A copy of a string, or of the text of another value, if there is room for it.
-    fn small(&mut self, value: &[u8]) -> Vec<u8> {
+    #[inline(never)]
+    fn small(&mut self, value: Value<'_>) -> Vec<u8> {
         let mut out = Vec::new();
-        if !value.is_empty() && self.take_small(value.len()) {
+        if value.is_some() && self.take_small(value.text().len()) {
             write_content(&mut out, value);
         }
         out
@@ -222,9 +238,9 @@ impl Answer {
 
     /// Takes why a choice came to its end; a string, anything else is none.
     #[inline(never)]
-    pub fn finish(&mut self, index: u32, reason: &[u8]) {
+    pub fn finish(&mut self, index: u32, reason: Value<'_>) {
         self.choice(index);
-        if content(reason).is_empty() {
+        if reason.content().is_empty() {
             return;
         }
         let reason = self.small(reason);
@@ -250,9 +266,9 @@ impl Answer {
 
     /// Appends to a text; `value` is a string or, of the arguments of a call, any value.
     #[inline(never)]
-    pub fn append(&mut self, choice: u32, kind: Kind, key: u32, value: &[u8]) {
-        let is_text = is_string(value);
-        if value.is_empty() || value == b"\"\"" || value == b"null" {
+    pub fn append(&mut self, choice: u32, kind: Kind, key: u32, value: Value<'_>) {
+        let raw = value.text();
+        if matches!(raw, b"" | b"\"\"" | b"null") {
             return;
         }
         self.has_content = true;
@@ -262,10 +278,10 @@ impl Answer {
         let from = piece.text.len();
         let is_whole = piece.read == from;
         let mut escaped = Vec::new();
-        let text = if is_text {
-            content(value)
+        let text = if value.is_string() {
+            value.content()
         } else {
-            write_escaped(&mut escaped, value);
+            write_escaped(&mut escaped, raw);
             &escaped
         };
         piece.read = piece.read.saturating_add(text.len());
@@ -279,82 +295,86 @@ impl Answer {
 
     /// A tool call's name, id, and more of its arguments. `key` is its index; a new id under it is a new call.
     #[inline(never)]
-    pub fn call(&mut self, choice: u32, key: Option<u32>, id: &[u8], name: &[u8], arguments: &[u8]) {
-        let has_id = !content(id).is_empty();
+    pub fn call(&mut self, choice: u32, key: Option<u32>, part: Part<'_>) {
+        let (id, name) = (part.id.content(), part.name.content());
         let calls = |piece: &Piece| piece.choice == choice && piece.kind == Kind::Call;
         let found = match key {
             Some(key) => self.find(choice, Kind::Call, key),
-            None if has_id => self.pieces.iter().rposition(|piece| calls(piece) && piece.id == content(id)),
+            None if !id.is_empty() => self.pieces.iter().rposition(|piece| calls(piece) && piece.id == id),
             // One without an index and an id goes on with the last, unless it has a name of its own.
-            None if content(name).is_empty() => self.pieces.iter().rposition(calls),
+            None if name.is_empty() => self.pieces.iter().rposition(calls),
             None => None,
         };
-        let is_other = |piece: &Piece| has_id && !piece.id.is_empty() && piece.id != content(id);
+        let is_other = |piece: &Piece| !id.is_empty() && !piece.id.is_empty() && piece.id != id;
         let found = found.filter(|&at| !self.pieces.get(at).is_some_and(is_other));
-        if found.is_none() && !has_id && content(name).is_empty() && (arguments.is_empty() || arguments == b"\"\"") {
+        let is_empty = id.is_empty() && name.is_empty() && matches!(part.value.text(), b"" | b"\"\"");
+        if found.is_none() && is_empty {
             return;
         }
-        let key =
-            key.or_else(|| found.and_then(|at| self.pieces.get(at)).map(|piece| piece.key)).unwrap_or_else(|| {
-                // Behind all that are there.
-                self.pieces
-                    .iter()
-                    .filter(|piece| calls(piece))
-                    .map(|piece| piece.key.saturating_add(1))
-                    .max()
-                    .unwrap_or(0)
-            });
+        // One of its own stands behind all that are there.
+        let last = self.pieces.iter().filter(|piece| calls(piece)).map(|piece| piece.key.saturating_add(1)).max();
+        let known = found.and_then(|at| self.pieces.get(at)).map(|piece| piece.key);
+        let key = key.or(known).or(last).unwrap_or(0);
         let Some(at) = found.or_else(|| self.begin(choice, Kind::Call, key)) else { return };
         self.has_content = true;
-        let (id, name) = {
-            let Some(piece) = self.pieces.get(at) else { return };
-            let (needs_id, needs_name) = (piece.id.is_empty(), piece.name.is_empty());
-            (if needs_id { self.small(id) } else { Vec::new() }, if needs_name { self.small(name) } else { Vec::new() })
-        };
-        if let Some(piece) = self.pieces.get_mut(at) {
-            if !id.is_empty() {
-                piece.id = id;
-            }
-            if !name.is_empty() {
-                piece.name = name;
-            }
+        let needs = |text: fn(&Piece) -> &Vec<u8>| self.pieces.get(at).is_some_and(|piece| text(piece).is_empty());
+        let (needs_id, needs_name) = (needs(|piece| &piece.id), needs(|piece| &piece.name));
+        if needs_id {
+            let id = self.small(part.id);
+            self.set(at, id, |piece| &mut piece.id);
         }
-        self.append(choice, Kind::Call, key, arguments);
+        if needs_name {
+            let name = self.small(part.name);
+            self.set(at, name, |piece| &mut piece.name);
+        }
+        self.append(choice, Kind::Call, key, part.value);
+    }
+
+    /// A tool call that came whole: what comes next is another.
+    pub fn new_call(&mut self, choice: u32, part: Part<'_>) {
+        let calls = self.pieces.iter().filter(|piece| piece.choice == choice && piece.kind == Kind::Call);
+        let key = calls.map(|piece| piece.key.saturating_add(1)).max().unwrap_or(0);
+        self.call(choice, Some(key), part);
+    }
+
+    fn set(&mut self, at: usize, text: Vec<u8>, slot: fn(&mut Piece) -> &mut Vec<u8>) {
+        if let Some(piece) = self.pieces.get_mut(at) {
+            *slot(piece) = text;
+        }
     }
 
     /// Takes a part of a message that came whole, or begins one; further text goes to the same `key`.
     #[inline(never)]
     pub fn part(&mut self, choice: u32, key: u32, part: Part<'_>) {
-        match part {
-            Part::Text(text) => self.append(choice, Kind::Text, key, text),
-            Part::Reasoning(text) => self.append(choice, Kind::Reasoning, key, text),
-            Part::Refusal(text) => self.append(choice, Kind::Refusal, key, text),
-            Part::Call { id, name, arguments } => self.call(choice, Some(key), id, name, arguments),
-            Part::Result { content, .. } => self.other(choice, key, content),
-            Part::Other(value) => self.other(choice, key, value),
-            Part::None => {}
+        match part.kind {
+            Kind::Call => self.call(choice, Some(key), part),
+            Kind::Result | Kind::Other => self.other(choice, key, part.value),
+            Kind::Nothing => {}
+            kind => self.append(choice, kind, key, part.value),
         }
     }
 
     /// A value of no kind that Opik renders is kept whole or not at all.
     #[inline(never)]
-    fn other(&mut self, choice: u32, key: u32, value: &[u8]) {
-        if value.is_empty() {
+    fn other(&mut self, choice: u32, key: u32, value: Value<'_>) {
+        if value.is_none() {
             return;
         }
         let mut clean = Vec::new();
-        write_clean(&mut clean, b"", value, MAX_DEPTH);
+        write_clean(&mut clean, b"", value);
+        self.keep_other(choice, key, clean);
+    }
+
+    fn keep_other(&mut self, choice: u32, key: u32, text: Vec<u8>) {
         self.has_content = true;
-        if clean.len() > self.room {
+        if text.len() > self.room {
             self.is_cut = true;
-            return;
-        }
-        if let Some(at) = self.begin(choice, Kind::Other, key)
+        } else if let Some(at) = self.begin(choice, Kind::Other, key)
             && let Some(piece) = self.pieces.get_mut(at)
         {
-            self.room = self.room.saturating_sub(clean.len());
-            piece.read = clean.len();
-            piece.text = clean;
+            self.room = self.room.saturating_sub(text.len());
+            piece.read = text.len();
+            piece.text = text;
         }
     }
 
@@ -370,21 +390,22 @@ impl Answer {
     }
 
     /// Notes the size of an embedding: an array of numbers, or a string of base64 with four bytes for each.
-    pub fn embedding(&mut self, value: &[u8]) {
+    #[inline(never)]
+    pub fn embedding(&mut self, value: Value<'_>) {
         self.is_embedding = true;
         self.has_content = true;
         let mut count = 0_u32;
-        if is_string(value) {
-            let text = content(value);
+        if value.is_string() {
+            let text = value.content();
             let bytes = truncated(text).unwrap_or_else(|| {
                 let padding = text.iter().rev().take_while(|&&byte| byte == b'=').count();
                 u32::try_from(text.len().saturating_sub(padding)).unwrap_or(0)
             });
             count = bytes.saturating_mul(3) / 16;
         } else {
-            elements(value, &mut |element| {
-                count = truncated(content(element)).unwrap_or_else(|| count.saturating_add(1));
-            });
+            for element in value.elements() {
+                count = truncated(element.content()).unwrap_or(count.saturating_add(1));
+            }
         }
         if self.embeddings.len() < MAX_EMBEDDINGS {
             self.embeddings.push(count);
@@ -394,20 +415,14 @@ impl Answer {
     /// The failure that an answer or an event tells of, if it does: `{"error":{…}}`, `{"error":"…"}`,
     /// `{"errors":[{…}]}`, or a message beside a type.
     #[inline(never)]
-    pub fn error(&mut self, value: &[u8]) -> bool {
-        let [error, errors] = pick(value, "error errors");
-        let mut first: &[u8] = b"";
-        for list in [error, errors] {
-            if is_array(list) && first.is_empty() {
-                elements(list, &mut |element| {
-                    if first.is_empty() {
-                        first = element;
-                    }
-                });
-            }
-        }
-        let error = if is_array(error) || error.is_empty() { first } else { error };
-        if error.is_empty() || error == b"false" {
+    pub fn error(&mut self, value: Value<'_>) -> bool {
+        let [error, errors] = value.pick(names!("error errors"));
+        let error = if error.is_array() || error.is_none() {
+            error.elements().chain(errors.elements()).next().unwrap_or(value.none())
+        } else {
+            error
+        };
+        if error.is_none() || error.is_false() {
             return false;
         }
         self.fail_with(error);
@@ -415,30 +430,31 @@ impl Answer {
     }
 
     /// Takes the failure that `error` describes: an object with a type, a code and a message, or a message.
-    pub fn fail_with(&mut self, error: &[u8]) {
-        let [kind, status, code, message, capital, detail] = pick(error, "type status code message Message detail");
+    #[inline(never)]
+    pub fn fail_with(&mut self, error: Value<'_>) {
+        let kinds: [Value; 3] = error.pick(names!("type status code"));
         // `error` is what tells an error from other events, and not its class.
-        let kind = if kind == b"\"error\"" { b"" } else { kind };
-        let kind =
-            [kind, status, code].into_iter().find(|kind| is_string(kind) || index(kind).is_some()).unwrap_or(b"");
-        let message = [message, capital, detail].into_iter().find(|text| !text.is_empty()).unwrap_or(b"");
-        let message = if is_object(error) { message } else { error };
-        self.fail(kind, message);
+        let is_class = |kind: &Value<'_>| kind.is_string() && kind.content() != b"error" || kind.index().is_some();
+        let kind = kinds.into_iter().find(is_class).unwrap_or(error.none());
+        let message = if error.is_object() { error.any(names!("message Message detail")) } else { error };
+        let (mut class, mut text) = (Vec::new(), Vec::new());
+        write_content(&mut class, kind);
+        write_content(&mut text, message);
+        self.fail(&class, &text);
     }
 
-    /// Takes the first failure's class and message.
+    /// Takes the first failure's class and message, contents of strings.
     #[inline(never)]
     pub fn fail(&mut self, kind: &[u8], message: &[u8]) {
-        let known = self.failure.get_or_insert_with(|| Failure { kind: Vec::new(), message: Vec::new() });
-        if known.kind.is_empty() && !kind.is_empty() && kind.len() <= MAX_SMALL_BYTES {
-            write_string(&mut known.kind, kind);
-        }
-        if known.message.is_empty() && !message.is_empty() {
-            let mut text = Vec::new();
-            write_content(&mut text, message);
-            known.message.put_byte(b'"');
-            known.message.put(whole_escapes(&text, MAX_MESSAGE_BYTES));
-            known.message.put_byte(b'"');
+        let known = self.failure.get_or_insert_default();
+        for (slot, text, limit) in
+            [(&mut known.kind, kind, MAX_SMALL_BYTES), (&mut known.message, message, MAX_MESSAGE_BYTES)]
+        {
+            if slot.is_empty() && !text.is_empty() {
+                slot.put_byte(b'"');
+                slot.put(whole_escapes(text, limit));
+                slot.put_byte(b'"');
+            }
         }
     }
 
@@ -519,25 +535,27 @@ impl Answer {
     }
 
     /// Notes the id of a spoken answer.
-    pub fn audio_id(&mut self, choice: u32, id: &[u8]) {
-        if content(id).is_empty() {
+    pub fn audio_id(&mut self, choice: u32, id: Value<'_>) {
+        if id.content().is_empty() {
             return;
         }
         let at = self.find(choice, Kind::Transcript, 0).or_else(|| self.begin(choice, Kind::Transcript, 0));
-        let id = self.small(id);
-        if let Some(piece) = at.and_then(|at| self.pieces.get_mut(at)).filter(|piece| piece.id.is_empty()) {
-            piece.id = id;
+        if let Some(at) = at
+            && self.pieces.get(at).is_some_and(|piece| piece.id.is_empty())
+        {
+            let id = self.small(id);
+            self.set(at, id, |piece| &mut piece.id);
         }
     }
 
     /// Notes an image or a sound that came, by type and size.
-    pub fn media(&mut self, choice: u32, key: u32, part: &[u8]) {
+    pub fn media(&mut self, choice: u32, key: u32, part: Value<'_>) {
         if let Some(media) = Media::in_part(part) {
             let mut text = Vec::new();
             text.put_byte(b'"');
             media.write(&mut text);
             text.put_byte(b'"');
-            self.other(choice, key, &text);
+            self.keep_other(choice, key, text);
         }
     }
 
@@ -587,7 +605,7 @@ fn truncated(text: &[u8]) -> Option<u32> {
     const MARK: &[u8] = b"[opik_truncated: ";
     let at = text.windows(MARK.len()).rposition(|window| window == MARK)?;
     let digits = text.get(at.saturating_add(MARK.len())..)?.split(|byte| !byte.is_ascii_digit()).next()?;
-    index(digits)
+    int32(digits).and_then(|count| u32::try_from(count).ok())
 }
 
 /// Without the first half of a pair of escapes whose second half has not come.

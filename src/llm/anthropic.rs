@@ -1,97 +1,67 @@
 //! Anthropic's messages. (@anthropic-ai/sdk 1.14, `messages.d.ts`, `MessageStream.js`.)
 
-use super::answer::{Answer, Kind, Part};
-use super::conversation::Conversation;
-use super::value::{content, elements, index, is_object, is_one_of, member, pick};
+use super::answer::{Answer, Kind};
+use super::part::{part, text as part_of};
+use super::value::{Value, names, position};
 
-pub(super) const INPUT: &[&str] = &["messages", "system", "tools", "tool_choice", "output_config", "output_format"];
-
-pub(super) fn input(body: &[u8], out: &mut Conversation) {
-    let [messages, system] = pick(body, "messages system");
-    out.message(b"\"system\"", system, part);
-    elements(messages, &mut |message| {
-        let [role, text] = pick(message, "role content");
-        out.message(role, text, part);
-    });
-}
-
-/// A block of a request or of an answer.
-fn part(block: &[u8]) -> Part<'_> {
-    let [kind, text, thinking, id, name, input, use_id, value] =
-        pick(block, "type text thinking id name input tool_use_id content");
-    match content(kind) {
-        word if is_one_of(word, "text") => Part::Text(text),
-        word if is_one_of(word, "thinking") => Part::Reasoning(thinking),
-        word if is_one_of(word, "redacted_thinking") => Part::None,
-        word if is_one_of(word, "tool_use server_tool_use mcp_tool_use") => Part::Call { id, name, arguments: input },
-        word if is_one_of(word, "tool_result") => Part::Result { id: use_id, name: b"", content: value },
-        _ => Part::Other(block),
-    }
-}
+pub(super) const INPUT: &[u8] = names!("messages system tools tool_choice output_config output_format");
+const NOTES: &[u8] = names!("id stop_sequence");
+const USAGE_NOTES: &[u8] = names!("service_tier inference_geo speed");
 
 /// Reads an answer, or one event of a stream.
-pub(super) fn read(value: &[u8], out: &mut Answer) {
+pub(super) fn read(value: Value<'_>, out: &mut Answer) {
     let [kind, message, at, block, delta, usage, metrics] =
-        pick(value, "type message index content_block delta usage amazon-bedrock-invocationMetrics");
-    let at = index(at).unwrap_or(0);
-    match content(kind) {
-        word if is_one_of(word, "message_start") => read_message(message, out),
-        word if is_one_of(word, "content_block_start") => match part(block) {
+        value.pick(names!("type message index content_block delta usage amazon-bedrock-invocationMetrics"));
+    let at = at.index().unwrap_or(0);
+    let kind = kind.content();
+    let kinds =
+        names!("content_block_delta message_start content_block_start message_delta message_stop error message");
+    match position(kinds, kind) {
+        Some(0) => {
+            let [text, thinking, json, citation] = delta.pick(names!("text thinking partial_json citation"));
+            out.append(0, Kind::Text, at, text);
+            out.append(0, Kind::Reasoning, at, thinking);
+            out.append(0, Kind::Call, at, json);
+            out.part(0, at, part_of(Kind::Other, citation));
+        }
+        Some(1) => read_message(message, out),
+        Some(2) => {
+            let mut part = part(block);
             // Its arguments come piece by piece, and `{}` stands for those that come not at all.
-            Part::Call { id, name, .. } => out.call(0, Some(at), id, name, b""),
-            part => out.part(0, at, part),
-        },
-        word if is_one_of(word, "content_block_delta") => read_delta(delta, at, out),
-        word if is_one_of(word, "message_delta") => {
-            out.finish(0, member(delta, "stop_reason"));
-            out.note("stop_sequence", member(delta, "stop_sequence"));
+            if part.kind == Kind::Call {
+                part.value = part.value.none();
+            }
+            out.part(0, at, part);
+        }
+        Some(3) => {
+            out.finish(0, delta.member("stop_reason"));
+            out.note(b"stop_sequence", delta.member("stop_sequence"));
             out.usage.merge(usage);
         }
-        word if is_one_of(word, "message_stop") => {
+        Some(4) => {
             out.is_terminal = true;
             // Bedrock's own counters, where Anthropic's have not come.
             if out.usage.is_empty() {
                 out.usage.merge(metrics);
             }
         }
-        word if is_one_of(word, "error") => {
-            out.error(value);
-        }
-        b"message" | b"" => {
-            read_message(value, out);
-        }
+        Some(6) => read_message(value, out),
+        None if kind.is_empty() => read_message(value, out),
+        // An error is read for all formats.
         _ => {}
     }
 }
 
-fn read_message(message: &[u8], out: &mut Answer) {
-    let [model, id, blocks, stop, sequence, usage] = pick(message, "model id content stop_reason stop_sequence usage");
-    out.model(model);
-    out.note("id", id);
-    if is_object(usage) {
-        out.usage.merge(usage);
-        let [tier, geo, speed] = pick(usage, "service_tier inference_geo speed");
-        out.note("service_tier", tier);
-        out.note("inference_geo", geo);
-        out.note("speed", speed);
-    }
-    let mut at = 0_u32;
-    elements(blocks, &mut |block| {
+fn read_message(message: Value<'_>, out: &mut Answer) {
+    let [model, blocks, stop, usage] = message.pick(names!("model content stop_reason usage"));
+    out.model(model.content());
+    out.notes(message, NOTES, NOTES);
+    out.usage.merge(usage);
+    out.notes(usage, USAGE_NOTES, USAGE_NOTES);
+    for (at, block) in (0..).zip(blocks.elements()) {
         out.part(0, at, part(block));
-        at = at.saturating_add(1);
-    });
-    if !blocks.is_empty() {
-        out.finish(0, stop);
     }
-    out.note("stop_sequence", sequence);
-}
-
-fn read_delta(delta: &[u8], at: u32, out: &mut Answer) {
-    let [text, thinking, json, citation] = pick(delta, "text thinking partial_json citation");
-    out.append(0, Kind::Text, at, text);
-    out.append(0, Kind::Reasoning, at, thinking);
-    out.append(0, Kind::Call, at, json);
-    if !citation.is_empty() {
-        out.part(0, at, Part::Other(citation));
+    if blocks.is_some() {
+        out.finish(0, stop);
     }
 }

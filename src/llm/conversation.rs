@@ -3,226 +3,177 @@
 
 use alloc::vec::Vec;
 
-use super::answer::Part;
+use super::answer::{Kind, Part};
+use super::part::{call, part, text};
 use super::value::{
-    Media, Write, content, elements, is_array, is_object, is_one_of, is_string, member, members, pick, without_query,
-    write_clean, write_comma, write_content, write_member, write_name, write_string,
+    Media, Value, Write, is_in, names, without_query, write_clean, write_comma, write_content, write_escaped,
+    write_member, write_name,
 };
-use crate::json::{MAX_DEPTH, write_number};
+use crate::json::write_number;
 
 /// Collects messages.
 #[derive(Debug, Default)]
 pub(super) struct Conversation {
     /// The messages that are complete, with commas.
     out: Vec<u8>,
-    /// The message of now; without a role there is none.
+    message: Message,
+    calls: usize,
+}
+
+/// The message of now; without a role there is none.
+#[derive(Debug, Default)]
+struct Message {
     role: Vec<u8>,
+    /// With commas.
     parts: Vec<u8>,
-    /// How many parts there are that are not text.
-    others: usize,
+    /// The last text, the content of a string.
+    text: Vec<u8>,
+    /// How many parts there are that are text, and that are not.
     texts: usize,
+    others: usize,
     reasoning: Vec<u8>,
+    /// With commas.
     calls: Vec<u8>,
-    count: usize,
 }
 
 impl Conversation {
-    /// Begins a message, in the role that a string names.
+    /// Begins a message.
+    #[inline(never)]
     pub fn begin(&mut self, role: &[u8]) {
         self.end();
-        self.role = opik_role(content(role)).to_vec();
+        self.message.role.put(opik_role(role));
     }
 
     /// Goes on with the assistant's message, or begins one.
     pub fn assistant(&mut self) {
-        if self.role != b"assistant" {
-            self.begin(b"\"assistant\"");
+        if self.message.role != b"assistant" {
+            self.begin(b"assistant");
         }
     }
 
     /// Takes a part of the message of now.
+    #[inline(never)]
     pub fn part(&mut self, part: Part<'_>) {
-        match part {
-            Part::Text(text) | Part::Refusal(text) => {
-                self.texts = self.texts.saturating_add(1);
-                self.text_part(text);
+        let message = &mut self.message;
+        match part.kind {
+            Kind::Reasoning => message.reasoning.put(part.value.content()),
+            Kind::Call => write_call(&mut message.calls, part, &mut self.calls),
+            Kind::Result => write_result(&mut self.out, part),
+            Kind::Other if part.value.is_some() => {
+                message.others = message.others.saturating_add(1);
+                write_comma(&mut message.parts);
+                write_part(&mut message.parts, part.value);
             }
-            Part::Reasoning(text) => self.reasoning.put(content(text)),
-            Part::Call { id, name, arguments } => self.call(id, name, arguments),
-            Part::Result { id, name, content } => self.result(id, name, content),
-            Part::None | Part::Other(b"") => {}
-            Part::Other(value) => {
-                self.others = self.others.saturating_add(1);
-                write_comma(&mut self.parts);
-                write_part(&mut self.parts, value);
+            Kind::Other | Kind::Nothing => {}
+            Kind::Text | Kind::Refusal | Kind::Transcript => {
+                message.texts = message.texts.saturating_add(1);
+                message.text.clear();
+                write_content(&mut message.text, part.value);
+                write_comma(&mut message.parts);
+                message.parts.put(b"{\"type\":\"text\",\"text\":\"");
+                message.parts.put(&message.text);
+                message.parts.put(b"\"}");
             }
         }
-    }
-
-    fn text_part(&mut self, text: &[u8]) {
-        write_comma(&mut self.parts);
-        self.parts.put(b"{\"type\":\"text\",\"text\":");
-        write_string(&mut self.parts, text);
-        self.parts.put_byte(b'}');
-    }
-
-    fn call(&mut self, id: &[u8], name: &[u8], arguments: &[u8]) {
-        let out = &mut self.calls;
-        write_comma(out);
-        out.put(b"{\"id\":\"");
-        if content(id).is_empty() {
-            out.put(b"call_");
-            write_number(out, self.count as u64);
-        }
-        self.count = self.count.saturating_add(1);
-        write_content(out, id);
-        out.put(b"\",\"type\":\"function\",\"function\":{\"name\":\"");
-        out.put(content(name));
-        out.put(b"\",\"arguments\":");
-        write_string(out, if arguments.is_empty() { b"{}" } else { arguments });
-        out.put(b"}}");
-    }
-
-    /// Results are messages of their own, before the rest of the message that they came in.
-    fn result(&mut self, id: &[u8], name: &[u8], value: &[u8]) {
-        let out = &mut self.out;
-        write_comma(out);
-        out.put(b"{\"role\":\"tool\"");
-        write_member(out, b"tool_call_id", id);
-        write_member(out, b"name", name);
-        write_name(out, b"content");
-        if is_array(value) {
-            let mut texts = Vec::new();
-            let mut are_texts = true;
-            elements(value, &mut |part| {
-                let text = member(part, "text");
-                are_texts &= is_string(text);
-                texts.put(content(text));
-            });
-            if are_texts {
-                out.put_byte(b'"');
-                out.append(&mut texts);
-                out.put_byte(b'"');
-            } else {
-                out.put_byte(b'[');
-                elements(value, &mut |part| {
-                    write_comma(out);
-                    write_part(out, part);
-                });
-                out.put_byte(b']');
-            }
-        } else if is_string(value) {
-            write_clean(out, b"content", value, MAX_DEPTH);
-        } else {
-            let mut clean = Vec::new();
-            write_clean(&mut clean, b"content", value, MAX_DEPTH);
-            write_string(out, if value.is_empty() { b"\"\"" } else { &clean });
-        }
-        out.put_byte(b'}');
     }
 
     /// Ends the message of now, if there is something in it.
+    #[inline(never)]
     pub fn end(&mut self) {
-        let role = core::mem::take(&mut self.role);
-        let mut parts = core::mem::take(&mut self.parts);
-        let mut calls = core::mem::take(&mut self.calls);
-        let mut reasoning = core::mem::take(&mut self.reasoning);
-        let (texts, others) = (core::mem::take(&mut self.texts), core::mem::take(&mut self.others));
-        if role.is_empty() || (parts.is_empty() && calls.is_empty() && reasoning.is_empty()) {
+        let message = core::mem::take(&mut self.message);
+        if message.role.is_empty()
+            || (message.parts.is_empty() && message.calls.is_empty() && message.reasoning.is_empty())
+        {
             return;
         }
         let out = &mut self.out;
         write_comma(out);
         out.put(b"{\"role\":\"");
-        out.put(&role);
+        out.put(&message.role);
         out.put(b"\",\"content\":");
-        if texts == 1 && others == 0 {
-            out.put(member(&parts, "text"));
-        } else if parts.is_empty() {
-            out.put(b"null");
+        let (before, content, behind): (&[u8], &[u8], &[u8]) = if message.texts == 1 && message.others == 0 {
+            (b"\"", &message.text, b"\"")
+        } else if message.parts.is_empty() {
+            (b"", b"null", b"")
         } else {
-            out.put_byte(b'[');
-            out.append(&mut parts);
-            out.put_byte(b']');
-        }
-        if !reasoning.is_empty() {
+            (b"[", &message.parts, b"]")
+        };
+        out.put(before);
+        out.put(content);
+        out.put(behind);
+        if !message.reasoning.is_empty() {
             out.put(b",\"reasoning_content\":\"");
-            out.append(&mut reasoning);
+            out.put(&message.reasoning);
             out.put_byte(b'"');
         }
-        if !calls.is_empty() {
+        if !message.calls.is_empty() {
             out.put(b",\"tool_calls\":[");
-            out.append(&mut calls);
+            out.put(&message.calls);
             out.put_byte(b']');
         }
         out.put_byte(b'}');
     }
 
-    /// A message of one text, unless that is empty; the text is a string or parts that have one.
-    pub fn message(&mut self, role: &[u8], text: &[u8], part: fn(&[u8]) -> Part<'_>) {
-        if text.is_empty() {
-            return;
+    /// A message of one content, unless there is none.
+    #[inline(never)]
+    pub fn message(&mut self, role: &[u8], content: Value<'_>) {
+        if content.is_some() {
+            self.begin(role);
+            self.content(content);
+            self.end();
         }
-        self.begin(role);
-        self.content(text, part);
-        self.end();
     }
 
-    /// The content of the message of now: a string, or parts, each told by `part`.
-    pub fn content(&mut self, value: &[u8], part: fn(&[u8]) -> Part<'_>) {
-        if is_array(value) {
-            elements(value, &mut |element| {
-                self.part(if is_string(element) { Part::Text(element) } else { part(element) });
-            });
-        } else if is_string(value) {
-            self.part(Part::Text(value));
-        } else if is_object(value) {
-            self.part(part(value));
-        }
+    /// The content of the message of now: a string, a part, or some of these.
+    #[inline(never)]
+    pub fn content(&mut self, value: Value<'_>) {
+        let mut one = |value: Value<'_>| {
+            if value.is_string() {
+                self.part(text(Kind::Text, value));
+            } else if value.is_object() {
+                self.part(part(value));
+            }
+        };
+        one(value);
+        value.elements().for_each(one);
     }
 
     /// A message in OpenAI's shape, which is kept as it is, but for what a row must not have and what Opik does not
     /// render.
-    pub fn openai(&mut self, message: &[u8]) {
+    #[inline(never)]
+    pub fn openai(&mut self, message: Value<'_>) {
+        if !message.is_object() {
+            self.message(b"user", message);
+            return;
+        }
         self.end();
         let out = &mut self.out;
         write_comma(out);
-        if !is_object(message) {
-            out.put(b"{\"role\":\"user\",\"content\":");
-            write_string(out, message);
-            out.put_byte(b'}');
-            return;
-        }
         out.put_byte(b'{');
-        members(message, &mut |name, value| match name {
-            word if is_one_of(word, "role") => {
+        for (name, value) in message.members() {
+            if name == b"role" {
                 write_name(out, name);
                 out.put_byte(b'"');
-                out.put(opik_role(content(value)));
+                out.put(opik_role(value.content()));
                 out.put_byte(b'"');
-            }
-            word if is_one_of(word, "content") && is_array(value) => {
+            } else if name == b"content" && value.is_array() {
                 write_name(out, name);
-                out.put_byte(b'[');
-                elements(value, &mut |part| {
-                    write_comma(out);
-                    write_part(out, part);
-                });
-                out.put_byte(b']');
-            }
-            word if is_one_of(word, "tool_calls") => {
-                let mut calls = Self::default();
-                elements(value, &mut |call| calls.part(openai_call(call)));
-                if !calls.calls.is_empty() {
+                write_parts(out, value);
+            } else if name == b"tool_calls" {
+                let (mut calls, mut count) = (Vec::new(), 0);
+                for element in value.elements() {
+                    write_call(&mut calls, call(element), &mut count);
+                }
+                if !calls.is_empty() {
                     write_name(out, name);
                     out.put_byte(b'[');
-                    out.append(&mut calls.calls);
+                    out.put(&calls);
                     out.put_byte(b']');
                 }
+            } else if name == b"content" || !value.is_null() {
+                write_member(out, name, value);
             }
-            _ if value == b"null" && name != b"content" => {}
-            _ => write_member(out, name, value),
-        });
+        }
         out.put_byte(b'}');
     }
 
@@ -232,53 +183,96 @@ impl Conversation {
         if !self.out.is_empty() {
             write_name(out, b"messages");
             out.put_byte(b'[');
-            out.append(&mut self.out);
+            out.put(&self.out);
             out.put_byte(b']');
         }
     }
 }
 
-/// The tool call that is in an element of `tool_calls`.
-pub(super) fn openai_call(call: &[u8]) -> Part<'_> {
-    let [id, function, custom, name, arguments] = pick(call, "id function custom name arguments");
-    let [inner_name, inner_arguments] = pick(function, "name arguments");
-    let [custom_name, input] = pick(custom, "name input");
-    let name = [inner_name, custom_name, name].into_iter().find(|name| !name.is_empty()).unwrap_or(b"");
-    let arguments = [inner_arguments, input, arguments].into_iter().find(|text| !text.is_empty()).unwrap_or(b"");
-    Part::Call { id, name, arguments }
+/// Appends a call of a tool; `count` is how many came before it.
+#[inline(never)]
+fn write_call(out: &mut Vec<u8>, part: Part<'_>, count: &mut usize) {
+    write_comma(out);
+    out.put(b"{\"id\":\"");
+    if part.id.content().is_empty() {
+        out.put(b"call_");
+        write_number(out, *count as u64);
+    }
+    *count = count.saturating_add(1);
+    write_content(out, part.id);
+    out.put(b"\",\"type\":\"function\",\"function\":{\"name\":\"");
+    out.put(part.name.content());
+    out.put(b"\",\"arguments\":\"");
+    if part.value.is_none() {
+        out.put(b"{}");
+    }
+    write_content(out, part.value);
+    out.put(b"\"}}");
+}
+
+/// Appends the result of a call: a message of its own, before the rest of the message that it came in.
+#[inline(never)]
+fn write_result(out: &mut Vec<u8>, part: Part<'_>) {
+    let value = part.value;
+    write_comma(out);
+    out.put(b"{\"role\":\"tool\"");
+    write_member(out, b"tool_call_id", part.id);
+    write_member(out, b"name", part.name);
+    write_name(out, b"content");
+    if value.is_array() && !value.elements().all(|part| part.member("text").is_string()) {
+        write_parts(out, value);
+    } else if value.is_string() {
+        write_clean(out, b"content", value);
+    } else {
+        out.put_byte(b'"');
+        for part in value.elements() {
+            out.put(part.member("text").content());
+        }
+        if !value.is_array() {
+            let mut clean = Vec::new();
+            write_clean(&mut clean, b"content", value);
+            write_escaped(out, &clean);
+        }
+        out.put_byte(b'"');
+    }
+    out.put_byte(b'}');
 }
 
 /// The name that Opik's page has for a role.
 fn opik_role(role: &[u8]) -> &[u8] {
     match role {
-        word if is_one_of(word, "developer") => b"system",
-        word if is_one_of(word, "model") => b"assistant",
+        role if is_in(names!("developer"), role) => b"system",
+        role if is_in(names!("model"), role) => b"assistant",
         b"" => b"user",
         role => role,
     }
 }
 
+fn write_parts(out: &mut Vec<u8>, parts: Value<'_>) {
+    out.put_byte(b'[');
+    for part in parts.elements() {
+        write_comma(out);
+        write_part(out, part);
+    }
+    out.put_byte(b']');
+}
+
 /// Appends a part of a message that is no text of a model: an image by its address, or as its type and size.
-fn write_part(out: &mut Vec<u8>, part: &[u8]) {
+#[inline(never)]
+fn write_part(out: &mut Vec<u8>, part: Value<'_>) {
     if let Some(media) = Media::in_part(part) {
         out.put(b"{\"type\":\"text\",\"text\":\"");
         media.write(out);
         out.put(b"\"}");
         return;
     }
-    if let Some(address) = image_address(part) {
+    let image = part.any(names!("image_url source fileData file_data"));
+    let address = image.any(names!("url fileUri file_uri")).or(image).content();
+    if address.is_empty() {
+        write_clean(out, b"", part);
+    } else {
         out.put(b"{\"type\":\"image_url\",\"image_url\":{\"url\":\"");
         out.put(without_query(address));
         out.put(b"\"}}");
-        return;
     }
-    write_clean(out, b"", part, MAX_DEPTH);
-}
-
-/// The address of an image, in any format.
-fn image_address(part: &[u8]) -> Option<&[u8]> {
-    let [image, source, file, snake] = pick(part, "image_url source fileData file_data");
-    let nested = [member(image, "url"), member(source, "url"), member(file, "fileUri"), member(snake, "file_uri")];
-    let found = nested.into_iter().find(|text| is_string(text)).unwrap_or(image);
-    (!content(found).is_empty()).then(|| content(found))
 }

@@ -2,16 +2,16 @@
 //! (openai 7.57, `embeddings.d.ts`; the SDK asks for base64.)
 
 use super::answer::Answer;
-use super::value::{elements, member, pick};
+use super::value::{Value, names};
 
-pub(super) const INPUT: &[&str] = &["input"];
+pub(super) const INPUT: &[u8] = names!("input");
 
 /// Reads an answer.
-pub(super) fn read(value: &[u8], out: &mut Answer) {
-    let [model, data, usage, id] = pick(value, "model data usage id");
+pub(super) fn read(value: Value<'_>, out: &mut Answer) {
+    let [model, data, usage] = value.pick(names!("model data usage"));
     out.is_embedding = true;
-    out.model(model);
-    out.note("id", id);
-    elements(data, &mut |element| out.embedding(member(element, "embedding")));
+    out.model(model.content());
+    out.notes(value, names!("id"), names!("id"));
+    data.elements().for_each(|element| out.embedding(element.member("embedding")));
     out.usage(usage);
 }

@@ -3,8 +3,11 @@
 
 use alloc::vec::Vec;
 
+use crate::json::find_either;
+
 use super::sieve::Sieve;
-use super::value::is_one_of;
+use super::tape::Tape;
+use super::value::{Value, is_in, names};
 
 /// Longest name of an event or of a header that is kept.
 const MAX_NAME_BYTES: usize = 64;
@@ -18,7 +21,9 @@ pub(super) struct Event<'a> {
     pub name: &'a [u8],
     pub is_exception: bool,
     /// `None` where it was too long.
-    pub data: Option<&'a [u8]>,
+    pub text: Option<&'a [u8]>,
+    /// `None` where the text is no JSON.
+    pub value: Option<Value<'a>>,
 }
 
 #[derive(Debug)]
@@ -89,9 +94,9 @@ impl Framing {
             () => Kind::Unknown,
         };
         let is_stream = !matches!(kind, Kind::Unknown)
-            || is_one_of(
+            || is_in(
+                names!("application/x-ndjson application/ndjson application/jsonl application/json-seq"),
                 &kind_name.to_ascii_lowercase(),
-                "application/x-ndjson application/ndjson application/jsonl application/json-seq",
             );
         Self {
             kind,
@@ -124,14 +129,18 @@ impl Framing {
     }
 
     /// Takes the next piece and calls `each` with every text that is complete.
-    pub fn push(&mut self, bytes: &[u8], each: &mut dyn FnMut(Event<'_>)) {
+    pub fn push(&mut self, bytes: &[u8], tape: &mut Tape, each: &mut dyn FnMut(Event<'_>)) {
         let mut rest = bytes;
         while let Some(&first) = rest.first() {
             let taken = match self.kind {
                 Kind::Unknown => self.sniff(first),
-                Kind::Events(line) => self.events(line, rest, each),
-                Kind::Values(values) => self.values(values, rest, each),
-                Kind::Aws(frame) => self.aws(frame, rest, each),
+                Kind::Events(line) => {
+                    let whole =
+                        if self.is_blank && !self.after_return { self.whole_line(rest, tape, each) } else { None };
+                    whole.unwrap_or_else(|| self.events(line, rest, tape, each))
+                }
+                Kind::Values(values) => self.values(values, rest, tape, each),
+                Kind::Aws(frame) => self.aws(frame, rest, tape, each),
                 Kind::Broken => return,
             };
             rest = rest.get(taken..).unwrap_or_default();
@@ -139,11 +148,41 @@ impl Framing {
     }
 
     /// The end of the stream: what is left may be a text.
-    pub fn finish(&mut self, each: &mut dyn FnMut(Event<'_>)) {
+    pub fn finish(&mut self, tape: &mut Tape, each: &mut dyn FnMut(Event<'_>)) {
         if let Kind::Events(line) = self.kind {
-            self.end_line(line, each);
-            self.dispatch(each);
+            self.end_line(line, tape, each);
+            self.dispatch(tape, each);
         }
+    }
+
+    /// Hands on a text, or what the sieve has kept of it.
+    #[inline(never)]
+    fn hand_on(&self, text: Option<&[u8]>, tape: &mut Tape, each: &mut dyn FnMut(Event<'_>)) {
+        let text = text.or(self.sieve.text()).map(<[u8]>::trim_ascii);
+        let document = text.and_then(|text| tape.whole(text));
+        let value = document.as_ref().map(Value::of);
+        each(Event { name: &self.name, is_exception: self.is_exception, text, value });
+    }
+
+    /// Takes a line that lies whole in this piece, if it is the name of an event or all of its data, where that lies.
+    fn whole_line(&mut self, rest: &[u8], tape: &mut Tape, each: &mut dyn FnMut(Event<'_>)) -> Option<usize> {
+        let value = rest.strip_prefix(b"data:").or(rest.strip_prefix(b"event:"))?;
+        let value = value.strip_prefix(b" ").unwrap_or(value);
+        let (value, behind) = value.split_at_checked(find_either(value, b'\n', b'\r')?)?;
+        let mut behind = behind.strip_prefix(b"\n").or(behind.strip_prefix(b"\r\n"))?;
+        if rest.starts_with(b"e") {
+            self.name.clear();
+            self.name.extend(value.iter().take(MAX_NAME_BYTES));
+        } else {
+            behind = behind.strip_prefix(b"\n").or(behind.strip_prefix(b"\r\n"))?;
+            if self.has_data || !self.sieve.leaves(value) {
+                return None;
+            }
+            self.has_text = true;
+            self.hand_on(Some(value), tape, each);
+            self.name.clear();
+        }
+        rest.len().checked_sub(behind.len())
     }
 
     fn sniff(&mut self, byte: u8) -> usize {
@@ -160,10 +199,13 @@ impl Framing {
         0
     }
 
-    fn values(&mut self, values: Values, rest: &[u8], each: &mut dyn FnMut(Event<'_>)) -> usize {
+    fn values(&mut self, values: Values, rest: &[u8], tape: &mut Tape, each: &mut dyn FnMut(Event<'_>)) -> usize {
         let Some(&byte) = rest.first() else { return 0 };
         let (next, taken) = match (values, byte) {
-            (Values::Between, b'{' | b'"') => (Values::Inside, 0),
+            (Values::Between, b'{' | b'"') => match self.whole_value(rest, tape, each) {
+                Some(length) => (Values::Between, length),
+                None => (Values::Inside, 0),
+            },
             // An array is taken apart.
             (Values::Between, b'[' | b']' | b',' | b' ' | b'\t' | b'\r' | b'\n' | 0x1e) | (Values::Skipped, b'\n') => {
                 (Values::Between, 1)
@@ -173,7 +215,7 @@ impl Framing {
                 let (taken, is_end) = self.sieve.push(rest);
                 if is_end {
                     self.has_text = true;
-                    each(Event { name: b"", is_exception: false, data: self.sieve.text() });
+                    self.hand_on(None, tape, each);
                     self.sieve.clear();
                 }
                 (if is_end { Values::Between } else { Values::Inside }, taken)
@@ -183,17 +225,26 @@ impl Framing {
         taken
     }
 
-    fn events(&mut self, line: Line, rest: &[u8], each: &mut dyn FnMut(Event<'_>)) -> usize {
+    /// Takes a value that lies whole in this piece, where it lies.
+    fn whole_value(&mut self, rest: &[u8], tape: &mut Tape, each: &mut dyn FnMut(Event<'_>)) -> Option<usize> {
+        let (document, length) = tape.read(rest)?;
+        let text = rest.get(..length).filter(|text| self.sieve.leaves(text))?;
+        self.has_text = true;
+        each(Event { name: b"", is_exception: false, text: Some(text), value: Some(Value::of(&document)) });
+        Some(length)
+    }
+
+    fn events(&mut self, line: Line, rest: &[u8], tape: &mut Tape, each: &mut dyn FnMut(Event<'_>)) -> usize {
         let Some(&byte) = rest.first() else { return 0 };
         if core::mem::take(&mut self.after_return) && byte == b'\n' {
             return 1;
         }
         if matches!(byte, b'\n' | b'\r') {
             self.after_return = byte == b'\r';
-            self.end_line(line, each);
+            self.end_line(line, tape, each);
             return 1;
         }
-        let end = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')).unwrap_or(rest.len());
+        let end = find_either(rest, b'\n', b'\r').unwrap_or(rest.len());
         let text = rest.get(..end).unwrap_or_default();
         let (next, taken) = match line {
             // The mark that a text of UTF-8 may begin with stands before the first name, and is in none.
@@ -248,7 +299,7 @@ impl Framing {
         line
     }
 
-    fn end_line(&mut self, line: Line, each: &mut dyn FnMut(Event<'_>)) {
+    fn end_line(&mut self, line: Line, tape: &mut Tape, each: &mut dyn FnMut(Event<'_>)) {
         let is_blank = core::mem::replace(&mut self.is_blank, true);
         // A field without a value has no colon either.
         if line == Line::Colon || (line == Line::Name && !is_blank) {
@@ -257,20 +308,20 @@ impl Framing {
         self.small.clear();
         self.kind = Kind::Events(Line::Name);
         if is_blank {
-            self.dispatch(each);
+            self.dispatch(tape, each);
         }
     }
 
-    fn dispatch(&mut self, each: &mut dyn FnMut(Event<'_>)) {
+    fn dispatch(&mut self, tape: &mut Tape, each: &mut dyn FnMut(Event<'_>)) {
         if core::mem::take(&mut self.has_data) {
             self.has_text = true;
-            each(Event { name: &self.name, is_exception: false, data: self.sieve.text() });
+            self.hand_on(None, tape, each);
         }
         self.sieve.clear();
         self.name.clear();
     }
 
-    fn aws(&mut self, frame: Frame, rest: &[u8], each: &mut dyn FnMut(Event<'_>)) -> usize {
+    fn aws(&mut self, frame: Frame, rest: &[u8], tape: &mut Tape, each: &mut dyn FnMut(Event<'_>)) -> usize {
         let (next, taken) = match frame {
             Frame::Prelude => {
                 let taken = self.collect(12, rest);
@@ -288,13 +339,18 @@ impl Framing {
             Frame::Payload(left) => {
                 let mut piece = rest.get(..left).unwrap_or(rest);
                 let taken = piece.len();
+                if taken == left && self.sieve.leaves(piece) {
+                    self.hand_on(Some(piece), tape, each);
+                    self.kind = Kind::Aws(Frame::Checksum(4));
+                    return taken;
+                }
                 while !piece.is_empty() {
                     let (taken, _) = self.sieve.push(piece);
                     piece = piece.get(taken..).unwrap_or_default();
                 }
                 let left = left.saturating_sub(taken);
                 if left == 0 {
-                    each(Event { name: &self.name, is_exception: self.is_exception, data: self.sieve.text() });
+                    self.hand_on(None, tape, each);
                     self.sieve.clear();
                 }
                 (if left == 0 { Frame::Checksum(4) } else { Frame::Payload(left) }, taken)

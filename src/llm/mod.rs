@@ -35,9 +35,11 @@ use alloc::vec::Vec;
 mod answer;
 mod conversation;
 mod framing;
+mod part;
 mod recognise;
 mod request;
 mod sieve;
+mod tape;
 mod usage;
 mod value;
 
@@ -55,13 +57,13 @@ pub mod bindings;
 
 pub use recognise::{Format, GATEWAY_HOST, PATH_PARTS, Target, path_suffixes, recognise};
 pub use request::Request;
-pub use usage::Counts;
 
 use crate::json;
 
 use answer::Answer;
 use framing::{Event, Framing};
-use value::{Write, is_object, members, quoted, write_name};
+use tape::Tape;
+use value::{Value, Write, quoted, write_name};
 
 /// Text that is kept of one call.
 pub const MAX_TEXT_BYTES: usize = 256 * 1024;
@@ -74,13 +76,15 @@ const OPEN_BYTES: usize = 1024;
 #[derive(Debug, Default)]
 pub struct Budget {
     held: usize,
+    /// What is read right now: one text at a time, of whichever call.
+    tape: Tape,
 }
 
 impl Budget {
     /// One of which nothing is used.
     #[must_use]
     pub const fn new() -> Self {
-        Self { held: 0 }
+        Self { held: 0, tape: Tape::new() }
     }
 
     /// Bytes that are held.
@@ -189,19 +193,19 @@ impl Call {
                 }
                 "cf-aig-cache-status" => {
                     self.is_cached = value.eq_ignore_ascii_case("HIT");
-                    self.answer.note_text("cf_aig_cache_status", value.as_bytes());
+                    self.answer.note_text(b"cf_aig_cache_status", value.as_bytes());
                 }
-                "cf-aig-log-id" => self.answer.note_text("cf_aig_log_id", value.as_bytes()),
-                "cf-aig-gateway-id" => self.answer.note_text("cf_aig_gateway_id", value.as_bytes()),
-                "cf-aig-step" => self.answer.note_text("cf_aig_step", value.as_bytes()),
-                "cf-aig-run-id" => self.answer.note_text("cf_aig_run_id", value.as_bytes()),
+                "cf-aig-log-id" => self.answer.note_text(b"cf_aig_log_id", value.as_bytes()),
+                "cf-aig-gateway-id" => self.answer.note_text(b"cf_aig_gateway_id", value.as_bytes()),
+                "cf-aig-step" => self.answer.note_text(b"cf_aig_step", value.as_bytes()),
+                "cf-aig-run-id" => self.answer.note_text(b"cf_aig_run_id", value.as_bytes()),
                 "x-request-id" | "request-id" | "x-amzn-requestid" => {
-                    self.answer.note_text("request_id", value.as_bytes());
+                    self.answer.note_text(b"request_id", value.as_bytes());
                 }
                 // Its name may go on behind a colon.
                 "x-amzn-errortype" if status >= 400 => {
                     let kind = value.split(':').next().unwrap_or_default();
-                    self.answer.fail(&quoted(kind.as_bytes()), b"");
+                    self.answer.fail(kind.as_bytes(), b"");
                 }
                 _ => {}
             }
@@ -218,7 +222,7 @@ impl Call {
             framing.restrict(left);
             answer.restrict(left);
         }
-        framing.push(bytes, &mut |event| read(*format, *status, event, answer));
+        framing.push(bytes, &mut budget.tape, &mut |event| read(*format, *status, event, answer));
         self.account(budget);
     }
 
@@ -258,11 +262,11 @@ impl Call {
     pub fn finish(mut self, budget: &mut Budget) -> Record {
         let Self { framing, answer, format, status, .. } = &mut self;
         let was_unparsed = answer.is_unparsed;
-        framing.finish(&mut |event| read(*format, *status, event, answer));
+        framing.finish(&mut budget.tape, &mut |event| read(*format, *status, event, answer));
         // The last event may have been cut short.
         answer.is_unparsed = was_unparsed || framing.is_broken();
         budget.change(self.held, 0);
-        self.record()
+        self.record(&mut budget.tape)
     }
 
     /// Ends the call without a record.
@@ -270,7 +274,7 @@ impl Call {
         budget.change(self.held, 0);
     }
 
-    fn record(&self) -> Record {
+    fn record(&self, tape: &mut Tape) -> Record {
         let answer = &self.answer;
         let mut record = Record::default();
         let model = if answer.model.is_empty() { &self.requested } else { &answer.model };
@@ -288,7 +292,7 @@ impl Call {
             record.total_estimated_cost.put(answer.usage.cost());
         }
         self.write_error(&mut record);
-        self.write_metadata(&mut record.metadata);
+        self.write_metadata(&mut record.metadata, tape);
         record
     }
 
@@ -324,7 +328,7 @@ impl Call {
         }
     }
 
-    fn write_metadata(&self, out: &mut Vec<u8>) {
+    fn write_metadata(&self, out: &mut Vec<u8>, tape: &mut Tape) {
         let (created_from, kind) = match self.format {
             Format::OpenAiChat => ("openai", "openai_chat"),
             Format::OpenAiResponses => ("openai", "openai_responses"),
@@ -352,19 +356,16 @@ impl Call {
             }
         }
         for (name, value) in &self.answer.notes {
-            write_name(out, name.as_bytes());
+            write_name(out, name);
             out.put(value);
         }
-        let is_written = |name: &[u8]| {
-            let noted = self.answer.notes.iter().map(|(name, _)| *name);
-            own.map(|(name, _)| name).into_iter().chain(noted).any(|known| known.as_bytes() == name)
-        };
-        members(&self.metadata, &mut |name, value| {
-            if !is_written(name) {
+        let document = tape.whole(&self.metadata).unwrap_or_default();
+        for (name, value) in Value::of(&document).members() {
+            if !own.iter().any(|(own, _)| own.as_bytes() == name) && !self.answer.has_note(name) {
                 write_name(out, name);
-                out.put(value);
+                out.put(value.text());
             }
-        });
+        }
         out.put_byte(b'}');
     }
 }
@@ -372,58 +373,42 @@ impl Call {
 /// Reads one text of an answer.
 #[inline(never)]
 fn read(format: Format, status: u16, event: Event<'_>, answer: &mut Answer) {
-    let Some(data) = event.data else {
-        answer.is_unparsed = true;
-        return;
-    };
-    let data = data.trim_ascii();
-    if data == b"[DONE]" {
+    if event.text == Some(b"[DONE]") {
         answer.is_terminal = true;
         answer.is_done = true;
-        return;
     }
     // What is behind the end is no part of it.
     if answer.is_done {
         return;
     }
     if event.is_exception {
-        answer.fail(&quoted(event.name), b"");
-        answer.fail_with(data);
-        return;
+        answer.fail(event.name, b"");
     }
     // A string is an answer of Workers AI, and else a part of what is no JSON.
-    if !(is_object(data) || format == Format::WorkersAi && json::is_string(data)) {
-        answer.is_unparsed |= !data.is_empty();
+    let is_it = |value: &Value<'_>| value.is_object() || (value.is_string() && format == Format::WorkersAi);
+    let Some(value) = event.value.filter(is_it) else {
+        answer.is_unparsed |= !event.is_exception && event.text != Some(b"");
         return;
-    }
-    let mut has_error = false;
-    let is_error =
-        &mut |name: &[u8], value: &[u8]| has_error |= matches!(name, b"error" | b"errors") && value != b"null";
-    if is_object(data) && members(data, is_error).is_none() {
-        answer.is_unparsed = true;
-        return;
-    }
-    if status >= 400 || event.name == b"error" {
-        if !answer.error(data) {
-            answer.fail_with(data);
+    };
+    if event.is_exception || status >= 400 || event.name == b"error" {
+        if !answer.error(value) {
+            answer.fail_with(value);
         }
         return;
     }
     match format {
-        Format::OpenAiChat | Format::OpenAiCompletions => openai_chat::read(data, answer),
-        Format::OpenAiResponses => openai_responses::read(data, answer),
-        Format::OpenAiEmbeddings => embeddings::read(data, answer),
-        Format::Anthropic => anthropic::read(data, answer),
-        Format::Gemini => gemini::read(data, answer),
-        Format::GeminiEmbeddings => gemini::read_embeddings(data, answer),
-        Format::BedrockConverse if event.name.is_empty() => bedrock::read(data, answer),
-        Format::BedrockConverse => bedrock::read_event(event.name, data, answer),
-        Format::BedrockInvoke => bedrock::read_invoked(data, answer),
-        Format::Ollama => ollama::read(data, answer),
+        Format::OpenAiChat | Format::OpenAiCompletions => openai_chat::read(value, answer),
+        Format::OpenAiResponses => openai_responses::read(value, answer),
+        Format::OpenAiEmbeddings => embeddings::read(value, answer),
+        Format::Anthropic => anthropic::read(value, answer),
+        Format::Gemini => gemini::read(value, answer),
+        Format::GeminiEmbeddings => gemini::read_embeddings(value, answer),
+        Format::BedrockConverse if event.name.is_empty() => bedrock::read(value, answer),
+        Format::BedrockConverse => bedrock::read_event(event.name, value, answer),
+        Format::BedrockInvoke => bedrock::read_invoked(value, answer),
+        Format::Ollama => ollama::read(value, answer),
         // It tells a shape by what is in it: so does an entry that could not be told.
-        Format::WorkersAi | Format::Universal => workers_ai::read(data, answer),
+        Format::WorkersAi | Format::Universal => workers_ai::read(value, answer),
     }
-    if has_error {
-        answer.error(data);
-    }
+    answer.error(value);
 }

@@ -3,41 +3,31 @@
 
 use super::answer::{Answer, Kind};
 use super::openai_chat::read_message;
-use super::value::{Write, elements, is_array, pick};
+use super::value::{Value, names};
 
-pub(super) const INPUT: &[&str] =
-    &["messages", "prompt", "suffix", "system", "template", "input", "images", "tools", "format", "context"];
+pub(super) const INPUT: &[u8] = names!("messages prompt suffix system template input images tools format context");
+const COUNTS: &[u8] = names!("prompt_eval_count eval_count");
+const DURATIONS: &[u8] = names!("total_duration load_duration prompt_eval_duration eval_duration");
 
 /// Reads an answer, or one line of it.
-pub(super) fn read(value: &[u8], out: &mut Answer) {
-    let [model, message, response, thinking, done, reason, prompt, completion] =
-        pick(value, "model message response thinking done done_reason prompt_eval_count eval_count");
-    out.model(model);
-    if !message.is_empty() {
+pub(super) fn read(value: Value<'_>, out: &mut Answer) {
+    let [model, message, response, thinking, done, reason, one, many] =
+        value.pick(names!("model message response thinking done done_reason embedding embeddings"));
+    out.model(model.content());
+    if message.is_some() {
         read_message(message, 0, out);
     }
     out.append(0, Kind::Text, 0, response);
     out.append(0, Kind::Reasoning, 0, thinking);
-    let [many, one] = pick(value, "embeddings embedding");
-    elements(many, &mut |embedding| out.embedding(embedding));
-    if is_array(one) {
+    many.elements().for_each(|embedding| out.embedding(embedding));
+    if one.is_some() {
         out.embedding(one);
     }
-    if done == b"true" || (!prompt.is_empty() && out.is_embedding) {
-        let mut usage = alloc::vec::Vec::new();
-        usage.put_byte(b'{');
-        super::value::write_member(&mut usage, b"prompt_eval_count", prompt);
-        super::value::write_member(&mut usage, b"eval_count", completion);
-        usage.put_byte(b'}');
-        out.usage(&usage);
-        let [total, load, prompting, answering] =
-            pick(value, "total_duration load_duration prompt_eval_duration eval_duration");
-        out.note("total_duration", total);
-        out.note("load_duration", load);
-        out.note("prompt_eval_duration", prompting);
-        out.note("eval_duration", answering);
+    if done.is_true() || out.is_embedding {
+        out.usage.take(value, COUNTS, COUNTS);
+        out.notes(value, DURATIONS, DURATIONS);
     }
-    if done == b"true" {
+    if done.is_true() {
         out.finish(0, reason);
         out.is_terminal = true;
     }

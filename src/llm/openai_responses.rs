@@ -1,175 +1,131 @@
 //! OpenAI's responses. Its last event has the whole answer; what comes before it matters where the stream ends early.
 //! (openai 7.57, `responses/responses.d.ts`.)
 
-use super::answer::{Answer, Kind, Part};
+use super::answer::{Answer, Kind};
 use super::conversation::Conversation;
-use super::value::{content, elements, index, is_array, is_one_of, is_string, member, pick};
+use super::part::{part, text};
+use super::value::{Value, names, position};
 
-pub(super) const INPUT: &[&str] = &[
-    "input",
-    "instructions",
-    "tools",
-    "tool_choice",
-    "previous_response_id",
-    "conversation",
-    "prompt",
-    "text",
-    "reasoning",
-];
+pub(super) const INPUT: &[u8] =
+    names!("input instructions tools tool_choice previous_response_id conversation prompt text reasoning");
+
+const NOTES: &[u8] = names!("id service_tier previous_response_id");
 
 /// Pieces of one item stand under keys of their own.
 const ITEM_KEYS: u32 = 1024;
 
-pub(super) fn input(body: &[u8], out: &mut Conversation) {
-    let [instructions, input] = pick(body, "instructions input");
-    out.message(b"\"system\"", instructions, part);
-    if is_array(input) {
-        elements(input, &mut |item| input_item(item, out));
-        out.end();
-    } else {
-        out.message(b"\"user\"", input, part);
-    }
-}
-
-fn input_item(item: &[u8], out: &mut Conversation) {
-    if is_string(item) {
-        out.message(b"\"user\"", item, part);
+/// An item of a conversation that a request goes on with.
+pub(super) fn input_item(item: Value<'_>, out: &mut Conversation) {
+    if item.is_string() {
+        out.message(b"user", item);
         return;
     }
-    let [kind, role, text, call_id, output] = pick(item, "type role content call_id output");
-    match content(kind) {
+    let [kind, role, content] = item.pick(names!("type role content"));
+    match kind.content() {
         b"message" | b"" => {
-            if content(role) == b"assistant" {
+            if role.content() == b"assistant" {
                 out.assistant();
             } else {
-                out.begin(role);
+                out.begin(role.content());
             }
-            out.content(text, part);
+            out.content(content);
         }
-        word if is_one_of(word, "function_call_output custom_tool_call_output") => {
-            out.end();
-            out.part(Part::Result { id: call_id, name: b"", content: output });
-        }
-        word if is_one_of(word, "reasoning") => {
+        b"reasoning" => {
             out.assistant();
-            read_reasoning(item, &mut |text| out.part(Part::Reasoning(text)));
+            thoughts(item, &mut |thought| out.part(text(Kind::Reasoning, thought)));
         }
         _ => {
-            out.assistant();
-            out.part(part(item));
+            let part = part(item);
+            if part.kind == Kind::Result {
+                out.end();
+            } else {
+                out.assistant();
+            }
+            out.part(part);
         }
     }
 }
 
-fn read_reasoning<'a>(item: &'a [u8], each: &mut dyn FnMut(&'a [u8])) {
-    let [summary, text] = pick(item, "summary content");
-    for list in [summary, text] {
-        elements(list, &mut |part| each(member(part, "text")));
+/// The texts of a reasoning item.
+fn thoughts<'a>(item: Value<'a>, each: &mut dyn FnMut(Value<'a>)) {
+    let lists: [Value; 2] = item.pick(names!("summary content"));
+    for part in lists.into_iter().flat_map(Value::elements) {
+        each(part.member("text"));
     }
 }
 
-/// A part of a message, or an item.
-fn part(part: &[u8]) -> Part<'_> {
-    let [kind, text, refusal, id, call_id, name, arguments, input] =
-        pick(part, "type text refusal id call_id name arguments input");
-    let id = if call_id.is_empty() { id } else { call_id };
-    match content(kind) {
-        word if is_one_of(word, "input_text output_text text") => Part::Text(text),
-        word if is_one_of(word, "refusal") => Part::Refusal(refusal),
-        word if is_one_of(word, "function_call mcp_call") => Part::Call { id, name, arguments },
-        word if is_one_of(word, "custom_tool_call") => Part::Call { id, name, arguments: input },
-        _ => Part::Other(part),
-    }
-}
+/// The events that have a piece of a text; what the others mean stands behind them.
+const EVENTS: &[u8] = names!(
+    "response.output_text.delta response.refusal.delta response.reasoning_summary_text.delta response.reasoning_text.delta response.function_call_arguments.delta response.custom_tool_call_input.delta response.mcp_call_arguments.delta response.output_item.added response.output_item.done response.completed response.incomplete response.failed error"
+);
 
 /// Reads an answer, or one event of a stream.
-pub(super) fn read(value: &[u8], out: &mut Answer) {
+pub(super) fn read(value: Value<'_>, out: &mut Answer) {
     let [kind, response, item, delta, output_index, part_index, summary_index] =
-        pick(value, "type response item delta output_index content_index summary_index");
-    let item_key = index(output_index).unwrap_or(0).saturating_mul(ITEM_KEYS);
-    let inner = index(part_index).or(index(summary_index)).unwrap_or(0);
-    let key = item_key.saturating_add(inner.min(ITEM_KEYS.saturating_sub(1)));
-    let kind_text = match content(kind) {
-        word if is_one_of(word, "response.output_text.delta") => Kind::Text,
-        word if is_one_of(word, "response.refusal.delta") => Kind::Refusal,
-        word if is_one_of(word, "response.reasoning_summary_text.delta response.reasoning_text.delta") => {
-            Kind::Reasoning
-        }
-        name if is_one_of(
-            name,
-            "response.function_call_arguments.delta response.custom_tool_call_input.delta response.mcp_call_arguments.delta",
-        ) =>
-        {
-            Kind::Call
-        }
-        word if is_one_of(word, "response.output_item.added") => return read_item(item, item_key, out, true),
-        word if is_one_of(word, "response.output_item.done") => {
+        value.pick(names!("type response item delta output_index content_index summary_index"));
+    let item_key = output_index.index().unwrap_or(0).saturating_mul(ITEM_KEYS);
+    let inner = part_index.or(summary_index).index().unwrap_or(0).min(ITEM_KEYS.saturating_sub(1));
+    let (kind, key) = match position(EVENTS, kind.content()) {
+        Some(0) => (Kind::Text, inner),
+        Some(1) => (Kind::Refusal, inner),
+        Some(2 | 3) => (Kind::Reasoning, inner),
+        Some(4..=6) => (Kind::Call, 0),
+        Some(7) => return read_item(item, item_key, out, true),
+        Some(8) => {
             out.forget(0, item_key..item_key.saturating_add(ITEM_KEYS));
             return read_item(item, item_key, out, false);
         }
-        word if is_one_of(word, "response.completed response.incomplete response.failed") => {
+        Some(9..=11) => {
             read_response(response, out);
             out.is_terminal = true;
             return;
         }
-        word if is_one_of(word, "error") => {
+        Some(_) => {
             if !out.error(value) {
-                out.fail(member(value, "code"), member(value, "message"));
+                out.fail(value.member("code").content(), value.member("message").content());
             }
             return;
         }
-        _ => return read_response(if response.is_empty() { value } else { response }, out),
+        None => return read_response(response.or(value), out),
     };
-    out.append(0, kind_text, if kind_text == Kind::Call { item_key } else { key }, delta);
+    out.append(0, kind, item_key.saturating_add(key), delta);
 }
 
-fn read_item(item: &[u8], key: u32, out: &mut Answer, is_new: bool) {
-    let [kind, parts] = pick(item, "type content");
-    match content(kind) {
-        word if is_one_of(word, "message") => {
-            let mut at = key;
-            elements(parts, &mut |element| {
+fn read_item(item: Value<'_>, key: u32, out: &mut Answer, is_new: bool) {
+    match item.member("type").content() {
+        b"message" => {
+            for (at, element) in (key..).zip(item.member("content").elements()) {
                 out.part(0, at, part(element));
-                at = at.saturating_add(1);
-            });
+            }
             out.choice(0);
         }
-        word if is_one_of(word, "reasoning") => {
-            read_reasoning(item, &mut |text| out.append(0, Kind::Reasoning, key, text));
+        b"reasoning" => thoughts(item, &mut |thought| out.append(0, Kind::Reasoning, key, thought)),
+        _ => {
+            let part = part(item);
+            // What is only announced comes again.
+            if part.kind == Kind::Call || !is_new {
+                out.part(0, key, part);
+            }
         }
-        word if is_one_of(word, "function_call custom_tool_call mcp_call") => out.part(0, key, part(item)),
-        // What is only announced comes again.
-        _ if is_new => {}
-        _ => out.part(0, key, Part::Other(item)),
     }
 }
 
-fn read_response(response: &[u8], out: &mut Answer) {
-    let [model, id, output, usage, status, details, tier, previous] =
-        pick(response, "model id output usage status incomplete_details service_tier previous_response_id");
-    out.model(model);
-    out.note("id", id);
-    out.note("service_tier", tier);
-    out.note("previous_response_id", previous);
+fn read_response(response: Value<'_>, out: &mut Answer) {
+    let [model, output, usage, status, details] = response.pick(names!("model output usage status incomplete_details"));
+    out.model(model.content());
+    out.notes(response, NOTES, NOTES);
     out.usage(usage);
-    let mut count = 0_u32;
-    elements(output, &mut |_| count = count.saturating_add(1));
-    if count > 0 {
+    if output.elements().next().is_some() {
         out.restart();
-        let mut key = 0_u32;
-        elements(output, &mut |item| {
-            read_item(item, key, out, false);
-            key = key.saturating_add(ITEM_KEYS);
-        });
-    }
-    match content(status) {
-        b"in_progress" | b"" => {}
-        word if is_one_of(word, "incomplete") => {
-            let reason = member(details, "reason");
-            out.finish(0, if reason.is_empty() { status } else { reason });
+        for (at, item) in (0..).zip(output.elements()) {
+            read_item(item, ITEM_KEYS.saturating_mul(at), out, false);
         }
+    }
+    match status.content() {
+        b"in_progress" | b"" => {}
+        b"incomplete" => out.finish(0, details.member("reason").or(status)),
         // Those that run in the background have not answered yet.
-        word if is_one_of(word, "queued") => out.note("status", status),
+        b"queued" => out.note(b"status", status),
         _ => out.finish(0, status),
     }
     out.error(response);

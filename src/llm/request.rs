@@ -4,13 +4,11 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::conversation::Conversation;
+use super::openai_responses::input_item;
 use super::recognise::{Format, Target, author};
-use super::value::{
-    Write, content, elements, is_array, is_object, is_string, member, members, pick, quoted, write_clean, write_member,
-    write_name,
-};
+use super::tape::{Document, Tape};
+use super::value::{Names, Value, Write, is_in, names, quoted, write_clean, write_member, write_name};
 use super::{anthropic, bedrock, embeddings, gemini, ollama, openai_chat, openai_responses, workers_ai};
-use crate::json::MAX_DEPTH;
 
 /// Longest parameters that are kept until the answer has come.
 pub(super) const MAX_METADATA_BYTES: usize = 16 * 1024;
@@ -31,8 +29,8 @@ pub struct Request {
 }
 
 /// Members that are put into `messages`, or left out.
-const CONVERTED: &[&str] =
-    &["messages", "system", "instructions", "systemInstruction", "system_instruction", "contents", "context", "images"];
+const CONVERTED: &[u8] =
+    names!("messages system instructions systemInstruction system_instruction contents context images");
 
 impl Request {
     /// A call whose body is not known: recorded without input.
@@ -45,7 +43,7 @@ impl Request {
             is_streaming: target.is_streaming,
             target,
         };
-        request.name_model(b"");
+        request.name_model(Value::of(&Document::default()));
         request
     }
 
@@ -53,7 +51,12 @@ impl Request {
     /// `cf-aig-step` names (0 until then). `None` where the host is not known and the body is not that of a model's call.
     #[must_use]
     pub fn read(target: &Target, body: &[u8], step: usize) -> Option<Self> {
-        let body = body.trim_ascii();
+        let mut tape = Tape::default();
+        let document = tape.whole(body).unwrap_or_default();
+        Self::of(target, Value::of(&document), step)
+    }
+
+    fn of(target: &Target, body: Value<'_>, step: usize) -> Option<Self> {
         if target.format == Format::Universal {
             return Some(universal(body, step).unwrap_or_else(|| Self::without_body(target.clone())));
         }
@@ -61,26 +64,27 @@ impl Request {
             return None;
         }
         let mut request = Self::without_body(target.clone());
-        let [model, inner, stream] = pick(body, "model input stream");
-        let body = if target.is_wrapped && is_object(inner) { inner } else { body };
+        let [model, inner] = body.pick(names!("model input"));
+        let body = if target.is_wrapped && inner.is_object() { inner } else { body };
         request.name_model(model);
-        request.is_streaming |=
-            if target.format == Format::Ollama { stream != b"false" } else { member(body, "stream") == b"true" };
-        if is_object(body) {
+        let stream = body.member("stream");
+        request.is_streaming |= if target.format == Format::Ollama { !stream.is_false() } else { stream.is_true() };
+        if body.is_object() {
             request.read_input(body);
             request.read_parameters(body);
         }
         Some(request)
     }
 
-    fn name_model(&mut self, model: &[u8]) {
+    #[inline(never)]
+    fn name_model(&mut self, model: Value<'_>) {
         let Target { format, is_prefixed, is_wrapped, .. } = self.target;
         if !self.target.model.is_empty() && self.model.is_empty() {
             self.model = quoted(self.target.model.as_bytes());
-        } else if is_string(model) && model.len() <= 1024 {
-            self.model = model.to_vec();
+        } else if model.is_string() && model.text().len() <= 1024 {
+            self.model = model.text().to_vec();
         }
-        let name = core::str::from_utf8(content(&self.model)).unwrap_or_default();
+        let name = core::str::from_utf8(super::value::content(&self.model)).unwrap_or_default();
         if is_prefixed || is_wrapped || (format == Format::WorkersAi && self.target.provider.is_empty()) {
             // At `api.cloudflare.com` a name without an author is one of Cloudflare's.
             let provider = String::from(author(name));
@@ -91,71 +95,96 @@ impl Request {
         }
     }
 
-    fn read_input(&mut self, body: &[u8]) {
+    /// Which members are input is said by the format; what they mean is the same in all of them.
+    fn read_input(&mut self, body: Value<'_>) {
         let mut messages = Conversation::default();
         let format = self.target.format;
         let known = known(format);
-        match format {
-            Format::OpenAiResponses => openai_responses::input(body, &mut messages),
-            Format::Anthropic => anthropic::input(body, &mut messages),
-            Format::Gemini => gemini::input(body, &mut messages),
-            Format::BedrockConverse => bedrock::input(body, &mut messages),
-            Format::BedrockInvoke => {
-                // Anthropic's bodies have their parts told by type.
-                anthropic::input(body, &mut messages);
-                messages.message(b"\"user\"", member(body, "prompt"), openai_chat::part);
-                messages.message(b"\"user\"", member(body, "inputText"), openai_chat::part);
+        let are_texts = matches!(format, Format::OpenAiEmbeddings | Format::GeminiEmbeddings | Format::Universal);
+        let table =
+            names!("system instructions systemInstruction system_instruction messages contents prompt inputText input");
+        let mut values: [Value; 9] = if are_texts { [body.none(); 9] } else { body.pick(table) };
+        for (name, value) in Names(table).zip(&mut values) {
+            if !is_in(known, name) {
+                *value = value.none();
             }
-            Format::WorkersAi if !member(body, "contents").is_empty() => gemini::input(body, &mut messages),
-            Format::WorkersAi if !member(body, "input").is_empty() => openai_responses::input(body, &mut messages),
-            Format::OpenAiChat | Format::OpenAiCompletions | Format::WorkersAi | Format::Ollama => {
-                let system = member(body, "system");
-                messages.message(b"\"system\"", system, openai_chat::part);
-                openai_chat::input(body, &mut messages);
+        }
+        let [system, instructions, google_system, snake_system, said, contents, prompt, text, input] = values;
+        let system = system.or(instructions).or(google_system).or(snake_system);
+        messages.message(b"system", system.member("parts").or(system));
+        // Those of OpenAI's shape stay as they are.
+        let is_openai =
+            matches!(format, Format::OpenAiChat | Format::OpenAiCompletions | Format::WorkersAi | Format::Ollama);
+        for message in said.elements() {
+            if is_openai {
+                messages.openai(message);
+            } else {
+                messages.message(message.member("role").content(), message.member("content"));
             }
-            Format::OpenAiEmbeddings | Format::GeminiEmbeddings | Format::Universal => {}
+        }
+        let one = |item: Value<'_>, messages: &mut Conversation| {
+            messages.message(item.member("role").content(), if item.is_string() { item } else { item.member("parts") });
+        };
+        if contents.is_array() {
+            contents.elements().for_each(|item| one(item, &mut messages));
+        } else {
+            one(contents, &mut messages);
+        }
+        for value in [prompt, text] {
+            if value.is_array() {
+                value.elements().for_each(|prompt| messages.message(b"user", prompt));
+            } else if value.is_string() {
+                messages.message(b"user", value);
+            }
+        }
+        // Anything else is an input that is embedded.
+        let is_conversation = matches!(format, Format::OpenAiResponses | Format::WorkersAi);
+        let input = if is_conversation { input } else { input.none() };
+        if input.is_array() {
+            input.elements().for_each(|item| input_item(item, &mut messages));
+        } else {
+            messages.message(b"user", input);
         }
         let out = &mut self.input;
         out.put_byte(b'{');
         messages.write(out);
         let has_messages = out.len() > 1;
         if format == Format::GeminiEmbeddings {
-            gemini::embeddings_input(body, out);
+            write_member(out, b"input", body.any(names!("content requests instances")));
         } else {
-            members(body, &mut |name, value| {
-                let is_known = known.iter().any(|known| known.as_bytes() == name);
-                let is_converted = CONVERTED.iter().any(|converted| converted.as_bytes() == name)
-                    || (has_messages && matches!(name, b"input" | b"inputText"))
-                    || (name == b"prompt" && !is_object(value));
-                if is_known && !is_converted && value != b"null" {
+            for (name, value) in body.members() {
+                let is_converted = is_in(CONVERTED, name)
+                    || (has_messages && is_in(names!("input inputText"), name))
+                    || (name == b"prompt" && !value.is_object());
+                if is_in(known, name) && !is_converted && !value.is_null() {
                     write_member(out, name, value);
                 }
-            });
+            }
         }
         out.put_byte(b'}');
     }
 
-    fn read_parameters(&mut self, body: &[u8]) {
+    fn read_parameters(&mut self, body: Value<'_>) {
         let known = known(self.target.format);
         let out = &mut self.metadata;
         out.put_byte(b'{');
-        members(body, &mut |name, value| {
+        for (name, value) in body.members() {
             let before = out.len();
-            let is_known = name == b"model" || known.iter().any(|known| known.as_bytes() == name);
-            if !is_known && value != b"null" && value.len() <= MAX_METADATA_BYTES {
+            let is_known = name == b"model" || is_in(known, name);
+            if !is_known && !value.is_null() && value.text().len() <= MAX_METADATA_BYTES {
                 write_name(out, name);
-                write_clean(out, name, value, MAX_DEPTH);
+                write_clean(out, name, value);
             }
             if out.len() > MAX_METADATA_BYTES {
                 out.truncate(before);
             }
-        });
+        }
         out.put_byte(b'}');
     }
 }
 
 /// The members of a body that are input and not parameters.
-fn known(format: Format) -> &'static [&'static str] {
+fn known(format: Format) -> &'static [u8] {
     match format {
         Format::OpenAiChat | Format::OpenAiCompletions => openai_chat::INPUT,
         Format::OpenAiResponses => openai_responses::INPUT,
@@ -169,35 +198,28 @@ fn known(format: Format) -> &'static [&'static str] {
 }
 
 /// Whether a body is one of this format's, so that a path of an application is not taken for a model's.
-fn fits(format: Format, body: &[u8]) -> bool {
-    let [model, messages, prompt, input, contents, requests] =
-        pick(body, "model messages prompt input contents requests");
+fn fits(format: Format, body: Value<'_>) -> bool {
+    let [model, messages, prompt, input, contents, requests, content] =
+        body.pick(names!("model messages prompt input contents requests content"));
     match format {
         // Azure's deployments are named by the path.
-        Format::OpenAiChat => is_array(messages) || (!prompt.is_empty() && is_string(model)),
-        Format::Anthropic | Format::BedrockConverse => is_array(messages),
-        Format::OpenAiCompletions => !prompt.is_empty() && is_string(model),
-        Format::OpenAiResponses => is_string(model) && (!input.is_empty() || !prompt.is_empty()),
-        Format::OpenAiEmbeddings => is_string(model) && !input.is_empty(),
-        Format::Gemini => !contents.is_empty(),
-        Format::GeminiEmbeddings => is_array(requests) || !member(body, "content").is_empty(),
-        Format::Ollama => is_string(model),
-        Format::BedrockInvoke | Format::WorkersAi | Format::Universal => is_object(body),
+        Format::OpenAiChat => messages.is_array() || (prompt.is_some() && model.is_string()),
+        Format::Anthropic | Format::BedrockConverse => messages.is_array(),
+        Format::OpenAiCompletions => prompt.is_some() && model.is_string(),
+        Format::OpenAiResponses => model.is_string() && input.or(prompt).is_some(),
+        Format::OpenAiEmbeddings => model.is_string() && input.is_some(),
+        Format::Gemini => contents.is_some(),
+        Format::GeminiEmbeddings => requests.is_array() || content.is_some(),
+        Format::Ollama => model.is_string(),
+        Format::BedrockInvoke | Format::WorkersAi | Format::Universal => body.is_object(),
     }
 }
 
 /// The entry of a universal request that has answered. Its headers have keys in them, and are not read.
-fn universal(body: &[u8], step: usize) -> Option<Request> {
-    let mut entry: &[u8] = if is_object(body) { body } else { b"" };
-    let mut at = 0_usize;
-    elements(body, &mut |element| {
-        if at == step {
-            entry = element;
-        }
-        at = at.saturating_add(1);
-    });
-    let [slug, endpoint, query] = pick(entry, "provider endpoint query");
-    let text = |value| core::str::from_utf8(content(value)).ok();
-    let target = Target::of_slug(text(slug)?, text(endpoint)?)?;
-    Request::read(&target, query, 0)
+fn universal(body: Value<'_>, step: usize) -> Option<Request> {
+    let entry = body.elements().nth(step).unwrap_or(body);
+    let [slug, endpoint, query] = entry.pick(names!("provider endpoint query"));
+    let text = |value: Value<'_>| core::str::from_utf8(value.content()).ok().map(String::from);
+    let target = Target::of_slug(&text(slug)?, &text(endpoint)?)?;
+    Request::of(&target, query, 0)
 }

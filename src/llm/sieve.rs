@@ -1,18 +1,24 @@
 //! Bytes of one JSON text → the same text with long strings cut and long arrays of numbers counted, so that an answer
 //! of any length is held in bounded memory and still ends with its usage. Next: [`super::framing`].
 
-use super::value::Write;
 use alloc::vec::Vec;
 
 use crate::cut::whole_characters;
 use crate::json::{find_either, write_number};
 
+use super::tape::count_commas;
+use super::value::Write;
+
 /// What is kept of a string once a text has become too long: any name, id and reason.
 const SHORT_BYTES: usize = 128;
 /// What a text may take beyond its limit, in short strings.
 const SHORT_TEXT_BYTES: usize = 512 * 1024;
+/// The longest escape, which is a pair.
+const MAX_ESCAPES_BYTES: usize = 12;
 /// How many numbers of an array are kept. No embedding is as short.
 const MAX_NUMBERS: u32 = 64;
+/// No text with more is as short.
+const MIN_NUMBERS_BYTES: usize = 128;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum At {
@@ -69,6 +75,14 @@ impl Sieve {
     /// The text; `None` where it was too long for what is held.
     pub fn text(&self) -> Option<&[u8]> {
         (!self.is_full).then_some(&self.out)
+    }
+
+    /// Whether a text goes through as it is: one of which nothing has come yet, and that has no long string or array.
+    pub fn leaves(&self, text: &[u8]) -> bool {
+        self.out.is_empty()
+            && self.at == At::Outside
+            && text.len().saturating_add(MAX_ESCAPES_BYTES) <= self.limit
+            && (text.len() < MIN_NUMBERS_BYTES || count_commas(text) < MAX_NUMBERS as usize)
     }
 
     /// Begins a new text.
@@ -208,7 +222,7 @@ impl Sieve {
         if left == 0 {
             self.at = At::String;
             // Room for a second one: the two halves of a surrogate pair stay together.
-            if self.is_whole() && self.string_room() >= 12 {
+            if self.is_whole() && self.string_room() >= MAX_ESCAPES_BYTES {
                 let (escape, length) = (self.escape, self.escape_length);
                 self.keep(escape.get(..length).unwrap_or_default());
             }

@@ -4,103 +4,115 @@
 
 use alloc::vec::Vec;
 
-use crate::json::{self, int32, write_number};
+use crate::json::{int32, write_number};
 
-use super::value::{Write, elements, is_array, is_object, member, members, write_name};
+use super::value::{Names, Value, Write, names, write_name};
 
 /// Entries that are kept. Opik's own have about twenty.
 const MAX_COUNTS: usize = 100;
 /// The longest name that is kept.
 const MAX_NAME_BYTES: usize = 96;
 
+/// The names under which providers count the tokens of a prompt, and of what came of it; the first of each is in every
+/// such usage, and the others are added.
+const SHAPES: [[&[u8]; 2]; 6] = [
+    [names!("promptTokenCount toolUsePromptTokenCount"), names!("candidatesTokenCount thoughtsTokenCount")],
+    [names!("prompt_tokens"), names!("completion_tokens")],
+    [names!("inputTokens cacheReadInputTokens cacheWriteInputTokens"), names!("outputTokens")],
+    [names!("input_tokens cache_read_input_tokens cache_creation_input_tokens"), names!("output_tokens")],
+    [names!("prompt_eval_count"), names!("eval_count")],
+    [names!("inputTokenCount"), names!("outputTokenCount")],
+];
+const GEMINI: usize = 0;
+const ANTHROPIC: usize = 3;
+
 /// The whole numbers of a usage object, by their names, with dots between those of nested objects.
 #[derive(Clone, Debug, Default)]
-pub struct Counts {
-    counts: Vec<(Vec<u8>, i32)>,
+pub(super) struct Counts {
+    /// One that is cleared has none, and keeps its name for the next of its kind.
+    counts: Vec<(Vec<u8>, Option<i32>)>,
     /// What the call cost in US dollars, where the provider says so; a JSON number.
     cost: Vec<u8>,
 }
 
 impl Counts {
     /// Whether there are none.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.counts.is_empty()
+        self.counts.iter().all(|(_, count)| count.is_none())
     }
 
     /// The cost in US dollars that stands in the usage (OpenRouter), as a JSON number; empty where none does.
-    #[must_use]
     pub fn cost(&self) -> &[u8] {
         &self.cost
     }
 
-    pub(super) fn clear(&mut self) {
-        *self = Self::default();
+    pub fn clear(&mut self) {
+        self.cost.clear();
+        self.counts.iter_mut().for_each(|(_, count)| *count = None);
     }
 
     /// Overwrites the counters that `usage` has, and keeps the others.
-    pub fn merge(&mut self, usage: &[u8]) {
-        self.flatten(usage, &mut Vec::new(), 4);
-        let cost = member(usage, "cost");
-        if json::is_non_negative_number(cost) && cost.len() <= 32 && member(usage, "is_byok") != b"true" {
-            self.cost = cost.to_vec();
+    #[inline(never)]
+    pub fn merge(&mut self, usage: Value<'_>) {
+        self.flatten(usage, &mut Vec::new());
+        let cost = usage.member("cost").text();
+        if matches!(cost, [b'0'..=b'9', ..]) && cost.len() <= 32 && !usage.member("is_byok").is_true() {
+            self.cost.clear();
+            self.cost.put(cost);
         }
-        self.sum_iterations(member(usage, "iterations"));
+        // Where Anthropic compacts a conversation within a call, the counters beside these are of the last one only.
+        let iterations = usage.member("iterations");
+        for name in SHAPES[ANTHROPIC].into_iter().flat_map(Names) {
+            let counts = iterations.elements().filter_map(|iteration| int32(iteration.get(name).text()));
+            if let Some(sum) = counts.reduce(i32::saturating_add) {
+                self.set(name, sum);
+            }
+        }
     }
 
-    fn flatten(&mut self, object: &[u8], path: &mut Vec<u8>, depth: u32) {
-        let Some(inner) = depth.checked_sub(1) else { return };
-        members(object, &mut |name, value| {
+    fn flatten(&mut self, object: Value<'_>, path: &mut Vec<u8>) {
+        for (name, value) in object.members() {
             let length = path.len();
             path.put(name);
-            if is_object(value) {
+            if value.is_object() {
                 path.put_byte(b'.');
-                self.flatten(value, path, inner);
-            } else if let Some(count) = int32(value) {
+                self.flatten(value, path);
+            } else if let Some(count) = int32(value.text()) {
                 self.set(path, count);
             }
             path.truncate(length);
-        });
+        }
     }
 
-    /// Where Anthropic compacts a conversation within a call, the counters beside `iterations` are of the last one only.
-    fn sum_iterations(&mut self, iterations: &[u8]) {
-        const NAMES: [&str; 4] =
-            ["input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"];
-        if !is_array(iterations) {
-            return;
-        }
-        for name in NAMES {
-            let mut sum = None::<i32>;
-            elements(iterations, &mut |iteration| {
-                if let Some(count) = int32(member(iteration, name)) {
-                    sum = Some(sum.unwrap_or(0).saturating_add(count));
-                }
-            });
-            if let Some(sum) = sum {
-                self.set(name.as_bytes(), sum);
+    /// Takes members of a value as counters, under other names than theirs.
+    pub fn take(&mut self, value: Value<'_>, table: &'static [u8], names: &'static [u8]) {
+        for (member, name) in Names(table).zip(Names(names)) {
+            if let Some(count) = int32(value.get(member).text()) {
+                self.set(name, count);
             }
         }
     }
 
+    #[inline(never)]
     fn set(&mut self, name: &[u8], count: i32) {
         if let Some((_, old)) = self.counts.iter_mut().find(|(known, _)| known == name) {
-            *old = count;
+            *old = Some(count);
         } else if self.counts.len() < MAX_COUNTS && name.len() <= MAX_NAME_BYTES {
-            self.counts.push((name.to_vec(), count));
+            self.counts.push((name.to_vec(), Some(count)));
         }
     }
 
-    fn get(&self, name: &str) -> Option<u64> {
-        let (_, count) = self.counts.iter().find(|(known, _)| known == name.as_bytes())?;
-        u64::try_from(*count).ok()
+    #[inline(never)]
+    fn get(&self, name: &[u8]) -> Option<u64> {
+        let (_, count) = self.counts.iter().find(|(known, _)| known == name)?;
+        u64::try_from((*count)?).ok()
     }
 
     /// The sum of those that are there; `None` where the first one is not.
-    fn sum(&self, names: [&str; 3]) -> Option<u64> {
-        let [first, others @ ..] = names;
-        let first = self.get(first)?;
-        Some(others.iter().filter_map(|name| self.get(name)).fold(first, u64::saturating_add))
+    fn sum(&self, names: &'static [u8]) -> Option<u64> {
+        let mut names = Names(names);
+        let first = self.get(names.next()?)?;
+        Some(names.filter_map(|name| self.get(name)).fold(first, u64::saturating_add))
     }
 
     /// Appends Opik's usage map for a call of this provider, whose format may say that it has no completion. Nothing
@@ -109,18 +121,18 @@ impl Counts {
         if self.is_empty() {
             return;
         }
-        let is_gemini = self.get("promptTokenCount").or(self.get("totalTokenCount")).is_some();
-        let (prompt, completion, total) = self.totals(is_gemini, is_embedding);
+        let get = |name: &str| self.get(name.as_bytes());
+        let (is_gemini, prompt, completion, total) = self.totals(is_embedding);
         let mut bare = Bare(out);
         bare.0.put_byte(b'{');
         bare.write(b"prompt_tokens", prompt);
         bare.write(b"completion_tokens", completion);
         bare.write(b"total_tokens", total);
         // Counted among the others by their providers, and shown by Opik under this name only.
-        let thoughts = self.get("thoughtsTokenCount").or(self.get("output_tokens_details.thinking_tokens"));
+        let thoughts = get("thoughtsTokenCount").or(get("output_tokens_details.thinking_tokens"));
         bare.write(b"reasoning_tokens", thoughts);
-        let cached = self.get("prompt_tokens_details.cached_tokens");
-        let is_openai_shaped = self.get("prompt_tokens").is_some();
+        let cached = get("prompt_tokens_details.cached_tokens");
+        let is_openai_shaped = get("prompt_tokens").is_some();
         match provider {
             // Their calculators look for cached tokens under their own names.
             b"google_ai" | b"google_vertexai" if is_openai_shaped => bare.write(b"cache_read_input_tokens", cached),
@@ -129,10 +141,11 @@ impl Counts {
                 let input = prompt.map(|prompt| prompt.saturating_sub(cached.unwrap_or(0)));
                 bare.write(b"original_usage.input_tokens", input);
             }
-            _ if cached.is_none() => bare.write(b"cache_read_input_tokens", self.get("prompt_cache_hit_tokens")),
+            _ if cached.is_none() => bare.write(b"cache_read_input_tokens", get("prompt_cache_hit_tokens")),
             _ => {}
         }
         for (name, count) in &self.counts {
+            let Some(count) = count else { continue };
             write_name(out, b"original_usage.");
             // The name goes on behind the dot.
             out.truncate(out.len().saturating_sub(2));
@@ -146,34 +159,29 @@ impl Counts {
         out.put_byte(b'}');
     }
 
-    fn totals(&self, is_gemini: bool, is_embedding: bool) -> (Option<u64>, Option<u64>, Option<u64>) {
-        let sum = |a: Option<u64>, b: Option<u64>| Some(a?.saturating_add(b?));
+    /// Whether they are Google's, and the tokens of the prompt, of the completion and of both.
+    fn totals(&self, is_embedding: bool) -> (bool, Option<u64>, Option<u64>, Option<u64>) {
+        let add = |a: Option<u64>, b: Option<u64>| Some(a?.saturating_add(b?));
+        let first = |names: &'static [u8]| Names(names).next().and_then(|name| self.get(name));
+        let is_it = |[prompt, completion]: &[&'static [u8]; 2]| first(prompt).or(first(completion)).is_some();
+        let shape = SHAPES.iter().position(is_it);
+        let google_total = self.get(b"totalTokenCount");
+        let is_gemini = shape == Some(GEMINI) || google_total.is_some();
+        let [prompts, completions] = *shape.and_then(|at| SHAPES.get(at)).unwrap_or(&SHAPES[GEMINI]);
+        let prompt = self.sum(prompts);
+        let mut completion = self.sum(completions);
         if is_gemini {
-            let prompt = self.sum(["promptTokenCount", "toolUsePromptTokenCount", ""]);
-            let thoughts = self.get("thoughtsTokenCount").unwrap_or(0);
-            let candidates = self.get("candidatesTokenCount").unwrap_or(0);
-            let total = self.get("totalTokenCount");
+            let candidates = first(completions).unwrap_or(0);
             // Where the total says that thoughts are among the candidates, they are not added.
-            let includes = total.is_some() && total == prompt.map(|prompt| prompt.saturating_add(candidates));
-            let completion = if includes { candidates } else { candidates.saturating_add(thoughts) };
-            return (prompt, Some(completion), total.or(sum(prompt, Some(completion))));
+            let is_included = google_total.is_some() && google_total == add(prompt, Some(candidates));
+            let thoughts = if is_included { None } else { self.get(b"thoughtsTokenCount") };
+            completion = Some(candidates.saturating_add(thoughts.unwrap_or(0)));
+        } else if is_embedding {
+            completion = completion.or(Some(0));
         }
-        let stated = self.get("total_tokens");
-        let cached = ["cache_read_input_tokens", "cache_creation_input_tokens"];
-        let (prompt, completion, stated) = if self.get("prompt_tokens").or(self.get("completion_tokens")).is_some() {
-            (self.get("prompt_tokens"), self.get("completion_tokens"), stated)
-        } else if self.get("inputTokens").or(self.get("outputTokens")).is_some() {
-            let prompt = self.sum(["inputTokens", "cacheReadInputTokens", "cacheWriteInputTokens"]);
-            (prompt, self.get("outputTokens"), None)
-        } else if self.get("input_tokens").or(self.get("output_tokens")).is_some() {
-            let [read, written] = cached;
-            (self.sum(["input_tokens", read, written]), self.get("output_tokens"), stated)
-        } else {
-            let prompt = self.get("prompt_eval_count").or(self.get("inputTokenCount"));
-            (prompt, self.get("eval_count").or(self.get("outputTokenCount")), stated)
-        };
-        let completion = if is_embedding { completion.or(Some(0)) } else { completion };
-        (prompt, completion, stated.or(sum(prompt, completion)))
+        // Bedrock's leaves out what is cached.
+        let stated = google_total.or(self.get(b"total_tokens"));
+        (is_gemini, prompt, completion, stated.or(add(prompt, completion)))
     }
 }
 

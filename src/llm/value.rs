@@ -3,7 +3,9 @@
 
 use alloc::vec::Vec;
 
-use crate::json;
+use crate::json::{self, write_number};
+
+use super::tape::{Document, NONE, Token};
 
 /// Appends to a text, out of line: there are hundreds of calls.
 pub(super) trait Write {
@@ -25,58 +27,231 @@ impl Write for Vec<u8> {
     }
 }
 
-/// Whether a name is one of these, with a space between two.
-#[inline(never)]
-pub(super) fn is_one_of(name: &[u8], names: &str) -> bool {
-    names.as_bytes().split(|&byte| byte == b' ').any(|known| known == name)
+/// A table of names out of a text with a space between two: each behind a byte that has its length, so that one that is
+/// looked for is compared with those that are as long.
+macro_rules! names {
+    ($text:literal) => {{
+        const TABLE: [u8; $text.len() + 1] = $crate::llm::value::table($text);
+        TABLE.as_slice()
+    }};
 }
+pub(super) use names;
 
-/// Calls `each` with every member of an object. `None` when it is none.
-#[inline(never)]
-pub(super) fn members<'a>(text: &'a [u8], each: &mut dyn FnMut(&'a [u8], &'a [u8])) -> Option<()> {
-    json::for_each_member(text, |name, value| each(content(name), value))
-}
-
-/// Calls `each` with every element of an array. `None` when it is none.
-#[inline(never)]
-pub(super) fn elements<'a>(text: &'a [u8], each: &mut dyn FnMut(&'a [u8])) -> Option<()> {
-    json::for_each_element(text, each)
-}
-
-/// The values of the members of an object that these names, with a space between two, stand for; in one pass. Empty
-/// where one is missing or `null`.
-pub(super) fn pick<'a, const N: usize>(text: &'a [u8], names: &str) -> [&'a [u8]; N] {
-    let mut values: [&[u8]; N] = [b""; N];
-    pick_into(text, names.as_bytes(), &mut values);
-    values
-}
-
-/// As many as are picked at once.
-const MAX_PICKED: usize = 12;
-
-#[inline(never)]
-fn pick_into<'a>(text: &'a [u8], names: &[u8], values: &mut [&'a [u8]]) {
-    let mut wanted: [&[u8]; MAX_PICKED] = [b""; MAX_PICKED];
-    for (slot, name) in wanted.iter_mut().zip(names.split(|&byte| byte == b' ')) {
-        *slot = name;
-    }
-    members(text, &mut |name, value| {
-        let at = wanted.iter().take(values.len()).position(|wanted| *wanted == name);
-        if let Some(slot) = at.and_then(|at| values.get_mut(at)) {
-            *slot = if value == b"null" { b"" } else { value };
+#[expect(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "it runs in the compiler")]
+pub(super) const fn table<const N: usize>(text: &str) -> [u8; N] {
+    let bytes = text.as_bytes();
+    let mut table = [0; N];
+    let (mut at, mut length_at) = (0, 0);
+    while at < bytes.len() {
+        if bytes[at] == b' ' {
+            length_at = at + 1;
+        } else {
+            table[at + 1] = bytes[at];
+            table[length_at] += 1;
         }
-    });
+        at += 1;
+    }
+    table
 }
 
-/// One member of an object; empty where it is missing or `null`.
+/// Which of a table's names this is.
 #[inline(never)]
-pub(super) fn member<'a>(text: &'a [u8], name: &str) -> &'a [u8] {
-    let [value] = pick(text, name);
-    value
+pub(super) fn position(table: &[u8], name: &[u8]) -> Option<usize> {
+    Names(table).position(|known| known == name)
+}
+
+/// Whether a name is in a table.
+pub(super) fn is_in(table: &[u8], name: &[u8]) -> bool {
+    position(table, name).is_some()
+}
+
+/// The names of a table.
+pub(super) struct Names<'a>(pub &'a [u8]);
+
+impl<'a> Iterator for Names<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (&length, rest) = self.0.split_first()?;
+        let (name, rest) = rest.split_at_checked(length.into())?;
+        self.0 = rest;
+        Some(name)
+    }
+}
+
+/// A value of a document; or none.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Value<'a> {
+    document: &'a Document<'a>,
+    at: u32,
+}
+
+impl<'a> Value<'a> {
+    /// The value that a document is.
+    pub fn of(document: &'a Document<'a>) -> Self {
+        Self { document, at: 0 }
+    }
+
+    /// None, in the same document.
+    pub fn none(self) -> Self {
+        Self { at: NONE, ..self }
+    }
+
+    fn token(self) -> Token {
+        self.document.tokens.get(self.at as usize).copied().unwrap_or_default()
+    }
+
+    /// The value as it stands there; empty where there is none.
+    #[inline(never)]
+    pub fn text(self) -> &'a [u8] {
+        let Token { start, end, .. } = self.token();
+        self.document.text.get(start as usize..end as usize).unwrap_or_default()
+    }
+
+    fn first(self) -> u8 {
+        self.text().first().copied().unwrap_or(0)
+    }
+
+    /// What stands between the quotes of a string, escaped as it is; empty for any other value.
+    #[inline(never)]
+    pub fn content(self) -> &'a [u8] {
+        content(self.text())
+    }
+
+    /// Whether there is none.
+    pub fn is_none(self) -> bool {
+        self.at == NONE
+    }
+
+    pub fn is_some(self) -> bool {
+        !self.is_none()
+    }
+
+    pub fn is_string(self) -> bool {
+        self.first() == b'"'
+    }
+
+    pub fn is_object(self) -> bool {
+        self.first() == b'{'
+    }
+
+    pub fn is_array(self) -> bool {
+        self.first() == b'['
+    }
+
+    pub fn is_null(self) -> bool {
+        self.first() == b'n'
+    }
+
+    pub fn is_true(self) -> bool {
+        self.text() == b"true"
+    }
+
+    pub fn is_false(self) -> bool {
+        self.text() == b"false"
+    }
+
+    /// A whole number that is not below zero.
+    #[inline(never)]
+    pub fn index(self) -> Option<u32> {
+        json::int32(self.text()).and_then(|value| u32::try_from(value).ok())
+    }
+
+    /// This one, or where there is none the other.
+    pub fn or(self, other: Self) -> Self {
+        if self.is_none() { other } else { self }
+    }
+
+    /// The members of an object that stand under the names of a table. One that is `null` is none.
+    pub fn pick<const N: usize>(self, table: &[u8]) -> [Self; N] {
+        let mut values = [self.none(); N];
+        self.pick_into(table, &mut values);
+        values
+    }
+
+    #[inline(never)]
+    fn pick_into(self, table: &[u8], values: &mut [Self]) {
+        for (name, value) in self.members() {
+            if let Some(slot) = position(table, name).and_then(|at| values.get_mut(at)) {
+                *slot = if value.is_null() { self.none() } else { value };
+            }
+        }
+    }
+
+    /// The first of the members under the names of a table that is there.
+    #[inline(never)]
+    pub fn any(self, table: &[u8]) -> Self {
+        Names(table).map(|name| self.get(name)).find(|value| value.is_some()).unwrap_or(self.none())
+    }
+
+    /// One member of an object.
+    pub fn member(self, name: &str) -> Self {
+        self.get(name.as_bytes())
+    }
+
+    /// One member of an object.
+    #[inline(never)]
+    pub fn get(self, name: &[u8]) -> Self {
+        for (known, value) in self.members() {
+            if known == name && !value.is_null() {
+                return value;
+            }
+        }
+        self.none()
+    }
+
+    /// The members of an object.
+    pub fn members(self) -> Members<'a> {
+        Members(self.inner(b'{'))
+    }
+
+    /// The elements of an array.
+    pub fn elements(self) -> Elements<'a> {
+        self.inner(b'[')
+    }
+
+    #[inline(never)]
+    fn inner(self, opening: u8) -> Elements<'a> {
+        let end = if self.first() == opening { self.token().next } else { 0 };
+        Elements { next: Self { at: self.at.wrapping_add(1), ..self }, end }
+    }
+}
+
+/// The values of an array.
+pub(super) struct Elements<'a> {
+    next: Value<'a>,
+    /// The token behind them.
+    end: u32,
+}
+
+impl<'a> Iterator for Elements<'a> {
+    type Item = Value<'a>;
+
+    #[inline(never)]
+    fn next(&mut self) -> Option<Value<'a>> {
+        let value = self.next;
+        if value.at >= self.end {
+            return None;
+        }
+        self.next.at = value.token().next;
+        Some(value)
+    }
+}
+
+/// The names and values of an object.
+pub(super) struct Members<'a>(Elements<'a>);
+
+impl<'a> Iterator for Members<'a> {
+    type Item = (&'a [u8], Value<'a>);
+
+    #[inline(never)]
+    fn next(&mut self) -> Option<Self::Item> {
+        let name = self.0.next()?;
+        Some((name.content(), self.0.next()?))
+    }
 }
 
 /// What stands between the quotes of a string, escaped as it is; empty for any other value.
-#[inline(never)]
 pub(super) fn content(text: &[u8]) -> &[u8] {
     match text {
         [b'"', content @ .., b'"'] => content,
@@ -84,30 +259,13 @@ pub(super) fn content(text: &[u8]) -> &[u8] {
     }
 }
 
-pub(super) fn is_string(text: &[u8]) -> bool {
-    text.first() == Some(&b'"')
-}
-
-pub(super) fn is_object(text: &[u8]) -> bool {
-    text.first() == Some(&b'{')
-}
-
-pub(super) fn is_array(text: &[u8]) -> bool {
-    text.first() == Some(&b'[')
-}
-
-/// A whole number that is not below zero.
-pub(super) fn index(text: &[u8]) -> Option<u32> {
-    json::int32(text).and_then(|value| u32::try_from(value).ok())
-}
-
 /// Appends a value as the content of a string: that of a string as it is, any other as its text.
 #[inline(never)]
-pub(super) fn write_content(out: &mut Vec<u8>, value: &[u8]) {
-    if is_string(value) {
-        out.put(content(value));
+pub(super) fn write_content(out: &mut Vec<u8>, value: Value<'_>) {
+    if value.is_string() {
+        out.put(value.content());
     } else {
-        write_escaped(out, value);
+        write_escaped(out, value.text());
     }
 }
 
@@ -115,21 +273,12 @@ pub(super) fn write_content(out: &mut Vec<u8>, value: &[u8]) {
 #[inline(never)]
 pub(super) fn write_escaped(out: &mut Vec<u8>, text: &[u8]) {
     for &byte in text {
-        match byte {
-            b'"' | b'\\' => out.put(&[b'\\', byte]),
-            // White space between the parts of a value; there is none in its strings.
-            0..=0x1f => out.put_byte(b' '),
-            _ => out.push(byte),
+        if matches!(byte, b'"' | b'\\') {
+            out.put_byte(b'\\');
         }
+        // White space between the parts of a value; there is none in its strings.
+        out.put_byte(byte.max(b' '));
     }
-}
-
-/// Appends a value as a string.
-#[inline(never)]
-pub(super) fn write_string(out: &mut Vec<u8>, value: &[u8]) {
-    out.put_byte(b'"');
-    write_content(out, value);
-    out.put_byte(b'"');
 }
 
 /// Any text as a string.
@@ -159,66 +308,55 @@ pub(super) fn write_comma(out: &mut Vec<u8>) {
     }
 }
 
-/// Appends a member whose value is copied by [`write_clean`], unless that is empty.
+/// Appends a member whose value is copied by [`write_clean`], unless there is none.
 #[inline(never)]
-pub(super) fn write_member(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    if !value.is_empty() {
+pub(super) fn write_member(out: &mut Vec<u8>, name: &[u8], value: Value<'_>) {
+    if value.is_some() {
         write_name(out, name);
-        write_clean(out, name, value, json::MAX_DEPTH);
+        write_clean(out, name, value);
     }
 }
 
 /// Appends the value of the member `name` without what a row must not have: of binary data only type and size are
 /// left, of a URL not its query, of a credential nothing.
 #[inline(never)]
-pub(super) fn write_clean(out: &mut Vec<u8>, name: &[u8], value: &[u8], depth: u32) {
-    let inner = depth.saturating_sub(1);
+pub(super) fn write_clean(out: &mut Vec<u8>, name: &[u8], value: Value<'_>) {
     match value.first() {
-        Some(b'"') => write_clean_string(out, name, value),
-        Some(b'[') => {
+        b'"' => write_clean_string(out, name, value),
+        b'[' => {
             out.put_byte(b'[');
-            elements(value, &mut |element| {
+            for element in value.elements() {
                 write_comma(out);
-                write_clean(out, name, element, inner);
-            });
+                write_clean(out, name, element);
+            }
             out.put_byte(b']');
         }
-        Some(b'{') => {
+        b'{' => {
             let are_headers = name == b"headers";
             out.put_byte(b'{');
-            members(value, &mut |name, value| {
+            for (name, value) in value.members() {
                 write_name(out, name);
-                write_clean(out, if are_headers { b"authorization" } else { name }, value, inner);
-            });
+                write_clean(out, if are_headers { b"authorization" } else { name }, value);
+            }
             out.put_byte(b'}');
         }
-        _ => out.put(value),
+        _ => out.put(value.text()),
     }
 }
 
-fn write_clean_string(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    let text = content(value);
-    if is_credential(name) {
-        out.put(b"\"[left out]\"");
+fn write_clean_string(out: &mut Vec<u8>, name: &[u8], value: Value<'_>) {
+    let text = value.content();
+    out.put_byte(b'"');
+    if is_in(names!("authorization authorization_token api_key apiKey access_token"), name) {
+        out.put(b"[left out]");
     } else if let Some(media) = Media::of_string(name, text) {
-        out.put_byte(b'"');
         media.write(out);
-        out.put_byte(b'"');
-    } else if is_address(name) {
-        out.put_byte(b'"');
+    } else if is_in(names!("url uri image_url file_url fileUri file_uri server_url s3Location"), name) {
         out.put(without_query(text));
-        out.put_byte(b'"');
     } else {
-        out.put(value);
+        out.put(text);
     }
-}
-
-fn is_credential(name: &[u8]) -> bool {
-    is_one_of(name, "authorization authorization_token api_key apiKey access_token")
-}
-
-fn is_address(name: &[u8]) -> bool {
-    is_one_of(name, "url uri image_url file_url fileUri file_uri server_url s3Location")
+    out.put_byte(b'"');
 }
 
 /// A URL up to its query, which may have a key in it.
@@ -250,46 +388,43 @@ impl<'a> Media<'a> {
             let kind = head.split(|&byte| byte == b';').next().unwrap_or_default();
             return Some(Self::of_base64(kind, url.get(comma.saturating_add(1)..)?));
         }
-        let is_binary = is_one_of(name, "data bytes b64_json file_data result image images audio encrypted_content")
-            && text.len() >= MIN_BINARY_BYTES
-            && text
-                .iter()
-                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'-' | b'_' | b'\\'));
+        let is_binary =
+            is_in(names!("data bytes b64_json file_data result image images audio encrypted_content"), name)
+                && text.len() >= MIN_BINARY_BYTES
+                && text.iter().all(|byte| {
+                    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'-' | b'_' | b'\\')
+                });
         is_binary.then(|| Self::of_base64(b"base64", text))
     }
 
     /// The first that is in a part of a message, with the type that stands beside it.
-    pub fn in_part(part: &'a [u8]) -> Option<Self> {
-        Self::within(part, b"", json::MAX_DEPTH)
+    pub fn in_part(part: Value<'a>) -> Option<Self> {
+        Self::within(part, b"")
     }
 
-    fn within(value: &'a [u8], kind: &'a [u8], depth: u32) -> Option<Self> {
-        let inner = depth.checked_sub(1)?;
-        let beside: [_; 4] = pick(value, "mimeType mime_type media_type format");
-        let beside = beside.into_iter().map(content).find(|text| !text.is_empty()).unwrap_or(kind);
-        let mut found = None;
-        members(value, &mut |name, value| {
-            if found.is_some() {
-            } else if is_object(value) {
-                let kind = if beside.is_empty() { name } else { beside };
-                found = Self::within(value, kind, inner);
-            } else if is_string(value) {
-                let text = content(value);
-                found = match Self::of_string(name, text) {
-                    Some(Self { kind: b"base64", bytes }) if !beside.is_empty() => Some(Self { kind: beside, bytes }),
-                    None if is_one_of(name, "data bytes file_data") => Some(Self::of_base64(beside, text)),
-                    other => other,
-                };
+    fn within(value: Value<'a>, kind: &'a [u8]) -> Option<Self> {
+        let beside = value.any(names!("mimeType mime_type media_type format")).content();
+        let beside = if beside.is_empty() { kind } else { beside };
+        value.members().find_map(|(name, value)| {
+            if value.is_object() {
+                return Self::within(value, if beside.is_empty() { name } else { beside });
             }
-        });
-        found
+            let text = value.content();
+            match Self::of_string(name, text) {
+                Some(Self { kind: b"base64", bytes }) if !beside.is_empty() => Some(Self { kind: beside, bytes }),
+                None if value.is_string() && is_in(names!("data bytes file_data"), name) => {
+                    Some(Self::of_base64(beside, text))
+                }
+                found => found,
+            }
+        })
     }
 
     pub fn write(self, out: &mut Vec<u8>) {
         out.put_byte(b'[');
         out.put(self.kind);
         out.put(b", ");
-        json::write_number(out, self.bytes as u64);
+        write_number(out, self.bytes as u64);
         out.put(b" bytes]");
     }
 }

@@ -1,80 +1,56 @@
 //! Workers AI, by REST and by its binding. An answer is in the shape of its model, whoever made that; so it is told by
 //! what it has. (@cloudflare/workers-types 5, workers-ai-provider 4.)
 
-use super::answer::{Answer, Kind, Part};
-use super::conversation::openai_call;
-use super::value::{content, elements, index, is_array, is_object, is_string, member, pick};
+use super::answer::{Answer, Kind};
+use super::openai_chat::read_calls;
+use super::value::{Value, names};
 use super::{anthropic, gemini, openai_chat, openai_responses};
 
-pub(super) const INPUT: &[&str] = &[
-    "messages",
-    "prompt",
-    "input",
-    "text",
-    "contents",
-    "requests",
-    "tools",
-    "functions",
-    "tool_choice",
-    "response_format",
-    "instructions",
-    "system",
-    "image",
-    "audio",
-    "lora",
-];
+pub(super) const INPUT: &[u8] = names!(
+    "messages prompt input text contents requests tools functions tool_choice response_format instructions system image audio lora"
+);
 
 /// Reads an answer, or one event of it.
-pub(super) fn read(value: &[u8], out: &mut Answer) {
-    if is_string(value) {
-        out.append(0, Kind::Text, 0, value);
+pub(super) fn read(value: Value<'_>, out: &mut Answer) {
+    let [result, success, state, model] = value.pick(names!("result success state model"));
+    // What has failed is read for all formats.
+    if success.is_false() {
         return;
     }
-    let [result, success, state, model] = pick(value, "result success state model");
-    if success == b"false" {
-        out.error(value);
-        return;
+    if result.is_some() && success.or(state).is_some() {
+        out.model(model.content());
+        return read_shape(result, out);
     }
-    if !result.is_empty() && (!success.is_empty() || !state.is_empty()) {
-        out.model(model);
-        read(result, out);
-        return;
-    }
-    let [choices, output, candidates, response, calls, usage, shape, data, kind, request] =
-        pick(value, "choices output candidates response tool_calls usage shape data type request_id");
-    let kind = content(kind);
-    if !choices.is_empty() {
+    read_shape(value, out);
+}
+
+fn read_shape(value: Value<'_>, out: &mut Answer) {
+    let [choices, output, candidates, response, calls, usage, shape, data, kind, said] =
+        value.pick(names!("choices output candidates response tool_calls usage shape data type text"));
+    let kind = kind.content();
+    if choices.is_some() {
         openai_chat::read(value, out);
-    } else if is_array(output) || kind.starts_with(b"response.") {
+    } else if output.is_array() || kind.starts_with(b"response.") {
         openai_responses::read(value, out);
-    } else if !candidates.is_empty() {
+    } else if candidates.is_some() {
         gemini::read(value, out);
     } else if kind.starts_with(b"message") || kind.starts_with(b"content_block") {
         anthropic::read(value, out);
-    } else if is_array(data) && !shape.is_empty() {
-        elements(data, &mut |embedding| out.embedding(embedding));
-        out.usage(usage);
     } else {
-        if !response.is_empty() && !is_object(response) {
-            append_text(response, out);
-        } else if is_object(response) {
-            out.append(0, Kind::Text, 0, response);
+        if data.is_array() && shape.is_some() {
+            data.elements().for_each(|embedding| out.embedding(embedding));
+        } else if value.is_string() {
+            out.append(0, Kind::Text, 0, value);
         }
-        elements(calls, &mut |element| {
-            if let Part::Call { id, name, arguments } = openai_call(element) {
-                out.call(0, index(member(element, "index")), id, name, arguments);
-            }
-        });
+        if response.is_some() {
+            out.choice(0);
+        }
+        for text in [response, said, value.member("description"), value.member("transcription")] {
+            out.append(0, Kind::Text, 0, text);
+        }
+        read_calls(calls, 0, out);
         out.usage(usage);
-        out.note("request_id", request);
-        for name in ["text", "description", "transcription"] {
-            out.append(0, Kind::Text, 0, member(value, name));
-        }
+        out.notes(value, names!("request_id"), names!("request_id"));
         out.error(value);
     }
-}
-
-fn append_text(value: &[u8], out: &mut Answer) {
-    out.choice(0);
-    out.append(0, Kind::Text, 0, value);
 }
