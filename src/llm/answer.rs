@@ -9,7 +9,7 @@ use crate::json::{int32, write_number};
 
 use super::usage::Counts;
 use super::value::{
-    Media, Names, Value, Write, names, quoted, write_clean, write_comma, write_content, write_escaped, write_name,
+    Media, Value, Write, names, quoted, write_clean, write_comma, write_content, write_escaped, write_name,
 };
 
 /// What is kept beside text: model, ids, names, reasons.
@@ -173,15 +173,6 @@ impl Answer {
         if value.is_object() {
             self.usage.clear();
             self.usage.merge(value);
-        }
-    }
-
-    /// Notes members of the answer, each once, under other names than theirs.
-    #[inline(never)]
-    pub fn notes(&mut self, value: Value<'_>, table: &'static [u8], names: &'static [u8]) {
-        let values: [Value; 6] = value.pick(table);
-        for (name, value) in Names(names).zip(values) {
-            self.note(name, value);
         }
     }
 

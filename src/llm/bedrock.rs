@@ -3,94 +3,54 @@
 
 use alloc::vec::Vec;
 
-use super::answer::{Answer, Kind};
-use super::part::part;
-use super::tape::Tape;
-use super::value::{Value, names, position};
-use super::workers_ai;
+use super::answer::Kind;
+use super::steps::{Cases, Step, Steps};
+use super::value::names;
 
+/// Of the request, what goes into the input.
 pub(super) const INPUT: &[u8] = names!("messages system toolConfig prompt inputText input tools tool_choice texts");
 
-/// Reads an answer of `converse`.
-pub(super) fn read(value: Value<'_>, out: &mut Answer) {
-    let parts = value.member("output").member("message").member("content");
-    for (at, block) in (0..).zip(parts.elements()) {
-        out.part(0, at, part(block));
-    }
-    read_metadata(value, out);
-    if parts.is_some() {
-        out.finish(0, value.member("stopReason"));
-    }
-}
+/// Of an answer of `converse`.
+pub(super) const ANSWER: Steps = &[
+    ("output", Step::In(&[("message", Step::In(&[("content", Step::Blocks)]))])),
+    ("usage", Step::Usage),
+    ("metrics", Step::In(METRICS)),
+    ("stopReason", Step::Finish),
+];
 
-fn read_metadata(value: Value<'_>, out: &mut Answer) {
-    out.usage(value.member("usage"));
-    out.note(b"latency_ms", value.member("metrics").member("latencyMs"));
-}
+const METRICS: Steps = &[("latencyMs", Step::Note("latency_ms"))];
 
-/// Reads an event of `converse-stream`, by its name.
-pub(super) fn read_event(name: &[u8], value: Value<'_>, out: &mut Answer) {
-    let [at, start, delta] = value.pick(names!("contentBlockIndex start delta"));
-    let at = at.index().unwrap_or(0);
-    match position(names!("contentBlockDelta contentBlockStart messageStart messageStop metadata"), name) {
-        Some(0) => {
-            let [text, call, reasoning] = delta.pick(names!("text toolUse reasoningContent"));
-            out.append(0, Kind::Text, at, text);
-            out.append(0, Kind::Call, at, call.member("input"));
-            out.append(0, Kind::Reasoning, at, reasoning.member("text"));
-        }
-        Some(1) => {
-            let mut part = part(start);
-            part.value = part.value.none();
-            out.part(0, at, part);
-        }
-        Some(2) => out.choice(0),
-        Some(3) => out.finish(0, value.member("stopReason")),
-        Some(_) => {
-            read_metadata(value, out);
-            out.is_terminal = true;
-        }
-        None => {}
-    }
-}
+/// Of an event of `converse-stream`, by its name.
+pub(super) const EVENTS: Cases = &[
+    (names!("contentBlockDelta"), &[("contentBlockIndex", Step::Key), ("delta", Step::In(DELTA))]),
+    (names!("contentBlockStart"), &[("contentBlockIndex", Step::Key), ("start", Step::Block)]),
+    (names!("messageStart"), &[("", Step::Choice)]),
+    (names!("messageStop"), &[("stopReason", Step::Finish)]),
+    (names!("metadata"), &[("", Step::Terminal), ("usage", Step::Usage), ("metrics", Step::In(METRICS))]),
+];
 
-/// Reads an answer of `invoke`, or what an event of it has in base64.
-pub(super) fn read_invoked(value: Value<'_>, out: &mut Answer) {
-    let bytes = value.member("bytes").content();
-    if !bytes.is_empty() {
-        let text = decode(bytes);
-        let mut tape = Tape::default();
-        if let Some(document) = tape.whole(&text) {
-            read_model(Value::of(&document), out);
-        }
-        return;
-    }
-    read_model(value, out);
-}
+const DELTA: Steps = &[
+    ("text", Step::Append(Kind::Text)),
+    ("toolUse", Step::In(&[("input", Step::Append(Kind::Call))])),
+    ("reasoningContent", Step::In(&[("text", Step::Append(Kind::Reasoning))])),
+];
 
-fn read_model(value: Value<'_>, out: &mut Answer) {
-    let [generation, results, stop, metrics] =
-        value.pick(names!("generation results stop_reason amazon-bedrock-invocationMetrics"));
-    workers_ai::read(value, out);
-    // Llama and Titan.
-    out.append(0, Kind::Text, 0, generation);
-    out.append(0, Kind::Text, 0, value.member("outputText"));
-    for result in results.elements() {
-        out.append(0, Kind::Text, 0, result.member("outputText"));
-        out.finish(0, result.member("completionReason"));
-    }
-    if generation.is_some() {
-        out.finish(0, stop);
-    }
-    if out.usage.is_empty() {
-        out.usage.take(value, names!("prompt_token_count generation_token_count"), names!("inputTokens outputTokens"));
-        out.usage.merge(metrics);
-    }
-    out.is_terminal |= metrics.is_some();
-}
+/// Of an answer of `invoke`, beside what its maker has in it: Llama's and Titan's, and Bedrock's own counters.
+pub(super) const INVOKED: Steps = &[
+    ("generation", Step::Append(Kind::Text)),
+    ("outputText", Step::Append(Kind::Text)),
+    ("results", Step::Each(RESULT)),
+    ("stop_reason", Step::Finish),
+    ("prompt_token_count", Step::Count("inputTokens")),
+    ("generation_token_count", Step::Count("outputTokens")),
+    ("amazon-bedrock-invocationMetrics", Step::SpareCounts),
+    ("", Step::Terminal),
+];
+
+const RESULT: Steps = &[("outputText", Step::Append(Kind::Text)), ("completionReason", Step::Finish)];
 
 /// Base64 (RFC 4648 §4) → bytes; ends at the first byte that is none.
-fn decode(text: &[u8]) -> Vec<u8> {
+pub(super) fn decode(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let (mut bits, mut count) = (0_u32, 0_u32);
     for &byte in text {

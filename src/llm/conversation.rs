@@ -138,6 +138,41 @@ impl Conversation {
         value.elements().for_each(one);
     }
 
+    /// An item of a response that a request goes on with.
+    #[inline(never)]
+    pub fn item(&mut self, item: Value<'_>) {
+        if item.is_string() {
+            self.message(b"user", item);
+            return;
+        }
+        let [kind, role, content, summary] = item.pick(names!("type role content summary"));
+        match kind.content() {
+            b"message" | b"" => {
+                if role.content() == b"assistant" {
+                    self.assistant();
+                } else {
+                    self.begin(role.content());
+                }
+                self.content(content);
+            }
+            b"reasoning" => {
+                self.assistant();
+                for thought in summary.elements().chain(content.elements()) {
+                    self.part(text(Kind::Reasoning, thought.member("text")));
+                }
+            }
+            _ => {
+                let part = part(item);
+                if part.kind == Kind::Result {
+                    self.end();
+                } else {
+                    self.assistant();
+                }
+                self.part(part);
+            }
+        }
+    }
+
     /// A message in OpenAI's shape, which is kept as it is, but for what a row must not have and what Opik does not
     /// render.
     #[inline(never)]

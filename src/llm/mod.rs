@@ -39,6 +39,7 @@ mod part;
 mod recognise;
 mod request;
 mod sieve;
+mod steps;
 mod tape;
 mod usage;
 mod value;
@@ -62,6 +63,7 @@ use crate::json;
 
 use answer::Answer;
 use framing::{Event, Framing};
+use steps::{Cases, Position, Steps, steps_of, take};
 use tape::Tape;
 use value::{Value, Write, quoted, write_name};
 
@@ -396,19 +398,35 @@ fn read(format: Format, status: u16, event: Event<'_>, answer: &mut Answer) {
         }
         return;
     }
-    match format {
-        Format::OpenAiChat | Format::OpenAiCompletions => openai_chat::read(value, answer),
-        Format::OpenAiResponses => openai_responses::read(value, answer),
-        Format::OpenAiEmbeddings => embeddings::read(value, answer),
-        Format::Anthropic => anthropic::read(value, answer),
-        Format::Gemini => gemini::read(value, answer),
-        Format::GeminiEmbeddings => gemini::read_embeddings(value, answer),
-        Format::BedrockConverse if event.name.is_empty() => bedrock::read(value, answer),
-        Format::BedrockConverse => bedrock::read_event(event.name, value, answer),
-        Format::BedrockInvoke => bedrock::read_invoked(value, answer),
-        Format::Ollama => ollama::read(value, answer),
+    answer.is_embedding |= matches!(format, Format::OpenAiEmbeddings | Format::GeminiEmbeddings);
+    let kind = if event.name.is_empty() { value.member("type").content() } else { event.name };
+    let (cases, steps): (Cases, Steps) = match format {
+        Format::OpenAiChat | Format::OpenAiCompletions => (&[], openai_chat::ANSWER),
+        Format::OpenAiResponses => (openai_responses::EVENTS, openai_responses::ANSWER),
+        Format::OpenAiEmbeddings => (&[], embeddings::ANSWER),
+        Format::Anthropic => (anthropic::EVENTS, anthropic::MESSAGE),
+        Format::Gemini => (&[], gemini::ANSWER),
+        Format::GeminiEmbeddings => (&[], gemini::EMBEDDINGS),
+        Format::BedrockConverse => (bedrock::EVENTS, bedrock::ANSWER),
+        Format::Ollama => (&[], ollama::ANSWER),
         // It tells a shape by what is in it: so does an entry that could not be told.
-        Format::WorkersAi | Format::Universal => workers_ai::read(value, answer),
-    }
+        Format::WorkersAi | Format::Universal | Format::BedrockInvoke => {
+            read_shape(format, value, answer);
+            (&[], &[])
+        }
+    };
+    take(steps_of(cases, kind).unwrap_or(steps), value, Position::default(), answer);
     answer.error(value);
+}
+
+/// Reads a text whose shape is that of any maker. Bedrock has it in base64.
+fn read_shape(format: Format, value: Value<'_>, answer: &mut Answer) {
+    let decoded = bedrock::decode(value.member("bytes").content());
+    let mut tape = Tape::new();
+    let document = tape.whole(&decoded);
+    let value = document.as_ref().map_or(value, Value::of);
+    workers_ai::read(value, answer);
+    if format == Format::BedrockInvoke {
+        take(bedrock::INVOKED, value, Position::default(), answer);
+    }
 }

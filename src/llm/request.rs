@@ -4,7 +4,6 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::conversation::Conversation;
-use super::openai_responses::input_item;
 use super::recognise::{Format, Target, author};
 use super::tape::{Document, Tape};
 use super::value::{Names, Value, Write, is_in, names, quoted, write_clean, write_member, write_name};
@@ -141,7 +140,7 @@ impl Request {
         let is_conversation = matches!(format, Format::OpenAiResponses | Format::WorkersAi);
         let input = if is_conversation { input } else { input.none() };
         if input.is_array() {
-            input.elements().for_each(|item| input_item(item, &mut messages));
+            input.elements().for_each(|item| messages.item(item));
         } else {
             messages.message(b"user", input);
         }

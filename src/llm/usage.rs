@@ -84,12 +84,10 @@ impl Counts {
         }
     }
 
-    /// Takes members of a value as counters, under other names than theirs.
-    pub fn take(&mut self, value: Value<'_>, table: &'static [u8], names: &'static [u8]) {
-        for (member, name) in Names(table).zip(Names(names)) {
-            if let Some(count) = int32(value.get(member).text()) {
-                self.set(name, count);
-            }
+    /// Takes one counter.
+    pub fn count(&mut self, name: &[u8], value: Value<'_>) {
+        if let Some(count) = int32(value.text()) {
+            self.set(name, count);
         }
     }
 

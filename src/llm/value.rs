@@ -139,6 +139,11 @@ impl<'a> Value<'a> {
         self.first() == b'['
     }
 
+    /// None for `null`.
+    pub fn unless_null(self) -> Self {
+        if self.first() == b'n' { self.none() } else { self }
+    }
+
     pub fn is_null(self) -> bool {
         self.first() == b'n'
     }
@@ -173,7 +178,7 @@ impl<'a> Value<'a> {
     fn pick_into(self, table: &[u8], values: &mut [Self]) {
         for (name, value) in self.members() {
             if let Some(slot) = position(table, name).and_then(|at| values.get_mut(at)) {
-                *slot = if value.is_null() { self.none() } else { value };
+                *slot = value.unless_null();
             }
         }
     }

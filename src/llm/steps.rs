@@ -1,0 +1,223 @@
+//! What the members of an answer mean: each format is a table of steps, and this is the one reader of all of them.
+//! Next: [`super::answer`].
+
+use super::answer::{Answer, Kind, Part};
+use super::part::{call, part, text};
+use super::value::{Value, is_in, names};
+
+/// The members of an object that mean something. The steps are taken in this order, whatever the order of the members.
+/// One without a name is a further step for the member before it, or for the object itself.
+pub(super) type Steps = &'static [(&'static str, Step)];
+
+/// Steps for the types or the names of events.
+pub(super) type Cases = &'static [(&'static [u8], Steps)];
+
+/// The steps for an event of this type or name.
+pub(super) fn steps_of(cases: Cases, kind: &[u8]) -> Option<Steps> {
+    cases.iter().find(|(kinds, _)| is_in(kinds, kind)).map(|(_, steps)| *steps)
+}
+
+/// As many as there are in a table.
+const MAX_STEPS: usize = 14;
+/// Pieces of one item of a response stand under keys of their own.
+const ITEM_KEYS: u32 = 1024;
+
+/// What a member of an answer means.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Step {
+    /// The model that has answered, or a path that ends with it.
+    Model,
+    ModelPath,
+    /// A member of the metadata.
+    Note(&'static str),
+    /// All that is known of usage.
+    Usage,
+    /// Counters that replace those of the same names.
+    Counts,
+    /// Counters where there are none.
+    SpareCounts,
+    /// One counter.
+    Count(&'static str),
+    /// The choice that what follows belongs to.
+    Index,
+    /// The part of a message that what follows belongs to; the item of a response, and the part of that.
+    Key,
+    ItemKey,
+    InnerKey,
+    /// There is such a choice.
+    Choice,
+    /// More of a text.
+    Append(Kind),
+    /// A value of no other kind.
+    Other,
+    /// More of a thought, unless it came under another name already.
+    Thought,
+    /// A text, or parts, all of which go on with what is there.
+    Content,
+    /// Parts, each by itself.
+    Blocks,
+    /// A part that has begun.
+    Block,
+    /// Parts of tool calls.
+    Calls,
+    /// A part of the one tool call of a message.
+    Function,
+    AudioId,
+    /// Why the choice has come to its end.
+    Finish,
+    /// An item of a response that has begun, one that is whole, and all of them.
+    NewItem,
+    Item,
+    Items,
+    /// How a response has ended.
+    Status,
+    Embedding,
+    Embeddings,
+    /// What an error event says of itself.
+    Failure,
+    /// Nothing of importance comes any more; or if it is true.
+    Terminal,
+    TerminalIfTrue,
+    /// Steps within the object, or within each element of the array.
+    In(Steps),
+    Each(Steps),
+}
+
+/// Where in an answer.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Position {
+    choice: u32,
+    key: u32,
+}
+
+/// Takes the steps that there are members for.
+#[inline(never)]
+pub(super) fn take(steps: Steps, object: Value<'_>, mut at: Position, out: &mut Answer) {
+    let mut found = [object.none(); MAX_STEPS];
+    for (name, value) in object.members() {
+        let step = steps.iter().position(|(known, _)| known.as_bytes() == name);
+        if let Some(slot) = step.and_then(|step| found.get_mut(step)) {
+            *slot = value.unless_null();
+        }
+    }
+    let mut value = object;
+    let mut has_thought = false;
+    for ((name, step), found) in steps.iter().zip(found) {
+        if !name.is_empty() {
+            value = found;
+        }
+        if value.is_none() {
+            continue;
+        }
+        let index = || value.index().unwrap_or(0);
+        match *step {
+            Step::Model => out.model(value.content()),
+            Step::ModelPath => out.model(value.content().rsplit(|&byte| byte == b'/').next().unwrap_or_default()),
+            Step::Note(name) => out.note(name.as_bytes(), value),
+            Step::Usage => out.usage(value),
+            Step::Counts => out.usage.merge(value),
+            Step::SpareCounts if out.usage.is_empty() => out.usage.merge(value),
+            Step::Count(name) => out.usage.count(name.as_bytes(), value),
+            Step::Index => at.choice = index(),
+            Step::Key => at.key = index(),
+            Step::ItemKey => at.key = index().saturating_mul(ITEM_KEYS),
+            Step::InnerKey => at.key = at.key.saturating_add(index().min(ITEM_KEYS.wrapping_sub(1))),
+            Step::Choice => out.choice(at.choice),
+            Step::Append(kind) => out.append(at.choice, kind, at.key, value),
+            Step::Other => out.part(at.choice, at.key, text(Kind::Other, value)),
+            Step::Thought if value.is_string() && !has_thought => {
+                has_thought = true;
+                out.append(at.choice, Kind::Reasoning, at.key, value);
+            }
+            Step::Content if value.is_array() => {
+                value.elements().for_each(|element| take_part(element, at, out));
+            }
+            Step::Content => out.append(at.choice, Kind::Text, at.key, value),
+            Step::Blocks => {
+                out.choice(at.choice);
+                for (key, block) in (0..).zip(value.elements()) {
+                    out.part(at.choice, key, part(block));
+                }
+            }
+            Step::Block => {
+                // The arguments of a call come piece by piece, and `{}` stands for those that come not at all.
+                let part = part(value);
+                let value = if part.kind == Kind::Call { value.none() } else { part.value };
+                out.part(at.choice, at.key, Part { value, ..part });
+            }
+            Step::Calls => {
+                for element in value.elements() {
+                    out.call(at.choice, element.member("index").index(), call(element));
+                }
+            }
+            Step::Function => out.call(at.choice, Some(0), call(value)),
+            Step::AudioId => out.audio_id(at.choice, value),
+            Step::Finish => out.finish(at.choice, value),
+            // What is only announced comes again.
+            Step::NewItem if part(value).kind == Kind::Other && value.any(names!("content summary")).is_none() => {}
+            Step::NewItem => take_item(value, at, out),
+            Step::Item => {
+                out.forget(0, at.key..at.key.saturating_add(ITEM_KEYS));
+                take_item(value, at, out);
+            }
+            Step::Items => {
+                for (item, index) in value.elements().zip(0_u32..) {
+                    if index == 0 {
+                        out.restart();
+                    }
+                    take_item(item, Position { key: index.saturating_mul(ITEM_KEYS), ..at }, out);
+                }
+            }
+            Step::Status => match value.content() {
+                b"in_progress" => {}
+                // Those that run in the background have not answered yet.
+                b"queued" => out.note(b"status", value),
+                _ => out.finish(at.choice, value),
+            },
+            Step::Embedding => out.embedding(value),
+            Step::Embeddings => value.elements().for_each(|element| out.embedding(element)),
+            Step::Failure if !out.error(value) => out.fail_with(value),
+            Step::Terminal => out.is_terminal = true,
+            Step::TerminalIfTrue => out.is_terminal |= value.is_true(),
+            Step::In(steps) => take(steps, value, at, out),
+            Step::Each(steps) => value.elements().for_each(|element| take(steps, element, at, out)),
+            Step::SpareCounts | Step::Thought | Step::Failure => {}
+        }
+    }
+}
+
+/// Takes a part that goes on with what is there, or a call that came whole.
+fn take_part(element: Value<'_>, at: Position, out: &mut Answer) {
+    let part = part(element);
+    if part.kind == Kind::Call {
+        out.new_call(at.choice, part);
+    } else if part.kind == Kind::Other && element.member("inlineData").or(element.member("image_url")).is_some() {
+        out.media(at.choice, at.key, element);
+    } else if part.value.is_array() {
+        // Mistral's thoughts have parts.
+        for inner in part.value.elements() {
+            out.append(at.choice, part.kind, at.key, inner.member("text"));
+        }
+    } else {
+        out.part(at.choice, at.key, part);
+    }
+}
+
+/// Takes an item of a response.
+fn take_item(item: Value<'_>, at: Position, out: &mut Answer) {
+    let [content, summary] = item.pick(names!("content summary"));
+    match item.member("type").content() {
+        b"message" => {
+            out.choice(at.choice);
+            for (key, element) in (at.key..).zip(content.elements()) {
+                out.part(at.choice, key, part(element));
+            }
+        }
+        b"reasoning" => {
+            for thought in summary.elements().chain(content.elements()) {
+                out.part(at.choice, at.key, text(Kind::Reasoning, thought.member("text")));
+            }
+        }
+        _ => out.part(at.choice, at.key, part(item)),
+    }
+}
