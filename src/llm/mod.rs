@@ -65,7 +65,7 @@ use answer::Answer;
 use framing::{Event, Framing};
 use steps::{Cases, Position, Steps, steps_of, take};
 use tape::Tape;
-use value::{Value, Write, quoted, write_name};
+use value::{Value, Write, names, quoted, write_name};
 
 /// Text that is kept of one call.
 pub const MAX_TEXT_BYTES: usize = 256 * 1024;
@@ -399,7 +399,8 @@ fn read(format: Format, status: u16, event: Event<'_>, answer: &mut Answer) {
         return;
     }
     answer.is_embedding |= matches!(format, Format::OpenAiEmbeddings | Format::GeminiEmbeddings);
-    let kind = if event.name.is_empty() { value.member("type").content() } else { event.name };
+    let [kind, error, errors] = value.pick(names!("type error errors"));
+    let kind = if event.name.is_empty() { kind.content() } else { event.name };
     let (cases, steps): (Cases, Steps) = match format {
         Format::OpenAiChat | Format::OpenAiCompletions => (&[], openai_chat::ANSWER),
         Format::OpenAiResponses => (openai_responses::EVENTS, openai_responses::ANSWER),
@@ -416,7 +417,9 @@ fn read(format: Format, status: u16, event: Event<'_>, answer: &mut Answer) {
         }
     };
     take(steps_of(cases, kind).unwrap_or(steps), value, Position::default(), answer);
-    answer.error(value);
+    if error.or(errors).is_some() {
+        answer.error(value);
+    }
 }
 
 /// Reads a text whose shape is that of any maker. Bedrock has it in base64.

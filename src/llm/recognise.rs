@@ -4,6 +4,8 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::value::{Names, Write, names};
+
 /// What a call and its answer look like on the wire.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Format {
@@ -45,95 +47,85 @@ impl Format {
     }
 }
 
-/// What calls a path that ends so.
-struct Suffix {
-    /// The last segments; of one that has a `:` in it only what is behind that. A `*` is any segment.
-    path: &'static str,
-    format: Format,
-}
-
-const fn suffix(path: &'static str, format: Format) -> Suffix {
-    Suffix { path, format }
-}
-
-/// The first that fits decides.
-const SUFFIXES: &[Suffix] = &[
-    suffix("/chat/completions", Format::OpenAiChat),
-    suffix("/fim/completions", Format::OpenAiChat),
-    suffix("/completions", Format::OpenAiCompletions),
-    suffix("/responses", Format::OpenAiResponses),
-    suffix("/embeddings", Format::OpenAiEmbeddings),
-    suffix("/v1/messages", Format::Anthropic),
-    suffix(":generateContent", Format::Gemini),
-    suffix(":streamGenerateContent", Format::Gemini),
-    suffix(":embedContent", Format::GeminiEmbeddings),
-    suffix(":batchEmbedContents", Format::GeminiEmbeddings),
-    suffix(":rawPredict", Format::Anthropic),
-    suffix(":streamRawPredict", Format::Anthropic),
-    suffix("/converse", Format::BedrockConverse),
-    suffix("/converse-stream", Format::BedrockConverse),
-    suffix("/invoke", Format::BedrockInvoke),
-    suffix("/invoke-with-response-stream", Format::BedrockInvoke),
-    suffix("/api/chat", Format::Ollama),
-    suffix("/api/generate", Format::Ollama),
-    suffix("/api/embed", Format::Ollama),
-    suffix("/api/embeddings", Format::Ollama),
+/// What calls a path that ends so: with these segments or, where there is a colon, with that behind a model's name. The
+/// first that fits decides.
+const SUFFIXES: [(&str, Format); 20] = [
+    ("/chat/completions", Format::OpenAiChat),
+    ("/fim/completions", Format::OpenAiChat),
+    ("/completions", Format::OpenAiCompletions),
+    ("/responses", Format::OpenAiResponses),
+    ("/v1/messages", Format::Anthropic),
+    (":generateContent", Format::Gemini),
+    (":streamGenerateContent", Format::Gemini),
+    (":embedContent", Format::GeminiEmbeddings),
+    (":batchEmbedContents", Format::GeminiEmbeddings),
+    (":rawPredict", Format::Anthropic),
+    (":streamRawPredict", Format::Anthropic),
+    ("/converse", Format::BedrockConverse),
+    ("/converse-stream", Format::BedrockConverse),
+    ("/invoke", Format::BedrockInvoke),
+    ("/invoke-with-response-stream", Format::BedrockInvoke),
+    ("/api/chat", Format::Ollama),
+    ("/api/generate", Format::Ollama),
+    ("/api/embed", Format::Ollama),
+    ("/api/embeddings", Format::Ollama),
+    ("/embeddings", Format::OpenAiEmbeddings),
 ];
 
-/// The hosts of providers, and their names in Opik. One that begins with a `.` is the end of a host, one that ends with
-/// a `.` its beginning.
-const HOSTS: &[(&str, &str)] = &[
-    ("api.openai.com", "openai"),
-    ("eu.api.openai.com", "openai"),
-    ("us.api.openai.com", "openai"),
-    (".openai.azure.com", "azure"),
-    (".cognitiveservices.azure.com", "azure"),
-    (".services.ai.azure.com", "azure"),
-    ("api.anthropic.com", "anthropic"),
-    ("generativelanguage.googleapis.com", "google_ai"),
-    ("aiplatform.googleapis.com", "google_vertexai"),
-    ("-aiplatform.googleapis.com", "google_vertexai"),
-    ("api.groq.com", "groq"),
-    ("api.mistral.ai", "mistral"),
-    ("codestral.mistral.ai", "mistral"),
-    ("api.deepseek.com", "deepseek"),
-    ("api.x.ai", "xai"),
-    ("api.perplexity.ai", "perplexity"),
-    ("api.fireworks.ai", "fireworks_ai"),
-    ("api.moonshot.ai", "moonshot"),
-    ("api.sambanova.ai", "sambanova"),
-    ("openrouter.ai", "openrouter"),
-    ("api.cerebras.ai", "cerebras"),
-    ("api.together.xyz", "together"),
-    ("api.cohere.com", "cohere"),
-    ("ollama.com", "ollama"),
-    ("bedrock-runtime.", "bedrock"),
-];
+/// The hosts of providers, each before its name in Opik. One that begins with a `.` or a `-` is the end of a host, one that
+/// ends with a `.` its beginning.
+const HOSTS: &[u8] = names!(
+    "api.openai.com openai \
+    eu.api.openai.com openai \
+    us.api.openai.com openai \
+    .openai.azure.com azure \
+    .cognitiveservices.azure.com azure \
+    .services.ai.azure.com azure \
+    api.anthropic.com anthropic \
+    generativelanguage.googleapis.com google_ai \
+    aiplatform.googleapis.com google_vertexai \
+    -aiplatform.googleapis.com google_vertexai \
+    api.groq.com groq \
+    api.mistral.ai mistral \
+    codestral.mistral.ai mistral \
+    api.deepseek.com deepseek \
+    api.x.ai xai \
+    api.perplexity.ai perplexity \
+    api.fireworks.ai fireworks_ai \
+    api.moonshot.ai moonshot \
+    api.sambanova.ai sambanova \
+    openrouter.ai openrouter \
+    api.cerebras.ai cerebras \
+    api.together.xyz together \
+    api.cohere.com cohere \
+    ollama.com ollama \
+    bedrock-runtime. bedrock"
+);
 
-/// Names of providers in Cloudflare's AI Gateway, and in Opik where they differ.
-const SLUGS: &[(&str, &str)] = &[
-    ("openai", "openai"),
-    ("anthropic", "anthropic"),
-    ("google-ai-studio", "google_ai"),
-    ("google-vertex-ai", "google_vertexai"),
-    ("azure-openai", "azure"),
-    ("aws-bedrock", "bedrock"),
-    ("grok", "xai"),
-    ("groq", "groq"),
-    ("mistral", "mistral"),
-    ("deepseek", "deepseek"),
-    ("perplexity-ai", "perplexity"),
-    ("fireworks", "fireworks_ai"),
-    ("workers-ai", "cloudflare"),
-    ("openrouter", "openrouter"),
-    ("cerebras", "cerebras"),
-    ("cohere", "cohere"),
-];
+/// Names of providers in Cloudflare's AI Gateway, each before its name in Opik.
+const SLUGS: &[u8] = names!(
+    "openai openai \
+    anthropic anthropic \
+    google-ai-studio google_ai \
+    google-vertex-ai google_vertexai \
+    azure-openai azure \
+    aws-bedrock bedrock \
+    grok xai \
+    groq groq \
+    mistral mistral \
+    deepseek deepseek \
+    perplexity-ai perplexity \
+    fireworks fireworks_ai \
+    workers-ai cloudflare \
+    openrouter openrouter \
+    cerebras cerebras \
+    cohere cohere"
+);
 
 /// The path suffixes of all formats, for a test that costs nothing: a call whose path has none of them, whose host
 /// nobody named and that goes to no gateway calls no model that is known. Those that begin with `:` end a segment.
 pub fn path_suffixes() -> impl Iterator<Item = &'static str> {
-    SUFFIXES.iter().map(|suffix| suffix.path)
+    SUFFIXES.into_iter().map(|(suffix, _)| suffix)
 }
 
 /// Parts of a path that tell of Workers AI or an AI Gateway, whatever is behind them.
@@ -165,13 +157,13 @@ impl Target {
     /// The target of a Workers AI binding's `run(model, …)`.
     #[must_use]
     pub fn of_binding(model: &str) -> Self {
-        Self { model: String::from(model), ..Self::new(Format::WorkersAi, author(model), true) }
+        Self { model: String::from(model), ..Self::new(Format::WorkersAi, author(model.as_bytes()), true) }
     }
 
-    pub(super) fn new(format: Format, provider: &str, is_known: bool) -> Self {
+    fn new(format: Format, provider: &[u8], is_known: bool) -> Self {
         Self {
             format,
-            provider: String::from(provider),
+            provider: decoded(provider),
             model: String::new(),
             is_known,
             is_prefixed: false,
@@ -180,11 +172,14 @@ impl Target {
         }
     }
 
+    /// A call whose body names the model and has the model's own body in it.
+    fn wrapped() -> Self {
+        Self { is_wrapped: true, ..Self::new(Format::WorkersAi, b"", true) }
+    }
+
     /// The target of one call of a universal request: a provider's slug and a path at it.
-    #[must_use]
-    pub(super) fn of_slug(slug: &str, endpoint: &str) -> Option<Self> {
-        let path = endpoint.split(['?', '#']).next().unwrap_or_default();
-        gateway(slug, &segments(path))
+    pub(super) fn of_slug(slug: &[u8], endpoint: &[u8]) -> Option<Self> {
+        gateway(slug, &normal(endpoint))
     }
 }
 
@@ -195,177 +190,194 @@ pub fn recognise(method: &str, url: &str, named: &[(&str, &str)]) -> Option<Targ
     if !method.eq_ignore_ascii_case("POST") {
         return None;
     }
-    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"))?;
-    let end = rest.bytes().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(rest.len());
-    let (authority, behind) = rest.split_at_checked(end)?;
-    let path = behind.split(['?', '#']).next().unwrap_or_default();
-    let authority = authority.rsplit('@').next().unwrap_or_default().to_ascii_lowercase();
-    let (host, port) = authority.split_once(':').unwrap_or((&authority, ""));
-    let segments = segments(path);
-    let user = named.iter().find(|(name, _)| *name == authority || *name == host).map(|(_, provider)| *provider);
-    let found = if host == GATEWAY_HOST {
-        match segments.as_slice() {
-            ["v1", _, _] => Some(Target::new(Format::Universal, "", true)),
-            ["v1", _, _, "run"] => Some(wrapped()),
-            ["v1", _, _, slug, rest @ ..] => gateway(slug, rest),
-            _ => None,
-        }
-    } else if host == "api.cloudflare.com" {
-        cloudflare(&segments)
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"))?.as_bytes();
+    let (authority, path) = cut(rest, b"/?#");
+    let path = normal(path);
+    let authority = authority.rsplit(|&byte| byte == b'@').next().unwrap_or_default().to_ascii_lowercase();
+    let (host, port) = cut(&authority, b":");
+    let user = named.iter().find(|(name, _)| matches!(name.as_bytes(), name if name == authority || name == host));
+    let user = user.map(|(_, provider)| provider.as_bytes());
+    let mut target = if host == GATEWAY_HOST.as_bytes() {
+        at_gateway(&path)?
+    } else if host == b"api.cloudflare.com" {
+        cloudflare(&path)?
     } else {
-        let provider = user.or_else(|| provider_of(host));
+        let provider = user.or_else(|| pairs(HOSTS).find(|(pattern, _)| fits(host, pattern)).map(|(_, name)| name));
         // A provider's own host may have paths that begin like a gateway's.
-        let at_gateway = if provider.is_some() { None } else { custom_gateway(&segments) };
-        let is_ollama = port == "11434" || provider == Some("ollama");
-        at_gateway.or_else(|| by_path(&segments, provider.unwrap_or(host), provider.is_some(), is_ollama))
+        let custom = if provider.is_some() { None } else { custom_gateway(&path) };
+        let is_ollama = port == b":11434" || provider == Some(b"ollama");
+        custom.or_else(|| by_path(&path, provider.unwrap_or(host), provider.is_some(), is_ollama))?
     };
-    found.map(|target| Target { provider: user.map_or(target.provider, String::from), ..target })
-}
-
-fn segments(path: &str) -> Vec<&str> {
-    path.split('/').filter(|segment| !segment.is_empty()).collect()
-}
-
-/// The name in Opik of a host's provider.
-fn provider_of(host: &str) -> Option<&'static str> {
-    let fits = |pattern: &str| {
-        if pattern.starts_with(['.', '-']) {
-            host.len() > pattern.len() && host.ends_with(pattern)
-        } else if pattern.ends_with('.') {
-            host.starts_with(pattern) && host.ends_with(".amazonaws.com")
-        } else {
-            host == pattern
-        }
-    };
-    HOSTS.iter().find(|(pattern, _)| fits(pattern)).map(|(_, provider)| *provider)
-}
-
-/// By the end of its path.
-fn by_path(segments: &[&str], provider: &str, is_known: bool, is_ollama: bool) -> Option<Target> {
-    let [.., last] = segments else { return None };
-    let ends_with = |suffix: &str| {
-        if suffix.starts_with(':') {
-            return last.len() > suffix.len() && last.ends_with(suffix);
-        }
-        let mut wanted = suffix.rsplit('/').filter(|segment| !segment.is_empty());
-        let mut given = segments.iter().rev();
-        wanted.all(|segment| given.next() == Some(&segment))
-    };
-    let is_fit = |suffix: &&Suffix| {
-        ends_with(suffix.path)
-            && match suffix.format {
-                // Many applications have such a path of their own.
-                Format::Ollama => is_ollama || is_known,
-                Format::BedrockConverse | Format::BedrockInvoke => matches!(segments, [.., "model", _, _]),
-                Format::Anthropic if suffix.path.starts_with(':') => segments.contains(&"anthropic"),
-                _ => true,
-            }
-    };
-    let suffix = SUFFIXES.iter().find(is_fit)?;
-    let mut target = Target::new(suffix.format, provider, is_known || suffix.format == Format::Ollama);
-    target.is_streaming = suffix.path.as_bytes().windows(5).any(|part| part == b"tream");
-    if suffix.path.starts_with(':') {
-        target.model = decoded(last.split(':').next().unwrap_or_default());
-        if provider == "google_vertexai" && segments.contains(&"anthropic") {
-            target.provider = String::from("anthropic_vertexai");
-        }
-    } else if let (Format::BedrockConverse | Format::BedrockInvoke, [.., model, _]) = (suffix.format, segments) {
-        target.model = decoded(model);
-    }
-    if is_ollama && !is_known {
-        target.provider = String::from("ollama");
+    if let Some(user) = user {
+        target.provider = decoded(user);
     }
     Some(target)
 }
 
-/// What is behind `gateway.ai.cloudflare.com/v1/{account}/{gateway}/{slug}`.
-fn gateway(slug: &str, rest: &[&str]) -> Option<Target> {
-    if slug == "compat" {
-        let mut target = by_path(rest, "", true, false)?;
-        target.is_prefixed = true;
+/// Splits a text before the first byte that is one of these.
+#[inline(never)]
+fn cut<'a>(text: &'a [u8], stops: &[u8]) -> (&'a [u8], &'a [u8]) {
+    let at = text.iter().position(|byte| stops.contains(byte)).unwrap_or(text.len());
+    text.split_at_checked(at).unwrap_or_default()
+}
+
+/// A path without its query and without empty segments; what is not empty begins with a slash.
+fn normal(path: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for segment in cut(path, b"?#").0.split(|&byte| byte == b'/').filter(|segment| !segment.is_empty()) {
+        out.put_byte(b'/');
+        out.put(segment);
+    }
+    out
+}
+
+/// The first segment of a path, and what is behind it.
+fn first(path: &[u8]) -> (&[u8], &[u8]) {
+    cut(path.get(1..).unwrap_or_default(), b"/")
+}
+
+/// What is behind the first segments of a path, and the last one of these.
+fn behind(path: &[u8], segments: usize) -> (&[u8], &[u8]) {
+    (0..segments).fold((b"".as_slice(), path), |(_, path), _| first(path))
+}
+
+/// The last segment of a path, and what is before it.
+fn last(path: &[u8]) -> (&[u8], &[u8]) {
+    let at = path.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
+    let (before, last) = path.split_at_checked(at).unwrap_or_default();
+    (last.get(1..).unwrap_or_default(), before)
+}
+
+/// A table's names two by two.
+fn pairs(table: &'static [u8]) -> impl Iterator<Item = (&'static [u8], &'static [u8])> {
+    let mut names = Names(table);
+    core::iter::from_fn(move || Some((names.next()?, names.next()?)))
+}
+
+fn fits(host: &[u8], pattern: &[u8]) -> bool {
+    match pattern {
+        [b'.' | b'-', ..] => host.len() > pattern.len() && host.ends_with(pattern),
+        [.., b'.'] => host.starts_with(pattern) && host.ends_with(b".amazonaws.com"),
+        _ => host == pattern,
+    }
+}
+
+/// By the end of its path.
+#[inline(never)]
+fn by_path(path: &[u8], provider: &[u8], is_known: bool, is_ollama: bool) -> Option<Target> {
+    // With a slash behind each segment, so that one is found whole.
+    let is_anthropic = path.windows(11).any(|part| part == b"/anthropic/");
+    for (suffix, format) in SUFFIXES {
+        let Some(before) = path.strip_suffix(suffix.as_bytes()) else { continue };
+        let is_named = suffix.starts_with(':');
+        let (model, place) = last(before);
+        let is_fit = match format {
+            // Many applications have such a path of their own.
+            Format::Ollama => is_ollama || is_known,
+            Format::BedrockConverse | Format::BedrockInvoke => last(place).0 == b"model",
+            _ => !is_named || (!model.is_empty() && (format != Format::Anthropic || is_anthropic)),
+        };
+        if !is_fit {
+            continue;
+        }
+        let provider: &[u8] = match provider {
+            b"google_vertexai" if is_named && is_anthropic => b"anthropic_vertexai",
+            _ if is_ollama && !is_known => b"ollama",
+            provider => provider,
+        };
+        let mut target = Target::new(format, provider, is_known || format == Format::Ollama);
+        target.is_streaming = suffix.as_bytes().windows(5).any(|part| part == b"tream");
+        if is_named || matches!(format, Format::BedrockConverse | Format::BedrockInvoke) {
+            target.model = decoded(if is_named { cut(model, b":").0 } else { model });
+        }
         return Some(target);
     }
-    let provider = match SLUGS.iter().find(|(name, _)| *name == slug) {
-        Some((_, provider)) => provider,
-        None => slug.strip_prefix("custom-")?,
-    };
-    if slug == "workers-ai" {
-        return Some(match rest {
-            ["v1", ..] => by_path(rest, provider, true, false)?,
-            ["run", model @ ..] | model => of_workers_ai(model)?,
-        });
+    None
+}
+
+/// What is at `gateway.ai.cloudflare.com/v1/{account}/{gateway}`.
+fn at_gateway(path: &[u8]) -> Option<Target> {
+    let (name, rest) = behind(path, 3);
+    let (slug, behind_slug) = first(rest);
+    match slug {
+        _ if name.is_empty() || first(path).0 != b"v1" => None,
+        b"" => Some(Target::new(Format::Universal, b"", true)),
+        b"run" if behind_slug.is_empty() => Some(Target::wrapped()),
+        slug => gateway(slug, behind_slug),
     }
-    by_path(rest, provider, true, false)
+}
+
+/// What is behind the name of a provider in a gateway's path.
+#[inline(never)]
+fn gateway(slug: &[u8], rest: &[u8]) -> Option<Target> {
+    let is_compatible = slug == b"compat";
+    let provider = if is_compatible { b"" } else { provider_of(slug)? };
+    if slug == b"workers-ai" && first(rest).0 != b"v1" {
+        return of_workers_ai(rest.strip_prefix(b"/run").unwrap_or(rest));
+    }
+    Some(Target { is_prefixed: is_compatible, ..by_path(rest, provider, true, false)? })
+}
+
+/// The provider of a gateway's slug.
+fn provider_of(slug: &[u8]) -> Option<&[u8]> {
+    let known = pairs(SLUGS).find(|(name, _)| *name == slug);
+    known.map_or_else(|| slug.strip_prefix(b"custom-"), |(_, provider)| Some(provider))
 }
 
 /// A gateway at a host of its user's: its paths begin with a provider's name.
-fn custom_gateway(segments: &[&str]) -> Option<Target> {
-    let [slug, rest @ ..] = segments else { return None };
+fn custom_gateway(path: &[u8]) -> Option<Target> {
+    let (slug, rest) = first(path);
     let target = gateway(slug, rest)?;
     // What has no model in its path may be a path of anyone's.
-    Some(Target { is_known: *slug == "workers-ai" && !target.model.is_empty(), ..target })
+    Some(Target { is_known: slug == b"workers-ai" && !target.model.is_empty(), ..target })
 }
 
-/// What is behind `api.cloudflare.com`.
-fn cloudflare(segments: &[&str]) -> Option<Target> {
-    match segments {
-        ["client", "v4", "accounts", _, "ai", "run"] => Some(wrapped()),
-        ["client", "v4", "accounts", _, "ai", "run", model @ ..] => of_workers_ai(model),
-        ["client", "v4", "accounts", _, "ai", "v1", rest @ ..] => {
-            let mut path = Vec::from(["v1"]);
-            path.extend_from_slice(rest);
-            let mut target = by_path(&path, "cloudflare", true, false)?;
-            target.is_prefixed = true;
-            Some(target)
-        }
+/// What is at `api.cloudflare.com/client/v4/accounts/{account}/ai`.
+fn cloudflare(path: &[u8]) -> Option<Target> {
+    let (name, rest) = behind(path, 6);
+    if !path.starts_with(b"/client/v4/accounts/") || behind(path, 5).0 != b"ai" {
+        return None;
+    }
+    match name {
+        b"run" if rest.is_empty() => Some(Target::wrapped()),
+        b"run" => of_workers_ai(rest),
+        b"v1" => Some(Target { is_prefixed: true, ..by_path(path, b"cloudflare", true, false)? }),
         _ => None,
     }
 }
 
-fn of_workers_ai(model: &[&str]) -> Option<Target> {
-    let mut path = String::new();
-    for segment in model {
-        if !path.is_empty() {
-            path.push('/');
-        }
-        path.push_str(segment);
-    }
-    let model = decoded(&path);
+fn of_workers_ai(path: &[u8]) -> Option<Target> {
+    let model = decoded(path.get(1..)?);
     (!model.is_empty()).then(|| Target::of_binding(&model))
 }
 
-/// A call whose body names the model and has the model's own body in it.
-fn wrapped() -> Target {
-    Target { is_wrapped: true, ..Target::new(Format::WorkersAi, "", true) }
-}
-
 /// The provider of a model by the author that its name begins with: `@cf/…` and `@hf/…` are Cloudflare's.
-pub(super) fn author(model: &str) -> &str {
-    let Some((first, _)) = model.split_once('/') else { return "" };
-    match first {
-        "@cf" | "@hf" => "cloudflare",
-        "google" => "google_ai",
+pub(super) fn author(model: &[u8]) -> &[u8] {
+    match cut(model, b"/") {
         // The gateway finds it by its own rules; only the answer tells.
-        "dynamic" => "",
-        _ => SLUGS
-            .iter()
-            .find(|(slug, _)| *slug == first)
-            .map_or_else(|| first.strip_prefix("custom-").unwrap_or(first), |(_, provider)| provider),
+        (_, b"") | (b"dynamic", _) => b"",
+        (b"@cf" | b"@hf", _) => b"cloudflare",
+        (b"google", _) => b"google_ai",
+        (slug, _) => provider_of(slug).unwrap_or(slug),
     }
 }
 
 /// Without percent encoding, where that gives text.
-fn decoded(segment: &str) -> String {
+#[inline(never)]
+pub(super) fn decoded(text: &[u8]) -> String {
     let mut bytes = Vec::new();
-    let mut rest = segment.as_bytes();
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    while let Some((&first, behind)) = rest.split_first() {
-        let byte = match behind {
-            [high, low, ..] if first == b'%' => digit(*high).zip(digit(*low)).map(|(high, low)| (high << 4) | low),
-            _ => None,
-        };
-        bytes.push(byte.unwrap_or(first));
-        rest = behind.get(if byte.is_some() { 2 } else { 0 }..).unwrap_or_default();
+    let mut rest = text;
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    while let [first, behind @ ..] = rest {
+        rest = behind;
+        if let (b'%', [high, low, behind @ ..]) = (first, behind)
+            && let (Some(high), Some(low)) = (digit(*high), digit(*low))
+        {
+            bytes.put(&((high << 4) | low).to_le_bytes()[..1]);
+            rest = behind;
+        } else {
+            bytes.put_byte(*first);
+        }
     }
-    String::from_utf8(bytes).unwrap_or_else(|_| String::from(segment))
+    String::from_utf8(bytes).unwrap_or_default()
 }

@@ -1,10 +1,9 @@
 //! A request's body → input and parameters for the row. Next: [`super::Call`], which reads the answer.
 
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::conversation::Conversation;
-use super::recognise::{Format, Target, author};
+use super::recognise::{Format, Target, author, decoded};
 use super::tape::{Document, Tape};
 use super::value::{Names, Value, Write, is_in, names, quoted, write_clean, write_member, write_name};
 use super::{anthropic, bedrock, embeddings, gemini, ollama, openai_chat, openai_responses, workers_ai};
@@ -83,13 +82,12 @@ impl Request {
         } else if model.is_string() && model.text().len() <= 1024 {
             self.model = model.text().to_vec();
         }
-        let name = core::str::from_utf8(super::value::content(&self.model)).unwrap_or_default();
+        let name = super::value::content(&self.model);
         if is_prefixed || is_wrapped || (format == Format::WorkersAi && self.target.provider.is_empty()) {
             // At `api.cloudflare.com` a name without an author is one of Cloudflare's.
-            let provider = String::from(author(name));
-            let is_told = !provider.is_empty() || is_wrapped || name.starts_with("dynamic/");
-            if is_told {
-                self.target.provider = provider;
+            let provider = author(name);
+            if !provider.is_empty() || is_wrapped || name.starts_with(b"dynamic/") {
+                self.target.provider = decoded(provider);
             }
         }
     }
@@ -218,7 +216,6 @@ fn fits(format: Format, body: Value<'_>) -> bool {
 fn universal(body: Value<'_>, step: usize) -> Option<Request> {
     let entry = body.elements().nth(step).unwrap_or(body);
     let [slug, endpoint, query] = entry.pick(names!("provider endpoint query"));
-    let text = |value: Value<'_>| core::str::from_utf8(value.content()).ok().map(String::from);
-    let target = Target::of_slug(&text(slug)?, &text(endpoint)?)?;
+    let target = Target::of_slug(slug.content(), endpoint.content())?;
     Request::of(&target, query, 0)
 }

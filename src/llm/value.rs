@@ -232,7 +232,6 @@ pub(super) struct Elements<'a> {
 impl<'a> Iterator for Elements<'a> {
     type Item = Value<'a>;
 
-    #[inline(never)]
     fn next(&mut self) -> Option<Value<'a>> {
         let value = self.next;
         if value.at >= self.end {
@@ -251,8 +250,9 @@ impl<'a> Iterator for Members<'a> {
 
     #[inline(never)]
     fn next(&mut self) -> Option<Self::Item> {
-        let name = self.0.next()?;
-        Some((name.content(), self.0.next()?))
+        let Token { start, end, .. } = self.0.next()?.token();
+        let name = self.0.next.document.text.get(start.wrapping_add(1) as usize..end.wrapping_sub(1) as usize);
+        Some((name?, self.0.next()?))
     }
 }
 
