@@ -9,7 +9,7 @@ use crate::json::{int32, write_number};
 
 use super::usage::Counts;
 use super::value::{
-    Media, Value, Write, names, quoted, write_clean, write_comma, write_content, write_escaped, write_name,
+    Media, Value, Write, names, quoted, write_clean, write_comma, write_content, write_escaped, write_mark,
 };
 
 /// What is kept beside text: model, ids, names, reasons.
@@ -144,17 +144,23 @@ impl Answer {
 
     /// Forgets what the model has said: what comes next is the whole of it.
     pub fn restart(&mut self) {
-        for piece in core::mem::take(&mut self.pieces) {
-            self.give_back(&piece);
-        }
+        self.forget(0..u32::MAX);
         self.choices.clear();
     }
 
-    fn give_back(&mut self, piece: &Piece) {
-        self.room = self.room.saturating_add(piece.text.len());
-        self.small_room = self.small_room.saturating_add(
-            PIECE_BYTES.saturating_add(piece.id.len()).saturating_add(piece.name.len()).min(SMALL_BYTES),
-        );
+    /// Drops what stands under these keys: what comes next replaces it.
+    #[inline(never)]
+    pub fn forget(&mut self, keys: core::ops::Range<u32>) {
+        let Self { pieces, room, small_room, .. } = self;
+        pieces.retain(|piece| {
+            let stays = !keys.contains(&piece.key);
+            if !stays {
+                *room = room.wrapping_add(piece.text.len());
+                *small_room =
+                    small_room.wrapping_add(PIECE_BYTES).wrapping_add(piece.id.len()).wrapping_add(piece.name.len());
+            }
+            stays
+        });
     }
 
     /// Takes the first model that is named; `name` is the content of a string.
@@ -369,17 +375,6 @@ impl Answer {
         }
     }
 
-    /// Drops what stands under this key: what comes next replaces it.
-    pub fn forget(&mut self, choice: u32, keys: core::ops::Range<u32>) {
-        for piece in core::mem::take(&mut self.pieces) {
-            if piece.choice == choice && keys.contains(&piece.key) {
-                self.give_back(&piece);
-            } else {
-                self.pieces.push(piece);
-            }
-        }
-    }
-
     /// Notes the size of an embedding: an array of numbers, or a string of base64 with four bytes for each.
     #[inline(never)]
     pub fn embedding(&mut self, value: Value<'_>) {
@@ -454,7 +449,8 @@ impl Answer {
         if self.is_embedding {
             out.put(b"{\"embeddings\":[");
             for (index, &dimensions) in self.embeddings.iter().enumerate() {
-                out.put(if index == 0 { b"{\"index\":" } else { b",{\"index\":" });
+                write_comma(out);
+                out.put(b"{\"index\":");
                 write_number(out, index as u64);
                 out.put(b",\"dimensions\":");
                 write_number(out, dimensions.into());
@@ -476,45 +472,26 @@ impl Answer {
     }
 
     fn write_choice(&self, out: &mut Vec<u8>, choice: &Choice) {
-        let of =
-            |kind: Kind| self.pieces.iter().filter(move |piece| piece.choice == choice.index && piece.kind == kind);
-        let write_text = |out: &mut Vec<u8>, name: &[u8], kind: Kind| {
-            if of(kind).next().is_some() {
-                write_name(out, name);
-                out.put_byte(b'"');
-                of(kind).for_each(|piece| piece.write_text(out));
-                out.put_byte(b'"');
-            }
-        };
-        write_name_less(out, b"{\"index\":");
+        write_comma(out);
+        out.put(b"{\"index\":");
         write_number(out, choice.index.into());
         out.put(b",\"message\":{\"role\":\"assistant\"");
-        if of(Kind::Text).next().is_none() {
-            out.put(b",\"content\":null");
-        }
-        write_text(out, b"content", Kind::Text);
-        write_text(out, b"reasoning_content", Kind::Reasoning);
-        write_text(out, b"refusal", Kind::Refusal);
-        if of(Kind::Call).next().is_some() {
-            out.put(b",\"tool_calls\":[");
-            for (index, piece) in of(Kind::Call).enumerate() {
-                piece.write_call(out, index);
+        for (kind, before, behind) in PARTS {
+            let mut pieces =
+                self.pieces.iter().filter(|piece| piece.choice == choice.index && piece.kind == kind).enumerate();
+            let mut next = pieces.next();
+            if next.is_none() {
+                if kind == Kind::Text {
+                    out.put(b",\"content\":null");
+                }
+                continue;
             }
-            out.put_byte(b']');
-        }
-        if let Some(piece) = of(Kind::Transcript).next() {
-            out.put(b",\"audio\":{\"id\":\"");
-            out.put(&piece.id);
-            out.put(b"\",\"transcript\":\"");
-            piece.write_text(out);
-            out.put(b"\"}");
-        }
-        if of(Kind::Other).next().is_some() {
-            out.put(b",\"other\":[");
-            for piece in of(Kind::Other) {
-                write_name_less(out, &piece.text);
+            out.put(before.as_bytes());
+            while let Some((index, piece)) = next {
+                piece.write(out, index);
+                next = pieces.next();
             }
-            out.put_byte(b']');
+            out.put(behind.as_bytes());
         }
         out.put_byte(b'}');
         if !choice.finish.is_empty() {
@@ -557,38 +534,51 @@ impl Answer {
     }
 }
 
+/// The members of a message, in their order: of which pieces, and what stands around them.
+const PARTS: [(Kind, &str, &str); 6] = [
+    (Kind::Text, ",\"content\":\"", "\""),
+    (Kind::Reasoning, ",\"reasoning_content\":\"", "\""),
+    (Kind::Refusal, ",\"refusal\":\"", "\""),
+    (Kind::Call, ",\"tool_calls\":[", "]"),
+    (Kind::Transcript, ",\"audio\":{", "}"),
+    (Kind::Other, ",\"other\":[", "]"),
+];
+
 impl Piece {
-    fn write_text(&self, out: &mut Vec<u8>) {
+    fn write(&self, out: &mut Vec<u8>, index: usize) {
+        let mut behind: &[u8] = b"";
+        match self.kind {
+            Kind::Call => {
+                write_comma(out);
+                out.put(b"{\"id\":\"");
+                if self.id.is_empty() {
+                    out.put(b"call_");
+                    write_number(out, index as u64);
+                }
+                out.put(&self.id);
+                out.put(b"\",\"type\":\"function\",\"function\":{\"name\":\"");
+                out.put(&self.name);
+                out.put(b"\",\"arguments\":\"");
+                if self.read == 0 {
+                    out.put(b"{}");
+                }
+                behind = b"\"}}";
+            }
+            Kind::Transcript => {
+                out.put(b"\"id\":\"");
+                out.put(&self.id);
+                out.put(b"\",\"transcript\":\"");
+                behind = b"\"";
+            }
+            Kind::Other => write_comma(out),
+            _ => {}
+        }
         out.put(without_half(&self.text));
         if self.read > self.text.len() {
-            out.put("… [opik_truncated: ".as_bytes());
-            write_number(out, self.read as u64);
-            out.put(b" bytes]");
+            write_mark(out, self.read);
         }
+        out.put(behind);
     }
-
-    fn write_call(&self, out: &mut Vec<u8>, index: usize) {
-        write_name_less(out, b"{\"id\":\"");
-        if self.id.is_empty() {
-            out.put(b"call_");
-            write_number(out, index as u64);
-        }
-        out.put(&self.id);
-        out.put(b"\",\"type\":\"function\",\"function\":{\"name\":\"");
-        out.put(&self.name);
-        out.put(b"\",\"arguments\":\"");
-        if self.read == 0 {
-            out.put(b"{}");
-        }
-        self.write_text(out);
-        out.put(b"\"}}");
-    }
-}
-
-/// Appends an element or an opening, behind a comma where it is not the first.
-fn write_name_less(out: &mut Vec<u8>, text: &[u8]) {
-    write_comma(out);
-    out.put(text);
 }
 
 /// How long a text was that says it was cut, or how many numbers it stands for.

@@ -10,7 +10,8 @@ use alloc::vec::Vec;
 use spin::Mutex;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use super::{Budget, Call, Format, Request, recognise};
+use super::recognise::of_url;
+use super::{Budget, Call, Format, Request, Target};
 use crate::span::SEPARATOR;
 
 /// Bytes of the scratch. A longer text is staged in several pieces.
@@ -124,9 +125,12 @@ pub fn retarget(handle: u32, step: usize) -> bool {
 pub fn answer(handle: u32, status: u16, written: usize) {
     with(|state| {
         let State { scratch, slots, .. } = state;
-        let text = core::str::from_utf8(scratch.get(..written)?).ok()?;
-        let mut lines = text.split('\n');
-        call_of(slots, handle)?.answer(status, core::iter::from_fn(|| Some((lines.next()?, lines.next()?))));
+        let call = call_of(slots, handle)?;
+        call.status = status;
+        let mut lines = Lines(scratch.get(..written)?);
+        while let Some((name, value)) = lines.next().zip(lines.next()) {
+            call.header(name, value);
+        }
         Some(())
     });
 }
@@ -183,6 +187,24 @@ pub fn open_calls() -> usize {
     with(|state| state.slots.iter().filter(|slot| slot.call.is_some()).count()).unwrap_or(0)
 }
 
+/// The lines of a text.
+struct Lines<'a>(&'a [u8]);
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = &'a [u8];
+
+    #[inline(never)]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let end = self.0.iter().position(|&byte| byte == b'\n').unwrap_or(self.0.len());
+        let (line, rest) = self.0.split_at_checked(end)?;
+        self.0 = rest.get(1..).unwrap_or_default();
+        Some(line)
+    }
+}
+
 fn call_of(slots: &mut [Slot], handle: u32) -> Option<&mut Call> {
     let [high, low] = [handle >> 16, handle & 0xffff];
     let slot = slots.get_mut(low as usize)?;
@@ -200,28 +222,27 @@ impl State {
     }
 
     /// The request in the staged text, which it uses up.
+    #[inline(never)]
     fn request(&mut self, step: usize) -> Option<Request> {
         let staged = core::mem::take(&mut self.staged);
         let mut fields = staged.splitn(3, |&byte| byte == SEPARATOR);
-        let url = core::str::from_utf8(fields.next()?).ok()?;
-        let mut lines = core::str::from_utf8(fields.next()?).ok()?.split('\n');
-        let named: Vec<_> = core::iter::from_fn(|| Some((lines.next()?, lines.next()?))).collect();
-        let target = match url.strip_prefix("binding:") {
-            Some(model) => super::Target::of_binding(model),
-            None => recognise("POST", url, &named)?,
+        let (url, named, body) = (fields.next()?, fields.next()?, fields.next()?);
+        let target = match url.strip_prefix(b"binding:") {
+            Some(model) => Target::of_model(core::str::from_utf8(model).ok()?.into()),
+            None => of_url(url, &mut |host| {
+                let mut lines = Lines(named);
+                core::iter::from_fn(|| lines.next().zip(lines.next()))
+                    .find(|(name, _)| *name == host)
+                    .map(|(_, provider)| provider)
+            })?,
         };
-        let body = fields.next()?;
         if body.is_empty() { Some(Request::without_body(target)) } else { Request::read(&target, body, step) }
     }
 
     fn write_request(&mut self, request: &Request) {
         let flag = |is: bool| if is { b"1".as_slice() } else { b"0" };
         let target = &request.target;
-        self.write(&[
-            flag(target.is_known),
-            flag(target.format == Format::Universal),
-            &request.input,
-        ]);
+        self.write(&[flag(target.is_known), flag(target.format == Format::Universal), &request.input]);
     }
 
     fn write(&mut self, fields: &[&[u8]]) {

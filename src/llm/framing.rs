@@ -7,8 +7,12 @@ use crate::json::find_either;
 
 use super::sieve::Sieve;
 use super::tape::Tape;
-use super::value::{Value, is_in, names};
+use super::value::{Value, names, position};
 
+/// Types of answers that come in pieces.
+const TYPES: &[u8] = names!(
+    "text/event-stream application/vnd.amazon.eventstream application/x-ndjson application/ndjson application/jsonl application/json-seq"
+);
 /// Longest name of an event or of a header that is kept.
 const MAX_NAME_BYTES: usize = 64;
 /// Longest headers of an AWS message; its own limit is 128 KB.
@@ -85,19 +89,14 @@ pub(super) struct Framing {
 
 impl Framing {
     /// By the answer's content type; what is not known is told by its first byte.
-    pub fn new(content_type: &[u8], limit: usize) -> Self {
-        let kind_name = content_type.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
-        let is = |name: &str| kind_name.eq_ignore_ascii_case(name.as_bytes());
-        let kind = match () {
-            () if is("text/event-stream") => Kind::Events(Line::Name),
-            () if is("application/vnd.amazon.eventstream") => Kind::Aws(Frame::Prelude),
-            () => Kind::Unknown,
+    pub fn new(content_type: &[u8], limit: usize, is_stream: bool) -> Self {
+        let name = content_type.split(|&byte| byte == b';').next().unwrap_or_default();
+        let found = position(TYPES, name.to_ascii_lowercase().trim_ascii());
+        let kind = match found {
+            Some(0) => Kind::Events(Line::Name),
+            Some(1) => Kind::Aws(Frame::Prelude),
+            _ => Kind::Unknown,
         };
-        let is_stream = !matches!(kind, Kind::Unknown)
-            || is_in(
-                names!("application/x-ndjson application/ndjson application/jsonl application/json-seq"),
-                &kind_name.to_ascii_lowercase(),
-            );
         Self {
             kind,
             sieve: Sieve::new(limit),
@@ -109,7 +108,7 @@ impl Framing {
             is_blank: true,
             is_guessed: false,
             has_text: false,
-            is_stream,
+            is_stream: is_stream || found.is_some(),
         }
     }
 

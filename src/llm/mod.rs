@@ -65,7 +65,15 @@ use answer::Answer;
 use framing::{Event, Framing};
 use steps::{Cases, Position, Steps, steps_of, take};
 use tape::Tape;
-use value::{Value, Write, names, quoted, write_name};
+use value::{Names, Value, Write, names, position, quoted, write_name};
+
+/// Headers of an answer that are read, and under which names all but the first two are noted.
+const HEADERS: &[u8] = names!(
+    "content-type x-amzn-errortype cf-aig-cache-status cf-aig-log-id cf-aig-gateway-id cf-aig-step cf-aig-run-id x-request-id request-id x-amzn-requestid"
+);
+const HEADER_NOTES: &[u8] = names!(
+    "cf_aig_cache_status cf_aig_log_id cf_aig_gateway_id cf_aig_step cf_aig_run_id request_id request_id request_id"
+);
 
 /// Text that is kept of one call.
 pub const MAX_TEXT_BYTES: usize = 256 * 1024;
@@ -157,7 +165,7 @@ impl Call {
             provider: request.target.provider.clone(),
             requested: request.model.clone(),
             metadata: if has_text { request.metadata.clone() } else { Vec::new() },
-            framing: Framing::new(b"", limit),
+            framing: Framing::new(b"", limit, false),
             answer: Answer::new(limit),
             status: 0,
             is_streaming: request.target.is_streaming,
@@ -187,30 +195,27 @@ impl Call {
     pub fn answer<'a>(&mut self, status: u16, headers: impl IntoIterator<Item = (&'a str, &'a str)>) {
         self.status = status;
         for (name, value) in headers {
-            match name {
-                "content-type" => {
-                    let is_streaming = self.is_streaming;
-                    self.framing = Framing::new(value.as_bytes(), self.limit);
-                    self.framing.is_stream |= is_streaming;
-                }
-                "cf-aig-cache-status" => {
-                    self.is_cached = value.eq_ignore_ascii_case("HIT");
-                    self.answer.note_text(b"cf_aig_cache_status", value.as_bytes());
-                }
-                "cf-aig-log-id" => self.answer.note_text(b"cf_aig_log_id", value.as_bytes()),
-                "cf-aig-gateway-id" => self.answer.note_text(b"cf_aig_gateway_id", value.as_bytes()),
-                "cf-aig-step" => self.answer.note_text(b"cf_aig_step", value.as_bytes()),
-                "cf-aig-run-id" => self.answer.note_text(b"cf_aig_run_id", value.as_bytes()),
-                "x-request-id" | "request-id" | "x-amzn-requestid" => {
-                    self.answer.note_text(b"request_id", value.as_bytes());
-                }
-                // Its name may go on behind a colon.
-                "x-amzn-errortype" if status >= 400 => {
-                    let kind = value.split(':').next().unwrap_or_default();
-                    self.answer.fail(kind.as_bytes(), b"");
-                }
-                _ => {}
+            self.header(name.as_bytes(), value.as_bytes());
+        }
+    }
+
+    /// Takes one header of an answer whose status is known.
+    #[inline(never)]
+    fn header(&mut self, name: &[u8], value: &[u8]) {
+        match position(HEADERS, name) {
+            Some(0) => self.framing = Framing::new(value, self.limit, self.is_streaming),
+            // Its name may go on behind a colon.
+            Some(1) if self.status >= 400 => {
+                let kind = value.split(|&byte| byte == b':').next().unwrap_or_default();
+                self.answer.fail(kind, b"");
             }
+            Some(at @ 2..) => {
+                self.is_cached |= at == 2 && value.eq_ignore_ascii_case(b"HIT");
+                if let Some(name) = Names(HEADER_NOTES).nth(at.wrapping_sub(2)) {
+                    self.answer.note_text(name, value);
+                }
+            }
+            _ => {}
         }
     }
 

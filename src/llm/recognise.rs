@@ -157,7 +157,11 @@ impl Target {
     /// The target of a Workers AI binding's `run(model, …)`.
     #[must_use]
     pub fn of_binding(model: &str) -> Self {
-        Self { model: String::from(model), ..Self::new(Format::WorkersAi, author(model.as_bytes()), true) }
+        Self::of_model(String::from(model))
+    }
+
+    pub(super) fn of_model(model: String) -> Self {
+        Self { provider: decoded(author(model.as_bytes())), model, ..Self::new(Format::WorkersAi, b"", true) }
     }
 
     fn new(format: Format, provider: &[u8], is_known: bool) -> Self {
@@ -187,16 +191,21 @@ impl Target {
 /// user has given a provider's name.
 #[must_use]
 pub fn recognise(method: &str, url: &str, named: &[(&str, &str)]) -> Option<Target> {
-    if !method.eq_ignore_ascii_case("POST") {
-        return None;
-    }
-    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"))?.as_bytes();
+    let provider = &mut |host: &[u8]| {
+        named.iter().find(|(name, _)| name.as_bytes() == host).map(|(_, provider)| provider.as_bytes())
+    };
+    if method.eq_ignore_ascii_case("POST") { of_url(url.as_bytes(), provider) } else { None }
+}
+
+/// What a POST to a URL calls; `named` has the provider that the user has given a host.
+#[inline(never)]
+pub(super) fn of_url<'a>(url: &[u8], named: &mut dyn FnMut(&[u8]) -> Option<&'a [u8]>) -> Option<Target> {
+    let rest = url.strip_prefix(b"https://").or(url.strip_prefix(b"http://"))?;
     let (authority, path) = cut(rest, b"/?#");
     let path = normal(path);
     let authority = authority.rsplit(|&byte| byte == b'@').next().unwrap_or_default().to_ascii_lowercase();
     let (host, port) = cut(&authority, b":");
-    let user = named.iter().find(|(name, _)| matches!(name.as_bytes(), name if name == authority || name == host));
-    let user = user.map(|(_, provider)| provider.as_bytes());
+    let user = named(&authority).or_else(|| named(host));
     let mut target = if host == GATEWAY_HOST.as_bytes() {
         at_gateway(&path)?
     } else if host == b"api.cloudflare.com" {
@@ -348,7 +357,7 @@ fn cloudflare(path: &[u8]) -> Option<Target> {
 
 fn of_workers_ai(path: &[u8]) -> Option<Target> {
     let model = decoded(path.get(1..)?);
-    (!model.is_empty()).then(|| Target::of_binding(&model))
+    (!model.is_empty()).then(|| Target::of_model(model))
 }
 
 /// The provider of a model by the author that its name begins with: `@cf/…` and `@hf/…` are Cloudflare's.

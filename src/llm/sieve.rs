@@ -7,7 +7,7 @@ use crate::cut::whole_characters;
 use crate::json::{find_either, write_number};
 
 use super::tape::count_commas;
-use super::value::Write;
+use super::value::{Write, write_mark};
 
 /// What is kept of a string once a text has become too long: any name, id and reason.
 const SHORT_BYTES: usize = 128;
@@ -191,11 +191,9 @@ impl Sieve {
             Some(b'"') => {
                 if !self.is_whole() {
                     self.drop_part_of_character();
-                    self.keep("… [opik_truncated: ".as_bytes());
                     if !self.is_full {
-                        write_number(&mut self.out, self.string_read as u64);
+                        write_mark(&mut self.out, self.string_read);
                     }
-                    self.keep(b" bytes]");
                 }
                 self.keep(b"\"");
                 self.at = At::Outside;

@@ -157,7 +157,7 @@ pub(super) fn take(steps: Steps, object: Value<'_>, mut at: Position, out: &mut 
             Step::NewItem if part(value).kind == Kind::Other && value.any(names!("content summary")).is_none() => {}
             Step::NewItem => take_item(value, at, out),
             Step::Item => {
-                out.forget(0, at.key..at.key.saturating_add(ITEM_KEYS));
+                out.forget(at.key..at.key.saturating_add(ITEM_KEYS));
                 take_item(value, at, out);
             }
             Step::Items => {

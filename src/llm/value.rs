@@ -232,6 +232,7 @@ pub(super) struct Elements<'a> {
 impl<'a> Iterator for Elements<'a> {
     type Item = Value<'a>;
 
+    #[inline(never)]
     fn next(&mut self) -> Option<Value<'a>> {
         let value = self.next;
         if value.at >= self.end {
@@ -250,9 +251,14 @@ impl<'a> Iterator for Members<'a> {
 
     #[inline(never)]
     fn next(&mut self) -> Option<Self::Item> {
-        let Token { start, end, .. } = self.0.next()?.token();
-        let name = self.0.next.document.text.get(start.wrapping_add(1) as usize..end.wrapping_sub(1) as usize);
-        Some((name?, self.0.next()?))
+        let Elements { next: name, end } = self.0;
+        if name.at >= end {
+            return None;
+        }
+        let value = Value { at: name.at.wrapping_add(1), ..name };
+        self.0.next.at = value.token().next;
+        let Token { start, end, .. } = name.token();
+        Some((name.document.text.get(start.wrapping_add(1) as usize..end.wrapping_sub(1) as usize)?, value))
     }
 }
 
@@ -284,6 +290,14 @@ pub(super) fn write_escaped(out: &mut Vec<u8>, text: &[u8]) {
         // White space between the parts of a value; there is none in its strings.
         out.put_byte(byte.max(b' '));
     }
+}
+
+/// Appends what stands behind a text that was cut, with the bytes that it had.
+#[inline(never)]
+pub(super) fn write_mark(out: &mut Vec<u8>, bytes: usize) {
+    out.put("… [opik_truncated: ".as_bytes());
+    write_number(out, bytes as u64);
+    out.put(b" bytes]");
 }
 
 /// Any text as a string.
