@@ -48,6 +48,7 @@ function describe(row: StoredRow, scores: readonly StoredScore[]): string {
     row["thread_id"] && `thread=${row["thread_id"]}`,
     row["model"] && `model=${row["model"]}`,
     usage && `tokens=${usage["total_tokens"] ?? Object.values(usage).reduce((sum, n) => sum + n, 0)}`,
+    typeof row["ttft"] === "number" && `ttft=${Math.round(row["ttft"])} ms`,
     metadata?.["opik_edge_cancelled"] && "CANCELLED",
     metadata?.["opik_edge_unfinished"] && "UNFINISHED",
     ...scores.filter((score) => belongs(score, row)).map(({ name, value }) => `${name}=${value}`),

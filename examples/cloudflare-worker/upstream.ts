@@ -1,5 +1,5 @@
 // What the example Worker calls, for the demo and the tests: a language model that speaks the OpenAI chat
-// API with server-sent events, and a retriever. The question decides how the model behaves.
+// API with tool calls and server-sent events, and a retriever. The question decides how the model behaves.
 
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -24,7 +24,7 @@ export async function startUpstream(port = 0): Promise<Upstream> {
     response.on("close", () => {
       if (!response.writableEnded) hungUp += 1;
     });
-    const body = JSON.parse((await text(request)) || "{}");
+    const body = JSON.parse((await bodyOf(request)) || "{}");
     if (request.url === "/retrieve") return json(response, 200, { documents: DOCUMENTS });
     if (request.url !== "/v1/chat/completions") return json(response, 404, { error: { message: "not found" } });
     await complete(response, body);
@@ -54,37 +54,57 @@ const USAGE = {
 
 interface ChatRequest {
   model: string;
+  messages: { role: string; content: string | null }[];
+  tools?: { function: { name: string } }[];
   stream?: boolean;
-  messages: { role: string; content: string }[];
+  stream_options?: { include_usage?: boolean };
 }
 
-async function complete(response: ServerResponse, { model, stream, messages }: ChatRequest): Promise<void> {
-  const question = messages.at(-1)?.content ?? "";
-  if (question.includes("fail")) return json(response, 500, { error: { message: "the model is overloaded" } });
+/** Answers, or where there are tools and no result of one yet, asks for the first of them. */
+async function complete(response: ServerResponse, request: ChatRequest): Promise<void> {
+  const { model, messages, tools = [], stream, stream_options } = request;
+  const question = messages.findLast(({ role }) => role === "user")?.content ?? "";
+  if (question.includes("fail")) {
+    const error = { message: "the model is overloaded", type: "server_error", param: null, code: null };
+    return json(response, 500, { error });
+  }
+  const tool = messages.at(-1)?.role === "tool" ? undefined : tools[0]?.function.name;
+  const args = JSON.stringify({ query: question });
+  const finish_reason = tool ? "tool_calls" : "stop";
+  const common = { id: "chatcmpl-1", created: Math.floor(Date.now() / 1000), model };
   if (!stream) {
-    const message = { role: "assistant", content: ANSWER.join("") };
-    return json(response, 200, { object: "chat.completion", model, choices: [{ index: 0, message }], usage: USAGE });
+    const call = { id: "call_1", type: "function", function: { name: tool, arguments: args } };
+    const said = tool ? { content: null, tool_calls: [call] } : { content: ANSWER.join("") };
+    const choices = [{ index: 0, message: { role: "assistant", ...said }, logprobs: null, finish_reason }];
+    return json(response, 200, { ...common, object: "chat.completion", choices, usage: USAGE });
   }
   response.writeHead(200, { "content-type": "text/event-stream" });
-  const send = (data: unknown) => response.write(`data: ${JSON.stringify(data)}\n\n`);
-  const chunk = (content: string) => ({
-    object: "chat.completion.chunk",
-    model,
-    choices: [{ index: 0, delta: { content } }],
-  });
-  if (question.includes("forever")) {
-    while (!response.destroyed) {
-      send(chunk("and on "));
-      await pause();
-    }
-    return;
-  }
-  for (const part of ANSWER) {
-    send(chunk(part));
+  const send = (chunk: object) =>
+    response.write(`data: ${JSON.stringify({ ...common, object: "chat.completion.chunk", ...chunk })}\n\n`);
+  const deltas = tool ? toolCall(tool, args) : text(question.includes("forever"));
+  for (const delta of deltas) {
+    if (response.destroyed) return;
+    send({ choices: [{ index: 0, delta, finish_reason: null }] });
     await pause();
   }
-  send({ object: "chat.completion.chunk", model, choices: [], usage: USAGE });
+  send({ choices: [{ index: 0, delta: {}, finish_reason }] });
+  if (stream_options?.include_usage) send({ choices: [], usage: USAGE });
   response.end("data: [DONE]\n\n");
+}
+
+function* text(isEndless: boolean): Generator<object> {
+  yield { role: "assistant", content: "" };
+  while (isEndless) yield { content: "and on " };
+  for (const content of ANSWER) yield { content };
+}
+
+/** Its arguments come in pieces, like a text. */
+function* toolCall(name: string, args: string): Generator<object> {
+  const call = { index: 0, id: "call_1", type: "function", function: { name, arguments: "" } };
+  yield { role: "assistant", content: null, tool_calls: [call] };
+  for (const piece of args.match(/.{1,8}/gs) ?? []) {
+    yield { tool_calls: [{ index: 0, function: { arguments: piece } }] };
+  }
 }
 
 /** Tokens take their time. Nothing waits for this to be exact. */
@@ -92,7 +112,7 @@ function pause(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 20));
 }
 
-async function text(request: IncomingMessage): Promise<string> {
+async function bodyOf(request: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   for await (const chunk of request) chunks.push(chunk as Buffer);
   return Buffer.concat(chunks).toString("utf8");

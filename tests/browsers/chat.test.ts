@@ -43,13 +43,13 @@ for (const name of Object.keys(BROWSERS)) {
     test("a question is one tree that spans page, Worker, model and Python server", async () => {
       await browser.goTo(chat.url);
       const trace = await ask("What is a trace?");
-      const [worker, python, model] = [chat.chatUrl, chat.pythonUrl, upstream.url].map((url) => new URL(url).host);
+      const [worker, python] = [chat.chatUrl, chat.pythonUrl].map((url) => new URL(url).host);
       assert.deepEqual(paths(trace.id), [
         "ask",
         `ask > POST ${worker}/chat`,
         `ask > POST ${worker}/chat > POST /chat`,
-        `ask > POST ${worker}/chat > POST /chat > llm`,
-        `ask > POST ${worker}/chat > POST /chat > llm > POST ${model}/v1/chat/completions`,
+        `ask > POST ${worker}/chat > POST /chat > chat demo-model`,
+        `ask > POST ${worker}/chat > POST /chat > chat demo-model`,
         `ask > POST ${worker}/chat > POST /chat > retrieve`,
         `ask > POST ${worker}/chat > POST /chat > retrieve > POST ${python}/retrieve`,
         `ask > POST ${worker}/chat > POST /chat > retrieve > POST ${python}/retrieve > search`,

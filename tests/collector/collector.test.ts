@@ -177,6 +177,13 @@ test("a trace is printed as a tree, with what is odd about it", () => {
     row("c", "child", 20, 30, { parent_span_id: "r", error_info: { exception_type: "E", message: "m" } }),
     row("r", "root", 0, 1500),
     row("d", "other child", 40, 50, { parent_span_id: "r", metadata: { opik_edge_unfinished: true } }),
+    row("l", "chat m", 50, 60, {
+      parent_span_id: "r",
+      type: "llm",
+      model: "m",
+      usage: { total_tokens: 51 },
+      ttft: 4.6,
+    }),
     row("o", "lost", 60, 70, { parent_span_id: "nowhere" }),
   ];
   const trace = {
@@ -201,7 +208,8 @@ test("a trace is printed as a tree, with what is odd about it", () => {
       'trace t "root"  1.50 s  thread=7  helpful=1',
       '├─ "root"  general  1.50 s  fast=0.5',
       '│  ├─ "child"  general  10 ms  ERROR E: m',
-      '│  └─ "other child"  general  10 ms  UNFINISHED',
+      '│  ├─ "other child"  general  10 ms  UNFINISHED',
+      '│  └─ "chat m"  llm  10 ms  model=m  tokens=51  ttft=5 ms',
       '└─ "lost"  general  10 ms (orphan: no span nowhere)',
     ].join("\n"),
   );

@@ -1,8 +1,9 @@
-// A chat Worker: it retrieves documents from another service, asks a language model, and streams the
-// answer. Called with Opik's headers it joins the caller's trace; called without, it begins one.
+// A chat Worker: a language model says what to look for, another service has the documents, and the model's answer is
+// streamed. Called with Opik's headers it joins the caller's trace; called without, it begins one.
 
-import { corsHeaders, fetch, getTrackContext, handlePreflight, type Span, span, track } from "opik-edge";
+import { corsHeaders, fetch, getTrackContext, handlePreflight, span, track } from "opik-edge";
 import { withOpik } from "opik-edge/cloudflare";
+import { llm } from "opik-edge/llm";
 import { signed } from "opik-edge/relay";
 
 interface Env {
@@ -32,15 +33,16 @@ const chat = {
     const { trace } = getTrackContext() ?? {};
     // A trace that the caller began has its thread from the caller.
     if (question.thread && trace && !trace.joined) trace.update({ threadId: question.thread });
-    const documents = await retrieve(env, question.message);
-    return answer(env, question, documents);
+    return answer(env, question);
   },
 };
 
-const traced = withOpik(chat, ({ TOKEN_SECRET: secret, PAGE_ORIGIN: audience }: Env) =>
+const traced = withOpik(chat, ({ TOKEN_SECRET: secret, PAGE_ORIGIN: audience }: Env) => ({
+  // Calls of the model record themselves: messages, answer, tokens, time to the first of them.
+  observe: [llm()],
   // Pages are anybody's: of them only those with a token may name the trace that is written to.
-  secret ? { trust: signed({ secrets: [{ id: "1", secret }], audience }) } : {},
-);
+  ...(secret && { trust: signed({ secrets: [{ id: "1", secret }], audience }) }),
+}));
 
 export default {
   /** What pages of another origin need is around the tracing: preflights are no traces, and errors are readable too. */
@@ -58,7 +60,60 @@ export default {
   },
 };
 
-/** Asks the retriever; its own spans appear under this one's call. */
+/** The model first says what to look for, and then answers from what was found. */
+async function answer(env: Env, { message, stream = false }: Question): Promise<Response> {
+  const messages: Message[] = [
+    { role: "system", content: "Look for documents, and answer from them." },
+    { role: "user", content: message },
+  ];
+  const asking = await complete(env, { messages, tools: [RETRIEVE], tool_choice: "required" });
+  const asked = await messageOf(asking);
+  const results = (asked.tool_calls ?? []).map(async ({ id, function: call }): Promise<Message> => {
+    const { query } = JSON.parse(call.arguments) as { query: string };
+    return { role: "tool", tool_call_id: id, content: (await retrieve(env, query)).join("\n") };
+  });
+  messages.push(asked, ...(await Promise.all(results)));
+  if (stream) {
+    const { body } = await complete(env, { messages, stream, stream_options: { include_usage: true } });
+    return new Response(body, { headers: { "content-type": "text/event-stream" } });
+  }
+  const { content } = await messageOf(await complete(env, { messages }));
+  return Response.json({ answer: content });
+}
+
+interface Message {
+  role: "system" | "user" | "assistant" | "tool";
+  content: string | null;
+  tool_calls?: { id: string; function: { name: string; arguments: string } }[];
+  tool_call_id?: string;
+}
+
+/** What the model may ask for. */
+const RETRIEVE = {
+  type: "function",
+  function: {
+    name: "retrieve",
+    description: "Finds documents.",
+    parameters: { type: "object", properties: { query: { type: "string" } }, required: ["query"] },
+  },
+};
+
+async function complete(env: Env, body: object): Promise<Response> {
+  const response = await fetch(`${env.LLM_URL}/chat/completions`, {
+    method: "POST",
+    headers: { "content-type": "application/json", authorization: `Bearer ${env.LLM_API_KEY}` },
+    body: JSON.stringify({ model: env.LLM_MODEL, ...body }),
+  });
+  if (!response.ok) throw new Error(`${response.status} from the model: ${await response.text()}`);
+  return response;
+}
+
+async function messageOf(response: Response): Promise<Message> {
+  const { choices } = (await response.json()) as { choices: [{ message: Message }] };
+  return choices[0].message;
+}
+
+/** The tool. The retriever's own spans appear under the call to it. */
 async function retrieve(env: Env, query: string): Promise<string[]> {
   return span({ name: "retrieve", type: "tool", input: { query } }, async (current) => {
     const response = await fetch(`${env.RETRIEVER_URL}/retrieve`, {
@@ -86,74 +141,3 @@ const rank = track(
   },
   { type: "tool" },
 );
-
-function answer(env: Env, { message, stream = false }: Question, documents: string[]): Promise<Response> {
-  const messages = [
-    { role: "system", content: `Answer from these documents:\n${documents.join("\n")}` },
-    { role: "user", content: message },
-  ];
-  const model = env.LLM_MODEL;
-  return span({ name: "llm", type: "llm", model, provider: "openai", input: { messages } }, async (llm) => {
-    const upstream = await llm.fetch(`${env.LLM_URL}/chat/completions`, {
-      method: "POST",
-      headers: { "content-type": "application/json", authorization: `Bearer ${env.LLM_API_KEY}` },
-      body: JSON.stringify({ model, messages, stream, ...(stream && { stream_options: { include_usage: true } }) }),
-    });
-    if (!upstream.ok || !upstream.body) throw new Error(`${upstream.status} from the model: ${await upstream.text()}`);
-    if (stream) {
-      const headers = { "content-type": "text/event-stream" };
-      return new Response(streamOf(relay(upstream.body, llm)), { headers });
-    }
-    const completion = (await upstream.json()) as Completion;
-    llm.update({ output: completion.choices[0]?.message, usage: completion.usage });
-    return Response.json({ answer: completion.choices[0]?.message?.content });
-  });
-}
-
-interface Completion {
-  choices: { message?: { content: string }; delta?: { content?: string } }[];
-  usage?: Record<string, number>;
-}
-
-/** Hands the model's events on as they come, and records what they said: also when the client hangs up. */
-async function* relay(events: ReadableStream<Uint8Array>, llm: Span): AsyncGenerator<Uint8Array> {
-  const decoder = new TextDecoder();
-  const asked = Date.now();
-  let content = "";
-  let usage: Completion["usage"];
-  let line = "";
-  let ttft: number | undefined;
-  try {
-    for await (const chunk of events) {
-      const lines = (line + decoder.decode(chunk, { stream: true })).split("\n");
-      line = lines.pop() ?? "";
-      for (const data of lines.filter((text) => text.startsWith("data: {"))) {
-        const event = JSON.parse(data.slice("data: ".length)) as Completion;
-        const delta = event.choices[0]?.delta?.content;
-        if (delta) ttft ??= Date.now() - asked;
-        content += delta ?? "";
-        usage = event.usage ?? usage;
-      }
-      yield chunk;
-    }
-  } finally {
-    llm.update({ output: { role: "assistant", content }, usage, ttft });
-  }
-}
-
-/** A stream that pulls `items` one by one; when its reader goes away, their `finally` runs. */
-function streamOf<T>(items: AsyncGenerator<T>): ReadableStream<T> {
-  return new ReadableStream<T>(
-    {
-      async pull(controller) {
-        const { done, value } = await items.next();
-        if (done) controller.close();
-        else controller.enqueue(value);
-      },
-      async cancel() {
-        await items.return(undefined);
-      },
-    },
-    { highWaterMark: 0 },
-  );
-}
