@@ -117,11 +117,12 @@ describe("the packed tarball", () => {
     await runTool("attw", [installed.tarball, "--profile", "esm-only"], installed.folder);
   });
 
-  for (const [example, script] of [
-    ["cloudflare-worker", "index.js"],
-    ["browser", "site.js"],
+  for (const [example, script, modules] of [
+    ["cloudflare-worker", "index.js", ["core_bg", "llm_bg"]],
+    ["workers-ai", "index.js", ["core_bg", "llm_bg"]],
+    ["browser", "site.js", ["core_bg"]],
   ] as const) {
-    test(`wrangler bundles examples/${example} with it, the module beside the script`, async () => {
+    test(`wrangler bundles examples/${example} with it, its modules beside the script`, async () => {
       const worker = join(installed.folder, example);
       await cp(join(ROOT, "examples", example), worker, { recursive: true });
       await rm(join(worker, "tsconfig.json"));
@@ -129,10 +130,8 @@ describe("the packed tarball", () => {
       await runTool("wrangler", ["deploy", "--dry-run", "--outdir", "out"], worker);
       const out = await readdir(join(worker, "out"));
       assert.ok(out.includes(script));
-      assert.ok(
-        out.some((name) => name.endsWith(".wasm")),
-        String(out),
-      );
+      const found = out.flatMap((name) => /(\w+)\.wasm$/.exec(name)?.[1] ?? []);
+      assert.deepEqual(found.sort(), modules, String(out));
     });
   }
 });
