@@ -260,9 +260,7 @@ test("models: a call is recorded with its model, its messages and its tokens", a
       headers: { "content-type": "application/json" },
     });
   });
-  const { ask, flush } = await load<{ ask(question: string): Promise<string>; flush(): Promise<unknown> }>(
-    "guide-models",
-  );
+  const { ask, flush } = await load<Asking>("guide-models");
   assert.equal(await ask("What is a trace?"), "A tree of spans.");
   await flush();
   const [call] = named("chat gpt-4.1-mini");
@@ -277,6 +275,11 @@ test("models: a call is recorded with its model, its messages and its tokens", a
     ["llm", "gpt-4.1-mini-2025-04-14", "openai", { messages: [{ role: "user", content: "What is a trace?" }] }, 14],
   );
 });
+
+interface Asking {
+  ask(question: string): Promise<string>;
+  flush(): Promise<unknown>;
+}
 
 /** As a platform's responses have it: of one that is made of a text the body is not watched. */
 function streamOf(value: unknown): ReadableStream<Uint8Array> {

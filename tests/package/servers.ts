@@ -22,7 +22,7 @@ const TYPES: Record<string, string> = { ".html": "text/html", ".js": "text/javas
 
 /**
  * Starts the server of a page: files, each from the first of `folders` that has it; the installed package's relay; and
- * `/echo`, which answers with what it was sent.
+ * `/echo` and what is below it, which answers with what it was sent.
  */
 export async function startSite(installed: Installed, opikUrl: string, folders: readonly string[]): Promise<Running> {
   const entry = pathToFileURL(join(installed.folder, "node_modules/opik-edge/pkg/relay/index.js"));
@@ -32,7 +32,7 @@ export async function startSite(installed: Installed, opikUrl: string, folders: 
 
   return listen(async (request, response) => {
     const { pathname } = new URL(request.url!, "http://localhost");
-    if (pathname === "/echo") return response.end(JSON.stringify({ headers: request.headers }));
+    if (pathname.startsWith("/echo")) return response.end(JSON.stringify({ headers: request.headers }));
     if (pathname === "/opik") {
       const answer = await handle(await requestOf(request));
       return response.writeHead(answer.status, Object.fromEntries(answer.headers)).end(await answer.text());

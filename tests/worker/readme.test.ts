@@ -28,8 +28,8 @@ test("the Worker joins the caller's trace, calls the model with headers and answ
     assert.equal(response.status, 200, await response.clone().text());
     assert.equal(((await response.json()) as { object: string }).object, "chat.completion");
     await collector.until(() => collector.spans().length >= 3);
-    const llm = collector.spans().find(({ name }) => name === "llm")!;
-    assert.equal(llm.trace_id, headers.opik_trace_id);
+    const llm = collector.spans().find(({ name }) => name === "chat m")!;
+    assert.deepEqual([llm.trace_id, llm["type"]], [headers.opik_trace_id, "llm"]);
     assert.equal((llm["usage"] as Record<string, number>)["total_tokens"], 51);
     assert.equal(upstream.seen.at(-1)!.headers["opik_trace_id"], headers.opik_trace_id);
   } finally {

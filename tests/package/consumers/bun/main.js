@@ -1,7 +1,7 @@
 import { Opik } from "opik-edge";
-import { traced } from "./traced.js";
+import { observe, traced } from "./traced.js";
 
-const opik = new Opik();
+const opik = new Opik({ observe });
 
 export default {
   hostname: "127.0.0.1",

@@ -1,10 +1,10 @@
 // A Node server; how it comes by the package is what its callers differ in.
 
 import { createServer } from "node:http";
-import { traced } from "./traced.js";
+import { observe, traced } from "./traced.js";
 
 export function serve(Opik) {
-  const opik = new Opik();
+  const opik = new Opik({ observe });
   createServer(async (request, response) => {
     response.end(JSON.stringify(await traced(opik, request.headers, process.env.ECHO_URL)));
   }).listen(process.env.PORT, "127.0.0.1");

@@ -2,5 +2,11 @@
 
 import { fetch } from "opik-edge";
 import { withOpik } from "opik-edge/cloudflare";
+import { llm } from "opik-edge/llm";
 
-export default withOpik({ fetch: (_request, env) => fetch(env.ECHO_URL) });
+const body = JSON.stringify({ messages: [{ role: "user", content: "Hi" }] });
+
+export default withOpik(
+  { fetch: (_request, env) => fetch(`${env.ECHO_URL}/v1/chat/completions`, { method: "POST", body }) },
+  () => ({ observe: [llm()] }),
+);

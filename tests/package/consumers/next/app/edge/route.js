@@ -1,8 +1,8 @@
 import { Opik } from "opik-edge";
-import { traced } from "../../traced.js";
+import { observe, traced } from "../../traced.js";
 
 export const runtime = "edge";
 
 export async function GET(request) {
-  return Response.json(await traced(new Opik(), request.headers, process.env.ECHO_URL));
+  return Response.json(await traced(new Opik({ observe }), request.headers, process.env.ECHO_URL));
 }

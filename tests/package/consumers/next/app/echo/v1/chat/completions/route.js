@@ -1,0 +1,3 @@
+export function POST(request) {
+  return Response.json({ headers: Object.fromEntries(request.headers) });
+}
