@@ -167,6 +167,8 @@ export interface CallObservation {
   chunk?(bytes: Uint8Array, ms: number): void;
   /** Gives what is recorded; `undefined` leaves the span as of every call. */
   end(how: CallEnding): CallRecord | undefined;
+  /** Told at last, also where nothing else was: of a call that is not recorded, that was given up, or in which it has failed. */
+  close?(): void;
 }
 
 /** Takes calls of a traced `fetch` and says what is recorded of them: what `callObserver` makes. */

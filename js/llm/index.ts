@@ -2,16 +2,13 @@
 
 import { callObserver } from "../record/observed.js";
 import type { CallObserver, ObservedCall } from "../settings.js";
-import { followModelCall } from "./model-call.js";
+import { followModelCall, isNamed, targetOf } from "./model-call.js";
 import type { LlmOptions } from "./options.js";
 import { GATEWAY_HOST, PATH_PARTS, PATH_SUFFIXES } from "./paths.js";
 import { bindingsIn, observeAi } from "./workers-ai.js";
 
 export type { LlmOptions } from "./options.js";
 export { type AiBinding, observeAi } from "./workers-ai.js";
-
-/** Host and path of a URL. */
-const TARGET = /^\w+:\/\/([^/?#]*)([^?#]*?)\/*(?:[?#]|$)/;
 
 const made = new Map<string, CallObserver>();
 
@@ -42,11 +39,10 @@ export function llm(options: LlmOptions = {}): CallObserver {
 /** Whether the reader is worth being asked: it is not loaded in a Worker that calls no model. */
 function mayBeModel({ method, url }: ObservedCall, hosts: readonly string[]): boolean {
   if (method !== "POST") return false;
-  const [, host = "", path = ""] = TARGET.exec(url) ?? [];
+  const { host, path } = targetOf(url);
   return (
     host === GATEWAY_HOST ||
-    hosts.includes(host) ||
-    hosts.includes(host.replace(/:\d+$/, "")) ||
+    isNamed(host, hosts) ||
     PATH_SUFFIXES.some((suffix) => path.endsWith(suffix)) ||
     PATH_PARTS.some((part) => path.includes(part))
   );

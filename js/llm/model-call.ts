@@ -22,6 +22,17 @@ const HEADERS = [
   "x-request-id",
 ];
 
+/** Host and path of a URL, without a slash at its end. */
+export function targetOf(url: string): { readonly host: string; readonly path: string } {
+  const [, host = "", path = ""] = /^\w+:\/\/(?:[^/?#]*@)?([^/?#]*)([^?#]*?)\/*(?:[?#]|$)/.exec(url) ?? [];
+  return { host, path };
+}
+
+/** Whether one of `names` is the host, with its port or without. */
+export function isNamed(host: string, names: readonly string[]): boolean {
+  return names.includes(host) || names.includes(host.replace(/:\d+$/, ""));
+}
+
 /** What follows a call whose target may be a model; `undefined` where it is none. */
 export function followModelCall(call: ObservedCall, options: LlmOptions): CallObservation | undefined {
   const { providers = {} } = options;
@@ -53,16 +64,16 @@ class ModelCall implements CallObservation {
     this.#text = text;
     this.#isKnown = opened.isKnown;
     this.#isUniversal = opened.isUniversal;
-    const { host, hostname, pathname } = new URL(text.target);
+    const { host, path } = targetOf(text.target);
     const { providers = {}, includeUsage = false } = options;
-    this.isForeign = opened.isKnown && !(host in providers || hostname in providers);
-    this.#asksForUsage = includeUsage && pathname.endsWith("/chat/completions");
+    this.isForeign = opened.isKnown && !isNamed(host, Object.keys(providers));
+    this.#asksForUsage = includeUsage && path.endsWith("/chat/completions");
   }
 
   request(body: string | undefined): boolean | string {
-    if (body === undefined || body.length > MAX_BODY_CHARS) return this.#isKnown || this.#giveUp();
+    if (body === undefined || body.length > MAX_BODY_CHARS) return this.#isKnown;
     this.#input = this.#reader.request(this.#handle, this.#text, body, 0);
-    if (this.#input === undefined) return this.#giveUp();
+    if (this.#input === undefined) return false;
     if (this.#isUniversal) this.#body = body;
     return (this.#asksForUsage && withUsage(body)) || true;
   }
@@ -85,10 +96,7 @@ class ModelCall implements CallObservation {
 
   end(): CallRecord | undefined {
     // Of a body that has not come it can not be told whether it is a model's.
-    if (!this.#isKnown && this.#input === undefined) {
-      this.#giveUp();
-      return undefined;
-    }
+    if (!this.#isKnown && this.#input === undefined) return undefined;
     const read = this.#reader.finish(this.#handle);
     return (
       read && {
@@ -108,9 +116,8 @@ class ModelCall implements CallObservation {
     );
   }
 
-  #giveUp(): false {
+  close(): void {
     this.#reader.abandon(this.#handle);
-    return false;
   }
 }
 
@@ -133,10 +140,15 @@ function errorOf(type: string | undefined, message = ""): Error | undefined {
 
 /** `body` with a wish for usage at the end of its stream, where it has a stream and says nothing of that itself. */
 function withUsage(body: string): string | undefined {
-  const { stream, stream_options } = JSON.parse(body) as {
-    readonly stream?: unknown;
-    readonly stream_options?: unknown;
-  };
+  const { stream, stream_options } = objectOf(body);
   if (stream !== true || stream_options !== undefined) return undefined;
   return body.replace(/\}\s*$/, ',"stream_options":{"include_usage":true}}');
+}
+
+function objectOf(json: string): { readonly stream?: unknown; readonly stream_options?: unknown } {
+  try {
+    return Object(JSON.parse(json));
+  } catch {
+    return {}; // the provider says what is wrong with it
+  }
 }

@@ -7,7 +7,7 @@ import { OpikError } from "../errors.js";
 /** An idle instance above this is replaced: WebAssembly memory never shrinks. */
 const MAX_IDLE_BYTES = 8 * 1024 * 1024;
 /** What stands between the fields of a text, and in none of them. */
-const SEPARATOR = "\x1f";
+export const SEPARATOR = "\x1f";
 
 /** What the instance exports: numbers go in and out, so nothing of the glue's is needed but its types. Booleans come as 0 and 1. */
 type Exports = Omit<typeof import("./llm_bg.js"), "retarget"> & {

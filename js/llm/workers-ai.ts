@@ -12,6 +12,7 @@ import { followCall } from "../record/observed.js";
 import { watchStream } from "../record/stream.js";
 import { followModelCall } from "./model-call.js";
 import { GATEWAY_HOST } from "./paths.js";
+import { SEPARATOR } from "./reader.js";
 
 /** What is needed of a binding of Workers AI. */
 export interface AiBinding {
@@ -33,21 +34,32 @@ export function observeAi<A extends AiBinding>(ai: A): A {
   if (observed.has(ai)) return ai;
   observed.add(ai);
   const logId = (): unknown => (ai as { readonly aiGatewayLogId?: unknown }).aiGatewayLogId;
-  replace(ai, "run", (call, [model, inputs, options]) => {
-    const { gateway, signal, websocket } = Object(options) as RunOptions;
-    if (websocket) return call();
-    const gatewayId = gateway?.id;
-    return traced(call, { name: `AI.run ${model}`, url: `binding:${model}`, inputs, signal, gatewayId, logId });
+  replace(ai, "run", (run, [model, inputs, options]) => {
+    const call = described(() => {
+      const { gateway, signal, websocket } = Object(options) as RunOptions;
+      const own = {
+        name: `AI.run ${model}`,
+        url: `binding:${`${model}`.replaceAll(SEPARATOR, "")}`,
+        inputs,
+        signal,
+        gatewayId: gateway?.id,
+        logId,
+      };
+      return websocket ? undefined : own;
+    });
+    return traced(run, call);
   });
-  replace(ai, "gateway", (call, [id]) => {
-    const gateway = call() as object;
+  replace(ai, "gateway", (make, [id]) => {
+    const gateway = make() as AiBinding;
     // What is called by RPC has members of any name.
     if (classOf(gateway) === "AiGateway" && !observed.has(gateway)) {
       observed.add(gateway);
-      const url = `https://${GATEWAY_HOST}/v1/binding/${encodeURIComponent(`${id}`)}`;
-      replace(gateway as AiBinding, "run", (run, [inputs, options]) => {
-        const { signal } = Object(options) as RunOptions;
-        return traced(run, { name: `AI.gateway ${id}`, url, inputs, signal });
+      replace(gateway, "run", (run, [inputs, options]) => {
+        const call = described(() => {
+          const { signal } = Object(options) as RunOptions;
+          return { name: `AI.gateway ${id}`, url: `https://${GATEWAY_HOST}/v1/binding/binding`, inputs, signal };
+        });
+        return traced(run, call);
       });
     }
     return gateway;
@@ -75,6 +87,15 @@ interface BindingCall {
   readonly logId?: () => unknown;
 }
 
+/** What can not be read is for the binding to refuse. */
+function described(describe: () => BindingCall | undefined): BindingCall | undefined {
+  try {
+    return describe();
+  } catch {
+    return undefined;
+  }
+}
+
 function classOf(value: unknown): string | undefined {
   return typeof value === "object" && value !== null ? Object.getPrototypeOf(value)?.constructor?.name : undefined;
 }
@@ -90,15 +111,16 @@ function replace(
   const value = new Proxy(method, {
     apply: (target, self, args) => trace(() => Reflect.apply(target, self, args), args),
   });
-  Object.defineProperty(object, name, { value, writable: true, configurable: true });
+  Reflect.defineProperty(object, name, { value, writable: true, configurable: true });
 }
 
 /** The call in a span, if one is current. */
-function traced(run: () => unknown, { name, url, inputs, signal, gatewayId, logId }: BindingCall): unknown {
+function traced(run: () => unknown, described: BindingCall | undefined): unknown {
   const frame = currentFrame();
-  if (!frame?.span?.id) return run();
+  if (!frame?.span?.id || !described) return run();
+  const { name, url, inputs, signal, gatewayId, logId } = described;
   const { scope } = frame;
-  const span = startSpan(scope, { name }, frame);
+  const span = startSpan(scope, { name, input: inputs }, frame);
   const body = toJson(inputs, "input", scope);
   const call: BegunCall["call"] = {
     method: "POST",
@@ -121,6 +143,7 @@ function traced(run: () => unknown, { name, url, inputs, signal, gatewayId, logI
       span.endsWith(watched);
       return watched;
     }
+    span.update({ output: answer });
     follower?.onChunk(new TextEncoder().encode(toJson(answer, "output", scope)));
     end({ how: "done" });
     return answer;

@@ -156,7 +156,9 @@ class FollowedCall implements CallFollower {
   }
 
   #leave(): void {
+    const left = this.#observation;
     this.#observation = undefined;
+    this.#ask(() => left?.close?.());
     this.#stopReading();
     if (this.#holder) holders.delete(this.#holder);
     this.#holder = undefined;

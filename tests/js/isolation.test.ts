@@ -160,10 +160,12 @@ test("a trap loses and counts the rows of its instance, and the next rows are ke
 /** A model that answers in two pieces, and what is recorded of calls of it; `broken` is done to the reader's exports, of its first instance. */
 const MODEL_CALLS = (broken: string): string => `
   const { Instance } = WebAssembly;
-  let readers = 0;
+  let readers = 0, openCalls;
   WebAssembly.Instance = function (module, imports) {
     const { exports } = new Instance(module, imports);
-    if (!imports?.["./llm_bg.js"] || ++readers > 1) return { exports };
+    if (!imports?.["./llm_bg.js"]) return { exports };
+    openCalls = exports.openCalls;
+    if (++readers > 1) return { exports };
     return { exports: { ...exports, ...(${broken})(exports) } };
   };
   const { Opik } = await import("opik-edge");
@@ -187,6 +189,27 @@ test("the reader of model calls is loaded when a model is called, and not before
     await opik.flush();
     console.log(JSON.stringify([before, readers, text.length, exporter.spans.filter(({ type }) => type === "llm").length, codes]));`);
   assert.deepEqual(result, [0, 1, 97, 1, []]);
+});
+
+test("the reader holds no call that has ended, was given up, or is not recorded", async () => {
+  const result = await inNode(`${IDS} ${MODEL_CALLS("() => ({})")}
+    const held = [];
+    const unsampled = new Opik({ transport: exporter, background: false, observe: [llm()], sampleRate: 0 });
+    await (await unsampled.span({ parent: HEADERS }, (span) => span.fetch("https://api.openai.com/v1/chat/completions", init))).text();
+    held.push(openCalls());
+    init.body = "no model's";
+    await (await ask("https://app.example/v1/chat/completions")).text();
+    held.push(openCalls());
+    init.body = "{}";
+    const response = await ask();
+    held.push(openCalls());
+    await response.body.cancel();
+    held.push(openCalls());
+    await opik.span({}, (span) => span.fetch("https://api.openai.com/v1/chat/completions", { ...init, opik: { via: {
+      fetch: () => Promise.reject(new TypeError("fetch failed")) } } })).catch(() => {});
+    held.push(openCalls());
+    console.log(JSON.stringify([held, codes]));`);
+  assert.deepEqual(result, [[0, 0, 1, 0, 0], []]);
 });
 
 test("a trap of the reader makes its open calls ordinary ones, and the next is read by a new one", async () => {

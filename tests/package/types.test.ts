@@ -36,6 +36,9 @@ for (const platform of ["page", "worker", "node"]) {
 /** What tests/types/api.ts expects to fail, and what its author is told. */
 const COMPLAINTS = [
   "Property 'refused' does not exist on type",
+  "'provider' does not exist in type 'LlmOptions'. Did you mean to write 'providers'?",
+  "Type '(options?: LlmOptions | undefined) => CallObserver' is not assignable to type 'CallObserver'",
+  "'fetch' does not exist in type 'AiBinding'",
   `Type '"agent"' is not assignable to type 'SpanType`,
   "Argument of type '(current: string) => string' is not assignable to parameter of type '(span: Span) => string'",
   "'apikey' does not exist in type 'OpikConfig'. Did you mean to write 'apiKey'?",
