@@ -97,6 +97,11 @@ CLIENTS_LOCK=tests/transparency/clients/package-lock.json
 # shellcheck disable=SC2034 # setup uses it
 CLIENTS=$CACHE/clients-$(cat "$CLIENTS_LOCK" tests/transparency/clients/schema.prisma | sha256 | cut -c1-12)
 
+# The SDKs of models' providers, keyed by their lock.
+MODELS_LOCK=tests/models/package-lock.json
+# shellcheck disable=SC2034 # setup uses it
+MODELS=$CACHE/models-$(sha256 <"$MODELS_LOCK" | cut -c1-12)
+
 # Cloudflare's Agents, which are tried with tracing and without, keyed by their lock.
 AGENTS_LOCK=tests/transparency/agents/package-lock.json
 # shellcheck disable=SC2034 # setup uses it

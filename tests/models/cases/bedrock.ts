@@ -1,0 +1,60 @@
+// `@aws-sdk/client-bedrock-runtime` over `fetch`, as it calls outside of Node: with a `Request`.
+
+import {
+  BedrockRuntimeClient,
+  ConverseCommand,
+  ConverseStreamCommand,
+  InvokeModelCommand,
+} from "@aws-sdk/client-bedrock-runtime";
+import { FetchHttpHandler } from "@smithy/fetch-http-handler";
+import { all, type Host, type Sdk } from "../case.js";
+
+const modelId = "us.anthropic.claude-haiku-4-5-20251001-v1:0";
+const asked = { modelId, messages: [{ role: "user" as const, content: [{ text: "Hi" }] }] };
+/** Its handler calls the global `fetch`, and takes no other. */
+const client = (_: Host) =>
+  new BedrockRuntimeClient({
+    region: "us-east-1",
+    credentials: { accessKeyId: "AKIA", secretAccessKey: "secret" },
+    requestHandler: new FetchHttpHandler(),
+    maxAttempts: 1,
+  });
+
+export const bedrock: Sdk = {
+  takesNoFetch: true,
+  spans: { provider: "bedrock" },
+  cases: {
+    converse: {
+      answers: ["bedrock: converse, whole"],
+      run: async (host) => {
+        const { output, stopReason, usage } = await client(host).send(new ConverseCommand(asked));
+        return [output, stopReason, usage];
+      },
+    },
+    "converse, streamed": {
+      answers: ["bedrock: converse, streamed"],
+      run: async (host) => all((await client(host).send(new ConverseStreamCommand(asked))).stream!),
+      spans: [{ metadata: { latency_ms: 99 } }],
+    },
+    "an exception in a stream": {
+      answers: ["bedrock: an exception in the midst of a stream"],
+      run: async (host) => {
+        const { stream } = await client(host).send(new ConverseStreamCommand(asked));
+        for await (const event of stream!) host.saw("event", event);
+      },
+    },
+    "a refusal": {
+      answers: ["bedrock: an answer that is refused"],
+      run: (host) => client(host).send(new ConverseCommand(asked)),
+      spans: [{ has_first_token: false }],
+    },
+    invoke: {
+      answers: ["bedrock: invoke, whole, Llama"],
+      run: async (host) => {
+        const body = JSON.stringify({ prompt: "Hi" });
+        const command = new InvokeModelCommand({ modelId: "meta.llama3-8b-instruct-v1:0", body });
+        return (await client(host).send(command)).body.transformToString();
+      },
+    },
+  },
+};

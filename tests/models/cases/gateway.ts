@@ -1,0 +1,32 @@
+// `ai-gateway-provider`, which calls Cloudflare's AI Gateway with several calls in one, and a gateway by `fetch` alone.
+
+import { createOpenAI } from "@ai-sdk/openai";
+import { generateText, streamText } from "ai";
+import { createAiGateway } from "ai-gateway-provider";
+import type { Host, Sdk } from "../case.js";
+
+const gateway = (_: Host) => createAiGateway({ accountId: "acc", gateway: "gw", apiKey: "gateway-key" });
+const openai = () => createOpenAI({ apiKey: "provider-key" });
+
+/** It calls the global `fetch`, and takes no other. */
+export const aiGateway: Sdk = {
+  takesNoFetch: true,
+  spans: { provider: "openai" },
+  cases: {
+    "a text": {
+      answers: ["models: chat, whole"],
+      run: async (host) => {
+        const model = gateway(host)([openai().chat("gpt-4.1-mini")]);
+        return (await generateText({ model, prompt: "Hi", maxRetries: 0 })).text;
+      },
+    },
+    "a stream": {
+      answers: ["models: chat, streamed"],
+      run: async (host) => {
+        const model = gateway(host)([openai().chat("gpt-4.1-mini")]);
+        const result = streamText({ model, prompt: "Hi", maxRetries: 0 });
+        return [await result.text, await result.usage];
+      },
+    },
+  },
+};

@@ -1,0 +1,56 @@
+// The SDKs of models' providers, unchanged: what a host sees of them, and what they send, is the same with tracing and without, and each
+// call is recorded as what it is.
+
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { isDeepStrictEqual } from "node:util";
+import { type Collector, startCollector } from "../../collector/server.js";
+import { closeAll } from "../support/closing.js";
+import type { Run, Told } from "./case.js";
+import { misrecorded } from "./records.js";
+import { RUNTIMES, runIn } from "./running.js";
+import { type ModelServer, startModels } from "./server.js";
+
+for (const runtime of RUNTIMES) {
+  describe(runtime, () => {
+    let collector: Collector;
+    let server: ModelServer;
+    let told: Told;
+    before(async () => {
+      collector = await startCollector();
+      server = await startModels();
+      told = await runIn(runtime, server, { models: server.url, collector: collector.url });
+    });
+    after(() => closeAll(server, collector));
+
+    test("each call is made as often as it is answered", () => {
+      const wrong = told.runs.filter(({ sdk, case: title, requests }) => {
+        return requests.length !== told.sdks[sdk]!.cases[title]!.answers.length;
+      });
+      assert.ok(told.runs.length > 200, `${told.runs.length} runs`);
+      assert.deepEqual(
+        wrong.map(({ name, requests, outcome }) => [name, requests.length, outcome]),
+        [],
+      );
+    });
+
+    test("traced, a host sees and sends what it does untraced", () => {
+      const seen = ({ outcome, requests }: Run) => [outcome, requests.map(({ isJoined: _, ...request }) => request)];
+      const plain = new Map(told.runs.filter(({ mode }) => mode === "plain").map((run) => [keyOf(run), seen(run)]));
+      const wrong = told.runs.flatMap((run) => {
+        const [traced, untraced] = [seen(run), plain.get(keyOf(run))];
+        return isDeepStrictEqual(traced, untraced) ? [] : [{ name: run.name, traced, untraced }];
+      });
+      assert.deepEqual(wrong, []);
+    });
+
+    test("each call is a span of its model", () => {
+      const rows = collector.spans();
+      const traced = told.runs.filter(({ mode }) => mode !== "plain");
+      const wrong = traced.flatMap((run) => misrecorded(told, run, rows).map((line) => `${run.name}: ${line}`));
+      assert.ok(wrong.length === 0, `${wrong.length} differences:\n${wrong.join("\n")}`);
+    });
+  });
+}
+
+const keyOf = ({ sdk, case: title }: Run): string => `${sdk}: ${title}`;
