@@ -106,6 +106,9 @@ export async function all<T>(iterable: AsyncIterable<T>): Promise<T[]> {
   return items;
 }
 
+/** The secret of all providers. */
+export const KEY = "sk-never-to-be-recorded";
+
 /** A conversation of one word, and the input that is recorded of it. */
 export const HI = [{ role: "user" as const, content: "Hi" }];
 export const SAID_HI = { messages: HI };

@@ -6,7 +6,7 @@ import { after, before, describe, test } from "node:test";
 import { isDeepStrictEqual } from "node:util";
 import { type Collector, startCollector } from "../../collector/server.js";
 import { closeAll } from "../support/closing.js";
-import type { Run, Told } from "./case.js";
+import { KEY, type Run, type Told } from "./case.js";
 import { misrecorded } from "./records.js";
 import { RUNTIMES, runIn } from "./running.js";
 import { type ModelServer, startModels } from "./server.js";
@@ -49,6 +49,11 @@ for (const runtime of RUNTIMES) {
       const traced = told.runs.filter(({ mode }) => mode !== "plain");
       const wrong = traced.flatMap((run) => misrecorded(told, run, rows).map((line) => `${run.name}: ${line}`));
       assert.ok(wrong.length === 0, `${wrong.length} differences:\n${wrong.join("\n")}`);
+    });
+
+    test("no key is recorded", () => {
+      const recorded = JSON.stringify([collector.spans(), collector.traces()]);
+      assert.ok(!recorded.includes(KEY));
     });
   });
 }

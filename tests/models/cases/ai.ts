@@ -8,21 +8,21 @@ import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { embed, generateText, type LanguageModel, stepCountIs, streamText, tool } from "ai";
 import { createWorkersAI } from "workers-ai-provider";
 import { z } from "zod";
-import { ANY, type Case, HI, type Host, SAID_HI, type Sdk } from "../case.js";
+import { ANY, type Case, HI, type Host, KEY, SAID_HI, type Sdk } from "../case.js";
 
 type Model = (host: Host) => LanguageModel;
-const openaiProvider = ({ given }: Host) => createOpenAI({ apiKey: "key", ...given });
+const openaiProvider = ({ given }: Host) => createOpenAI({ apiKey: KEY, ...given });
 const chat: Model = (host) => openaiProvider(host).chat("gpt-4.1-mini");
 const responses: Model = (host) => openaiProvider(host).responses("gpt-5");
-const anthropic: Model = ({ given }) => createAnthropic({ apiKey: "key", ...given })("claude-haiku-4-5");
-const google: Model = ({ given }) => createGoogleGenerativeAI({ apiKey: "key", ...given })("gemini-2.5-flash");
-const mistral: Model = ({ given }) => createMistral({ apiKey: "key", ...given })("mistral-small-latest");
+const anthropic: Model = ({ given }) => createAnthropic({ apiKey: KEY, ...given })("claude-haiku-4-5");
+const google: Model = ({ given }) => createGoogleGenerativeAI({ apiKey: KEY, ...given })("gemini-2.5-flash");
+const mistral: Model = ({ given }) => createMistral({ apiKey: KEY, ...given })("mistral-small-latest");
 const compatible: Model = ({ given }) =>
-  createOpenAICompatible({ name: "mine", apiKey: "key", baseURL: "https://llm.internal/v1", ...given })("mine-1");
+  createOpenAICompatible({ name: "mine", apiKey: KEY, baseURL: "https://llm.internal/v1", ...given })("mine-1");
 const workers: Model = ({ given }) =>
-  createWorkersAI({ accountId: "acc", apiKey: "key", ...given })("@cf/meta/llama-4-scout-17b-16e-instruct");
+  createWorkersAI({ accountId: "acc", apiKey: KEY, ...given })("@cf/meta/llama-4-scout-17b-16e-instruct");
 const throughGateway: Model = ({ given }) =>
-  createWorkersAI({ accountId: "acc", apiKey: "key", gateway: { id: "gw" }, ...given })("@cf/qwen/qwen3-30b-a3b-fp8");
+  createWorkersAI({ accountId: "acc", apiKey: KEY, gateway: { id: "gw" }, ...given })("@cf/qwen/qwen3-30b-a3b-fp8");
 
 const prompt = "Hi";
 
@@ -84,6 +84,20 @@ export const aiSdk: Sdk = {
         { provider: "openai", input: ANY },
       ],
     },
+    "OpenAI's chat, a tool, streamed": {
+      answers: ["models: chat, two tool calls, streamed", "models: chat, streamed"],
+      run: async (host) => {
+        const weather = tool({ inputSchema: z.object({ city: z.string() }), execute: async () => "fine" });
+        const settings = { model: chat(host), prompt, maxRetries: 0, tools: { weather }, stopWhen: stepCountIs(2) };
+        const result = streamText({ ...settings, onError: ({ error }) => host.saw("error", error) });
+        for await (const { type } of result.fullStream) host.saw(type);
+        return [await result.text, await result.totalUsage];
+      },
+      spans: [
+        { provider: "openai", input: ANY },
+        { provider: "openai", input: ANY },
+      ],
+    },
     "OpenAI's responses": {
       answers: ["models: response, whole"],
       run: whole(responses),
@@ -110,7 +124,7 @@ export const aiSdk: Sdk = {
     "an embedding": {
       answers: ["models: embeddings, numbers"],
       run: async (host) => {
-        const model = createMistral({ apiKey: "key", ...host.given }).embedding("mistral-embed");
+        const model = createMistral({ apiKey: KEY, ...host.given }).embedding("mistral-embed");
         return (await embed({ model, value: "a", maxRetries: 0 })).usage;
       },
       spans: [{ provider: "mistral", model: "mistral-embed", input: { input: ["a"] }, has_first_token: false }],
@@ -220,6 +234,11 @@ export const aiSdk: Sdk = {
       answers: ["workers_ai: by REST, in a shape of OpenAI's"],
       run: whole(workers),
       spans: [{ provider: "cloudflare" }],
+    },
+    "Workers AI, a failure": {
+      answers: ["workers_ai: by REST, a failure"],
+      run: whole(workers),
+      spans: [{ ...WORKERS_AI(HI), has_first_token: false }],
     },
     "Workers AI through a gateway": {
       answers: ["workers_ai: chat chunks that end with an empty tool call"],

@@ -2,12 +2,13 @@
 
 import AnthropicBedrock from "@anthropic-ai/bedrock-sdk";
 import Anthropic from "@anthropic-ai/sdk";
-import { all, HI, type Host, type Sdk } from "../case.js";
+import { betaTool } from "@anthropic-ai/sdk/helpers/beta/json-schema";
+import { ANY, all, HI, type Host, KEY, type Sdk } from "../case.js";
 
 const asked = { model: "claude-haiku-4-5", max_tokens: 100, messages: HI };
 const streamed = { ...asked, stream: true as const };
 const tools = [{ name: "weather", description: "The weather", input_schema: { type: "object" as const } }];
-const client = ({ given }: Host, options: object = {}) => new Anthropic({ apiKey: "key", ...given, ...options });
+const client = ({ given }: Host, options: object = {}) => new Anthropic({ apiKey: KEY, ...given, ...options });
 
 export const anthropic: Sdk = {
   spans: { provider: "anthropic" },
@@ -91,6 +92,34 @@ export const anthropic: Sdk = {
       },
       spans: [{ ...BEGUN(), ending: "cancelled" }],
     },
+    "a tool runner": {
+      answers: ["models: anthropic, two tools", "models: anthropic, whole"],
+      run: async (host) => {
+        const runnable = ["weather", "time"].map((name) =>
+          betaTool({
+            name,
+            description: `The ${name}`,
+            inputSchema: { type: "object" },
+            run: (args) => {
+              host.saw(name, args);
+              return "fine";
+            },
+          }),
+        );
+        const message = await client(host)
+          .beta.messages.toolRunner({ ...asked, tools: runnable })
+          .runUntilDone();
+        return message.content;
+      },
+      spans: [{ input: ANY }, { input: ANY }],
+    },
+    "Cloudflare's AI Gateway": {
+      answers: ["models: anthropic, two tools, streamed"],
+      run: (host) => {
+        const baseURL = "https://gateway.ai.cloudflare.com/v1/acc/gw/anthropic";
+        return client(host, { baseURL }).messages.stream(asked).finalMessage();
+      },
+    },
     "Bedrock, whole": {
       answers: ["models: anthropic, whole"],
       run: (host) => bedrock(host).messages.create({ ...asked, model: BEDROCK_MODEL }),
@@ -106,7 +135,7 @@ export const anthropic: Sdk = {
 
 const BEDROCK_MODEL = "us.anthropic.claude-haiku-4-5-20251001-v1:0";
 const bedrock = ({ given }: Host) =>
-  new AnthropicBedrock({ awsRegion: "us-east-1", awsAccessKey: "AKIA", awsSecretKey: "secret", ...given });
+  new AnthropicBedrock({ awsRegion: "us-east-1", awsAccessKey: "AKIA", awsSecretKey: KEY, ...given });
 
 /** What is known of the stream when its first text has come: tokens are counted from the beginning. */
 function BEGUN() {

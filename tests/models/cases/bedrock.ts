@@ -5,9 +5,10 @@ import {
   ConverseCommand,
   ConverseStreamCommand,
   InvokeModelCommand,
+  InvokeModelWithResponseStreamCommand,
 } from "@aws-sdk/client-bedrock-runtime";
 import { FetchHttpHandler } from "@smithy/fetch-http-handler";
-import { all, type Host, type Sdk } from "../case.js";
+import { all, HI, type Host, KEY, type Sdk } from "../case.js";
 
 const modelId = "us.anthropic.claude-haiku-4-5-20251001-v1:0";
 const asked = { modelId, messages: [{ role: "user" as const, content: [{ text: "Hi" }] }] };
@@ -15,7 +16,7 @@ const asked = { modelId, messages: [{ role: "user" as const, content: [{ text: "
 const client = (_: Host) =>
   new BedrockRuntimeClient({
     region: "us-east-1",
-    credentials: { accessKeyId: "AKIA", secretAccessKey: "secret" },
+    credentials: { accessKeyId: "AKIA", secretAccessKey: KEY },
     requestHandler: new FetchHttpHandler(),
     maxAttempts: 1,
   });
@@ -47,6 +48,14 @@ export const bedrock: Sdk = {
       answers: ["bedrock: an answer that is refused"],
       run: (host) => client(host).send(new ConverseCommand(asked)),
       spans: [{ has_first_token: false }],
+    },
+    "invoke, streamed": {
+      answers: ["bedrock: invoke, streamed in Anthropic's shape"],
+      run: async (host) => {
+        const body = JSON.stringify({ anthropic_version: "bedrock-2023-05-31", max_tokens: 5, messages: HI });
+        const { body: stream } = await client(host).send(new InvokeModelWithResponseStreamCommand({ modelId, body }));
+        return (await all(stream!)).map(({ chunk }) => new TextDecoder().decode(chunk?.bytes));
+      },
     },
     invoke: {
       answers: ["bedrock: invoke, whole, Llama"],

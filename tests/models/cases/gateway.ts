@@ -3,10 +3,10 @@
 import { createOpenAI } from "@ai-sdk/openai";
 import { generateText, streamText } from "ai";
 import { createAiGateway } from "ai-gateway-provider";
-import type { Host, Sdk } from "../case.js";
+import { type Host, KEY, type Sdk } from "../case.js";
 
-const gateway = (_: Host) => createAiGateway({ accountId: "acc", gateway: "gw", apiKey: "gateway-key" });
-const openai = () => createOpenAI({ apiKey: "provider-key" });
+const gateway = (_: Host) => createAiGateway({ accountId: "acc", gateway: "gw", apiKey: KEY });
+const openai = () => createOpenAI({ apiKey: KEY });
 
 /** It calls the global `fetch`, and takes no other. */
 export const aiGateway: Sdk = {

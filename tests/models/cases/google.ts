@@ -1,10 +1,11 @@
 // `@google/genai`.
 
 import { GoogleGenAI } from "@google/genai";
-import { all, type Host, type Sdk } from "../case.js";
+import { all, type Host, KEY, type Sdk } from "../case.js";
 
 const asked = { model: "gemini-2.5-flash", contents: "Hi" };
-const ai = ({ given }: Host) => new GoogleGenAI({ apiKey: "key", httpOptions: given });
+const ai = ({ given }: Host, options: object = {}, baseUrl?: string) =>
+  new GoogleGenAI({ apiKey: KEY, ...options, httpOptions: { ...given, ...(baseUrl && { baseUrl }) } });
 
 export const google: Sdk = {
   spans: { provider: "google_ai" },
@@ -65,6 +66,18 @@ export const google: Sdk = {
           },
         },
       ],
+    },
+    Vertex: {
+      answers: ["models: gemini, whole"],
+      run: async (host) => (await ai(host, { vertexai: true }).models.generateContent(asked)).text,
+      spans: [{ provider: "google_vertexai" }],
+    },
+    "Cloudflare's AI Gateway": {
+      answers: ["gemini: events, with thoughts and two tool calls"],
+      run: async (host) => {
+        const google = ai(host, {}, "https://gateway.ai.cloudflare.com/v1/acc/gw/google-ai-studio");
+        return (await all(await google.models.generateContentStream(asked))).map(({ text }) => text);
+      },
     },
     "a stream, aborted": {
       answers: [{ of: "gemini: events, with thoughts and two tool calls", parts: 1 }],

@@ -1,10 +1,10 @@
 // `groq-sdk`.
 
 import Groq from "groq-sdk";
-import { all, HI, type Host, type Sdk } from "../case.js";
+import { all, HI, type Host, KEY, type Sdk } from "../case.js";
 
 const asked = { model: "openai/gpt-oss-120b", messages: HI };
-const client = ({ given }: Host) => new Groq({ apiKey: "key", ...given });
+const client = ({ given }: Host) => new Groq({ apiKey: KEY, ...given });
 
 export const groq: Sdk = {
   spans: { provider: "groq" },

@@ -4,6 +4,7 @@ import type { Sdk } from "../case.js";
 import { aiSdk } from "./ai.js";
 import { anthropic } from "./anthropic.js";
 import { bedrock } from "./bedrock.js";
+import { byFetch } from "./fetch.js";
 import { aiGateway } from "./gateway.js";
 import { google } from "./google.js";
 import { groq } from "./groq.js";
@@ -25,4 +26,5 @@ export const SDKS: Readonly<Record<string, Sdk>> = {
   "@aws-sdk/client-bedrock-runtime": bedrock,
   ai: aiSdk,
   "ai-gateway-provider": aiGateway,
+  fetch: byFetch,
 };

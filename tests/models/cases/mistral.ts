@@ -1,12 +1,12 @@
 // `@mistralai/mistralai`, which calls `fetch` with a `Request`.
 
 import { HTTPClient, Mistral } from "@mistralai/mistralai";
-import { all, HI, type Host, type Sdk } from "../case.js";
+import { all, HI, type Host, KEY, type Sdk } from "../case.js";
 
 const asked = { model: "mistral-small-latest", messages: HI };
 const client = ({ given: { fetch } }: Host) =>
   new Mistral({
-    apiKey: "key",
+    apiKey: KEY,
     ...(fetch && {
       httpClient: new HTTPClient({ fetcher: (input, init) => (init ? fetch(input, init) : fetch(input)) }),
     }),

@@ -1,7 +1,7 @@
 // What hosts do with OpenAI's SDK, of either major version.
 
 import type OpenAIClass from "openai";
-import { all, type Case, HI, type Host, SAID_HI } from "../case.js";
+import { all, type Case, HI, type Host, KEY, SAID_HI } from "../case.js";
 
 const TOOL = {
   type: "function" as const,
@@ -20,7 +20,7 @@ const CALLS = [
 
 /** The cases, for the SDK whose class is given. */
 export function openaiCases(OpenAI: typeof OpenAIClass): Record<string, Case> {
-  const client = ({ given }: Host, options: object = {}) => new OpenAI({ apiKey: "key", ...given, ...options });
+  const client = ({ given }: Host, options: object = {}) => new OpenAI({ apiKey: KEY, ...given, ...options });
   const tools = (host: Host) =>
     ["weather", "time"].map((name) => ({
       type: "function" as const,

@@ -1,11 +1,11 @@
 // `@openrouter/sdk`.
 
 import { HTTPClient, OpenRouter } from "@openrouter/sdk";
-import { all, HI, type Host, type Sdk } from "../case.js";
+import { all, HI, type Host, KEY, type Sdk } from "../case.js";
 
 const client = ({ given: { fetch } }: Host) =>
   new OpenRouter({
-    apiKey: "key",
+    apiKey: KEY,
     ...(fetch && {
       httpClient: new HTTPClient({ fetcher: (input, init) => (init ? fetch(input, init) : fetch(input)) }),
     }),
