@@ -65,16 +65,19 @@ function differences(row: StoredRow, expected: Expected): string[] {
     if (!isDeepStrictEqual(is, wanted))
       found.push(`metadata.${name} is ${JSON.stringify(is)}, not ${JSON.stringify(wanted)}`);
   }
-  const how = recorded?.["opik_edge_cancelled"]
-    ? "cancelled"
-    : recorded?.["opik_edge_stopped_reading"]
-      ? "stopped"
-      : "done";
+  const how = ENDINGS.find(([mark]) => recorded?.[mark])?.[1] ?? "done";
   if (!ending.split("|").includes(how)) found.push(`it is ${how}, not ${ending}`);
   const ttft = row["ttft"];
   if (has_first_token ? typeof ttft !== "number" || ttft < 0 : ttft !== undefined) found.push(`ttft is ${ttft}`);
   return found;
 }
+
+/** What marks a call that has not come to its end, and how it ended then. */
+const ENDINGS = [
+  ["opik_edge_cancelled", "cancelled"],
+  ["opik_edge_stopped_reading", "stopped"],
+  ["opik_edge_unfinished", "unfinished"],
+] as const;
 
 const FIELDS = [
   "provider",
