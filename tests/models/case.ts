@@ -65,6 +65,8 @@ export interface Job {
   readonly models: string;
   /** Where rows go. */
   readonly collector: string;
+  /** `SDK: CASE` of those that are tried; all are without. */
+  readonly only?: readonly string[];
 }
 
 /** A request as the server saw it. */

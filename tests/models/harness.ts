@@ -23,6 +23,7 @@ export async function runAll(job: Job): Promise<Told> {
   const runs: Run[] = [];
   for (const [sdk, { cases, ...entry }] of Object.entries(SDKS)) {
     for (const [title, it] of Object.entries(cases)) {
+      if (job.only && !job.only.includes(`${sdk}: ${title}`)) continue;
       for (const mode of modesOf(entry)) {
         const name = `${sdk}: ${title} (${mode})`;
         await tell(job, "begin", JSON.stringify(it.answers));

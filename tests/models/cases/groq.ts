@@ -14,11 +14,11 @@ export const groq: Sdk = {
       run: (host) => client(host).chat.completions.create(asked),
     },
     "a stream": {
-      answers: ["openai_chat: Groq: reasoning, usage in x_groq with times"],
+      answers: ["models: groq, streamed"],
       run: async (host) => all(await client(host).chat.completions.create({ ...asked, stream: true })),
     },
     "a stream, left by break": {
-      answers: [{ of: "openai_chat: Groq: reasoning, usage in x_groq with times", parts: 2 }],
+      answers: [{ of: "models: groq, streamed", parts: 2 }],
       run: async (host) => {
         for await (const chunk of await client(host).chat.completions.create({ ...asked, stream: true })) {
           host.saw("chunk", chunk);

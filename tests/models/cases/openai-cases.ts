@@ -71,9 +71,8 @@ export function openaiCases(OpenAI: typeof OpenAIClass): Record<string, Case> {
       run: (host) => client(host).chat.completions.create({ ...asked, n: 2 }),
     },
     "two choices, streamed, with reasoning and a refusal": {
-      answers: ["openai_chat: two choices that alternate, with reasoning and a refusal"],
+      answers: ["models: chat, two choices, streamed"],
       run: async (host) => all(await client(host).chat.completions.create({ ...streamed, n: 2 })),
-      spans: [{ provider: "openai" }],
     },
     "an image and a developer": {
       answers: ["models: chat, whole"],
@@ -173,7 +172,7 @@ export function openaiCases(OpenAI: typeof OpenAIClass): Record<string, Case> {
       spans: [{ has_first_token: false }],
     },
     "an error in a stream": {
-      answers: ["openai_chat: an error in the midst of a stream"],
+      answers: ["models: chat, an error in a stream"],
       run: async (host) => {
         for await (const chunk of await client(host).chat.completions.create(streamed)) host.saw("chunk", chunk);
       },
