@@ -183,8 +183,8 @@ export interface OpenSpan extends Span, Open, Endable {
   run<T>(fn: () => T): T;
   /** Leaves it to the consumer of `result` to end it. */
   endsWith<T extends object>(result: T): T;
-  /** Called before it ends, while it still takes fields; `isUnfinished` where it is closed. */
-  beforeEnd: ((isUnfinished: boolean) => void) | undefined;
+  /** Called before it ends, while it still takes fields; `isUnfinished` where it is closed. Gives when it had ended, in ms, if it had. */
+  beforeEnd: ((isUnfinished: boolean) => number | undefined) | undefined;
   /** Its row, for what records in it otherwise than the host does; `undefined` where it is not recorded, or has ended. */
   readonly openRow: { readonly fields: SpanFields; merge(given: SpanFields, givesWay?: boolean): void } | undefined;
 }

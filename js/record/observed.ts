@@ -51,6 +51,8 @@ class FollowedCall implements CallFollower {
   /** What its own span is to record. */
   #record: CallRecord | undefined;
   #hasFailed = false;
+  /** When the last chunk came. */
+  #chunkMs: number | undefined;
   /** Whether there is nothing to be added to what the observer says of the end. */
   #isSettled = false;
   #stopReading = (): void => {};
@@ -76,7 +78,9 @@ class FollowedCall implements CallFollower {
   readonly onChunk = (bytes: unknown): void => {
     const { trace, startMs } = this.#begun.span;
     if (!ArrayBuffer.isView(bytes)) return;
-    this.#ask(() => this.#observation?.chunk?.(bytes as Uint8Array, Math.max(0, trace.now() - startMs)));
+    const nowMs = trace.now();
+    this.#chunkMs = nowMs;
+    this.#ask(() => this.#observation?.chunk?.(bytes as Uint8Array, Math.max(0, nowMs - startMs)));
   };
 
   /** At once, since the consumer may not wait for the source to have cleaned up: it ends its own span, say. */
@@ -99,8 +103,10 @@ class FollowedCall implements CallFollower {
     }
     span.beforeEnd = (isUnfinished) => {
       span.beforeEnd = undefined; // who holds the span need not hold the call
-      this.ended(isUnfinished ? "unfinished" : "done");
+      const isSettled = this.ended(isUnfinished ? "unfinished" : "done");
       this.#ask(() => this.#write());
+      // Who has read the last that matters may leave the body there.
+      return isUnfinished && isSettled ? this.#chunkMs : undefined;
     };
     const holder = above as OpenSpan | null | undefined;
     if (holder?.openRow?.fields.type === "llm" && !holders.has(holder)) {

@@ -31,8 +31,8 @@ export class SpanHandle implements OpenSpan, Open {
   readonly trace: OpenTrace;
   /** Called once, when the span has ended. */
   onEnd: (() => void) | undefined;
-  /** Called before it ends, while it still takes fields; `isUnfinished` where it is closed. */
-  beforeEnd: ((isUnfinished: boolean) => void) | undefined;
+  /** Called before it ends, while it still takes fields; `isUnfinished` where it is closed. Gives when it had ended, in ms, if it had. */
+  beforeEnd: ((isUnfinished: boolean) => number | undefined) | undefined;
   readonly startMs: number;
   /** `undefined` where it is not recorded. */
   readonly #row: OpenRow | undefined;
@@ -112,17 +112,18 @@ export class SpanHandle implements OpenSpan, Open {
   /** Ends the span unless it has ended: without a word, for what ends by itself. */
   finish(unfinished = false): void {
     if (this.#ended) return;
-    this.beforeEnd?.(unfinished);
+    const endedMs = this.beforeEnd?.(unfinished);
     this.#ended = true;
     const row = this.#row;
     if (row) {
       const scope = this.#scope;
-      const endMs = this.trace.now();
+      const endMs = endedMs ?? this.trace.now();
+      const isOpen = unfinished && endedMs === undefined;
       const mirrored = this.#isRoot && row.mirrored;
       scope.ended(this);
       scope.settings.host?.consumed(this);
-      row.write(endMs, unfinished);
-      if (mirrored) this.trace.endWith(mirrored, endMs, unfinished);
+      row.write(endMs, isOpen);
+      if (mirrored) this.trace.endWith(mirrored, endMs, isOpen);
       else if (this.trace.joined && this.parentSpanId === this.trace.parentId) scope.outermostEnded();
     }
     this.onEnd?.();

@@ -609,8 +609,9 @@ describe("how a call ends", () => {
     assert.ok(row["error_info"]);
   });
 
-  test("still going on when its invocation ends: what there is so far is recorded", async () => {
-    const { told, observer } = everything(LLM);
+  /** What is told, and the row of a call, whose body nobody has read further than one chunk when its invocation ends, 30 s later. */
+  async function left(record: CallRecord): Promise<{ told: unknown[]; row: ExportedRow }> {
+    const { told, observer } = everything(record);
     const handler = withOpik(
       {
         async fetch(_request: Request, _env: object, _ctx: object) {
@@ -627,10 +628,28 @@ describe("how a call ends", () => {
     await handler.fetch(new Request("http://host.test/"), {}, ctx);
     await clock.advance(30_000);
     await held;
-    assert.deepEqual(told.slice(-2), [{ chunk: "a" }, "unfinished"]);
-    const row = exporter.spans.find(({ type }) => type === "llm")!;
+    return { told: told.slice(-2), row: exporter.spans.find(({ type }) => type === "llm")! };
+  }
+  const tookMs = (row: ExportedRow): number =>
+    Date.parse(row["end_time"] as string) - Date.parse(row["start_time"] as string);
+
+  test("still going on when its invocation ends: what there is so far is recorded", async () => {
+    const { told, row } = await left(LLM);
+    assert.deepEqual(told, [{ chunk: "a" }, "unfinished"]);
     assert.deepEqual(row["metadata"], { temperature: 1, opik_edge_unfinished: true });
     assert.deepEqual(row["output"], LLM.output);
+  });
+
+  test("complete, or failed by what it has said, and then neither read on nor cancelled: it has ended with its last chunk", async () => {
+    for (const record of [
+      { ...LLM, isComplete: true },
+      { ...LLM, error: new Error("overloaded") },
+    ]) {
+      exporter.clear();
+      const { row } = await left(record);
+      assert.deepEqual(row["metadata"], LLM.metadata);
+      assert.ok(tookMs(row) < 1000, `${tookMs(row)} ms`);
+    }
   });
 });
 
