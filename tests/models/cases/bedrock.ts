@@ -43,8 +43,6 @@ export const bedrock: Sdk = {
         const { stream } = await client(host).send(new ConverseStreamCommand(asked));
         for await (const event of stream!) host.saw("event", event);
       },
-      // The SDK throws, and leaves the body where it is: neither read nor cancelled.
-      spans: [{ ending: "done|unfinished" }],
     },
     "a refusal": {
       answers: ["bedrock: an answer that is refused"],
