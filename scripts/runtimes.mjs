@@ -59,6 +59,21 @@ const TOOLS = {
   frameworks: { Next: /^next/, Express: /^express/, Fastify: /^fastify/, Hono: /^hono/ },
   bundlers: { Vite: /^vite/, webpack: /^webpack/, Rollup: /^rollup/, esbuild: /^esbuild/, wrangler: /^wrangler/ },
   "Opik's own SDKs": { "Python `opik`": /^opik \(PyPI\)/, "TypeScript `opik`": /^opik \(npm\)/ },
+  "SDKs of models": Object.fromEntries(
+    [
+      "openai",
+      "@anthropic-ai/sdk",
+      "@google/genai",
+      "@mistralai/mistralai",
+      "groq-sdk",
+      "ollama",
+      "@openrouter/sdk",
+      "@aws-sdk/client-bedrock-runtime",
+      "ai",
+      "workers-ai-provider",
+      "ai-gateway-provider",
+    ].map((name) => [`\`${name}\``, new RegExp(`^${name} \\(SDK\\)`)]),
+  ),
   "Python servers": { gunicorn: /^gunicorn/, uvicorn: /^uvicorn/, Flask: /^Flask/i, FastAPI: /^fastapi/ },
   TypeScript: { TypeScript: /^typescript/ },
 };

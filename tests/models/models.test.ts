@@ -2,14 +2,27 @@
 // call is recorded as what it is.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { isDeepStrictEqual } from "node:util";
 import { type Collector, startCollector } from "../../collector/server.js";
 import { closeAll } from "../support/closing.js";
+import { recordSuite } from "../support/versions.js";
+import { ROOT } from "../support/worker.js";
 import { KEY, type Run, type Told } from "./case.js";
 import { misrecorded } from "./records.js";
 import { RUNTIMES, runIn } from "./running.js";
 import { type ModelServer, startModels } from "./server.js";
+
+const PACKAGES: Readonly<Record<string, string>> = JSON.parse(
+  readFileSync(join(ROOT, "tests/models/package.json"), "utf8"),
+).dependencies;
+for (const [name, version] of Object.entries(PACKAGES)) {
+  // `openai-6` is `npm:openai@6.49.0`.
+  const [, aliased = name, exact = version] = /^npm:(.*)@(.*)$/.exec(version) ?? [];
+  recordSuite("models", `${aliased} (SDK)`, exact);
+}
 
 // Two at once: an invocation in workerd waits for bodies that SDKs leave unread.
 describe("SDKs", { concurrency: 2 }, () => {
