@@ -1,15 +1,23 @@
 """Has conversations with Opik's own wrappers around the SDKs, at the server of ../server.ts, under the names of ../cases.
 
-    record.py MODELS: where the server is told what comes. The names of those that were had are printed, one a line; an SDK that is not
-    installed is left out.
+    record.py MODELS: where the server is told what comes. The names of those that were had are printed, one a line.
 """
 
-import importlib
 import json
 import sys
 import urllib.request
 
+import anthropic
+import groq
+import ollama
+import openai
 import opik
+from google import genai
+from opik.integrations.anthropic import track_anthropic
+from opik.integrations.genai import track_genai
+from opik.integrations.groq import track_groq
+from opik.integrations.ollama import track_ollama
+from opik.integrations.openai import track_openai
 
 MODELS = sys.argv[1]
 KEY = "sk-never-to-be-recorded"
@@ -46,9 +54,6 @@ def left(stream, is_far_enough):
 
 
 def converse_openai():
-    openai = importlib.import_module("openai")
-    from opik.integrations.openai import track_openai
-
     client = track_openai(openai.OpenAI(api_key=KEY))
     once = track_openai(openai.OpenAI(api_key=KEY, max_retries=0))
     chat = {"model": "gpt-4.1-mini", "messages": HI}
@@ -127,9 +132,6 @@ def converse_openai():
 
 
 def converse_anthropic():
-    anthropic = importlib.import_module("anthropic")
-    from opik.integrations.anthropic import track_anthropic
-
     client = track_anthropic(anthropic.Anthropic(api_key=KEY))
     asked = {"model": "claude-haiku-4-5", "max_tokens": 100, "messages": HI}
     tool = {"name": "weather", "description": "The weather", "input_schema": {"type": "object"}}
@@ -163,9 +165,6 @@ def converse_anthropic():
 
 
 def converse_genai():
-    genai = importlib.import_module("google.genai")
-    from opik.integrations.genai import track_genai
-
     client = track_genai(genai.Client(api_key=KEY))
     models = client.models
     asked = {"model": "gemini-2.5-flash", "contents": "Hi"}
@@ -197,9 +196,6 @@ def converse_genai():
 
 
 def converse_groq():
-    groq = importlib.import_module("groq")
-    from opik.integrations.groq import track_groq
-
     create = track_groq(groq.Groq(api_key=KEY)).chat.completions.create
     asked = {"model": "openai/gpt-oss-120b", "messages": HI}
     converse("groq-sdk: a completion", ["models: groq, whole"], lambda: create(**asked))
@@ -211,9 +207,6 @@ def converse_groq():
 
 
 def converse_ollama():
-    ollama = importlib.import_module("ollama")
-    from opik.integrations.ollama import track_ollama
-
     client = track_ollama(ollama.Client(host="http://ollama.internal:11434"))
     converse("ollama: a chat", ["models: ollama, whole"], lambda: client.chat(model="llama3.2", messages=HI))
     converse(
@@ -229,8 +222,5 @@ def converse_ollama():
 
 
 for talk in (converse_openai, converse_anthropic, converse_genai, converse_groq, converse_ollama):
-    try:
-        talk()
-    except ModuleNotFoundError as missing:
-        print(missing, file=sys.stderr)
+    talk()
 opik.flush_tracker()
