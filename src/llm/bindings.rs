@@ -10,7 +10,6 @@ use alloc::vec::Vec;
 use spin::Mutex;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use super::recognise::of_url;
 use super::{Budget, Call, Format, Request, Target};
 use crate::span::SEPARATOR;
 
@@ -228,8 +227,8 @@ impl State {
         let mut fields = staged.splitn(3, |&byte| byte == SEPARATOR);
         let (url, named, body) = (fields.next()?, fields.next()?, fields.next()?);
         let target = match url.strip_prefix(b"binding:") {
-            Some(model) => Target::of_model(core::str::from_utf8(model).ok()?.into()),
-            None => of_url(url, &mut |host| {
+            Some(model) => Target::of_binding(core::str::from_utf8(model).ok()?),
+            None => Target::of_url(url, &mut |host| {
                 let mut lines = Lines(named);
                 core::iter::from_fn(|| lines.next().zip(lines.next()))
                     .find(|(name, _)| *name == host)

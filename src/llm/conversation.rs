@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::answer::{Kind, Part};
 use super::part::{call, part, text};
 use super::value::{
-    Media, Value, Write, is_in, names, without_query, write_clean, write_comma, write_content, write_escaped,
+    Media, Value, Write, names, position, without_query, write_clean, write_comma, write_content, write_escaped,
     write_member, write_name,
 };
 use crate::json::write_number;
@@ -146,22 +146,8 @@ impl Conversation {
             return;
         }
         let [kind, role, content, summary] = item.pick(names!("type role content summary"));
-        match kind.content() {
-            b"message" | b"" => {
-                if role.content() == b"assistant" {
-                    self.assistant();
-                } else {
-                    self.begin(role.content());
-                }
-                self.content(content);
-            }
-            b"reasoning" => {
-                self.assistant();
-                for thought in summary.elements().chain(content.elements()) {
-                    self.part(text(Kind::Reasoning, thought.member("text")));
-                }
-            }
-            _ => {
+        match position(names!("message reasoning"), kind.content()) {
+            None if !kind.content().is_empty() => {
                 let part = part(item);
                 if part.kind == Kind::Result {
                     self.end();
@@ -169,6 +155,20 @@ impl Conversation {
                     self.assistant();
                 }
                 self.part(part);
+            }
+            Some(0) | None => {
+                if role.content() == b"assistant" {
+                    self.assistant();
+                } else {
+                    self.begin(role.content());
+                }
+                self.content(content);
+            }
+            Some(_) => {
+                self.assistant();
+                for thought in summary.elements().chain(content.elements()) {
+                    self.part(text(Kind::Reasoning, thought.member("text")));
+                }
             }
         }
     }
@@ -275,11 +275,11 @@ fn write_result(out: &mut Vec<u8>, part: Part<'_>) {
 
 /// The name that Opik's page has for a role.
 fn opik_role(role: &[u8]) -> &[u8] {
-    match role {
-        role if is_in(names!("developer"), role) => b"system",
-        role if is_in(names!("model"), role) => b"assistant",
-        b"" => b"user",
-        role => role,
+    match position(names!("developer model"), role) {
+        Some(0) => b"system",
+        Some(_) => b"assistant",
+        None if role.is_empty() => b"user",
+        None => role,
     }
 }
 

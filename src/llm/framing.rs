@@ -7,7 +7,7 @@ use crate::json::find_either;
 
 use super::sieve::Sieve;
 use super::tape::Tape;
-use super::value::{Value, names, position};
+use super::value::{Value, Write, names, position};
 
 /// Types of answers that come in pieces.
 const TYPES: &[u8] = names!(
@@ -171,7 +171,7 @@ impl Framing {
         let mut behind = behind.strip_prefix(b"\n").or(behind.strip_prefix(b"\r\n"))?;
         if rest.starts_with(b"e") {
             self.name.clear();
-            self.name.extend(value.iter().take(MAX_NAME_BYTES));
+            self.name.put(value.get(..MAX_NAME_BYTES).unwrap_or(value));
         } else {
             behind = behind.strip_prefix(b"\n").or(behind.strip_prefix(b"\r\n"))?;
             if self.has_data || !self.sieve.leaves(value) {
@@ -251,7 +251,7 @@ impl Framing {
             Line::Name if byte == b':' => (Line::Colon, 1),
             Line::Name => {
                 if self.small.len() < MAX_NAME_BYTES {
-                    self.small.push(byte);
+                    self.small.put_byte(byte);
                 }
                 (Line::Name, 1)
             }
@@ -269,7 +269,7 @@ impl Framing {
             }
             Line::Event => {
                 let room = MAX_NAME_BYTES.saturating_sub(self.name.len());
-                self.name.extend(text.iter().take(room));
+                self.name.put(text.get(..room).unwrap_or(text));
                 (line, end)
             }
             Line::Ignored => (line, end),
@@ -281,18 +281,18 @@ impl Framing {
 
     /// What the value of a field goes into, by the field's name.
     fn begin_value(&mut self) -> Line {
-        let line = match self.small.as_slice() {
-            b"data" => {
+        let line = match position(names!("data event"), &self.small) {
+            Some(0) => {
                 if core::mem::replace(&mut self.has_data, true) {
                     self.sieve.push(b"\n");
                 }
                 Line::Data
             }
-            b"event" => {
+            Some(_) => {
                 self.name.clear();
                 Line::Event
             }
-            _ => Line::Ignored,
+            None => Line::Ignored,
         };
         self.small.clear();
         line
@@ -369,7 +369,7 @@ impl Framing {
     /// Collects up to `length` bytes; gives how many it took.
     fn collect(&mut self, length: usize, rest: &[u8]) -> usize {
         let taken = length.saturating_sub(self.small.len()).min(rest.len());
-        self.small.extend(rest.iter().take(taken));
+        self.small.put(rest.get(..taken).unwrap_or_default());
         taken
     }
 
@@ -394,12 +394,10 @@ impl Framing {
         let headers = core::mem::take(&mut self.small);
         let mut rest = headers.as_slice();
         while let Some((name, value, behind)) = header(rest) {
-            match name {
-                b":event-type" | b":exception-type" | b":error-code" => {
-                    self.name.extend(value.iter().take(MAX_NAME_BYTES));
-                }
-                b":message-type" => self.is_exception = value != b"event",
-                _ => {}
+            match position(names!(":message-type :event-type :exception-type :error-code"), name) {
+                Some(0) => self.is_exception = value != b"event",
+                Some(_) => self.name.put(value.get(..MAX_NAME_BYTES).unwrap_or(value)),
+                None => {}
             }
             rest = behind;
         }

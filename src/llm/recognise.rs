@@ -4,7 +4,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::value::{Names, Write, names};
+use super::value::{Names, Write, names, position};
 
 /// What a call and its answer look like on the wire.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -157,33 +157,155 @@ impl Target {
     /// The target of a Workers AI binding's `run(model, …)`.
     #[must_use]
     pub fn of_binding(model: &str) -> Self {
-        Self::of_model(String::from(model))
+        let mut target = Self::new();
+        target.workers_ai(String::from(model));
+        target
     }
 
-    pub(super) fn of_model(model: String) -> Self {
-        Self { provider: decoded(author(model.as_bytes())), model, ..Self::new(Format::WorkersAi, b"", true) }
-    }
-
-    fn new(format: Format, provider: &[u8], is_known: bool) -> Self {
+    fn new() -> Self {
         Self {
-            format,
-            provider: decoded(provider),
+            format: Format::Universal,
+            provider: String::new(),
             model: String::new(),
-            is_known,
+            is_known: true,
             is_prefixed: false,
             is_wrapped: false,
             is_streaming: false,
         }
     }
 
-    /// A call whose body names the model and has the model's own body in it.
-    fn wrapped() -> Self {
-        Self { is_wrapped: true, ..Self::new(Format::WorkersAi, b"", true) }
-    }
-
     /// The target of one call of a universal request: a provider's slug and a path at it.
     pub(super) fn of_slug(slug: &[u8], endpoint: &[u8]) -> Option<Self> {
-        gateway(slug, &normal(endpoint))
+        let mut target = Self::new();
+        target.at_provider(slug, &normal(endpoint)).then_some(target)
+    }
+
+    /// What a POST to a URL calls; `named` has the provider that the user has given a host.
+    #[inline(never)]
+    pub(super) fn of_url<'a>(url: &[u8], named: &mut dyn FnMut(&[u8]) -> Option<&'a [u8]>) -> Option<Self> {
+        let rest = url.strip_prefix(b"https://").or(url.strip_prefix(b"http://"))?;
+        let (authority, path) = cut(rest, b"/?#");
+        let path = normal(path);
+        let authority = authority.rsplit(|&byte| byte == b'@').next().unwrap_or_default().to_ascii_lowercase();
+        let (host, port) = cut(&authority, b":");
+        let user = named(&authority).or_else(|| named(host));
+        let mut target = Self::new();
+        let is_found = match position(names!("gateway.ai.cloudflare.com api.cloudflare.com"), host) {
+            Some(0) => target.at_gateway(&path),
+            Some(_) => target.at_cloudflare(&path),
+            None => {
+                let known = || pairs(HOSTS).find(|(pattern, _)| fits(host, pattern)).map(|(_, name)| name);
+                let provider = user.or_else(known);
+                // A provider's own host may have paths that begin like a gateway's.
+                let (slug, rest) = first(&path);
+                if provider.is_none() && target.at_provider(slug, rest) {
+                    // What has no model in its path may be a path of anyone's.
+                    target.is_known = target.format == Format::WorkersAi && !target.model.is_empty();
+                    true
+                } else {
+                    let is_ollama = port == b":11434" || provider == Some(b"ollama");
+                    target.is_known = provider.is_some();
+                    target.by_path(&path, provider.unwrap_or(host), is_ollama)
+                }
+            }
+        };
+        if let Some(user) = user {
+            target.provider = decoded(user);
+        }
+        is_found.then_some(target)
+    }
+
+    /// By the end of its path.
+    #[inline(never)]
+    fn by_path(&mut self, path: &[u8], provider: &[u8], is_ollama: bool) -> bool {
+        let is_anthropic = path.windows(11).any(|part| part == b"/anthropic/");
+        for (suffix, format) in SUFFIXES {
+            let Some(before) = path.strip_suffix(suffix.as_bytes()) else { continue };
+            let is_named = suffix.starts_with(':');
+            let is_bedrock = matches!(format, Format::BedrockConverse | Format::BedrockInvoke);
+            let (model, place) = last(before);
+            let is_fit = match format {
+                // Many applications have such a path of their own.
+                Format::Ollama => is_ollama || self.is_known,
+                _ if is_bedrock => last(place).0 == b"model",
+                _ => !is_named || (!model.is_empty() && (format != Format::Anthropic || is_anthropic)),
+            };
+            if !is_fit {
+                continue;
+            }
+            self.format = format;
+            self.provider = decoded(match provider {
+                _ if is_ollama && !self.is_known => b"ollama",
+                provider if is_named && is_anthropic && provider == b"google_vertexai" => b"anthropic_vertexai",
+                provider => provider,
+            });
+            self.is_known |= format == Format::Ollama;
+            self.is_streaming = suffix.as_bytes().windows(5).any(|part| part == b"tream");
+            if is_named || is_bedrock {
+                self.model = decoded(if is_named { cut(model, b":").0 } else { model });
+            }
+            return true;
+        }
+        false
+    }
+
+    /// What is at `gateway.ai.cloudflare.com/v1/{account}/{gateway}`.
+    fn at_gateway(&mut self, path: &[u8]) -> bool {
+        let (name, rest) = behind(path, 3);
+        let (slug, inner) = first(rest);
+        if name.is_empty() || !path.starts_with(b"/v1/") {
+            return false;
+        }
+        // A universal request has nothing behind the gateway's name.
+        if slug == b"run" && inner.is_empty() {
+            return self.wrapped();
+        }
+        slug.is_empty() || self.at_provider(slug, inner)
+    }
+
+    /// What is behind the name of a provider in a gateway's path.
+    #[inline(never)]
+    fn at_provider(&mut self, slug: &[u8], rest: &[u8]) -> bool {
+        self.is_prefixed = slug == b"compat";
+        if slug == b"workers-ai" && !rest.starts_with(b"/v1/") {
+            let path = rest.strip_prefix(b"/run").unwrap_or(rest);
+            return self.workers_ai(decoded(path.get(1..).unwrap_or_default()));
+        }
+        let provider = if self.is_prefixed { Some(b"".as_slice()) } else { provider_of(slug) };
+        provider.is_some_and(|provider| self.by_path(rest, provider, false))
+    }
+
+    /// What is at `api.cloudflare.com/client/v4/accounts/{account}/ai`.
+    fn at_cloudflare(&mut self, path: &[u8]) -> bool {
+        let (name, rest) = behind(path, 6);
+        if !path.starts_with(b"/client/v4/accounts/") || behind(path, 5).0 != b"ai" {
+            return false;
+        }
+        if name == b"run" {
+            return if rest.is_empty() {
+                self.wrapped()
+            } else {
+                self.workers_ai(decoded(rest.get(1..).unwrap_or_default()))
+            };
+        }
+        self.is_prefixed = true;
+        name == b"v1" && self.by_path(path, b"cloudflare", false)
+    }
+
+    /// A call whose body names the model and has the model's own body in it.
+    fn wrapped(&mut self) -> bool {
+        self.format = Format::WorkersAi;
+        self.is_wrapped = true;
+        true
+    }
+
+    /// A call of a model by Workers AI.
+    #[inline(never)]
+    pub(super) fn workers_ai(&mut self, model: String) -> bool {
+        self.format = Format::WorkersAi;
+        self.provider = decoded(author(model.as_bytes()));
+        self.model = model;
+        !self.model.is_empty()
     }
 }
 
@@ -194,33 +316,7 @@ pub fn recognise(method: &str, url: &str, named: &[(&str, &str)]) -> Option<Targ
     let provider = &mut |host: &[u8]| {
         named.iter().find(|(name, _)| name.as_bytes() == host).map(|(_, provider)| provider.as_bytes())
     };
-    if method.eq_ignore_ascii_case("POST") { of_url(url.as_bytes(), provider) } else { None }
-}
-
-/// What a POST to a URL calls; `named` has the provider that the user has given a host.
-#[inline(never)]
-pub(super) fn of_url<'a>(url: &[u8], named: &mut dyn FnMut(&[u8]) -> Option<&'a [u8]>) -> Option<Target> {
-    let rest = url.strip_prefix(b"https://").or(url.strip_prefix(b"http://"))?;
-    let (authority, path) = cut(rest, b"/?#");
-    let path = normal(path);
-    let authority = authority.rsplit(|&byte| byte == b'@').next().unwrap_or_default().to_ascii_lowercase();
-    let (host, port) = cut(&authority, b":");
-    let user = named(&authority).or_else(|| named(host));
-    let mut target = if host == GATEWAY_HOST.as_bytes() {
-        at_gateway(&path)?
-    } else if host == b"api.cloudflare.com" {
-        cloudflare(&path)?
-    } else {
-        let provider = user.or_else(|| pairs(HOSTS).find(|(pattern, _)| fits(host, pattern)).map(|(_, name)| name));
-        // A provider's own host may have paths that begin like a gateway's.
-        let custom = if provider.is_some() { None } else { custom_gateway(&path) };
-        let is_ollama = port == b":11434" || provider == Some(b"ollama");
-        custom.or_else(|| by_path(&path, provider.unwrap_or(host), provider.is_some(), is_ollama))?
-    };
-    if let Some(user) = user {
-        target.provider = decoded(user);
-    }
-    Some(target)
+    if method.eq_ignore_ascii_case("POST") { Target::of_url(url.as_bytes(), provider) } else { None }
 }
 
 /// Splits a text before the first byte that is one of these.
@@ -271,103 +367,22 @@ fn fits(host: &[u8], pattern: &[u8]) -> bool {
     }
 }
 
-/// By the end of its path.
-#[inline(never)]
-fn by_path(path: &[u8], provider: &[u8], is_known: bool, is_ollama: bool) -> Option<Target> {
-    // With a slash behind each segment, so that one is found whole.
-    let is_anthropic = path.windows(11).any(|part| part == b"/anthropic/");
-    for (suffix, format) in SUFFIXES {
-        let Some(before) = path.strip_suffix(suffix.as_bytes()) else { continue };
-        let is_named = suffix.starts_with(':');
-        let (model, place) = last(before);
-        let is_fit = match format {
-            // Many applications have such a path of their own.
-            Format::Ollama => is_ollama || is_known,
-            Format::BedrockConverse | Format::BedrockInvoke => last(place).0 == b"model",
-            _ => !is_named || (!model.is_empty() && (format != Format::Anthropic || is_anthropic)),
-        };
-        if !is_fit {
-            continue;
-        }
-        let provider: &[u8] = match provider {
-            b"google_vertexai" if is_named && is_anthropic => b"anthropic_vertexai",
-            _ if is_ollama && !is_known => b"ollama",
-            provider => provider,
-        };
-        let mut target = Target::new(format, provider, is_known || format == Format::Ollama);
-        target.is_streaming = suffix.as_bytes().windows(5).any(|part| part == b"tream");
-        if is_named || matches!(format, Format::BedrockConverse | Format::BedrockInvoke) {
-            target.model = decoded(if is_named { cut(model, b":").0 } else { model });
-        }
-        return Some(target);
-    }
-    None
-}
-
-/// What is at `gateway.ai.cloudflare.com/v1/{account}/{gateway}`.
-fn at_gateway(path: &[u8]) -> Option<Target> {
-    let (name, rest) = behind(path, 3);
-    let (slug, behind_slug) = first(rest);
-    match slug {
-        _ if name.is_empty() || first(path).0 != b"v1" => None,
-        b"" => Some(Target::new(Format::Universal, b"", true)),
-        b"run" if behind_slug.is_empty() => Some(Target::wrapped()),
-        slug => gateway(slug, behind_slug),
-    }
-}
-
-/// What is behind the name of a provider in a gateway's path.
-#[inline(never)]
-fn gateway(slug: &[u8], rest: &[u8]) -> Option<Target> {
-    let is_compatible = slug == b"compat";
-    let provider = if is_compatible { b"" } else { provider_of(slug)? };
-    if slug == b"workers-ai" && first(rest).0 != b"v1" {
-        return of_workers_ai(rest.strip_prefix(b"/run").unwrap_or(rest));
-    }
-    Some(Target { is_prefixed: is_compatible, ..by_path(rest, provider, true, false)? })
-}
-
 /// The provider of a gateway's slug.
 fn provider_of(slug: &[u8]) -> Option<&[u8]> {
     let known = pairs(SLUGS).find(|(name, _)| *name == slug);
     known.map_or_else(|| slug.strip_prefix(b"custom-"), |(_, provider)| Some(provider))
 }
 
-/// A gateway at a host of its user's: its paths begin with a provider's name.
-fn custom_gateway(path: &[u8]) -> Option<Target> {
-    let (slug, rest) = first(path);
-    let target = gateway(slug, rest)?;
-    // What has no model in its path may be a path of anyone's.
-    Some(Target { is_known: slug == b"workers-ai" && !target.model.is_empty(), ..target })
-}
-
-/// What is at `api.cloudflare.com/client/v4/accounts/{account}/ai`.
-fn cloudflare(path: &[u8]) -> Option<Target> {
-    let (name, rest) = behind(path, 6);
-    if !path.starts_with(b"/client/v4/accounts/") || behind(path, 5).0 != b"ai" {
-        return None;
-    }
-    match name {
-        b"run" if rest.is_empty() => Some(Target::wrapped()),
-        b"run" => of_workers_ai(rest),
-        b"v1" => Some(Target { is_prefixed: true, ..by_path(path, b"cloudflare", true, false)? }),
-        _ => None,
-    }
-}
-
-fn of_workers_ai(path: &[u8]) -> Option<Target> {
-    let model = decoded(path.get(1..)?);
-    (!model.is_empty()).then(|| Target::of_model(model))
-}
-
 /// The provider of a model by the author that its name begins with: `@cf/…` and `@hf/…` are Cloudflare's.
 pub(super) fn author(model: &[u8]) -> &[u8] {
-    match cut(model, b"/") {
+    let (author, rest) = cut(model, b"/");
+    match position(names!("@cf @hf google dynamic"), author) {
+        _ if rest.is_empty() => b"",
+        Some(0 | 1) => b"cloudflare",
+        Some(2) => b"google_ai",
         // The gateway finds it by its own rules; only the answer tells.
-        (_, b"") | (b"dynamic", _) => b"",
-        (b"@cf" | b"@hf", _) => b"cloudflare",
-        (b"google", _) => b"google_ai",
-        (slug, _) => provider_of(slug).unwrap_or(slug),
+        Some(_) => b"",
+        None => provider_of(author).unwrap_or(author),
     }
 }
 

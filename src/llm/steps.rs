@@ -3,7 +3,7 @@
 
 use super::answer::{Answer, Kind, Part};
 use super::part::{call, part, text};
-use super::value::{Value, is_in, names};
+use super::value::{Value, is_in, names, position};
 
 /// The members of an object that mean something. The steps are taken in this order, whatever the order of the members.
 /// One without a name is a further step for the member before it, or for the object itself.
@@ -168,11 +168,11 @@ pub(super) fn take(steps: Steps, object: Value<'_>, mut at: Position, out: &mut 
                     take_item(item, Position { key: index.saturating_mul(ITEM_KEYS), ..at }, out);
                 }
             }
-            Step::Status => match value.content() {
-                b"in_progress" => {}
+            Step::Status => match position(names!("in_progress queued"), value.content()) {
+                Some(0) => {}
                 // Those that run in the background have not answered yet.
-                b"queued" => out.note(b"status", value),
-                _ => out.finish(at.choice, value),
+                Some(_) => out.note(b"status", value),
+                None => out.finish(at.choice, value),
             },
             Step::Embedding => out.embedding(value),
             Step::Embeddings => value.elements().for_each(|element| out.embedding(element)),
@@ -206,18 +206,18 @@ fn take_part(element: Value<'_>, at: Position, out: &mut Answer) {
 /// Takes an item of a response.
 fn take_item(item: Value<'_>, at: Position, out: &mut Answer) {
     let [content, summary] = item.pick(names!("content summary"));
-    match item.member("type").content() {
-        b"message" => {
+    match position(names!("message reasoning"), item.member("type").content()) {
+        Some(0) => {
             out.choice(at.choice);
             for (key, element) in (at.key..).zip(content.elements()) {
                 out.part(at.choice, key, part(element));
             }
         }
-        b"reasoning" => {
+        Some(_) => {
             for thought in summary.elements().chain(content.elements()) {
                 out.part(at.choice, at.key, text(Kind::Reasoning, thought.member("text")));
             }
         }
-        _ => out.part(at.choice, at.key, part(item)),
+        None => out.part(at.choice, at.key, part(item)),
     }
 }

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use crate::json::{int32, write_number};
 
-use super::value::{Names, Value, Write, names, write_name};
+use super::value::{Names, Value, Write, names, position, write_name};
 
 /// Entries that are kept. Opik's own have about twenty.
 const MAX_COUNTS: usize = 100;
@@ -131,16 +131,16 @@ impl Counts {
         bare.write(b"reasoning_tokens", thoughts);
         let cached = get("prompt_tokens_details.cached_tokens");
         let is_openai_shaped = get("prompt_tokens").is_some();
-        match provider {
+        let kind = position(names!("google_ai google_vertexai anthropic anthropic_vertexai"), provider);
+        match kind.filter(|_| is_openai_shaped) {
             // Their calculators look for cached tokens under their own names.
-            b"google_ai" | b"google_vertexai" if is_openai_shaped => bare.write(b"cache_read_input_tokens", cached),
-            b"anthropic" | b"anthropic_vertexai" if is_openai_shaped && cached.is_some() => {
+            Some(at) => {
                 bare.write(b"cache_read_input_tokens", cached);
-                let input = prompt.map(|prompt| prompt.saturating_sub(cached.unwrap_or(0)));
-                bare.write(b"original_usage.input_tokens", input);
+                let input = cached.and_then(|cached| Some(prompt?.saturating_sub(cached)));
+                bare.write(b"original_usage.input_tokens", if at < 2 { None } else { input });
             }
-            _ if cached.is_none() => bare.write(b"cache_read_input_tokens", get("prompt_cache_hit_tokens")),
-            _ => {}
+            None if cached.is_none() => bare.write(b"cache_read_input_tokens", get("prompt_cache_hit_tokens")),
+            None => {}
         }
         for (name, count) in &self.counts {
             let Some(count) = count else { continue };

@@ -108,6 +108,7 @@ impl<'a> Value<'a> {
         self.document.text.get(start as usize..end as usize).unwrap_or_default()
     }
 
+    #[inline(never)]
     fn first(self) -> u8 {
         self.text().first().copied().unwrap_or(0)
     }
