@@ -189,7 +189,7 @@ impl Answer {
         if text.len() <= 2 && (value.is_none() || text == b"\"\"") || self.has_note(name) {
             return;
         }
-        if self.take_small(name.len().saturating_add(text.len())) {
+        if self.take_small(name.len().wrapping_add(text.len())) {
             let mut clean = Vec::new();
             write_clean(&mut clean, name, value);
             self.notes.push((name, clean));
@@ -199,7 +199,7 @@ impl Answer {
     /// Notes a text as a string.
     #[inline(never)]
     pub fn note_text(&mut self, name: &'static [u8], text: &[u8]) {
-        if !text.is_empty() && !self.has_note(name) && self.take_small(name.len().saturating_add(text.len())) {
+        if !text.is_empty() && !self.has_note(name) && self.take_small(name.len().wrapping_add(text.len())) {
             self.notes.push((name, quoted(text)));
         }
     }
@@ -281,7 +281,7 @@ impl Answer {
             write_escaped(&mut escaped, raw);
             &escaped
         };
-        piece.read = piece.read.saturating_add(text.len());
+        piece.read = piece.read.wrapping_add(text.len());
         if is_whole {
             piece.text.put(whole_escapes(text, room));
         }
@@ -309,7 +309,7 @@ impl Answer {
             return;
         }
         // One of its own stands behind all that are there.
-        let last = self.pieces.iter().filter(|piece| calls(piece)).map(|piece| piece.key.saturating_add(1)).max();
+        let last = self.pieces.iter().filter(|piece| calls(piece)).map(|piece| piece.key.wrapping_add(1)).max();
         let known = found.and_then(|at| self.pieces.get(at)).map(|piece| piece.key);
         let key = key.or(known).or(last).unwrap_or(0);
         let Some(at) = found.or_else(|| self.begin(choice, Kind::Call, key)) else { return };
@@ -330,7 +330,7 @@ impl Answer {
     /// A tool call that came whole: what comes next is another.
     pub fn new_call(&mut self, choice: u32, part: Part<'_>) {
         let calls = self.pieces.iter().filter(|piece| piece.choice == choice && piece.kind == Kind::Call);
-        let key = calls.map(|piece| piece.key.saturating_add(1)).max().unwrap_or(0);
+        let key = calls.map(|piece| piece.key.wrapping_add(1)).max().unwrap_or(0);
         self.call(choice, Some(key), part);
     }
 
@@ -465,7 +465,7 @@ impl Answer {
                 self.choices.iter().filter(|choice| choice.index >= from).min_by_key(|choice| choice.index)
             {
                 self.write_choice(out, choice);
-                from = choice.index.saturating_add(1);
+                from = choice.index.wrapping_add(1);
             }
             out.put(b"]}");
         }
@@ -585,7 +585,7 @@ impl Piece {
 fn truncated(text: &[u8]) -> Option<u32> {
     const MARK: &[u8] = b"[opik_truncated: ";
     let at = text.windows(MARK.len()).rposition(|window| window == MARK)?;
-    let digits = text.get(at.saturating_add(MARK.len())..)?.split(|byte| !byte.is_ascii_digit()).next()?;
+    let digits = text.get(at.wrapping_add(MARK.len())..)?.split(|byte| !byte.is_ascii_digit()).next()?;
     int32(digits).and_then(|count| u32::try_from(count).ok())
 }
 
@@ -610,14 +610,14 @@ fn whole_escapes(text: &[u8], limit: usize) -> &[u8] {
     let window = kept.len().saturating_sub(12);
     let mut end = kept.len();
     // An escape is at most six bytes long, and a pair has two.
-    let mut at = kept.iter().take(window).rposition(|&byte| byte != b'\\').map_or(0, |at| at.saturating_add(1));
+    let mut at = kept.iter().take(window).rposition(|&byte| byte != b'\\').map_or(0, |at| at.wrapping_add(1));
     while at < kept.len() {
-        let length = match (kept.get(at), kept.get(at.saturating_add(1))) {
+        let length = match (kept.get(at), kept.get(at.wrapping_add(1))) {
             (Some(b'\\'), Some(b'u')) => 6,
             (Some(b'\\'), _) => 2,
             _ => 1,
         };
-        let next = at.saturating_add(length);
+        let next = at.wrapping_add(length);
         let is_high =
             matches!(text.get(at..next), Some([b'\\', b'u', b'd' | b'D', b'8' | b'9' | b'a' | b'b' | b'A' | b'B', ..]));
         if next > kept.len() || (is_high && next >= kept.len()) {

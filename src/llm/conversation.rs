@@ -60,13 +60,13 @@ impl Conversation {
             Kind::Call => write_call(&mut message.calls, part, &mut self.calls),
             Kind::Result => write_result(&mut self.out, part),
             Kind::Other if part.value.is_some() => {
-                message.others = message.others.saturating_add(1);
+                message.others = message.others.wrapping_add(1);
                 write_comma(&mut message.parts);
                 write_part(&mut message.parts, part.value);
             }
             Kind::Other | Kind::Nothing => {}
             Kind::Text | Kind::Refusal | Kind::Transcript => {
-                message.texts = message.texts.saturating_add(1);
+                message.texts = message.texts.wrapping_add(1);
                 message.text.clear();
                 write_content(&mut message.text, part.value);
                 write_comma(&mut message.parts);
@@ -233,7 +233,7 @@ fn write_call(out: &mut Vec<u8>, part: Part<'_>, count: &mut usize) {
         out.put(b"call_");
         write_number(out, *count as u64);
     }
-    *count = count.saturating_add(1);
+    *count = count.wrapping_add(1);
     write_content(out, part.id);
     out.put(b"\",\"type\":\"function\",\"function\":{\"name\":\"");
     out.put(part.name.content());

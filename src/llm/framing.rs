@@ -156,11 +156,12 @@ impl Framing {
 
     /// Hands on a text, or what the sieve has kept of it.
     #[inline(never)]
-    fn hand_on(&self, text: Option<&[u8]>, tape: &mut Tape, each: &mut dyn FnMut(Event<'_>)) {
+    fn hand_on(&mut self, text: Option<&[u8]>, tape: &mut Tape, each: &mut dyn FnMut(Event<'_>)) {
         let text = text.or(self.sieve.text()).map(<[u8]>::trim_ascii);
         let document = text.and_then(|text| tape.whole(text));
         let value = document.as_ref().map(Value::of);
         each(Event { name: &self.name, is_exception: self.is_exception, text, value });
+        self.sieve.clear();
     }
 
     /// Takes a line that lies whole in this piece, if it is the name of an event or all of its data, where that lies.
@@ -215,7 +216,6 @@ impl Framing {
                 if is_end {
                     self.has_text = true;
                     self.hand_on(None, tape, each);
-                    self.sieve.clear();
                 }
                 (if is_end { Values::Between } else { Values::Inside }, taken)
             }
@@ -260,11 +260,7 @@ impl Framing {
                 (line, usize::from(byte == b' '))
             }
             Line::Data => {
-                let mut left = text;
-                while !left.is_empty() {
-                    let (taken, _) = self.sieve.push(left);
-                    left = left.get(taken..).unwrap_or_default();
-                }
+                self.sieve.hold(text);
                 (line, end)
             }
             Line::Event => {
@@ -284,7 +280,7 @@ impl Framing {
         let line = match position(names!("data event"), &self.small) {
             Some(0) => {
                 if core::mem::replace(&mut self.has_data, true) {
-                    self.sieve.push(b"\n");
+                    self.sieve.hold(b"\n");
                 }
                 Line::Data
             }
@@ -316,7 +312,6 @@ impl Framing {
             self.has_text = true;
             self.hand_on(None, tape, each);
         }
-        self.sieve.clear();
         self.name.clear();
     }
 
@@ -336,21 +331,17 @@ impl Framing {
                 }
             }
             Frame::Payload(left) => {
-                let mut piece = rest.get(..left).unwrap_or(rest);
+                let piece = rest.get(..left).unwrap_or(rest);
                 let taken = piece.len();
                 if taken == left && self.sieve.leaves(piece) {
                     self.hand_on(Some(piece), tape, each);
                     self.kind = Kind::Aws(Frame::Checksum(4));
                     return taken;
                 }
-                while !piece.is_empty() {
-                    let (taken, _) = self.sieve.push(piece);
-                    piece = piece.get(taken..).unwrap_or_default();
-                }
+                self.sieve.hold(piece);
                 let left = left.saturating_sub(taken);
                 if left == 0 {
                     self.hand_on(None, tape, each);
-                    self.sieve.clear();
                 }
                 (if left == 0 { Frame::Checksum(4) } else { Frame::Payload(left) }, taken)
             }

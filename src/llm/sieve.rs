@@ -13,12 +13,12 @@ use super::value::{Write, write_mark};
 const SHORT_BYTES: usize = 128;
 /// What a text may take beyond its limit, in short strings.
 const SHORT_TEXT_BYTES: usize = 512 * 1024;
+/// What is kept room for between two texts.
+const MAX_IDLE_BYTES: usize = 16 * 1024;
 /// The longest escape, which is a pair.
 const MAX_ESCAPES_BYTES: usize = 12;
 /// How many numbers of an array are kept. No embedding is as short.
 const MAX_NUMBERS: u32 = 64;
-/// No text with more is as short.
-const MIN_NUMBERS_BYTES: usize = 128;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum At {
@@ -41,6 +41,8 @@ pub(super) struct Sieve {
     escape_length: usize,
     /// The array of now, as long as it has nothing but numbers: where its first one is, and how many commas it has.
     numbers: Option<(usize, u32)>,
+    /// What is held is what came.
+    is_raw: bool,
     /// More came than can be held.
     is_full: bool,
 }
@@ -58,6 +60,7 @@ impl Sieve {
             escape: [0; 6],
             escape_length: 0,
             numbers: None,
+            is_raw: true,
             is_full: false,
         }
     }
@@ -73,30 +76,61 @@ impl Sieve {
     }
 
     /// The text; `None` where it was too long for what is held.
-    pub fn text(&self) -> Option<&[u8]> {
+    pub fn text(&mut self) -> Option<&[u8]> {
+        if self.is_raw && count_commas(&self.out) >= MAX_NUMBERS as usize {
+            self.settle();
+        }
         (!self.is_full).then_some(&self.out)
     }
 
     /// Whether a text goes through as it is: one of which nothing has come yet, and that has no long string or array.
     pub fn leaves(&self, text: &[u8]) -> bool {
-        self.out.is_empty()
-            && self.at == At::Outside
-            && text.len().saturating_add(MAX_ESCAPES_BYTES) <= self.limit
-            && (text.len() < MIN_NUMBERS_BYTES || count_commas(text) < MAX_NUMBERS as usize)
+        self.out.is_empty() && self.has_room(text) && count_commas(text) < MAX_NUMBERS as usize
+    }
+
+    /// Whether what is held stays short with this behind it.
+    fn has_room(&self, bytes: &[u8]) -> bool {
+        let length = self.out.len().wrapping_add(bytes.len()).wrapping_add(MAX_ESCAPES_BYTES);
+        self.is_raw && length <= self.limit
+    }
+
+    /// Takes the next bytes of a text whose end is known otherwise. As long as it is short nothing needs to be cut.
+    pub fn hold(&mut self, bytes: &[u8]) {
+        if self.has_room(bytes) {
+            self.out.put(bytes);
+            return;
+        }
+        self.settle();
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let (taken, _) = self.push(rest);
+            rest = rest.get(taken..).unwrap_or_default();
+        }
+    }
+
+    /// Cuts what has been held as it came.
+    fn settle(&mut self) {
+        if core::mem::take(&mut self.is_raw) {
+            let raw = core::mem::take(&mut self.out);
+            self.hold(&raw);
+        }
     }
 
     /// Begins a new text.
     pub fn clear(&mut self) {
-        let mut out = core::mem::take(&mut self.out);
-        if out.capacity() > 16 * 1024 {
-            out = Vec::new();
+        if self.out.capacity() > MAX_IDLE_BYTES {
+            self.out = Vec::new();
         }
-        out.clear();
-        *self = Self { out, ..Self::new(self.limit) };
+        self.out.clear();
+        if !self.is_raw {
+            let out = core::mem::take(&mut self.out);
+            *self = Self { out, ..Self::new(self.limit) };
+        }
     }
 
     /// Takes bytes up to the end of a value at depth 0, or all. Gives how many, and whether that end was reached.
     pub fn push(&mut self, bytes: &[u8]) -> (usize, bool) {
+        self.is_raw = false;
         let mut taken = 0_usize;
         while let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty()) {
             let (step, is_end) = match self.at {
@@ -104,7 +138,7 @@ impl Sieve {
                 At::String => self.string(rest),
                 At::Escape(left) => (self.escape(rest, left), false),
             };
-            taken = taken.saturating_add(step);
+            taken = taken.wrapping_add(step);
             if is_end {
                 return (taken, true);
             }
@@ -118,7 +152,7 @@ impl Sieve {
             rest.iter().position(|byte| matches!(byte, b'"' | b'{' | b'}' | b'[' | b']' | b',')).unwrap_or(rest.len());
         self.keep_outside(rest.get(..run).unwrap_or_default());
         let Some(&byte) = rest.get(run) else { return (run, false) };
-        let taken = run.saturating_add(1);
+        let taken = run.wrapping_add(1);
         let mut is_end = false;
         match byte {
             b'"' => {
@@ -144,7 +178,7 @@ impl Sieve {
                     self.out.truncate(from);
                     self.keep(b"\"[opik_truncated: ");
                     if !self.is_full {
-                        write_number(&mut self.out, u64::from(commas).saturating_add(1));
+                        write_number(&mut self.out, u64::from(commas).wrapping_add(1));
                     }
                     self.keep(b" numbers]\"");
                 }
@@ -166,7 +200,7 @@ impl Sieve {
 
     /// Keeps what stands between strings, which are bounded by themselves.
     fn keep_outside(&mut self, bytes: &[u8]) {
-        if self.out.len().saturating_add(bytes.len()) > self.limit.saturating_add(SHORT_TEXT_BYTES) {
+        if self.out.len().wrapping_add(bytes.len()) > self.limit.wrapping_add(SHORT_TEXT_BYTES) {
             self.is_full = true;
         }
         self.keep(bytes);
@@ -185,7 +219,7 @@ impl Sieve {
             let kept = whole_characters(bytes, self.string_room());
             self.keep(kept);
         }
-        self.string_read = self.string_read.saturating_add(run);
+        self.string_read = self.string_read.wrapping_add(run);
         let mut is_end = false;
         match rest.get(run) {
             Some(b'"') => {
@@ -206,14 +240,14 @@ impl Sieve {
             }
             None => {}
         }
-        (run.saturating_add(1).min(rest.len()), is_end)
+        (run.wrapping_add(1).min(rest.len()), is_end)
     }
 
     fn escape(&mut self, rest: &[u8], left: u8) -> usize {
         let Some(&byte) = rest.first() else { return 0 };
         if let Some(slot) = self.escape.get_mut(self.escape_length) {
             *slot = byte;
-            self.escape_length = self.escape_length.saturating_add(1);
+            self.escape_length = self.escape_length.wrapping_add(1);
         }
         let left = if left == 0 && byte == b'u' { 4 } else { left.saturating_sub(1) };
         self.at = At::Escape(left);
@@ -224,7 +258,7 @@ impl Sieve {
                 let (escape, length) = (self.escape, self.escape_length);
                 self.keep(escape.get(..length).unwrap_or_default());
             }
-            self.string_read = self.string_read.saturating_add(self.escape_length);
+            self.string_read = self.string_read.wrapping_add(self.escape_length);
         }
         1
     }
@@ -233,15 +267,15 @@ impl Sieve {
     fn drop_part_of_character(&mut self) {
         let string = self.out.get(self.string_at..).unwrap_or_default();
         let behind = string.iter().rev().take(3).take_while(|&&byte| byte & 0xc0 == 0x80).count();
-        let first = string.len().checked_sub(behind.saturating_add(1)).and_then(|at| string.get(at));
+        let first = string.len().checked_sub(behind.wrapping_add(1)).and_then(|at| string.get(at));
         let bytes = match first {
             Some(0xc0..=0xdf) => 2,
             Some(0xe0..=0xef) => 3,
             Some(0xf0..) => 4,
             _ => 0,
         };
-        if bytes > behind.saturating_add(1) {
-            self.out.truncate(self.out.len().saturating_sub(behind.saturating_add(1)));
+        if bytes > behind.wrapping_add(1) {
+            self.out.truncate(self.out.len().saturating_sub(behind.wrapping_add(1)));
         }
     }
 

@@ -70,6 +70,7 @@ struct Scan<'a> {
     open: u32,
 }
 
+#[inline(always)]
 fn narrow(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(NONE)
 }

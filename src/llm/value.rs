@@ -71,6 +71,7 @@ pub(super) struct Names<'a>(pub &'a [u8]);
 impl<'a> Iterator for Names<'a> {
     type Item = &'a [u8];
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let (&length, rest) = self.0.split_first()?;
         let (name, rest) = rest.split_at_checked(length.into())?;
@@ -97,6 +98,7 @@ impl<'a> Value<'a> {
         Self { at: NONE, ..self }
     }
 
+    #[inline]
     fn token(self) -> Token {
         self.document.tokens.get(self.at as usize).copied().unwrap_or_default()
     }
