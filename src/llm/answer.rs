@@ -292,7 +292,7 @@ impl Answer {
 
     /// A tool call's name, id, and more of its arguments. `key` is its index; a new id under it is a new call.
     #[inline(never)]
-    pub fn call(&mut self, choice: u32, key: Option<u32>, part: Part<'_>) {
+    pub fn call(&mut self, choice: u32, key: Option<u32>, part: &Part<'_>) {
         let (id, name) = (part.id.content(), part.name.content());
         let calls = |piece: &Piece| piece.choice == choice && piece.kind == Kind::Call;
         let found = match key {
@@ -328,7 +328,7 @@ impl Answer {
     }
 
     /// A tool call that came whole: what comes next is another.
-    pub fn new_call(&mut self, choice: u32, part: Part<'_>) {
+    pub fn new_call(&mut self, choice: u32, part: &Part<'_>) {
         let calls = self.pieces.iter().filter(|piece| piece.choice == choice && piece.kind == Kind::Call);
         let key = calls.map(|piece| piece.key.wrapping_add(1)).max().unwrap_or(0);
         self.call(choice, Some(key), part);
@@ -342,7 +342,7 @@ impl Answer {
 
     /// Takes a part of a message that came whole, or begins one; further text goes to the same `key`.
     #[inline(never)]
-    pub fn part(&mut self, choice: u32, key: u32, part: Part<'_>) {
+    pub fn part(&mut self, choice: u32, key: u32, part: &Part<'_>) {
         match part.kind {
             Kind::Call => self.call(choice, Some(key), part),
             Kind::Result | Kind::Other => self.other(choice, key, part.value),
@@ -583,10 +583,10 @@ impl Piece {
 
 /// How long a text was that says it was cut, or how many numbers it stands for.
 fn truncated(text: &[u8]) -> Option<u32> {
-    const MARK: &[u8] = b"[opik_truncated: ";
-    let at = text.windows(MARK.len()).rposition(|window| window == MARK)?;
-    let digits = text.get(at.wrapping_add(MARK.len())..)?.split(|byte| !byte.is_ascii_digit()).next()?;
-    int32(digits).and_then(|count| u32::try_from(count).ok())
+    let text = text.strip_suffix(b" bytes]").or(text.strip_suffix(b" numbers]"))?;
+    let (mark, digits) = text.split_at_checked(text.iter().rposition(|&byte| byte == b' ')?)?;
+    let count = int32(digits.get(1..)?).filter(|_| mark.ends_with(b"[opik_truncated:"))?;
+    u32::try_from(count).ok()
 }
 
 /// Without the first half of a pair of escapes whose second half has not come.

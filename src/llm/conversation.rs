@@ -53,7 +53,7 @@ impl Conversation {
 
     /// Takes a part of the message of now.
     #[inline(never)]
-    pub fn part(&mut self, part: Part<'_>) {
+    pub fn part(&mut self, part: &Part<'_>) {
         let message = &mut self.message;
         match part.kind {
             Kind::Reasoning => message.reasoning.put(part.value.content()),
@@ -129,9 +129,9 @@ impl Conversation {
     pub fn content(&mut self, value: Value<'_>) {
         let mut one = |value: Value<'_>| {
             if value.is_string() {
-                self.part(text(Kind::Text, value));
+                self.part(&text(Kind::Text, value));
             } else if value.is_object() {
-                self.part(part(value));
+                self.part(&part(value));
             }
         };
         one(value);
@@ -154,7 +154,7 @@ impl Conversation {
                 } else {
                     self.assistant();
                 }
-                self.part(part);
+                self.part(&part);
             }
             Some(0) | None => {
                 if role.content() == b"assistant" {
@@ -167,7 +167,7 @@ impl Conversation {
             Some(_) => {
                 self.assistant();
                 for thought in summary.elements().chain(content.elements()) {
-                    self.part(text(Kind::Reasoning, thought.member("text")));
+                    self.part(&text(Kind::Reasoning, thought.member("text")));
                 }
             }
         }
@@ -197,7 +197,7 @@ impl Conversation {
             } else if name == b"tool_calls" {
                 let (mut calls, mut count) = (Vec::new(), 0);
                 for element in value.elements() {
-                    write_call(&mut calls, call(element), &mut count);
+                    write_call(&mut calls, &call(element), &mut count);
                 }
                 if !calls.is_empty() {
                     write_name(out, name);
@@ -226,7 +226,7 @@ impl Conversation {
 
 /// Appends a call of a tool; `count` is how many came before it.
 #[inline(never)]
-fn write_call(out: &mut Vec<u8>, part: Part<'_>, count: &mut usize) {
+fn write_call(out: &mut Vec<u8>, part: &Part<'_>, count: &mut usize) {
     write_comma(out);
     out.put(b"{\"id\":\"");
     if part.id.content().is_empty() {
@@ -247,7 +247,7 @@ fn write_call(out: &mut Vec<u8>, part: Part<'_>, count: &mut usize) {
 
 /// Appends the result of a call: a message of its own, before the rest of the message that it came in.
 #[inline(never)]
-fn write_result(out: &mut Vec<u8>, part: Part<'_>) {
+fn write_result(out: &mut Vec<u8>, part: &Part<'_>) {
     let value = part.value;
     write_comma(out);
     out.put(b"{\"role\":\"tool\"");

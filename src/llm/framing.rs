@@ -88,17 +88,10 @@ pub(super) struct Framing {
 }
 
 impl Framing {
-    /// By the answer's content type; what is not known is told by its first byte.
-    pub fn new(content_type: &[u8], limit: usize, is_stream: bool) -> Self {
-        let name = content_type.split(|&byte| byte == b';').next().unwrap_or_default();
-        let found = position(TYPES, name.to_ascii_lowercase().trim_ascii());
-        let kind = match found {
-            Some(0) => Kind::Events(Line::Name),
-            Some(1) => Kind::Aws(Frame::Prelude),
-            _ => Kind::Unknown,
-        };
+    /// One that tells by the first byte what comes.
+    pub fn new(limit: usize, is_stream: bool) -> Self {
         Self {
-            kind,
+            kind: Kind::Unknown,
             sieve: Sieve::new(limit),
             small: Vec::new(),
             name: Vec::new(),
@@ -108,8 +101,20 @@ impl Framing {
             is_blank: true,
             is_guessed: false,
             has_text: false,
-            is_stream: is_stream || found.is_some(),
+            is_stream,
         }
+    }
+
+    /// Takes the answer's content type, which tells more.
+    pub fn content_type(&mut self, text: &[u8]) {
+        let name = text.split(|&byte| byte == b';').next().unwrap_or_default();
+        let found = position(TYPES, name.to_ascii_lowercase().trim_ascii());
+        self.is_stream |= found.is_some();
+        self.kind = match found {
+            Some(0) => Kind::Events(Line::Name),
+            Some(1) => Kind::Aws(Frame::Prelude),
+            _ => Kind::Unknown,
+        };
     }
 
     /// Bytes held now.

@@ -122,11 +122,9 @@ pub struct Call {
     framing: Framing,
     answer: Answer,
     status: u16,
-    is_streaming: bool,
     is_cached: bool,
     has_text: bool,
     has_bytes: bool,
-    limit: usize,
     held: usize,
 }
 
@@ -165,14 +163,12 @@ impl Call {
             provider: request.target.provider.clone(),
             requested: request.model.clone(),
             metadata: if has_text { request.metadata.clone() } else { Vec::new() },
-            framing: Framing::new(b"", limit, false),
+            framing: Framing::new(limit, request.target.is_streaming),
             answer: Answer::new(limit),
             status: 0,
-            is_streaming: request.target.is_streaming,
             is_cached: false,
             has_text,
             has_bytes: false,
-            limit,
             held: 0,
         };
         call.account(budget);
@@ -203,7 +199,7 @@ impl Call {
     #[inline(never)]
     fn header(&mut self, name: &[u8], value: &[u8]) {
         match position(HEADERS, name) {
-            Some(0) => self.framing = Framing::new(value, self.limit, self.is_streaming),
+            Some(0) => self.framing.content_type(value),
             // Its name may go on behind a colon.
             Some(1) if self.status >= 400 => {
                 let kind = value.split(|&byte| byte == b':').next().unwrap_or_default();

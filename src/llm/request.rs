@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use super::conversation::Conversation;
 use super::recognise::{Format, Target, author, decoded};
 use super::tape::{Document, Tape};
-use super::value::{Names, Value, Write, is_in, names, quoted, write_clean, write_member, write_name};
+use super::value::{Names, Value, Write, is_in, names, quoted, write_member};
 use super::{anthropic, bedrock, embeddings, gemini, ollama, openai_chat, openai_responses, workers_ai};
 
 /// Longest parameters that are kept until the answer has come.
@@ -68,8 +68,7 @@ impl Request {
         let stream = body.member("stream");
         request.is_streaming |= if target.format == Format::Ollama { !stream.is_false() } else { stream.is_true() };
         if body.is_object() {
-            request.read_input(body);
-            request.read_parameters(body);
+            request.read_body(body);
         }
         Some(request)
     }
@@ -93,7 +92,7 @@ impl Request {
     }
 
     /// Which members are input is said by the format; what they mean is the same in all of them.
-    fn read_input(&mut self, body: Value<'_>) {
+    fn read_body(&mut self, body: Value<'_>) {
         let mut messages = Conversation::default();
         let format = self.target.format;
         let known = known(format);
@@ -119,64 +118,43 @@ impl Request {
                 messages.message(message.member("role").content(), message.member("content"));
             }
         }
-        let one = |item: Value<'_>, messages: &mut Conversation| {
+        for item in contents.items() {
             messages.message(item.member("role").content(), if item.is_string() { item } else { item.member("parts") });
-        };
-        if contents.is_array() {
-            contents.elements().for_each(|item| one(item, &mut messages));
-        } else {
-            one(contents, &mut messages);
         }
-        for value in [prompt, text] {
-            if value.is_array() {
-                value.elements().for_each(|prompt| messages.message(b"user", prompt));
-            } else if value.is_string() {
-                messages.message(b"user", value);
-            }
+        for text in prompt.items().chain(text.items()).filter(|text| !text.is_object()) {
+            messages.message(b"user", text);
         }
         // Anything else is an input that is embedded.
-        let is_conversation = matches!(format, Format::OpenAiResponses | Format::WorkersAi);
-        let input = if is_conversation { input } else { input.none() };
-        if input.is_array() {
-            input.elements().for_each(|item| messages.item(item));
-        } else {
-            messages.message(b"user", input);
+        if matches!(format, Format::OpenAiResponses | Format::WorkersAi) {
+            input.items().for_each(|item| messages.item(item));
         }
-        let out = &mut self.input;
-        out.put_byte(b'{');
-        messages.write(out);
-        let has_messages = out.len() > 1;
+        let (input, metadata) = (&mut self.input, &mut self.metadata);
+        input.put_byte(b'{');
+        messages.write(input);
+        let has_messages = input.len() > 1;
         if format == Format::GeminiEmbeddings {
-            write_member(out, b"input", body.any(names!("content requests instances")));
-        } else {
-            for (name, value) in body.members() {
+            write_member(input, b"input", body.any(names!("content requests instances")));
+        }
+        metadata.put_byte(b'{');
+        for (name, value) in body.members().filter(|(_, value)| !value.is_null()) {
+            if is_in(known, name) {
                 let is_converted = is_in(CONVERTED, name)
                     || (has_messages && is_in(names!("input inputText"), name))
-                    || (name == b"prompt" && !value.is_object());
-                if is_in(known, name) && !is_converted && !value.is_null() {
-                    write_member(out, name, value);
+                    || (name == b"prompt" && !value.is_object())
+                    || format == Format::GeminiEmbeddings;
+                if !is_converted {
+                    write_member(input, name, value);
+                }
+            } else if name != b"model" && value.text().len() <= MAX_METADATA_BYTES {
+                let before = metadata.len();
+                write_member(metadata, name, value);
+                if metadata.len() > MAX_METADATA_BYTES {
+                    metadata.truncate(before);
                 }
             }
         }
-        out.put_byte(b'}');
-    }
-
-    fn read_parameters(&mut self, body: Value<'_>) {
-        let known = known(self.target.format);
-        let out = &mut self.metadata;
-        out.put_byte(b'{');
-        for (name, value) in body.members() {
-            let before = out.len();
-            let is_known = name == b"model" || is_in(known, name);
-            if !is_known && !value.is_null() && value.text().len() <= MAX_METADATA_BYTES {
-                write_name(out, name);
-                write_clean(out, name, value);
-            }
-            if out.len() > MAX_METADATA_BYTES {
-                out.truncate(before);
-            }
-        }
-        out.put_byte(b'}');
+        input.put_byte(b'}');
+        metadata.put_byte(b'}');
     }
 }
 
@@ -196,20 +174,23 @@ fn known(format: Format) -> &'static [u8] {
 
 /// Whether a body is one of this format's, so that a path of an application is not taken for a model's.
 fn fits(format: Format, body: Value<'_>) -> bool {
-    let [model, messages, prompt, input, contents, requests, content] =
-        body.pick(names!("model messages prompt input contents requests content"));
-    match format {
-        // Azure's deployments are named by the path.
-        Format::OpenAiChat => messages.is_array() || (prompt.is_some() && model.is_string()),
-        Format::Anthropic | Format::BedrockConverse => messages.is_array(),
-        Format::OpenAiCompletions => prompt.is_some() && model.is_string(),
-        Format::OpenAiResponses => model.is_string() && input.or(prompt).is_some(),
-        Format::OpenAiEmbeddings => model.is_string() && input.is_some(),
-        Format::Gemini => contents.is_some(),
-        Format::GeminiEmbeddings => requests.is_array() || content.is_some(),
-        Format::Ollama => model.is_string(),
-        Format::BedrockInvoke | Format::WorkersAi | Format::Universal => body.is_object(),
-    }
+    // Whether it names a model, and what it has one of. Azure's deployments are named by the path.
+    let (is_named, table) = match format {
+        Format::OpenAiChat => (false, names!("messages prompt")),
+        Format::Anthropic | Format::BedrockConverse => (false, names!("messages")),
+        Format::OpenAiCompletions => (true, names!("prompt")),
+        Format::OpenAiResponses => (true, names!("input prompt")),
+        Format::OpenAiEmbeddings => (true, names!("input")),
+        Format::Gemini => (false, names!("contents")),
+        Format::GeminiEmbeddings => (false, names!("requests content")),
+        Format::Ollama => (true, names!("model")),
+        Format::BedrockInvoke | Format::WorkersAi | Format::Universal => return body.is_object(),
+    };
+    let is_list = |name: &str| body.member(name).is_none() || body.member(name).is_array();
+    (!is_named || body.member("model").is_string())
+        && body.any(table).is_some()
+        && is_list("messages")
+        && is_list("requests")
 }
 
 /// The entry of a universal request that has answered. Its headers have keys in them, and are not read.

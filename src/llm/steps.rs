@@ -124,7 +124,7 @@ pub(super) fn take(steps: Steps, object: Value<'_>, mut at: Position, out: &mut 
             Step::InnerKey => at.key = at.key.saturating_add(index().min(ITEM_KEYS.wrapping_sub(1))),
             Step::Choice => out.choice(at.choice),
             Step::Append(kind) => out.append(at.choice, kind, at.key, value),
-            Step::Other => out.part(at.choice, at.key, text(Kind::Other, value)),
+            Step::Other => out.part(at.choice, at.key, &text(Kind::Other, value)),
             Step::Thought if value.is_string() && !has_thought => {
                 has_thought = true;
                 out.append(at.choice, Kind::Reasoning, at.key, value);
@@ -136,21 +136,21 @@ pub(super) fn take(steps: Steps, object: Value<'_>, mut at: Position, out: &mut 
             Step::Blocks => {
                 out.choice(at.choice);
                 for (key, block) in (0..).zip(value.elements()) {
-                    out.part(at.choice, key, part(block));
+                    out.part(at.choice, key, &part(block));
                 }
             }
             Step::Block => {
                 // The arguments of a call come piece by piece, and `{}` stands for those that come not at all.
                 let part = part(value);
                 let value = if part.kind == Kind::Call { value.none() } else { part.value };
-                out.part(at.choice, at.key, Part { value, ..part });
+                out.part(at.choice, at.key, &Part { value, ..part });
             }
             Step::Calls => {
                 for element in value.elements() {
-                    out.call(at.choice, element.member("index").index(), call(element));
+                    out.call(at.choice, element.member("index").index(), &call(element));
                 }
             }
-            Step::Function => out.call(at.choice, Some(0), call(value)),
+            Step::Function => out.call(at.choice, Some(0), &call(value)),
             Step::AudioId => out.audio_id(at.choice, value),
             Step::Finish => out.finish(at.choice, value),
             // What is only announced comes again.
@@ -190,7 +190,7 @@ pub(super) fn take(steps: Steps, object: Value<'_>, mut at: Position, out: &mut 
 fn take_part(element: Value<'_>, at: Position, out: &mut Answer) {
     let part = part(element);
     if part.kind == Kind::Call {
-        out.new_call(at.choice, part);
+        out.new_call(at.choice, &part);
     } else if part.kind == Kind::Other && element.member("inlineData").or(element.member("image_url")).is_some() {
         out.media(at.choice, at.key, element);
     } else if part.value.is_array() {
@@ -199,7 +199,7 @@ fn take_part(element: Value<'_>, at: Position, out: &mut Answer) {
             out.append(at.choice, part.kind, at.key, inner.member("text"));
         }
     } else {
-        out.part(at.choice, at.key, part);
+        out.part(at.choice, at.key, &part);
     }
 }
 
@@ -210,14 +210,14 @@ fn take_item(item: Value<'_>, at: Position, out: &mut Answer) {
         Some(0) => {
             out.choice(at.choice);
             for (key, element) in (at.key..).zip(content.elements()) {
-                out.part(at.choice, key, part(element));
+                out.part(at.choice, key, &part(element));
             }
         }
         Some(_) => {
             for thought in summary.elements().chain(content.elements()) {
-                out.part(at.choice, at.key, text(Kind::Reasoning, thought.member("text")));
+                out.part(at.choice, at.key, &text(Kind::Reasoning, thought.member("text")));
             }
         }
-        None => out.part(at.choice, at.key, part(item)),
+        None => out.part(at.choice, at.key, &part(item)),
     }
 }

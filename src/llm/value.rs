@@ -218,6 +218,11 @@ impl<'a> Value<'a> {
         self.inner(b'[')
     }
 
+    /// The elements of an array, or the one value that this is.
+    pub fn items(self) -> Elements<'a> {
+        if self.is_array() { self.elements() } else { Elements { next: self, end: self.at.wrapping_add(1) } }
+    }
+
     #[inline(never)]
     fn inner(self, opening: u8) -> Elements<'a> {
         let end = if self.first() == opening { self.token().next } else { 0 };
