@@ -4,50 +4,50 @@
 use alloc::vec::Vec;
 
 use super::answer::Kind;
-use super::steps::{Cases, Step, Steps};
+use super::steps::{Cases, Step, Steps, steps};
 use super::value::names;
 
 /// Of the request, what goes into the input.
 pub(super) const INPUT: &[u8] = names!("messages system toolConfig prompt inputText input tools tool_choice texts");
 
 /// Of an answer of `converse`.
-pub(super) const ANSWER: Steps = &[
-    ("output", Step::In(&[("message", Step::In(&[("content", Step::Blocks)]))])),
+pub(super) const ANSWER: Steps = steps![
+    ("output", Step::In(steps![("message", Step::In(steps![("content", Step::Blocks)]))])),
     ("usage", Step::Usage),
     ("metrics", Step::In(METRICS)),
     ("stopReason", Step::Finish),
 ];
 
-const METRICS: Steps = &[("latencyMs", Step::Note("latency_ms"))];
+const METRICS: Steps = steps![("latencyMs", Step::NoteAs(&"latency_ms"))];
 
 /// Of an event of `converse-stream`, by its name.
 pub(super) const EVENTS: Cases = &[
-    (names!("contentBlockDelta"), &[("contentBlockIndex", Step::Key), ("delta", Step::In(DELTA))]),
-    (names!("contentBlockStart"), &[("contentBlockIndex", Step::Key), ("start", Step::Block)]),
-    (names!("messageStart"), &[("", Step::Choice)]),
-    (names!("messageStop"), &[("stopReason", Step::Finish)]),
-    (names!("metadata"), &[("", Step::Terminal), ("usage", Step::Usage), ("metrics", Step::In(METRICS))]),
+    (names!("contentBlockDelta"), steps![("contentBlockIndex", Step::Key), ("delta", Step::In(DELTA))]),
+    (names!("contentBlockStart"), steps![("contentBlockIndex", Step::Key), ("start", Step::Block)]),
+    (names!("messageStart"), steps![("", Step::Choice)]),
+    (names!("messageStop"), steps![("stopReason", Step::Finish)]),
+    (names!("metadata"), steps![("", Step::Terminal), ("usage", Step::Usage), ("metrics", Step::In(METRICS))]),
 ];
 
-const DELTA: Steps = &[
+const DELTA: Steps = steps![
     ("text", Step::Append(Kind::Text)),
-    ("toolUse", Step::In(&[("input", Step::Append(Kind::Call))])),
-    ("reasoningContent", Step::In(&[("text", Step::Append(Kind::Reasoning))])),
+    ("toolUse", Step::In(steps![("input", Step::Append(Kind::Call))])),
+    ("reasoningContent", Step::In(steps![("text", Step::Append(Kind::Reasoning))])),
 ];
 
 /// Of an answer of `invoke`, beside what its maker has in it: Llama's and Titan's, and Bedrock's own counters.
-pub(super) const INVOKED: Steps = &[
+pub(super) const INVOKED: Steps = steps![
     ("generation", Step::Append(Kind::Text)),
     ("outputText", Step::Append(Kind::Text)),
     ("results", Step::Each(RESULT)),
     ("stop_reason", Step::Finish),
-    ("prompt_token_count", Step::Count("inputTokens")),
-    ("generation_token_count", Step::Count("outputTokens")),
+    ("prompt_token_count", Step::CountAs(&"inputTokens")),
+    ("generation_token_count", Step::CountAs(&"outputTokens")),
     ("amazon-bedrock-invocationMetrics", Step::SpareCounts),
     ("", Step::Terminal),
 ];
 
-const RESULT: Steps = &[("outputText", Step::Append(Kind::Text)), ("completionReason", Step::Finish)];
+const RESULT: Steps = steps![("outputText", Step::Append(Kind::Text)), ("completionReason", Step::Finish)];
 
 /// Base64 (RFC 4648 §4) → bytes; ends at the first byte that is none.
 pub(super) fn decode(text: &[u8]) -> Vec<u8> {

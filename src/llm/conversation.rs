@@ -147,7 +147,7 @@ impl Conversation {
         }
         let [kind, role, content, summary] = item.pick(names!("type role content summary"));
         match position(names!("message reasoning"), kind.content()) {
-            None if !kind.content().is_empty() => {
+            2.. if !kind.content().is_empty() => {
                 let part = part(item);
                 if part.kind == Kind::Result {
                     self.end();
@@ -156,7 +156,7 @@ impl Conversation {
                 }
                 self.part(&part);
             }
-            Some(0) | None => {
+            0 | 2.. => {
                 if role.content() == b"assistant" {
                     self.assistant();
                 } else {
@@ -164,7 +164,7 @@ impl Conversation {
                 }
                 self.content(content);
             }
-            Some(_) => {
+            _ => {
                 self.assistant();
                 for thought in summary.elements().chain(content.elements()) {
                     self.part(&text(Kind::Reasoning, thought.member("text")));
@@ -276,10 +276,10 @@ fn write_result(out: &mut Vec<u8>, part: &Part<'_>) {
 /// The name that Opik's page has for a role.
 fn opik_role(role: &[u8]) -> &[u8] {
     match position(names!("developer model"), role) {
-        Some(0) => b"system",
-        Some(_) => b"assistant",
-        None if role.is_empty() => b"user",
-        None => role,
+        0 => b"system",
+        1 => b"assistant",
+        _ if role.is_empty() => b"user",
+        _ => role,
     }
 }
 

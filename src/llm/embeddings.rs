@@ -1,16 +1,16 @@
 //! Embeddings in OpenAI's shape. A vector tells a reader of a trace nothing: of each its size is kept.
 //! (openai 7.57, `embeddings.d.ts`; the SDK asks for base64.)
 
-use super::steps::{Step, Steps};
+use super::steps::{Step, Steps, steps};
 use super::value::names;
 
 /// Of the request, what goes into the input.
 pub(super) const INPUT: &[u8] = names!("input");
 
 /// Of an answer.
-pub(super) const ANSWER: Steps = &[
+pub(super) const ANSWER: Steps = steps![
     ("model", Step::Model),
-    ("id", Step::Note("id")),
-    ("data", Step::Each(&[("embedding", Step::Embedding)])),
+    ("id", Step::Note),
+    ("data", Step::Each(steps![("embedding", Step::Embedding)])),
     ("usage", Step::Usage),
 ];

@@ -7,7 +7,7 @@ use crate::json::find_either;
 
 use super::sieve::Sieve;
 use super::tape::Tape;
-use super::value::{Value, Write, names, position};
+use super::value::{Names, Value, Write, cut, names, position, trim};
 
 /// Types of answers that come in pieces.
 const TYPES: &[u8] = names!(
@@ -107,8 +107,8 @@ impl Framing {
 
     /// Takes the answer's content type, which tells more.
     pub fn content_type(&mut self, text: &[u8]) {
-        let name = text.split(|&byte| byte == b';').next().unwrap_or_default();
-        let found = position(TYPES, name.to_ascii_lowercase().trim_ascii());
+        let name = trim(cut(text, b";").0);
+        let found = Names(TYPES).position(|known| known.eq_ignore_ascii_case(name));
         self.is_stream |= found.is_some();
         self.kind = match found {
             Some(0) => Kind::Events(Line::Name),
@@ -162,7 +162,7 @@ impl Framing {
     /// Hands on a text, or what the sieve has kept of it.
     #[inline(never)]
     fn hand_on(&mut self, text: Option<&[u8]>, tape: &mut Tape, each: &mut dyn FnMut(Event<'_>)) {
-        let text = text.or(self.sieve.text()).map(<[u8]>::trim_ascii);
+        let text = text.or(self.sieve.text()).map(trim);
         let document = text.and_then(|text| tape.whole(text));
         let value = document.as_ref().map(Value::of);
         each(Event { name: &self.name, is_exception: self.is_exception, text, value });
@@ -283,17 +283,17 @@ impl Framing {
     /// What the value of a field goes into, by the field's name.
     fn begin_value(&mut self) -> Line {
         let line = match position(names!("data event"), &self.small) {
-            Some(0) => {
+            0 => {
                 if core::mem::replace(&mut self.has_data, true) {
                     self.sieve.hold(b"\n");
                 }
                 Line::Data
             }
-            Some(_) => {
+            1 => {
                 self.name.clear();
                 Line::Event
             }
-            None => Line::Ignored,
+            _ => Line::Ignored,
         };
         self.small.clear();
         line
@@ -391,9 +391,9 @@ impl Framing {
         let mut rest = headers.as_slice();
         while let Some((name, value, behind)) = header(rest) {
             match position(names!(":message-type :event-type :exception-type :error-code"), name) {
-                Some(0) => self.is_exception = value != b"event",
-                Some(_) => self.name.put(value.get(..MAX_NAME_BYTES).unwrap_or(value)),
-                None => {}
+                0 => self.is_exception = value != b"event",
+                1..=3 => self.name.put(value.get(..MAX_NAME_BYTES).unwrap_or(value)),
+                _ => {}
             }
             rest = behind;
         }

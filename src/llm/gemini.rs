@@ -2,7 +2,7 @@
 //! (@google/genai 3.3, `genai.d.ts`, `index.mjs`.)
 
 use super::answer::Kind;
-use super::steps::{Step, Steps};
+use super::steps::{Step, Steps, steps};
 use super::value::names;
 
 /// Of the request, what goes into the input.
@@ -11,36 +11,36 @@ pub(super) const INPUT: &[u8] = names!(
 );
 
 /// Of an answer, or of one chunk of it. Opik prices the name of the model behind the last slash.
-pub(super) const ANSWER: Steps = &[
+pub(super) const ANSWER: Steps = steps![
     ("modelVersion", Step::ModelPath),
-    ("responseId", Step::Note("id")),
+    ("responseId", Step::NoteAs(&"id")),
     ("usageMetadata", Step::Usage),
-    ("", Step::In(&[("trafficType", Step::Note("traffic_type"))])),
+    ("", Step::In(steps![("trafficType", Step::NoteAs(&"traffic_type"))])),
     ("candidates", Step::Each(CANDIDATE)),
     ("promptFeedback", Step::In(FEEDBACK)),
 ];
 
-const CANDIDATE: Steps = &[
+const CANDIDATE: Steps = steps![
     ("index", Step::Index),
     ("content", Step::Choice),
     // Arguments that are streamed (`partialArgs`) are left out: the call is there, by its name.
-    ("", Step::In(&[("parts", Step::Content)])),
+    ("", Step::In(steps![("parts", Step::Content)])),
     ("finishReason", Step::Finish),
-    ("groundingMetadata", Step::Note("grounding")),
+    ("groundingMetadata", Step::NoteAs(&"grounding")),
 ];
 
-const FEEDBACK: Steps = &[
+const FEEDBACK: Steps = steps![
     ("blockReason", Step::Append(Kind::Refusal)),
     ("", Step::Finish),
-    ("blockReasonMessage", Step::Note("block_reason_message")),
+    ("blockReasonMessage", Step::NoteAs(&"block_reason_message")),
 ];
 
 /// Of an embedding the size only.
-pub(super) const EMBEDDINGS: Steps = &[
+pub(super) const EMBEDDINGS: Steps = steps![
     ("embedding", Step::In(VALUES)),
     ("embeddings", Step::Each(VALUES)),
-    ("predictions", Step::Each(&[("embeddings", Step::In(VALUES))])),
+    ("predictions", Step::Each(steps![("embeddings", Step::In(VALUES))])),
     ("usageMetadata", Step::Usage),
 ];
 
-const VALUES: Steps = &[("values", Step::Embedding)];
+const VALUES: Steps = steps![("values", Step::Embedding)];

@@ -63,9 +63,9 @@ use crate::json;
 
 use answer::Answer;
 use framing::{Event, Framing};
-use steps::{Cases, Position, Steps, steps_of, take};
+use steps::{Cases, Position, Steps, steps, steps_of, take};
 use tape::Tape;
-use value::{Names, Value, Write, names, position, quoted, write_name};
+use value::{Names, Value, Write, cut, names, position, quoted, write_name};
 
 /// Headers of an answer that are read, and under which names all but the first two are noted.
 const HEADERS: &[u8] = names!(
@@ -199,13 +199,12 @@ impl Call {
     #[inline(never)]
     fn header(&mut self, name: &[u8], value: &[u8]) {
         match position(HEADERS, name) {
-            Some(0) => self.framing.content_type(value),
+            0 => self.framing.content_type(value),
             // Its name may go on behind a colon.
-            Some(1) if self.status >= 400 => {
-                let kind = value.split(|&byte| byte == b':').next().unwrap_or_default();
-                self.answer.fail(kind, b"");
+            1 if self.status >= 400 => {
+                self.answer.fail(cut(value, b":").0, b"");
             }
-            Some(at @ 2..) => {
+            at @ 2.. => {
                 self.is_cached |= at == 2 && value.eq_ignore_ascii_case(b"HIT");
                 if let Some(name) = Names(HEADER_NOTES).nth(at.wrapping_sub(2)) {
                     self.answer.note_text(name, value);
@@ -414,7 +413,7 @@ fn read(format: Format, status: u16, event: Event<'_>, answer: &mut Answer) {
         // It tells a shape by what is in it: so does an entry that could not be told.
         Format::WorkersAi | Format::Universal | Format::BedrockInvoke => {
             read_shape(format, value, answer);
-            (&[], &[])
+            (&[], steps![])
         }
     };
     take(steps_of(cases, kind).unwrap_or(steps), value, Position::default(), answer);

@@ -3,14 +3,14 @@
 
 use super::answer::Kind;
 use super::openai_chat::MESSAGE;
-use super::steps::{Step, Steps};
+use super::steps::{Step, Steps, steps};
 use super::value::names;
 
 /// Of the request, what goes into the input.
 pub(super) const INPUT: &[u8] = names!("messages prompt suffix system template input images tools format context");
 
 /// Of an answer, or of one line of it.
-pub(super) const ANSWER: Steps = &[
+pub(super) const ANSWER: Steps = steps![
     ("model", Step::Model),
     ("message", Step::Choice),
     ("", Step::In(MESSAGE)),
@@ -18,11 +18,11 @@ pub(super) const ANSWER: Steps = &[
     ("thinking", Step::Append(Kind::Reasoning)),
     ("embeddings", Step::Embeddings),
     ("embedding", Step::Embedding),
-    ("prompt_eval_count", Step::Count("prompt_eval_count")),
-    ("eval_count", Step::Count("eval_count")),
-    ("total_duration", Step::Note("total_duration")),
-    ("load_duration", Step::Note("load_duration")),
-    ("eval_duration", Step::Note("eval_duration")),
+    ("prompt_eval_count", Step::Count),
+    ("eval_count", Step::Count),
+    ("total_duration", Step::Note),
+    ("load_duration", Step::Note),
+    ("eval_duration", Step::Note),
     ("done_reason", Step::Finish),
     ("done", Step::TerminalIfTrue),
 ];

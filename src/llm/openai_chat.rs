@@ -3,7 +3,7 @@
 //! @mistralai/mistralai 2.7; @openrouter/sdk 1.3.)
 
 use super::answer::Kind;
-use super::steps::{Step, Steps};
+use super::steps::{Step, Steps, steps};
 use super::value::names;
 
 /// Of the request, what goes into the input.
@@ -11,19 +11,19 @@ pub(super) const INPUT: &[u8] =
     names!("messages prompt suffix tools tool_choice functions function_call response_format");
 
 /// Of an answer, or of one chunk of it.
-pub(super) const ANSWER: Steps = &[
+pub(super) const ANSWER: Steps = steps![
     ("model", Step::Model),
-    ("id", Step::Note("id")),
-    ("system_fingerprint", Step::Note("system_fingerprint")),
-    ("service_tier", Step::Note("service_tier")),
-    ("provider", Step::Note("served_by")),
-    ("citations", Step::Note("citations")),
-    ("x_groq", Step::In(&[("usage", Step::Usage), ("error", Step::Failure)])),
+    ("id", Step::Note),
+    ("system_fingerprint", Step::Note),
+    ("service_tier", Step::Note),
+    ("provider", Step::NoteAs(&"served_by")),
+    ("citations", Step::Note),
+    ("x_groq", Step::In(steps![("usage", Step::Usage), ("error", Step::Failure)])),
     ("usage", Step::Usage),
     ("choices", Step::Each(CHOICE)),
 ];
 
-const CHOICE: Steps = &[
+const CHOICE: Steps = steps![
     ("index", Step::Index),
     ("usage", Step::Usage),
     ("text", Step::Append(Kind::Text)),
@@ -35,7 +35,7 @@ const CHOICE: Steps = &[
 ];
 
 /// Of a message or a part of one.
-pub(super) const MESSAGE: Steps = &[
+pub(super) const MESSAGE: Steps = steps![
     ("content", Step::Content),
     ("reasoning_content", Step::Thought),
     ("reasoning", Step::Thought),
@@ -43,5 +43,5 @@ pub(super) const MESSAGE: Steps = &[
     ("refusal", Step::Append(Kind::Refusal)),
     ("tool_calls", Step::Calls),
     ("function_call", Step::Function),
-    ("audio", Step::In(&[("id", Step::AudioId), ("transcript", Step::Append(Kind::Transcript))])),
+    ("audio", Step::In(steps![("id", Step::AudioId), ("transcript", Step::Append(Kind::Transcript))])),
 ];

@@ -2,13 +2,13 @@
 //! (openai 7.57, `responses/responses.d.ts`.)
 
 use super::answer::Kind;
-use super::steps::{Cases, Step, Steps};
+use super::steps::{Cases, Step, Steps, steps};
 use super::value::names;
 
 /// Of an event that has a piece of a text.
 macro_rules! piece {
     ($kind:expr) => {
-        &[
+        steps![
             ("output_index", Step::ItemKey),
             ("content_index", Step::InnerKey),
             ("summary_index", Step::InnerKey),
@@ -32,26 +32,26 @@ pub(super) const EVENTS: Cases = &[
         ),
         piece!(Kind::Call),
     ),
-    (names!("response.output_item.added"), &[("output_index", Step::ItemKey), ("item", Step::NewItem)]),
-    (names!("response.output_item.done"), &[("output_index", Step::ItemKey), ("item", Step::Item)]),
+    (names!("response.output_item.added"), steps![("output_index", Step::ItemKey), ("item", Step::NewItem)]),
+    (names!("response.output_item.done"), steps![("output_index", Step::ItemKey), ("item", Step::Item)]),
     (
         names!("response.completed response.incomplete response.failed"),
-        &[("response", Step::In(RESPONSE)), ("", Step::Terminal)],
+        steps![("response", Step::In(RESPONSE)), ("", Step::Terminal)],
     ),
-    (names!("error"), &[("", Step::Failure)]),
+    (names!("error"), steps![("", Step::Failure)]),
 ];
 
 /// Of an answer in one piece, or any other event.
-pub(super) const ANSWER: Steps = &[("", Step::In(RESPONSE)), ("response", Step::In(RESPONSE))];
+pub(super) const ANSWER: Steps = steps![("", Step::In(RESPONSE)), ("response", Step::In(RESPONSE))];
 
-const RESPONSE: Steps = &[
+const RESPONSE: Steps = steps![
     ("model", Step::Model),
-    ("id", Step::Note("id")),
-    ("service_tier", Step::Note("service_tier")),
-    ("previous_response_id", Step::Note("previous_response_id")),
+    ("id", Step::Note),
+    ("service_tier", Step::Note),
+    ("previous_response_id", Step::Note),
     ("usage", Step::Usage),
     ("output", Step::Items),
     ("status", Step::Status),
-    ("incomplete_details", Step::In(&[("reason", Step::Finish)])),
+    ("incomplete_details", Step::In(steps![("reason", Step::Finish)])),
     ("error", Step::Failure),
 ];

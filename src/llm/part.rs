@@ -34,7 +34,7 @@ pub(super) fn part(value: Value<'_>) -> Part<'_> {
     if kind.is_none() {
         return untyped(value);
     }
-    match position(TYPES, kind.content()).and_then(|at| KINDS.get(at)) {
+    match KINDS.get(position(TYPES, kind.content())) {
         Some(Kind::Call) => call(value),
         Some(Kind::Result) => result(value),
         Some(&kind) => {

@@ -4,7 +4,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::value::{Names, Write, names, position};
+use super::value::{Names, Write, cut, cut_last, names, position, without_query};
 
 /// What a call and its answer look like on the wire.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -186,14 +186,14 @@ impl Target {
         let rest = url.strip_prefix(b"https://").or(url.strip_prefix(b"http://"))?;
         let (authority, path) = cut(rest, b"/?#");
         let path = normal(path);
-        let authority = authority.rsplit(|&byte| byte == b'@').next().unwrap_or_default().to_ascii_lowercase();
+        let authority = cut_last(authority, b'@').0.to_ascii_lowercase();
         let (host, port) = cut(&authority, b":");
         let user = named(&authority).or_else(|| named(host));
         let mut target = Self::new();
         let is_found = match position(names!("gateway.ai.cloudflare.com api.cloudflare.com"), host) {
-            Some(0) => target.at_gateway(&path),
-            Some(_) => target.at_cloudflare(&path),
-            None => {
+            0 => target.at_gateway(&path),
+            1 => target.at_cloudflare(&path),
+            _ => {
                 let known = || pairs(HOSTS).find(|(pattern, _)| fits(host, pattern)).map(|(_, name)| name);
                 let provider = user.or_else(known);
                 // A provider's own host may have paths that begin like a gateway's.
@@ -223,11 +223,11 @@ impl Target {
             let Some(before) = path.strip_suffix(suffix.as_bytes()) else { continue };
             let is_named = suffix.starts_with(':');
             let is_bedrock = matches!(format, Format::BedrockConverse | Format::BedrockInvoke);
-            let (model, place) = last(before);
+            let (model, place) = cut_last(before, b'/');
             let is_fit = match format {
                 // Many applications have such a path of their own.
                 Format::Ollama => is_ollama || self.is_known,
-                _ if is_bedrock => last(place).0 == b"model",
+                _ if is_bedrock => cut_last(place, b'/').0 == b"model",
                 _ => !is_named || (!model.is_empty() && (format != Format::Anthropic || is_anthropic)),
             };
             if !is_fit {
@@ -319,19 +319,17 @@ pub fn recognise(method: &str, url: &str, named: &[(&str, &str)]) -> Option<Targ
     if method.eq_ignore_ascii_case("POST") { Target::of_url(url.as_bytes(), provider) } else { None }
 }
 
-/// Splits a text before the first byte that is one of these.
-#[inline(never)]
-fn cut<'a>(text: &'a [u8], stops: &[u8]) -> (&'a [u8], &'a [u8]) {
-    let at = text.iter().position(|byte| stops.contains(byte)).unwrap_or(text.len());
-    text.split_at_checked(at).unwrap_or_default()
-}
-
 /// A path without its query and without empty segments; what is not empty begins with a slash.
 fn normal(path: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
-    for segment in cut(path, b"?#").0.split(|&byte| byte == b'/').filter(|segment| !segment.is_empty()) {
-        out.put_byte(b'/');
-        out.put(segment);
+    let mut rest = without_query(path);
+    while !rest.is_empty() {
+        let (segment, behind) = cut(rest, b"/");
+        if !segment.is_empty() {
+            out.put_byte(b'/');
+            out.put(segment);
+        }
+        rest = behind.get(1..).unwrap_or_default();
     }
     out
 }
@@ -344,13 +342,6 @@ fn first(path: &[u8]) -> (&[u8], &[u8]) {
 /// What is behind the first segments of a path, and the last one of these.
 fn behind(path: &[u8], segments: usize) -> (&[u8], &[u8]) {
     (0..segments).fold((b"".as_slice(), path), |(_, path), _| first(path))
-}
-
-/// The last segment of a path, and what is before it.
-fn last(path: &[u8]) -> (&[u8], &[u8]) {
-    let at = path.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
-    let (before, last) = path.split_at_checked(at).unwrap_or_default();
-    (last.get(1..).unwrap_or_default(), before)
 }
 
 /// A table's names two by two.
@@ -378,11 +369,11 @@ pub(super) fn author(model: &[u8]) -> &[u8] {
     let (author, rest) = cut(model, b"/");
     match position(names!("@cf @hf google dynamic"), author) {
         _ if rest.is_empty() => b"",
-        Some(0 | 1) => b"cloudflare",
-        Some(2) => b"google_ai",
+        0 | 1 => b"cloudflare",
+        2 => b"google_ai",
         // The gateway finds it by its own rules; only the answer tells.
-        Some(_) => b"",
-        None => provider_of(author).unwrap_or(author),
+        3 => b"",
+        _ => provider_of(author).unwrap_or(author),
     }
 }
 

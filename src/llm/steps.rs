@@ -3,11 +3,22 @@
 
 use super::answer::{Answer, Kind, Part};
 use super::part::{call, part, text};
-use super::value::{Value, is_in, names, position};
+use super::value::{Names, Value, cut_last, is_in, names, position};
 
 /// The members of an object that mean something. The steps are taken in this order, whatever the order of the members.
 /// One without a name is a further step for the member before it, or for the object itself.
-pub(super) type Steps = &'static [(&'static str, Step)];
+pub(super) type Steps = &'static (&'static [u8], &'static [Step]);
+
+/// A table of steps, each behind the name of its member.
+macro_rules! steps {
+    ($(($name:literal, $step:expr $(,)?)),* $(,)?) => {
+{
+            const TABLE: $crate::llm::steps::Steps = &($crate::llm::value::names!(concat!($($name, " "),*)), &[$($step),*]);
+            TABLE
+        }
+    };
+}
+pub(super) use steps;
 
 /// Steps for the types or the names of events.
 pub(super) type Cases = &'static [(&'static [u8], Steps)];
@@ -28,16 +39,18 @@ pub(super) enum Step {
     /// The model that has answered, or a path that ends with it.
     Model,
     ModelPath,
-    /// A member of the metadata.
-    Note(&'static str),
+    /// A member of the metadata, under its own name or another.
+    Note,
+    NoteAs(&'static &'static str),
     /// All that is known of usage.
     Usage,
     /// Counters that replace those of the same names.
     Counts,
     /// Counters where there are none.
     SpareCounts,
-    /// One counter.
-    Count(&'static str),
+    /// One counter, under its own name or another.
+    Count,
+    CountAs(&'static &'static str),
     /// The choice that what follows belongs to.
     Index,
     /// The part of a message that what follows belongs to; the item of a response, and the part of that.
@@ -93,16 +106,16 @@ pub(super) struct Position {
 /// Takes the steps that there are members for.
 #[inline(never)]
 pub(super) fn take(steps: Steps, object: Value<'_>, mut at: Position, out: &mut Answer) {
+    let (names, steps) = *steps;
     let mut found = [object.none(); MAX_STEPS];
     for (name, value) in object.members() {
-        let step = steps.iter().position(|(known, _)| known.as_bytes() == name);
-        if let Some(slot) = step.and_then(|step| found.get_mut(step)) {
+        if let Some(slot) = found.get_mut(position(names, name)) {
             *slot = value.unless_null();
         }
     }
     let mut value = object;
     let mut has_thought = false;
-    for ((name, step), found) in steps.iter().zip(found) {
+    for ((name, step), found) in Names(names).zip(steps).zip(found) {
         if !name.is_empty() {
             value = found;
         }
@@ -112,12 +125,14 @@ pub(super) fn take(steps: Steps, object: Value<'_>, mut at: Position, out: &mut 
         let index = || value.index().unwrap_or(0);
         match *step {
             Step::Model => out.model(value.content()),
-            Step::ModelPath => out.model(value.content().rsplit(|&byte| byte == b'/').next().unwrap_or_default()),
-            Step::Note(name) => out.note(name.as_bytes(), value),
+            Step::ModelPath => out.model(cut_last(value.content(), b'/').0),
+            Step::Note => out.note(name, value),
+            Step::NoteAs(name) => out.note(name.as_bytes(), value),
             Step::Usage => out.usage(value),
             Step::Counts => out.usage.merge(value),
             Step::SpareCounts if out.usage.is_empty() => out.usage.merge(value),
-            Step::Count(name) => out.usage.count(name.as_bytes(), value),
+            Step::Count => out.usage.count(name, value),
+            Step::CountAs(name) => out.usage.count(name.as_bytes(), value),
             Step::Index => at.choice = index(),
             Step::Key => at.key = index(),
             Step::ItemKey => at.key = index().saturating_mul(ITEM_KEYS),
@@ -169,10 +184,10 @@ pub(super) fn take(steps: Steps, object: Value<'_>, mut at: Position, out: &mut 
                 }
             }
             Step::Status => match position(names!("in_progress queued"), value.content()) {
-                Some(0) => {}
+                0 => {}
                 // Those that run in the background have not answered yet.
-                Some(_) => out.note(b"status", value),
-                None => out.finish(at.choice, value),
+                1 => out.note(b"status", value),
+                _ => out.finish(at.choice, value),
             },
             Step::Embedding => out.embedding(value),
             Step::Embeddings => value.elements().for_each(|element| out.embedding(element)),
@@ -207,17 +222,17 @@ fn take_part(element: Value<'_>, at: Position, out: &mut Answer) {
 fn take_item(item: Value<'_>, at: Position, out: &mut Answer) {
     let [content, summary] = item.pick(names!("content summary"));
     match position(names!("message reasoning"), item.member("type").content()) {
-        Some(0) => {
+        0 => {
             out.choice(at.choice);
             for (key, element) in (at.key..).zip(content.elements()) {
                 out.part(at.choice, key, &part(element));
             }
         }
-        Some(_) => {
+        1 => {
             for thought in summary.elements().chain(content.elements()) {
                 out.part(at.choice, at.key, &text(Kind::Reasoning, thought.member("text")));
             }
         }
-        None => out.part(at.choice, at.key, &part(item)),
+        _ => out.part(at.choice, at.key, &part(item)),
     }
 }

@@ -4,6 +4,8 @@
 
 use alloc::vec::Vec;
 
+use super::value::trim;
+
 /// How deep values are followed. More than any tool's schema, and less than the stack.
 const MAX_DEPTH: u32 = 128;
 /// Tokens that are kept room for between two texts.
@@ -55,7 +57,7 @@ impl Tape {
 
     /// Reads a text that is one value, with white space around it.
     pub fn whole<'a>(&'a mut self, text: &'a [u8]) -> Option<Document<'a>> {
-        let text = text.trim_ascii();
+        let text = trim(text);
         let (document, length) = self.read(text)?;
         (length == text.len()).then_some(document)
     }

@@ -132,15 +132,15 @@ impl Counts {
         let cached = get("prompt_tokens_details.cached_tokens");
         let is_openai_shaped = get("prompt_tokens").is_some();
         let kind = position(names!("google_ai google_vertexai anthropic anthropic_vertexai"), provider);
-        match kind.filter(|_| is_openai_shaped) {
+        match kind {
             // Their calculators look for cached tokens under their own names.
-            Some(at) => {
+            at @ 0..=3 if is_openai_shaped => {
                 bare.write(b"cache_read_input_tokens", cached);
                 let input = cached.and_then(|cached| Some(prompt?.saturating_sub(cached)));
                 bare.write(b"original_usage.input_tokens", if at < 2 { None } else { input });
             }
-            None if cached.is_none() => bare.write(b"cache_read_input_tokens", get("prompt_cache_hit_tokens")),
-            None => {}
+            _ if cached.is_none() => bare.write(b"cache_read_input_tokens", get("prompt_cache_hit_tokens")),
+            _ => {}
         }
         for (name, count) in &self.counts {
             let Some(count) = count else { continue };

@@ -30,7 +30,7 @@ impl Write for Vec<u8> {
 /// A table of names out of a text with a space between two: each behind a byte that has its length, so that one that is
 /// looked for is compared with those that are as long.
 macro_rules! names {
-    ($text:literal) => {{
+    ($text:expr) => {{
         const TABLE: [u8; $text.len() + 1] = $crate::llm::value::table($text);
         TABLE.as_slice()
     }};
@@ -54,15 +54,18 @@ pub(super) const fn table<const N: usize>(text: &str) -> [u8; N] {
     table
 }
 
-/// Which of a table's names this is.
+/// Stands for a name that is not in a table. A number by itself crosses a call in a register.
+const NOT_THERE: usize = usize::MAX;
+
+/// Which of a table's names this is; more than any number of them for another.
 #[inline(never)]
-pub(super) fn position(table: &[u8], name: &[u8]) -> Option<usize> {
-    Names(table).position(|known| known == name)
+pub(super) fn position(table: &[u8], name: &[u8]) -> usize {
+    Names(table).position(|known| known == name).unwrap_or(NOT_THERE)
 }
 
 /// Whether a name is in a table.
 pub(super) fn is_in(table: &[u8], name: &[u8]) -> bool {
-    position(table, name).is_some()
+    position(table, name) != NOT_THERE
 }
 
 /// The names of a table.
@@ -180,7 +183,7 @@ impl<'a> Value<'a> {
     #[inline(never)]
     fn pick_into(self, table: &[u8], values: &mut [Self]) {
         for (name, value) in self.members() {
-            if let Some(slot) = position(table, name).and_then(|at| values.get_mut(at)) {
+            if let Some(slot) = values.get_mut(position(table, name)) {
                 *slot = value.unless_null();
             }
         }
@@ -388,7 +391,28 @@ fn write_clean_string(out: &mut Vec<u8>, name: &[u8], value: Value<'_>) {
 
 /// A URL up to its query, which may have a key in it.
 pub(super) fn without_query(text: &[u8]) -> &[u8] {
-    text.split(|&byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default()
+    cut(text, b"?#").0
+}
+
+/// Splits a text before the first byte that is one of these.
+#[inline(never)]
+pub(super) fn cut<'a>(text: &'a [u8], stops: &[u8]) -> (&'a [u8], &'a [u8]) {
+    let at = text.iter().position(|byte| stops.contains(byte)).unwrap_or(text.len());
+    text.split_at_checked(at).unwrap_or_default()
+}
+
+/// The text behind the last byte that is this one, and what is before that.
+#[inline(never)]
+pub(super) fn cut_last(text: &[u8], stop: u8) -> (&[u8], &[u8]) {
+    let at = text.iter().rposition(|&byte| byte == stop).map_or(0, |at| at.wrapping_add(1));
+    let (before, last) = text.split_at_checked(at).unwrap_or_default();
+    (last, before.get(..at.wrapping_sub(1)).unwrap_or_default())
+}
+
+/// A text without the white space around it.
+#[inline(never)]
+pub(super) fn trim(text: &[u8]) -> &[u8] {
+    text.trim_ascii()
 }
 
 /// Strings shorter than this are not binary data, whatever their name.
@@ -410,10 +434,8 @@ impl<'a> Media<'a> {
     /// A data URL anywhere, or base64 in a member that has nothing else.
     fn of_string(name: &[u8], text: &'a [u8]) -> Option<Self> {
         if let Some(url) = text.strip_prefix(b"data:") {
-            let comma = url.iter().position(|&byte| byte == b',')?;
-            let head = url.get(..comma)?;
-            let kind = head.split(|&byte| byte == b';').next().unwrap_or_default();
-            return Some(Self::of_base64(kind, url.get(comma.saturating_add(1)..)?));
+            let (head, body) = cut(url, b",");
+            return Some(Self::of_base64(cut(head, b";").0, body.get(1..)?));
         }
         let is_binary =
             is_in(names!("data bytes b64_json file_data result image images audio encrypted_content"), name)

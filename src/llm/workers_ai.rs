@@ -2,7 +2,7 @@
 //! what it has. (@cloudflare/workers-types 5, workers-ai-provider 4.)
 
 use super::answer::{Answer, Kind};
-use super::steps::{Position, Step, Steps, steps_of, take};
+use super::steps::{Position, Step, Steps, steps, steps_of, take};
 use super::value::{Value, names};
 use super::{anthropic, gemini, openai_chat, openai_responses};
 
@@ -38,9 +38,9 @@ fn read_shape(value: Value<'_>, out: &mut Answer) {
     } else if kind.starts_with(b"message") || kind.starts_with(b"content_block") {
         steps_of(anthropic::EVENTS, kind).unwrap_or(anthropic::MESSAGE)
     } else if shape.is_some() {
-        &[("data", Step::Embeddings), ("usage", Step::Usage)]
+        steps![("data", Step::Embeddings), ("usage", Step::Usage)]
     } else if value.is_string() {
-        &[("", Step::Append(Kind::Text))]
+        steps![("", Step::Append(Kind::Text))]
     } else {
         ANSWER
     };
@@ -48,7 +48,7 @@ fn read_shape(value: Value<'_>, out: &mut Answer) {
 }
 
 /// Of an answer in Workers AI's own shape.
-const ANSWER: Steps = &[
+const ANSWER: Steps = steps![
     ("response", Step::Choice),
     ("", Step::Append(Kind::Text)),
     ("text", Step::Append(Kind::Text)),
@@ -56,5 +56,5 @@ const ANSWER: Steps = &[
     ("transcription", Step::Append(Kind::Text)),
     ("tool_calls", Step::Calls),
     ("usage", Step::Usage),
-    ("request_id", Step::Note("request_id")),
+    ("request_id", Step::Note),
 ];
