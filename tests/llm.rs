@@ -255,6 +255,8 @@ fn a_call_is_recognised_by_its_path_and_its_host() {
     }
     assert_eq!(recognise("GET", CHAT, &[]), None);
     assert!(recognise("post", CHAT, &[]).is_some());
+    let ollama = recognise("POST", "http://localhost:11434/api/embeddings", &[]).unwrap();
+    assert_eq!(ollama.format, Format::Ollama);
 }
 
 #[test]
@@ -621,6 +623,40 @@ fn a_part_that_is_missing_leaves_nothing_behind() {
 }
 
 #[test]
+fn arguments_that_are_streamed_in_parts_are_left_out_and_their_call_is_kept() {
+    let url = "https://aiplatform.googleapis.com/v1/publishers/google/models/g:streamGenerateContent";
+    let chunk = |call: Value| json!({ "candidates": [{ "content": { "parts": [{ "functionCall": call }] } }] });
+    let part = json!({ "partialArgs": [{ "jsonPath": "$.city", "stringValue": "Os" }], "willContinue": true });
+    let seen = streamed(
+        url,
+        &json!({ "contents": [] }),
+        &[
+            chunk(json!({ "name": "weather", "willContinue": true })),
+            chunk(part.clone()),
+            chunk(part),
+            chunk(json!({})),
+        ],
+    );
+    let calls = seen.record["output"]["choices"][0]["message"]["tool_calls"].as_array().unwrap().clone();
+    assert_eq!(calls.len(), 1, "{calls:?}");
+    assert_eq!(calls[0]["function"], json!({ "name": "weather", "arguments": "{}" }));
+}
+
+#[test]
+fn values_are_followed_to_a_depth_that_no_answer_has() {
+    let nested = |depth: usize| {
+        let (open, close) = ("[".repeat(depth), "]".repeat(depth));
+        format!("{{\"model\":\"m2\",\"citations\":{open}{close}}}")
+    };
+    let seen = answered(CHAT, &hi(), "application/json", nested(100).as_bytes());
+    assert_eq!(seen.record["model"], "m2");
+    for depth in [200, 100_000] {
+        let seen = answered(CHAT, &hi(), "application/json", nested(depth).as_bytes());
+        assert_eq!(seen.record["metadata"]["opik_edge_llm"], "unparsed", "{depth}");
+    }
+}
+
+#[test]
 fn a_string_that_is_no_json_is_no_answer() {
     let url = "https://gateway.ai.cloudflare.com/v1/a/g/workers-ai/@cf/m";
     for body in ["\"a\u{0}b\"", "\"a\nb\"", "\"a\\x\""] {
@@ -668,6 +704,32 @@ fn the_text_of_a_call_is_bounded_and_says_so() {
         assert!(content.ends_with("… [opik_truncated: 800000 bytes]"));
         assert_eq!(record["metadata"]["opik_edge_llm"], "cut");
         assert_eq!(record["usage"]["prompt_tokens"], 1);
+    }
+}
+
+#[test]
+fn a_text_near_its_limits_is_the_same_however_it_is_cut() {
+    let target = recognise("POST", CHAT, &[]).unwrap();
+    let numbers = |count: usize| json!(vec![1; count]);
+    for value in
+        [numbers(63), numbers(64), numbers(65), numbers(200), json!("é\\u00e9\"".repeat(40)), json!("x".repeat(990))]
+    {
+        for field_bytes in [0, 100, 400, 1000, 1024, usize::MAX] {
+            let read = |pieces: &mut dyn Iterator<Item = &[u8]>| {
+                let mut budget = Budget::default();
+                let mut call = Call::open(&mut budget, &Request::without_body(target.clone()), field_bytes);
+                call.answer(200, [("content-type", "text/event-stream")]);
+                pieces.for_each(|piece| call.push(&mut budget, piece));
+                call.finish(&mut budget)
+            };
+            let event = json!({ "citations": value, "choices": [{ "delta": { "content": value } }], "model": "m" });
+            let body = format!("data: {event}\n\n");
+            let whole = read(&mut core::iter::once(body.as_bytes()));
+            assert_eq!(parsed("whole", &whole.model), "m", "{event}");
+            for size in [1, 7, 100, 500] {
+                assert_eq!(read(&mut body.as_bytes().chunks(size)), whole, "{size} {field_bytes} {event}");
+            }
+        }
     }
 }
 
