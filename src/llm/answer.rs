@@ -145,22 +145,22 @@ impl Answer {
     /// Forgets what the model has said: what comes next is the whole of it.
     pub fn restart(&mut self) {
         self.forget(0..u32::MAX);
+        for piece in &self.pieces {
+            let names = piece.id.len().wrapping_add(piece.name.len());
+            self.small_room = self.small_room.wrapping_add(PIECE_BYTES).wrapping_add(names);
+        }
+        self.pieces.clear();
         self.choices.clear();
     }
 
-    /// Drops what stands under these keys: what comes next replaces it.
+    /// Drops the text that stands under these keys: what comes next replaces it.
     #[inline(never)]
     pub fn forget(&mut self, keys: core::ops::Range<u32>) {
-        let Self { pieces, room, small_room, .. } = self;
-        pieces.retain(|piece| {
-            let stays = !keys.contains(&piece.key);
-            if !stays {
-                *room = room.wrapping_add(piece.text.len());
-                *small_room =
-                    small_room.wrapping_add(PIECE_BYTES).wrapping_add(piece.id.len()).wrapping_add(piece.name.len());
-            }
-            stays
-        });
+        for piece in self.pieces.iter_mut().filter(|piece| keys.contains(&piece.key)) {
+            self.room = self.room.wrapping_add(piece.text.len());
+            piece.text = Vec::new();
+            piece.kind = Kind::Nothing;
+        }
     }
 
     /// Takes the first model that is named; `name` is the content of a string.
@@ -294,24 +294,35 @@ impl Answer {
     #[inline(never)]
     pub fn call(&mut self, choice: u32, key: Option<u32>, part: &Part<'_>) {
         let (id, name) = (part.id.content(), part.name.content());
-        let calls = |piece: &Piece| piece.choice == choice && piece.kind == Kind::Call;
+        let (mut by_key, mut by_id, mut last, mut next_key) = (None, None, None, 0);
+        for (at, piece) in self.pieces.iter().enumerate() {
+            if piece.choice == choice && piece.kind == Kind::Call {
+                last = Some(at);
+                next_key = next_key.max(piece.key.wrapping_add(1));
+                if key == Some(piece.key) {
+                    by_key = last;
+                }
+                if piece.id == id {
+                    by_id = last;
+                }
+            }
+        }
         let found = match key {
-            Some(key) => self.find(choice, Kind::Call, key),
-            None if !id.is_empty() => self.pieces.iter().rposition(|piece| calls(piece) && piece.id == id),
+            Some(_) => by_key,
+            None if !id.is_empty() => by_id,
             // One without an index and an id goes on with the last, unless it has a name of its own.
-            None if name.is_empty() => self.pieces.iter().rposition(calls),
+            None if name.is_empty() => last,
             None => None,
         };
-        let is_other = |piece: &Piece| !id.is_empty() && !piece.id.is_empty() && piece.id != id;
-        let found = found.filter(|&at| !self.pieces.get(at).is_some_and(is_other));
+        let known = found.and_then(|at| self.pieces.get(at));
+        let is_other = known.is_some_and(|piece| !id.is_empty() && !piece.id.is_empty() && piece.id != id);
+        // One of its own stands behind all that are there.
+        let key = key.or(known.map(|piece| piece.key)).unwrap_or(next_key);
+        let found = if is_other { None } else { found };
         let is_empty = id.is_empty() && name.is_empty() && matches!(part.value.text(), b"" | b"\"\"");
         if found.is_none() && is_empty {
             return;
         }
-        // One of its own stands behind all that are there.
-        let last = self.pieces.iter().filter(|piece| calls(piece)).map(|piece| piece.key.wrapping_add(1)).max();
-        let known = found.and_then(|at| self.pieces.get(at)).map(|piece| piece.key);
-        let key = key.or(known).or(last).unwrap_or(0);
         let Some(at) = found.or_else(|| self.begin(choice, Kind::Call, key)) else { return };
         self.has_content = true;
         let needs = |text: fn(&Piece) -> &Vec<u8>| self.pieces.get(at).is_some_and(|piece| text(piece).is_empty());

@@ -11,12 +11,11 @@ pub(super) type Steps = &'static (&'static [u8], &'static [Step]);
 
 /// A table of steps, each behind the name of its member.
 macro_rules! steps {
-    ($(($name:literal, $step:expr $(,)?)),* $(,)?) => {
-{
-            const TABLE: $crate::llm::steps::Steps = &($crate::llm::value::names!(concat!($($name, " "),*)), &[$($step),*]);
-            TABLE
-        }
-    };
+    ($(($name:literal, $step:expr $(,)?)),* $(,)?) => {{
+        const TABLE: $crate::llm::steps::Steps =
+            &($crate::llm::value::names!(concat!($($name, " "),*)), &[$($step),*]);
+        TABLE
+    }};
 }
 pub(super) use steps;
 

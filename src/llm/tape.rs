@@ -271,6 +271,7 @@ fn find_special(text: &[u8]) -> Option<usize> {
 }
 
 /// How many commas are in a text, or more.
+#[inline(never)]
 pub(super) fn count_commas(text: &[u8]) -> usize {
     let (words, rest) = text.as_chunks();
     let in_word = |bytes: &[u8; 8]| below(u64::from_le_bytes(*bytes) ^ u64::from_le_bytes([b','; 8]), 1).count_ones();

@@ -62,11 +62,22 @@ impl Counts {
         }
         // Where Anthropic compacts a conversation within a call, the counters beside these are of the last one only.
         let iterations = usage.member("iterations");
-        for name in SHAPES[ANTHROPIC].into_iter().flat_map(Names) {
-            let counts = iterations.elements().filter_map(|iteration| int32(iteration.get(name).text()));
-            if let Some(sum) = counts.reduce(i32::saturating_add) {
-                self.set(name, sum);
+        if iterations.is_array() {
+            for names in SHAPES[ANTHROPIC] {
+                Names(names).for_each(|name| self.sum_up(name, iterations));
             }
+        }
+    }
+
+    fn sum_up(&mut self, name: &[u8], iterations: Value<'_>) {
+        let mut sum = None::<i32>;
+        for iteration in iterations.elements() {
+            if let Some(count) = int32(iteration.get(name).text()) {
+                sum = Some(sum.unwrap_or(0).saturating_add(count));
+            }
+        }
+        if let Some(sum) = sum {
+            self.set(name, sum);
         }
     }
 
