@@ -9,7 +9,7 @@ use crate::json::{int32, write_number};
 
 use super::usage::Counts;
 use super::value::{
-    Media, Value, Write, names, quoted, write_clean, write_comma, write_content, write_escaped, write_mark,
+    Media, Value, Write, cut_last, names, quoted, write_clean, write_comma, write_content, write_escaped, write_mark,
 };
 
 /// What is kept beside text: model, ids, names, reasons.
@@ -594,10 +594,10 @@ impl Piece {
 
 /// How long a text was that says it was cut, or how many numbers it stands for.
 fn truncated(text: &[u8]) -> Option<u32> {
-    let text = text.strip_suffix(b" bytes]").or(text.strip_suffix(b" numbers]"))?;
-    let (mark, digits) = text.split_at_checked(text.iter().rposition(|&byte| byte == b' ')?)?;
-    let count = int32(digits.get(1..)?).filter(|_| mark.ends_with(b"[opik_truncated:"))?;
-    u32::try_from(count).ok()
+    let (_, before) = cut_last(text, b' ');
+    let (digits, mark) = cut_last(before, b' ');
+    let is_mark = cut_last(mark, b'[').0 == b"opik_truncated:";
+    int32(digits).filter(|_| is_mark).and_then(|count| u32::try_from(count).ok())
 }
 
 /// Without the first half of a pair of escapes whose second half has not come.

@@ -1,11 +1,12 @@
 //! Anthropic's messages. (@anthropic-ai/sdk 1.14, `messages.d.ts`, `MessageStream.js`.)
 
 use super::answer::Kind;
-use super::steps::{Cases, Step, Steps, steps};
+use super::steps::{Cases, Shape, Step, Steps, steps};
 use super::value::names;
 
-/// Of the request, what goes into the input.
-pub(super) const INPUT: &[u8] = names!("messages system tools tool_choice output_config output_format");
+pub(super) const SHAPE: Shape = Shape { names: ["anthropic", ""], input: INPUT, cases: EVENTS, steps: MESSAGE };
+
+const INPUT: &[u8] = names!("messages system tools tool_choice output_config output_format");
 
 /// Of an event, by its type. An error is read for all formats.
 pub(super) const EVENTS: Cases = &[

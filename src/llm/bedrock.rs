@@ -4,11 +4,12 @@
 use alloc::vec::Vec;
 
 use super::answer::Kind;
-use super::steps::{Cases, Step, Steps, steps};
+use super::steps::{Cases, Shape, Step, Steps, steps};
 use super::value::names;
 
-/// Of the request, what goes into the input.
-pub(super) const INPUT: &[u8] = names!("messages system toolConfig prompt inputText input tools tool_choice texts");
+pub(super) const SHAPE: Shape = Shape { names: ["bedrock", ""], input: INPUT, cases: EVENTS, steps: ANSWER };
+
+const INPUT: &[u8] = names!("messages system toolConfig prompt inputText input tools tool_choice texts");
 
 /// Of an answer of `converse`.
 pub(super) const ANSWER: Steps = steps![

@@ -2,11 +2,14 @@
 //! (@google/genai 3.3, `genai.d.ts`, `index.mjs`.)
 
 use super::answer::Kind;
-use super::steps::{Step, Steps, steps};
+use super::steps::{Shape, Step, Steps, steps};
 use super::value::names;
 
-/// Of the request, what goes into the input.
-pub(super) const INPUT: &[u8] = names!(
+pub(super) const SHAPE: Shape = Shape { names: ["genai", ""], input: INPUT, cases: &[], steps: ANSWER };
+
+pub(super) const OF_EMBEDDINGS: Shape = Shape { steps: EMBEDDINGS, ..SHAPE };
+
+const INPUT: &[u8] = names!(
     "contents content systemInstruction system_instruction tools toolConfig tool_config cachedContent requests instances"
 );
 
@@ -36,7 +39,7 @@ const FEEDBACK: Steps = steps![
 ];
 
 /// Of an embedding the size only.
-pub(super) const EMBEDDINGS: Steps = steps![
+const EMBEDDINGS: Steps = steps![
     ("embedding", Step::In(VALUES)),
     ("embeddings", Step::Each(VALUES)),
     ("predictions", Step::Each(steps![("embeddings", Step::In(VALUES))])),

@@ -63,7 +63,7 @@ use crate::json;
 
 use answer::Answer;
 use framing::{Event, Framing};
-use steps::{Cases, Position, Steps, steps, steps_of, take};
+use steps::{Position, Shape, steps_of, take};
 use tape::Tape;
 use value::{Names, Value, Write, cut, names, position, quoted, write_name};
 
@@ -331,18 +331,7 @@ impl Call {
     }
 
     fn write_metadata(&self, out: &mut Vec<u8>, tape: &mut Tape) {
-        let (created_from, kind) = match self.format {
-            Format::OpenAiChat => ("openai", "openai_chat"),
-            Format::OpenAiResponses => ("openai", "openai_responses"),
-            Format::OpenAiCompletions => ("openai", "openai_completions"),
-            Format::OpenAiEmbeddings => ("openai", "openai_embeddings"),
-            Format::Anthropic => ("anthropic", ""),
-            Format::Gemini | Format::GeminiEmbeddings => ("genai", ""),
-            Format::BedrockConverse | Format::BedrockInvoke => ("bedrock", ""),
-            Format::Ollama => ("ollama", ""),
-            Format::WorkersAi => ("workers-ai", ""),
-            Format::Universal => ("ai-gateway", ""),
-        };
+        let [created_from, kind] = self.format.shape().names;
         let incident = match () {
             () if !self.has_text => "no_text",
             () if self.answer.is_cut() => "cut",
@@ -369,6 +358,24 @@ impl Call {
             }
         }
         out.put_byte(b'}');
+    }
+}
+
+impl Format {
+    fn shape(self) -> &'static Shape {
+        match self {
+            Self::OpenAiChat => &openai_chat::CHAT,
+            Self::OpenAiCompletions => &openai_chat::COMPLETIONS,
+            Self::OpenAiResponses => &openai_responses::SHAPE,
+            Self::OpenAiEmbeddings => &embeddings::SHAPE,
+            Self::Anthropic => &anthropic::SHAPE,
+            Self::Gemini => &gemini::SHAPE,
+            Self::GeminiEmbeddings => &gemini::OF_EMBEDDINGS,
+            Self::BedrockConverse | Self::BedrockInvoke => &bedrock::SHAPE,
+            Self::Ollama => &ollama::SHAPE,
+            Self::WorkersAi => &workers_ai::SHAPE,
+            Self::Universal => &workers_ai::UNIVERSAL,
+        }
     }
 }
 
@@ -401,22 +408,13 @@ fn read(format: Format, status: u16, event: Event<'_>, answer: &mut Answer) {
     answer.is_embedding |= matches!(format, Format::OpenAiEmbeddings | Format::GeminiEmbeddings);
     let [kind, error, errors] = value.pick(names!("type error errors"));
     let kind = if event.name.is_empty() { kind.content() } else { event.name };
-    let (cases, steps): (Cases, Steps) = match format {
-        Format::OpenAiChat | Format::OpenAiCompletions => (&[], openai_chat::ANSWER),
-        Format::OpenAiResponses => (openai_responses::EVENTS, openai_responses::ANSWER),
-        Format::OpenAiEmbeddings => (&[], embeddings::ANSWER),
-        Format::Anthropic => (anthropic::EVENTS, anthropic::MESSAGE),
-        Format::Gemini => (&[], gemini::ANSWER),
-        Format::GeminiEmbeddings => (&[], gemini::EMBEDDINGS),
-        Format::BedrockConverse => (bedrock::EVENTS, bedrock::ANSWER),
-        Format::Ollama => (&[], ollama::ANSWER),
-        // It tells a shape by what is in it: so does an entry that could not be told.
-        Format::WorkersAi | Format::Universal | Format::BedrockInvoke => {
-            read_shape(format, value, answer);
-            (&[], steps![])
-        }
-    };
-    take(steps_of(cases, kind).unwrap_or(steps), value, Position::default(), answer);
+    // It tells a shape by what is in it: so does an entry that could not be told.
+    if matches!(format, Format::WorkersAi | Format::Universal | Format::BedrockInvoke) {
+        read_shape(format, value, answer);
+    } else {
+        let Shape { cases, steps, .. } = format.shape();
+        take(steps_of(cases, kind).unwrap_or(steps), value, Position::default(), answer);
+    }
     if error.or(errors).is_some() {
         answer.error(value);
     }

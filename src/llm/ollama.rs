@@ -3,11 +3,12 @@
 
 use super::answer::Kind;
 use super::openai_chat::MESSAGE;
-use super::steps::{Step, Steps, steps};
+use super::steps::{Shape, Step, Steps, steps};
 use super::value::names;
 
-/// Of the request, what goes into the input.
-pub(super) const INPUT: &[u8] = names!("messages prompt suffix system template input images tools format context");
+pub(super) const SHAPE: Shape = Shape { names: ["ollama", ""], input: INPUT, cases: &[], steps: ANSWER };
+
+const INPUT: &[u8] = names!("messages prompt suffix system template input images tools format context");
 
 /// Of an answer, or of one line of it.
 pub(super) const ANSWER: Steps = steps![

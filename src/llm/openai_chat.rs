@@ -3,12 +3,14 @@
 //! @mistralai/mistralai 2.7; @openrouter/sdk 1.3.)
 
 use super::answer::Kind;
-use super::steps::{Step, Steps, steps};
+use super::steps::{Shape, Step, Steps, steps};
 use super::value::names;
 
-/// Of the request, what goes into the input.
-pub(super) const INPUT: &[u8] =
-    names!("messages prompt suffix tools tool_choice functions function_call response_format");
+pub(super) const CHAT: Shape = Shape { names: ["openai", "openai_chat"], input: INPUT, cases: &[], steps: ANSWER };
+
+pub(super) const COMPLETIONS: Shape = Shape { names: ["openai", "openai_completions"], ..CHAT };
+
+const INPUT: &[u8] = names!("messages prompt suffix tools tool_choice functions function_call response_format");
 
 /// Of an answer, or of one chunk of it.
 pub(super) const ANSWER: Steps = steps![

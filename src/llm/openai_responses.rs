@@ -2,7 +2,7 @@
 //! (openai 7.57, `responses/responses.d.ts`.)
 
 use super::answer::Kind;
-use super::steps::{Cases, Step, Steps, steps};
+use super::steps::{Cases, Shape, Step, Steps, steps};
 use super::value::names;
 
 /// Of an event that has a piece of a text.
@@ -17,8 +17,10 @@ macro_rules! piece {
     };
 }
 
-/// Of the request, what goes into the input.
-pub(super) const INPUT: &[u8] =
+pub(super) const SHAPE: Shape =
+    Shape { names: ["openai", "openai_responses"], input: INPUT, cases: EVENTS, steps: ANSWER };
+
+const INPUT: &[u8] =
     names!("input instructions tools tool_choice previous_response_id conversation prompt text reasoning");
 
 /// Of an event, by its type.

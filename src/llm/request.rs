@@ -6,7 +6,6 @@ use super::conversation::Conversation;
 use super::recognise::{Format, Target, author, decoded};
 use super::tape::{Document, Tape};
 use super::value::{Names, Value, Write, is_in, names, quoted, write_member};
-use super::{anthropic, bedrock, embeddings, gemini, ollama, openai_chat, openai_responses, workers_ai};
 
 /// Longest parameters that are kept until the answer has come.
 pub(super) const MAX_METADATA_BYTES: usize = 16 * 1024;
@@ -95,7 +94,7 @@ impl Request {
     fn read_body(&mut self, body: Value<'_>) {
         let mut messages = Conversation::default();
         let format = self.target.format;
-        let known = known(format);
+        let known = format.shape().input;
         let are_texts = matches!(format, Format::OpenAiEmbeddings | Format::GeminiEmbeddings | Format::Universal);
         let table =
             names!("system instructions systemInstruction system_instruction messages contents prompt inputText input");
@@ -155,20 +154,6 @@ impl Request {
         }
         input.put_byte(b'}');
         metadata.put_byte(b'}');
-    }
-}
-
-/// The members of a body that are input and not parameters.
-fn known(format: Format) -> &'static [u8] {
-    match format {
-        Format::OpenAiChat | Format::OpenAiCompletions => openai_chat::INPUT,
-        Format::OpenAiResponses => openai_responses::INPUT,
-        Format::OpenAiEmbeddings => embeddings::INPUT,
-        Format::Anthropic => anthropic::INPUT,
-        Format::Gemini | Format::GeminiEmbeddings => gemini::INPUT,
-        Format::BedrockConverse | Format::BedrockInvoke => bedrock::INPUT,
-        Format::Ollama => ollama::INPUT,
-        Format::WorkersAi | Format::Universal => workers_ai::INPUT,
     }
 }
 

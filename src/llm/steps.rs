@@ -27,6 +27,18 @@ pub(super) fn steps_of(cases: Cases, kind: &[u8]) -> Option<Steps> {
     cases.iter().find(|(kinds, _)| is_in(kinds, kind)).map(|(_, steps)| *steps)
 }
 
+/// A format.
+pub(super) struct Shape {
+    /// Where a row says it is from, and what kind of call it is; the second may be empty.
+    pub names: [&'static str; 2],
+    /// Of the request, what goes into the input.
+    pub input: &'static [u8],
+    /// Of an event.
+    pub cases: Cases,
+    /// Of an answer in one piece, and of any other event.
+    pub steps: Steps,
+}
+
 /// As many as there are in a table.
 const MAX_STEPS: usize = 14;
 /// Pieces of one item of a response stand under keys of their own.

@@ -2,12 +2,15 @@
 //! what it has. (@cloudflare/workers-types 5, workers-ai-provider 4.)
 
 use super::answer::{Answer, Kind};
-use super::steps::{Position, Step, Steps, steps, steps_of, take};
+use super::steps::{Position, Shape, Step, Steps, steps, steps_of, take};
 use super::value::{Value, names};
 use super::{anthropic, gemini, openai_chat, openai_responses};
 
-/// Of the request, what goes into the input.
-pub(super) const INPUT: &[u8] = names!(
+pub(super) const SHAPE: Shape = Shape { names: ["workers-ai", ""], input: INPUT, cases: &[], steps: ANSWER };
+
+pub(super) const UNIVERSAL: Shape = Shape { names: ["ai-gateway", ""], ..SHAPE };
+
+const INPUT: &[u8] = names!(
     "messages prompt input text contents requests tools functions tool_choice response_format instructions system image audio lora"
 );
 
