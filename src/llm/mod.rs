@@ -3,8 +3,10 @@
 //! pass, cut anywhere.
 //!
 //! The files stand in the order in which data flows: `recognise` tells by the URL what is called, `request` reads the
-//! body into a `conversation`; `framing` takes an answer apart, through a `sieve` that bounds it; a file for each format
-//! reads the parts into an `answer`; `usage` gives tokens Opik's names. None of them makes a tree or decodes a text.
+//! body into a `conversation`; `framing` takes an answer apart, through a `sieve` that bounds it; a `tape` says where
+//! the values of a text are; a file for each format has tables of what they mean, whose `steps` read them into an
+//! `answer`, and `part` tells what a part of a message is in any format; `usage` gives tokens Opik's names. None of them
+//! makes a tree or decodes a text.
 //!
 //! ```
 //! use opik_edge::llm::{Budget, Call, Request, recognise};

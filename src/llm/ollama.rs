@@ -23,6 +23,7 @@ pub(super) const ANSWER: Steps = steps![
     ("eval_count", Step::Count),
     ("total_duration", Step::Note),
     ("load_duration", Step::Note),
+    ("prompt_eval_duration", Step::Note),
     ("eval_duration", Step::Note),
     ("done_reason", Step::Finish),
     ("done", Step::TerminalIfTrue),

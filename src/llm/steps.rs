@@ -14,6 +14,7 @@ macro_rules! steps {
     ($(($name:literal, $step:expr $(,)?)),* $(,)?) => {{
         const TABLE: $crate::llm::steps::Steps =
             &($crate::llm::value::names!(concat!($($name, " "),*)), &[$($step),*]);
+        const _: () = assert!(TABLE.1.len() <= $crate::llm::steps::MAX_STEPS);
         TABLE
     }};
 }
@@ -39,8 +40,8 @@ pub(super) struct Shape {
     pub steps: Steps,
 }
 
-/// As many as there are in a table.
-const MAX_STEPS: usize = 14;
+/// As many as there may be in a table.
+pub(super) const MAX_STEPS: usize = 15;
 /// Pieces of one item of a response stand under keys of their own.
 const ITEM_KEYS: u32 = 1024;
 
