@@ -115,7 +115,8 @@ impl<'a> Value<'a> {
 
     #[inline(never)]
     fn first(self) -> u8 {
-        self.text().first().copied().unwrap_or(0)
+        let Token { start, end, .. } = self.token();
+        self.document.text.get(start as usize).filter(|_| end > 0).copied().unwrap_or(0)
     }
 
     /// What stands between the quotes of a string, escaped as it is; empty for any other value.
