@@ -2,6 +2,7 @@
 
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { frameOf, type Message } from "../models/frames.js";
 import { ROOT } from "./worker.js";
 
 /** A call of a model and what is to be recorded of it. */
@@ -28,7 +29,7 @@ interface Vector {
   readonly status?: number;
   readonly headers?: Record<string, string>;
   readonly answer?: unknown;
-  readonly events?: readonly Record<string, unknown>[];
+  readonly events?: readonly Message[];
   readonly expected: Record<string, unknown>;
 }
 
@@ -45,7 +46,7 @@ export function modelFixtures(file?: string): ModelFixture[] {
       request: vector.request,
       status: vector.status ?? 200,
       headers: vector.headers ?? {},
-      answer: vector.events ? awsStream(vector.events) : Buffer.from(textOf(vector.answer)),
+      answer: vector.events ? Buffer.concat(vector.events.map(frameOf)) : Buffer.from(textOf(vector.answer)),
       expected: vector.expected,
     })),
   );
@@ -63,41 +64,4 @@ function textOf(answer: unknown): string {
   if (typeof answer === "string") return answer;
   if (Array.isArray(answer) && answer.every((line) => typeof line === "string")) return answer.join("");
   return answer === undefined ? "" : JSON.stringify(answer);
-}
-
-/** Messages of an AWS event stream (application/vnd.amazon.eventstream). Nothing here reads their checksums. */
-function awsStream(events: readonly Record<string, unknown>[]): Buffer {
-  return Buffer.concat(
-    events.map((event) => {
-      const headers = Object.entries(event).flatMap(([name, value]) =>
-        name.startsWith(":")
-          ? [
-              Buffer.from([name.length]),
-              Buffer.from(name),
-              Buffer.from([7]),
-              uint16(`${value}`.length),
-              Buffer.from(`${value}`),
-            ]
-          : [],
-      );
-      const headersLength = Buffer.concat(headers).length;
-      const { chunk, payload } = event;
-      const bytes = Buffer.from(JSON.stringify(chunk ?? null)).toString("base64");
-      const body = Buffer.from(JSON.stringify(chunk === undefined ? payload : { bytes }));
-      const total = 16 + headersLength + body.length;
-      return Buffer.concat([uint32(total), uint32(headersLength), uint32(0), ...headers, body, uint32(0)]);
-    }),
-  );
-}
-
-function uint16(value: number): Buffer {
-  const bytes = Buffer.alloc(2);
-  bytes.writeUInt16BE(value);
-  return bytes;
-}
-
-function uint32(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32BE(value);
-  return bytes;
 }
