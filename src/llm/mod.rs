@@ -334,6 +334,12 @@ impl Call {
 
     fn write_metadata(&self, out: &mut Vec<u8>, tape: &mut Tape) {
         let [created_from, kind] = self.format.shape().names;
+        // Opik's own SDKs name these two by their SDK.
+        let created_from = match self.provider.as_str() {
+            "groq" => "groq",
+            "mistral" => "mistral",
+            _ => created_from,
+        };
         let incident = match () {
             () if !self.has_text => "no_text",
             () if self.answer.is_cut() => "cut",

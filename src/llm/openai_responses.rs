@@ -47,7 +47,8 @@ pub(super) const EVENTS: Cases = &[
 pub(super) const ANSWER: Steps = steps![("", Step::In(RESPONSE)), ("response", Step::In(RESPONSE))];
 
 const RESPONSE: Steps = steps![
-    ("model", Step::Model),
+    // A stream begins with the name that was asked for.
+    ("model", Step::LastModel),
     ("id", Step::Note),
     ("service_tier", Step::Note),
     ("previous_response_id", Step::Note),

@@ -48,8 +48,9 @@ const ITEM_KEYS: u32 = 1024;
 /// What a member of an answer means.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Step {
-    /// The model that has answered, or a path that ends with it.
+    /// The model that has answered: the first that is named, the last, or a path that ends with it.
     Model,
+    LastModel,
     ModelPath,
     /// A member of the metadata, under its own name or another.
     Note,
@@ -137,6 +138,12 @@ pub(super) fn take(steps: Steps, object: Value<'_>, mut at: Position, out: &mut 
         let index = || value.index().unwrap_or(0);
         match *step {
             Step::Model => out.model(value.content()),
+            Step::LastModel => {
+                if !value.content().is_empty() {
+                    out.model.clear();
+                }
+                out.model(value.content());
+            }
             Step::ModelPath => out.model(cut_last(value.content(), b'/').0),
             Step::Note => out.note(name, value),
             Step::NoteAs(name) => out.note(name.as_bytes(), value),
