@@ -680,6 +680,138 @@ fn credentials_stay_out_of_the_record() {
     assert!(!all.contains("SECRET"), "{all}");
 }
 
+// What is in no fixture.
+
+#[test]
+fn a_host_of_ip_6_is_one_with_its_brackets() {
+    let target = |url, named: &[(&str, &str)]| recognise("POST", url, named).map(|target| target.provider);
+    assert_eq!(target("http://[::1]:11434/api/chat", &[]), Some("ollama".to_string()));
+    assert_eq!(target("http://[::1]:8080/v1/chat/completions", &[]), Some("[::1]".to_string()));
+    assert_eq!(target("http://[::1]:8080/v1/chat/completions", &[("[::1]", "openai")]), Some("openai".to_string()));
+    assert_eq!(target("http://[::1]/v1/responses", &[("[::1]", "openai")]), Some("openai".to_string()));
+}
+
+#[test]
+fn an_invoked_model_of_an_unknown_host_needs_a_body_that_fits() {
+    let target = recognise("POST", "https://app.example/model/m/invoke", &[]).unwrap();
+    for (body, fits) in [
+        (json!({ "order": 1 }), false),
+        (json!({ "messages": [] }), true),
+        (json!({ "prompt": "x" }), true),
+        (json!({ "inputText": "x" }), true),
+    ] {
+        assert_eq!(Request::read(&target, body.to_string().as_bytes(), 0).is_some(), fits, "{body}");
+    }
+}
+
+#[test]
+fn a_text_that_begins_like_a_data_url_is_a_text() {
+    let input = |content: &str| {
+        let target = recognise("POST", CHAT, &[]).unwrap();
+        let body = json!({ "messages": [{ "role": "user", "content": content }] });
+        let input = Request::read(&target, body.to_string().as_bytes(), 0).unwrap().input;
+        text(&parsed(CHAT, &input)["messages"][0]["content"])
+    };
+    for same in ["data: 1, 2, 3", "data:a,b", "data: see https://a.example/x, please"] {
+        assert_eq!(input(same), same);
+    }
+    assert_eq!(input("data:image/png;base64,AAAA"), "[image/png, 3 bytes]");
+    assert_eq!(input("data:;base64,AAAA"), "[, 3 bytes]");
+}
+
+#[test]
+fn an_image_that_is_a_list_of_bytes_is_left_as_its_size() {
+    let target = Target::of_binding("@cf/llava-hf/llava-1.5-7b-hf");
+    let body = json!({ "prompt": "What is it?", "image": [137, 80, 78, 71], "audio": [1, 2, 3] });
+    let input = Request::read(&target, body.to_string().as_bytes(), 0).unwrap().input;
+    let input = parsed("image", &input);
+    assert_eq!((&input["image"], &input["audio"]), (&json!("[image, 4 bytes]"), &json!("[audio, 3 bytes]")));
+}
+
+#[test]
+fn json_that_says_it_is_an_event_stream_is_read_and_said() {
+    for body in [
+        "{\"choices\":[{\"index\":0,\"message\":{\"content\":\"x\"}}]}",
+        "\u{feff}{\"choices\":[{\"index\":0,\"message\":{\"content\":\"x\"}}]}",
+        "{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"}}]}\n{\"choices\":[]}\n",
+    ] {
+        let seen = answered(CHAT, &hi(), "text/event-stream", body.as_bytes());
+        assert_eq!(seen.record["output"]["choices"][0]["message"]["content"], "x", "{body}");
+        assert_eq!(seen.record["metadata"]["opik_edge_llm"], "unparsed", "{body}");
+    }
+    let seen = answered(CHAT, &hi(), "text/event-stream", b"{\"error\":{\"type\":\"t\",\"message\":\"m\"}}");
+    assert_eq!((&seen.record["error_type"], &seen.record["error_message"]), (&json!("t"), &json!("m")));
+}
+
+#[test]
+fn an_event_is_told_by_its_type_and_not_by_a_name_that_all_have() {
+    let body = "event: message\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"x\"}}\n\n";
+    let seen = answered(MESSAGES, &hi(), "text/event-stream", body.as_bytes());
+    assert_eq!(seen.record["output"]["choices"][0]["message"]["content"], "x");
+}
+
+#[test]
+fn code_of_an_interpreter_is_kept_where_the_stream_ends_early() {
+    let delta =
+        |text: &str| json!({ "type": "response.code_interpreter_call_code.delta", "output_index": 0, "delta": text });
+    let seen = streamed(RESPONSES, &json!({ "model": "m", "input": "Hi" }), &[delta("print("), delta("1)")]);
+    let call = &seen.record["output"]["choices"][0]["message"]["tool_calls"][0];
+    assert_eq!(call["function"]["arguments"], "print(1)");
+}
+
+#[test]
+fn a_thought_that_is_empty_under_one_name_comes_under_the_other() {
+    let delta = json!({ "choices": [{ "index": 0, "delta": { "reasoning_content": "", "reasoning": "Hm" } }] });
+    let seen = streamed(CHAT, &hi(), &[delta]);
+    assert_eq!(seen.record["output"]["choices"][0]["message"]["reasoning_content"], "Hm");
+}
+
+#[test]
+fn the_class_of_an_error_is_its_type_or_its_code_and_never_the_status_in_it() {
+    let error = json!({ "error": { "message": "filtered", "type": null, "param": "prompt", "code": "content_filter", "status": 400 } });
+    let seen = answered(CHAT, &hi(), "application/json", error.to_string().as_bytes());
+    assert_eq!(seen.record["error_type"], "content_filter");
+    let error = json!({ "error": { "message": "up", "code": 502 } });
+    let seen = answered(CHAT, &hi(), "application/json", error.to_string().as_bytes());
+    assert_eq!(seen.record["error_type"], "502");
+}
+
+#[test]
+fn a_failure_that_says_nothing_of_itself_is_a_failure() {
+    let body = "data: {\"choices\":[]}\n\nevent: error\ndata: boom\n\n";
+    assert!(answered(CHAT, &hi(), "text/event-stream", body.as_bytes()).has_failed);
+    let rest = "https://api.cloudflare.com/client/v4/accounts/a/ai/run/@cf/meta/llama";
+    let body = json!({ "result": null, "success": false, "errors": [], "messages": [] });
+    let seen = answered(rest, &json!({ "prompt": "x" }), "application/json", body.to_string().as_bytes());
+    assert!(seen.has_failed);
+    assert_eq!(seen.record["error_type"], "Error");
+}
+
+#[test]
+fn a_line_of_a_stream_without_an_end_takes_time_by_its_length_only() {
+    let target = recognise("POST", CHAT, &[]).unwrap();
+    let mut budget = Budget::default();
+    let mut call = Call::open(&mut budget, &Request::without_body(target), usize::MAX);
+    call.answer(200, [("content-type", "text/event-stream")]);
+    // It would take hours if each byte were to look for the end of the line.
+    call.push(&mut budget, "x".repeat(1 << 24).as_bytes());
+    call.push(&mut budget, b"\ndata: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"}}]}\n\n");
+    let record = record_value("long line", &call.finish(&mut budget));
+    assert_eq!(record["output"]["choices"][0]["message"]["content"], "x");
+}
+
+#[test]
+fn workers_ai_translates_and_sums_up() {
+    for name in ["translated_text", "summary"] {
+        let mut answer = serde_json::Map::new();
+        answer.insert(name.to_string(), json!("x"));
+        let body = json!({ "result": answer, "success": true, "errors": [], "messages": [] });
+        let rest = "https://api.cloudflare.com/client/v4/accounts/a/ai/run/@cf/m";
+        let seen = answered(rest, &json!({ "text": "y" }), "application/json", body.to_string().as_bytes());
+        assert_eq!(seen.record["output"]["choices"][0]["message"]["content"], "x", "{name}");
+    }
+}
+
 // Bounds.
 
 #[test]

@@ -429,10 +429,10 @@ impl Answer {
     /// Takes the failure that `error` describes: an object with a type, a code and a message, or a message.
     #[inline(never)]
     pub fn fail_with(&mut self, error: Value<'_>) {
-        let kinds: [Value; 3] = error.pick(names!("type status code"));
-        // `error` is what tells an error from other events, and not its class.
-        let is_class = |kind: &Value<'_>| kind.is_string() && kind.content() != b"error" || kind.index().is_some();
-        let kind = kinds.into_iter().find(is_class).unwrap_or(error.none());
+        let [kind, status, code] = error.pick(names!("type status code"));
+        // `error` is what tells an error from other events, and not its class; a status that is a number is the answer's.
+        let is_class = |kind: &Value<'_>| kind.is_string() && kind.content() != b"error";
+        let kind = [kind, status].into_iter().find(is_class).unwrap_or(code);
         let message = if error.is_object() { error.any(names!("message Message detail")) } else { error };
         let (mut class, mut text) = (Vec::new(), Vec::new());
         write_content(&mut class, kind);

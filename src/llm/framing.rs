@@ -82,6 +82,8 @@ pub(super) struct Framing {
     is_blank: bool,
     /// Whether only the first byte told what it is.
     is_guessed: bool,
+    /// Whether it is not of the type that it says.
+    is_mislabeled: bool,
     has_text: bool,
     /// Whether several texts come one after another.
     pub is_stream: bool,
@@ -100,6 +102,7 @@ impl Framing {
             after_return: false,
             is_blank: true,
             is_guessed: false,
+            is_mislabeled: false,
             has_text: false,
             is_stream,
         }
@@ -129,7 +132,7 @@ impl Framing {
 
     /// Whether what came is not in any framing.
     pub fn is_broken(&self) -> bool {
-        matches!(self.kind, Kind::Broken) || (self.is_guessed && !self.has_text)
+        matches!(self.kind, Kind::Broken) || self.is_mislabeled || (self.is_guessed && !self.has_text)
     }
 
     /// Takes the next piece and calls `each` with every text that is complete.
@@ -248,11 +251,18 @@ impl Framing {
             self.end_line(line, tape, each);
             return 1;
         }
-        let end = find_either(rest, b'\n', b'\r').unwrap_or(rest.len());
+        // A name is read byte by byte, so its line is not searched for an end at each of them.
+        let end = if line == Line::Name { 0 } else { find_either(rest, b'\n', b'\r').unwrap_or(rest.len()) };
         let text = rest.get(..end).unwrap_or_default();
         let (next, taken) = match line {
+            // No field begins so: it is JSON, whatever its type says.
+            Line::Name if matches!(byte, b'{' | b'[') && self.is_blank && !self.has_text => {
+                self.is_mislabeled = true;
+                self.kind = Kind::Values(Values::Between);
+                return 0;
+            }
             // The mark that a text of UTF-8 may begin with stands before the first name, and is in none.
-            Line::Name if matches!(byte, 0xef | 0xbb | 0xbf) => (Line::Name, 1),
+            Line::Name if matches!(byte, 0xef | 0xbb | 0xbf) => return 1,
             Line::Name if byte == b':' => (Line::Colon, 1),
             Line::Name => {
                 if self.small.len() < MAX_NAME_BYTES {

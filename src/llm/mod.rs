@@ -405,6 +405,9 @@ fn read(format: Format, status: u16, event: Event<'_>, answer: &mut Answer) {
     let is_it = |value: &Value<'_>| value.is_object() || (value.is_string() && format == Format::WorkersAi);
     let Some(value) = event.value.filter(is_it) else {
         answer.is_unparsed |= !event.is_exception && event.text != Some(b"");
+        if event.name == b"error" {
+            answer.fail(b"", b"");
+        }
         return;
     };
     if event.is_exception || status >= 400 || event.name == b"error" {
@@ -415,7 +418,8 @@ fn read(format: Format, status: u16, event: Event<'_>, answer: &mut Answer) {
     }
     answer.is_embedding |= matches!(format, Format::OpenAiEmbeddings | Format::GeminiEmbeddings);
     let [kind, error, errors] = value.pick(names!("type error errors"));
-    let kind = if event.name.is_empty() { kind.content() } else { event.name };
+    // Gateways leave the name of an event out, or give all of them one name.
+    let kind = if kind.content().is_empty() { event.name } else { kind.content() };
     // It tells a shape by what is in it: so does an entry that could not be told.
     if matches!(format, Format::WorkersAi | Format::Universal | Format::BedrockInvoke) {
         read_shape(format, value, answer);

@@ -30,7 +30,7 @@ pub(super) const EVENTS: Cases = &[
     (names!("response.reasoning_summary_text.delta response.reasoning_text.delta"), piece!(Kind::Reasoning)),
     (
         names!(
-            "response.function_call_arguments.delta response.custom_tool_call_input.delta response.mcp_call_arguments.delta"
+            "response.function_call_arguments.delta response.custom_tool_call_input.delta response.mcp_call_arguments.delta response.code_interpreter_call_code.delta"
         ),
         piece!(Kind::Call),
     ),

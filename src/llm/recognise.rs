@@ -187,7 +187,10 @@ impl Target {
         let (authority, path) = cut(rest, b"/?#");
         let path = normal(path);
         let authority = cut_last(authority, b'@').0.to_ascii_lowercase();
-        let (host, port) = cut(&authority, b":");
+        // The address of an IPv6 host has colons of its own, in brackets.
+        let bracket = authority.iter().position(|&byte| byte == b']').unwrap_or(0);
+        let (_, port) = cut(authority.get(bracket..).unwrap_or_default(), b":");
+        let host = authority.strip_suffix(port).unwrap_or_default();
         let user = named(&authority).or_else(|| named(host));
         let mut target = Self::new();
         let is_found = match position(names!("gateway.ai.cloudflare.com api.cloudflare.com"), host) {

@@ -169,7 +169,8 @@ fn fits(format: Format, body: Value<'_>) -> bool {
         Format::Gemini => (false, names!("contents")),
         Format::GeminiEmbeddings => (false, names!("requests content")),
         Format::Ollama => (true, names!("model")),
-        Format::BedrockInvoke | Format::WorkersAi | Format::Universal => return body.is_object(),
+        Format::BedrockInvoke => (false, names!("messages prompt inputText")),
+        Format::WorkersAi | Format::Universal => return body.is_object(),
     };
     let is_list = |name: &str| body.member(name).is_none() || body.member(name).is_array();
     (!is_named || body.member("model").is_string())

@@ -159,7 +159,7 @@ pub(super) fn take(steps: Steps, object: Value<'_>, mut at: Position, out: &mut 
             Step::Choice => out.choice(at.choice),
             Step::Append(kind) => out.append(at.choice, kind, at.key, value),
             Step::Other => out.part(at.choice, at.key, &text(Kind::Other, value)),
-            Step::Thought if value.is_string() && !has_thought => {
+            Step::Thought if !value.content().is_empty() && !has_thought => {
                 has_thought = true;
                 out.append(at.choice, Kind::Reasoning, at.key, value);
             }

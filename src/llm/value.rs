@@ -348,12 +348,17 @@ pub(super) fn write_member(out: &mut Vec<u8>, name: &[u8], value: Value<'_>) {
     }
 }
 
-/// Appends the value of the member `name` without what a row must not have: of binary data only type and size are
-/// left, of a URL not its query, of a credential nothing.
+/// Appends the value of the member `name` without what a row must not have: of binary data, which may be a list of bytes
+/// (Workers AI), only type and size are left, of a URL not its query, of a credential nothing.
 #[inline(never)]
 pub(super) fn write_clean(out: &mut Vec<u8>, name: &[u8], value: Value<'_>) {
     match value.first() {
         b'"' => write_clean_string(out, name, value),
+        b'[' if is_in(names!("image audio"), name) && value.elements().all(|byte| byte.index().is_some()) => {
+            out.put_byte(b'"');
+            Media { kind: name, bytes: value.elements().count() }.write(out);
+            out.put_byte(b'"');
+        }
         b'[' => {
             out.put_byte(b'[');
             for element in value.elements() {
@@ -436,7 +441,12 @@ impl<'a> Media<'a> {
     fn of_string(name: &[u8], text: &'a [u8]) -> Option<Self> {
         if let Some(url) = text.strip_prefix(b"data:") {
             let (head, body) = cut(url, b",");
-            return Some(Self::of_base64(cut(head, b";").0, body.get(1..)?));
+            let kind = cut(head, b";").0;
+            // A text may begin with that word.
+            if !kind.contains(&b'/') && !head.ends_with(b";base64") || head.contains(&b' ') {
+                return None;
+            }
+            return Some(Self::of_base64(kind, body.get(1..)?));
         }
         let is_binary =
             is_in(names!("data bytes b64_json file_data result image images audio encrypted_content"), name)

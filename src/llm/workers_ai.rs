@@ -17,8 +17,9 @@ const INPUT: &[u8] = names!(
 /// Reads an answer, or one event of it.
 pub(super) fn read(value: Value<'_>, out: &mut Answer) {
     let [result, success, state] = value.pick(names!("result success state"));
-    // What has failed is read for all formats.
+    // How it has failed is read for all formats.
     if success.is_false() {
+        out.failure.get_or_insert_default();
         return;
     }
     if result.is_some() && success.or(state).is_some() {
@@ -57,6 +58,8 @@ const ANSWER: Steps = steps![
     ("text", Step::Append(Kind::Text)),
     ("description", Step::Append(Kind::Text)),
     ("transcription", Step::Append(Kind::Text)),
+    ("translated_text", Step::Append(Kind::Text)),
+    ("summary", Step::Append(Kind::Text)),
     ("tool_calls", Step::Calls),
     ("usage", Step::Usage),
     ("request_id", Step::Note),
