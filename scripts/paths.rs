@@ -1,6 +1,6 @@
 //! Prints, as JavaScript, by what a path may be one of a model's call: for a test that loads no module.
 
-#![allow(clippy::print_stdout, reason = "it is what this does")]
+#![allow(clippy::print_stdout, clippy::disallowed_macros, reason = "it is what this does")]
 
 use opik_edge::llm::{GATEWAY_HOST, PATH_PARTS, path_suffixes};
 
