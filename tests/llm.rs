@@ -812,6 +812,93 @@ fn workers_ai_translates_and_sums_up() {
     }
 }
 
+#[test]
+fn an_invoked_model_answers_in_the_shape_of_its_maker() {
+    let url = "https://bedrock-runtime.us-east-1.amazonaws.com/model/m/invoke";
+    for (answer, finish) in [
+        (
+            json!({ "output": { "message": { "role": "assistant", "content": [{ "text": "x" }] } }, "stopReason": "end_turn" }),
+            "end_turn",
+        ),
+        (json!({ "outputs": [{ "text": "x", "stop_reason": "stop" }] }), "stop"),
+        (json!({ "generations": [{ "text": "x", "finish_reason": "COMPLETE" }] }), "COMPLETE"),
+        (json!({ "text": "x", "finish_reason": "COMPLETE" }), "COMPLETE"),
+        (json!({ "results": [{ "outputText": "x", "completionReason": "FINISH" }] }), "FINISH"),
+        (json!({ "generation": "x", "stop_reason": "stop" }), "stop"),
+    ] {
+        let seen = answered(url, &json!({ "prompt": "y" }), "application/json", answer.to_string().as_bytes());
+        let choice = &seen.record["output"]["choices"][0];
+        assert_eq!(
+            (&choice["message"]["content"], &choice["finish_reason"]),
+            (&json!("x"), &json!(finish)),
+            "{answer}"
+        );
+    }
+    let events = json!([
+        { ":event-type": "chunk", "chunk": { "messageStart": { "role": "assistant" } } },
+        { ":event-type": "chunk", "chunk": { "contentBlockDelta": { "contentBlockIndex": 0, "delta": { "text": "He" } } } },
+        { ":event-type": "chunk", "chunk": { "contentBlockDelta": { "contentBlockIndex": 0, "delta": { "text": "llo" } } } },
+        { ":event-type": "chunk", "chunk": { "messageStop": { "stopReason": "end_turn" } } },
+        { ":event-type": "chunk", "chunk": { "metadata": { "usage": { "inputTokens": 1, "outputTokens": 2 } } } },
+    ]);
+    let url = format!("{url}-with-response-stream");
+    let seen = answered(&url, &json!({ "messages": [] }), "application/vnd.amazon.eventstream", &aws_stream(&events));
+    let choice = &seen.record["output"]["choices"][0];
+    assert_eq!((&choice["message"]["content"], &choice["finish_reason"]), (&json!("Hello"), &json!("end_turn")));
+    assert_eq!(seen.record["usage"]["total_tokens"], 3);
+}
+
+#[test]
+fn a_candidate_that_is_blocked_says_why_it_has_no_text() {
+    let url = "https://generativelanguage.googleapis.com/v1beta/models/g:generateContent";
+    let message = |candidate: Value| {
+        let answer = json!({ "candidates": [candidate] }).to_string();
+        answered(url, &json!({ "contents": [] }), "application/json", answer.as_bytes()).record["output"]["choices"][0]
+            ["message"]
+            .clone()
+    };
+    let blocked = message(json!({ "finishReason": "SAFETY", "index": 0 }));
+    assert_eq!(blocked, json!({ "role": "assistant", "content": null, "refusal": "SAFETY" }));
+    let cut = message(json!({ "content": { "parts": [{ "text": "x" }] }, "finishReason": "SAFETY" }));
+    assert_eq!(cut, json!({ "role": "assistant", "content": "x" }));
+    let empty = message(json!({ "finishReason": "MAX_TOKENS" }));
+    assert_eq!(empty, json!({ "role": "assistant", "content": null }));
+}
+
+#[test]
+fn what_stands_beside_a_message_is_in_the_metadata() {
+    let message = json!({ "content": "x", "annotations": [{ "type": "url_citation" }], "executed_tools": [{ "type": "search" }] });
+    let answer = json!({ "choices": [{ "index": 0, "message": message }] }).to_string();
+    let metadata = answered(CHAT, &hi(), "application/json", answer.as_bytes()).record["metadata"].clone();
+    assert_eq!(metadata["annotations"], json!([{ "type": "url_citation" }]));
+    assert_eq!(metadata["executed_tools"], json!([{ "type": "search" }]));
+}
+
+#[test]
+fn cached_tokens_of_openai_s_shape_are_priced_by_the_rules_of_their_provider() {
+    let usage = json!({ "input_tokens": 10, "output_tokens": 2, "total_tokens": 12, "input_tokens_details": { "cached_tokens": 4 } });
+    let of = |model: &str| {
+        let url = "https://api.cloudflare.com/client/v4/accounts/a/ai/v1/responses";
+        let answer = json!({ "output": [], "usage": usage }).to_string();
+        let seen = answered(url, &json!({ "model": model, "input": "x" }), "application/json", answer.as_bytes());
+        let usage = seen.record["usage"].clone();
+        let named = ["prompt_tokens", "original_usage.input_tokens", "cache_read_input_tokens"];
+        named.map(|name| usage[name].as_u64())
+    };
+    assert_eq!(of("anthropic/claude-haiku-4-5"), [Some(10), Some(6), Some(4)]);
+    assert_eq!(of("google/gemini-2.5-pro"), [Some(10), Some(10), Some(4)]);
+    assert_eq!(of("openai/gpt-5"), [Some(10), Some(10), None]);
+}
+
+#[test]
+fn arguments_that_come_with_the_start_of_a_call_are_kept() {
+    let start = json!({ "type": "content_block_start", "index": 0,
+        "content_block": { "type": "tool_use", "id": "t", "name": "n", "input": { "x": 1 } } });
+    let seen = streamed(MESSAGES, &hi(), &[start]);
+    let call = &seen.record["output"]["choices"][0]["message"]["tool_calls"][0];
+    assert_eq!(call["function"]["arguments"], "{\"x\":1}");
+}
+
 // Bounds.
 
 #[test]

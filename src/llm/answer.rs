@@ -513,6 +513,13 @@ impl Answer {
         out.put_byte(b'}');
     }
 
+    /// Takes the reason for which a choice has no text, if it has none.
+    pub fn refuse(&mut self, choice: u32, reason: Value<'_>) {
+        if !self.pieces.iter().any(|piece| piece.choice == choice && piece.kind == Kind::Text) {
+            self.append(choice, Kind::Refusal, 0, reason);
+        }
+    }
+
     /// Notes the id of a spoken answer.
     pub fn audio_id(&mut self, choice: u32, id: Value<'_>) {
         if id.content().is_empty() {

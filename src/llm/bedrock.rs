@@ -12,23 +12,24 @@ pub(super) const SHAPE: Shape = Shape { names: ["bedrock", ""], input: INPUT, ca
 const INPUT: &[u8] = names!("messages system toolConfig prompt inputText input tools tool_choice texts");
 
 /// Of an answer of `converse`.
-pub(super) const ANSWER: Steps = steps![
-    ("output", Step::In(steps![("message", Step::In(steps![("content", Step::Blocks)]))])),
-    ("usage", Step::Usage),
-    ("metrics", Step::In(METRICS)),
-    ("stopReason", Step::Finish),
-];
+pub(super) const ANSWER: Steps =
+    steps![("output", OUTPUT), ("usage", Step::Usage), ("metrics", Step::In(METRICS)), ("stopReason", Step::Finish),];
+
+const OUTPUT: Step = Step::In(steps![("message", Step::In(steps![("content", Step::Blocks)]))]);
 
 const METRICS: Steps = steps![("latencyMs", Step::NoteAs(&"latency_ms"))];
 
 /// Of an event of `converse-stream`, by its name.
 pub(super) const EVENTS: Cases = &[
-    (names!("contentBlockDelta"), steps![("contentBlockIndex", Step::Key), ("delta", Step::In(DELTA))]),
-    (names!("contentBlockStart"), steps![("contentBlockIndex", Step::Key), ("start", Step::Block)]),
+    (names!("contentBlockDelta"), MORE),
+    (names!("contentBlockStart"), START),
     (names!("messageStart"), steps![("", Step::Choice)]),
     (names!("messageStop"), steps![("stopReason", Step::Finish)]),
     (names!("metadata"), steps![("", Step::Terminal), ("usage", Step::Usage), ("metrics", Step::In(METRICS))]),
 ];
+
+const MORE: Steps = steps![("contentBlockIndex", Step::Key), ("delta", Step::In(DELTA))];
+const START: Steps = steps![("contentBlockIndex", Step::Key), ("start", Step::Block)];
 
 const DELTA: Steps = steps![
     ("text", Step::Append(Kind::Text)),
@@ -36,19 +37,35 @@ const DELTA: Steps = steps![
     ("reasoningContent", Step::In(steps![("text", Step::Append(Kind::Reasoning))])),
 ];
 
-/// Of an answer of `invoke`, beside what its maker has in it: Llama's and Titan's, and Bedrock's own counters.
+/// Of an answer of `invoke`, beside what its maker has in it: Llama's, Titan's, Nova's, Mistral's, Cohere's, and Bedrock's
+/// own counters.
 pub(super) const INVOKED: Steps = steps![
     ("generation", Step::Append(Kind::Text)),
     ("outputText", Step::Append(Kind::Text)),
     ("results", Step::Each(RESULT)),
+    ("outputs", Step::Each(RESULT)),
+    ("generations", Step::Each(RESULT)),
+    ("output", OUTPUT),
+    ("contentBlockDelta", Step::In(MORE)),
+    ("contentBlockStart", Step::In(START)),
+    ("messageStop", Step::In(steps![("stopReason", Step::Finish)])),
+    ("metadata", Step::In(steps![("usage", Step::Usage)])),
+    ("stopReason", Step::Finish),
     ("stop_reason", Step::Finish),
+    ("finish_reason", Step::Finish),
     ("prompt_token_count", Step::CountAs(&"inputTokens")),
     ("generation_token_count", Step::CountAs(&"outputTokens")),
     ("amazon-bedrock-invocationMetrics", Step::SpareCounts),
     ("", Step::Terminal),
 ];
 
-const RESULT: Steps = steps![("outputText", Step::Append(Kind::Text)), ("completionReason", Step::Finish)];
+const RESULT: Steps = steps![
+    ("outputText", Step::Append(Kind::Text)),
+    ("text", Step::Append(Kind::Text)),
+    ("completionReason", Step::Finish),
+    ("stop_reason", Step::Finish),
+    ("finish_reason", Step::Finish),
+];
 
 /// Base64 (RFC 4648 §4) → bytes; ends at the first byte that is none.
 pub(super) fn decode(text: &[u8]) -> Vec<u8> {

@@ -29,6 +29,7 @@ const CANDIDATE: Steps = steps![
     // Arguments that are streamed (`partialArgs`) are left out: the call is there, by its name.
     ("", Step::In(steps![("parts", Step::Content)])),
     ("finishReason", Step::Finish),
+    ("", Step::Blocked),
     ("groundingMetadata", Step::NoteAs(&"grounding")),
 ];
 

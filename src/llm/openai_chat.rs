@@ -45,5 +45,7 @@ pub(super) const MESSAGE: Steps = steps![
     ("refusal", Step::Append(Kind::Refusal)),
     ("tool_calls", Step::Calls),
     ("function_call", Step::Function),
+    ("annotations", Step::Note),
+    ("executed_tools", Step::Note),
     ("audio", Step::In(steps![("id", Step::AudioId), ("transcript", Step::Append(Kind::Transcript))])),
 ];

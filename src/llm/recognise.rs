@@ -99,7 +99,8 @@ const HOSTS: &[u8] = names!(
     api.together.xyz together \
     api.cohere.com cohere \
     ollama.com ollama \
-    bedrock-runtime. bedrock"
+    bedrock-runtime. bedrock \
+    bedrock-runtime-fips. bedrock"
 );
 
 /// Names of providers in Cloudflare's AI Gateway, each before its name in Opik.
@@ -356,7 +357,9 @@ fn pairs(table: &'static [u8]) -> impl Iterator<Item = (&'static [u8], &'static 
 fn fits(host: &[u8], pattern: &[u8]) -> bool {
     match pattern {
         [b'.' | b'-', ..] => host.len() > pattern.len() && host.ends_with(pattern),
-        [.., b'.'] => host.starts_with(pattern) && host.ends_with(b".amazonaws.com"),
+        [.., b'.'] => {
+            host.starts_with(pattern) && (host.ends_with(b".amazonaws.com") || host.ends_with(b".amazonaws.com.cn"))
+        }
         _ => host == pattern,
     }
 }

@@ -161,8 +161,8 @@ impl Request {
 fn fits(format: Format, body: Value<'_>) -> bool {
     // Whether it names a model, and what it has one of. Azure's deployments are named by the path.
     let (is_named, table) = match format {
-        Format::OpenAiChat => (false, names!("messages prompt")),
-        Format::Anthropic | Format::BedrockConverse => (false, names!("messages")),
+        Format::OpenAiChat if body.member("messages").is_none() => (true, names!("prompt")),
+        Format::OpenAiChat | Format::Anthropic | Format::BedrockConverse => (false, names!("messages")),
         Format::OpenAiCompletions => (true, names!("prompt")),
         Format::OpenAiResponses => (true, names!("input prompt")),
         Format::OpenAiEmbeddings => (true, names!("input")),

@@ -41,7 +41,9 @@ pub(super) struct Shape {
 }
 
 /// As many as there may be in a table.
-pub(super) const MAX_STEPS: usize = 15;
+pub(super) const MAX_STEPS: usize = 17;
+/// Why Google gives no text.
+const BLOCKED: &[u8] = names!("SAFETY RECITATION BLOCKLIST PROHIBITED_CONTENT SPII IMAGE_SAFETY");
 /// Pieces of one item of a response stand under keys of their own.
 const ITEM_KEYS: u32 = 1024;
 
@@ -91,6 +93,8 @@ pub(super) enum Step {
     AudioId,
     /// Why the choice has come to its end.
     Finish,
+    /// The same, where that may be why it has no text.
+    Blocked,
     /// An item of a response that has begun, one that is whole, and all of them.
     NewItem,
     Item,
@@ -174,9 +178,10 @@ pub(super) fn take(steps: Steps, object: Value<'_>, mut at: Position, out: &mut 
                 }
             }
             Step::Block => {
-                // The arguments of a call come piece by piece, and `{}` stands for those that come not at all.
+                // The arguments of a call come piece by piece, and `{}` stands for those that are still to come.
                 let part = part(value);
-                let value = if part.kind == Kind::Call { value.none() } else { part.value };
+                let is_empty = part.kind == Kind::Call && part.value.text() == b"{}";
+                let value = if is_empty { value.none() } else { part.value };
                 out.part(at.choice, at.key, &Part { value, ..part });
             }
             Step::Calls => {
@@ -187,6 +192,7 @@ pub(super) fn take(steps: Steps, object: Value<'_>, mut at: Position, out: &mut 
             Step::Function => out.call(at.choice, Some(0), &call(value)),
             Step::AudioId => out.audio_id(at.choice, value),
             Step::Finish => out.finish(at.choice, value),
+            Step::Blocked if is_in(BLOCKED, value.content()) => out.refuse(at.choice, value),
             // What is only announced comes again.
             Step::NewItem if part(value).kind == Kind::Other && value.any(names!("content summary")).is_none() => {}
             Step::NewItem => take_item(value, at, out),
@@ -215,7 +221,7 @@ pub(super) fn take(steps: Steps, object: Value<'_>, mut at: Position, out: &mut 
             Step::TerminalIfTrue => out.is_terminal |= value.is_true(),
             Step::In(steps) => take(steps, value, at, out),
             Step::Each(steps) => value.elements().for_each(|element| take(steps, element, at, out)),
-            Step::SpareCounts | Step::Thought | Step::Failure => {}
+            Step::SpareCounts | Step::Thought | Step::Failure | Step::Blocked => {}
         }
     }
 }

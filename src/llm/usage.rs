@@ -140,21 +140,26 @@ impl Counts {
         // Counted among the others by their providers, and shown by Opik under this name only.
         let thoughts = get("thoughtsTokenCount").or(get("output_tokens_details.thinking_tokens"));
         bare.write(b"reasoning_tokens", thoughts);
-        let cached = get("prompt_tokens_details.cached_tokens");
-        let is_openai_shaped = get("prompt_tokens").is_some();
+        let cached = get("prompt_tokens_details.cached_tokens").or(get("input_tokens_details.cached_tokens"));
+        let is_openai_shaped = get("prompt_tokens").or(get("input_tokens_details.cached_tokens")).is_some();
+        let mut has_input = false;
         let kind = position(names!("google_ai google_vertexai anthropic anthropic_vertexai"), provider);
         match kind {
             // Their calculators look for cached tokens under their own names.
             at @ 0..=3 if is_openai_shaped => {
                 bare.write(b"cache_read_input_tokens", cached);
                 let input = cached.and_then(|cached| Some(prompt?.saturating_sub(cached)));
-                bare.write(b"original_usage.input_tokens", if at < 2 { None } else { input });
+                has_input = at >= 2 && input.is_some();
+                bare.write(b"original_usage.input_tokens", if has_input { input } else { None });
             }
             _ if cached.is_none() => bare.write(b"cache_read_input_tokens", get("prompt_cache_hit_tokens")),
             _ => {}
         }
         for (name, count) in &self.counts {
             let Some(count) = count else { continue };
+            if has_input && name == b"input_tokens" {
+                continue;
+            }
             write_name(out, b"original_usage.");
             // The name goes on behind the dot.
             out.truncate(out.len().saturating_sub(2));
