@@ -149,7 +149,7 @@ function traced(run: () => unknown, described: BindingCall | undefined): unknown
     return answer;
   };
   const failed = (error: unknown): never => {
-    end(call.isAborted() ? { how: "cancelled" } : { how: "failed", error });
+    end(call.isAborted() ? { how: "cancelled" } : { how: "failed", error: withCode(error) });
     throw error;
   };
   try {
@@ -158,6 +158,13 @@ function traced(run: () => unknown, described: BindingCall | undefined): unknown
   } catch (error) {
     return failed(error);
   }
+}
+
+/** An error of the binding by its code, which is in its message or beside it, as the REST API names it. */
+function withCode(error: unknown): unknown {
+  const { code, message } = Object(error) as { readonly code?: unknown; readonly message?: unknown };
+  const [, name = code, text = message] = /^(\d{4}): (.*)/s.exec(`${message}`) ?? [];
+  return name === undefined ? error : Object.assign(new Error(`${text}`), { name: `${name}`, stack: undefined });
 }
 
 /** What is known of an answer that has no headers of its own. */

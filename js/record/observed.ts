@@ -128,8 +128,10 @@ class FollowedCall implements CallFollower {
     const row = this.#holder?.openRow;
     // After a call that has failed there is mostly another one.
     if (row && !hasError && !this.#hasFailed && how !== "failed") {
+      // Counts of two sources would be of neither.
+      const { usage = record.usage } = row.fields;
       row.merge(
-        withValues(record, (key) => key === "metadata" || row.fields[key] !== undefined),
+        withValues({ ...record, usage }, (key) => key === "metadata" || row.fields[key] !== undefined),
         true,
       );
       this.#holder = undefined; // it goes on being one

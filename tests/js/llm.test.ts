@@ -549,6 +549,14 @@ describe("what other tools get wrong", () => {
       [own!["type"] ?? "general", own!["usage"], own!["output"]],
       ["general", undefined, { status: 200 }],
     );
+    // Counts of the host's own are not mixed with those of the call.
+    exporter.clear();
+    const counted = opik.span({ name: "counted", type: "llm", usage: { prompt_tokens: 9 } });
+    const again = provider(answering([text("Hello"), usage, "data: [DONE]\n\n"]));
+    await (await counted.fetch(CHAT, { method: "POST", body: JSON.stringify(HI), opik: { via: again } })).text();
+    counted.end();
+    await opik.flush();
+    assert.deepEqual(exporter.spans.find(({ name }) => name === "counted")!["usage"], { prompt_tokens: 9 });
   });
 });
 

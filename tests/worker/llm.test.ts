@@ -159,8 +159,8 @@ for (const workerd of ["current", "old"] as const) {
       assert.deepEqual(seen, { name: "InferenceUpstreamError", message: "5007: No such model", isError: true });
       assert.equal(span!["type"], "llm");
       assertHas(span!["error_info"], {
-        exception_type: "InferenceUpstreamError",
-        message: "5007: No such model",
+        exception_type: "5007",
+        message: "No such model",
       });
     });
 
