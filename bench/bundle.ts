@@ -2,7 +2,7 @@
 // them the many files that their imports would otherwise be.
 
 import { builtinModules } from "node:module";
-import { basename, dirname, join } from "node:path";
+import { dirname, join } from "node:path";
 import { type BuildOptions, build, type Plugin } from "esbuild";
 import type { Installed } from "../tests/support/installed.js";
 import { ENTRIES } from "./contenders.js";
@@ -83,7 +83,11 @@ function asInstalled({ folder }: Installed): Plugin {
       onResolve({ filter: /^opik-edge/ }, ({ path, kind, resolveDir }) =>
         resolveDir === folder ? undefined : resolve(path, { kind, resolveDir: folder }),
       );
-      onResolve({ filter: /\.wasm$/ }, ({ path }) => ({ path: `./${basename(path)}`, external: true }));
+      onResolve({ filter: /\.wasm$/ }, ({ path }) => ({
+        // What others bring along is not loaded here: any module does.
+        path: path.endsWith("llm_bg.wasm") ? "./llm_bg.wasm" : "./core_bg.wasm",
+        external: true,
+      }));
     },
   };
 }

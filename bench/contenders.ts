@@ -75,12 +75,13 @@ export const MODEL_PASSED: Entry = { file: "model-passed", name: "not looked int
 export const MODEL_READ: Entry = { file: "model-read", name: "`opik-edge/llm`", caller: OPIK };
 export const MODEL_DECODED: Entry = { file: "model-decoded", name: "TextDecoder and `JSON.parse`", caller: OPIK };
 
+/** These make the same call, of no shape. */
+export const MODELS: readonly Entry[] = [MODEL_PASSED, MODEL_READ, MODEL_DECODED];
+
 /** All there are. */
 export const ENTRIES: readonly Entry[] = [
   ...CONTENDERS,
-  MODEL_PASSED,
-  MODEL_READ,
-  MODEL_DECODED,
+  ...MODELS,
   UNTRACED,
   UNTRACED_HANDLER,
   ...QUIET.map(({ entry }) => entry),

@@ -19,6 +19,8 @@ export type Measured = Record<string, number>;
 
 /** How much each may grow before it has to be said, as a share: what one change of a few lines can do by itself. */
 const TOLERANCES: readonly (readonly [prefix: string, share: number])[] = [
+  // In another folder the compiler inlines other functions of it.
+  ["bytes: opik-edge/llm, wasm", 0.03],
   ["bytes: ", 0.01],
   ["instructions: core", 0.02],
   ["instructions: request", 0.03],

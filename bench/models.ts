@@ -1,7 +1,7 @@
 // What it costs to record a model's streamed answer, beyond letting it pass: by `opik-edge/llm`, and by a TextDecoder and `JSON.parse`.
 
 import type { Installed } from "../tests/support/installed.js";
-import { MODEL_DECODED, MODEL_PASSED, MODEL_READ } from "./contenders.js";
+import { MODELS } from "./contenders.js";
 import { STREAM_BYTES } from "./model-answer.js";
 import { withPlayers } from "./players.js";
 import { type Effort, over, playRounds, type Spread, spread } from "./rounds.js";
@@ -21,7 +21,7 @@ export interface Models {
 /** Measures them in one run. */
 export async function measureModels(installed: Installed, runtime: Runtime, effort: Effort): Promise<Models> {
   return withPlayers(
-    [MODEL_PASSED, MODEL_READ, MODEL_DECODED],
+    MODELS,
     (entry) => runtime.start(installed, entry),
     async (players) => {
       const figures = await playRounds(players, (run) => ({ run, shape: "edge" }), effort);

@@ -41,7 +41,11 @@ export async function bundleWorker(entry: string, installed?: Installed): Promis
           onResolve({ filter: /^opik-edge/ }, ({ path, kind, resolveDir }) =>
             installed || resolveDir === ROOT ? undefined : resolveAgain(path, { kind, resolveDir: ROOT }),
           );
-          onResolve({ filter: /\.wasm$/ }, ({ path }) => ({ path: `./${basename(path)}`, external: true }));
+          onResolve({ filter: /\.wasm$/ }, ({ path }) => ({
+            // What others bring along is not loaded here: any module does.
+            path: path.endsWith("llm_bg.wasm") ? "./llm_bg.wasm" : "./core_bg.wasm",
+            external: true,
+          }));
         },
       },
       {

@@ -97,7 +97,9 @@ test("the model's stream is the answer, and its call a span", async () => {
 test("a model that fails: the error on every span it passed, and on the trace", async () => {
   const { status, trace, root, llm } = await ask("Please fail.");
   assert.equal(status, 500);
-  for (const row of [trace, root, llm]) assert.match(errorOf(row)!, /3040: Capacity temporarily exceeded/);
+  for (const row of [trace, root]) assert.match(errorOf(row)!, /3040: Capacity temporarily exceeded/);
+  const { exception_type, message } = llm["error_info"] as Record<string, string>;
+  assert.deepEqual([exception_type, message], ["3040", "Capacity temporarily exceeded"]);
 });
 
 test("a client that hangs up: what was said so far, marked, and the model stops", async () => {
