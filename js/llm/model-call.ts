@@ -22,10 +22,12 @@ const HEADERS = [
   "x-request-id",
 ];
 
-/** Host and path of a URL, without a slash at its end. */
+/** Host and path of a URL, without slashes at its end. */
 export function targetOf(url: string): { readonly host: string; readonly path: string } {
-  const [, host = "", path = ""] = /^\w+:\/\/(?:[^/?#]*@)?([^/?#]*)([^?#]*?)\/*(?:[?#]|$)/.exec(url) ?? [];
-  return { host, path };
+  const [, authority = "", path = ""] = /^\w+:\/\/([^/?#]*)([^?#]*)/.exec(url) ?? [];
+  let length = path.length;
+  while (path[length - 1] === "/") length -= 1;
+  return { host: authority.slice(authority.lastIndexOf("@") + 1), path: path.slice(0, length) };
 }
 
 /** Whether one of `names` is the host, with its port or without. */
@@ -142,7 +144,7 @@ function errorOf(type: string | undefined, message = ""): Error | undefined {
 function withUsage(body: string): string | undefined {
   const { stream, stream_options } = objectOf(body);
   if (stream !== true || stream_options !== undefined) return undefined;
-  return body.replace(/\}\s*$/, ',"stream_options":{"include_usage":true}}');
+  return `${body.trimEnd().slice(0, -1)},"stream_options":{"include_usage":true}}`;
 }
 
 function objectOf(json: string): { readonly stream?: unknown; readonly stream_options?: unknown } {

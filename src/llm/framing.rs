@@ -162,6 +162,11 @@ impl Framing {
         }
     }
 
+    /// Whether nothing of an event stream has come yet.
+    fn has_nothing(&self) -> bool {
+        !self.has_text && !self.has_data && self.name.is_empty()
+    }
+
     /// Hands on a text, or what the sieve has kept of it.
     #[inline(never)]
     fn hand_on(&mut self, text: Option<&[u8]>, tape: &mut Tape, each: &mut dyn FnMut(Event<'_>)) {
@@ -255,8 +260,8 @@ impl Framing {
         let end = if line == Line::Name { 0 } else { find_either(rest, b'\n', b'\r').unwrap_or(rest.len()) };
         let text = rest.get(..end).unwrap_or_default();
         let (next, taken) = match line {
-            // No field begins so: it is JSON, whatever its type says.
-            Line::Name if matches!(byte, b'{' | b'[') && self.is_blank && !self.has_text => {
+            // No field begins so: it is JSON, whatever its type says, unless there have been fields.
+            Line::Name if matches!(byte, b'{' | b'[') && self.is_blank && self.has_nothing() => {
                 self.is_mislabeled = true;
                 self.kind = Kind::Values(Values::Between);
                 return 0;
