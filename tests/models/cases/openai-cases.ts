@@ -253,6 +253,8 @@ export function openaiCases(OpenAI: typeof OpenAIClass): Record<string, Case> {
       },
       spans: [
         {
+          // The one that answered is named by the last event.
+          model: "gpt-5",
           input: SAID_HI,
           output: {
             choices: [{ index: 0, message: { role: "assistant", content: "Hi", reasoning_content: "Thinking" } }],
