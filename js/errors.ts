@@ -27,7 +27,7 @@ export type OpikErrorCode =
   | "joined_trace"
   /** A value could not be read or written as JSON; a note stands in its place. */
   | "unserializable"
-  /** An entry the Opik API would refuse (a usage value that is no int32 …) was left out. */
+  /** An entry the Opik API would refuse (a usage value that is no int32 …), or a field of no known name, was left out. */
   | "field_dropped"
   /** A field or a row was too long; what was cut says so in its place, with its original size. */
   | "field_cut"

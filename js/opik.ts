@@ -3,6 +3,7 @@
 
 import { emptyReport, type FlushReport } from "./deliver/report.js";
 import { OpikError, ownOf, printAs, Reporter, readOption } from "./errors.js";
+import { type Names, tellUnknown } from "./names.js";
 import { runWith } from "./platform/context.js";
 import { tracedFetch } from "./record/fetch.js";
 import { currentFrame, type Frame } from "./record/frame.js";
@@ -27,6 +28,9 @@ import type { Fetch, HeaderCarrier, InstrumentFetchOptions, OpikConfig } from ".
 
 /** How long a `discard` waits for requests that are under way, before it breaks them off. */
 const DISCARD_TIMEOUT_MS = 1000;
+
+const DISTRIBUTED_OPTIONS: Names<DistributedHeadersOptions> = { name: 0, flush: 0, span: 0 };
+const INSTRUMENT_OPTIONS: Names<InstrumentFetchOptions> = { propagateTo: 0, ignore: 0 };
 
 /** Options of `distributedHeaders`. */
 export interface DistributedHeadersOptions {
@@ -105,6 +109,7 @@ export class Opik {
   distributedHeaders<T>(headers: HeaderCarrier, fn: (span: Span) => T, options?: DistributedHeadersOptions): T;
   distributedHeaders<T>(headers: HeaderCarrier, fn: (span: Span) => T, options?: DistributedHeadersOptions): unknown {
     const scope = this.#scope;
+    tellUnknown(scope.reporter, options, "option of distributedHeaders", DISTRIBUTED_OPTIONS);
     const name = readOption(options, "name") ?? "root";
     const trace = openTrace(scope, headers, name);
     if (!trace.joined && trace.recording) {
@@ -136,7 +141,8 @@ export class Opik {
   instrumentFetch(options: InstrumentFetchOptions = {}): () => void {
     const client = page();
     if (!client) return () => {};
-    const { settings } = this.#scope;
+    const { settings, reporter } = this.#scope;
+    tellUnknown(reporter, options, "option of instrumentFetch", INSTRUMENT_OPTIONS);
     const propagation = { url: settings.url, propagateTo: readOption(options, "propagateTo") ?? settings.propagateTo };
     const traced = (original: Fetch, args: Parameters<TracedFetch>): Promise<Response> =>
       tracedFetch(this.#start, propagation, args, original);

@@ -4,7 +4,8 @@
 import { host, parts } from "#host";
 import type { Outbox, Page } from "./deliver/model.js";
 import { fetchTransport } from "./deliver/transport.js";
-import { invalid, numberFrom, ownOf, readOption } from "./errors.js";
+import { invalid, isObject, numberFrom, OpikError, ownOf, readOption } from "./errors.js";
+import { type Names, unknownNames } from "./names.js";
 import { getCore } from "./platform/core.js";
 import { isBrowser, isServer } from "./platform/env.js";
 import { resolveUrl } from "./record/headers.js";
@@ -18,6 +19,7 @@ import type {
   RedactOptions,
   Settings,
   Signal,
+  TargetMatch,
   Transport,
 } from "./settings.js";
 
@@ -27,12 +29,65 @@ export const DEFAULT_URL = "https://www.comet.com/opik/api";
 /** The longest environment name the API takes (`environment` of `Span_Write`). */
 const MAX_ENVIRONMENT_CHARS = 150;
 
+/** Of clients, and of servers, which have one more. */
+export const CLIENT_SETTINGS: Names<OpikConfig & { trust: unknown }> = {
+  apiKey: 0,
+  workspace: 0,
+  projectName: 0,
+  url: 0,
+  environment: 0,
+  relayUrl: 0,
+  token: 0,
+  disabled: 0,
+  propagateTo: 0,
+  env: 0,
+  sampleRate: 0,
+  redact: 0,
+  recordInputs: 0,
+  recordOutputs: 0,
+  observe: 0,
+  limits: 0,
+  maxIdAgeMs: 0,
+  transport: 0,
+  background: 0,
+  signals: 0,
+  onError: 0,
+  onDrop: 0,
+  trust: 0,
+};
+const LIMITS: Names<Limits> = { fieldBytes: 0, spanBytes: 0, traceBytes: 0, bufferBytes: 0 };
+const REDACT: Names<RedactOptions> = { keys: 0, patterns: 0, replace: 0 };
+const TARGET: Names<Exclude<PropagateTo, TargetMatch>> = { to: 0, spelling: 0 };
+
+/** A setting by which less is recorded, sent or believed: without it more is than the host wants. */
+const GUARDS = /redact|recordInputs|recordOutputs|disabled|trust/;
+
+/**
+ * A sentence for each setting of no known name. They are reported, and tracing goes on: a typo in one setting should not cost all
+ * traces. Throws an `OpikError` (`invalid_config`) where it may be one by which less is recorded, sent or believed.
+ */
+export function unknownSettings(config: OpikConfig): string[] {
+  const what = "setting of opik-edge";
+  const { limits, redact, propagateTo } = ownOf(config);
+  const targets = Array.isArray(propagateTo) ? propagateTo.filter(isObject) : [];
+  const found = [
+    ...unknownNames(redact, what, REDACT, "redact."),
+    ...unknownNames(config, what, CLIENT_SETTINGS),
+    ...unknownNames(limits, what, LIMITS, "limits."),
+    ...targets.flatMap((target) => unknownNames(target, what, TARGET, "propagateTo.")),
+  ];
+  const wrong = found.find((sentence) => GUARDS.test(sentence));
+  if (wrong) throw new OpikError("invalid_config", wrong);
+  return found;
+}
+
 /**
  * The settings that `config` and the variables give.
  * Throws an `OpikError` (`invalid_config`) that names the field and what was expected.
  */
 export function resolveConfig(given: OpikConfig): Settings {
   const config = ownOf(given);
+  const unknown = unknownSettings(given);
   const read = (field: string, given: unknown, variable: string): string | undefined => {
     const value = given ?? readVariable(config.env, variable);
     if (value === undefined || value === "") return undefined;
@@ -117,6 +172,7 @@ export function resolveConfig(given: OpikConfig): Settings {
     isInsecure: isHttp && !disabled && transport === fetchTransport && !LOOPBACK.test(url.hostname),
     background: isSwitch("background", server || client !== undefined),
     signals,
+    unknown,
   };
 }
 

@@ -346,6 +346,8 @@ export interface Settings {
   readonly isInsecure: boolean;
   readonly background: boolean;
   readonly signals: readonly Signal[];
+  /** A sentence for each setting of no known name. */
+  readonly unknown: readonly string[];
 }
 
 /** How much a buffer takes, in bytes; the core bounds them to what is possible. */

@@ -1,5 +1,6 @@
 // The conversation of a tab: an id in sessionStorage, which each tab has for itself and which survives a reload.
 
+import { type Names, tellUnknown } from "../names.js";
 import { isBrowser, now, randomBytes } from "../platform/env.js";
 
 /** Options of `tabThreadId`. */
@@ -10,6 +11,7 @@ export interface TabThreadOptions {
   readonly renew?: boolean | undefined;
 }
 
+const OPTIONS: Names<TabThreadOptions> = { idleMs: 0, renew: 0 };
 const IDLE_MS = 30 * 60 * 1000;
 const KEY = "opik-edge thread";
 
@@ -22,6 +24,7 @@ let inMemory: string | undefined;
  */
 export function tabThreadId(options?: TabThreadOptions): string | undefined {
   if (!isBrowser()) return undefined;
+  tellUnknown(undefined, options, "option of tabThreadId", OPTIONS);
   const { idleMs, renew = false } = options ?? {}; // JavaScript may say null
   const most = typeof idleMs === "number" && idleMs >= 0 ? idleMs : IDLE_MS;
   const [id, askedMs] = read()?.split(" ") ?? [];

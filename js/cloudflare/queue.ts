@@ -2,7 +2,7 @@
 // one invocation may send, and for a backend that is away for longer than an invocation lives.
 
 import { Delivery } from "../deliver/delivery.js";
-import { warnOfInsecureUrl } from "../deliver/destination.js";
+import { warnOfSettings } from "../deliver/destination.js";
 import { emptyReport, type FlushReport } from "../deliver/report.js";
 import { sourceOf } from "../deliver/source.js";
 import { numberOr } from "../deliver/transport.js";
@@ -93,7 +93,7 @@ export async function deliverQueue(batch: QueueBatch, config: OpikConfig = {}): 
     return emptyReport();
   }
   const reporter = new Reporter(config);
-  warnOfInsecureUrl(settings, reporter);
+  warnOfSettings(settings, reporter);
   const open = new Map<QueueMessage, number>();
   const uploads = merge(batch, reporter, open);
   const delivery = new Delivery(sourceOf(uploads), settings, reporter, { keeps: true });

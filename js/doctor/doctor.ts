@@ -1,9 +1,11 @@
 // Looks at all that tracing depends on outside this package.
 
 import { ownOf } from "../errors.js";
+import { type Names, unknownNames } from "../names.js";
 import { isBrowser } from "../platform/env.js";
 import { resolveUrl } from "../record/headers.js";
 import { withoutQuery } from "../record/json.js";
+import { unknownSettings } from "../resolve-settings.js";
 import type { OpikConfig } from "../settings.js";
 import { type Finding, problem } from "./finding.js";
 import { examineCors, examineHeaders } from "./header-check.js";
@@ -20,10 +22,14 @@ export interface DoctorOptions {
   readonly origin?: string | undefined;
 }
 
+const OPTIONS: Names<DoctorOptions> = { config: 0, url: 0, origin: 0 };
+
 /** What is wrong, and what to do about it. Sends nothing but questions, and waits for 10 s for each. Never rejects. */
 export async function opikDoctor(options?: DoctorOptions): Promise<Finding[]> {
   const { config = {}, url, origin } = ownOf(options);
   const findings = await examineRuntime();
+  const unknown = [...unknownNames(options, "option of opikDoctor", OPTIONS), ...namesIn(config)];
+  findings.push(...unknown.map((sentence) => problem("names", sentence, "correct the name, or leave it out")));
   findings.push(await examineOpik(config));
   if (url === undefined) return findings;
   const parsed = resolveUrl(url);
@@ -43,4 +49,12 @@ export async function opikDoctor(options?: DoctorOptions): Promise<Finding[]> {
     // Without the core there are no ids to send, which is said already.
   }
   return findings;
+}
+
+function namesIn(config: OpikConfig): string[] {
+  try {
+    return unknownSettings(config);
+  } catch {
+    return []; // which the look at the settings tells
+  }
 }

@@ -1,5 +1,6 @@
 // `opik-edge/llm`: calls of models record themselves. Importing it does nothing; its module is loaded when a model is called.
 
+import { type Names, tellUnknown } from "../names.js";
 import { callObserver } from "../record/observed.js";
 import type { CallObserver, ObservedCall } from "../settings.js";
 import { followModelCall, isNamed, targetOf } from "./model-call.js";
@@ -10,6 +11,8 @@ import { bindingsIn, observeAi } from "./workers-ai.js";
 export type { LlmOptions } from "./options.js";
 export { type AiBinding, observeAi } from "./workers-ai.js";
 
+const OPTIONS: Names<LlmOptions> = { providers: 0, includeUsage: 0 };
+
 const made = new Map<string, CallObserver>();
 
 /**
@@ -18,6 +21,7 @@ const made = new Map<string, CallObserver>();
  * It is the same object for the same options, so it can be made where the settings are.
  */
 export function llm(options: LlmOptions = {}): CallObserver {
+  tellUnknown(undefined, options, "option of llm", OPTIONS);
   const { includeUsage = false } = options;
   const named = Object.entries(options.providers ?? {}).map(
     ([host, provider]) => [host.toLowerCase(), provider] as const,

@@ -2,6 +2,7 @@
 // as it came. Which headers is decided in headers.ts and src/headers.rs.
 
 import { ownOf, readOption } from "../errors.js";
+import { type Names, tellUnknown } from "../names.js";
 import { isBrowser } from "../platform/env.js";
 import { isCalledByOurs, isRequest, platformFetch, targetOf } from "../platform/host-fetch.js";
 import { isPlainPromise } from "../platform/promise.js";
@@ -16,6 +17,8 @@ import { hasWatchableBody, watchResponseBody } from "./stream.js";
 
 /** Opens the span of a call. */
 export type StartCall = (options: SpanOptions) => OpenSpan;
+
+const OPTIONS: Names<FetchOptions> = { parent: 0, name: 0, via: 0, propagate: 0 };
 
 /** The call itself, by the platform's `fetch` or by what it is to be made with. */
 export function untracedFetch(...args: Parameters<TracedFetch>): Promise<Response> {
@@ -42,7 +45,9 @@ export function tracedFetch(
     input: { method: call.method, url: call.shownUrl },
     ...("parent" in options && { parent: options.parent }),
   });
-  const { observe } = span.trace.scope.settings;
+  const { settings, reporter } = span.trace.scope;
+  tellUnknown(reporter, options, "option of fetch", OPTIONS);
+  const { observe } = settings;
   const follower =
     url && observe?.length // which another copy of this package may not have
       ? followerOf(observe, {
@@ -62,7 +67,6 @@ export function tracedFetch(
     else span.fail(error);
     // What the network, or the browser, refused.
     if (url && url.origin !== "null" && error instanceof TypeError && isBrowser()) {
-      const { settings, reporter } = span.trace.scope;
       settings.host?.warnOfCors(url, names, reporter);
     }
     throw error;

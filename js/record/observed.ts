@@ -123,7 +123,7 @@ class FollowedCall implements CallFollower {
     if (typeof sent === "string") call.args = withBody(call.args, sent);
   }
 
-  #keep(record: CallRecord, how: CallEnding): void {
+  #keep({ isComplete, ...record }: CallRecord, how: CallEnding): void {
     const hasError = (record.error ?? undefined) !== undefined;
     const row = this.#holder?.openRow;
     // After a call that has failed there is mostly another one.
@@ -136,7 +136,7 @@ class FollowedCall implements CallFollower {
       );
       this.#holder = undefined; // it goes on being one
     } else this.#record = record;
-    this.#isSettled = hasError || (record.isComplete === true && how !== "failed");
+    this.#isSettled = hasError || (isComplete === true && how !== "failed");
   }
 
   /** Puts what it says in place of what is recorded of every call, beside what has been recorded of the end. */

@@ -3,6 +3,8 @@
 
 import type { Reporter } from "../errors.js";
 import type { RowFields, SpanFields } from "../fields.js";
+import { tellUnknown } from "../names.js";
+import { TRACE_ROW } from "../platform/core.js";
 import type { Row, RowText } from "../platform/model.js";
 import type { Redact } from "../settings.js";
 import {
@@ -46,6 +48,8 @@ class Fields implements AnyFields {
 /** Of what has been written: what is current may be held long after, and what was recorded need not be. */
 const NO_FIELDS: Fields = Object.freeze(new Fields());
 const NAMES = Object.keys(NO_FIELDS);
+const { type: _, model, provider, usage, totalEstimatedCost, ttft, ...TRACE_FIELDS } = NO_FIELDS;
+const { threadId, ...SPAN_FIELDS } = NO_FIELDS;
 /** Whatever somebody has added to it was said of no row. */
 const PROTOTYPE = Object.prototype as unknown as Record<string, unknown>;
 
@@ -68,12 +72,12 @@ export class OpenRow {
     this.#parentId = parentId;
     this.#trace = trace;
     this.#startMs = startMs;
-    this.merge(given);
+    this.merge(given, false, kind === TRACE_ROW ? undefined : "parent");
   }
 
-  /** Merges in what the host has set, or with `givesWay` what stands only where it has set nothing. */
-  merge(given: unknown, givesWay = false): void {
-    mergeInto(this.fields, given, this.#trace.scope.reporter, givesWay);
+  /** Merges in what the host has set, or with `givesWay` what stands only where it has set nothing. `option` may be there, and is no field. */
+  merge(given: unknown, givesWay = false, option?: string): void {
+    mergeInto(this.#kind, this.fields, given, this.#trace.scope.reporter, givesWay, option);
   }
 
   /** What the row of a trace takes over from its root span (Python's `@track`). */
@@ -101,8 +105,8 @@ export class OpenRow {
     let fields = this.fields;
     if (root) {
       fields = new Fields();
-      mergeInto(fields, root, scope.reporter);
-      mergeInto(fields, this.fields, scope.reporter);
+      mergeInto(this.#kind, fields, root, scope.reporter);
+      mergeInto(this.#kind, fields, this.fields, scope.reporter);
     }
     const { text, outputAt } = rowText(this.#id, traceId, this.#parentId, fields, scope, unfinished);
     return { kind: this.#kind, text, outputAt, startMs: this.#startMs, endMs, updatedMs, unfinished, room };
@@ -113,13 +117,25 @@ export class OpenRow {
  * Merges as Opik's Python SDK does: objects merge, tags add up, the rest is replaced; `undefined` leaves a field as it is, and so
  * does a value that can not be read (a getter that throws).
  */
-function mergeInto(into: Fields, given: unknown, reporter: Reporter, givesWay = false): void {
+function mergeInto(
+  kind: number,
+  into: Fields,
+  given: unknown,
+  reporter: Reporter,
+  givesWay = false,
+  option?: string,
+): void {
   const fields = into as unknown as Record<string, unknown>;
   const update = (given ?? {}) as Record<string, unknown>; // JavaScript may say null
   const names = namesOf(update, reporter);
+  const known = kind === TRACE_ROW ? TRACE_FIELDS : SPAN_FIELDS;
+  let isKnown = typeof update === "object";
   for (const key of names) {
     try {
-      if (!Object.hasOwn(fields, key)) continue;
+      if (!Object.hasOwn(known, key)) {
+        isKnown &&= key === option || names === NAMES;
+        continue;
+      }
       const value = update[key];
       if (value === undefined || (names === NAMES && value === PROTOTYPE[key]) || (value === null && key === "error"))
         continue;
@@ -132,6 +148,9 @@ function mergeInto(into: Fields, given: unknown, reporter: Reporter, givesWay = 
       if (key === "input" || key === "output") fields[key] ??= note;
     }
   }
+  if (isKnown) return;
+  const all = option ? { ...known, [option]: 0 } : known;
+  tellUnknown(reporter, given, `field of a ${kind === TRACE_ROW ? "trace" : "span"}`, all, "field_dropped");
 }
 
 /** The members to look at: of an object of a class all that it may have inherited. */

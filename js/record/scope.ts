@@ -4,11 +4,12 @@
 import { AutoFlush } from "../deliver/auto-flush.js";
 import { RowBuffer } from "../deliver/buffer.js";
 import { Delivery } from "../deliver/delivery.js";
-import { warnOfInsecureUrl } from "../deliver/destination.js";
+import { warnOfSettings } from "../deliver/destination.js";
 import type { FlushMode, Outbox } from "../deliver/model.js";
 import { addCounts, type Dropped, emptyReport, type FlushReport } from "../deliver/report.js";
 import { idOf, type Upload } from "../deliver/upload.js";
 import { numberFrom, type Reporter, readOption } from "../errors.js";
+import { type Names, tellUnknown } from "../names.js";
 import { environment, now, within } from "../platform/env.js";
 import type { Row } from "../platform/model.js";
 import { prepareWaitUntil, whileKeptAlive } from "../platform/wait-until.js";
@@ -34,6 +35,8 @@ const BACKGROUND_BYTES = 1024 * 1024;
 const CHECKPOINT_MS = 15_000;
 /** How often an invocation writes early. */
 const MAX_CHECKPOINTS = 3;
+
+const FLUSH_OPTIONS: Names<FlushOptions> = { timeoutMs: 0 };
 
 /** The id of a row: its text begins with it. */
 function rowId({ text }: Row): string {
@@ -83,7 +86,7 @@ export class Scope implements OpenScope {
       this.#delivery?.collect();
       this.#autoFlush?.start();
     });
-    warnOfInsecureUrl(settings, reporter);
+    warnOfSettings(settings, reporter);
     this.#open = masks && new Set();
     this.#watched = this.#open ?? (this.#lasts ? new Noted() : undefined);
     if (masks) this.#checkpointsLeft = MAX_CHECKPOINTS;
@@ -233,6 +236,7 @@ export class Scope implements OpenScope {
 
   /** Sends the rows that have ended. Never rejects, never waits for what is open. */
   flush(options?: FlushOptions): Promise<FlushReport> {
+    tellUnknown(this.#reporter, options, "option of flush", FLUSH_OPTIONS);
     const given = readOption(options, "timeoutMs");
     let timeoutMs = TIMEOUT_MS;
     try {

@@ -11,17 +11,19 @@ import {
   uploadOf,
 } from "../deliver/upload.js";
 import { ownOf, type Reporter } from "../errors.js";
+import { type Names, tellUnknown } from "../names.js";
 import { getCore } from "../platform/core.js";
 import { idTime } from "../platform/ids.js";
 import type { Settings } from "../settings.js";
 import { REDACTED } from "./json.js";
-import type { Score, ScoreKind } from "./model.js";
+import type { Score, ScoreKind, TargetedScore } from "./model.js";
 import { masked } from "./open-row.js";
 
 /** The largest value, and with a minus the smallest (`FeedbackScoreBatchItem.value`). */
 export const MAX_SCORE = 1e9;
 /** Characters of a reason. */
 export const MAX_REASON_CHARS = 10_000;
+const FIELDS: Names<TargetedScore> = { name: 0, value: 0, reason: 0, categoryName: 0, traceId: 0, spanId: 0 };
 /** Room for what is around the rows of an upload. */
 const ENVELOPE_BYTES = 100;
 /** Room for what says that it was cut. */
@@ -68,6 +70,7 @@ export class ScoreBuffer {
     try {
       const { name, value, reason, categoryName } = score && ownOf(score);
       const wrong = typeof id !== "string" || idTime(id) === undefined ? "id: expected a UUIDv7" : undefined;
+      tellUnknown(this.#reporter, score, "field of a score", FIELDS, "field_dropped");
       return this.#keep(kind, id as string, { name, value, reason, categoryName }, wrong);
     } catch (error) {
       this.#refused(`it can not be read: ${String(error)}`); // a getter that throws, null

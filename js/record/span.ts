@@ -3,6 +3,7 @@
 
 import { printAs, readOption } from "../errors.js";
 import type { SpanFields } from "../fields.js";
+import { type Names, tellUnknown } from "../names.js";
 import { runWith } from "../platform/context.js";
 import { SPAN_ROW } from "../platform/core.js";
 import type { HeaderSpelling, HeaderTarget } from "../settings.js";
@@ -23,6 +24,8 @@ export function openSpan<T>(
   const span = new SpanHandle(trace, parentId, options);
   return fn ? scoped(span, fn) : span;
 }
+
+const HEADER_OPTIONS: Names<{ spelling?: HeaderSpelling }> = { spelling: 0 };
 
 /** The one implementation of `Span`. */
 export class SpanHandle implements OpenSpan, Open {
@@ -82,6 +85,7 @@ export class SpanHandle implements OpenSpan, Open {
   }
 
   headers(options?: { spelling?: HeaderSpelling }): Record<string, string> {
+    tellUnknown(this.#scope.reporter, options, "option of headers", HEADER_OPTIONS);
     return this.#headerMap(readOption(options, "spelling"));
   }
 

@@ -2,14 +2,15 @@
 // write. Refusals are in refusal.ts, rows in rows.ts, tokens in token.ts.
 
 import { Delivery } from "../deliver/delivery.js";
-import { warnOfInsecureUrl } from "../deliver/destination.js";
+import { warnOfSettings } from "../deliver/destination.js";
 import type { FlushReport } from "../deliver/report.js";
 import { sourceOf } from "../deliver/source.js";
 import { isOfScores, uploadOf } from "../deliver/upload.js";
 import { numberFrom, OpikError, ownOf, Reporter } from "../errors.js";
+import { type Names, refuseUnknown, tellUnknown } from "../names.js";
 import { now, environment as platform } from "../platform/env.js";
 import { isOrigin } from "../record/headers.js";
-import { resolveConfig } from "../resolve-settings.js";
+import { CLIENT_SETTINGS, resolveConfig } from "../resolve-settings.js";
 import { allow } from "../server/cors.js";
 import type { OpikConfig, TargetMatch } from "../settings.js";
 import { checkProof } from "./proof.js";
@@ -54,6 +55,24 @@ export interface RelayConfig
   readonly lateMs?: number | undefined;
 }
 
+const WHAT = "setting of a relay";
+const SETTINGS: Names<RelayConfig> = {
+  apiKey: 0,
+  workspace: 0,
+  projectName: 0,
+  url: 0,
+  environment: 0,
+  env: 0,
+  transport: 0,
+  onError: 0,
+  onDrop: 0,
+  origins: 0,
+  tokens: 0,
+  rateLimit: 0,
+  maxBytes: 0,
+  lateMs: 0,
+};
+
 /** The longest body unless it is said otherwise, */
 const MAX_BYTES = 1024 * 1024;
 /** and what can be said: what Cloudflare takes. */
@@ -74,10 +93,13 @@ const RETRY_SECONDS = 30;
  * `OpikError` (`invalid_config`) when it is configured wrongly; the handler itself never rejects.
  */
 export function relay(config: RelayConfig): (request: Request) => Promise<Response> {
-  const resolved = resolveConfig({ ...config, background: false });
+  // Each of its own keeps somebody out; of a client's it may be given what it does not take, as by a server that has both.
+  const { token: _, ...client } = CLIENT_SETTINGS;
+  refuseUnknown(config, WHAT, { ...client, ...SETTINGS });
+  const { origins, tokens, rateLimit, maxBytes: mostBytes = MAX_BYTES, lateMs: late = LATE_MS, ...own } = ownOf(config);
+  const resolved = resolveConfig({ ...own, background: false });
   // What pages send must not stop what the server itself sends.
   const settings = { ...resolved, destination: () => `relay ${resolved.destination()}` };
-  const { origins, tokens, rateLimit, maxBytes: mostBytes = MAX_BYTES, lateMs: late = LATE_MS } = ownOf(config);
   const maxBytes = numberFrom("maxBytes", mostBytes, 1, MOST_BYTES);
   const lateMs = numberFrom("lateMs", late, 0, LATE_MS);
   const stamp = { projectName: settings.projectName as string, environment: settings.environment };
@@ -86,7 +108,8 @@ export function relay(config: RelayConfig): (request: Request) => Promise<Respon
   }
   if (tokens) checkTokens(tokens);
   const reporter = new Reporter(config);
-  warnOfInsecureUrl(settings, reporter);
+  tellUnknown(reporter, config, WHAT, SETTINGS);
+  warnOfSettings(settings, reporter);
 
   const handle = async (request: Request): Promise<void> => {
     if (request.method !== "POST") throw new Refusal("method_not_allowed", "only POST is answered");

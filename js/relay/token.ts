@@ -2,6 +2,7 @@
 // `v1.<payload>.<mac>`: the payload is JSON in base64url, the mac HMAC-SHA256 over all before it (RFC 2104).
 
 import { invalid, numberFrom, OpikError, ownOf } from "../errors.js";
+import { type Names, refuseUnknown } from "../names.js";
 import { fromBase64Url, toBase64Url } from "../platform/base64url.js";
 import { isWorker, now, TIMES } from "../platform/env.js";
 import { idTime } from "../platform/ids.js";
@@ -58,6 +59,18 @@ export interface MintOptions
   readonly nowMs?: number | undefined;
 }
 
+const TOKENS: Names<Tokens> = { secrets: 0, audience: 0, session: 0, thread: 0 };
+const MINT_OPTIONS: Names<MintOptions> = {
+  secret: 0,
+  audience: 0,
+  projectName: 0,
+  session: 0,
+  threadId: 0,
+  traceId: 0,
+  lifetimeMs: 0,
+  nowMs: 0,
+};
+
 /** The payload on the wire. */
 interface Payload {
   readonly kid: string;
@@ -85,6 +98,7 @@ const MAX_LIFETIME_MS = 24 * 60 * 60 * 1000;
  * too short, a lifetime that is no number of ms up to 24 h, an audience that is no http or https URL.
  */
 export async function mintToken(options: MintOptions): Promise<string> {
+  refuseUnknown(options, "option of mintToken", MINT_OPTIONS);
   const {
     secret,
     audience,
@@ -127,6 +141,7 @@ export async function mintToken(options: MintOptions): Promise<string> {
 export function checkTokens(tokens: Tokens): void {
   const { secrets, audience } = ownOf(tokens);
   if (!Array.isArray(secrets) || secrets.length === 0) throw invalid("tokens.secrets", "at least one", secrets);
+  refuseUnknown(tokens, "setting of a relay", TOKENS, "tokens.");
   for (const secret of secrets) checkSecret(secret);
   const ids = new Set(secrets.map(({ id }) => id));
   if (ids.size < secrets.length) throw invalid("tokens.secrets", "ids that differ", secrets);

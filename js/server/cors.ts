@@ -1,6 +1,7 @@
 // What an API has to allow so that pages of other origins may call it with a trace: exactly the headers in use.
 
 import { ownOf } from "../errors.js";
+import { type Names, tellUnknown } from "../names.js";
 import { isOrigin, NAMES, OPIK_TOKEN_HEADER } from "../record/headers.js";
 import type { TargetMatch } from "../settings.js";
 
@@ -19,6 +20,8 @@ export interface CorsOptions {
   readonly credentials?: boolean | undefined;
 }
 
+const OPTIONS: Names<CorsOptions> = { origins: 0, headers: 0, methods: 0, credentials: 0 };
+
 /** For how long a browser may remember the answer to its preflight, in seconds. */
 const PREFLIGHT_SECONDS = 86_400;
 
@@ -27,6 +30,7 @@ const PREFLIGHT_SECONDS = 86_400;
  * and set the others: a response may have one of its own.
  */
 export function corsHeaders(request: Request, options: CorsOptions): Record<string, string> {
+  tellUnknown(undefined, options, "option of corsHeaders", OPTIONS);
   const { origins, credentials = false } = ownOf(options);
   const origin = request.headers.get("origin");
   if (!isOrigin(origin, origins)) return { vary: "origin" };

@@ -164,7 +164,7 @@ export interface Call {
 }
 
 /** Begins a call; `prepareAsyncContext` comes first. Never throws. */
-export function beginCall({ scope, isOfProcess, ctx }: Invocation, root: Root): Call {
+export function beginCall({ scope, isOfProcess, ctx }: Invocation, { caller, ...root }: Root): Call {
   if (!hasAsyncContext()) {
     scope.reporter.once(
       "no_async_context",
@@ -172,7 +172,7 @@ export function beginCall({ scope, isOfProcess, ctx }: Invocation, root: Root): 
         "or later, or the flag nodejs_als, or pass spans explicitly (getTrackContext() in the handler's first line)",
     );
   }
-  const trace = openTrace(scope, root.caller, root.name);
+  const trace = openTrace(scope, caller, root.name);
   const span = new SpanHandle(trace, trace.parentId, root, !trace.joined);
   const { disabled, sampleRate } = scope.settings;
   if (disabled || isOfProcess) return { root: span, ended: () => {} };

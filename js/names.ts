@@ -1,0 +1,69 @@
+// The names of everything that the public API takes as an object. A member of another name does nothing, so it is reported: a
+// typo has no other symptom. What may be an object of the host's own class (a transport, an observer, a `parent`) is not looked at.
+
+import { isObject, OpikError, type OpikErrorCode, Reporter } from "./errors.js";
+
+/** A table of the names of `T`; the compiler asks for each. */
+export type Names<T> = { readonly [name in keyof Required<T>]: unknown };
+
+/**
+ * A sentence for each member of `given` that `known` does not have: "modle is no field of a span: did you mean model?". `what` says
+ * what its members are, `path` stands before each name. One sentence where `given` is no object, none where it is missing or can not
+ * be read.
+ */
+export function unknownNames(given: unknown, what: string, known: object, path = ""): string[] {
+  try {
+    if ((given ?? undefined) === undefined) return []; // JavaScript may say null
+    if (!isObject(given))
+      return [`${path.replace(".", ": ")}expected an object, got ${typeof given}, which has no ${what}`];
+    return Object.keys(given)
+      .filter((name) => !Object.hasOwn(known, name))
+      .map((name) => {
+        const near = nearest(name, Object.keys(known));
+        return `${path}${name} is no ${what}${near ? `: did you mean ${path}${near}?` : ""}`;
+      });
+  } catch {
+    return []; // a revoked proxy
+  }
+}
+
+let ofNobody: Reporter | undefined;
+
+function nobody(): Reporter {
+  ofNobody ??= new Reporter();
+  return ofNobody;
+}
+
+/** Reports each such sentence once; without a client at hand, by `console.warn`. */
+export function tellUnknown(
+  reporter: Reporter | undefined = nobody(),
+  given: unknown,
+  what: string,
+  known: object,
+  code: OpikErrorCode = "invalid_config",
+): void {
+  for (const sentence of unknownNames(given, what, known)) {
+    reporter.once(code, sentence, undefined, sentence);
+  }
+}
+
+/** Throws an `OpikError` (`invalid_config`) where there is such a sentence: of options that keep somebody out. */
+export function refuseUnknown(given: unknown, what: string, known: object, path = ""): void {
+  const [sentence] = unknownNames(given, what, known, path);
+  if (sentence) throw new OpikError("invalid_config", sentence);
+}
+
+/**
+ * The name that is most like `name`: of the same letters, or one that has those of the other in their order and is at most three
+ * times as long. Finds `model` for `modle`, `url` for `apiUrl` and `projectName` for `projctName`.
+ */
+function nearest(name: string, known: string[]): string | undefined {
+  const letters = (text: string): string[] => text.toLowerCase().match(/[a-z]/g) ?? [];
+  const isIn = (part: string, whole: string): boolean =>
+    part.length * 3 >= whole.length && RegExp(letters(part).join(".*")).test(letters(whole).join(""));
+  const sorted = (text: string): string => `${letters(text).sort()}`;
+  const more = (one: string): number => Math.abs(one.length - name.length);
+  return known
+    .filter((one) => isIn(one, name) || isIn(name, one) || sorted(one) === sorted(name))
+    .sort((a, b) => more(a) - more(b))[0];
+}
