@@ -23,7 +23,7 @@ import { Scope } from "./record/scope.js";
 import { scoped } from "./record/settle.js";
 import type { SpanHandle } from "./record/span.js";
 import { openTrace } from "./record/trace.js";
-import { type AnyFunction, type TrackOptions, trackWith } from "./record/track.js";
+import { type AnyFunction, type TrackOptions, trackEither } from "./record/track.js";
 import { resolveConfig } from "./resolve-settings.js";
 
 /** Opens a span under `parent`, by default under the current span, else in a trace of its own. */
@@ -46,8 +46,11 @@ export function trace(fields?: TraceFields): Trace {
 }
 
 /** `fn` with a span around each call, recorded where it is called: Opik's `@track`. */
-export function track<F extends AnyFunction>(fn: F, options?: TrackOptions): F {
-  return trackWith(openHere, fn, options);
+export function track<F extends AnyFunction>(fn: F, options?: TrackOptions): F;
+/** The same, in the order of the official SDK. */
+export function track<F extends AnyFunction>(options: TrackOptions, fn: F): F;
+export function track<F extends AnyFunction>(first: F | TrackOptions, second?: TrackOptions | F): F {
+  return trackEither(openHere, first, second);
 }
 
 /** Scores a trace or a span by its id, which need not be of this process: a user's feedback. */

@@ -27,16 +27,17 @@ export function unknownNames(given: unknown, what: string, known: object, path =
   }
 }
 
-let ofNobody: Reporter | undefined;
+let nobody: Reporter | undefined;
 
-function nobody(): Reporter {
-  ofNobody ??= new Reporter();
-  return ofNobody;
+/** Reports where no client is at hand: by `console.warn`. */
+export function ofNobody(): Reporter {
+  nobody ??= new Reporter();
+  return nobody;
 }
 
 /** Reports each such sentence once; without a client at hand, by `console.warn`. */
 export function tellUnknown(
-  reporter: Reporter | undefined = nobody(),
+  reporter: Reporter | undefined = ofNobody(),
   given: unknown,
   what: string,
   known: object,

@@ -22,7 +22,7 @@ import { Scope } from "./record/scope.js";
 import { scoped } from "./record/settle.js";
 import { SpanHandle } from "./record/span.js";
 import { openTrace } from "./record/trace.js";
-import { type AnyFunction, type TrackOptions, trackWith } from "./record/track.js";
+import { type AnyFunction, type TrackOptions, trackEither } from "./record/track.js";
 import { openOutbox, page, resolveConfig } from "./resolve-settings.js";
 import type { Fetch, HeaderCarrier, InstrumentFetchOptions, OpikConfig } from "./settings.js";
 
@@ -83,8 +83,11 @@ export class Opik {
   }
 
   /** `fn` with a span around each call: Opik's `@track`. `this`, the name and the signature stay. */
-  track<F extends AnyFunction>(fn: F, options?: TrackOptions): F {
-    return trackWith(this.#start, fn, options);
+  track<F extends AnyFunction>(fn: F, options?: TrackOptions): F;
+  /** The same, in the order of the official SDK. */
+  track<F extends AnyFunction>(options: TrackOptions, fn: F): F;
+  track<F extends AnyFunction>(first: F | TrackOptions, second?: TrackOptions | F): F {
+    return trackEither(this.#start, first, second, this.#scope.reporter);
   }
 
   /**

@@ -57,6 +57,14 @@ function overloaded(value: string | number): string | number {
 }
 const tracked = track(overloaded, { type: "tool" });
 same<typeof tracked, typeof overloaded>(true);
+const trackedToo = track({ type: "tool" }, overloaded);
+same<typeof trackedToo, typeof overloaded>(true);
+const trackedByClient = opik.track({ name: "o" }, overloaded);
+same<typeof trackedByClient, typeof overloaded>(true);
+// @ts-expect-error: there is no such option.
+void track({ nmae: "o" }, overloaded);
+// @ts-expect-error: no function.
+void track({ name: "o" });
 
 {
   using scoped = opik.span({ name: "with the block" });
