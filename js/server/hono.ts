@@ -30,7 +30,7 @@ export interface OpikVariables {
  * variables are read from Hono's `env`; what `config` says goes before them. Invalid settings are reported once, and
  * requests run untraced.
  */
-export function opik<Env = unknown>(
+export function opikMiddleware<Env = unknown>(
   config?: ServerConfigFor<Env, FetchTrigger>,
   // biome-ignore lint/suspicious/noExplicitAny: Hono's own context, whose type would make Hono a dependency
 ): (c: any, next: () => Promise<void>) => Promise<void> {

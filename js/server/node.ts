@@ -43,7 +43,7 @@ export interface NodeResponse {
  * Middleware (Express, Connect) that traces each request: a span under the caller's, or a trace of its own, which ends when the
  * response has been sent. Settings fall back to OPIK_* variables. Invalid ones are reported once, and requests run untraced.
  */
-export function opik(
+export function opikMiddleware(
   config?: ServerConfigFor<undefined, FetchTrigger<NodeRequest>>,
 ): (request: NodeRequest, response: NodeResponse, next: (error?: unknown) => void) => void {
   const trace = tracer(config);

@@ -7,7 +7,7 @@ import type { AddressInfo } from "node:net";
 import { test } from "node:test";
 import { getTrackContext, Opik, type Span } from "opik-edge";
 import { traceMessage, withOpik as withWorker } from "opik-edge/cloudflare";
-import { opik as middleware } from "opik-edge/node";
+import { opikMiddleware as middleware } from "opik-edge/node";
 import { mintToken, signed } from "opik-edge/relay";
 import { withOpik } from "opik-edge/server";
 import { InMemoryExporter, useFakeClock } from "opik-edge/testing";

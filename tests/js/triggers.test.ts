@@ -48,8 +48,8 @@ test("settings are an object, or a function of env and trigger, whatever is wrap
   ] as never[];
   const env = { OPIK_PROJECT_NAME: "shop" };
   const { withOpik: onServer } = await import("opik-edge/server");
-  const { opik: inHono } = await import("opik-edge/hono");
-  const { opik: inNode } = await import("opik-edge/node");
+  const { opikMiddleware: inHono } = await import("opik-edge/hono");
+  const { opikMiddleware: inNode } = await import("opik-edge/node");
   const request = new Request("http://host.test/path");
   for (const config of ways) {
     await withOpik({ fetch: async (_: Request, __: object, ___: object) => new Response() }, config).fetch(

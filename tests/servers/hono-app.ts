@@ -1,7 +1,7 @@
 // The app with Hono, for every platform that it runs on.
 
 import { Hono } from "hono";
-import { type OpikVariables, opik, type ServerConfig } from "opik-edge/hono";
+import { type OpikVariables, opikMiddleware, type ServerConfig } from "opik-edge/hono";
 import { answer } from "./app.js";
 
 /** The app; what it is made with may depend on a Worker's `env`. */
@@ -10,7 +10,7 @@ export function honoApp<Env extends object>(
   echo: (env: Env) => string,
 ): Hono<{ Bindings: Env; Variables: OpikVariables }> {
   const app = new Hono<{ Bindings: Env; Variables: OpikVariables }>();
-  app.use(opik(config));
+  app.use(opikMiddleware(config));
   app.get("/cookies", (c) => {
     c.header("set-cookie", "a=1", { append: true });
     c.header("set-cookie", "b=2", { append: true });

@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import { serve } from "@hono/node-server";
 import express from "express";
-import { opik as expressOpik, withOpik as nodeWithOpik } from "opik-edge/node";
+import { opikMiddleware as expressOpik, withOpik as nodeWithOpik } from "opik-edge/node";
 import { withOpik } from "opik-edge/server";
 import { answer } from "./app.js";
 import { honoApp } from "./hono-app.js";

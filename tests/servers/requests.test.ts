@@ -22,8 +22,8 @@ import express from "express";
 import { Hono } from "hono";
 import { flush, getTrackContext, fetch as tracedFetch } from "opik-edge";
 import { withOpik as workerWithOpik } from "opik-edge/cloudflare";
-import { opik as honoOpik, type OpikVariables } from "opik-edge/hono";
-import { opik, withOpik } from "opik-edge/node";
+import { opikMiddleware as honoOpik, type OpikVariables } from "opik-edge/hono";
+import { opikMiddleware, withOpik } from "opik-edge/node";
 import { withOpik as webWithOpik } from "opik-edge/server";
 import { type ExportedRow, InMemoryExporter } from "opik-edge/testing";
 
@@ -118,7 +118,7 @@ describe("events of a request and its response", { timeout: 60_000 }, () => {
 
   for (const [name, serve] of Object.entries<(config: object, handle: Handle) => Server>({
     "withOpik around a listener": (config, handle) => createServer(withOpik(handle, config)),
-    "the middleware of Express": (config, handle) => createServer(express().use(opik(config)).use(handle)),
+    "the middleware of Express": (config, handle) => createServer(express().use(opikMiddleware(config)).use(handle)),
   })) {
     test(`${name}: its trace is current in all of them`, async (t) => {
       const { config } = recording();
@@ -232,7 +232,7 @@ describe("a request line and its Host", { timeout: 60_000 }, () => {
 
   for (const [name, wrap] of Object.entries<(config: object, handle: Handle) => Handle>({
     "withOpik around a listener": (config, handle) => withOpik(handle, config),
-    "the middleware of Express": (config, handle) => express().use(opik(config)).use(handle),
+    "the middleware of Express": (config, handle) => express().use(opikMiddleware(config)).use(handle),
   })) {
     test(`${name}: the method and path are recorded as sent, the host as its header says`, async (t) => {
       const { config, note, spans, errors } = recording();
@@ -376,17 +376,18 @@ describe("one request is one trace", { timeout: 60_000 }, () => {
   const APPS: Record<string, App> = {
     "Express, the app and a router": (config, note) =>
       express()
-        .use(opik(config))
-        .use("/shop", express.Router().use(opik(config)).get("/orders", answering(note))),
-    "Express, the middleware twice": (config, note) => express().use(opik(config), opik(config), answering(note)),
+        .use(opikMiddleware(config))
+        .use("/shop", express.Router().use(opikMiddleware(config)).get("/orders", answering(note))),
+    "Express, the middleware twice": (config, note) =>
+      express().use(opikMiddleware(config), opikMiddleware(config), answering(note)),
     "withOpik of Node around Express": (config, note) =>
-      withOpik(express().use(opik(config)).use("/shop", opik(config), answering(note)), config),
+      withOpik(express().use(opikMiddleware(config)).use("/shop", opikMiddleware(config), answering(note)), config),
     "withOpik of Node twice": (config, note) => withOpik(withOpik(answering(note), config), config),
     "a middleware that has lost what is current": (config, note) =>
       express()
-        .use(opik(config))
+        .use(opikMiddleware(config))
         .use((_req, _res, next) => outside(() => next()))
-        .use(opik(config), answering(note)),
+        .use(opikMiddleware(config), answering(note)),
     "withOpik of Node around Hono, an app and a sub-app": (config, note) =>
       withOpik(getRequestListener(hono(config, note).fetch), config),
     "withOpik of the server around Hono": (config, note) =>

@@ -9,7 +9,7 @@ import { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { finished, pipeline } from "node:stream/promises";
 import express from "express";
-import { opik, withOpik } from "opik-edge/node";
+import { opikMiddleware, withOpik } from "opik-edge/node";
 import type { ServerConfig } from "opik-edge/server";
 import type { Note } from "./handlers.js";
 
@@ -388,7 +388,8 @@ type Entry = (made: Made) => Server | Promise<Server>;
 const wrapped = (dispatch: Dispatch, config: ServerConfig | undefined): Dispatch =>
   config ? withOpik(dispatch as (request: unknown, response: unknown) => unknown, config) : dispatch;
 
-const middleware = (config: ServerConfig | undefined): express.RequestHandler[] => (config ? [opik(config)] : []);
+const middleware = (config: ServerConfig | undefined): express.RequestHandler[] =>
+  config ? [opikMiddleware(config)] : [];
 
 function expressApp(dispatch: Dispatch, config: ServerConfig | undefined): express.Express {
   const app = express();

@@ -1,7 +1,7 @@
 // What a handler that takes a `Request` can return or throw, and the ways in which one is wrapped. Runs in every runtime.
 
 import { Hono, type MiddlewareHandler } from "hono";
-import { opik } from "opik-edge/hono";
+import { opikMiddleware } from "opik-edge/hono";
 import { type ServerConfig, withOpik } from "opik-edge/server";
 import type { Side } from "./sides.js";
 import { Lacks } from "./table.js";
@@ -379,7 +379,7 @@ function middleware(config: ServerConfig | undefined): MiddlewareHandler {
   const nothing: MiddlewareHandler = async (_, next) => {
     await next();
   };
-  return config ? opik(() => config) : nothing;
+  return config ? opikMiddleware(() => config) : nothing;
 }
 
 function honoApp(handle: Fetch, config: ServerConfig | undefined): Hono {

@@ -2,7 +2,7 @@
 
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { Opik } from "opik-edge";
-import { opik as middleware, withOpik } from "opik-edge/node";
+import { opikMiddleware as middleware, withOpik } from "opik-edge/node";
 import { relay } from "opik-edge/relay";
 import { withOpik as withWebOpik } from "opik-edge/server";
 import { assertTrees, InMemoryExporter } from "opik-edge/testing";
