@@ -202,6 +202,10 @@ export interface OpenTrace extends Trace {
   readonly isBrokenOff: boolean;
   /** Says that it was. */
   breakOff(): void;
+  /** Whether nothing of it is kept. */
+  readonly isSilent: boolean;
+  /** Keeps nothing of it, unless a span of it has been kept already: that would be without its trace. */
+  silence(): void;
   /** Bytes that may still be kept of a row, so that the trace stays within its limit. */
   readonly room: number;
   /** The time of now, by the clock that it began with. */

@@ -94,7 +94,7 @@ export class OpenRow {
 
   /** Writes it early: once, which is enough to be seen. `false` where that has been done. */
   writeEarly(root?: RowFields): boolean {
-    if (this.#earlyMs > 0) return false;
+    if (this.#earlyMs > 0 || this.#trace.isSilent) return false;
     this.#earlyMs = this.#trace.now();
     this.#trace.scope.appendCheckpoint(this.#row(-1, this.#earlyMs, true, root));
     return true;

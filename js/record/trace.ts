@@ -97,6 +97,7 @@ export class TraceHandle implements OpenTrace, Open {
   readonly scope: OpenScope;
   readonly startMs: number;
   #isBrokenOff = false;
+  #isSilent = false;
   readonly #clockOffsetMs: number;
   /** `undefined` where the row is not ours to write. */
   readonly #row: OpenRow | undefined;
@@ -181,6 +182,15 @@ export class TraceHandle implements OpenTrace, Open {
     return this.#isBrokenOff;
   }
 
+  /** Keeps nothing of it, unless a span of it has been kept already: that would be without its trace. */
+  silence(): void {
+    this.#isSilent = this.#bytes === 0;
+  }
+
+  get isSilent(): boolean {
+    return this.#isSilent;
+  }
+
   /** Leaves it to its root span to end it. */
   owned(): void {
     this.scope.ended(this);
@@ -193,7 +203,7 @@ export class TraceHandle implements OpenTrace, Open {
 
   /** Keeps the row of a span of it, or its own, and counts its bytes. */
   append(row: Row): void {
-    this.#bytes += this.scope.append(row);
+    if (!this.#isSilent) this.#bytes += this.scope.append(row);
   }
 
   /** Writes its row early, with what it has of its root span so far. */

@@ -12,6 +12,7 @@ import { now, environment as platform } from "../platform/env.js";
 import { isOrigin } from "../record/headers.js";
 import { CLIENT_SETTINGS, resolveConfig } from "../resolve-settings.js";
 import { allow } from "../server/cors.js";
+import { silence } from "../server/trace-request.js";
 import type { OpikConfig, TargetMatch } from "../settings.js";
 import { checkProof } from "./proof.js";
 import { Refusal } from "./refusal.js";
@@ -139,6 +140,7 @@ export function relay(config: RelayConfig): (request: Request) => Promise<Respon
   };
 
   return async (request) => {
+    silence(request);
     const origin = allowedOrigin(request, origins);
     const headers = new Headers({ vary: "origin" });
     if (origin instanceof Refusal) return answer(origin, headers);

@@ -80,6 +80,14 @@ export function outerRoot(request: unknown, { name }: Asked): SpanHandle | undef
   return outer?.name === name ? outer.root : undefined;
 }
 
+/** Has nothing recorded of the request that is being handled, this one or the one that is current: as of one to the relay. */
+export function silence(request: Request): void {
+  const known = handled();
+  const frame = currentFrame();
+  const root = (known.get(request) ?? (frame && known.get(frame.trace)))?.root;
+  root?.trace.silence?.(); // which another copy of this package may not have
+}
+
 /** Runs `fn` with `root` current, unless something is that belongs to its trace. */
 export function inside<T>(root: SpanHandle, fn: () => T): T {
   return currentFrame()?.trace === root.trace ? fn() : root.run(fn);
