@@ -36,6 +36,7 @@ export const CLIENT_SETTINGS: Names<OpikConfig & { trust: unknown }> = {
   projectName: 0,
   url: 0,
   environment: 0,
+  threadId: 0,
   relayUrl: 0,
   token: 0,
   disabled: 0,
@@ -129,6 +130,10 @@ export function resolveConfig(given: OpikConfig): Settings {
   if (environment !== undefined && environment.length > MAX_ENVIRONMENT_CHARS) {
     throw invalid("environment", `at most ${MAX_ENVIRONMENT_CHARS} characters`, environment);
   }
+  const threadId = config.threadId ?? undefined;
+  if (threadId !== undefined && !/^(string|function)$/.test(typeof threadId)) {
+    throw invalid("threadId", "a string or a function", threadId);
+  }
   checkTargets(config.propagateTo ?? undefined);
   const carrier = client?.relayTransport(url) ?? fetchTransport;
   const sampleRate = config.sampleRate ?? 1;
@@ -155,6 +160,7 @@ export function resolveConfig(given: OpikConfig): Settings {
     baseUrl,
     destination: () => `${baseUrl} ${workspace} ${apiKey}`,
     environment,
+    threadId,
     projectJson: recordedProject === undefined ? "" : JSON.stringify(recordedProject),
     environmentJson: environment === undefined ? "" : JSON.stringify(environment),
     disabled,

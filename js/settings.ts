@@ -254,6 +254,8 @@ export interface OpikConfig {
   readonly projectName?: string | undefined;
   /** The base URL of the API, http or https (`OPIK_URL_OVERRIDE`, default Opik Cloud). */
   readonly url?: string | undefined;
+  /** The conversation of the traces that begin here and name none (`thread_id`); a function is asked for each. */
+  readonly threadId?: string | (() => string | undefined) | undefined;
   /** The environment of every row, at most 150 characters (`OPIK_ENVIRONMENT`, default none). */
   readonly environment?: string | undefined;
   /**
@@ -324,6 +326,7 @@ export interface Settings {
   /** Names where it sends to, and as whom: with the key. */
   readonly destination: () => string;
   readonly environment: string | undefined;
+  readonly threadId: OpikConfig["threadId"];
   /** The project as JSON, as it stands in every row; "" where there is none. */
   readonly projectJson: string;
   /** The environment, likewise. */

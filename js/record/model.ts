@@ -52,6 +52,8 @@ export interface SpanOptions extends SpanFields {
    * By default under the current span, or in a new trace where there is none.
    */
   parent?: Span | Trace | HeaderCarrier | null | undefined;
+  /** The conversation of its trace (`thread_id`); on a caller's trace it warns once and sets nothing. */
+  threadId?: string | undefined;
 }
 
 /** One recorded operation. After its end nothing about it can change. */

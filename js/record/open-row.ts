@@ -50,6 +50,8 @@ const NO_FIELDS: Fields = Object.freeze(new Fields());
 const NAMES = Object.keys(NO_FIELDS);
 const { type: _, model, provider, usage, totalEstimatedCost, ttft, ...TRACE_FIELDS } = NO_FIELDS;
 const { threadId, ...SPAN_FIELDS } = NO_FIELDS;
+/** What a span is opened with, and is no field of its row. */
+const SPAN_OPTIONS = { parent: 0, threadId };
 /** Whatever somebody has added to it was said of no row. */
 const PROTOTYPE = Object.prototype as unknown as Record<string, unknown>;
 
@@ -72,12 +74,12 @@ export class OpenRow {
     this.#parentId = parentId;
     this.#trace = trace;
     this.#startMs = startMs;
-    this.merge(given, false, kind === TRACE_ROW ? undefined : "parent");
+    this.merge(given, false, kind === TRACE_ROW ? undefined : SPAN_OPTIONS);
   }
 
-  /** Merges in what the host has set, or with `givesWay` what stands only where it has set nothing. `option` may be there, and is no field. */
-  merge(given: unknown, givesWay = false, option?: string): void {
-    mergeInto(this.#kind, this.fields, given, this.#trace.scope.reporter, givesWay, option);
+  /** Merges in what the host has set, or with `givesWay` what stands only where it has set nothing. `options` may be there too, and are no fields. */
+  merge(given: unknown, givesWay = false, options?: object): void {
+    mergeInto(this.#kind, this.fields, given, this.#trace.scope.reporter, givesWay, options);
   }
 
   /** What the row of a trace takes over from its root span (Python's `@track`). */
@@ -123,7 +125,7 @@ function mergeInto(
   given: unknown,
   reporter: Reporter,
   givesWay = false,
-  option?: string,
+  options?: object,
 ): void {
   const fields = into as unknown as Record<string, unknown>;
   const update = (given ?? {}) as Record<string, unknown>; // JavaScript may say null
@@ -133,7 +135,7 @@ function mergeInto(
   for (const key of names) {
     try {
       if (!Object.hasOwn(known, key)) {
-        isKnown &&= key === option || names === NAMES;
+        isKnown &&= (options !== undefined && Object.hasOwn(options, key)) || names === NAMES;
         continue;
       }
       const value = update[key];
@@ -149,8 +151,8 @@ function mergeInto(
     }
   }
   if (isKnown) return;
-  const all = option ? { ...known, [option]: 0 } : known;
-  tellUnknown(reporter, given, `field of a ${kind === TRACE_ROW ? "trace" : "span"}`, all, "field_dropped");
+  const what = `field of a ${kind === TRACE_ROW ? "trace" : "span"}`;
+  tellUnknown(reporter, given, what, { ...known, ...options }, "field_dropped");
 }
 
 /** The members to look at: of an object of a class all that it may have inherited. */

@@ -55,6 +55,8 @@ export class SpanHandle implements OpenSpan, Open {
     this.#row = new OpenRow(SPAN_ROW, id, parentId, trace, this.startMs, options);
     this.#scope.opened(this);
     if (isRoot) trace.owned();
+    const threadId = readOption(options, "threadId") ?? undefined; // JavaScript may say null
+    if (threadId !== undefined) trace.update({ threadId });
   }
 
   get traceId(): string {

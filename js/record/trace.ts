@@ -117,6 +117,18 @@ export class TraceHandle implements OpenTrace, Open {
     this.scope = scope;
     if (!this.recording || this.joined) return;
     this.#row = new OpenRow(TRACE_ROW, this.id, "", this, this.startMs, fields);
+    const { threadId } = scope.settings;
+    if (typeof threadId === "string") this.#row.merge({ threadId }, true);
+    // Read where a getter may throw.
+    else if (threadId)
+      this.#row.merge(
+        {
+          get threadId() {
+            return threadId();
+          },
+        },
+        true,
+      );
     scope.opened(this);
   }
 
