@@ -1,6 +1,7 @@
 // The functions that need no client at hand: what they do belongs to whatever is current, else to a
 // client made from the OPIK_* variables.
 
+import { clients } from "#host";
 import type { FlushReport } from "./deliver/report.js";
 import { Reporter, readOption } from "./errors.js";
 import { startSpan } from "./opik.js";
@@ -80,9 +81,14 @@ export function instrumentFetch(): () => void {
   });
 }
 
-/** Sends what has ended in the current invocation. Never rejects, never waits for `waitUntil` work. */
+/**
+ * Sends what has ended in the current invocation, and in a process what has ended in any client. Never rejects, never waits for
+ * `waitUntil` work.
+ */
 export function flush(options?: FlushOptions): Promise<FlushReport> {
-  return currentScope(currentFrame()).flush(options);
+  const frame = currentFrame();
+  const isInvocation = frame?.scope.outlivesCalls === false;
+  return (isInvocation ? undefined : clients?.flush(options, frame?.scope)) ?? currentScope(frame).flush(options);
 }
 
 /** The current span and its trace; `undefined` outside any. */

@@ -1,7 +1,7 @@
 // Where a client's settings come from: arguments, then OPIK_* variables of the Worker's `env`,
 // of `Deno.env` or of `process.env`, then defaults. Validates them once; next: opik.ts.
 
-import { host, parts } from "#host";
+import { clients, host, parts } from "#host";
 import type { Outbox, Page } from "./deliver/model.js";
 import { fetchTransport } from "./deliver/transport.js";
 import { invalid, isObject, numberFrom, OpikError, ownOf, readOption } from "./errors.js";
@@ -174,6 +174,7 @@ export function resolveConfig(given: OpikConfig): Settings {
     maxIdAgeMs: numberFrom("maxIdAgeMs", config.maxIdAgeMs ?? 24 * HOUR_MS, HOUR_MS, 45 * 24 * HOUR_MS),
     transport,
     isServer: server,
+    enlist: server ? clients?.add : undefined,
     host,
     isInsecure: isHttp && !disabled && transport === fetchTransport && !LOOPBACK.test(url.hostname),
     background: isSwitch("background", server || client !== undefined),

@@ -343,6 +343,8 @@ export interface Settings {
   readonly transport: Transport;
   /** Whether the process outlives its requests; asked once, since some platforms make up what tells it. */
   readonly isServer: boolean;
+  /** In a process: has a client be flushed with the others. */
+  readonly enlist: ((client: object) => void) | undefined;
   /** `undefined` in bundles for Workers. */
   readonly host: Host | undefined;
   /** Whether rows and key go where others may read them. */

@@ -1,7 +1,8 @@
 // Behind the subpath import `#host` where the code may run in a process or in a page: in Node, Deno and Bun, and in bundles of which
 // nothing is said.
 
-import type { Page } from "../deliver/model.js";
+import { addClient, flushClients } from "../deliver/flush-clients.js";
+import type { Clients, Page } from "../deliver/model.js";
 import { consumed } from "../platform/host/lost.js";
 import { isWatched, unwatch } from "../platform/host/page.js";
 import { closeAtExit, watchProcess } from "../platform/host/process.js";
@@ -21,3 +22,4 @@ export const host: Host | undefined = {
   warnOfCors,
 };
 export const parts: Page | undefined = { relayTransport, openOutbox, instrumentFetch };
+export const clients: Clients | undefined = { add: addClient, flush: flushClients };

@@ -76,3 +76,16 @@ export interface Page {
   readonly openOutbox: (url: URL, tokens: TokenSource | undefined) => Outbox;
   readonly instrumentFetch: (traced: CallTraced, options: InstrumentFetchOptions) => () => void;
 }
+
+/** A client, as far as it is flushed. */
+export interface Flushable {
+  flush(options?: { readonly timeoutMs?: number | undefined }): Promise<FlushReport>;
+}
+
+/** The clients of a process: flush-clients.ts. */
+export interface Clients {
+  /** Has `client`, which is a `Flushable`, be flushed with the others. */
+  readonly add: (client: object) => void;
+  /** Flushes all of them, and `own`; gives the sum of their reports, `undefined` where there is none of them. Never rejects. */
+  flush(options?: Parameters<Flushable["flush"]>[0], own?: Flushable): Promise<FlushReport> | undefined;
+}

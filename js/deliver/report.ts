@@ -25,6 +25,11 @@ export interface FlushReport {
   sent: number;
   /** Rows that wait for a later flush, since this one's time was over or the backend failed. */
   kept: number;
+  /**
+   * Spans that are still open, and traces without a root span that are: they are no rows yet, so they are in none of the other counts.
+   * One that never ends is never sent.
+   */
+  open: number;
   /** Rows that were in more than one request, whatever became of them. */
   retried: number;
   /** Rows of spans that are still open, written so that a killed isolate shows them. Not among `sent`. */
@@ -41,7 +46,7 @@ export interface FlushReport {
 
 /** The report of a flush that has done nothing yet. */
 export function emptyReport(): FlushReport {
-  return { sent: 0, kept: 0, retried: 0, checkpoints: 0, dropped: {}, requests: 0, bytes: 0, errors: [] };
+  return { sent: 0, kept: 0, open: 0, retried: 0, checkpoints: 0, dropped: {}, requests: 0, bytes: 0, errors: [] };
 }
 
 /** What went wrong with an upload. */

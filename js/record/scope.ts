@@ -67,6 +67,8 @@ export class Scope implements OpenScope {
   readonly #open: Set<Open> | undefined;
   /** What is open and may be written early: of an invocation all, of a client that lasts as much as there is room for. */
   readonly #watched: Set<Open> | Noted | undefined;
+  /** How many are open. */
+  #openCount = 0;
   #hasEnded = false;
   #onClosed: (() => void) | undefined;
   /** Called once, when the first row or score is kept, or the first span opened. */
@@ -91,6 +93,7 @@ export class Scope implements OpenScope {
     this.#watched = this.#open ?? (this.#lasts ? new Noted() : undefined);
     if (masks) this.#checkpointsLeft = MAX_CHECKPOINTS;
     else void prepareWaitUntil();
+    if (!masks) settings.enlist?.(this);
     if (outbox) this.#prepareDelivery(); // what earlier visits have left
   }
 
@@ -205,12 +208,14 @@ export class Scope implements OpenScope {
   /** Notes that `item` is open. A client outside any invocation holds a bounded number, so nothing can pile up (old-ids.ts). */
   opened(item: Open): void {
     this.#used();
+    this.#openCount += 1;
     this.#watched?.add(item);
     if (this.#watched && !this.#stopCheckpoints) this.#watchLongSpans();
   }
 
   /** Notes that `item` has ended: its row comes next. */
   ended(item: Open): void {
+    this.#openCount -= 1;
     this.#watched?.delete(item);
     if (this.#early.size > 0) this.#early.delete(item); // it is written whole
     if (this.#watched?.size !== 0) return;
@@ -247,7 +252,7 @@ export class Scope implements OpenScope {
     }
     const send = (): Promise<FlushReport> => {
       this.#delivery?.probe();
-      return this.#flush({ timeoutMs });
+      return this.#flush({ timeoutMs }).then((report) => Object.assign(report, { open: this.#openCount }));
     };
     const ready = this.#outbox?.ready();
     return ready ? within(timeoutMs, ready).then(send) : send();

@@ -97,6 +97,7 @@ export class TraceHandle implements OpenTrace, Open {
   readonly scope: OpenScope;
   readonly startMs: number;
   #isBrokenOff = false;
+  #isOwned = false;
   #isSilent = false;
   readonly #clockOffsetMs: number;
   /** `undefined` where the row is not ours to write. */
@@ -205,6 +206,7 @@ export class TraceHandle implements OpenTrace, Open {
 
   /** Leaves it to its root span to end it. */
   owned(): void {
+    this.#isOwned = true;
     this.scope.ended(this);
   }
 
@@ -240,7 +242,7 @@ export class TraceHandle implements OpenTrace, Open {
     if (this.#ended) return;
     this.#ended = true;
     if (!this.#row) return;
-    this.scope.ended(this);
+    if (!this.#isOwned) this.scope.ended(this);
     this.#row.write(endMs, unfinished, root);
     this.scope.outermostEnded();
   }

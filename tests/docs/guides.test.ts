@@ -8,7 +8,7 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { pathToFileURL } from "node:url";
-import type { Opik } from "opik-edge";
+import { flush, type Opik } from "opik-edge";
 import { type Collector, startCollector } from "../../collector/server.js";
 import type { StoredRow } from "../../collector/store.js";
 import { pageIds } from "../support/page-ids.js";
@@ -300,6 +300,7 @@ test("moving: the same program with this package", async (t) => {
     seen.push(new Headers(init.headers));
     return new Response("A tree of spans.");
   });
+  await flush(); // what the examples before it have left in their clients
   await load("guide-moving");
   assert.deepEqual(log.mock.calls[0]!.arguments, [3]);
   const [ask] = named("ask");

@@ -75,7 +75,7 @@ test("where WebAssembly is blocked, spans still hand the caller's ids on, with o
     begun: {},
     hostile: {},
     errors: ["wasm_blocked"],
-    report: { sent: 0, kept: 0, retried: 0, checkpoints: 0, dropped: {}, requests: 0, bytes: 0, errors: [] },
+    report: { sent: 0, kept: 0, open: 0, retried: 0, checkpoints: 0, dropped: {}, requests: 0, bytes: 0, errors: [] },
   });
 });
 
