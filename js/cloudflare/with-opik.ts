@@ -11,6 +11,7 @@ import {
   invocations,
   type OpenInvocation,
   runCall,
+  type ServerConfig,
   type ServerConfigFor,
 } from "../server/invocation.js";
 import { traceRequest } from "../server/trace-request.js";
@@ -62,9 +63,9 @@ const WRAPPED = Symbol.for("opik-edge/wrapped");
  * What is given stays as it is, down to each function: what is returned stands for it, and is what the platform is to call. So
  * the class to wrap is the one that is exported; of a subclass only what it inherits is traced.
  */
-export function withOpik<H extends WorkerHandler | WorkerClass>(
+export function withOpik<H extends WorkerHandler | WorkerClass, C extends ServerConfig = ServerConfig>(
   handler: H,
-  config?: ServerConfigFor<EnvOf<H>, Trigger>,
+  config?: ServerConfigFor<EnvOf<H>, Trigger, C>,
 ): H {
   if ((handler as { [WRAPPED]?: unknown })[WRAPPED] === true) return handler;
   const open = invocations(config);

@@ -25,7 +25,21 @@ export interface ServerConfig extends OpikConfig, TrustConfig {}
  * Settings, or what gives them for a call: `env` is the Worker's or Hono's, elsewhere `undefined`; `trigger` says what the call is.
  * In Node, Deno and Bun, where all calls share a client, a function is asked once, for the first of them.
  */
-export type ServerConfigFor<Env, T> = ServerConfig | ((env: Env, trigger: T) => ServerConfig);
+export type ServerConfigFor<Env, T, C extends ServerConfig = ServerConfig> =
+  | (C & OnlyNames<C, ServerConfig>)
+  | ((env: Env, trigger: T) => C & OnlyNames<C, ServerConfig>);
+
+/**
+ * `Given`, of which members that `Shape` has no name for are an error. The compiler looks for such members in an object that is
+ * written down, and not in what a function returns.
+ */
+export type OnlyNames<Given, Shape> = {
+  readonly [Name in keyof Given]: Name extends keyof Shape
+    ? Name extends "limits" | "redact"
+      ? OnlyNames<Given[Name], NonNullable<Shape[Name]>>
+      : unknown
+    : never;
+};
 
 /** A request that a server answers. */
 export interface FetchTrigger<R = Request> {

@@ -2,10 +2,16 @@
 
 import { isAsync } from "../platform/promise.js";
 import type { SpanHandle } from "../record/span.js";
-import { type Call, type FetchTrigger, type ServerConfigFor, serverInvocations } from "./invocation.js";
+import {
+  type Call,
+  type FetchTrigger,
+  type ServerConfig,
+  type ServerConfigFor,
+  serverInvocations,
+} from "./invocation.js";
 import { type Asked, ask, beginRequest, inside, isTrusted, outerRoot, presetStatus } from "./trace-request.js";
 
-export type { FetchTrigger, ServerConfig, ServerConfigFor } from "./invocation.js";
+export type { FetchTrigger, OnlyNames, ServerConfig, ServerConfigFor } from "./invocation.js";
 export type { Trust, TrustConfig } from "./trust.js";
 
 /** What is needed of Node's `IncomingMessage`, of HTTP/1 or HTTP/2. */
@@ -43,8 +49,8 @@ export interface NodeResponse {
  * Middleware (Express, Connect) that traces each request: a span under the caller's, or a trace of its own, which ends when the
  * response has been sent. Settings fall back to OPIK_* variables. Invalid ones are reported once, and requests run untraced.
  */
-export function opikMiddleware(
-  config?: ServerConfigFor<undefined, FetchTrigger<NodeRequest>>,
+export function opikMiddleware<C extends ServerConfig = ServerConfig>(
+  config?: ServerConfigFor<undefined, FetchTrigger<NodeRequest>, C>,
 ): (request: NodeRequest, response: NodeResponse, next: (error?: unknown) => void) => void {
   const trace = tracer(config);
   return (request, response, next) => {
@@ -59,9 +65,9 @@ export type NodeListener = (request: any, response: any, ...rest: any[]) => unkn
 /**
  * The same around a listener of `http.createServer`. What it throws, or an `async` one rejects with, is recorded and thrown on.
  */
-export function withOpik<L extends NodeListener>(
+export function withOpik<L extends NodeListener, C extends ServerConfig = ServerConfig>(
   listener: L,
-  config?: ServerConfigFor<undefined, FetchTrigger<NodeRequest>>,
+  config?: ServerConfigFor<undefined, FetchTrigger<NodeRequest>, C>,
 ): L {
   const trace = tracer(config);
   return new Proxy(listener, {

@@ -102,5 +102,9 @@ opik.trace({ model: "gpt" });
 tracked(true);
 // @ts-expect-error -- an unknown spelling
 opened.headers({ spelling: "camel" });
+const worker = { fetch: async (request: Request, _env: Env): Promise<Response> => new Response(request.url) };
+void withOpik(worker, (env) => ({ apiKey: env.KEY, projectName: "p" }));
+// @ts-expect-error -- a mistyped setting in what a function gives
+void withOpik(worker, (env) => ({ apiKey: env.KEY, projctName: "p" }));
 // @ts-expect-error -- the configuration is an object
 withOpik({}, () => "key");
