@@ -166,6 +166,9 @@ export interface Listeners {
   readonly onDrop?: OnDrop | undefined;
 }
 
+/** How many causes are told: names may be a client's of the host. */
+const MAX_TOLD = 100;
+
 /** Tells `onError` (by default `console.warn`) of errors, each cause of misuse once, and `onDrop` of lost rows. */
 export class Reporter {
   readonly #onError: OnError;
@@ -219,7 +222,7 @@ export class Reporter {
   }
 
   #first(key: string, tell: () => void): void {
-    if (this.#seen.has(key)) return;
+    if (this.#seen.has(key) || this.#seen.size === MAX_TOLD) return;
     this.#seen.add(key);
     tell();
   }

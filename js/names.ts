@@ -3,6 +3,9 @@
 
 import { isObject, OpikError, type OpikErrorCode, Reporter } from "./errors.js";
 
+/** As much of a name as is told. */
+const MAX_NAME_CHARS = 60;
+
 /** A table of the names of `T`; the compiler asks for each. */
 export type Names<T> = { readonly [name in keyof Required<T>]: unknown };
 
@@ -20,7 +23,7 @@ export function unknownNames(given: unknown, what: string, known: object, path =
       .filter((name) => !Object.hasOwn(known, name))
       .map((name) => {
         const near = nearest(name, Object.keys(known));
-        return `${path}${name} is no ${what}${near ? `: did you mean ${path}${near}?` : ""}`;
+        return `${path}${name.slice(0, MAX_NAME_CHARS)} is no ${what}${near ? `: did you mean ${path}${near}?` : ""}`;
       });
   } catch {
     return []; // a revoked proxy

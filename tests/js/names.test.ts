@@ -263,3 +263,12 @@ test("what is right says nothing, and a member is not read to be named", async (
   await opik.flush({ timeoutMs: 100 });
   assert.deepEqual(messages(), []);
 });
+
+test("names that a host takes from its own clients do not pile up", async () => {
+  const opik = client();
+  for (let n = 0; n < 1000; n += 1)
+    opik.span({ name: "a", [`${"x".repeat(1000)}${n}`.slice(-1000)]: 1, [`n${n}`]: 1 } as never).end();
+  assert.equal((await opik.flush()).sent, 2000);
+  assert.ok(errors.length <= 100, `${errors.length}`);
+  assert.ok(messages().every((message) => message.length < 200));
+});
