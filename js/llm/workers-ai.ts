@@ -35,7 +35,7 @@ export function observeAi<A extends AiBinding>(ai: A): A {
   observed.add(ai);
   const logId = (): unknown => (ai as { readonly aiGatewayLogId?: unknown }).aiGatewayLogId;
   replace(ai, "run", (run, [model, inputs, options]) => {
-    const call = described(() => {
+    const call = quietly(() => {
       const { gateway, signal, websocket } = Object(options) as RunOptions;
       const own = {
         name: `AI.run ${model}`,
@@ -55,7 +55,7 @@ export function observeAi<A extends AiBinding>(ai: A): A {
     if (classOf(gateway) === "AiGateway" && !observed.has(gateway)) {
       observed.add(gateway);
       replace(gateway, "run", (run, [inputs, options]) => {
-        const call = described(() => {
+        const call = quietly(() => {
           const { signal } = Object(options) as RunOptions;
           return { name: `AI.gateway ${id}`, url: `https://${GATEWAY_HOST}/v1/binding/binding`, inputs, signal };
         });
@@ -87,10 +87,10 @@ interface BindingCall {
   readonly logId?: () => unknown;
 }
 
-/** What can not be read is for the binding to refuse. */
-function described(describe: () => BindingCall | undefined): BindingCall | undefined {
+/** What `look` gives; `undefined` where something can not be read, which is for the binding to refuse, or the host to meet. */
+function quietly<T>(look: () => T): T | undefined {
   try {
-    return describe();
+    return look();
   } catch {
     return undefined;
   }
@@ -121,6 +121,10 @@ function traced(run: () => unknown, described: BindingCall | undefined): unknown
   const { name, url, inputs, signal, gatewayId, logId } = described;
   const { scope } = frame;
   const span = startSpan(scope, { name, input: inputs }, frame);
+  if (!span.isRecorded) {
+    span.finish();
+    return run();
+  }
   const body = toJson(inputs, "input", scope);
   const call: BegunCall["call"] = {
     method: "POST",
@@ -135,21 +139,26 @@ function traced(run: () => unknown, described: BindingCall | undefined): unknown
     if (follower?.ended(ending.how)) span.finish();
     else endSpan(span, ending);
   };
-  const answered = (answer: unknown): unknown => {
+  const watched = (answer: unknown): unknown => {
     if (answer instanceof Response) return watchAnswer(span, call, answer, follower);
-    follower?.answered({ status: 0, headers: headersOf(gatewayId, logId?.()) } as Response);
-    if (answer instanceof ReadableStream) {
-      const watched = watchStream(answer, end, follower?.onCancel, follower?.onChunk);
-      span.endsWith(watched);
-      return watched;
+    follower?.answered({
+      status: 0,
+      headers: headersOf(
+        gatewayId,
+        quietly(() => logId?.()),
+      ),
+    } as Response);
+    if (answer instanceof ReadableStream && !answer.locked) {
+      return span.endsWith(watchStream(answer, end, follower?.onCancel, follower?.onChunk));
     }
     span.update({ output: answer });
     follower?.onChunk(new TextEncoder().encode(toJson(answer, "output", scope)));
     end({ how: "done" });
     return answer;
   };
+  const answered = (answer: unknown): unknown => quietly(() => watched(answer)) ?? answer;
   const failed = (error: unknown): never => {
-    end(call.isAborted() ? { how: "cancelled" } : { how: "failed", error: withCode(error) });
+    end({ how: "failed", error: quietly(() => withCode(error)) ?? error });
     throw error;
   };
   try {
@@ -163,8 +172,8 @@ function traced(run: () => unknown, described: BindingCall | undefined): unknown
 /** An error of the binding by its code, which is in its message or beside it, as the REST API names it. */
 function withCode(error: unknown): unknown {
   const { code, message } = Object(error) as { readonly code?: unknown; readonly message?: unknown };
-  const [, name = code, text = message] = /^(\d{4}): (.*)/s.exec(`${message}`) ?? [];
-  return name === undefined ? error : Object.assign(new Error(`${text}`), { name: `${name}`, stack: undefined });
+  const [, name = `${code}`, text = message] = /^(\d{4}): (.*)/s.exec(`${message}`) ?? [];
+  return /^\d{4}$/.test(name) ? Object.assign(new Error(`${text}`), { name, stack: undefined }) : error;
 }
 
 /** What is known of an answer that has no headers of its own. */

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { type Opik, type OpikConfig, fetch as opikFetch } from "opik-edge";
 import { withOpik } from "opik-edge/cloudflare";
-import { llm } from "opik-edge/llm";
+import { llm, observeAi } from "opik-edge/llm";
 import { type ExportedRow, useFakeClock } from "opik-edge/testing";
 import { inPieces, type ModelFixture, modelFixtures } from "../support/model-fixtures.js";
 import { client, codes, errors, exporter } from "../support/recording.js";
@@ -557,6 +557,111 @@ describe("what other tools get wrong", () => {
     counted.end();
     await opik.flush();
     assert.deepEqual(exporter.spans.find(({ name }) => name === "counted")!["usage"], { prompt_tokens: 9 });
+  });
+});
+
+describe("a binding of Workers AI", () => {
+  /** One whose `run` does as it is told. */
+  class Ai {
+    readonly #own = "private";
+    aiGatewayLogId: unknown = null;
+    async run(_model: unknown, inputs: { do?: () => unknown }, _options?: object): Promise<unknown> {
+      return this.#own && inputs.do?.();
+    }
+  }
+  const throwing = (thrown: unknown) => () => {
+    throw thrown;
+  };
+  const unreadable = Object.defineProperty(new Error("x"), "message", { get: throwing(new Error("its message")) });
+  const coded = Object.assign(new Error("No such model"), { code: 5007 });
+
+  /** What a call gives, or throws, and the span of it. */
+  async function run(
+    args: unknown[],
+    observe = true,
+    ai = new Ai(),
+  ): Promise<{ given: unknown; span: ExportedRow | undefined }> {
+    exporter.clear();
+    const opik = observing();
+    if (observe) observeAi(ai);
+    const given = await opik.span({ name: "root" }, () =>
+      (ai.run as (...all: unknown[]) => Promise<unknown>)(...args).catch((thrown: unknown) => ({ thrown })),
+    );
+    await opik.flush();
+    return { given, span: exporter.spans.find(({ name }) => name !== "root") };
+  }
+
+  const answer = { response: "Hello" };
+  const cases: [what: string, args: unknown[], type: string][] = [
+    ["an object", ["@cf/m", { do: () => answer }], "llm"],
+    ["nothing", ["@cf/m", { do: () => undefined }], "llm"],
+    ["an error with a code in its message", ["@cf/m", { do: throwing(new Error("5007: No such model")) }], "llm"],
+    ["an error with a code beside it", ["@cf/m", { do: throwing(coded) }], "llm"],
+    ["an error that was broken off", ["@cf/m", { do: throwing(new DOMException("x", "AbortError")) }], "llm"],
+    ["an error that can not be read", ["@cf/m", { do: throwing(unreadable) }], "llm"],
+    ["no error", ["@cf/m", { do: throwing(undefined) }], "llm"],
+    ["no arguments", [], "general"],
+    ["a model that is no text", [Symbol("m"), { do: () => answer }], "none"],
+    [
+      "options that can not be read",
+      [
+        "@cf/m",
+        { do: () => answer },
+        {
+          get websocket() {
+            throw new Error("x");
+          },
+        },
+      ],
+      "none",
+    ],
+    [
+      "inputs that can not be read",
+      [
+        "@cf/m",
+        {
+          do: () => answer,
+          get messages() {
+            throw new Error("x");
+          },
+        },
+      ],
+      "llm",
+    ],
+  ];
+  for (const [what, args, type] of cases) {
+    test(`${what}: what it gives is what it gives unobserved`, async () => {
+      const { given: expected } = await run(args, false);
+      const { given, span } = await run(args);
+      assert.deepEqual(given, expected);
+      if (typeof expected === "object" && args.length > 0) {
+        assert.equal(Object.values(given as object)[0], Object.values(expected as object)[0], "the same");
+      }
+      if (type === "none") assert.equal(span, undefined);
+      else assert.ok(span, "there is a span");
+    });
+  }
+
+  test("a failure has the code of the provider, and that of a DOMException is none", async () => {
+    const failure = async (thrown: unknown) => failureOf((await run(["@cf/m", { do: throwing(thrown) }])).span!);
+    assert.deepEqual(await failure(coded), ["5007", "No such model"]);
+    assert.deepEqual(await failure(new Error("3040: Capacity")), ["3040", "Capacity"]);
+    assert.deepEqual((await failure(new DOMException("x", "AbortError")))[0], "AbortError");
+  });
+
+  test("a log's id that can not be read harms nothing", async () => {
+    const ai = Object.defineProperty(new Ai(), "aiGatewayLogId", { get: throwing(new Error("x")) });
+    const { given, span } = await run(["@cf/m", { do: () => answer }], true, ai);
+    assert.deepEqual([given, span!["type"]], [answer, "llm"]);
+  });
+
+  test("what is frozen stays, and twice is once", async () => {
+    const frozen: Ai = Object.freeze(new Ai()) as Ai;
+    assert.equal(observeAi(frozen), frozen);
+    assert.equal((await run(["@cf/m", { do: () => answer }], true, frozen)).span, undefined);
+    const ai = observeAi(new Ai());
+    const { run: replaced } = ai;
+    assert.equal(observeAi(ai).run, replaced);
   });
 });
 
