@@ -1,7 +1,7 @@
 // The public surface of `opik-edge/cloudflare`.
 
 export type { WaitUntil } from "../server/background-work.js";
-export type { FetchTrigger, OnlyNames, ServerConfig, ServerConfigFor } from "../server/invocation.js";
+export type { FetchTrigger, KnownConfig, OnlyNames, ServerConfig, ServerConfigFor } from "../server/invocation.js";
 export type { Trust, TrustConfig } from "../server/trust.js";
 export { withContext } from "./carried-context.js";
 export { deliverQueue, type QueueBatch, type QueueMessage, type QueueProducer, queueTransport } from "./queue.js";

@@ -9,6 +9,7 @@ import {
   type FetchTrigger,
   type Invocation,
   invocations,
+  type KnownConfig,
   type OpenInvocation,
   runCall,
   type ServerConfig,
@@ -63,7 +64,7 @@ const WRAPPED = Symbol.for("opik-edge/wrapped");
  * What is given stays as it is, down to each function: what is returned stands for it, and is what the platform is to call. So
  * the class to wrap is the one that is exported; of a subclass only what it inherits is traced.
  */
-export function withOpik<H extends WorkerHandler | WorkerClass, C extends ServerConfig = ServerConfig>(
+export function withOpik<H extends WorkerHandler | WorkerClass, C extends KnownConfig<C> = ServerConfig>(
   handler: H,
   config?: ServerConfigFor<EnvOf<H>, Trigger, C>,
 ): H {

@@ -2,10 +2,16 @@
 
 import type { Span } from "../record/model.js";
 import type { WaitUntil } from "./background-work.js";
-import { type FetchTrigger, type ServerConfig, type ServerConfigFor, serverInvocations } from "./invocation.js";
+import {
+  type FetchTrigger,
+  type KnownConfig,
+  type ServerConfig,
+  type ServerConfigFor,
+  serverInvocations,
+} from "./invocation.js";
 import { traceRequest } from "./trace-request.js";
 
-export type { FetchTrigger, OnlyNames, ServerConfig, ServerConfigFor } from "./invocation.js";
+export type { FetchTrigger, KnownConfig, OnlyNames, ServerConfig, ServerConfigFor } from "./invocation.js";
 export type { Trust, TrustConfig } from "./trust.js";
 
 /** What is needed of Hono's `Context`. */
@@ -30,7 +36,7 @@ export interface OpikVariables {
  * variables are read from Hono's `env`; what `config` says goes before them. Invalid settings are reported once, and
  * requests run untraced.
  */
-export function opikMiddleware<Env = unknown, C extends ServerConfig = ServerConfig>(
+export function opikMiddleware<Env = unknown, C extends KnownConfig<C> = ServerConfig>(
   config?: ServerConfigFor<Env, FetchTrigger, C>,
   // biome-ignore lint/suspicious/noExplicitAny: Hono's own context, whose type would make Hono a dependency
 ): (c: any, next: () => Promise<void>) => Promise<void> {

@@ -25,9 +25,14 @@ export interface ServerConfig extends OpikConfig, TrustConfig {}
  * Settings, or what gives them for a call: `env` is the Worker's or Hono's, elsewhere `undefined`; `trigger` says what the call is.
  * In Node, Deno and Bun, where all calls share a client, a function is asked once, for the first of them.
  */
-export type ServerConfigFor<Env, T, C extends ServerConfig = ServerConfig> =
-  | (C & OnlyNames<C, ServerConfig>)
-  | ((env: Env, trigger: T) => C & OnlyNames<C, ServerConfig>);
+export type ServerConfigFor<Env, T, C = ServerConfig> = C | ((env: Env, trigger: T) => C);
+
+/** Settings of type `C`, with no member that there is no setting for. */
+export type KnownConfig<C> = ServerConfig &
+  OnlyNames<C, ServerConfig> & {
+    /** A text, an array and a function have one, and are no settings. */
+    readonly length?: never;
+  };
 
 /**
  * `Given`, of which members that `Shape` has no name for are an error. The compiler looks for such members in an object that is
@@ -38,7 +43,7 @@ export type OnlyNames<Given, Shape> = {
     ? Name extends "limits" | "redact"
       ? OnlyNames<Given[Name], NonNullable<Shape[Name]>>
       : unknown
-    : never;
+    : `${Name & string} is no setting of opik-edge`;
 };
 
 /** A request that a server answers. */

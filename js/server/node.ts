@@ -5,13 +5,14 @@ import type { SpanHandle } from "../record/span.js";
 import {
   type Call,
   type FetchTrigger,
+  type KnownConfig,
   type ServerConfig,
   type ServerConfigFor,
   serverInvocations,
 } from "./invocation.js";
 import { type Asked, ask, beginRequest, inside, isTrusted, outerRoot, presetStatus } from "./trace-request.js";
 
-export type { FetchTrigger, OnlyNames, ServerConfig, ServerConfigFor } from "./invocation.js";
+export type { FetchTrigger, KnownConfig, OnlyNames, ServerConfig, ServerConfigFor } from "./invocation.js";
 export type { Trust, TrustConfig } from "./trust.js";
 
 /** What is needed of Node's `IncomingMessage`, of HTTP/1 or HTTP/2. */
@@ -49,7 +50,7 @@ export interface NodeResponse {
  * Middleware (Express, Connect) that traces each request: a span under the caller's, or a trace of its own, which ends when the
  * response has been sent. Settings fall back to OPIK_* variables. Invalid ones are reported once, and requests run untraced.
  */
-export function opikMiddleware<C extends ServerConfig = ServerConfig>(
+export function opikMiddleware<C extends KnownConfig<C> = ServerConfig>(
   config?: ServerConfigFor<undefined, FetchTrigger<NodeRequest>, C>,
 ): (request: NodeRequest, response: NodeResponse, next: (error?: unknown) => void) => void {
   const trace = tracer(config);
@@ -65,7 +66,7 @@ export type NodeListener = (request: any, response: any, ...rest: any[]) => unkn
 /**
  * The same around a listener of `http.createServer`. What it throws, or an `async` one rejects with, is recorded and thrown on.
  */
-export function withOpik<L extends NodeListener, C extends ServerConfig = ServerConfig>(
+export function withOpik<L extends NodeListener, C extends KnownConfig<C> = ServerConfig>(
   listener: L,
   config?: ServerConfigFor<undefined, FetchTrigger<NodeRequest>, C>,
 ): L {

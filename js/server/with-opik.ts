@@ -1,7 +1,13 @@
 // Wraps a handler that takes a web `Request`: of `Deno.serve`, `Bun.serve`, a route of Next or SvelteKit.
 
 import { hasWaitUntil } from "./background-work.js";
-import { type FetchTrigger, type ServerConfig, type ServerConfigFor, serverInvocations } from "./invocation.js";
+import {
+  type FetchTrigger,
+  type KnownConfig,
+  type ServerConfig,
+  type ServerConfigFor,
+  serverInvocations,
+} from "./invocation.js";
 import { traceRequest } from "./trace-request.js";
 
 /** A function that answers a request; what more it is given is its framework's affair. */
@@ -16,7 +22,7 @@ export type RequestHandler = (request: any, ...rest: any[]) => unknown;
  * In Node, Deno and Bun what is recorded is sent in the background; elsewhere before the runtime lets go of the request, by
  * `waitUntil` of the handler's further arguments or of the platform.
  */
-export function withOpik<H extends RequestHandler, C extends ServerConfig = ServerConfig>(
+export function withOpik<H extends RequestHandler, C extends KnownConfig<C> = ServerConfig>(
   handler: H,
   config?: ServerConfigFor<undefined, FetchTrigger, C>,
 ): (this: ThisParameterType<H>, ...args: Parameters<H>) => ReturnType<H> | Promise<Awaited<ReturnType<H>>> {

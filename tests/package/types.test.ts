@@ -45,7 +45,10 @@ const COMPLAINTS = [
   "'model' does not exist in type 'TraceFields'",
   "Argument of type 'boolean' is not assignable to parameter of type 'number'",
   `Type '"camel"' is not assignable to type 'HeaderSpelling`,
-  "Type '() => string' is not assignable to type '(env: unknown, trigger: Trigger) => ServerConfig'",
+  "'nmae' does not exist in type 'TrackOptions'",
+  "'name' does not exist in type 'AnyFunction'",
+  `is not assignable to type '"projctName is no setting of opik-edge"'`,
+  "Argument of type '() => string' is not assignable to parameter of type '(env: unknown, trigger: Trigger) => never'",
 ];
 
 for (const compiler of ["typescript", "typescript-5"]) {
