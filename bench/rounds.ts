@@ -49,7 +49,7 @@ export interface Measurement {
   readonly figures: readonly Figure[];
 }
 
-/** Runs `command(times)` in rounds for all players, of whom one is the floor, or the first is taken for it. */
+/** Runs `command(times)` in rounds for all players. Ratios are to the floor; where it does not play, to the first player. */
 export async function playRounds(
   players: readonly Player[],
   command: (times: number) => Command,
@@ -68,7 +68,7 @@ export async function playRounds(
   return figuresOf(sides.map(({ player: { entry }, cpu, requests, bytes }) => ({ entry, cpu, requests, bytes })));
 }
 
-/** What rounds came to, each of them of all `sides`, of which one is the floor, or the first is taken for it. */
+/** The figures of rounds that all `sides` have played. Ratios are to the floor; where it does not play, to the first side. */
 export function figuresOf(
   sides: readonly (Pick<Figure, "entry" | "requests" | "bytes"> & { cpu: number[] })[],
 ): Figure[] {

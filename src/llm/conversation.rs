@@ -20,7 +20,7 @@ pub(super) struct Conversation {
     calls: usize,
 }
 
-/// The message of now; without a role there is none.
+/// The message that is being read; without a role there is none.
 #[derive(Debug, Default)]
 struct Message {
     role: Vec<u8>,
@@ -51,7 +51,7 @@ impl Conversation {
         }
     }
 
-    /// Takes a part of the message of now.
+    /// Adds a part to the current message.
     #[inline(never)]
     pub fn part(&mut self, part: &Part<'_>) {
         let message = &mut self.message;
@@ -77,7 +77,7 @@ impl Conversation {
         }
     }
 
-    /// Ends the message of now, if there is something in it.
+    /// Writes the current message, unless it is empty, and begins the next one.
     #[inline(never)]
     pub fn end(&mut self) {
         let message = core::mem::take(&mut self.message);
@@ -124,7 +124,7 @@ impl Conversation {
         }
     }
 
-    /// The content of the message of now: a string, a part, or some of these.
+    /// Adds the content of the current message: a string, a part, or a list of these.
     #[inline(never)]
     pub fn content(&mut self, value: Value<'_>) {
         let mut one = |value: Value<'_>| {

@@ -21,8 +21,6 @@ pub struct Request {
     pub input: Vec<u8>,
     /// The parameters: an object, or empty.
     pub metadata: Vec<u8>,
-    /// Whether an answer in pieces is asked for.
-    pub is_streaming: bool,
 }
 
 /// Members that are put into `messages`, or left out.
@@ -33,13 +31,7 @@ impl Request {
     /// A call whose body is not known: recorded without input.
     #[must_use]
     pub fn without_body(target: Target) -> Self {
-        let mut request = Self {
-            model: Vec::new(),
-            input: Vec::new(),
-            metadata: Vec::new(),
-            is_streaming: target.is_streaming,
-            target,
-        };
+        let mut request = Self { model: Vec::new(), input: Vec::new(), metadata: Vec::new(), target };
         request.name_model(Value::of(&Document::default()));
         request
     }
@@ -64,8 +56,6 @@ impl Request {
         let [model, inner] = body.pick(names!("model input"));
         let body = if target.is_wrapped && inner.is_object() { inner } else { body };
         request.name_model(model);
-        let stream = body.member("stream");
-        request.is_streaming |= if target.format == Format::Ollama { !stream.is_false() } else { stream.is_true() };
         if body.is_object() {
             request.read_body(body);
         }

@@ -24,7 +24,7 @@ const MAX_NUMBERS: u32 = 64;
 enum At {
     Outside,
     String,
-    /// Behind a backslash, with so many bytes still to come; 0 before the first.
+    /// In an escape sequence; the number is how many of its bytes are missing, and 0 directly behind the backslash.
     Escape(u8),
 }
 
@@ -39,7 +39,7 @@ pub(super) struct Sieve {
     string_read: usize,
     escape: [u8; 6],
     escape_length: usize,
-    /// The array of now, as long as it has nothing but numbers: where its first one is, and how many commas it has.
+    /// The innermost array, while it holds only numbers: the position of its first number, and how many commas it has.
     numbers: Option<(usize, u32)>,
     /// What is held is what came.
     is_raw: bool,
@@ -283,7 +283,7 @@ impl Sieve {
         self.out.len().saturating_sub(self.string_at) == self.string_read
     }
 
-    /// How many bytes the string of now may still take.
+    /// How many bytes the current string may still take.
     fn string_room(&self) -> usize {
         let short = SHORT_BYTES.saturating_sub(self.string_read);
         self.limit.saturating_sub(self.out.len()).max(short)
