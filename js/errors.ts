@@ -228,6 +228,14 @@ export class Reporter {
   }
 }
 
+/** An error that tells what became of a call by `name`. Where it was made says nothing. */
+export function namedError(name: string, message: string): Error {
+  const error = new Error(message);
+  error.name = name;
+  delete error.stack;
+  return error;
+}
+
 function warn(error: OpikError): void {
   console.warn(`[opik-edge] ${error.code}: ${error.message}`);
 }

@@ -3,7 +3,7 @@
 import { type Names, tellUnknown } from "../names.js";
 import { callObserver } from "../record/observed.js";
 import type { CallObserver, ObservedCall } from "../settings.js";
-import { followModelCall, isNamed, targetOf } from "./model-call.js";
+import { followModelCall, isNamed, resolveOptions, targetOf } from "./model-call.js";
 import type { LlmOptions } from "./options.js";
 import { GATEWAY_HOST, PATH_PARTS, PATH_SUFFIXES } from "./paths.js";
 import { bindingsIn, observeAi } from "./workers-ai.js";
@@ -22,17 +22,12 @@ const made = new Map<string, CallObserver>();
  */
 export function llm(options: LlmOptions = {}): CallObserver {
   tellUnknown(undefined, options, "option of llm", OPTIONS);
-  const { includeUsage = false } = options;
-  const named = Object.entries(options.providers ?? {}).map(
-    ([host, provider]) => [host.toLowerCase(), provider] as const,
-  );
-  const key = JSON.stringify([includeUsage, named.sort()]);
+  const resolved = resolveOptions(options);
+  const key = JSON.stringify(resolved);
   let observer = made.get(key);
   if (!observer) {
-    const hosts = named.map(([host]) => host);
-    const own: LlmOptions = { providers: Object.fromEntries(named), includeUsage };
     observer = {
-      ...callObserver((call) => (mayBeModel(call, hosts) ? followModelCall(call, own) : undefined)),
+      ...callObserver((call) => (mayBeModel(call, resolved.hosts) ? followModelCall(call, resolved) : undefined)),
       observeEnv: (env) => bindingsIn(env).forEach(observeAi),
     };
     made.set(key, observer);

@@ -1,5 +1,6 @@
 // One call of a model, as an observer follows it: what passes goes to the reader, and what the reader knows at the end is recorded.
 
+import { namedError } from "../errors.js";
 import { JsonText } from "../record/json.js";
 import type { CallObservation, CallRecord, ObservedAnswer, ObservedCall } from "../settings.js";
 import type { LlmOptions } from "./options.js";
@@ -30,15 +31,30 @@ export function targetOf(url: string): { readonly host: string; readonly path: s
   return { host: authority.slice(authority.lastIndexOf("@") + 1), path: path.slice(0, length) };
 }
 
+/** What `llm()` was told, as calls are compared with it. */
+export interface ResolvedOptions {
+  /** In lower case, in the order of `hostLines`. */
+  readonly hosts: readonly string[];
+  /** Hosts and their providers, a line each. */
+  readonly hostLines: string;
+  readonly includeUsage: boolean;
+}
+
+/** The same for the same options, in whatever order they name hosts. */
+export function resolveOptions({ providers, includeUsage = false }: LlmOptions): ResolvedOptions {
+  const lower = Object.entries(providers ?? {}).map(([host, provider]) => [host.toLowerCase(), provider] as const);
+  const named = Object.entries(Object.fromEntries(lower.sort()));
+  return { hosts: named.map(([host]) => host), hostLines: named.flat().join("\n"), includeUsage };
+}
+
 /** Whether one of `names` is the host, with its port or without. */
 export function isNamed(host: string, names: readonly string[]): boolean {
   return names.includes(host) || names.includes(host.replace(/:\d+$/, ""));
 }
 
 /** What follows a call whose target may be a model; `undefined` where it is none. */
-export function followModelCall(call: ObservedCall, options: LlmOptions): CallObservation | undefined {
-  const { providers = {} } = options;
-  const text: CallText = { target: call.url, hosts: Object.entries(providers).flat().join("\n") };
+export function followModelCall(call: ObservedCall, options: ResolvedOptions): CallObservation | undefined {
+  const text: CallText = { target: call.url, hosts: options.hostLines };
   const reader = getReader();
   const opened = reader.open(text, call.fieldBytes);
   return opened && new ModelCall(reader, opened, text, options);
@@ -60,15 +76,14 @@ class ModelCall implements CallObservation {
   #flags = 0;
   #ttft: number | undefined;
 
-  constructor(reader: Reader, opened: Opened, text: CallText, options: LlmOptions) {
+  constructor(reader: Reader, opened: Opened, text: CallText, { hosts, includeUsage }: ResolvedOptions) {
     this.#reader = reader;
     this.#handle = opened.handle;
     this.#text = text;
     this.#isKnown = opened.isKnown;
     this.#isUniversal = opened.isUniversal;
     const { host, path } = targetOf(text.target);
-    const { providers = {}, includeUsage = false } = options;
-    this.isForeign = opened.isKnown && !isNamed(host, Object.keys(providers));
+    this.isForeign = opened.isKnown && !isNamed(host, hosts);
     this.#asksForUsage = includeUsage && path.endsWith("/chat/completions");
   }
 
@@ -131,13 +146,9 @@ function textOf(json: string): JsonText | undefined {
   return json === "" ? undefined : new JsonText(json);
 }
 
-/** What a provider says of a failure. Where it was made says nothing. */
+/** What a provider says of a failure. */
 function errorOf(type: string | undefined, message = ""): Error | undefined {
-  if (type === undefined) return undefined;
-  const error = new Error(message);
-  error.name = type;
-  delete error.stack;
-  return error;
+  return type === undefined ? undefined : namedError(type, message);
 }
 
 /** `body` with a wish for usage at the end of its stream, where it has a stream and says nothing of that itself. */

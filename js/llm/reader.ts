@@ -91,8 +91,10 @@ export class Reader {
     });
   }
 
-  /** Takes the body of a request, of a universal one what its entry `step` asks for; gives `{messages, …}` as JSON, or "" where it
-   * has none. `undefined` where the body is none of a model's call. */
+  /**
+   * Takes the body of a request, of a universal one what its entry `step` asks for; gives `{messages, …}` as JSON, or "" where it
+   * has none. `undefined` where the body is none of a model's call.
+   */
   request(handle: number, { target, hosts }: CallText, body: string, step: number): string | undefined {
     return this.#call(() => {
       this.#stage([target, hosts, body].join(SEPARATOR));

@@ -1,16 +1,17 @@
 // The binding of Workers AI, whose calls go by no `fetch` of the Worker's: `run` and its gateways' `run` are put on it in place, since
 // a Proxy of it fails at its private members. What the Worker is given stays what it is; a stream is watched as that of a `fetch` is.
 
+import { namedError } from "../errors.js";
 import { startSpan } from "../opik.js";
 import { isPlainPromise } from "../platform/promise.js";
-import { type Ending, endSpan } from "../record/ending.js";
-import { watchAnswer } from "../record/fetch.js";
+import type { Ending } from "../record/ending.js";
+import { endCall, watchAnswer } from "../record/fetch.js";
 import { currentFrame } from "../record/frame.js";
 import { toJson } from "../record/json.js";
 import type { BegunCall } from "../record/model.js";
 import { followCall } from "../record/observed.js";
 import { watchStream } from "../record/stream.js";
-import { followModelCall } from "./model-call.js";
+import { followModelCall, type ResolvedOptions } from "./model-call.js";
 import { GATEWAY_HOST } from "./paths.js";
 import { SEPARATOR } from "./reader.js";
 
@@ -21,6 +22,8 @@ export interface AiBinding {
   /** Gives a gateway, whose `run` asks one of several. */
   gateway?(...args: never[]): unknown;
 }
+
+const NO_OPTIONS: ResolvedOptions = { hosts: [], hostLines: "", includeUsage: false };
 
 /** Objects whose methods are replaced. */
 const observed = new WeakSet<object>();
@@ -133,12 +136,8 @@ function traced(run: () => unknown, described: BindingCall | undefined): unknown
     isAborted: () => signal?.aborted === true,
   };
   const begun: BegunCall = { call, name: undefined, span, above: frame.span };
-  const follower = followCall(begun, "POST", url, (observed) => followModelCall(observed, {}));
-  const end = (given: Ending): void => {
-    const ending: Ending = given.how !== "done" && call.isAborted() ? { how: "cancelled" } : given;
-    if (follower?.ended(ending.how)) span.finish();
-    else endSpan(span, ending);
-  };
+  const follower = followCall(begun, "POST", url, (observed) => followModelCall(observed, NO_OPTIONS));
+  const end = (ending: Ending): void => endCall(span, call, follower, ending);
   const watched = (answer: unknown): unknown => {
     if (answer instanceof Response) return watchAnswer(span, call, answer, follower);
     follower?.answered({
@@ -173,7 +172,7 @@ function traced(run: () => unknown, described: BindingCall | undefined): unknown
 function withCode(error: unknown): unknown {
   const { code, message } = Object(error) as { readonly code?: unknown; readonly message?: unknown };
   const [, name = `${code}`, text = message] = /^(\d{4}): (.*)/s.exec(`${message}`) ?? [];
-  return /^\d{4}$/.test(name) ? Object.assign(new Error(`${text}`), { name, stack: undefined }) : error;
+  return /^\d{4}$/.test(name) ? namedError(name, `${text}`) : error;
 }
 
 /** What is known of an answer that has no headers of its own. */

@@ -1,7 +1,7 @@
 // Outgoing calls: a span for the call, trace headers for the targets that are allowed them, and the response handed on
 // as it came. Which headers is decided in headers.ts and src/headers.rs.
 
-import { ownOf, readOption } from "../errors.js";
+import { namedError, ownOf, readOption } from "../errors.js";
 import { type Names, tellUnknown } from "../names.js";
 import { isBrowser } from "../platform/env.js";
 import { isCalledByOurs, isRequest, platformFetch, targetOf } from "../platform/host-fetch.js";
@@ -226,6 +226,19 @@ function withMembers(init: object, headers: (own: unknown) => unknown, kept: obj
   );
 }
 
+/** Ends the span of a call as it has come to its end, unless that is settled already: by what follows it, or by its answer's status. */
+export function endCall(
+  span: OpenSpan,
+  call: Pick<Call, "isAborted">,
+  follower: CallFollower | undefined,
+  given: Ending,
+  isSettled = false,
+): void {
+  const ending: Ending = given.how !== "done" && call.isAborted() ? { how: "cancelled" } : given;
+  if (follower?.ended(ending.how) || isSettled) span.finish();
+  else endSpan(span, ending);
+}
+
 /** `response`, with the span ended at the end of its body. */
 export function watchAnswer(
   span: OpenSpan,
@@ -237,13 +250,9 @@ export function watchAnswer(
     const { status, statusText } = response as Response;
     span.update({ output: { status } });
     const isError = status >= 400;
-    if (isError) span.update({ error: httpError(status, statusText) });
+    if (isError) span.update({ error: namedError("HttpError", `${status} ${statusText}`.trimEnd()) });
     follower?.answered(response as Response);
-    const end = (given: Ending): void => {
-      const ending: Ending = given.how !== "done" && call.isAborted() ? { how: "cancelled" } : given;
-      if (follower?.ended(ending.how) || isError) span.finish();
-      else endSpan(span, ending);
-    };
+    const end = (ending: Ending): void => endCall(span, call, follower, ending, isError);
     if (call.method !== "HEAD" && span.isRecorded && hasWatchableBody(response as Response)) {
       const watched = watchResponseBody(
         response as Response & { body: ReadableStream<Uint8Array> },
@@ -259,12 +268,4 @@ export function watchAnswer(
   }
   span.finish();
   return response;
-}
-
-/** What a status says of a call. Where it was made says nothing. */
-function httpError(status: number, statusText: string): Error {
-  const error = new Error(`${status} ${statusText}`.trimEnd());
-  error.name = "HttpError";
-  delete error.stack;
-  return error;
 }
