@@ -386,6 +386,7 @@ class OneCase {
       used = { error: host.describe(error) };
     }
     await (family.isAwaited ? host.told() : macrotask());
+    await host.idle();
     return {
       ...state,
       isSame,

@@ -38,6 +38,7 @@ export class Host {
   readonly #names = new Map<unknown, string>();
   readonly #owned: [string, ArrayBufferView][] = [];
   readonly #undo: (() => unknown)[] = [];
+  readonly #running: Promise<unknown>[] = [];
   #isTaskOver = false;
   #taskOver: Promise<void> = Promise.resolve();
   #laterTask: Promise<void> = Promise.resolve();
@@ -105,6 +106,16 @@ export class Host {
   /** Does so in the task after that. */
   later(step: () => unknown): void {
     void this.#laterTask.then(step);
+  }
+
+  /** Keeps the case from being looked at before `work`, which goes on by itself, has ended. */
+  runs(work: Promise<unknown>): void {
+    this.#running.push(work);
+  }
+
+  /** Resolves when all work that goes on by itself has ended. */
+  async idle(): Promise<void> {
+    await Promise.allSettled(this.#running);
   }
 
   /** Until what was to be done later is done, and the platform has told of what nobody has handled. */

@@ -231,7 +231,8 @@ class EventStream {
       this.#reject = reject;
     });
     this.#over.catch(() => {});
-    void this.#run(failing);
+    // Tasks of two message channels have no order: without this, WebKit may look at the case before the stream's last event.
+    host.runs(this.#run(failing));
   }
 
   async #run(failing: boolean): Promise<void> {
