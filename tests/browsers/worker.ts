@@ -147,7 +147,7 @@ export default {
       return guarded(request);
     }
     if (pathname === "/opik") {
-      if (isDown && !request.headers.get("referer")?.endsWith("?back")) return new Response("down", { status: 503 });
+      if (isDown && !request.headers.get("referer")?.endsWith("back")) return new Response("down", { status: 503 });
       handle ??= relay({ env, projectName: "site", origins: [origin] });
       return handle(request);
     }
