@@ -104,7 +104,7 @@ fail("the row was too long for us");
 One sentence in
 two lines. See [the guide](docs/what-is.md).
 
-- An item.
+- An item. \`fetch\` begins a sentence.
 
 | a cell | another cell |
 |---|---|
@@ -118,6 +118,7 @@ what is code
       [2, "One sentence in two lines."],
       [3, "See the guide ."],
       [5, "An item."],
+      [5, "`…` begins a sentence."],
       [7, "a cell"],
       [7, "another cell"],
     ],
