@@ -393,6 +393,7 @@ for (const name of Object.keys(BROWSERS)) {
         const open = await plant(null, "/opik");
         await browser.goTo(site.url);
         await untilArrived([open]);
+        await untilEmpty(browser);
         const nobodys = await plant(null, "/guarded");
         await visit("b");
         await untilEmpty(browser);
