@@ -3,6 +3,7 @@
 
 import { span } from "../current.js";
 import { isPlainPromise } from "../platform/promise.js";
+import { currentFrame } from "../record/frame.js";
 import { isPlain, roomBehind } from "../record/json.js";
 import type { Span } from "../record/model.js";
 import { contextArgument, passedOn, takeContext, withContext } from "./carried-context.js";
@@ -98,22 +99,63 @@ export type TracedRpc<S> = {
 
 const stubs = new WeakSet<object>();
 
+/** What kind of object of the platform's `value` is. Nothing is called: every property of a stub is a method of the other side. */
+function kindOf(value: unknown): string {
+  return Object.prototype.toString.call(value).slice(8, -1);
+}
+
+/** What is needed of a Durable Object's namespace. */
+interface Namespace {
+  /** Throws where the id is another namespace's. */
+  idFromString(id: string): unknown;
+}
+
+function isOf(id: string, namespace: unknown): boolean {
+  try {
+    return kindOf(namespace).endsWith("ObjectNamespace") && !!(namespace as Namespace).idFromString(id);
+  } catch {
+    return false;
+  }
+}
+
+/** `Room.`: the class behind `stub` where `ctx.exports` has it, else the binding in `env`; "" for any other stub. Never throws. */
+function prefixOf(stub: object): string {
+  try {
+    const id = kindOf(stub) === "DurableObject" && `${(stub as { readonly id: unknown }).id}`;
+    // What an invocation masks is its env, then its ctx.
+    for (const object of [...(currentFrame()?.scope.masks?.keys() ?? [])].reverse()) {
+      for (const holder of [(object as { readonly exports?: unknown }).exports, object]) {
+        for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(holder ?? {}))) {
+          if (value === stub || (id && isOf(id, value))) return `${name}.`;
+        }
+      }
+    }
+  } catch {
+    // It is no stub of the platform's.
+  }
+  return "";
+}
+
 /**
- * `stub`, each of whose method calls is a span that the other side joins. That has to be a class that `withOpik` has
+ * `stub`, each of whose method calls is a span that the other side joins: `Room.count`, after the class where `ctx.exports` has it,
+ * else after the binding in `env`. The other side has to be a class that `withOpik` has
  * wrapped: it is given a further argument, and takes it away again. Calls give plain promises, which can not be pipelined; the
  * traced stub itself can not be sent. Wrapping twice wraps once.
  */
 export function tracedRpc<S extends object>(stub: S): TracedRpc<S> {
   if (stubs.has(stub)) return stub as TracedRpc<S>;
+  let prefix = "";
   const traced = new Proxy(stub, {
     get(target, name) {
       const method = passedOn(target, name);
       if (typeof name !== "string" || OWN.includes(name) || typeof method !== "function") return method;
-      return (...args: unknown[]) =>
-        span({ name }, (call) => {
+      return (...args: unknown[]) => {
+        prefix ||= prefixOf(stub);
+        return span({ name: prefix + name }, (call) => {
           const context = contextArgument(call);
           return method(...(context ? [...args, context] : args));
         });
+      };
     },
   });
   stubs.add(traced);

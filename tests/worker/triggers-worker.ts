@@ -12,7 +12,9 @@ import { tracedQueue, tracedRpc, traceMessage, withContext, withOpik } from "opi
 
 interface Env {
   COUNTER: DurableObjectNamespace<Counter>;
+  TALLY: DurableObjectNamespace<Tally>;
   ENTRY: Service<Entry>;
+  AGAIN: Service<Entry>;
   JOBS: Queue<unknown>;
   FLOW: Workflow;
 }
@@ -116,6 +118,16 @@ export const Counter = withOpik(
 );
 type Counter = InstanceType<typeof Counter>;
 
+export const Tally = withOpik(
+  class Tally extends DurableObject<Env> {
+    add(n: number): number {
+      return n + 1;
+    }
+  },
+  config,
+);
+type Tally = InstanceType<typeof Tally>;
+
 export const Flow = withOpik(
   class Flow extends WorkflowEntrypoint<Env, { n: number }> {
     override async run(event: WorkflowEvent<{ n: number }>, step: WorkflowStep) {
@@ -132,7 +144,22 @@ export const Flow = withOpik(
 
 const counter = (env: Env) => env.COUNTER.get(env.COUNTER.idFromName("one"));
 
-const routes: Record<string, (request: Request, env: Env) => Promise<unknown>> = {
+/** Calls of stubs of every origin, one after the other. */
+async function callStubs(env: Env, exports: { readonly Entry: Service<Entry> }): Promise<unknown[]> {
+  const { COUNTER, TALLY, ENTRY, AGAIN } = env;
+  return [
+    await tracedRpc(COUNTER.getByName("fresh")).add(0),
+    await tracedRpc(COUNTER.get(COUNTER.idFromName("fresh"))).add(0),
+    await tracedRpc(COUNTER.get(COUNTER.newUniqueId())).add(0),
+    await tracedRpc(TALLY.getByName("fresh")).add(0),
+    (await tracedRpc(ENTRY).greet("ann")).text,
+    (await tracedRpc(AGAIN).greet("bob")).text,
+    (await tracedRpc(exports.Entry).greet("cat")).text,
+    await tracedRpc({ double: async () => "a double's" }).double(),
+  ];
+}
+
+const routes: Record<string, (request: Request, env: Env, ctx: ExecutionContext) => Promise<unknown>> = {
   "/rpc": (_, env) => tracedRpc(env.ENTRY).greet("ann"),
   "/rpc-stream": async (_, env) => new Response(await tracedRpc(env.ENTRY).tell()).text(),
   "/plain-rpc": (_, env) => env.ENTRY.greet("ann", { a: 1 }),
@@ -140,6 +167,7 @@ const routes: Record<string, (request: Request, env: Env) => Promise<unknown>> =
   "/binding": async (_, env) => (await fetch("https://entry.test/there", { opik: { via: env.ENTRY } })).json(),
   "/object": async (_, env) => (await fetch("https://object.test/", { opik: { via: counter(env) } })).json(),
   "/object-rpc": async (_, env) => ({ count: await tracedRpc(counter(env)).add(10) }),
+  "/stubs": (_, env, ctx) => callStubs(env, ctx.exports as unknown as { Entry: Service<Entry> }),
   "/many": async (_, env) => {
     for (let n = 0; n < 500; n += 1) await counter(env).add(0);
     return counter(env).add(0);
@@ -164,7 +192,7 @@ const worker = withOpik(
       if (pathname === "/socket") return fetch(request, { opik: { via: counter(env) } });
       // As the platform does for a Worker whose logs it reads.
       if (pathname === "/tail") await worker.tail([{}, {}] as TraceItem[], env, ctx);
-      const result = await routes[pathname]?.(request, env);
+      const result = await routes[pathname]?.(request, env, ctx);
       return Response.json({ trace: getTrackContext()?.trace.id, result });
     },
     async scheduled(_controller: ScheduledController, _env: Env, ctx: ExecutionContext) {

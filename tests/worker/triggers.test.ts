@@ -25,8 +25,14 @@ before(async () => {
     miniflare: {
       name: "faces",
       unsafeTriggerHandlers: true,
-      durableObjects: { COUNTER: { className: "Counter", useSQLite: true } },
-      serviceBindings: { ENTRY: { name: "faces", entrypoint: "Entry" } },
+      durableObjects: {
+        COUNTER: { className: "Counter", useSQLite: true },
+        TALLY: { className: "Tally", useSQLite: true },
+      },
+      serviceBindings: {
+        ENTRY: { name: "faces", entrypoint: "Entry" },
+        AGAIN: { name: "faces", entrypoint: "Entry" },
+      },
       queueProducers: { JOBS: { queueName: "jobs" } },
       queueConsumers: { jobs: { maxBatchTimeout: 0.1 } },
       workflows: { FLOW: { name: "flow", className: "Flow" } },
@@ -70,9 +76,9 @@ test("RPC by a traced binding is one trace; what the class calls of itself is no
   );
   assert.deepEqual(await paths(trace, 4), [
     "GET /rpc",
-    "GET /rpc > greet",
-    "GET /rpc > greet > Entry.greet",
-    "GET /rpc > greet > Entry.greet > in greet",
+    "GET /rpc > ENTRY.greet",
+    "GET /rpc > ENTRY.greet > Entry.greet",
+    "GET /rpc > ENTRY.greet > Entry.greet > in greet",
   ]);
 });
 
@@ -122,9 +128,31 @@ test("a Durable Object keeps its state, and its RPC joins the caller", async () 
   assert.equal(second.result["count"], (first.result["count"] as number) + 10);
   assert.deepEqual(await paths(first.trace, 3), [
     "GET /object-rpc",
-    "GET /object-rpc > add",
-    "GET /object-rpc > add > Counter.add",
+    "GET /object-rpc > Counter.add",
+    "GET /object-rpc > Counter.add > Counter.add",
   ]);
+});
+
+test("a call by RPC is named after the class or the binding, whatever has given the stub", async () => {
+  const { trace, result } = await call("/stubs");
+  assert.deepEqual(result as unknown, [0, 0, 0, 1, "ANN!", "BOB!", "CAT!", "a double's"]);
+  await paths(trace, 16);
+  const spans = spansOf(trace);
+  const { id: top } = spans.find(({ name }) => name === "GET /stubs")!;
+  const below = (id: string) => spans.filter(({ parent_span_id }) => parent_span_id === id);
+  assert.deepEqual(
+    below(top).map(({ id, name }) => [name, ...below(id).map((callee) => callee["name"])]),
+    [
+      ["Counter.add", "Counter.add"], // by name,
+      ["Counter.add", "Counter.add"], // by id,
+      ["Counter.add", "Counter.add"], // and a new one
+      ["Tally.add", "Tally.add"], // of another namespace
+      ["ENTRY.greet", "Entry.greet"],
+      ["AGAIN.greet", "Entry.greet"], // another binding of the same class
+      ["Entry.greet", "Entry.greet"], // of ctx.exports
+      ["double"], // of nothing that is bound
+    ],
+  );
 });
 
 test("what a Durable Object does while it is made is no call", async () => {
@@ -137,9 +165,9 @@ test("a stream that RPC gives is recorded as it is read, on both sides", async (
   assert.equal(result as unknown, "one two");
   assert.deepEqual(await paths(trace, 4), [
     "GET /rpc-stream",
-    "GET /rpc-stream > tell",
-    "GET /rpc-stream > tell > Entry.tell",
-    "GET /rpc-stream > tell > Entry.tell > llm",
+    "GET /rpc-stream > ENTRY.tell",
+    "GET /rpc-stream > ENTRY.tell > Entry.tell",
+    "GET /rpc-stream > ENTRY.tell > Entry.tell > llm",
   ]);
   const llm = spansOf(trace).find(({ name }) => name === "llm")!;
   assert.deepEqual([llm["output"], llm["metadata"]], [{ said: "one two" }, undefined]);
