@@ -20,6 +20,7 @@ import {
 import { Reporter } from "../errors.js";
 import { resolveConfig } from "../resolve-settings.js";
 import type { OpikConfig, Transport } from "../settings.js";
+import { settle } from "./batch.js";
 
 /** What the producer needs of a queue's binding. */
 export interface QueueProducer {
@@ -88,6 +89,8 @@ const DISABLED_RETRY_SECONDS = 3600;
 export function deliverQueue(batch: QueueBatch, config?: OpikConfig): Promise<void> & Promise<FlushReport>;
 export async function deliverQueue(batch: QueueBatch, config: OpikConfig = {}): Promise<FlushReport> {
   const settings = resolveConfig(config);
+  // A trace of each delivery would be one more message, if it is delivered by the same queue.
+  for (const message of batch.messages) settle(message);
   if (settings.disabled) {
     for (const message of batch.messages) message.retry({ delaySeconds: DISABLED_RETRY_SECONDS });
     return emptyReport();

@@ -6,6 +6,7 @@ import { isPlainPromise } from "../platform/promise.js";
 import { currentFrame } from "../record/frame.js";
 import { isPlain, roomBehind } from "../record/json.js";
 import type { Span } from "../record/model.js";
+import { settle } from "./batch.js";
 import { contextArgument, passedOn, takeContext, withContext } from "./carried-context.js";
 
 /** What a traced queue needs of a queue's binding. */
@@ -83,6 +84,7 @@ export interface ReceivedMessage<B> {
 export function traceMessage<B, T>(message: ReceivedMessage<B>, fn: (body: B, span: Span) => T): T {
   const { value, caller } = takeContext(message.body);
   const { id, attempts } = message;
+  if (caller) settle(message);
   const options = { name: "message", input: { id, attempts }, ...(caller && { parent: caller }) };
   return span(options, (current) => fn(value, current));
 }

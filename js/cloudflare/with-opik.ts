@@ -16,6 +16,7 @@ import {
   type ServerConfigFor,
 } from "../server/invocation.js";
 import { traceRequest } from "../server/trace-request.js";
+import { runBatch } from "./batch.js";
 import { type DescribedCall, describeCall, describeMethod, isHandler, type OtherTrigger } from "./triggers.js";
 
 /** What called the Worker. */
@@ -222,6 +223,7 @@ function traceDescribed(handle: Method, { root: options, tracedArgs, ...trigger 
     const invocation = open(trigger);
     if (!invocation) return untraced();
     const call = beginCall(invocation, options);
+    if (trigger.type === "queue") return runBatch(call, (options.input as { messages?: number })?.messages, untraced);
     return tracedArgs ? runCall(call, (root) => handle(...tracedArgs(root))) : runCall(call, untraced);
   };
   const prepared = prepareAsyncContext();
