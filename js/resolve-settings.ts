@@ -7,7 +7,7 @@ import { fetchTransport } from "./deliver/transport.js";
 import { invalid, isObject, numberFrom, OpikError, ownOf, readOption } from "./errors.js";
 import { type Names, unknownNames } from "./names.js";
 import { getCore } from "./platform/core.js";
-import { isBrowser, isServer } from "./platform/env.js";
+import { isBrowser, isServer, environment as platform } from "./platform/env.js";
 import { resolveUrl } from "./record/headers.js";
 import { REDACTED } from "./record/json.js";
 import { redactor } from "./record/redact.js";
@@ -104,7 +104,7 @@ export function resolveConfig(given: OpikConfig): Settings {
   const client = relayUrl === undefined ? undefined : page();
   const isOffPage = relayUrl !== undefined && client === undefined;
   const asksToDisable = /^(1|true|yes|on)$/i.test(readVariable(config.env, "OPIK_TRACK_DISABLE") ?? "");
-  const disabled = isSwitch("disabled", asksToDisable) || isOffPage;
+  let disabled = isSwitch("disabled", asksToDisable) || isOffPage;
 
   const url = parseUrl(
     client && relayUrl !== undefined
@@ -120,7 +120,8 @@ export function resolveConfig(given: OpikConfig): Settings {
   if (isHttp && isCloud(url)) throw invalid("url", "https, as Opik Cloud is", url.protocol);
   // A transport of the host's may add the key on its way.
   if (!apiKey && !disabled && !relayUrl && !config.transport && isCloud(url)) {
-    throw invalid("apiKey", "an API key: Opik Cloud needs one (OPIK_API_KEY)", undefined);
+    disabled = platform.redirect !== undefined;
+    if (!disabled) throw invalid("apiKey", "an API key: Opik Cloud needs one (OPIK_API_KEY)", undefined);
   }
   const workspace = (read("workspace", config.workspace, "OPIK_WORKSPACE") ?? "default").trim();
   if (!workspace || !isHeaderValue(workspace)) throw invalid("workspace", "printable ASCII", workspace);

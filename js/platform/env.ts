@@ -9,6 +9,8 @@ export interface Environment {
   randomBytes(length: number): Uint8Array;
   /** Calls `run` after `ms`; gives what stops it. With `idle` it does not keep a process alive. */
   after(ms: number, run: () => void, idle?: boolean): () => void;
+  /** Where what belongs into a scope is recorded instead. */
+  redirect?<S extends object>(scope: S): S;
 }
 
 interface Process {

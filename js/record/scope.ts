@@ -182,11 +182,12 @@ export class Scope implements OpenScope {
 
   /** Keeps a score of the trace or span that it names: of none, where that has no id, since it is not recorded. Never throws. */
   scoreById(score: TargetedScore): void {
-    if (this.settings.disabled) return;
+    const scope: Scope = environment.redirect?.(this as Scope) ?? this;
+    if (scope.settings.disabled) return;
     const spanId = readOption(score, "spanId") ?? undefined; // JavaScript may say null
     const id = spanId ?? readOption(score, "traceId");
     const kind = spanId === undefined ? "trace_scores" : "span_scores";
-    if (id !== "") this.score(kind, id, score);
+    if (id !== "") scope.score(kind, id, score);
   }
 
   /** Keeps a score of what has `id`. */

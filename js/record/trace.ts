@@ -5,7 +5,7 @@ import { numberOr } from "../deliver/transport.js";
 import { printAs } from "../errors.js";
 import type { RowFields } from "../fields.js";
 import { type Core, getCore, TRACE_ROW } from "../platform/core.js";
-import { now } from "../platform/env.js";
+import { environment, now } from "../platform/env.js";
 import type { Row } from "../platform/model.js";
 import { readClaim, readIncoming } from "./headers.js";
 import type { Open, OpenScope, OpenTrace, Score, Span, SpanOptions, TraceFields } from "./model.js";
@@ -32,7 +32,8 @@ export interface TraceOrigin {
  * Joins the trace that `carrier` names, or begins one whose root is called `name`. Never throws: without the core it only
  * forwards.
  */
-export function openTrace(scope: OpenScope, carrier: unknown, name?: string, fields?: TraceFields): TraceHandle {
+export function openTrace(own: OpenScope, carrier: unknown, name?: string, fields?: TraceFields): TraceHandle {
+  const scope = environment.redirect?.(own) ?? own;
   const { outbox } = scope;
   const { disabled, sampleRate, transport } = scope.settings;
   const clockOffsetMs = numberOr(transport.clockOffsetMs, 0);

@@ -1,5 +1,6 @@
 // The public surface of `opik-edge/testing`.
 
+export { capture } from "./capture.js";
 export { type FakeClock, type Restorable, useDeterministicIds, useFakeClock } from "./environment.js";
 export {
   type ExportedRequest,

@@ -20,7 +20,7 @@ export interface ExpectedTree {
   readonly [field: string]: unknown;
 }
 
-/** The traces that were exported, as trees. */
+/** The traces that were exported, as trees in the order in which they began. */
 export function treesOf({ traces, spans }: InMemoryExporter): Tree[] {
   const roots = new Map<string, ExportedRow>(traces.map((trace) => [trace.id, trace]));
   for (const { trace_id } of spans) if (trace_id && !roots.has(trace_id)) roots.set(trace_id, { id: trace_id });
@@ -31,15 +31,21 @@ export function treesOf({ traces, spans }: InMemoryExporter): Tree[] {
     sorted.filter(isChild).map((row) => ({ row, spans: under((span) => span.parent_span_id === row.id) }));
   // The parent of a span that joined a trace was exported by somebody else.
   const isRoot = ({ parent_span_id }: ExportedRow): boolean => !parent_span_id || !ids.has(parent_span_id);
-  return [...roots.values()].map((row) => ({
+  const trees = [...roots.values()].map((row) => ({
     row,
     spans: under((span) => span.trace_id === row.id && isRoot(span)),
   }));
+  // Of one that began elsewhere it counts when it was joined.
+  const begun = ({ row, spans: [first] }: Tree): string => first?.row.id ?? row.id;
+  return trees.sort((a, b) => (begun(a) < begun(b) ? -1 : 1));
 }
 
-/** Throws, with what there is, unless the exported traces are the expected ones, in the order in which they began. */
-export function assertTrees(exporter: InMemoryExporter, expected: readonly ExpectedTree[]): void {
-  const trees = treesOf(exporter);
+/**
+ * Throws, with what there is, unless the traces that were exported, or captured, are the expected ones, in the order in which they
+ * began.
+ */
+export function assertTrees(recorded: InMemoryExporter | readonly Tree[], expected: readonly ExpectedTree[]): void {
+  const trees = "traces" in recorded ? treesOf(recorded) : recorded;
   const difference = differenceOf(trees, expected, "traces");
   if (difference) throw new Error(`${difference}\nexported:\n${trees.map((tree) => drawn(tree, "")).join("")}`);
 }
