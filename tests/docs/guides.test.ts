@@ -290,6 +290,10 @@ function streamOf(value: unknown): ReadableStream<Uint8Array> {
 test("testing: a backend that fails, and a handler", async () => {
   await load("guide-failing");
   await load("guide-handler");
+  await load("guide-capture");
+  await load("guide-capture-handler");
+  await load("guide-capture-express");
+  await load("guide-flush-handler");
 });
 
 test("moving: the same program with this package", async (t) => {
