@@ -71,6 +71,30 @@ async function onServer(url: string): Promise<void> {
   await assertTraced(async (headers) => (await (await fetch(url, { headers })).json()) as Answer);
 }
 
+/** With a proxy and a route that are both traced: one tree, if the proxy gives the request the headers of its span, else two traces. */
+async function onProxyAndRoute(url: string): Promise<void> {
+  const spans = () => collector.spans().filter(({ name }) => name === "GET /through");
+  const before = spans().length;
+  const asked = async (query: string) => (await (await fetch(url + query)).json()) as Record<string, string>;
+  const { opik_trace_id } = await asked("");
+  await collector.until(() => spans().length === before + 2);
+  const [outer, inner] = spans()
+    .slice(before)
+    .sort((a) => (a.parent_span_id ? 1 : -1));
+  assert.deepEqual([outer!.trace_id, inner!.trace_id], [opik_trace_id, opik_trace_id]);
+  assert.deepEqual([outer!.parent_span_id, inner!.parent_span_id], [undefined, outer!.id]);
+  assert.equal((await asked("?apart"))["opik_trace_id"], undefined, "the route is given what was sent");
+  await collector.until(() => spans().length === before + 4);
+  assert.equal(
+    new Set(
+      spans()
+        .slice(before)
+        .map(({ trace_id }) => trace_id),
+    ).size,
+    3,
+  );
+}
+
 /** With a proxy that is traced, which hands the caller's headers on as they are. */
 async function onProxy(url: string): Promise<void> {
   const caller = new Opik({ url: collector.url, background: false }).span({ name: "caller" });
@@ -147,6 +171,9 @@ describe("in a browser", () => {
       testConsumer(`${name}: withOpik around an edge route`, "next", () => onServer(`${app.url}/handled-edge`));
       testConsumer(`${name}: withOpik around a Node route`, "next", () => onServer(`${app.url}/handled`));
       testConsumer(`${name}: withOpik around the proxy`, "next", () => onProxy(`${app.url}/proxied`));
+      testConsumer(`${name}: a proxy and its route are one trace where the proxy hands its own on`, "next", () =>
+        onProxyAndRoute(`${app.url}/through`),
+      );
       testConsumer(`${name}: a client component, and the relay in a route`, "next", () => inPage(app.url));
     });
   }

@@ -11,6 +11,11 @@ declare module "@sveltejs/kit" {
   }) => Response | Promise<Response>;
 }
 
+declare module "next/server" {
+  export type NextRequest = Request;
+  export const NextResponse: { next(init: { request: { headers: Headers } }): Response };
+}
+
 declare module "react-router" {
   export type MiddlewareFunction<Result> = (
     args: { request: Request; params: Record<string, string | undefined>; context: unknown },

@@ -1,5 +1,13 @@
 import { NextResponse } from "next/server";
+import { getTrackContext } from "opik-edge";
 import { withOpik } from "opik-edge/server";
 
-export const proxy = withOpik((request) => NextResponse.rewrite(new URL("/echo", request.url)));
-export const config = { matcher: "/proxied" };
+export const proxy = withOpik((request) => {
+  const { pathname, search } = request.nextUrl;
+  if (pathname === "/proxied") return NextResponse.rewrite(new URL("/echo", request.url));
+  if (search) return NextResponse.next();
+  // The route's span is under the proxy's.
+  const headers = getTrackContext()?.span.inject(new Headers(request.headers));
+  return NextResponse.next({ request: { headers } });
+});
+export const config = { matcher: ["/proxied", "/through"] };

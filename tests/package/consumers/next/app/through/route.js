@@ -1,0 +1,3 @@
+import { withOpik } from "opik-edge/server";
+
+export const GET = withOpik((request) => Response.json(Object.fromEntries(request.headers)));
