@@ -5,7 +5,7 @@
 export type OpikErrorCode =
   /** A configuration value is missing or malformed; the message names the field. */
   | "invalid_config"
-  /** Incoming trace headers were refused; a new trace began. The message carries the reason. */
+  /** Incoming trace headers were refused, or `trust` did not believe who sent them; a new trace began. The message carries the reason. */
   | "invalid_headers"
   /** The two header spellings name different contexts; the one with underscores was taken. */
   | "conflicting_headers"

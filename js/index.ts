@@ -31,7 +31,13 @@ export type {
 export { callObserver } from "./record/observed.js";
 export type { TrackOptions } from "./record/track.js";
 export { type CorsOptions, corsHeaders, handlePreflight } from "./server/cors.js";
-export { contextMeta, contextServerTiming, serverContext } from "./server/server-context.js";
+export {
+  type ContextMetaTag,
+  contextMeta,
+  contextMetaTags,
+  contextServerTiming,
+  serverContext,
+} from "./server/server-context.js";
 export type {
   CallEnding,
   CallObservation,

@@ -21,6 +21,7 @@ import type {
 import { Scope } from "./record/scope.js";
 import { scoped } from "./record/settle.js";
 import { SpanHandle } from "./record/span.js";
+import { usableTargets } from "./record/targets.js";
 import { openTrace } from "./record/trace.js";
 import { type AnyFunction, type TrackOptions, trackEither } from "./record/track.js";
 import { openOutbox, page, resolveConfig } from "./resolve-settings.js";
@@ -146,7 +147,9 @@ export class Opik {
     if (!client) return () => {};
     const { settings, reporter } = this.#scope;
     tellUnknown(reporter, options, "option of instrumentFetch", INSTRUMENT_OPTIONS);
-    const propagation = { url: settings.url, propagateTo: readOption(options, "propagateTo") ?? settings.propagateTo };
+    const given = readOption(options, "propagateTo");
+    const propagateTo = given ? usableTargets("propagateTo", given, reporter) : settings.propagateTo;
+    const propagation = { url: settings.url, propagateTo };
     const traced = (original: Fetch, args: Parameters<TracedFetch>): Promise<Response> =>
       tracedFetch(this.#start, propagation, args, original);
     return client.instrumentFetch(traced, options ?? {});

@@ -8,9 +8,9 @@ import { invalid, isObject, numberFrom, OpikError, ownOf, readOption } from "./e
 import { type Names, unknownNames } from "./names.js";
 import { getCore } from "./platform/core.js";
 import { isBrowser, isServer, environment as platform } from "./platform/env.js";
-import { resolveUrl } from "./record/headers.js";
 import { REDACTED } from "./record/json.js";
 import { redactor } from "./record/redact.js";
+import { resolveUrl, targetsError } from "./record/targets.js";
 import type {
   Limits,
   OpikConfig,
@@ -135,7 +135,8 @@ export function resolveConfig(given: OpikConfig): Settings {
   if (threadId !== undefined && !/^(string|function)$/.test(typeof threadId)) {
     throw invalid("threadId", "a string or a function", threadId);
   }
-  checkTargets(config.propagateTo ?? undefined);
+  const wrong = targetsError("propagateTo", config.propagateTo ?? []);
+  if (wrong) throw wrong;
   const carrier = client?.relayTransport(url) ?? fetchTransport;
   const sampleRate = config.sampleRate ?? 1;
   const transport = config.transport ?? carrier;
@@ -240,16 +241,6 @@ function parseUrl(text: string): URL {
   while (url.pathname[length - 1] === "/") length -= 1;
   url.pathname = url.pathname.slice(0, length);
   return url;
-}
-
-function checkTargets(targets: unknown): void {
-  if (targets === undefined) return;
-  if (!Array.isArray(targets)) throw invalid("propagateTo", "an array of targets", targets);
-  for (const target of targets as PropagateTo[]) {
-    const to: unknown = typeof target === "object" && target !== null ? target.to : target;
-    const ok = typeof to === "function" || (typeof to === "string" && (to.startsWith("*.") || URL.canParse(to)));
-    if (!ok) throw invalid("propagateTo", 'an origin, "*.suffix" or a function', to);
-  }
 }
 
 function isHeaderValue(text: string): boolean {

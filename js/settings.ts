@@ -37,9 +37,9 @@ export type HeaderTarget = Headers | Record<string, string>;
 export type HeaderSpelling = "both" | "underscore" | "hyphen";
 
 /**
- * A target of outgoing calls: an exact origin (`https://api.example.com`), every host below a suffix
- * (`*.example.com`, or `https://*.example.com` for one scheme), or a function of the parsed URL; or one of these with the
- * spelling it is given.
+ * A target of outgoing calls: an exact origin (`https://api.example.com`), every host below a suffix (`*.example.com` by https,
+ * `http://*.example.com` by plain http, of any port unless it names one), or a function of the parsed URL; or one of these with
+ * the spelling it is given.
  */
 export type PropagateTo =
   | TargetMatch
@@ -47,7 +47,7 @@ export type PropagateTo =
       /** The target. */
       readonly to: TargetMatch;
       /** What it is given (default `both`). */
-      readonly spelling: HeaderSpelling;
+      readonly spelling?: HeaderSpelling | undefined;
     };
 /** A target without a spelling. */
 export type TargetMatch = string | ((url: URL) => boolean);

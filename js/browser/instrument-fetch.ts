@@ -2,7 +2,7 @@
 
 import type { CallTraced } from "../deliver/model.js";
 import { replaceFetch, targetOf } from "../platform/host-fetch.js";
-import { isTarget } from "../record/headers.js";
+import { isTarget } from "../record/targets.js";
 import type { InstrumentFetchOptions } from "../settings.js";
 
 /**

@@ -17,6 +17,7 @@ import { tokenExpiry } from "../platform/base64url.js";
 import { getCore } from "../platform/core.js";
 import { now, randomBits } from "../platform/env.js";
 import { idTime } from "../platform/ids.js";
+import { OPIK_TOKEN_HEADER } from "../record/headers.js";
 import type { TokenSource } from "../settings.js";
 import { MAX_BODY_BYTES } from "./relay-transport.js";
 import { Shift } from "./shift.js";
@@ -30,6 +31,8 @@ const MAX_AGE_MS = 23 * 60 * 60 * 1000;
 const FOREIGN_AGE_MS = 60_000;
 /** Tokens of this visit that are remembered: those of a day, where each lives for 15 minutes. */
 const MAX_TOKENS = 100;
+
+const HEADER_VALUE = /^[\x20-\x7e]+$/;
 
 const DATABASE = "opik-edge";
 const STORE = "rows";
@@ -115,6 +118,23 @@ class PageOutbox implements Outbox {
     const [, expiresMs = 0] = this.#tokens.at(-1) ?? [];
     if (expiresMs < now()) this.#askSoon();
     return this.#visit.mint(ms);
+  }
+
+  /** A token writes through the relay, so that no other origin is given it, whatever `propagateTo` says. */
+  authorize({ origin }: URL, own: () => unknown, headers: Record<string, string>): void {
+    const token = this.#tokens.at(-1)?.[0] ?? this.#source; // one that stands in the settings need not be asked for
+    try {
+      if (origin === "null" || origin !== location.origin || typeof token !== "string") return;
+      const given = Object(own());
+      const isList = Symbol.iterator in given;
+      // What can be read only once is left to the platform.
+      if (isList && !("at" in given || "has" in given)) return;
+      const names: unknown[] = isList ? Array.from(given, ([name]) => name) : Object.keys(given);
+      const isOwn = /^opik-token$/im.test(names.join("\n"));
+      if (!isOwn && HEADER_VALUE.test(token) && expiryOf(token) >= now()) headers[OPIK_TOKEN_HEADER] = token;
+    } catch {
+      // There is no location, a getter throws, or these are no headers.
+    }
   }
 
   /** Keeps the rows of an upload. */

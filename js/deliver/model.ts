@@ -57,6 +57,11 @@ export interface Sender {
 export interface Outbox extends Source {
   /** An id for what begins at `ms`. */
   mint(ms: number): string;
+  /**
+   * Adds the page's token to the trace headers of a call, where the call is to the page's own origin, the host has set none itself
+   * (`own` gives its headers), and one is at hand that is still good.
+   */
+  authorize?(url: URL, own: () => unknown, headers: Record<string, string>): void;
   /** Keeps the rows of an upload. */
   add(upload: Upload): void;
   /** Resolves when rows can be sent that wait for something; `undefined` where none does. */

@@ -3,8 +3,8 @@
 import { ownOf } from "../errors.js";
 import { type Names, unknownNames } from "../names.js";
 import { isBrowser } from "../platform/env.js";
-import { resolveUrl } from "../record/headers.js";
 import { withoutQuery } from "../record/json.js";
+import { resolveUrl } from "../record/targets.js";
 import { unknownSettings } from "../resolve-settings.js";
 import type { OpikConfig } from "../settings.js";
 import { type Finding, problem } from "./finding.js";

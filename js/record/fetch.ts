@@ -10,10 +10,11 @@ import type { CallObserver, Fetch, HeaderSpelling } from "../settings.js";
 import type { Ending } from "./ending.js";
 import { endSpan } from "./ending.js";
 import { currentFrame } from "./frame.js";
-import { addHeaders, ofCaller, type Propagation, readIncoming, resolveUrl, spellingFor } from "./headers.js";
+import { addHeaders, ofCaller, type Propagation, readIncoming, spellingFor } from "./headers.js";
 import { withoutQuery } from "./json.js";
 import type { BegunCall, CallFollower, FetchOptions, OpenSpan, SpanOptions, TracedFetch } from "./model.js";
 import { hasWatchableBody, watchResponseBody } from "./stream.js";
+import { resolveUrl } from "./targets.js";
 
 /** Opens the span of a call. */
 export type StartCall = (options: SpanOptions) => OpenSpan;
@@ -45,7 +46,7 @@ export function tracedFetch(
     input: { method: call.method, url: call.shownUrl },
     ...("parent" in options && { parent: options.parent }),
   });
-  const { settings, reporter } = span.trace.scope;
+  const { settings, reporter, outbox } = span.trace.scope;
   tellUnknown(reporter, options, "option of fetch", OPTIONS);
   const { observe } = settings;
   const follower =
@@ -59,6 +60,7 @@ export function tracedFetch(
       : undefined;
   const spelling = url && spellingOf(url, options.propagate, follower?.targets(propagation) ?? propagation);
   const headers = spelling ? span.headers({ spelling }) : {};
+  if (spelling && span.id) outbox?.authorize?.(url, () => call.ownHeaders, headers); // which another copy may not have either
   const names = Object.keys(headers);
   const failed = (error: unknown): never => {
     const isAborted = call.isAborted(error);
@@ -157,10 +159,15 @@ class Call {
     return [input, changed, ...rest] as unknown as Parameters<TracedFetch>;
   }
 
+  /** The host's headers. A getter may throw. */
+  get ownHeaders(): unknown {
+    return this.args[1]?.headers ?? this.#request?.headers;
+  }
+
   /** Whether the host's headers have a trace or a token in them that is their caller's. What can be read only once is left to the platform. */
   get carriesCallers(): boolean {
     try {
-      const headers: unknown = this.args[1]?.headers ?? this.#request?.headers;
+      const headers = this.ownHeaders;
       const isReadOnce =
         Symbol.iterator in (headers as object) && !Array.isArray(headers) && !("get" in (headers as object));
       return !isReadOnce && readIncoming(headers, ofCaller()) !== undefined;

@@ -5,6 +5,7 @@ import { isObject } from "../errors.js";
 import { isBrowser } from "../platform/env.js";
 import { idTime } from "../platform/ids.js";
 import type { HeaderSpelling, HeaderTarget, PropagateTo, TargetMatch } from "../settings.js";
+import { matchesTarget } from "./targets.js";
 
 /** Names the caller's trace: a UUIDv7. The name the official SDKs use. */
 export const OPIK_TRACE_ID_HEADER = "opik_trace_id";
@@ -71,19 +72,10 @@ function add(found: Incoming, index: number, value: unknown): void {
  * trap, or where WebAssembly is blocked. `outgoing` in src/headers.rs is its twin.
  */
 export function headerMap(traceId: string, spanId: string, spelling: HeaderSpelling): Record<string, string> {
-  switch (spelling) {
-    case "underscore":
-      return { opik_trace_id: traceId, opik_parent_span_id: spanId };
-    case "hyphen":
-      return { "opik-trace-id": traceId, "opik-parent-span-id": spanId };
-    default:
-      return {
-        opik_trace_id: traceId,
-        opik_parent_span_id: spanId,
-        "opik-trace-id": traceId,
-        "opik-parent-span-id": spanId,
-      };
-  }
+  return {
+    ...(spelling !== "hyphen" && { opik_trace_id: traceId, opik_parent_span_id: spanId }),
+    ...(spelling !== "underscore" && { "opik-trace-id": traceId, "opik-parent-span-id": spanId }),
+  };
 }
 
 /** The caller's trace, and its current span if it named one. */
@@ -179,12 +171,15 @@ export interface Propagation {
   readonly propagateTo: readonly PropagateTo[] | undefined;
 }
 
+/** A target, as far as it has a spelling. */
+type Spelt = Partial<Exclude<PropagateTo, TargetMatch>>;
+
 /** The spelling that `url` is given, or `undefined` when it is given no headers. */
 export function spellingFor(url: URL, propagation: Propagation): HeaderSpelling | undefined {
   const { propagateTo } = propagation;
   if (isBelow(url, propagation.url)) return undefined;
   for (const target of propagateTo ?? []) {
-    const { to, spelling } = typeof target === "object" ? target : { to: target, spelling: "both" as const };
+    const { to = target as TargetMatch, spelling = "both" }: Spelt = Object(target);
     if (matchesTarget(url, to)) return spelling;
   }
   const page = pageOrigin();
@@ -194,39 +189,6 @@ export function spellingFor(url: URL, propagation: Propagation): HeaderSpelling 
 
 function isBelow(url: URL, base: URL): boolean {
   return url.origin === base.origin && `${url.pathname}/`.startsWith(`${base.pathname.replace(/\/$/, "")}/`);
-}
-
-/** Whether `url`, where it is one, is of an origin that one of `targets` names. */
-export function isTarget(url: string, targets: readonly TargetMatch[]): boolean {
-  const parsed = resolveUrl(url);
-  return parsed !== undefined && targets.some((to) => matchesTarget(parsed, to));
-}
-
-/** A URL, as the platform's `fetch` resolves it: a page may have another base than its own URL. `undefined` when `text` is none. */
-export function resolveUrl(text: string): URL | undefined {
-  const { document, location } = globalThis as { document?: { baseURI?: unknown }; location?: { href: string } };
-  const found = document?.baseURI;
-  // An element of that name stands in its place.
-  const base = typeof found === "string" ? found : location?.href;
-  return URL.canParse(text, base) ? new URL(text, base) : undefined;
-}
-
-/** Whether `origin`, as a browser names a page's, is one of `origins`: an opaque one (`null`) is none, and below `*.suffix` are those of https. */
-export function isOrigin(origin: string | null, origins: readonly TargetMatch[]): origin is string {
-  return origin !== null && URL.canParse(origin) && origins.some((to) => matchesTarget(new URL(origin), to, "https:"));
-}
-
-/** Whether `url` is of an origin that `to` names, `*.suffix` with `scheme`. Schemes of apps have no origin to be compared. */
-function matchesTarget(url: URL, to: TargetMatch, scheme = url.protocol): boolean {
-  try {
-    if (typeof to === "function") return to(url) === true;
-    const { protocol, host, hostname, port } = new URL(to.startsWith("*.") ? `${scheme}//${to}` : to);
-    if (protocol !== url.protocol) return false;
-    if (!hostname.startsWith("*.")) return host === url.host;
-    return url.hostname.endsWith(hostname.slice(1)) && (!port || port === url.port);
-  } catch {
-    return false; // a function that throws, or no URL
-  }
 }
 
 /** The page's origin in a browser (window or worker of a page), `undefined` elsewhere. */

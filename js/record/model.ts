@@ -3,6 +3,7 @@
 // Whoever reads the declarations need not have it in `lib`.
 /// <reference lib="esnext.disposable" preserve="true" />
 
+import type { Outbox } from "../deliver/model.js";
 import type { FlushReport } from "../deliver/report.js";
 import type { Reporter } from "../errors.js";
 import type { RowFields, SpanFields } from "../fields.js";
@@ -149,7 +150,7 @@ export interface OpenScope {
   /** Objects of the invocation that must not be recorded, and what is written for them. */
   readonly masks: ReadonlyMap<object, string> | undefined;
   /** What makes the ids of a page. */
-  readonly outbox: { mint(ms: number): string } | undefined;
+  readonly outbox: Pick<Outbox, "mint" | "authorize"> | undefined;
   /** Whether it ends with nothing in particular: then what is lost to the host has to be closed one by one. */
   readonly outlivesCalls: boolean;
   /** Keeps the row of what has ended; gives how many bytes of its text. */

@@ -4,9 +4,9 @@
 export type RefusalCode =
   /** Only POST and OPTIONS are answered. */
   | "method_not_allowed"
-  /** There is no `Origin` header, or it is `null`: not a page of a known site. */
+  /** There is no `Origin` header, or it is `null`: not a page of a known site. For a relay without `origins`: no `Sec-Fetch-Site`. */
   | "origin_missing"
-  /** The page's origin is not among `origins`. */
+  /** The page's origin is not among `origins`, or for a relay without them not its own. */
   | "origin_forbidden"
   /** Neither `text/plain` nor `application/json`. */
   | "content_type"

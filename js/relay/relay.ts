@@ -9,7 +9,7 @@ import { isOfScores, uploadOf } from "../deliver/upload.js";
 import { numberFrom, OpikError, ownOf, Reporter } from "../errors.js";
 import { type Names, refuseUnknown, tellUnknown } from "../names.js";
 import { now, environment as platform } from "../platform/env.js";
-import { isOrigin } from "../record/headers.js";
+import { isOrigin, targetsError } from "../record/targets.js";
 import { CLIENT_SETTINGS, resolveConfig } from "../resolve-settings.js";
 import { allow } from "../server/cors.js";
 import { silence } from "../server/trace-request.js";
@@ -39,9 +39,10 @@ export interface RelayConfig
   > {
   /**
    * The origins of the pages that may write: exact ones, `*.suffix` (https, any port), `http://*.suffix`, or a function of the
-   * parsed origin.
+   * parsed origin. By default the relay's own, as the browser tells it (`Sec-Fetch-Site: same-origin`): it does so over https and
+   * on localhost.
    */
-  readonly origins: readonly TargetMatch[];
+  readonly origins?: readonly TargetMatch[] | undefined;
   /** Asks for a token; without them everybody who can call the relay may write. */
   readonly tokens?: Tokens | undefined;
   /** A Worker's binding, asked by the caller's address, or a function that says whether a request may pass. */
@@ -97,15 +98,30 @@ export function relay(config: RelayConfig): (request: Request) => Promise<Respon
   // Each of its own keeps somebody out; of a client's it may be given what it does not take, as by a server that has both.
   const { token: _, ...client } = CLIENT_SETTINGS;
   refuseUnknown(config, WHAT, { ...client, ...SETTINGS });
-  const { origins, tokens, rateLimit, maxBytes: mostBytes = MAX_BYTES, lateMs: late = LATE_MS, ...own } = ownOf(config);
+  const {
+    origins: named,
+    tokens,
+    rateLimit,
+    maxBytes: mostBytes = MAX_BYTES,
+    lateMs: late = LATE_MS,
+    ...own
+  } = ownOf(config);
+  const origins = named ?? undefined; // JavaScript may say null
   const resolved = resolveConfig({ ...own, background: false });
   // What pages send must not stop what the server itself sends.
   const settings = { ...resolved, destination: () => `relay ${resolved.destination()}` };
   const maxBytes = numberFrom("maxBytes", mostBytes, 1, MOST_BYTES);
   const lateMs = numberFrom("lateMs", late, 0, LATE_MS);
   const stamp = { projectName: settings.projectName as string, environment: settings.environment };
-  if (!Array.isArray(origins) || origins.length === 0) {
-    throw new OpikError("invalid_config", "origins: expected the origins of the pages that may write");
+  if (origins !== undefined) {
+    const wrong = targetsError("origins", origins);
+    if (wrong) throw wrong;
+    if (origins.length === 0) {
+      throw new OpikError(
+        "invalid_config",
+        "origins: expected at least one: leave it out for pages of the relay's own origin",
+      );
+    }
   }
   if (tokens) checkTokens(tokens);
   const reporter = new Reporter(config);
@@ -141,10 +157,11 @@ export function relay(config: RelayConfig): (request: Request) => Promise<Respon
 
   return async (request) => {
     silence(request);
-    const origin = allowedOrigin(request, origins);
-    const headers = new Headers({ vary: "origin" });
-    if (origin instanceof Refusal) return answer(origin, headers);
-    headers.set("access-control-allow-origin", origin);
+    const headers = new Headers({ vary: origins ? "origin" : "sec-fetch-site" });
+    const stranger = origins ? refuseOrigin(request, origins) : refuseOtherSite(request);
+    if (stranger) return answer(stranger, headers);
+    // A page of the relay's own origin reads the answer anyway.
+    if (origins) headers.set("access-control-allow-origin", request.headers.get("origin") as string);
     headers.set("access-control-expose-headers", "retry-after");
     if (request.method === "OPTIONS") return allow(headers, ["POST"], ["content-type"]);
     try {
@@ -158,14 +175,28 @@ export function relay(config: RelayConfig): (request: Request) => Promise<Respon
   };
 }
 
-/** The origin of the page, or why it is refused: in that case it is given no CORS headers, and reads no answer. */
-function allowedOrigin(request: Request, origins: RelayConfig["origins"]): string | Refusal {
-  const origin = request.headers.get("origin");
+/** Why a page is not among `origins`, if it isn't: it is given no CORS headers then, and reads no answer. */
+function refuseOrigin({ headers }: Request, origins: readonly TargetMatch[]): Refusal | undefined {
+  const origin = headers.get("origin");
   if (!origin || origin === "null" || !URL.canParse(origin)) {
     return new Refusal("origin_missing", "only pages may write here, and say where they come from");
   }
-  if (isOrigin(origin, origins)) return origin;
-  return new Refusal("origin_forbidden", `${origin} may not write here`);
+  return isOrigin(origin, origins) ? undefined : new Refusal("origin_forbidden", `${origin} may not write here`);
+}
+
+/**
+ * Why a page is not of the relay's own origin, if it isn't. The browser says so, and no page can make it say otherwise (Fetch
+ * Metadata): `Host` is whatever its sender, or a proxy, has written there.
+ */
+function refuseOtherSite({ headers }: Request): Refusal | undefined {
+  const site = headers.get("sec-fetch-site");
+  if (site === "same-origin") return undefined;
+  return site === null
+    ? new Refusal(
+        "origin_missing",
+        "Sec-Fetch-Site is missing, which browsers send over https and on localhost: name the pages' origins in the relay's `origins`",
+      )
+    : new Refusal("origin_forbidden", "only pages of this origin may write here: name others in the relay's `origins`");
 }
 
 function checkHeaders({ headers }: Request): void {

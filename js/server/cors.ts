@@ -2,14 +2,15 @@
 
 import { ownOf } from "../errors.js";
 import { type Names, tellUnknown } from "../names.js";
-import { isOrigin, NAMES, OPIK_TOKEN_HEADER } from "../record/headers.js";
+import { NAMES, OPIK_TOKEN_HEADER } from "../record/headers.js";
+import { isOrigin, usableTargets } from "../record/targets.js";
 import type { TargetMatch } from "../settings.js";
 
 /** Who may call, and with what. */
 export interface CorsOptions {
   /**
    * The origins of the pages that may call: exact ones, `*.suffix` (https, any port), `http://*.suffix`, or a function of the
-   * parsed origin.
+   * parsed origin. One that can match nothing is reported once, by `console.warn`.
    */
   readonly origins: readonly TargetMatch[];
   /** Request headers of your own that pages send (default `content-type`). */
@@ -33,7 +34,7 @@ export function corsHeaders(request: Request, options: CorsOptions): Record<stri
   tellUnknown(undefined, options, "option of corsHeaders", OPTIONS);
   const { origins, credentials = false } = ownOf(options);
   const origin = request.headers.get("origin");
-  if (!isOrigin(origin, origins)) return { vary: "origin" };
+  if (!isOrigin(origin, usableTargets("origins", origins))) return { vary: "origin" };
   return {
     vary: "origin",
     "access-control-allow-origin": origin,

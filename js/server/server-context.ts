@@ -6,17 +6,34 @@ import { HYPHEN_NAMES } from "../record/headers.js";
 import type { Span } from "../record/model.js";
 import type { HeaderCarrier } from "../settings.js";
 
-/** `<meta>` elements for the page's head; "" when there is nothing to hand on, as where tracing is off. */
+/** A `<meta>` element. */
+export interface ContextMetaTag {
+  /** Its attribute `name`. */
+  readonly name: string;
+  /** Its attribute `content`. */
+  readonly content: string;
+}
+
+/**
+ * The attributes of `<meta>` elements for the page's head, as React and Next take them: `<meta key={tag.name} {...tag} />`. None when
+ * there is nothing to hand on, as where tracing is off.
+ */
+export function contextMetaTags(span: Span | undefined): ContextMetaTag[] {
+  // In the spelling whose names are those of elements and metrics too.
+  return Object.entries(span?.headers({ spelling: "hyphen" }) ?? {}).map(([name, content]) => ({ name, content }));
+}
+
+/** The same as HTML; "" when there is nothing to hand on. */
 export function contextMeta(span: Span | undefined): string {
-  return pairsOf(span)
-    .map(([name, value]) => `<meta name="${name}" content="${value}">`)
+  return contextMetaTags(span)
+    .map(({ name, content }) => `<meta name="${name}" content="${content}">`)
     .join("");
 }
 
 /** The value of a `Server-Timing` header (W3C Server Timing); "" when there is nothing to hand on. */
 export function contextServerTiming(span: Span | undefined): string {
-  return pairsOf(span)
-    .map(([name, value]) => `${name};desc="${value}"`)
+  return contextMetaTags(span)
+    .map(({ name, content }) => `${name};desc="${content}"`)
     .join(", ");
 }
 
@@ -39,11 +56,6 @@ function found(read: (name: string) => string | null | undefined): HeaderCarrier
   } catch {
     return undefined;
   }
-}
-
-/** What is handed over, in that spelling whose names are those of elements and metrics too. */
-function pairsOf(span: Span | undefined): [name: string, value: string][] {
-  return Object.entries(span?.headers({ spelling: "hyphen" }) ?? {});
 }
 
 /** How the page was loaded (W3C Server Timing). */

@@ -94,24 +94,26 @@ export function inside<T>(root: SpanHandle, fn: () => T): T {
 }
 
 /**
- * Whether the trace that `carrier` names is joined; `true` where it names none. `request` makes what is asked about, and may
- * throw. Does not reject.
+ * Whether the trace that `carrier` names is joined; `true` where it names none. Reports once that one is not. `request` makes what is
+ * asked about, and may throw. Does not reject.
  */
 export function isTrusted(
-  { trusts }: Invocation,
+  { trusts, scope }: Invocation,
   carrier: unknown,
   request: () => Request,
 ): boolean | Promise<boolean> {
   if (!trusts || !readIncoming(carrier)) return true;
+  const believe = (answer: unknown, cause?: unknown): boolean => {
+    const message = "trust refused a caller: send a good opik-token, or believe it in trust";
+    if (answer !== true) scope.reporter.once("invalid_headers", message, cause, "trust");
+    return answer === true;
+  };
+  const failed = (cause: unknown): boolean => believe(false, cause); // a function that rejects, a token that is none
   try {
     const answer: unknown = trusts(request());
-    if (typeof answer === "boolean") return answer;
-    return Promise.resolve(answer).then(
-      (settled) => settled === true,
-      () => false, // a function that rejects, a token that is none
-    );
-  } catch {
-    return false;
+    return typeof answer === "boolean" ? believe(answer) : Promise.resolve(answer).then((is) => believe(is), failed);
+  } catch (error) {
+    return failed(error);
   }
 }
 

@@ -85,13 +85,37 @@ const CASES: Record<string, Case> = {
     allowed: ["https://app.test", "capacitor://localhost"],
     refused: ["https://evil.test", "null", "", "x"],
   },
-  "one that throws, and what names none": {
+  "every host below a suffix, at the port of its scheme": {
+    origins: ["http://*.preview.test:80", "*.app.test:443/"],
+    allowed: ["http://a.preview.test", "http://a.preview.test:80", "https://a.app.test", "https://a.app.test:443"],
+    refused: ["http://a.preview.test:8080", "https://a.preview.test", "https://a.app.test:8443", "http://a.app.test"],
+  },
+  "one that is written otherwise than a browser does": {
+    origins: [
+      "HTTPS://App.test:443/",
+      "https://*.PREVIEW.test",
+      "https://bücher.test",
+      "*.bücher.test",
+      "http://[0:0::1]:80",
+    ],
+    allowed: [
+      ...["https://app.test", "https://pr.preview.test", "https://xn--bcher-kva.test", "https://a.xn--bcher-kva.test"],
+      "http://[::1]",
+    ],
+    refused: [
+      "http://app.test",
+      "http://pr.preview.test",
+      "https://preview.test",
+      "http://[::1]:8080",
+      "https://[::1]",
+    ],
+  },
+  "one that throws, and what says anything but true": {
     origins: [
       () => {
         throw new Error("no");
       },
       (() => "yes") as never,
-      ...["*", "", "null", "app.test", "https://"],
     ],
     allowed: [],
     refused: ["https://app.test", "https://null", "null", "*", "https://*"],
@@ -163,7 +187,7 @@ test("trace headers go to the scheme and the host that are named", async () => {
   };
   const targets = ["capacitor://localhost", "https://api.test", "*.friend.test", "http://*.dev.test:8080"];
   for (const url of [
-    ...["capacitor://localhost/x", "https://api.test/x", "https://a.friend.test/", "http://a.friend.test:1/"],
+    ...["capacitor://localhost/x", "https://api.test/x", "https://a.friend.test/", "https://a.friend.test:1/"],
     "http://a.dev.test:8080/",
   ]) {
     assert.equal(await given(targets, url), true, url);
@@ -176,8 +200,130 @@ test("trace headers go to the scheme and the host that are named", async () => {
       "ionic://localhost/",
       "http://api.test/",
     ],
-    ...["https://friend.test/", "https://evilfriend.test/", "https://a.dev.test:8080/", "http://a.dev.test/"],
+    ...[
+      "http://a.friend.test/",
+      "https://friend.test/",
+      "https://evilfriend.test/",
+      "https://a.dev.test:8080/",
+      "http://a.dev.test/",
+    ],
   ]) {
     assert.equal(await given(targets, url), false, url);
   }
+});
+
+const escaped = (text: string): string => text.replace(/[.*?()[\]]/g, "\\$&");
+
+/** What names no origin, and how it has to be written: "" where that can not be told. */
+const WRONG: readonly (readonly [wrong: unknown, right: string])[] = [
+  ["localhost:5199", "http://localhost:5199"],
+  ["localhost", "http://localhost"],
+  ["127.0.0.1:8787", "http://127.0.0.1:8787"],
+  ["[::1]:8787", "http://[::1]:8787"],
+  ["//localhost:5199", "http://localhost:5199"],
+  ["backend:8080", "http://backend:8080"],
+  ["app.test", "https://app.test"],
+  ["APP.test:8443", "https://app.test:8443"],
+  ["//app.test", "https://app.test"],
+  ["app.test/path", "https://app.test"],
+  ["bücher.test", "https://xn--bcher-kva.test"],
+  ["https://app.test/path", "https://app.test"],
+  ["https://app.test/?query", "https://app.test"],
+  ["https://app.test#fragment", "https://app.test"],
+  ["https://app.test//", "https://app.test"],
+  ["https://user:password@app.test", "https://app.test"],
+  ["https://*.app.test/path", "https://*.app.test"],
+  ["http://*.localhost:5199/path", "http://*.localhost:5199"],
+  ["capacitor://localhost/path", "capacitor://localhost"],
+  [".app.test", "https://*.app.test"],
+  ["*app.test", "https://*.app.test"],
+  ["https://.app.test", "https://*.app.test"],
+  ["*", ""],
+  ["**", ""],
+  ["*.", ""],
+  ["*.*", ""],
+  ["https://*", ""],
+  ["https://*.", ""],
+  ["*://app.test", ""],
+  ["http*://app.test", ""],
+  ["https://a.*.app.test", ""],
+  ["https://app.*", ""],
+  ["https://app.test:*", ""],
+  ["*.127.0.0.1", ""],
+  ["https://*.[::1]", ""],
+  ["https://a.test,https://b.test", ""],
+  ["https://a.test https://b.test", ""],
+  ["https://app.test:99999", ""],
+  ["https://", ""],
+  ["https:", ""],
+  ["", ""],
+  [" ", ""],
+  ["null", ""],
+  ["self", ""],
+  ["not an origin", ""],
+  ["data:text/html,x", ""],
+  ["about:blank", ""],
+  ["blob:https://app.test", ""],
+  [/app\.test$/, ""],
+  [new URL("https://app.test"), ""],
+  [true, ""],
+  [7, ""],
+  [null, ""],
+  [undefined, ""],
+];
+
+describe("what can match no origin is a mistake that says how to write it", () => {
+  const transport = new InMemoryExporter();
+  const client = (propagateTo: unknown): Opik =>
+    new Opik({ url: "http://opik.test/api", transport, background: false, propagateTo: propagateTo as never });
+
+  for (const [wrong, right] of WRONG) {
+    test(`${typeof wrong === "string" ? JSON.stringify(wrong) : String(wrong)}`, () => {
+      const said = (field: string) => ({
+        code: "invalid_config",
+        message: new RegExp(
+          `^${field}: expected an origin, .* \\(write ${escaped(right || "https://a.example or () => true")}\\), got \\w+$`,
+        ),
+      });
+      assert.throws(() => client([wrong]), said("propagateTo"));
+      assert.throws(() => client(["https://a.test", { to: wrong, spelling: "both" }]), said("propagateTo"));
+      assert.throws(() => relayTo(new Upstream(), { origins: ["https://a.test", wrong as string] }), said("origins"));
+      // What it says is taken, and is not wrong itself.
+      if (right) assert.ok(client([right]) && relayTo(new Upstream(), { origins: [right] }));
+    });
+  }
+
+  test("of an API, and of a page's calls, it is reported once", (t) => {
+    const { mock } = t.mock.method(console, "warn", () => {});
+    for (let n = 0; n < 2; n += 1) {
+      for (const origins of [["localhost:5198"], "https://a.test", undefined]) {
+        const given = { origins: origins as never };
+        assert.deepEqual(
+          corsHeaders(new Request("http://x.test", { headers: { origin: "http://localhost:5198" } }), given),
+          {
+            vary: "origin",
+          },
+        );
+      }
+    }
+    const told = mock.calls.map(({ arguments: [text] }) => String(text)).filter((text) => text.includes("origins:"));
+    assert.deepEqual(told, [
+      '[opik-edge] invalid_config: origins: expected an origin, "*.suffix" or a function (write http://localhost:5198), got string',
+      "[opik-edge] invalid_config: origins: expected an array of targets, got string",
+      "[opik-edge] invalid_config: origins: expected an array of targets, got undefined",
+    ]);
+  });
+
+  test("a target without a spelling is given both", async () => {
+    const opik = client([{ to: "https://api.test" }]);
+    const seen: string[] = [];
+    const via = {
+      fetch: async (_: unknown, init?: RequestInit) => {
+        seen.push(...new Headers(init?.headers).keys());
+        return new Response();
+      },
+    };
+    await opik.fetch("https://api.test/", { opik: { via } });
+    assert.deepEqual(seen, ["opik-parent-span-id", "opik-trace-id", "opik_parent_span_id", "opik_trace_id"]);
+  });
 });

@@ -4,7 +4,9 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
 import {
+  type ContextMetaTag,
   contextMeta,
+  contextMetaTags,
   contextServerTiming,
   OPIK_TOKEN_HEADER,
   Opik,
@@ -12,6 +14,7 @@ import {
   type OpikError,
   serverContext,
   tabThreadId,
+  fetch as tracedFetch,
 } from "opik-edge";
 import { mintToken } from "opik-edge/relay";
 import { type FakeClock, useFakeClock } from "opik-edge/testing";
@@ -160,6 +163,121 @@ test("a page's own token goes where the page sends it", async () => {
   assert.equal(new Headers(asked[0]!.init.headers).get(OPIK_TOKEN_HEADER), "v1.a.b");
 });
 
+/** What a call has sent as `opik-token`: all of it, as a server sees it. */
+async function tokenOf(call: () => Promise<unknown>): Promise<string | null> {
+  answer = () => new Response();
+  asked = [];
+  await call();
+  const [{ init } = { init: {} as RequestInit }] = asked;
+  return new Headers(init?.headers).get(OPIK_TOKEN_HEADER);
+}
+const TOKEN = "v1.a.b";
+const HERE = "http://site.test/chat";
+
+test("a traced call to the page's own origin carries its token", async () => {
+  const opik = client({ token: TOKEN });
+  for (const [name, call] of Object.entries<() => Promise<unknown>>({
+    "a path": () => opik.fetch("/chat"),
+    "a URL": () => opik.fetch(new URL(HERE)),
+    "a request": () => opik.fetch(new Request(HERE, { headers: { a: "b" } })),
+    "of a span": () => opik.span({ name: "n" }, (span) => span.fetch(HERE)),
+    "of what is current": () => opik.span({ name: "n" }, () => tracedFetch(HERE)),
+    "with one spelling": () => opik.fetch(HERE, { opik: { propagate: "hyphen" } }),
+    "a record": () => opik.fetch(HERE, { headers: { a: "b" } }),
+    Headers: () => opik.fetch(HERE, { headers: new Headers({ a: "b" }) }),
+    pairs: () => opik.fetch(HERE, { headers: [["a", "b"]] }),
+    "nothing given": () => opik.fetch(HERE, { headers: undefined } as never),
+  })) {
+    assert.equal(await tokenOf(call), TOKEN, name);
+  }
+  const stop = opik.instrumentFetch();
+  assert.equal(await tokenOf(() => fetch(HERE)), TOKEN, "the page's own fetch");
+  stop();
+  assert.equal(await tokenOf(() => fetch(HERE)), null);
+});
+
+test("a token that is asked for is carried from its answer on, for as long as it is good", async () => {
+  let answerWith = (_: string): void => {};
+  const given = new Promise<string>((resolve) => {
+    answerWith = resolve;
+  });
+  const opik = client({ token: () => given });
+  const tokens = [await tokenOf(() => opik.fetch(HERE))];
+  const token = await mintToken({
+    secret: { id: "a", secret: "0123456789abcdef0123456789abcdef" },
+    audience: "http://site.test",
+    projectName: "pages",
+    lifetimeMs: 60_000,
+    nowMs: clock.now,
+  });
+  answerWith(token);
+  await given;
+  await clock.advance(60_000);
+  tokens.push(await tokenOf(() => opik.fetch(HERE)));
+  await clock.advance(1);
+  tokens.push(await tokenOf(() => opik.fetch(HERE)));
+  assert.deepEqual(tokens, [null, token, null]);
+});
+
+test("nobody else is given the page's token", async () => {
+  const everybody = { token: TOKEN, propagateTo: [() => true] };
+  const opik = client(everybody);
+  for (const url of [
+    ...[
+      "https://site.test/chat",
+      "http://site.test:8080/chat",
+      "http://api.site.test/chat",
+      "http://site.test.evil.test/",
+    ],
+    ...["http://site.test@evil.test/", "//evil.test/chat", "data:text/plain,x", "blob:http://evil.test/1"],
+  ]) {
+    for (const propagate of [undefined, true, "both", "hyphen"] as const) {
+      assert.equal(await tokenOf(() => opik.fetch(url, { opik: { propagate } })), null, url);
+    }
+    assert.ok(asked.length === 1);
+  }
+  for (const [name, config, init] of [
+    ["a call that hands nothing on", everybody, { opik: { propagate: false } }],
+    ["the relay", { ...everybody, relayUrl: HERE }, {}],
+    ["a trace that is not sampled", { ...everybody, sampleRate: 0 }, {}],
+    ["a client that is off", { ...everybody, disabled: true }, {}],
+    ["a client without a token", { propagateTo: [() => true] }, {}],
+    ["one that is empty", { token: "" }, {}],
+    ["what can be no header", { token: "v1.a\n.b" }, {}],
+    ["what is no text", { token: 7 as never }, {}],
+  ] as const) {
+    assert.equal(await tokenOf(() => client(config as OpikConfig).fetch(HERE, init)), null, name);
+    assert.equal(asked.length, 1, name);
+  }
+  Object.defineProperty(globalThis, "location", {
+    value: { origin: "null", href: "about:srcdoc" },
+    configurable: true,
+  });
+  assert.equal(await tokenOf(() => opik.fetch("data:text/plain,x", { opik: { propagate: true } })), null);
+});
+
+test("a token of the caller's own stays as it is", async () => {
+  const opik = client({ token: TOKEN });
+  const own = "v1.own.one";
+  const pairs = function* () {
+    yield ["OPIK-token", own];
+  };
+  for (const name of [OPIK_TOKEN_HEADER, "Opik-Token"]) {
+    for (const headers of [
+      { [name]: own },
+      new Headers({ [name]: own }),
+      [[name, own]],
+      new Map([[name, own]]),
+      pairs(),
+    ]) {
+      assert.equal(await tokenOf(() => opik.fetch(HERE, { headers } as RequestInit)), own, name);
+    }
+    const request = new Request(HERE, { headers: { [name]: own } });
+    assert.equal(await tokenOf(() => opik.fetch(request)), own, "of a request");
+    assert.equal(request.headers.get(name), own);
+  }
+});
+
 test("elements that stand in place of the page's functions harm nothing", async () => {
   const element = { name: "an element" };
   const given = { document: Object.getOwnPropertyDescriptor(globalThis, "document") };
@@ -238,7 +356,7 @@ test("the global fetch is traced until it is given back, and the client's own up
 });
 
 test("headers go to the page's own origin and to what is named, from a worker of the page too", async () => {
-  const opik = client({ propagateTo: ["*.friend.test"] });
+  const opik = client({ propagateTo: ["http://*.friend.test"] });
   answer = () => new Response();
   const isGiven = async (url: string) => {
     asked = [];
@@ -304,7 +422,8 @@ test("a tab has one conversation until it idles, or begins another", async () =>
 
 test("a server hands its context to the page it renders", async () => {
   const server = new Opik({ url: "http://opik.test", background: false });
-  const [meta, timing, ids] = server.span({ name: "GET /" }, (span) => [
+  const [tags, meta, timing, ids] = server.span({ name: "GET /" }, (span) => [
+    contextMetaTags(span),
     contextMeta(span),
     contextServerTiming(span),
     span.headers({ spelling: "hyphen" }), // all that is handed on to any other service
@@ -325,6 +444,11 @@ test("a server hands its context to the page it renders", async () => {
   try {
     pretend({}, []);
     assert.equal(serverContext(), undefined);
+    const ofTags = (tags as ContextMetaTag[]).map(({ name, content, ...more }) => {
+      assert.deepEqual(more, {});
+      return [name, content];
+    });
+    assert.deepEqual(Object.fromEntries(ofTags), ids);
     const elements = [...meta!.toString().matchAll(/<meta name="([^"]*)" content="([^"]*)">/g)];
     pretend(Object.fromEntries(elements.map(([, name, content]) => [name, content])), []);
     assert.deepEqual(serverContext(), ids);
@@ -345,6 +469,7 @@ test("a server hands its context to the page it renders", async () => {
   }
   const off = new Opik({ disabled: true }).span();
   assert.deepEqual([contextMeta(off), contextServerTiming(off), contextMeta(undefined)], ["", "", ""]);
+  assert.deepEqual([contextMetaTags(off), contextMetaTags(undefined)], [[], []]);
 });
 
 test("during development a call that fails for want of a header says for which", async () => {
