@@ -7,7 +7,7 @@ import { scoped } from "./settle.js";
 
 /** How a tracked function's spans look. */
 export interface TrackOptions extends Pick<SpanOptions, "type" | "tags" | "metadata"> {
-  /** By default the function's name. */
+  /** By default the function's name; of one that has none `anonymous`, since it does not learn what it is assigned to. */
   readonly name?: string | undefined;
 }
 
