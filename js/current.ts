@@ -27,7 +27,22 @@ import { openTrace } from "./record/trace.js";
 import { type AnyFunction, type TrackOptions, trackEither } from "./record/track.js";
 import { resolveConfig } from "./resolve-settings.js";
 
-/** Opens a span under `parent`, by default under the current span, else in a trace of its own. */
+/**
+ * Opens a span under `parent`, by default under the current span, else in a trace of its own.
+ *
+ * @example
+ * ```ts
+ * import { span } from "opik-edge";
+ *
+ * export function answer(question: string): Promise<string> {
+ *   return span({ name: "answer", input: { question } }, async (current) => {
+ *     const text = `You asked: ${question}`;
+ *     current.update({ output: { text } });
+ *     return text;
+ *   });
+ * }
+ * ```
+ */
 export function span(options?: SpanOptions): Span;
 /** The same, current inside `fn` and ended after it; errors are recorded and rethrown. */
 export function span<T>(options: SpanOptions, fn: (span: Span) => T): T;
@@ -41,12 +56,32 @@ function openHere(options: SpanOptions): SpanHandle {
   return startSpan(currentScope(frame), options, frame);
 }
 
-/** Begins a trace in the current invocation. Its row is written once, at its `end`. */
+/**
+ * Begins a trace in the current invocation. Its row is written once, at its `end`.
+ *
+ * @example
+ * ```ts
+ * import { trace } from "opik-edge";
+ *
+ * const job = trace({ name: "import", tags: ["nightly"] });
+ * job.span({ name: "read" }, (read) => read.update({ output: { rows: 12 } }));
+ * job.end();
+ * ```
+ */
 export function trace(fields?: TraceFields): Trace {
   return openTrace(currentScope(currentFrame()), undefined, readOption(fields, "name"), fields);
 }
 
-/** `fn` with a span around each call, recorded where it is called: Opik's `@track`. */
+/**
+ * `fn` with a span around each call, recorded where it is called: Opik's `@track`.
+ *
+ * @example
+ * ```ts
+ * import { track } from "opik-edge";
+ *
+ * export const summarise = track(async (text: string) => text.slice(0, 20), { name: "summarise" });
+ * ```
+ */
 export function track<F extends AnyFunction>(fn: F, options?: TrackOptions): F;
 /** The same, in the order of the official SDK. */
 export function track<F extends AnyFunction>(options: TrackOptions, fn: F): F;
@@ -54,12 +89,37 @@ export function track<F extends AnyFunction>(first: F | TrackOptions, second?: T
   return trackEither(openHere, first, second);
 }
 
-/** Scores a trace or a span by its id, which need not be of this process: a user's feedback. */
+/**
+ * Scores a trace or a span by its id, which need not be of this process: a user's feedback.
+ *
+ * @example
+ * ```ts
+ * import { score } from "opik-edge";
+ *
+ * export function rate(traceId: string, isHelpful: boolean) {
+ *   score({ traceId, name: "helpful", value: isHelpful ? 1 : 0 });
+ * }
+ * ```
+ */
 export function score(given: TargetedScore): void {
   currentScope(currentFrame()).scoreById(given);
 }
 
-/** `fetch` with a child span of the current span and trace headers: see `Span.fetch`. Without one it is the platform's. */
+/**
+ * `fetch` with a child span of the current span and trace headers: see `Span.fetch`. Without one it is the platform's.
+ *
+ * @example
+ * ```ts
+ * import { fetch, span } from "opik-edge";
+ *
+ * export function price(product: string) {
+ *   return span({ name: "price" }, async () => {
+ *     const response = await fetch(`https://prices.example.com/${product}`); // a child span, and trace headers
+ *     return response.json();
+ *   });
+ * }
+ * ```
+ */
 export function fetch(input: string | URL | Request, init?: TracedRequestInit): Promise<Response>;
 export function fetch(...args: Parameters<TracedFetch>): Promise<Response> {
   const current = currentFrame()?.span;
@@ -70,6 +130,18 @@ export function fetch(...args: Parameters<TracedFetch>): Promise<Response> {
  * Traces every `fetch` that is called while a span is current, with the settings of that span, and no other; gives what ends that.
  * While calls are traced already nothing changes. They may be anybody's, of an SDK say: of their targets only those that
  * `propagateTo` names are given headers, in a page its own origin too. A page's client has an `instrumentFetch` for all of its calls.
+ *
+ * @example
+ * ```ts
+ * import { instrumentFetch, span } from "opik-edge";
+ *
+ * const stop = instrumentFetch();
+ * await span({ name: "sync" }, async () => {
+ *   const response = await fetch("https://items.example.com/all"); // the global fetch: a child span
+ *   await response.text();
+ * });
+ * stop();
+ * ```
  */
 export function instrumentFetch(): () => void {
   return replaceFetch((original) => (...args) => {
@@ -84,6 +156,15 @@ export function instrumentFetch(): () => void {
 /**
  * Sends what has ended in the current invocation, and in a process what has ended in any client. Never rejects, never waits for
  * `waitUntil` work.
+ *
+ * @example
+ * ```ts
+ * import { flush, span } from "opik-edge";
+ *
+ * span({ name: "job" }, () => {});
+ * export const report = await flush({ timeoutMs: 5000 });
+ * if (report.kept > 0) console.error(`${report.kept} rows are still to be sent`);
+ * ```
  */
 export function flush(options?: FlushOptions): Promise<FlushReport> {
   const frame = currentFrame();
@@ -91,7 +172,21 @@ export function flush(options?: FlushOptions): Promise<FlushReport> {
   return (isInvocation ? undefined : clients?.flush(options, frame?.scope)) ?? currentScope(frame).flush(options);
 }
 
-/** The current span and its trace; `undefined` outside any. */
+/**
+ * The current span and its trace; `undefined` outside any.
+ *
+ * @example
+ * ```ts
+ * import { getTrackContext, span } from "opik-edge";
+ *
+ * function log(text: string): string {
+ *   return `${getTrackContext()?.trace.id ?? "no trace"}: ${text}`;
+ * }
+ *
+ * export const inside = span({ name: "work" }, () => log("begun"));
+ * export const outside = log("done"); // "no trace: done"
+ * ```
+ */
 export function getTrackContext():
   | {
       /** The innermost span that is open here. */
@@ -104,7 +199,16 @@ export function getTrackContext():
   return current && its ? { span: current, trace: its } : undefined;
 }
 
-/** The two official headers of the current span; `null` outside any. `Span.headers` gives both spellings. */
+/**
+ * The two official headers of the current span; `null` outside any. `Span.headers` gives both spellings.
+ *
+ * @example
+ * ```ts
+ * import { getDistributedTraceHeaders, span } from "opik-edge";
+ *
+ * export const job = span({ name: "enqueue" }, () => ({ id: 7, headers: getDistributedTraceHeaders() }));
+ * ```
+ */
 export function getDistributedTraceHeaders(): Record<
   typeof OPIK_TRACE_ID_HEADER | typeof OPIK_PARENT_SPAN_ID_HEADER,
   string

@@ -48,7 +48,23 @@ export type OpikErrorCode =
   /** Uploads were not accepted; the message carries the reason and the number of rows. */
   | "delivery_failed";
 
-/** The one error class of this package. `code` is stable; the message is for people. */
+/**
+ * The one error class of this package. `code` is stable; the message is for people.
+ *
+ * @example
+ * ```ts
+ * import { Opik, OpikError } from "opik-edge";
+ *
+ * export function clientFor(url: string): Opik | undefined {
+ *   try {
+ *     return new Opik({ url });
+ *   } catch (error) {
+ *     if (error instanceof OpikError && error.code === "invalid_config") return undefined;
+ *     throw error;
+ *   }
+ * }
+ * ```
+ */
 export class OpikError extends Error {
   /** `"OpikError"`, in every copy of the package. */
   override readonly name = "OpikError";

@@ -46,6 +46,18 @@ export interface DistributedHeadersOptions {
 /**
  * A client of Opik. What ends outside any invocation is kept until `flush`, or sent in the background where the process
  * outlives its requests: see the setting `background`.
+ *
+ * @example
+ * ```ts
+ * import { Opik } from "opik-edge";
+ *
+ * const opik = new Opik({ projectName: "shop" }); // everything else from the OPIK_* variables
+ *
+ * await opik.span({ name: "order", input: { items: 2 } }, async (order) => {
+ *   await order.span({ name: "pay", type: "tool" }, async () => "paid");
+ * });
+ * await opik.flush();
+ * ```
  */
 export class Opik {
   readonly #scope: Scope;

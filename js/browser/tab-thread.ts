@@ -21,6 +21,18 @@ let inMemory: string | undefined;
 /**
  * The id of this tab's conversation, for `threadId`: the same until nobody has asked for it for `idleMs`, reloads included.
  * `undefined` off a page, where one module serves many users.
+ *
+ * @example
+ * ```ts
+ * import { Opik, tabThreadId } from "opik-edge";
+ *
+ * const opik = new Opik({ relayUrl: "/opik" });
+ *
+ * export function ask(question: string) {
+ *   const span = opik.span({ name: "ask", input: { question }, threadId: tabThreadId() });
+ *   return span.fetch("/chat", { method: "POST", body: question }).finally(() => span.end());
+ * }
+ * ```
  */
 export function tabThreadId(options?: TabThreadOptions): string | undefined {
   if (!isBrowser()) return undefined;

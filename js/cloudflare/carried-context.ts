@@ -19,6 +19,31 @@ function contextOf(span: Span | undefined = currentFrame()?.span): Record<string
 /**
  * `value` with the current context in it, and with none that was in it before: a stranger's, as often as not. What is no plain
  * object goes as it is: a text, bytes, an array.
+ *
+ * @example
+ * ```ts
+ * import { WorkflowEntrypoint, type WorkflowEvent, type WorkflowStep } from "cloudflare:workers";
+ * import { withContext, withOpik } from "opik-edge/cloudflare";
+ *
+ * interface Env {
+ *   FLOW: Workflow;
+ * }
+ *
+ * export const Flow = withOpik(
+ *   class Flow extends WorkflowEntrypoint<Env, { order: number }> {
+ *     override async run(event: WorkflowEvent<{ order: number }>, step: WorkflowStep): Promise<void> {
+ *       await step.do("pay", async () => event.payload.order);
+ *     }
+ *   },
+ * );
+ *
+ * export default withOpik({
+ *   async fetch(_request: Request, env: Env): Promise<Response> {
+ *     await env.FLOW.create({ params: withContext({ order: 7 }) });
+ *     return new Response("begun");
+ *   },
+ * });
+ * ```
  */
 export function withContext<T>(value: T): T {
   const { value: own } = takeContext(value);

@@ -52,6 +52,24 @@ const MAX_MESSAGE_BYTES = 120_000;
 /**
  * Puts uploads into a queue, in messages of at most 120,000 bytes. They carry rows and nothing else: the key is the
  * consumer's.
+ *
+ * @example
+ * ```ts
+ * import { queueTransport, withOpik } from "opik-edge/cloudflare";
+ *
+ * interface Env {
+ *   OPIK_ROWS: Queue;
+ * }
+ *
+ * export default withOpik(
+ *   {
+ *     async fetch(_request: Request, _env: Env): Promise<Response> {
+ *       return new Response("hello");
+ *     },
+ *   },
+ *   (env) => ({ transport: queueTransport(env.OPIK_ROWS) }),
+ * );
+ * ```
  */
 export function queueTransport(queue: QueueProducer): Transport {
   const decoder = new TextDecoder();
@@ -85,6 +103,22 @@ const DISABLED_RETRY_SECONDS = 3600;
  * and what was acknowledged would be lost. As for a backend that is away, the queue's `max_retries` says for how long.
  *
  * What it gives is typed as nothing, too: that is what the platform's types expect of a handler.
+ *
+ * @example
+ * ```ts
+ * import { deliverQueue } from "opik-edge/cloudflare";
+ *
+ * interface Env {
+ *   OPIK_API_KEY: string;
+ *   OPIK_WORKSPACE: string;
+ * }
+ *
+ * export default {
+ *   async queue(batch: MessageBatch, env: Env): Promise<void> {
+ *     await deliverQueue(batch, { env });
+ *   },
+ * };
+ * ```
  */
 export function deliverQueue(batch: QueueBatch, config?: OpikConfig): Promise<void> & Promise<FlushReport>;
 export async function deliverQueue(batch: QueueBatch, config: OpikConfig = {}): Promise<FlushReport> {

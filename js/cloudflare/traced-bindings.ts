@@ -18,6 +18,22 @@ interface Sends {
 /**
  * `queue`, whose messages carry the current span in a member `opik-edge`. Those that are no plain objects go as they are, and so
  * does a message, or a whole batch, that is too long for the platform with the member in it.
+ *
+ * @example
+ * ```ts
+ * import { tracedQueue, withOpik } from "opik-edge/cloudflare";
+ *
+ * interface Env {
+ *   JOBS: Queue<{ page: string }>;
+ * }
+ *
+ * export default withOpik({
+ *   async fetch(request: Request, env: Env): Promise<Response> {
+ *     await tracedQueue(env.JOBS).send({ page: new URL(request.url).pathname });
+ *     return new Response("queued");
+ *   },
+ * });
+ * ```
  */
 export function tracedQueue<Q extends Sends>(queue: Q): Q {
   const send = (body: unknown, options?: unknown): unknown =>
@@ -80,6 +96,22 @@ export interface ReceivedMessage<B> {
 /**
  * Handles one message in a span under the span that has sent it, or under the current one where it carries none. `fn` is
  * given the message's body as it was sent.
+ *
+ * @example
+ * ```ts
+ * import { traceMessage, withOpik } from "opik-edge/cloudflare";
+ *
+ * export default withOpik({
+ *   async queue(batch: MessageBatch<{ page: string }>): Promise<void> {
+ *     for (const message of batch.messages) {
+ *       await traceMessage(message, async ({ page }, span) => {
+ *         span.update({ output: { page } });
+ *         message.ack();
+ *       });
+ *     }
+ *   },
+ * });
+ * ```
  */
 export function traceMessage<B, T>(message: ReceivedMessage<B>, fn: (body: B, span: Span) => T): T {
   const { value, caller } = takeContext(message.body);
@@ -143,6 +175,31 @@ function prefixOf(stub: object): string {
  * else after the binding in `env`. The other side has to be a class that `withOpik` has
  * wrapped: it is given a further argument, and takes it away again. Calls give plain promises, which can not be pipelined; the
  * traced stub itself can not be sent. Wrapping twice wraps once.
+ *
+ * @example
+ * ```ts
+ * import { DurableObject } from "cloudflare:workers";
+ * import { tracedRpc, withOpik } from "opik-edge/cloudflare";
+ *
+ * interface Env {
+ *   COUNTER: DurableObjectNamespace<InstanceType<typeof Counter>>;
+ * }
+ *
+ * export const Counter = withOpik(
+ *   class Counter extends DurableObject<Env> {
+ *     async add(n: number): Promise<number> {
+ *       return n + 1;
+ *     }
+ *   },
+ * );
+ *
+ * export default withOpik({
+ *   async fetch(_request: Request, env: Env): Promise<Response> {
+ *     const count = await tracedRpc(env.COUNTER.getByName("visits")).add(1);
+ *     return Response.json({ count });
+ *   },
+ * });
+ * ```
  */
 export function tracedRpc<S extends object>(stub: S): TracedRpc<S> {
   if (stubs.has(stub)) return stub as TracedRpc<S>;

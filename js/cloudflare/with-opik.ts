@@ -64,6 +64,22 @@ const WRAPPED = Symbol.for("opik-edge/wrapped");
  *
  * What is given stays as it is, down to each function: what is returned stands for it, and is what the platform is to call. So
  * the class to wrap is the one that is exported; of a subclass only what it inherits is traced.
+ *
+ * @example
+ * ```ts
+ * import { span } from "opik-edge";
+ * import { withOpik } from "opik-edge/cloudflare";
+ *
+ * export default withOpik(
+ *   {
+ *     async fetch(request: Request): Promise<Response> {
+ *       const text = await span({ name: "greet" }, async () => `hello ${new URL(request.url).pathname}`);
+ *       return new Response(text);
+ *     },
+ *   },
+ *   { projectName: "shop" },
+ * );
+ * ```
  */
 export function withOpik<H extends WorkerHandler | WorkerClass, C extends KnownConfig<C> = ServerConfig>(
   handler: H,

@@ -24,7 +24,19 @@ export interface DoctorOptions {
 
 const OPTIONS: Names<DoctorOptions> = { config: 0, url: 0, origin: 0 };
 
-/** What is wrong, and what to do about it. Sends nothing but questions, and waits for 10 s for each. Never rejects. */
+/**
+ * What is wrong, and what to do about it. Sends nothing but questions, and waits for 10 s for each. Never rejects.
+ *
+ * @example
+ * ```ts
+ * import { opikDoctor } from "opik-edge/doctor";
+ *
+ * export const findings = await opikDoctor();
+ * for (const { check, level, found, fix } of findings) {
+ *   if (level === "problem") console.error(`${check}: ${found}. ${fix ?? ""}`);
+ * }
+ * ```
+ */
 export async function opikDoctor(options?: DoctorOptions): Promise<Finding[]> {
   const { config = {}, url, origin } = ownOf(options);
   const findings = await examineRuntime();

@@ -12,6 +12,18 @@ import { type Finding, note, ok, problem } from "./finding.js";
 /**
  * What a URL answers to the doctor: the trace headers that have reached it, as JSON. Mount it where you want to look, for as
  * long as you look.
+ *
+ * @example
+ * ```ts
+ * import { echoHeaders } from "opik-edge/doctor";
+ *
+ * export default {
+ *   async fetch(request: Request): Promise<Response> {
+ *     if (new URL(request.url).pathname === "/opik-check") return echoHeaders(request);
+ *     return new Response("the service");
+ *   },
+ * };
+ * ```
  */
 export function echoHeaders(request: Request): Response {
   const found = readIncoming(request) ?? [];

@@ -19,6 +19,23 @@ const made = new Map<string, CallObserver>();
  * An observer of model calls, for the setting `observe`. A call of a traced `fetch` to one is recorded as a span of type `llm` with
  * model, provider, messages, answer, usage, time to the first token and error; under `withOpik` so are calls of a Workers AI binding.
  * It is the same object for the same options, so it can be made where the settings are.
+ *
+ * @example
+ * ```ts
+ * import { Opik } from "opik-edge";
+ * import { llm } from "opik-edge/llm";
+ *
+ * const opik = new Opik({ observe: [llm()] });
+ *
+ * export async function ask(question: string) {
+ *   const response = await opik.fetch("https://api.openai.com/v1/chat/completions", {
+ *     method: "POST",
+ *     headers: { authorization: `Bearer ${process.env["OPENAI_API_KEY"]}`, "content-type": "application/json" },
+ *     body: JSON.stringify({ model: "gpt-4.1-mini", messages: [{ role: "user", content: question }] }),
+ *   });
+ *   return response.json();
+ * }
+ * ```
  */
 export function llm(options: LlmOptions = {}): CallObserver {
   tellUnknown(undefined, options, "option of llm", OPTIONS);

@@ -32,6 +32,24 @@ const observed = new WeakSet<object>();
  * Records each `run` of a Workers AI binding, and of its gateways, while a span is current: as a span of type `llm`, like calls by
  * `fetch`. It changes the binding itself and gives it back; twice is once. `withOpik` does so by itself where `llm()` is among its
  * observers. A call with `websocket: true` is not recorded.
+ *
+ * @example
+ * ```ts
+ * import { Opik } from "opik-edge";
+ * import { observeAi } from "opik-edge/llm";
+ *
+ * interface Env {
+ *   AI: { run(model: string, inputs: object): Promise<{ response: string }> };
+ * }
+ *
+ * export async function ask(env: Env, prompt: string): Promise<string> {
+ *   const opik = new Opik({ env });
+ *   const ai = observeAi(env.AI);
+ *   const answer = await opik.span({ name: "ask" }, () => ai.run("@cf/meta/llama-3.2-1b-instruct", { prompt }));
+ *   await opik.flush();
+ *   return answer.response;
+ * }
+ * ```
  */
 export function observeAi<A extends AiBinding>(ai: A): A {
   if (observed.has(ai)) return ai;

@@ -17,6 +17,24 @@ const holders = new WeakSet<object>();
  * An observer, for the setting `observe`. `take` is asked of every call by http or https that is about to be made, by its method and
  * its URL: it gives what follows the call, or `undefined`. Of a call that is not recorded it is asked too, for the sake of its headers,
  * and the call then followed no further. Make it once, at the top of a module, so that requests have the same settings.
+ *
+ * @example
+ * ```ts
+ * import { callObserver, Opik } from "opik-edge";
+ *
+ * const searches = callObserver(({ url }) => {
+ *   if (!url.startsWith("https://search.example.com/")) return undefined;
+ *   let bytes = 0;
+ *   return {
+ *     chunk: (chunk) => {
+ *       bytes += chunk.length;
+ *     },
+ *     end: () => ({ type: "tool", name: "search", output: { bytes } }),
+ *   };
+ * });
+ *
+ * export const opik = new Opik({ observe: [searches] });
+ * ```
  */
 export function callObserver(take: (call: ObservedCall) => CallObservation | undefined): CallObserver {
   return {

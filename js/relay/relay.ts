@@ -93,6 +93,20 @@ const RETRY_SECONDS = 30;
 /**
  * A handler of what pages send: `(request) => Promise<Response>`, for any server in the style of `fetch`. Throws an
  * `OpikError` (`invalid_config`) when it is configured wrongly; the handler itself never rejects.
+ *
+ * @example
+ * ```ts
+ * import { relay } from "opik-edge/relay";
+ *
+ * const toOpik = relay({ origins: ["https://app.example.com"] });
+ *
+ * export default {
+ *   async fetch(request: Request): Promise<Response> {
+ *     if (new URL(request.url).pathname === "/opik") return toOpik(request);
+ *     return new Response("the page");
+ *   },
+ * };
+ * ```
  */
 export function relay(config: RelayConfig): (request: Request) => Promise<Response> {
   // Each of its own keeps somebody out; of a client's it may be given what it does not take, as by a server that has both.

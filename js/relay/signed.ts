@@ -9,6 +9,20 @@ import { checkTokens, isAlive, readTokenFor, type Tokens } from "./token.js";
  * The `trust` of a server: joins the trace of whoever has a token in the header `opik-token`. The token has to be for this server's
  * project, and for the session, the conversation and the trace of the request where it names one. Throws an `OpikError`
  * (`invalid_config`) that names what is wrong with `tokens`.
+ *
+ * @example
+ * ```ts
+ * import { signed } from "opik-edge/relay";
+ * import { withOpik } from "opik-edge/server";
+ *
+ * const secret = { id: "2026-11", secret: process.env["TOKEN_SECRET"] ?? "" };
+ *
+ * export default {
+ *   fetch: withOpik(async () => new Response("hello"), {
+ *     trust: signed({ secrets: [secret], audience: "https://app.example.com" }),
+ *   }),
+ * };
+ * ```
  */
 export function signed(tokens: Tokens): (request: Request, projectName: string | undefined) => Promise<boolean> {
   checkTokens(tokens);

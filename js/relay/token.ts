@@ -96,6 +96,15 @@ const MAX_LIFETIME_MS = 24 * 60 * 60 * 1000;
 /**
  * A token for a page. Call it on the server. Rejects with an `OpikError` (`invalid_config`) that names what is wrong: a secret that is
  * too short, a lifetime that is no number of ms up to 24 h, an audience that is no http or https URL.
+ *
+ * @example
+ * ```ts
+ * import { mintToken } from "opik-edge/relay";
+ *
+ * const secret = { id: "2026-11", secret: process.env["TOKEN_SECRET"] ?? "" }; // at least 32 characters
+ *
+ * export const token = await mintToken({ secret, audience: "https://app.example.com", projectName: "shop" });
+ * ```
  */
 export async function mintToken(options: MintOptions): Promise<string> {
   refuseUnknown(options, "option of mintToken", MINT_OPTIONS);

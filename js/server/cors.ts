@@ -29,6 +29,17 @@ const PREFLIGHT_SECONDS = 86_400;
 /**
  * The headers to add to a response, preflights included: `Vary` alone when its caller is not allowed to read it. Append `Vary`,
  * and set the others: a response may have one of its own.
+ *
+ * @example
+ * ```ts
+ * import { corsHeaders } from "opik-edge";
+ *
+ * const options = { origins: ["https://app.example.com"] };
+ *
+ * export function api(request: Request): Response {
+ *   return Response.json({ ok: true }, { headers: corsHeaders(request, options) });
+ * }
+ * ```
  */
 export function corsHeaders(request: Request, options: CorsOptions): Record<string, string> {
   tellUnknown(undefined, options, "option of corsHeaders", OPTIONS);
@@ -47,7 +58,20 @@ export function isPreflight(request: Request): boolean {
   return request.method === "OPTIONS" && request.headers.has("access-control-request-method");
 }
 
-/** The answer to a preflight; `undefined` for every other request. */
+/**
+ * The answer to a preflight; `undefined` for every other request.
+ *
+ * @example
+ * ```ts
+ * import { corsHeaders, handlePreflight } from "opik-edge";
+ *
+ * const options = { origins: ["https://app.example.com"], methods: ["PUT"] };
+ *
+ * export function api(request: Request): Response {
+ *   return handlePreflight(request, options) ?? new Response("saved", { headers: corsHeaders(request, options) });
+ * }
+ * ```
+ */
 export function handlePreflight(request: Request, options: CorsOptions): Response | undefined {
   if (!isPreflight(request)) return undefined;
   const headers = new Headers(corsHeaders(request, options));

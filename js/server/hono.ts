@@ -35,6 +35,17 @@ export interface OpikVariables {
  * Middleware that traces each request: a span under the caller's, or a trace of its own, which ends with the response. OPIK_*
  * variables are read from Hono's `env`; what `config` says goes before them. Invalid settings are reported once, and
  * requests run untraced.
+ *
+ * @example
+ * ```ts
+ * import { Hono } from "hono";
+ * import { span } from "opik-edge";
+ * import { opikMiddleware } from "opik-edge/hono";
+ *
+ * export const app = new Hono();
+ * app.use(opikMiddleware());
+ * app.get("/items", async (c) => c.json(await span({ name: "load" }, async () => ["pen"])));
+ * ```
  */
 export function opikMiddleware<Env = unknown, C extends KnownConfig<C> = ServerConfig>(
   config?: ServerConfigFor<Env, FetchTrigger, C>,

@@ -49,6 +49,19 @@ export interface NodeResponse {
 /**
  * Middleware (Express, Connect) that traces each request: a span under the caller's, or a trace of its own, which ends when the
  * response has been sent. Settings fall back to OPIK_* variables. Invalid ones are reported once, and requests run untraced.
+ *
+ * @example
+ * ```ts
+ * import express from "express";
+ * import { span } from "opik-edge";
+ * import { opikMiddleware } from "opik-edge/node";
+ *
+ * export const app = express();
+ * app.use(opikMiddleware());
+ * app.get("/items", async (_request, response) => {
+ *   response.json(await span({ name: "load" }, async () => ["pen"]));
+ * });
+ * ```
  */
 export function opikMiddleware<C extends KnownConfig<C> = ServerConfig>(
   config?: ServerConfigFor<undefined, FetchTrigger<NodeRequest>, C>,
@@ -65,6 +78,19 @@ export type NodeListener = (request: any, response: any, ...rest: any[]) => unkn
 
 /**
  * The same around a listener of `http.createServer`. What it throws, or an `async` one rejects with, is recorded and thrown on.
+ *
+ * @example
+ * ```ts
+ * import { createServer } from "node:http";
+ * import { span } from "opik-edge";
+ * import { withOpik } from "opik-edge/node";
+ *
+ * export const server = createServer(
+ *   withOpik(async (_request, response) => {
+ *     response.end(await span({ name: "load" }, async () => "pen"));
+ *   }),
+ * );
+ * ```
  */
 export function withOpik<L extends NodeListener, C extends KnownConfig<C> = ServerConfig>(
   listener: L,

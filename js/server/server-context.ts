@@ -16,21 +16,54 @@ export interface ContextMetaTag {
 
 /**
  * The attributes of `<meta>` elements for the page's head, as React and Next take them: `<meta key={tag.name} {...tag} />`. None when
- * there is nothing to hand on, as where tracing is off.
+ * there is no context, as where tracing is off.
+ *
+ * @example
+ * ```ts
+ * import { contextMetaTags, span } from "opik-edge";
+ *
+ * export function head(): unknown[] {
+ *   return span({ name: "render" }, (render) => contextMetaTags(render).map((tag) => ({ type: "meta", props: tag })));
+ * }
+ * ```
  */
 export function contextMetaTags(span: Span | undefined): ContextMetaTag[] {
   // In the spelling whose names are those of elements and metrics too.
   return Object.entries(span?.headers({ spelling: "hyphen" }) ?? {}).map(([name, content]) => ({ name, content }));
 }
 
-/** The same as HTML; "" when there is nothing to hand on. */
+/**
+ * The `<meta>` elements of `contextMetaTags` as HTML, for the page's head; "" when there is no context.
+ *
+ * @example
+ * ```ts
+ * import { contextMeta, span } from "opik-edge";
+ *
+ * export function page(): string {
+ *   return span({ name: "render" }, (render) => `<!doctype html><head>${contextMeta(render)}</head><h1>Hello</h1>`);
+ * }
+ * ```
+ */
 export function contextMeta(span: Span | undefined): string {
   return contextMetaTags(span)
     .map(({ name, content }) => `<meta name="${name}" content="${content}">`)
     .join("");
 }
 
-/** The value of a `Server-Timing` header (W3C Server Timing); "" when there is nothing to hand on. */
+/**
+ * The value of a `Server-Timing` header (W3C Server Timing); "" when there is nothing to hand on.
+ *
+ * @example
+ * ```ts
+ * import { contextServerTiming, span } from "opik-edge";
+ *
+ * export function page(): Response {
+ *   return span({ name: "render" }, (render) => {
+ *     return new Response("<h1>Hello</h1>", { headers: { "server-timing": contextServerTiming(render) } });
+ *   });
+ * }
+ * ```
+ */
 export function contextServerTiming(span: Span | undefined): string {
   return contextMetaTags(span)
     .map(({ name, content }) => `${name};desc="${content}"`)
@@ -40,6 +73,15 @@ export function contextServerTiming(span: Span | undefined): string {
 /**
  * In a page: the context that the server has handed over, to be the `parent` of what belongs to the page's loading;
  * `undefined` where there is none.
+ *
+ * @example
+ * ```ts
+ * import { Opik, serverContext } from "opik-edge";
+ *
+ * const opik = new Opik({ relayUrl: "/opik" });
+ *
+ * export const hydrate = (render: () => void) => opik.span({ name: "hydrate", parent: serverContext() }, render);
+ * ```
  */
 export function serverContext(): HeaderCarrier | undefined {
   return isBrowser() ? (found(fromMeta) ?? found(fromServerTiming)) : undefined;

@@ -21,6 +21,19 @@ export type RequestHandler = (request: any, ...rest: any[]) => unknown;
  *
  * In Node, Deno and Bun what is recorded is sent in the background; elsewhere before the runtime lets go of the request, by
  * `waitUntil` of the handler's further arguments or of the platform.
+ *
+ * @example
+ * ```ts
+ * import { span } from "opik-edge";
+ * import { withOpik } from "opik-edge/server";
+ *
+ * export default {
+ *   fetch: withOpik(async (request: Request) => {
+ *     const text = await span({ name: "greet" }, async () => `hello ${new URL(request.url).pathname}`);
+ *     return new Response(text);
+ *   }),
+ * };
+ * ```
  */
 export function withOpik<H extends RequestHandler, C extends KnownConfig<C> = ServerConfig>(
   handler: H,

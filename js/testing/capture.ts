@@ -97,7 +97,16 @@ function redirect<S extends object>(scope: S): S {
  * elsewhere a second one throws. While there is one alone it also has what begins where nothing is current: the requests that a
  * server of this process gets by a socket.
  *
- * `exporter` has what the trees have not: scores, and requests.
+ * `exporter` also receives the scores and the requests, which the trees lack.
+ *
+ * @example
+ * ```ts
+ * import { span } from "opik-edge";
+ * import { assertTrees, capture } from "opik-edge/testing";
+ *
+ * const traces = await capture(() => span({ name: "search", type: "tool" }, () => ["a document"]));
+ * assertTrees(traces, [{ name: "search", spans: [{ name: "search", type: "tool" }] }]);
+ * ```
  */
 export async function capture(
   fn: () => unknown,

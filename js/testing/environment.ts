@@ -28,7 +28,25 @@ export interface FakeClock {
 /** The least half of `maxIdAgeMs`. */
 const LONG_MS = 30 * 60 * 1000;
 
-/** Replaces the clock and the timers of this package. Call it before anything is recorded. */
+/**
+ * Replaces the clock and the timers of this package. Call it before anything is recorded.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { Opik } from "opik-edge";
+ * import { InMemoryExporter, useFakeClock } from "opik-edge/testing";
+ *
+ * const clock = useFakeClock(Date.parse("2026-11-01T09:00:00Z"));
+ * const exporter = new InMemoryExporter();
+ * const opik = new Opik({ transport: exporter, background: false });
+ * opik.span({ name: "job" }, () => {});
+ * await opik.flush();
+ * clock.restore();
+ *
+ * assert.match(String(exporter.spans[0]?.start_time), /^2026-11-01T09:00:00/);
+ * ```
+ */
 export function useFakeClock(startMs = 1_800_000_000_000): FakeClock {
   let time = startMs;
   let frozen = false;
@@ -78,7 +96,24 @@ export interface Restorable {
   [Symbol.dispose](): void;
 }
 
-/** From now on ids are the same in every run with the same seed, as far as the clock is. For tests alone. */
+/**
+ * From now on ids are the same in every run with the same seed, as far as the clock is. For tests alone.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { Opik } from "opik-edge";
+ * import { useDeterministicIds, useFakeClock } from "opik-edge/testing";
+ *
+ * function firstId(): string {
+ *   using _clock = useFakeClock();
+ *   using _ids = useDeterministicIds(7);
+ *   return new Opik({ disabled: false, background: false }).trace({ name: "job" }).id;
+ * }
+ *
+ * assert.equal(firstId(), firstId());
+ * ```
+ */
 export function useDeterministicIds(seed = 1): Restorable {
   let state = seed >>> 0;
   const next = (): number => {

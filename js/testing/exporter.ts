@@ -51,7 +51,23 @@ export interface ExportedRequest {
   };
 }
 
-/** A transport that keeps rows: `new Opik({ transport: new InMemoryExporter() })`. */
+/**
+ * A transport that keeps rows: `new Opik({ transport: new InMemoryExporter() })`.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { Opik } from "opik-edge";
+ * import { InMemoryExporter } from "opik-edge/testing";
+ *
+ * const exporter = new InMemoryExporter();
+ * const opik = new Opik({ transport: exporter, background: false });
+ * opik.span({ name: "job", output: { rows: 12 } }, () => {});
+ * await opik.flush();
+ *
+ * assert.deepEqual(exporter.spans[0]?.output, { rows: 12 });
+ * ```
+ */
 export class InMemoryExporter implements Transport {
   /** Every request, oldest first. */
   readonly requests: ExportedRequest[] = [];

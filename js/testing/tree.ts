@@ -20,7 +20,24 @@ export interface ExpectedTree {
   readonly [field: string]: unknown;
 }
 
-/** The traces that were exported, as trees in the order in which they began. */
+/**
+ * The exported traces as trees, in the order in which they began.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { Opik } from "opik-edge";
+ * import { InMemoryExporter, treesOf } from "opik-edge/testing";
+ *
+ * const exporter = new InMemoryExporter();
+ * const opik = new Opik({ transport: exporter, background: false });
+ * opik.span({ name: "chat" }, (chat) => chat.span({ name: "search" }).end());
+ * await opik.flush();
+ *
+ * const [trace] = treesOf(exporter);
+ * assert.equal(trace?.spans[0]?.spans[0]?.row.name, "search");
+ * ```
+ */
 export function treesOf({ traces, spans }: InMemoryExporter): Tree[] {
   const roots = new Map<string, ExportedRow>(traces.map((trace) => [trace.id, trace]));
   for (const { trace_id } of spans) if (trace_id && !roots.has(trace_id)) roots.set(trace_id, { id: trace_id });
@@ -41,8 +58,21 @@ export function treesOf({ traces, spans }: InMemoryExporter): Tree[] {
 }
 
 /**
- * Throws, with what there is, unless the traces that were exported, or captured, are the expected ones, in the order in which they
+ * Throws, with the actual trees in its message, unless the exported or captured traces match the expected ones, in the order in which they
  * began.
+ *
+ * @example
+ * ```ts
+ * import { Opik } from "opik-edge";
+ * import { assertTrees, InMemoryExporter } from "opik-edge/testing";
+ *
+ * const exporter = new InMemoryExporter();
+ * const opik = new Opik({ transport: exporter, background: false });
+ * opik.span({ name: "chat" }, (chat) => chat.span({ name: "search", type: "tool" }).end());
+ * await opik.flush();
+ *
+ * assertTrees(exporter, [{ name: "chat", spans: [{ name: "chat", spans: [{ name: "search", type: "tool" }] }] }]);
+ * ```
  */
 export function assertTrees(recorded: InMemoryExporter | readonly Tree[], expected: readonly ExpectedTree[]): void {
   const trees = "traces" in recorded ? treesOf(recorded) : recorded;

@@ -1,5 +1,5 @@
-// The examples in the README and the guides: that they compile for those who copy them, and that all that is said to run
-// does. Blocks of TypeScript, JavaScript and HTML are written to target/docs/, each at the line where it stands, and compiled
+// The examples in the README, the guides and the API reference compile for those who copy them, and a test runs each example
+// that is marked so. Blocks of TypeScript, JavaScript and HTML are written to target/docs/, each at the line where it stands, and compiled
 // against the package in pkg/ with the types of the platform that a comment above names (`<!-- types: worker -->`).
 
 import assert from "node:assert/strict";
@@ -7,7 +7,7 @@ import { execFile } from "node:child_process";
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { before, describe, test } from "node:test";
-import { type Fence, fencesOf, guides } from "../support/markdown.js";
+import { apiExamples, type Fence, fencesOf, guides } from "../support/markdown.js";
 import { ROOT } from "../support/worker.js";
 
 const FOLDER = join(ROOT, "target/docs");
@@ -47,8 +47,8 @@ function sources({ language, code, line }: Fence): { extension: string; code: st
     });
 }
 
-const platformOf = ({ language, notes }: Fence): string =>
-  notes.get("types") ?? (language === "html" ? "page" : "node");
+const platformOf = ({ file, language, notes }: Fence): string =>
+  notes.get("types") ?? (language === "html" ? "page" : file === "docs/api/cloudflare.md" ? "worker" : "node");
 
 /** Compiles everything for a platform; gives what the compiler says, each line with the place in the document. */
 async function compile(platform: string, settings: object): Promise<string[]> {
@@ -73,8 +73,9 @@ async function compile(platform: string, settings: object): Promise<string[]> {
   return said.map((line) => line.replace(/^(.+)\/L\d+\.\w+\((\d+),(\d+)\)/, "$1:$2:$3"));
 }
 
-const files = await guides();
-const fences = new Map(await Promise.all(files.map(async (file) => [file, await fencesOf(file)] as const)));
+const fences = new Map(await Promise.all((await guides()).map(async (file) => [file, await fencesOf(file)] as const)));
+for (const example of await apiExamples()) fences.set(example.file, [...(fences.get(example.file) ?? []), example]);
+const files = [...fences.keys()];
 
 describe("what the examples say is true for the compiler", () => {
   const complaints: string[] = [];

@@ -60,6 +60,29 @@ export async function fencesOf(file: string): Promise<Fence[]> {
   return fences;
 }
 
+/** The example of a function or a class in the API reference. */
+export interface ApiExample extends Fence {
+  /** The entry, and the name that it exports: `opik-edge/relay mintToken`. */
+  readonly name: string;
+}
+
+/** The examples of the API reference, a page for each entry: the `@example` of each function and class. */
+export async function apiExamples(): Promise<ApiExample[]> {
+  const pages = (await documents()).filter((file) => /^docs\/api\/[a-z-]+\.md$/.test(file));
+  const all = pages.map(async (file) => {
+    const entry = file.includes("opik-edge")
+      ? "opik-edge"
+      : `opik-edge/${file.slice("docs/api/".length, -".md".length)}`;
+    const headings = (await prose(file)).map((text) => /^#+ (.*?)(?:\(\))?$/.exec(text));
+    const last = (line: number, isWanted: (heading: string) => boolean) =>
+      headings.slice(0, line - 1).findLast((heading) => heading && isWanted(heading[0]))?.[1];
+    return (await fencesOf(file))
+      .filter(({ line }) => last(line, () => true) === "Example")
+      .map((fence) => ({ ...fence, name: `${entry} ${last(fence.line, (heading) => heading.startsWith("### "))}` }));
+  });
+  return (await Promise.all(all)).flat();
+}
+
 /** A link to something in the repository. */
 export interface Link {
   readonly line: number;
