@@ -21,6 +21,19 @@ pub const MAX_IDLE_MS: u64 = 60 * 60 * 1000;
 pub const MAX_BUFFERS: usize = 1 << 16;
 
 /// Why a row was not kept.
+///
+/// ```
+/// use opik_edge::batch::{Buffer, DropReason};
+/// use opik_edge::span::{Fields, Kind, Period};
+///
+/// # let now_ms = 1_764_000_000_000;
+/// # let period = Period { start_ms: now_ms, end_ms: Some(now_ms), updated_ms: now_ms, unfinished: false };
+/// let fields = Fields { id: b"019ab5c0-7c01-7a11-9a11-0123456789ab", trace_id: b"019ab5c0-7c00-7a11-8a11-0123456789ab", ..Fields::default() };
+/// let mut buffer = Buffer::default();
+/// buffer.append(Kind::Span, &fields, period)?;
+/// assert_eq!(buffer.append(Kind::Span, &fields, period), Err(DropReason::DuplicateId));
+/// # Ok::<(), DropReason>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 #[repr(u8)]
@@ -43,6 +56,11 @@ impl DropReason {
         [Self::StaleBuffer, Self::BufferFull, Self::RowTooLarge, Self::DuplicateId, Self::MalformedRow];
 
     /// The stable name of the reason.
+    ///
+    /// ```
+    /// # use opik_edge::batch::DropReason;
+    /// assert_eq!(DropReason::BufferFull.code(), "buffer_full");
+    /// ```
     #[must_use]
     pub fn code(self) -> &'static str {
         match self {
@@ -55,6 +73,11 @@ impl DropReason {
     }
 
     /// A small number for it, from 1.
+    ///
+    /// ```
+    /// # use opik_edge::batch::DropReason;
+    /// assert_eq!(DropReason::ALL.map(DropReason::number), [1, 2, 3, 4, 5]);
+    /// ```
     #[must_use]
     pub fn number(self) -> u8 {
         self as u8
@@ -134,6 +157,14 @@ fn opening(kind: Kind) -> &'static [u8] {
 }
 
 /// How much a buffer takes, in bytes.
+///
+/// ```
+/// use opik_edge::batch::{Buffer, Limits};
+///
+/// // A queue takes messages of 128 KB.
+/// let limits = Limits { batch_bytes: 120_000, ..Limits::default() };
+/// assert_eq!(Buffer::new(limits).limits().row_bytes, 90_000);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
     /// Of all rows that it holds at a time; at most [`MAX_BUFFER_BYTES`].
@@ -149,6 +180,12 @@ pub struct Limits {
 
 impl Limits {
     /// These limits where they are possible, else the nearest that are.
+    ///
+    /// ```
+    /// # use opik_edge::batch::{Limits, MAX_BATCH_BYTES};
+    /// let limits = Limits { batch_bytes: usize::MAX, ..Limits::default() };
+    /// assert_eq!(limits.bounded().batch_bytes, MAX_BATCH_BYTES);
+    /// ```
     #[must_use]
     #[expect(clippy::manual_clamp, reason = "its panic, which can not happen, brings a kilobyte of formatting along")]
     pub fn bounded(self) -> Self {
@@ -176,6 +213,20 @@ impl Default for Limits {
 }
 
 /// The rows of one invocation.
+///
+/// ```
+/// use opik_edge::batch::Buffer;
+/// use opik_edge::span::{Fields, Kind, Period};
+///
+/// # let now_ms = 1_764_000_000_000;
+/// # let period = Period { start_ms: now_ms, end_ms: Some(now_ms), updated_ms: now_ms, unfinished: false };
+/// let fields = Fields { id: b"019ab5c0-7c01-7a11-9a11-0123456789ab", trace_id: b"019ab5c0-7c00-7a11-8a11-0123456789ab", ..Fields::default() };
+/// let mut buffer = Buffer::default();
+/// buffer.append(Kind::Span, &fields, period)?;
+/// let upload = buffer.take().ok_or("an upload")?;
+/// assert_eq!((upload.rows(), upload.path()), (1, "/v1/private/spans/batch"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Default, Debug)]
 pub struct Buffer {
     traces: Vec<Batch>,
@@ -187,12 +238,23 @@ pub struct Buffer {
 
 impl Buffer {
     /// An empty buffer with these limits, or the nearest that are possible.
+    ///
+    /// ```
+    /// # use opik_edge::batch::{Buffer, Limits, MAX_BUFFER_BYTES};
+    /// let buffer = Buffer::new(Limits { buffer_bytes: usize::MAX, ..Limits::default() });
+    /// assert_eq!(buffer.limits().buffer_bytes, MAX_BUFFER_BYTES);
+    /// ```
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self { limits: limits.bounded(), ..Self::default() }
     }
 
     /// What it takes.
+    ///
+    /// ```
+    /// # use opik_edge::batch::{Buffer, Limits};
+    /// assert_eq!(Buffer::new(Limits::default()).limits(), Limits::default());
+    /// ```
     #[must_use]
     pub fn limits(&self) -> Limits {
         self.limits
@@ -202,6 +264,19 @@ impl Buffer {
     ///
     /// # Errors
     /// A [`DropReason`] when the row is not kept; the others are as they were.
+    ///
+    /// ```
+    /// # use opik_edge::{batch::Buffer, span::{Fields, Kind, Period}};
+    /// # let now_ms = 1_764_000_000_000;
+    /// # let period = Period { start_ms: now_ms, end_ms: Some(now_ms), updated_ms: now_ms, unfinished: false };
+    /// let fields = Fields {
+    ///     id: b"019ab5c0-7c01-7a11-9a11-0123456789ab",
+    ///     trace_id: b"019ab5c0-7c00-7a11-8a11-0123456789ab",
+    ///     ttft: b"-5", // not a time
+    ///     ..Fields::default()
+    /// };
+    /// assert_eq!(Buffer::default().append(Kind::Span, &fields, period), Ok(1)); // kept, without `ttft`
+    /// ```
     pub fn append(&mut self, kind: Kind, fields: &Fields<'_>, period: Period) -> Result<u32, DropReason> {
         let batches = match kind {
             Kind::Span => &mut self.spans,
@@ -253,6 +328,11 @@ impl Buffer {
     }
 
     /// Takes out the next payload, traces first; `None` when the buffer is empty.
+    ///
+    /// ```
+    /// # use opik_edge::batch::Buffer;
+    /// assert_eq!(Buffer::default().take(), None);
+    /// ```
     pub fn take(&mut self) -> Option<Upload> {
         for (kind, batches) in [(Kind::Trace, &mut self.traces), (Kind::Span, &mut self.spans)] {
             if let Some(batch) = batches.iter_mut().find(|batch| !batch.row_ends.is_empty()) {
@@ -276,6 +356,16 @@ fn frame_bytes(kind: Kind) -> usize {
 }
 
 /// Names a buffer: a slot, and how often the slot has been given out. Never valid again after its buffer is closed.
+///
+/// ```
+/// use opik_edge::batch::{Buffers, Handle, Limits};
+///
+/// let mut buffers = Buffers::new();
+/// let handle = buffers.open(1_764_000_000_000, Limits::default()).ok_or("a buffer")?;
+/// let number = handle.to_number(); // for a caller that has numbers only
+/// assert!(buffers.get(Handle::from_number(number), 1_764_000_000_000).is_some());
+/// # Ok::<(), &str>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Handle {
     slot: u16,
@@ -284,12 +374,22 @@ pub struct Handle {
 
 impl Handle {
     /// The handle as a number below 2⁴⁸, and never 0.
+    ///
+    /// ```
+    /// # use opik_edge::batch::Handle;
+    /// assert_eq!(Handle::from_number(0x1_0007).to_number(), 0x1_0007);
+    /// ```
     #[must_use]
     pub fn to_number(self) -> u64 {
         (u64::from(self.generation) << 16) | u64::from(self.slot)
     }
 
     /// The handle behind a number. Any number is one; most name no buffer.
+    ///
+    /// ```
+    /// # use opik_edge::batch::{Buffers, Handle};
+    /// assert!(Buffers::new().get(Handle::from_number(7), 0).is_none());
+    /// ```
     #[must_use]
     pub fn from_number(number: u64) -> Self {
         let slot = u16::try_from(number & 0xffff).unwrap_or_default();
@@ -306,6 +406,17 @@ struct Slot {
 }
 
 /// All buffers that are open.
+///
+/// ```
+/// use opik_edge::batch::{Buffers, Limits};
+///
+/// let now_ms = 1_764_000_000_000;
+/// let mut buffers = Buffers::new();
+/// let handle = buffers.open(now_ms, Limits::default()).ok_or("a buffer")?;
+/// buffers.close(handle);
+/// assert!(buffers.get(handle, now_ms).is_none()); // the handle is stale
+/// # Ok::<(), &str>(())
+/// ```
 #[derive(Default, Debug)]
 pub struct Buffers {
     slots: Vec<Slot>,
@@ -313,6 +424,11 @@ pub struct Buffers {
 
 impl Buffers {
     /// No buffers yet.
+    ///
+    /// ```
+    /// # use opik_edge::batch::Buffers;
+    /// assert_eq!(Buffers::new().count(), 0);
+    /// ```
     #[must_use]
     pub const fn new() -> Self {
         Self { slots: Vec::new() }
@@ -320,6 +436,15 @@ impl Buffers {
 
     /// Opens a buffer at `now_ms`, and closes those untouched for [`MAX_IDLE_MS`]: an invocation may be killed
     /// without a word. `None` when [`MAX_BUFFERS`] are open.
+    ///
+    /// ```
+    /// # use opik_edge::batch::{Buffers, Limits, MAX_IDLE_MS};
+    /// let mut buffers = Buffers::new();
+    /// buffers.open(0, Limits::default()).ok_or("a buffer")?;
+    /// buffers.open(MAX_IDLE_MS + 1, Limits::default()).ok_or("a buffer")?; // closes the first
+    /// assert_eq!(buffers.count(), 1);
+    /// # Ok::<(), &str>(())
+    /// ```
     pub fn open(&mut self, now_ms: u64, limits: Limits) -> Option<Handle> {
         let mut free = None;
         for (index, slot) in self.slots.iter_mut().enumerate() {
@@ -343,6 +468,15 @@ impl Buffers {
     }
 
     /// The buffer of `handle`, touched at `now_ms`; `None` when it is closed.
+    ///
+    /// ```
+    /// # use opik_edge::batch::{Buffers, Limits};
+    /// let mut buffers = Buffers::new();
+    /// let handle = buffers.open(0, Limits::default()).ok_or("a buffer")?;
+    /// let buffer = buffers.get(handle, 10).ok_or("the same buffer")?;
+    /// assert!(buffer.take().is_none());
+    /// # Ok::<(), &str>(())
+    /// ```
     pub fn get(&mut self, handle: Handle, now_ms: u64) -> Option<&mut Buffer> {
         let slot = self.slots.get_mut(usize::from(handle.slot))?;
         if slot.generation != handle.generation {
@@ -353,6 +487,16 @@ impl Buffers {
     }
 
     /// Closes a buffer and drops what is left in it. A stale handle does nothing.
+    ///
+    /// ```
+    /// # use opik_edge::batch::{Buffers, Limits};
+    /// let mut buffers = Buffers::new();
+    /// let handle = buffers.open(0, Limits::default()).ok_or("a buffer")?;
+    /// buffers.close(handle);
+    /// buffers.close(handle); // nothing
+    /// assert_eq!(buffers.count(), 0);
+    /// # Ok::<(), &str>(())
+    /// ```
     pub fn close(&mut self, handle: Handle) {
         if let Some(slot) = self.slots.get_mut(usize::from(handle.slot))
             && slot.generation == handle.generation
@@ -362,6 +506,14 @@ impl Buffers {
     }
 
     /// How many buffers are open.
+    ///
+    /// ```
+    /// # use opik_edge::batch::{Buffers, Limits};
+    /// let mut buffers = Buffers::new();
+    /// buffers.open(0, Limits::default()).ok_or("a buffer")?;
+    /// assert_eq!(buffers.count(), 1);
+    /// # Ok::<(), &str>(())
+    /// ```
     #[must_use]
     pub fn count(&self) -> usize {
         self.slots.iter().filter(|slot| slot.buffer.is_some()).count()

@@ -5,6 +5,17 @@ use crate::headers::{self, Incoming, Warning};
 use crate::id::{Id, IdGenerator};
 
 /// The trace that spans are recorded in, and the span they open under.
+///
+/// ```
+/// use opik_edge::{context::Context, headers::Incoming, id::IdGenerator};
+///
+/// let incoming = Incoming::from_pairs([("opik-trace-id", "019ab5c0-7c00-7a11-8a11-0123456789ab"), ("opik-parent-span-id", "019ab5c0-7c01-7a11-9a11-0123456789ab")]);
+/// let (context, _) = Context::open(&incoming, 1_764_000_000_000, &mut IdGenerator::new()).ok_or("random bytes")?;
+/// assert!(context.is_joined());
+/// assert_eq!(context.trace_id().to_string(), "019ab5c0-7c00-7a11-8a11-0123456789ab");
+/// assert_eq!(context.parent_id().map(|id| id.to_string()).as_deref(), Some("019ab5c0-7c01-7a11-9a11-0123456789ab"));
+/// # Ok::<(), &str>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Context {
     trace_id: Id,
@@ -15,6 +26,17 @@ pub struct Context {
 impl Context {
     /// Joins the trace that `incoming` claims, else begins one at `now_ms` (ms since 1970). With it comes the one
     /// warning that the headers deserve. `None` when `ids` is out of random bytes.
+    ///
+    /// ```
+    /// # use opik_edge::{context::Context, headers::Incoming, id::IdGenerator};
+    /// let mut ids = IdGenerator::new();
+    /// assert_eq!(Context::open(&Incoming::default(), 1_764_000_000_000, &mut ids), None); // no random bytes
+    ///
+    /// ids.refill(&[7; 12]);
+    /// let (context, warning) = Context::open(&Incoming::default(), 1_764_000_000_000, &mut ids).ok_or("random bytes")?;
+    /// assert!(!context.is_joined() && warning.is_none());
+    /// # Ok::<(), &str>(())
+    /// ```
     pub fn open(incoming: &Incoming<'_>, now_ms: u64, ids: &mut IdGenerator) -> Option<(Self, Option<Warning>)> {
         Self::open_with(incoming, now_ms, || ids.mint(now_ms).ok_or(())).ok()
     }
@@ -23,6 +45,15 @@ impl Context {
     ///
     /// # Errors
     /// The one of `mint`, which is called where a trace begins.
+    ///
+    /// ```
+    /// # use opik_edge::{context::Context, headers::Incoming, id::IdGenerator};
+    /// let mut ids = IdGenerator::new();
+    /// let mint = || Ok::<_, std::io::Error>(ids.mint_with(1_764_000_000_000, [7; 12]));
+    /// let (context, _) = Context::open_with(&Incoming::default(), 1_764_000_000_000, mint)?;
+    /// assert_eq!(context.trace_id().timestamp_ms(), 1_764_000_000_000);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn open_with<E>(
         incoming: &Incoming<'_>,
         now_ms: u64,
@@ -37,18 +68,45 @@ impl Context {
     }
 
     /// The trace.
+    ///
+    /// ```
+    /// # use opik_edge::{context::Context, headers::Incoming, id::IdGenerator};
+    /// # let mut ids = IdGenerator::new();
+    /// # ids.refill(&[7; 12]);
+    /// let (context, _) = Context::open(&Incoming::default(), 1_764_000_000_000, &mut ids).ok_or("random bytes")?;
+    /// assert_eq!(context.trace_id().timestamp_ms(), 1_764_000_000_000);
+    /// # Ok::<(), &str>(())
+    /// ```
     #[must_use]
     pub fn trace_id(&self) -> Id {
         self.trace_id
     }
 
     /// The caller's span. Only a joined context may have one.
+    ///
+    /// ```
+    /// # use opik_edge::{context::Context, headers::Incoming, id::IdGenerator};
+    /// # let mut ids = IdGenerator::new();
+    /// # ids.refill(&[7; 12]);
+    /// let (context, _) = Context::open(&Incoming::default(), 1_764_000_000_000, &mut ids).ok_or("random bytes")?;
+    /// assert_eq!(context.parent_id(), None); // no caller named a span
+    /// # Ok::<(), &str>(())
+    /// ```
     #[must_use]
     pub fn parent_id(&self) -> Option<Id> {
         self.parent_id
     }
 
     /// Whether the trace is the caller's. Then its row is never ours to write: rows replace each other whole.
+    ///
+    /// ```
+    /// # use opik_edge::{context::Context, headers::Incoming, id::IdGenerator};
+    /// # let mut ids = IdGenerator::new();
+    /// # ids.refill(&[7; 12]);
+    /// let (context, _) = Context::open(&Incoming::default(), 1_764_000_000_000, &mut ids).ok_or("random bytes")?;
+    /// assert!(!context.is_joined()); // no caller named a trace
+    /// # Ok::<(), &str>(())
+    /// ```
     #[must_use]
     pub fn is_joined(&self) -> bool {
         self.joined

@@ -32,6 +32,22 @@ enum At {
 }
 
 /// Cuts one row's text.
+///
+/// ```
+/// use opik_edge::{cut::Cutter, span::{FIELDS, SEPARATOR}};
+///
+/// let mut fields = vec![String::new(); FIELDS];
+/// fields[FIELDS - 1] = format!("\"{}\"", "long ".repeat(1000)); // the output
+/// let text = fields.join(&char::from(SEPARATOR).to_string());
+///
+/// let mut cutter = Cutter::new();
+/// cutter.begin(4096, 16_384);
+/// cutter.push(text.as_bytes())?;
+/// let (row, cuts) = cutter.finish()?;
+/// assert_eq!(cuts, 1);
+/// assert!(row.ends_with("… [opik_truncated: 5000 bytes]\"".as_bytes()));
+/// # Ok::<(), std::collections::TryReserveError>(())
+/// ```
 #[derive(Debug)]
 pub struct Cutter {
     field_bytes: usize,
@@ -57,6 +73,12 @@ pub struct Cutter {
 
 impl Cutter {
     /// A cutter without a text.
+    ///
+    /// ```
+    /// # use opik_edge::cut::Cutter;
+    /// assert_eq!(Cutter::new().finish()?, (b"".as_slice(), 0));
+    /// # Ok::<(), std::collections::TryReserveError>(())
+    /// ```
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -79,6 +101,17 @@ impl Cutter {
 
     /// Begins a text of at most `field_bytes` in one field (a single string in it is cut at half of that, so that what
     /// stands beside it is kept) and `row_bytes` in all (where they do not suffice, the longest fields are replaced).
+    ///
+    /// ```
+    /// # use opik_edge::cut::Cutter;
+    /// let mut cutter = Cutter::new();
+    /// for row in [b"first", b"other"] {
+    ///     cutter.begin(4096, 16_384);
+    ///     cutter.push(row)?;
+    ///     assert_eq!(cutter.finish()?, (row.as_slice(), 0));
+    /// }
+    /// # Ok::<(), std::collections::TryReserveError>(())
+    /// ```
     pub fn begin(&mut self, field_bytes: usize, row_bytes: usize) {
         let mut out = core::mem::take(&mut self.out);
         out.clear();
@@ -89,6 +122,16 @@ impl Cutter {
     ///
     /// # Errors
     /// When there is no memory for it; the text is then lost.
+    ///
+    /// ```
+    /// # use opik_edge::cut::Cutter;
+    /// let mut cutter = Cutter::new();
+    /// cutter.begin(4096, 16_384);
+    /// cutter.push(b"\"one ")?;
+    /// cutter.push(b"string\"")?;
+    /// assert_eq!(cutter.finish()?, (b"\"one string\"".as_slice(), 0));
+    /// # Ok::<(), std::collections::TryReserveError>(())
+    /// ```
     pub fn push(&mut self, piece: &[u8]) -> Result<(), TryReserveError> {
         if !self.is_reading {
             if self.out.len().saturating_add(piece.len()) <= (self.field_bytes / 2).min(self.row_bytes) {
@@ -128,6 +171,16 @@ impl Cutter {
     ///
     /// # Errors
     /// When there is no memory for it.
+    ///
+    /// ```
+    /// # use opik_edge::cut::Cutter;
+    /// let mut cutter = Cutter::new();
+    /// cutter.begin(4096, 16_384);
+    /// cutter.push(format!("\"{}\"", "a b ".repeat(2000)).as_bytes())?;
+    /// let (text, cuts) = cutter.finish()?;
+    /// assert!(text.len() < 4096 && cuts == 1);
+    /// # Ok::<(), std::collections::TryReserveError>(())
+    /// ```
     pub fn finish(&mut self) -> Result<(&[u8], u32), TryReserveError> {
         if !self.is_reading && may_have_base64(&self.out) {
             self.read_kept()?;
@@ -140,6 +193,15 @@ impl Cutter {
     }
 
     /// Gives back memory above `bytes`.
+    ///
+    /// ```
+    /// # use opik_edge::cut::Cutter;
+    /// let mut cutter = Cutter::new();
+    /// cutter.begin(1 << 20, 1 << 20);
+    /// cutter.push(&[b' '; 100_000])?;
+    /// cutter.shrink(64 * 1024); // after a long row
+    /// # Ok::<(), std::collections::TryReserveError>(())
+    /// ```
     pub fn shrink(&mut self, bytes: usize) {
         if self.out.capacity() > bytes {
             self.out = Vec::new();

@@ -20,6 +20,13 @@ pub const MAX_VALUE_BYTES: usize = 256;
 pub const MAX_AHEAD_MS: u64 = 5 * 60 * 1000;
 
 /// The raw values of the four headers, as they came; empty where there is none.
+///
+/// ```
+/// use opik_edge::headers::Incoming;
+///
+/// let incoming = Incoming { trace_hyphen: b"019ab5c0-7c00-7a11-8a11-0123456789ab", ..Incoming::default() };
+/// assert!(incoming.parent.is_empty());
+/// ```
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Incoming<'a> {
     /// Value of `opik_trace_id`.
@@ -34,6 +41,12 @@ pub struct Incoming<'a> {
 
 impl<'a> Incoming<'a> {
     /// Picks the headers out of all of a request's, in any case. Of repeated names the last value stays.
+    ///
+    /// ```
+    /// # use opik_edge::headers::Incoming;
+    /// let incoming = Incoming::from_pairs([("Accept", "*/*"), ("Opik-Trace-Id", "019ab5c0-7c00-7a11-8a11-0123456789ab")]);
+    /// assert_eq!(incoming.trace_hyphen, b"019ab5c0-7c00-7a11-8a11-0123456789ab");
+    /// ```
     pub fn from_pairs(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let mut found = Self::default();
         for (name, value) in pairs {
@@ -51,6 +64,14 @@ impl<'a> Incoming<'a> {
 }
 
 /// What incoming headers claim: the caller's trace, and its current span if it named one.
+///
+/// ```
+/// use opik_edge::headers::{Incoming, read};
+///
+/// let incoming = Incoming::from_pairs([("opik_trace_id", "019ab5c0-7c00-7a11-8a11-0123456789ab")]);
+/// let (claim, _) = read(&incoming, 1_764_000_000_000);
+/// assert_eq!(claim.map(|claim| claim.parent_id), Some(None)); // a trace, and no span
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Claim {
     /// The caller's trace.
@@ -60,6 +81,13 @@ pub struct Claim {
 }
 
 /// Why a value was refused.
+///
+/// ```
+/// use opik_edge::headers::{Incoming, Reason, Warning, read};
+///
+/// let incoming = Incoming::from_pairs([("opik_trace_id", "42")]);
+/// assert_eq!(read(&incoming, 1_764_000_000_000), (None, Some(Warning::Trace(Reason::NotUuid))));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Reason {
@@ -76,6 +104,13 @@ pub enum Reason {
 }
 
 /// What deserves one warning about the headers of a request.
+///
+/// ```
+/// use opik_edge::headers::{Incoming, Warning, read};
+///
+/// let incoming = Incoming::from_pairs([("opik_parent_span_id", "019ab5c0-7c01-7a11-9a11-0123456789ab")]);
+/// assert_eq!(read(&incoming, 1_764_000_000_000), (None, Some(Warning::ParentWithoutTrace)));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Warning {
@@ -91,6 +126,11 @@ pub enum Warning {
 
 impl Warning {
     /// The stable name of the cause.
+    ///
+    /// ```
+    /// # use opik_edge::headers::{Reason, Warning};
+    /// assert_eq!(Warning::Trace(Reason::TooLong).code(), "trace_too_long");
+    /// ```
     #[must_use]
     pub fn code(self) -> &'static str {
         match self {
@@ -119,6 +159,18 @@ enum Reading {
 
 /// Reads incoming headers at the time `now_ms`. Both ids come from one spelling; a valid one goes before a
 /// refused one, and underscores before hyphens. At most one warning.
+///
+/// ```
+/// use opik_edge::headers::{Incoming, read};
+///
+/// let incoming = Incoming::from_pairs([
+///     ("opik_trace_id", "019ab5c0-7c00-7a11-8a11-0123456789ab"),
+///     ("opik_parent_span_id", "019ab5c0-7c01-7a11-9a11-0123456789ab"),
+/// ]);
+/// let (claim, warning) = read(&incoming, 1_764_000_000_000);
+/// assert_eq!(claim.map(|claim| claim.trace_id.to_string()).as_deref(), Some("019ab5c0-7c00-7a11-8a11-0123456789ab"));
+/// assert_eq!(warning, None);
+/// ```
 #[must_use]
 pub fn read(incoming: &Incoming<'_>, now_ms: u64) -> (Option<Claim>, Option<Warning>) {
     let underscore = read_spelling(incoming.trace, incoming.parent, now_ms);
@@ -182,6 +234,15 @@ impl From<ParseError> for Reason {
 }
 
 /// How outgoing header names are written.
+///
+/// ```
+/// use opik_edge::headers::{Spelling, outgoing};
+/// # let id = opik_edge::id::Id::parse("019ab5c0-7c00-7a11-8a11-0123456789ab")?;
+///
+/// let names: Vec<_> = outgoing(id, id, Spelling::Hyphen).map(|(name, _)| name).collect();
+/// assert_eq!(names, ["opik-trace-id", "opik-parent-span-id"]);
+/// # Ok::<(), opik_edge::id::ParseError>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub enum Spelling {
     /// Underscores and hyphens: the only way that survives every common server.
@@ -195,6 +256,19 @@ pub enum Spelling {
 
 /// The headers that let the next service open its spans under `span_id`: name and value. Always both ids, since
 /// the official Python reader breaks on one.
+///
+/// ```
+/// use opik_edge::{headers::{Spelling, outgoing}, id::Id};
+///
+/// let trace_id = Id::parse("019ab5c0-7c00-7a11-8a11-0123456789ab")?;
+/// let span_id = Id::parse("019ab5c0-7c01-7a11-9a11-0123456789ab")?;
+/// let lines: Vec<_> = outgoing(trace_id, span_id, Spelling::Underscore).map(|(name, id)| format!("{name}: {id}")).collect();
+/// assert_eq!(lines, [
+///     "opik_trace_id: 019ab5c0-7c00-7a11-8a11-0123456789ab",
+///     "opik_parent_span_id: 019ab5c0-7c01-7a11-9a11-0123456789ab",
+/// ]);
+/// # Ok::<(), opik_edge::id::ParseError>(())
+/// ```
 pub fn outgoing(trace_id: Id, span_id: Id, spelling: Spelling) -> impl Iterator<Item = (&'static str, Id)> {
     let all = [
         (OPIK_TRACE_ID_HEADER, trace_id),

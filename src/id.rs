@@ -10,10 +10,25 @@ use uuid::{Builder, Uuid, Variant};
 pub const ID_CHARS: usize = 36;
 
 /// The id of a trace or of a span.
+///
+/// ```
+/// use opik_edge::id::Id;
+///
+/// let id = Id::parse("019AB5C07C007A118A110123456789AB")?;
+/// assert_eq!(id.to_string(), "019ab5c0-7c00-7a11-8a11-0123456789ab");
+/// # Ok::<(), opik_edge::id::ParseError>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Id(Uuid);
 
 /// Why a text is not an id.
+///
+/// ```
+/// use opik_edge::id::{Id, ParseError};
+///
+/// assert_eq!(Id::parse("42"), Err(ParseError::NotUuid));
+/// assert_eq!(Id::parse("2c5ea4c0-4067-41e9-8bad-9b1deb4d3b7d"), Err(ParseError::NotVersion7));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum ParseError {
@@ -28,6 +43,12 @@ impl Id {
     ///
     /// # Errors
     /// [`ParseError`] when it is not a UUID, or not of version 7.
+    ///
+    /// ```
+    /// # use opik_edge::id::Id;
+    /// assert_eq!(Id::parse("019ab5c0-7c00-7a11-8a11-0123456789ab"), Id::parse("019ab5c07c007a118a110123456789ab"));
+    /// assert!(Id::parse("{019ab5c0-7c00-7a11-8a11-0123456789ab}").is_err());
+    /// ```
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         Self::parse_ascii(text.as_bytes())
     }
@@ -36,6 +57,11 @@ impl Id {
     ///
     /// # Errors
     /// As [`Id::parse`].
+    ///
+    /// ```
+    /// # use opik_edge::id::Id;
+    /// assert!(Id::parse_ascii(b"019ab5c0-7c00-7a11-8a11-0123456789ab").is_ok());
+    /// ```
     pub fn parse_ascii(text: &[u8]) -> Result<Self, ParseError> {
         // The uuid crate also takes braces and `urn:uuid:`, which no Opik SDK writes.
         if text.len() != ID_CHARS && text.len() != 32 {
@@ -49,6 +75,12 @@ impl Id {
     }
 
     /// Whether `text` is an id as [`Id::encode`] writes it: looked at without being read, in a fifth of the time.
+    ///
+    /// ```
+    /// # use opik_edge::id::Id;
+    /// assert!(Id::is_encoded(b"019ab5c0-7c00-7a11-8a11-0123456789ab"));
+    /// assert!(!Id::is_encoded(b"019AB5C0-7C00-7A11-8A11-0123456789AB")); // upper case
+    /// ```
     #[must_use]
     pub fn is_encoded(text: &[u8]) -> bool {
         const FORM: &[u8; ID_CHARS] = b"hhhhhhhh-hhhh-7hhh-vhhh-hhhhhhhhhhhh";
@@ -61,6 +93,12 @@ impl Id {
     }
 
     /// The time that the id carries, in ms since 1970 (RFC 9562 §5.7: the first 48 bits).
+    ///
+    /// ```
+    /// # use opik_edge::id::Id;
+    /// assert_eq!(Id::parse("019ab5c0-7c00-7a11-8a11-0123456789ab")?.timestamp_ms(), 1_763_985_882_112);
+    /// # Ok::<(), opik_edge::id::ParseError>(())
+    /// ```
     #[must_use]
     pub fn timestamp_ms(self) -> u64 {
         self.0.as_bytes().iter().take(6).fold(0, |ms, &byte| (ms << 8) | u64::from(byte))
@@ -68,6 +106,14 @@ impl Id {
 
     /// Whether the trace of this id is in a sample of `share` traces in 2⁵³. Read from the last 8 bytes, the last byte
     /// first: whoever minted the id, that end of it is random, and services that ask the same share agree.
+    ///
+    /// ```
+    /// # use opik_edge::id::Id;
+    /// let id = Id::parse("019ab5c0-7c00-7a11-8a11-0123456789ab")?;
+    /// assert!(id.is_sampled(1 << 53)); // every trace
+    /// assert!(!id.is_sampled(0)); // none
+    /// # Ok::<(), opik_edge::id::ParseError>(())
+    /// ```
     #[must_use]
     pub fn is_sampled(self, share: u64) -> bool {
         let last = self.0.as_bytes().iter().rev().take(8).fold(0_u64, |bits, &byte| (bits << 8) | u64::from(byte));
@@ -75,6 +121,13 @@ impl Id {
     }
 
     /// Writes the lower-case hyphenated text into `buffer` and returns it.
+    ///
+    /// ```
+    /// # use opik_edge::id::{ID_CHARS, Id};
+    /// let mut buffer = [0; ID_CHARS];
+    /// assert_eq!(Id::parse("019AB5C07C007A118A110123456789AB")?.encode(&mut buffer), "019ab5c0-7c00-7a11-8a11-0123456789ab");
+    /// # Ok::<(), opik_edge::id::ParseError>(())
+    /// ```
     pub fn encode(self, buffer: &mut [u8; ID_CHARS]) -> &str {
         self.0.as_hyphenated().encode_lower(buffer)
     }
@@ -117,6 +170,17 @@ pub const MAX_BEHIND_MS: u64 = 60_000;
 /// Layout of the 74 bits that are not time, version and variant: a counter of 32 bits (RFC 9562 §6.2
 /// method 1, seeded at random below 2³¹ for each millisecond), then 42 random bits. The time is at most
 /// [`MAX_BEHIND_MS`] ahead of the clock, unless 2³¹ ids were minted in one frozen millisecond.
+///
+/// ```
+/// use opik_edge::id::IdGenerator;
+///
+/// let mut ids = IdGenerator::new();
+/// ids.refill(&[7; 64]); // from the platform's cryptographic source
+/// let first = ids.mint(1_764_000_000_000).ok_or("more random bytes")?;
+/// let second = ids.mint(1_764_000_000_000).ok_or("more random bytes")?;
+/// assert!(first < second);
+/// # Ok::<(), &str>(())
+/// ```
 #[derive(Default, Debug)]
 pub struct IdGenerator {
     pool: Vec<u8>,
@@ -126,12 +190,24 @@ pub struct IdGenerator {
 
 impl IdGenerator {
     /// A generator without random bytes: it mints once it has been given some.
+    ///
+    /// ```
+    /// # use opik_edge::id::IdGenerator;
+    /// assert_eq!(IdGenerator::new().mint(1_764_000_000_000), None);
+    /// ```
     #[must_use]
     pub const fn new() -> Self {
         Self { pool: Vec::new(), last_ms: 0, counter: 0 }
     }
 
     /// Hands over random bytes from the platform's cryptographic source; they are used once.
+    ///
+    /// ```
+    /// # use opik_edge::id::{IdGenerator, RANDOM_BYTES};
+    /// let mut ids = IdGenerator::new();
+    /// ids.refill(&[7; RANDOM_BYTES]);
+    /// assert!(ids.mint(1_764_000_000_000).is_some());
+    /// ```
     pub fn refill(&mut self, random: &[u8]) {
         self.pool.clear();
         self.pool.extend_from_slice(random);
@@ -139,6 +215,14 @@ impl IdGenerator {
 
     /// A new id for the time `now_ms` (ms since 1970, 48 bits), or for that of the last one where that is less than
     /// [`MAX_BEHIND_MS`] later; `None` when the random bytes are used up.
+    ///
+    /// ```
+    /// # use opik_edge::id::IdGenerator;
+    /// let mut ids = IdGenerator::new();
+    /// ids.refill(&[7; 12]);
+    /// assert_eq!(ids.mint(1_764_000_000_000).map(|id| id.timestamp_ms()), Some(1_764_000_000_000));
+    /// assert_eq!(ids.mint(1_764_000_000_000), None); // the random bytes are used up
+    /// ```
     pub fn mint(&mut self, now_ms: u64) -> Option<Id> {
         if self.pool.len() < RANDOM_BYTES {
             return None;

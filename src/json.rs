@@ -26,6 +26,12 @@ pub(crate) fn find_either(text: &[u8], one: u8, other: u8) -> Option<usize> {
 }
 
 /// Whether `text` is exactly one JSON string (RFC 8259 §7).
+///
+/// ```
+/// # use opik_edge::json::is_string;
+/// assert!(is_string(br#""two\nlines""#));
+/// assert!(!is_string(b"two lines"));
+/// ```
 #[must_use]
 pub fn is_string(text: &[u8]) -> bool {
     let mut scanner = Scanner::new(text);
@@ -33,6 +39,12 @@ pub fn is_string(text: &[u8]) -> bool {
 }
 
 /// Whether `text` is exactly one JSON number (RFC 8259 §6) that is not below zero.
+///
+/// ```
+/// # use opik_edge::json::is_non_negative_number;
+/// assert!(is_non_negative_number(b"1.5e3"));
+/// assert!(!is_non_negative_number(b"-1") && !is_non_negative_number(b"01"));
+/// ```
 #[must_use]
 pub fn is_non_negative_number(text: &[u8]) -> bool {
     let mut scanner = Scanner::new(text);
@@ -40,6 +52,13 @@ pub fn is_non_negative_number(text: &[u8]) -> bool {
 }
 
 /// The value of a JSON integer that fits into 32 bits, with sign. A fraction or an exponent is none.
+///
+/// ```
+/// # use opik_edge::json::int32;
+/// assert_eq!(int32(b"-12"), Some(-12));
+/// assert_eq!(int32(b"1.0"), None);
+/// assert_eq!(int32(b"2147483648"), None); // i32::MAX + 1
+/// ```
 #[must_use]
 pub fn int32(text: &[u8]) -> Option<i32> {
     let (is_negative, digits) = match text {
@@ -83,6 +102,14 @@ pub(crate) fn write_number(out: &mut Vec<u8>, mut value: u64) {
 
 /// Calls `each` with the name (in its quotes) and the value of every member of the object `text`.
 /// `None` when it is not one well-formed object in outline.
+///
+/// ```
+/// # use opik_edge::json::for_each_member;
+/// let mut members = Vec::new();
+/// for_each_member(br#"{"a": 1, "b": [2]}"#, |name, value| members.push((name, value))).ok_or("an object")?;
+/// assert_eq!(members, [(b"\"a\"".as_slice(), b"1".as_slice()), (b"\"b\"", b"[2]")]);
+/// # Ok::<(), &str>(())
+/// ```
 pub fn for_each_member<'a>(text: &'a [u8], mut each: impl FnMut(&'a [u8], &'a [u8])) -> Option<()> {
     let mut scanner = Scanner::new(text);
     scanner.sequence(b'{', b'}', &mut |scanner| {
@@ -97,6 +124,14 @@ pub fn for_each_member<'a>(text: &'a [u8], mut each: impl FnMut(&'a [u8], &'a [u
 }
 
 /// Calls `each` with every element of the array `text`. `None` when it is not one well-formed array in outline.
+///
+/// ```
+/// # use opik_edge::json::for_each_element;
+/// let mut elements = Vec::new();
+/// for_each_element(br#"["a", 2]"#, |element| elements.push(element)).ok_or("an array")?;
+/// assert_eq!(elements, [b"\"a\"".as_slice(), b"2"]);
+/// # Ok::<(), &str>(())
+/// ```
 pub fn for_each_element<'a>(text: &'a [u8], mut each: impl FnMut(&'a [u8])) -> Option<()> {
     let mut scanner = Scanner::new(text);
     scanner.sequence(b'[', b']', &mut |scanner| {

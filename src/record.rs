@@ -17,6 +17,13 @@ use crate::span::{FIELDS, Fields, Kind, Period, SEPARATOR};
 use crate::upload::Upload;
 
 /// Random bytes for one id, from the platform's cryptographic source; used for nothing else.
+///
+/// ```
+/// use opik_edge::record::Random;
+///
+/// let random: Random = [7; 12]; // `crypto.getRandomValues`, the `getrandom` crate …
+/// assert_eq!(random.len(), opik_edge::id::RANDOM_BYTES);
+/// ```
 pub type Random = [u8; RANDOM_BYTES];
 
 /// The spans of one request, under the caller's span or in a trace of their own.
@@ -51,6 +58,14 @@ pub struct Recorder {
 impl Recorder {
     /// Begins a recording at `now_ms` (ms since 1970), and its root span: under the caller's span if `incoming` names
     /// one, else in a new trace, whose row is written with the root's. The row of a caller's trace is never written.
+    ///
+    /// ```
+    /// # use opik_edge::{headers::Incoming, record::Recorder};
+    /// let incoming = Incoming::from_pairs([("opik_trace_id", "019ab5c0-7c00-7a11-8a11-0123456789ab")]);
+    /// let (recorder, root) = Recorder::open(&incoming, "GET /", 1_764_000_000_000, [[7; 12], [8; 12]]);
+    /// assert_eq!(root.trace_id().to_string(), "019ab5c0-7c00-7a11-8a11-0123456789ab");
+    /// assert_eq!(recorder.warning(), None);
+    /// ```
     pub fn open(incoming: &Incoming<'_>, name: &str, now_ms: u64, random: [Random; 2]) -> (Self, Span) {
         let [for_trace, for_root] = random;
         let mut ids = IdGenerator::new();
@@ -70,6 +85,13 @@ impl Recorder {
     }
 
     /// What the incoming headers deserve to be told of.
+    ///
+    /// ```
+    /// # use opik_edge::{headers::Incoming, record::Recorder};
+    /// let incoming = Incoming::from_pairs([("opik_trace_id", "42")]);
+    /// let (recorder, _root) = Recorder::open(&incoming, "GET /", 1_764_000_000_000, [[7; 12], [8; 12]]);
+    /// assert_eq!(recorder.warning().map(|warning| warning.code()), Some("trace_not_uuid"));
+    /// ```
     #[must_use]
     pub fn warning(&self) -> Option<Warning> {
         self.warning
@@ -77,24 +99,68 @@ impl Recorder {
 
     /// The project of every row that ends from now on (`project_name`; `Default Project` where there is none). It does
     /// not travel with the headers: give it the caller's.
+    ///
+    /// ```
+    /// # use opik_edge::{headers::Incoming, record::Recorder};
+    /// # let now_ms = 1_764_000_000_000;
+    /// let (mut recorder, root) = Recorder::open(&Incoming::default(), "GET /", now_ms, [[7; 12], [8; 12]]);
+    /// recorder.project_name("shop");
+    /// recorder.end(root, now_ms + 20)?;
+    /// # let rows = String::from_utf8(recorder.take().unwrap().body().to_vec()).unwrap() + std::str::from_utf8(recorder.take().unwrap().body()).unwrap();
+    /// # assert!(rows.contains(r#""project_name":"shop""#), "{rows}");
+    /// # Ok::<(), opik_edge::batch::DropReason>(())
+    /// ```
     pub fn project_name(&mut self, name: &str) -> &mut Self {
         self.project_name = json(name);
         self
     }
 
     /// The environment of every row that ends from now on (`environment`).
+    ///
+    /// ```
+    /// # use opik_edge::{headers::Incoming, record::Recorder};
+    /// # let now_ms = 1_764_000_000_000;
+    /// let (mut recorder, root) = Recorder::open(&Incoming::default(), "GET /", now_ms, [[7; 12], [8; 12]]);
+    /// recorder.environment("production");
+    /// recorder.end(root, now_ms + 20)?;
+    /// # let rows = String::from_utf8(recorder.take().unwrap().body().to_vec()).unwrap() + std::str::from_utf8(recorder.take().unwrap().body()).unwrap();
+    /// # assert!(rows.contains(r#""environment":"production""#), "{rows}");
+    /// # Ok::<(), opik_edge::batch::DropReason>(())
+    /// ```
     pub fn environment(&mut self, name: &str) -> &mut Self {
         self.environment = json(name);
         self
     }
 
     /// The conversation that a trace of our own belongs to (`thread_id`). The caller's trace has its own.
+    ///
+    /// ```
+    /// # use opik_edge::{headers::Incoming, record::Recorder};
+    /// # let now_ms = 1_764_000_000_000;
+    /// let (mut recorder, root) = Recorder::open(&Incoming::default(), "GET /", now_ms, [[7; 12], [8; 12]]);
+    /// recorder.thread_id("chat-7");
+    /// recorder.end(root, now_ms + 20)?;
+    /// # let rows = String::from_utf8(recorder.take().unwrap().body().to_vec()).unwrap() + std::str::from_utf8(recorder.take().unwrap().body()).unwrap();
+    /// # assert!(rows.contains(r#""thread_id":"chat-7""#), "{rows}");
+    /// # Ok::<(), opik_edge::batch::DropReason>(())
+    /// ```
     pub fn thread_id(&mut self, id: &str) -> &mut Self {
         self.thread_id = json(id);
         self
     }
 
     /// Begins a span under `parent`, at `now_ms` (ms since 1970).
+    ///
+    /// ```
+    /// # use opik_edge::{headers::Incoming, record::Recorder};
+    /// # let now_ms = 1_764_000_000_000;
+    /// let (mut recorder, mut root) = Recorder::open(&Incoming::default(), "GET /", now_ms, [[7; 12], [8; 12]]);
+    /// let step = recorder.begin(&root, "fetch", now_ms + 5, [9; 12]);
+    /// assert_eq!(step.trace_id(), root.trace_id());
+    /// recorder.end(step, now_ms + 10)?;
+    /// recorder.end(root, now_ms + 20)?;
+    /// # Ok::<(), opik_edge::batch::DropReason>(())
+    /// ```
     pub fn begin(&mut self, parent: &Span, name: &str, now_ms: u64, random: Random) -> Span {
         Span::new(self.ids.mint_with(now_ms, random), parent.trace_id, Some(parent.id), name, now_ms, false)
     }
@@ -105,6 +171,14 @@ impl Recorder {
     ///
     /// # Errors
     /// A [`DropReason`] when a row is not kept. All others are.
+    ///
+    /// ```
+    /// # use opik_edge::{headers::Incoming, record::Recorder};
+    /// # let now_ms = 1_764_000_000_000;
+    /// let (mut recorder, root) = Recorder::open(&Incoming::default(), "GET /", now_ms, [[7; 12], [8; 12]]);
+    /// assert_eq!(recorder.end(root, now_ms + 20)?, 0);
+    /// # Ok::<(), opik_edge::batch::DropReason>(())
+    /// ```
     #[expect(clippy::needless_pass_by_value, reason = "a span ends once, and can not be written to afterwards")]
     pub fn end(&mut self, span: Span, now_ms: u64) -> Result<u32, DropReason> {
         let period = Period { start_ms: span.start_ms, end_ms: Some(now_ms), updated_ms: now_ms, unfinished: false };
@@ -116,6 +190,16 @@ impl Recorder {
     }
 
     /// Takes out the next payload of ended spans, traces first; `None` when there is none left.
+    ///
+    /// ```
+    /// # use opik_edge::{headers::Incoming, record::Recorder};
+    /// # let now_ms = 1_764_000_000_000;
+    /// let (mut recorder, root) = Recorder::open(&Incoming::default(), "GET /", now_ms, [[7; 12], [8; 12]]);
+    /// recorder.end(root, now_ms + 20)?;
+    /// let paths = [recorder.take(), recorder.take()].map(|upload| upload.map(|upload| upload.path()));
+    /// assert_eq!(paths, [Some("/v1/private/traces/batch"), Some("/v1/private/spans/batch")]);
+    /// # Ok::<(), opik_edge::batch::DropReason>(())
+    /// ```
     pub fn take(&mut self) -> Option<Upload> {
         self.buffer.take()
     }
@@ -163,6 +247,12 @@ impl Recorder {
 }
 
 /// The kinds of span that Opik knows (`type` of `Span_Write`).
+///
+/// ```
+/// use opik_edge::record::SpanType;
+///
+/// assert_eq!(SpanType::default(), SpanType::General);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub enum SpanType {
     /// Anything else.
@@ -181,6 +271,16 @@ pub enum SpanType {
 ///
 /// Setting a field again replaces it. In place of a value that can not be written as JSON the row says why:
 /// `"[unserializable: …]"`.
+///
+/// ```
+/// use opik_edge::{headers::Incoming, record::{Recorder, SpanType}};
+///
+/// let now_ms = 1_764_000_000_000;
+/// let (mut recorder, mut root) = Recorder::open(&Incoming::default(), "answer", now_ms, [[7; 12], [8; 12]]);
+/// root.kind(SpanType::Llm).model("gpt-4.1-mini").provider("openai").input("What is a trace?");
+/// recorder.end(root, now_ms + 900)?;
+/// # Ok::<(), opik_edge::batch::DropReason>(())
+/// ```
 #[must_use = "a span is written when it is ended"]
 #[derive(Debug)]
 pub struct Span {
@@ -229,12 +329,27 @@ impl Span {
     }
 
     /// Its id.
+    ///
+    /// ```
+    /// # use opik_edge::{headers::Incoming, record::Recorder};
+    /// # let now_ms = 1_764_000_000_000;
+    /// let (mut recorder, root) = Recorder::open(&Incoming::default(), "GET /", now_ms, [[7; 12], [8; 12]]);
+    /// let step = recorder.begin(&root, "fetch", now_ms, [9; 12]);
+    /// assert!(step.id() > root.id());
+    /// # drop(step);
+    /// ```
     #[must_use]
     pub fn id(&self) -> Id {
         self.id
     }
 
     /// The id of its trace.
+    ///
+    /// ```
+    /// # use opik_edge::{headers::Incoming, record::Recorder};
+    /// let (_, root) = Recorder::open(&Incoming::default(), "GET /", 1_764_000_000_000, [[7; 12], [8; 12]]);
+    /// assert_eq!(root.trace_id().timestamp_ms(), 1_764_000_000_000);
+    /// ```
     #[must_use]
     pub fn trace_id(&self) -> Id {
         self.trace_id
@@ -242,11 +357,29 @@ impl Span {
 
     /// The headers that let the next service open its spans under this one: name and value. Set, never append: a
     /// forwarded request carries the caller's.
+    ///
+    /// ```
+    /// # use opik_edge::{headers::{Incoming, Spelling}, record::Recorder};
+    /// let (_, root) = Recorder::open(&Incoming::default(), "GET /", 1_764_000_000_000, [[7; 12], [8; 12]]);
+    /// let names: Vec<_> = root.headers(Spelling::Underscore).map(|(name, _)| name).collect();
+    /// assert_eq!(names, ["opik_trace_id", "opik_parent_span_id"]);
+    /// ```
     pub fn headers(&self, spelling: Spelling) -> impl Iterator<Item = (&'static str, Id)> + use<> {
         headers::outgoing(self.trace_id, self.id, spelling)
     }
 
     /// What kind of operation it is (`type`).
+    ///
+    /// ```
+    /// # use opik_edge::{headers::Incoming, record::Recorder};
+    /// # let now_ms = 1_764_000_000_000;
+    /// let (mut recorder, mut root) = Recorder::open(&Incoming::default(), "GET /", now_ms, [[7; 12], [8; 12]]);
+    /// root.kind(opik_edge::record::SpanType::Llm);
+    /// recorder.end(root, now_ms + 20)?;
+    /// # let rows = String::from_utf8(recorder.take().unwrap().body().to_vec()).unwrap() + std::str::from_utf8(recorder.take().unwrap().body()).unwrap();
+    /// # assert!(rows.contains(r#""type":"llm""#), "{rows}");
+    /// # Ok::<(), opik_edge::batch::DropReason>(())
+    /// ```
     pub fn kind(&mut self, kind: SpanType) -> &mut Self {
         self.kind = match kind {
             SpanType::General => b"\"general\"",
@@ -258,36 +391,102 @@ impl Span {
     }
 
     /// What went in: any value; what is not an object is sent as `{"input":…}` (`input`).
+    ///
+    /// ```
+    /// # use opik_edge::{headers::Incoming, record::Recorder};
+    /// # let now_ms = 1_764_000_000_000;
+    /// let (mut recorder, mut root) = Recorder::open(&Incoming::default(), "GET /", now_ms, [[7; 12], [8; 12]]);
+    /// root.input(&["a", "b"]);
+    /// recorder.end(root, now_ms + 20)?;
+    /// # let rows = String::from_utf8(recorder.take().unwrap().body().to_vec()).unwrap() + std::str::from_utf8(recorder.take().unwrap().body()).unwrap();
+    /// # assert!(rows.contains(r#""input":{"input":["a","b"]}"#), "{rows}");
+    /// # Ok::<(), opik_edge::batch::DropReason>(())
+    /// ```
     pub fn input<T: Serialize + ?Sized>(&mut self, value: &T) -> &mut Self {
         self.input = json(value);
         self
     }
 
     /// What came out: any value; what is not an object is sent as `{"output":…}` (`output`).
+    ///
+    /// ```
+    /// # use opik_edge::{headers::Incoming, record::Recorder};
+    /// # let now_ms = 1_764_000_000_000;
+    /// let (mut recorder, mut root) = Recorder::open(&Incoming::default(), "GET /", now_ms, [[7; 12], [8; 12]]);
+    /// root.output(&std::collections::BTreeMap::from([("hits", 3)]));
+    /// recorder.end(root, now_ms + 20)?;
+    /// # let rows = String::from_utf8(recorder.take().unwrap().body().to_vec()).unwrap() + std::str::from_utf8(recorder.take().unwrap().body()).unwrap();
+    /// # assert!(rows.contains(r#""output":{"hits":3}"#), "{rows}");
+    /// # Ok::<(), opik_edge::batch::DropReason>(())
+    /// ```
     pub fn output<T: Serialize + ?Sized>(&mut self, value: &T) -> &mut Self {
         self.output = json(value);
         self
     }
 
     /// What else is to be known: a struct or a map (`metadata`).
+    ///
+    /// ```
+    /// # use opik_edge::{headers::Incoming, record::Recorder};
+    /// # let now_ms = 1_764_000_000_000;
+    /// let (mut recorder, mut root) = Recorder::open(&Incoming::default(), "GET /", now_ms, [[7; 12], [8; 12]]);
+    /// root.metadata(&std::collections::BTreeMap::from([("region", "eu")]));
+    /// recorder.end(root, now_ms + 20)?;
+    /// # let rows = String::from_utf8(recorder.take().unwrap().body().to_vec()).unwrap() + std::str::from_utf8(recorder.take().unwrap().body()).unwrap();
+    /// # assert!(rows.contains(r#""metadata":{"region":"eu"}"#), "{rows}");
+    /// # Ok::<(), opik_edge::batch::DropReason>(())
+    /// ```
     pub fn metadata<T: Serialize + ?Sized>(&mut self, value: &T) -> &mut Self {
         self.metadata = json(value);
         self
     }
 
     /// Its tags; each is kept once (`tags`).
+    ///
+    /// ```
+    /// # use opik_edge::{headers::Incoming, record::Recorder};
+    /// # let now_ms = 1_764_000_000_000;
+    /// let (mut recorder, mut root) = Recorder::open(&Incoming::default(), "GET /", now_ms, [[7; 12], [8; 12]]);
+    /// root.tags(&["nightly", "eu"]);
+    /// recorder.end(root, now_ms + 20)?;
+    /// # let rows = String::from_utf8(recorder.take().unwrap().body().to_vec()).unwrap() + std::str::from_utf8(recorder.take().unwrap().body()).unwrap();
+    /// # assert!(rows.contains(r#""tags":["nightly","eu"]"#), "{rows}");
+    /// # Ok::<(), opik_edge::batch::DropReason>(())
+    /// ```
     pub fn tags(&mut self, tags: &[&str]) -> &mut Self {
         self.tags = json(tags);
         self
     }
 
     /// The model called (`model`).
+    ///
+    /// ```
+    /// # use opik_edge::{headers::Incoming, record::Recorder};
+    /// # let now_ms = 1_764_000_000_000;
+    /// let (mut recorder, mut root) = Recorder::open(&Incoming::default(), "GET /", now_ms, [[7; 12], [8; 12]]);
+    /// root.model("gpt-4.1-mini");
+    /// recorder.end(root, now_ms + 20)?;
+    /// # let rows = String::from_utf8(recorder.take().unwrap().body().to_vec()).unwrap() + std::str::from_utf8(recorder.take().unwrap().body()).unwrap();
+    /// # assert!(rows.contains(r#""model":"gpt-4.1-mini""#), "{rows}");
+    /// # Ok::<(), opik_edge::batch::DropReason>(())
+    /// ```
     pub fn model(&mut self, name: &str) -> &mut Self {
         self.model = json(name);
         self
     }
 
     /// The model's provider: `openai`, `anthropic`, `google_ai`, … (`provider`).
+    ///
+    /// ```
+    /// # use opik_edge::{headers::Incoming, record::Recorder};
+    /// # let now_ms = 1_764_000_000_000;
+    /// let (mut recorder, mut root) = Recorder::open(&Incoming::default(), "GET /", now_ms, [[7; 12], [8; 12]]);
+    /// root.provider("openai");
+    /// recorder.end(root, now_ms + 20)?;
+    /// # let rows = String::from_utf8(recorder.take().unwrap().body().to_vec()).unwrap() + std::str::from_utf8(recorder.take().unwrap().body()).unwrap();
+    /// # assert!(rows.contains(r#""provider":"openai""#), "{rows}");
+    /// # Ok::<(), opik_edge::batch::DropReason>(())
+    /// ```
     pub fn provider(&mut self, name: &str) -> &mut Self {
         self.provider = json(name);
         self
@@ -295,12 +494,34 @@ impl Span {
 
     /// Token counts: a struct or a map of int32, at best `prompt_tokens`, `completion_tokens` and `total_tokens`.
     /// Nested ones are flattened with dots; what is no int32 is left out (`usage`).
+    ///
+    /// ```
+    /// # use opik_edge::{headers::Incoming, record::Recorder};
+    /// # let now_ms = 1_764_000_000_000;
+    /// let (mut recorder, mut root) = Recorder::open(&Incoming::default(), "GET /", now_ms, [[7; 12], [8; 12]]);
+    /// root.usage(&std::collections::BTreeMap::from([("total_tokens", 14)]));
+    /// recorder.end(root, now_ms + 20)?;
+    /// # let rows = String::from_utf8(recorder.take().unwrap().body().to_vec()).unwrap() + std::str::from_utf8(recorder.take().unwrap().body()).unwrap();
+    /// # assert!(rows.contains(r#""usage":{"total_tokens":14}"#), "{rows}");
+    /// # Ok::<(), opik_edge::batch::DropReason>(())
+    /// ```
     pub fn usage<T: Serialize + ?Sized>(&mut self, counts: &T) -> &mut Self {
         self.usage = json(counts);
         self
     }
 
     /// What it cost, in US dollars, ≥ 0 (`total_estimated_cost`).
+    ///
+    /// ```
+    /// # use opik_edge::{headers::Incoming, record::Recorder};
+    /// # let now_ms = 1_764_000_000_000;
+    /// let (mut recorder, mut root) = Recorder::open(&Incoming::default(), "GET /", now_ms, [[7; 12], [8; 12]]);
+    /// root.total_estimated_cost(0.002);
+    /// recorder.end(root, now_ms + 20)?;
+    /// # let rows = String::from_utf8(recorder.take().unwrap().body().to_vec()).unwrap() + std::str::from_utf8(recorder.take().unwrap().body()).unwrap();
+    /// # assert!(rows.contains(r#""total_estimated_cost":0.002"#), "{rows}");
+    /// # Ok::<(), opik_edge::batch::DropReason>(())
+    /// ```
     #[expect(clippy::disallowed_types, reason = "dollars have fractions, and this is not in the npm build")]
     pub fn total_estimated_cost(&mut self, dollars: f64) -> &mut Self {
         self.total_estimated_cost = json(&dollars);
@@ -308,12 +529,34 @@ impl Span {
     }
 
     /// Milliseconds to the first token (`ttft`).
+    ///
+    /// ```
+    /// # use opik_edge::{headers::Incoming, record::Recorder};
+    /// # let now_ms = 1_764_000_000_000;
+    /// let (mut recorder, mut root) = Recorder::open(&Incoming::default(), "GET /", now_ms, [[7; 12], [8; 12]]);
+    /// root.ttft(120);
+    /// recorder.end(root, now_ms + 20)?;
+    /// # let rows = String::from_utf8(recorder.take().unwrap().body().to_vec()).unwrap() + std::str::from_utf8(recorder.take().unwrap().body()).unwrap();
+    /// # assert!(rows.contains(r#""ttft":120"#), "{rows}");
+    /// # Ok::<(), opik_edge::batch::DropReason>(())
+    /// ```
     pub fn ttft(&mut self, ms: u64) -> &mut Self {
         self.ttft = json(&ms);
         self
     }
 
     /// That it failed: the class of the error, and what it says (`error_info`).
+    ///
+    /// ```
+    /// # use opik_edge::{headers::Incoming, record::Recorder};
+    /// # let now_ms = 1_764_000_000_000;
+    /// let (mut recorder, mut root) = Recorder::open(&Incoming::default(), "GET /", now_ms, [[7; 12], [8; 12]]);
+    /// root.error("Timeout", "no answer within 10 s");
+    /// recorder.end(root, now_ms + 20)?;
+    /// # let rows = String::from_utf8(recorder.take().unwrap().body().to_vec()).unwrap() + std::str::from_utf8(recorder.take().unwrap().body()).unwrap();
+    /// # assert!(rows.contains(r#""exception_type":"Timeout""#), "{rows}");
+    /// # Ok::<(), opik_edge::batch::DropReason>(())
+    /// ```
     pub fn error(&mut self, kind: &str, message: &str) -> &mut Self {
         self.error_type = json(kind);
         self.error_message = json(message);

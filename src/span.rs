@@ -39,6 +39,12 @@ pub const MAX_USAGE_BYTES: usize = 8 * 1024;
 const MAX_REPEATED_BYTES: usize = 1024;
 
 /// Which API model a row is of.
+///
+/// ```
+/// use opik_edge::{span::Kind, upload::Upload};
+///
+/// assert_eq!(Upload::new(Kind::Trace, Vec::new(), Vec::new()).path(), "/v1/private/traces/batch");
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
     /// `Span_Write`, sent to `POST /v1/private/spans/batch`.
@@ -48,6 +54,20 @@ pub enum Kind {
 }
 
 /// The fields of a row, as JSON texts; empty where there is none.
+///
+/// ```
+/// use opik_edge::span::Fields;
+///
+/// let fields = Fields {
+///     id: b"019ab5c0-7c01-7a11-9a11-0123456789ab",
+///     trace_id: b"019ab5c0-7c00-7a11-8a11-0123456789ab",
+///     name: b"\"search\"",
+///     kind: b"\"tool\"",
+///     output: br#"{"hits":3}"#,
+///     ..Fields::default()
+/// };
+/// assert!(fields.input.is_empty());
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Fields<'a> {
     /// The row's id: a UUIDv7, not quoted.
@@ -93,6 +113,14 @@ pub struct Fields<'a> {
 }
 
 /// When an operation took place, in ms since 1970, and whether it came to its end.
+///
+/// ```
+/// use opik_edge::span::Period;
+///
+/// let begun = 1_764_000_000_000;
+/// let period = Period { start_ms: begun, end_ms: Some(begun + 250), updated_ms: begun + 250, unfinished: false };
+/// assert_eq!(period.end_ms, Some(1_764_000_000_250));
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Period {
     /// When it began (`start_time`).
@@ -107,6 +135,12 @@ pub struct Period {
 }
 
 /// The row can not be written: an id is not a UUIDv7, or the text has too few fields.
+///
+/// ```
+/// use opik_edge::span::{Fields, MalformedRow};
+///
+/// assert_eq!(Fields::from_text(b"one field", 0), Err(MalformedRow));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct MalformedRow;
 
@@ -125,6 +159,16 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// [`MalformedRow`] when there are fewer fields.
+    ///
+    /// ```
+    /// # use opik_edge::span::{FIELDS, Fields, SEPARATOR};
+    /// let mut texts = [b"".as_slice(); FIELDS];
+    /// texts[0] = b"019ab5c0-7c01-7a11-9a11-0123456789ab";
+    /// texts[3] = b"\"search\"";
+    /// let text = texts.join(&SEPARATOR);
+    /// assert_eq!(Fields::from_text(&text, 0)?.name, b"\"search\"");
+    /// # Ok::<(), opik_edge::span::MalformedRow>(())
+    /// ```
     pub fn from_text(text: &'a [u8], output_at: usize) -> Result<Self, MalformedRow> {
         let mut all = [text; FIELDS];
         let [fields @ .., input, output] = &mut all;
@@ -160,6 +204,23 @@ fn split_at_separator(text: &[u8], from: usize) -> Result<(&[u8], &[u8]), Malfor
 
 impl Fields<'_> {
     /// At least as many bytes as [`write_row`] appends for these fields.
+    ///
+    /// ```
+    /// # use opik_edge::{span::{Fields, Kind, Period, write_row}, time::Clock};
+    /// let fields = Fields {
+    ///     id: b"019ab5c0-7c01-7a11-9a11-0123456789ab",
+    ///     trace_id: b"019ab5c0-7c00-7a11-8a11-0123456789ab",
+    ///     name: b"\"search\"",
+    ///     ..Fields::default()
+    /// };
+    /// let now_ms = 1_764_000_000_000;
+    /// let period = Period { start_ms: now_ms, end_ms: Some(now_ms), updated_ms: now_ms, unfinished: false };
+    /// let mut row = Vec::new();
+    /// let left_out = write_row(&mut row, &mut Clock::default(), Kind::Span, &fields, period)?;
+    /// assert!(row.len() <= fields.max_row_bytes());
+    /// # assert_eq!(left_out, 0);
+    /// # Ok::<(), opik_edge::span::MalformedRow>(())
+    /// ```
     #[must_use]
     pub fn max_row_bytes(&self) -> usize {
         /// Names, ids, times and what is filled in: 553 bytes when every field is there (measured), and as much again.
@@ -201,6 +262,24 @@ pub(crate) fn id_of_row(rows: &[u8], row_at: usize) -> &[u8] {
 ///
 /// # Errors
 /// [`MalformedRow`] when an id is not a UUIDv7; `out` is then as it was.
+///
+/// ```
+/// use opik_edge::{span::{Fields, Kind, Period, write_row}, time::Clock};
+///
+/// let fields = Fields {
+///     id: b"019ab5c0-7c01-7a11-9a11-0123456789ab",
+///     trace_id: b"019ab5c0-7c00-7a11-8a11-0123456789ab",
+///     name: b"\"search\"",
+///     ..Fields::default()
+/// };
+/// let now_ms = 1_764_000_000_000;
+/// let period = Period { start_ms: now_ms, end_ms: Some(now_ms), updated_ms: now_ms, unfinished: false };
+/// let mut row = Vec::new();
+/// let left_out = write_row(&mut row, &mut Clock::default(), Kind::Span, &fields, period)?;
+/// assert_eq!(left_out, 0);
+/// assert!(row.starts_with(br#"{"id":"019ab5c0-7c01-7a11-9a11-0123456789ab","trace_id":"#));
+/// # Ok::<(), opik_edge::span::MalformedRow>(())
+/// ```
 pub fn write_row(
     out: &mut Vec<u8>,
     clock: &mut Clock,

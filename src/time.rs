@@ -7,6 +7,13 @@ use crate::json::digits;
 pub const MAX_MS: u64 = 9_214_646_399_999;
 
 /// Writes times, and remembers the last one: the next is often the same, and nearly always of the same day.
+///
+/// ```
+/// use opik_edge::time::Clock;
+///
+/// let mut clock = Clock::default();
+/// assert_eq!(clock.rfc3339(1_764_000_000_000), b"2025-11-24T16:00:00.000Z");
+/// ```
 #[derive(Debug)]
 pub struct Clock {
     ms: u64,
@@ -16,6 +23,12 @@ pub struct Clock {
 
 impl Clock {
     /// `ms` (ms since 1970, at most [`MAX_MS`]) as `2026-11-23T04:56:30.123Z`.
+    ///
+    /// ```
+    /// # use opik_edge::time::{Clock, MAX_MS};
+    /// assert_eq!(Clock::default().rfc3339(1), b"1970-01-01T00:00:00.001Z");
+    /// assert_eq!(Clock::default().rfc3339(u64::MAX), Clock::default().rfc3339(MAX_MS));
+    /// ```
     pub fn rfc3339(&mut self, ms: u64) -> &[u8] {
         const DAY_MS: u64 = 86_400_000;
         let ms = ms.min(MAX_MS);
@@ -82,6 +95,12 @@ fn civil(days: u32) -> (u32, u32, u32) {
 
 /// The ms since 1970 of an HTTP date (RFC 9110 §5.6.7) in its fixed form, `Sun, 06 Nov 1994 08:49:37 GMT`; the
 /// obsolete ones are none.
+///
+/// ```
+/// # use opik_edge::time::parse_http_date;
+/// assert_eq!(parse_http_date(b"Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777_000));
+/// assert_eq!(parse_http_date(b"Sunday, 06-Nov-94 08:49:37 GMT"), None);
+/// ```
 #[must_use]
 pub fn parse_http_date(text: &[u8]) -> Option<u64> {
     const FORM: &[u8; 29] = b"AAA, 00 AAA 0000 00:00:00 GMT";

@@ -21,6 +21,14 @@ pub const MAX_BACKOFF_MS: u64 = 16_000;
 pub(crate) const CLOSING: &[u8] = b"]}";
 
 /// One request: `POST <base URL><path>` with `body`.
+///
+/// ```
+/// use opik_edge::{span::Kind, upload::{METHOD, Upload}};
+///
+/// let upload = Upload::new(Kind::Span, br#"{"spans":[{"a":1},{"b":2}]}"#.to_vec(), vec![17, 25]);
+/// let url = format!("https://www.comet.com/opik/api{}", upload.path());
+/// assert_eq!((METHOD, url.as_str()), ("POST", "https://www.comet.com/opik/api/v1/private/spans/batch"));
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Upload {
     kind: Kind,
@@ -30,18 +38,36 @@ pub struct Upload {
 
 impl Upload {
     /// A request that carries the rows in `body`, each of which ends where `row_ends` says.
+    ///
+    /// ```
+    /// # use opik_edge::{span::Kind, upload::Upload};
+    /// let upload = Upload::new(Kind::Span, br#"{"spans":[{"a":1},{"b":2}]}"#.to_vec(), vec![17, 25]);
+    /// assert_eq!(upload.rows(), 2);
+    /// ```
     #[must_use]
     pub fn new(kind: Kind, body: Vec<u8>, row_ends: Vec<u32>) -> Self {
         Self { kind, body, row_ends }
     }
 
     /// What its rows are.
+    ///
+    /// ```
+    /// # use opik_edge::{span::Kind, upload::Upload};
+    /// let upload = Upload::new(Kind::Span, br#"{"spans":[{"a":1},{"b":2}]}"#.to_vec(), vec![17, 25]);
+    /// assert_eq!(upload.kind(), Kind::Span);
+    /// ```
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
     /// Appended to the base URL of the API (`https://www.comet.com/opik/api`).
+    ///
+    /// ```
+    /// # use opik_edge::{span::Kind, upload::Upload};
+    /// let upload = Upload::new(Kind::Span, br#"{"spans":[{"a":1},{"b":2}]}"#.to_vec(), vec![17, 25]);
+    /// assert_eq!(upload.path(), "/v1/private/spans/batch");
+    /// ```
     #[must_use]
     pub fn path(&self) -> &'static str {
         match self.kind {
@@ -51,6 +77,12 @@ impl Upload {
     }
 
     /// How many rows are in the body: 1 to 1000.
+    ///
+    /// ```
+    /// # use opik_edge::{span::Kind, upload::Upload};
+    /// let upload = Upload::new(Kind::Span, br#"{"spans":[{"a":1},{"b":2}]}"#.to_vec(), vec![17, 25]);
+    /// assert_eq!(upload.rows(), 2);
+    /// ```
     #[must_use]
     pub fn rows(&self) -> u32 {
         u32::try_from(self.row_ends.len()).unwrap_or(u32::MAX)
@@ -58,6 +90,13 @@ impl Upload {
 
     /// Where each row ends in the body: with a comma behind it, or what closes the payload. The first begins behind the
     /// body's first `[`.
+    ///
+    /// ```
+    /// # use opik_edge::{span::Kind, upload::Upload};
+    /// let upload = Upload::new(Kind::Span, br#"{"spans":[{"a":1},{"b":2}]}"#.to_vec(), vec![17, 25]);
+    /// assert_eq!(&upload.body()[10..17], br#"{"a":1}"#);
+    /// assert_eq!(upload.row_ends(), [17, 25]);
+    /// ```
     #[must_use]
     pub fn row_ends(&self) -> &[u32] {
         &self.row_ends
@@ -90,6 +129,12 @@ impl Upload {
     }
 
     /// The body: `{"spans":[…]}` or `{"traces":[…]}` in UTF-8.
+    ///
+    /// ```
+    /// # use opik_edge::{span::Kind, upload::Upload};
+    /// let upload = Upload::new(Kind::Span, br#"{"spans":[{"a":1},{"b":2}]}"#.to_vec(), vec![17, 25]);
+    /// assert!(upload.body().starts_with(br#"{"spans":["#));
+    /// ```
     #[must_use]
     pub fn body(&self) -> &[u8] {
         &self.body
@@ -97,6 +142,12 @@ impl Upload {
 }
 
 /// The headers of every upload. The key is sent raw, never as `Bearer`, and not at all when it is empty.
+///
+/// ```
+/// # use opik_edge::upload::request_headers;
+/// let headers: Vec<_> = request_headers(b"the key", b"", false).collect();
+/// assert_eq!(headers, [("content-type", b"application/json".as_slice()), ("authorization", b"the key")]);
+/// ```
 pub fn request_headers<'a>(
     api_key: &'a [u8],
     workspace: &'a [u8],
@@ -113,6 +164,15 @@ pub fn request_headers<'a>(
 }
 
 /// One try to send an upload, as the verdict on it needs to know it.
+///
+/// ```
+/// use opik_edge::upload::{Attempt, Reason, Verdict, verdict};
+///
+/// let now_ms = 1_764_000_000_000;
+/// let attempt = Attempt { number: 1, rows: 2, is_compressed: false, now_ms, deadline_ms: now_ms + 10_000, random: 0 };
+/// let late = Attempt { now_ms: now_ms + 10_000, ..attempt };
+/// assert_eq!(verdict(503, [], &late), Verdict::Defer(Reason::ServerError));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Attempt {
     /// Counts from 1.
@@ -130,6 +190,15 @@ pub struct Attempt {
 }
 
 /// What a response means for the rows of its request.
+///
+/// ```
+/// use opik_edge::upload::{Attempt, Reason, Verdict, verdict};
+///
+/// let now_ms = 1_764_000_000_000;
+/// let attempt = Attempt { number: 1, rows: 2, is_compressed: false, now_ms, deadline_ms: now_ms + 10_000, random: 0 };
+/// assert_eq!(verdict(401, [], &attempt), Verdict::Stop(Reason::Unauthorized));
+/// assert_eq!(verdict(400, [], &attempt), Verdict::Split(Reason::Rejected));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Verdict {
@@ -155,6 +224,12 @@ pub enum Verdict {
 }
 
 /// Why rows were not delivered.
+///
+/// ```
+/// use opik_edge::upload::Reason;
+///
+/// assert_eq!(Reason::QuotaExceeded.code(), "quota_exceeded");
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Reason {
@@ -186,6 +261,11 @@ pub enum Reason {
 
 impl Reason {
     /// The stable name of the reason.
+    ///
+    /// ```
+    /// # use opik_edge::upload::Reason;
+    /// assert_eq!(Reason::NetworkError.code(), "network_error");
+    /// ```
     #[must_use]
     pub fn code(self) -> &'static str {
         match self {
@@ -207,6 +287,16 @@ impl Reason {
 
 /// The verdict on a response: its HTTP status, 0 for no response at all, and its headers, with names in lower case and
 /// sorted by them, as `fetch` gives them.
+///
+/// ```
+/// use opik_edge::upload::{Attempt, Reason, Verdict, verdict};
+///
+/// let now_ms = 1_764_000_000_000;
+/// let attempt = Attempt { number: 1, rows: 2, is_compressed: false, now_ms, deadline_ms: now_ms + 10_000, random: 0 };
+/// let headers = [(b"retry-after".as_slice(), b"2".as_slice())];
+/// assert_eq!(verdict(429, headers, &attempt), Verdict::Retry { after_ms: 2000, reason: Reason::RateLimited });
+/// assert_eq!(verdict(204, [], &attempt), Verdict::Sent);
+/// ```
 pub fn verdict<'a, H>(status: u16, headers: H, attempt: &Attempt) -> Verdict
 where
     H: IntoIterator<Item = (&'a [u8], &'a [u8])>,
@@ -345,6 +435,12 @@ pub const MAX_PAUSE_MS: u64 = 600_000;
 
 /// For how long nothing is to be sent after so many failed uploads in a row: a circuit breaker. 0 below
 /// [`MAX_FAILURES`], unless the last verdict was [`Verdict::Stop`]. Half of it is random.
+///
+/// ```
+/// # use opik_edge::upload::{FIRST_PAUSE_MS, MAX_FAILURES, pause_ms};
+/// assert_eq!(pause_ms(MAX_FAILURES - 1, false, u32::MAX), 0);
+/// assert_eq!(pause_ms(MAX_FAILURES, false, 0), FIRST_PAUSE_MS / 2);
+/// ```
 #[must_use]
 pub fn pause_ms(failures: u32, was_stopped: bool, random: u32) -> u64 {
     let Some(doublings) = failures.checked_sub(MAX_FAILURES).or(was_stopped.then_some(0)) else { return 0 };

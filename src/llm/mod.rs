@@ -85,6 +85,12 @@ pub const MAX_OPEN_BYTES: usize = 16 * 1024 * 1024;
 const OPEN_BYTES: usize = 1024;
 
 /// What all open calls hold, in bytes. One for each instance; every call is opened and finished with the same.
+///
+/// ```
+/// use opik_edge::llm::Budget;
+///
+/// assert_eq!(Budget::new().held(), 0);
+/// ```
 #[derive(Debug, Default)]
 pub struct Budget {
     held: usize,
@@ -94,12 +100,30 @@ pub struct Budget {
 
 impl Budget {
     /// One of which nothing is used.
+    ///
+    /// ```
+    /// # use opik_edge::llm::Budget;
+    /// static BUDGET: std::sync::Mutex<Budget> = std::sync::Mutex::new(Budget::new());
+    /// assert!(BUDGET.lock().is_ok_and(|budget| budget.held() == 0));
+    /// ```
     #[must_use]
     pub const fn new() -> Self {
         Self { held: 0, tape: Tape::new() }
     }
 
     /// Bytes that are held.
+    ///
+    /// ```
+    /// # use opik_edge::llm::{Budget, Call, Request, recognise};
+    /// # let target = recognise("POST", "https://api.openai.com/v1/chat/completions", &[]).ok_or("a model")?;
+    /// # let request = Request::without_body(target);
+    /// let mut budget = Budget::new();
+    /// let call = Call::open(&mut budget, &request, usize::MAX);
+    /// assert!(budget.held() > 0);
+    /// call.abandon(&mut budget);
+    /// assert_eq!(budget.held(), 0);
+    /// # Ok::<(), &str>(())
+    /// ```
     #[must_use]
     pub fn held(&self) -> usize {
         self.held
@@ -115,6 +139,20 @@ impl Budget {
 }
 
 /// A call whose answer is being read.
+///
+/// ```
+/// use opik_edge::llm::{Budget, Call, Request, recognise};
+///
+/// let target = recognise("POST", "https://api.openai.com/v1/chat/completions", &[]).ok_or("a model")?;
+/// let request = Request::without_body(target);
+/// let mut budget = Budget::new();
+/// let mut call = Call::open(&mut budget, &request, usize::MAX);
+/// call.answer(200, [("content-type", "application/json")]);
+/// call.push(&mut budget, br#"{"model":"m","choices":[{"index":0,"message":{"content":"Hi"},"finish_reason":"stop"}]}"#);
+/// let record = call.finish(&mut budget);
+/// assert_eq!(record.name, br#""chat m""#);
+/// # Ok::<(), &str>(())
+/// ```
 #[derive(Debug)]
 pub struct Call {
     format: Format,
@@ -131,6 +169,12 @@ pub struct Call {
 }
 
 /// What is known of a call when it has ended, each field as JSON text; empty where there is none.
+///
+/// ```
+/// use opik_edge::llm::Record;
+///
+/// assert!(Record::default().usage.is_empty());
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Record {
     /// A string: what is done and by which model, `chat gpt-4.1-mini`.
@@ -156,6 +200,16 @@ pub struct Record {
 impl Call {
     /// Begins to read the answer to a request. At most `field_bytes` of its text are kept, and never more than
     /// [`MAX_TEXT_BYTES`]; none where all open calls hold [`MAX_OPEN_BYTES`] already.
+    ///
+    /// ```
+    /// # use opik_edge::llm::{Budget, Call, Request, recognise};
+    /// # let target = recognise("POST", "https://api.openai.com/v1/chat/completions", &[]).ok_or("a model")?;
+    /// # let request = Request::without_body(target);
+    /// let mut budget = Budget::new();
+    /// let call = Call::open(&mut budget, &request, usize::MAX);
+    /// assert!(!call.is_complete());
+    /// # Ok::<(), &str>(())
+    /// ```
     #[must_use]
     pub fn open(budget: &mut Budget, request: &Request, field_bytes: usize) -> Self {
         let has_text = budget.left() > 0;
@@ -179,6 +233,18 @@ impl Call {
 
     /// Takes its request anew: with the body, which may be known late, or as the entry of a universal one that has answered,
     /// by the `cf-aig-step` of the answer.
+    ///
+    /// ```
+    /// # use opik_edge::llm::{Budget, Call, Request, recognise};
+    /// # let target = recognise("POST", "https://api.openai.com/v1/chat/completions", &[]).ok_or("a model")?;
+    /// # let request = Request::without_body(target);
+    /// let mut budget = Budget::new();
+    /// let mut call = Call::open(&mut budget, &request, usize::MAX);
+    /// let late = Request::read(&request.target, br#"{"model":"m","messages":[]}"#, 0).ok_or("a call of a model")?;
+    /// call.retarget(&late);
+    /// assert_eq!(call.finish(&mut budget).model, br#""m""#);
+    /// # Ok::<(), &str>(())
+    /// ```
     pub fn retarget(&mut self, request: &Request) {
         self.format = request.target.format;
         self.provider.clone_from(&request.target.provider);
@@ -190,6 +256,18 @@ impl Call {
 
     /// Takes the answer's status (0 where there is none: a binding's) and those of its headers that it knows; names are
     /// in lower case. Before the first chunk.
+    ///
+    /// ```
+    /// # use opik_edge::llm::{Budget, Call, Request, recognise};
+    /// # let target = recognise("POST", "https://api.openai.com/v1/chat/completions", &[]).ok_or("a model")?;
+    /// # let request = Request::without_body(target);
+    /// let mut budget = Budget::new();
+    /// let mut call = Call::open(&mut budget, &request, usize::MAX);
+    /// call.answer(200, [("x-request-id", "r1")]);
+    /// let metadata = call.finish(&mut budget).metadata;
+    /// assert!(metadata.windows(4).any(|text| text == br#""r1""#));
+    /// # Ok::<(), &str>(())
+    /// ```
     pub fn answer<'a>(&mut self, status: u16, headers: impl IntoIterator<Item = (&'a str, &'a str)>) {
         self.status = status;
         for (name, value) in headers {
@@ -217,6 +295,19 @@ impl Call {
     }
 
     /// Takes the next bytes of the answer, as they come.
+    ///
+    /// ```
+    /// # use opik_edge::llm::{Budget, Call, Request, recognise};
+    /// # let target = recognise("POST", "https://api.openai.com/v1/chat/completions", &[]).ok_or("a model")?;
+    /// # let request = Request::without_body(target);
+    /// let mut budget = Budget::new();
+    /// let mut call = Call::open(&mut budget, &request, usize::MAX);
+    /// call.answer(200, [("content-type", "text/event-stream")]);
+    /// call.push(&mut budget, b"data: [DO");
+    /// call.push(&mut budget, b"NE]\n\n");
+    /// assert!(call.is_complete());
+    /// # Ok::<(), &str>(())
+    /// ```
     pub fn push(&mut self, budget: &mut Budget, bytes: &[u8]) {
         self.has_bytes |= !bytes.is_empty();
         let Self { framing, answer, format, status, .. } = self;
@@ -243,12 +334,37 @@ impl Call {
 
     /// Whether the answer has come to its end, so that whoever stops reading now has read all of it: a terminal event
     /// was seen, or all choices are finished and the usage has come.
+    ///
+    /// ```
+    /// # use opik_edge::llm::{Budget, Call, Request, recognise};
+    /// # let target = recognise("POST", "https://api.openai.com/v1/chat/completions", &[]).ok_or("a model")?;
+    /// # let request = Request::without_body(target);
+    /// let mut budget = Budget::new();
+    /// let mut call = Call::open(&mut budget, &request, usize::MAX);
+    /// call.answer(200, [("content-type", "text/event-stream")]);
+    /// call.push(&mut budget, b"data: {\"choices\":[{\"delta\":{\"content\":\"Hi\"}}]}\n\n");
+    /// assert!(!call.is_complete());
+    /// call.push(&mut budget, b"data: [DONE]\n\n");
+    /// assert!(call.is_complete());
+    /// # Ok::<(), &str>(())
+    /// ```
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.answer.is_terminal || self.answer.is_complete()
     }
 
     /// Whether the call has failed: by its status, or by an event of its answer.
+    ///
+    /// ```
+    /// # use opik_edge::llm::{Budget, Call, Request, recognise};
+    /// # let target = recognise("POST", "https://api.openai.com/v1/chat/completions", &[]).ok_or("a model")?;
+    /// # let request = Request::without_body(target);
+    /// let mut budget = Budget::new();
+    /// let mut call = Call::open(&mut budget, &request, usize::MAX);
+    /// call.answer(429, []);
+    /// assert!(call.has_failed());
+    /// # Ok::<(), &str>(())
+    /// ```
     #[must_use]
     pub fn has_failed(&self) -> bool {
         self.status >= 400 || self.answer.failure.is_some()
@@ -256,12 +372,35 @@ impl Call {
 
     /// Whether text, a thought or a tool call has begun to come in an answer that comes in pieces: the time to the first
     /// token is over.
+    ///
+    /// ```
+    /// # use opik_edge::llm::{Budget, Call, Request, recognise};
+    /// # let target = recognise("POST", "https://api.openai.com/v1/chat/completions", &[]).ok_or("a model")?;
+    /// # let request = Request::without_body(target);
+    /// let mut budget = Budget::new();
+    /// let mut call = Call::open(&mut budget, &request, usize::MAX);
+    /// call.answer(200, [("content-type", "text/event-stream")]);
+    /// call.push(&mut budget, b"data: {\"choices\":[{\"delta\":{\"content\":\"Hi\"}}]}\n\n");
+    /// assert!(call.has_first_token());
+    /// # Ok::<(), &str>(())
+    /// ```
     #[must_use]
     pub fn has_first_token(&self) -> bool {
         self.framing.is_stream && self.answer.has_content
     }
 
     /// Ends the call, however far it has come, and gives what is known of it.
+    ///
+    /// ```
+    /// # use opik_edge::llm::{Budget, Call, Request, recognise};
+    /// # let target = recognise("POST", "https://api.openai.com/v1/chat/completions", &[]).ok_or("a model")?;
+    /// # let request = Request::without_body(target);
+    /// let mut budget = Budget::new();
+    /// let mut call = Call::open(&mut budget, &request, usize::MAX);
+    /// call.answer(500, []);
+    /// assert_eq!(call.finish(&mut budget).error_type, br#""HTTP 500""#);
+    /// # Ok::<(), &str>(())
+    /// ```
     #[must_use]
     pub fn finish(mut self, budget: &mut Budget) -> Record {
         let Self { framing, answer, format, status, .. } = &mut self;
@@ -274,6 +413,17 @@ impl Call {
     }
 
     /// Ends the call without a record.
+    ///
+    /// ```
+    /// # use opik_edge::llm::{Budget, Call, Request, recognise};
+    /// # let target = recognise("POST", "https://api.openai.com/v1/chat/completions", &[]).ok_or("a model")?;
+    /// # let request = Request::without_body(target);
+    /// let mut budget = Budget::new();
+    /// let call = Call::open(&mut budget, &request, usize::MAX);
+    /// call.abandon(&mut budget);
+    /// assert_eq!(budget.held(), 0);
+    /// # Ok::<(), &str>(())
+    /// ```
     pub fn abandon(self, budget: &mut Budget) {
         budget.change(self.held, 0);
     }

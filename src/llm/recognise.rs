@@ -7,6 +7,13 @@ use alloc::vec::Vec;
 use super::value::{Names, Write, cut, cut_last, names, position, without_query};
 
 /// What a call and its answer look like on the wire.
+///
+/// ```
+/// use opik_edge::llm::{Format, recognise};
+///
+/// let target = recognise("POST", "https://api.anthropic.com/v1/messages", &[]);
+/// assert_eq!(target.map(|target| target.format), Some(Format::Anthropic));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Format {
     /// OpenAI's chat completions, and what is compatible with them.
@@ -125,6 +132,11 @@ const SLUGS: &[u8] = names!(
 
 /// The path suffixes of all formats, for a test that costs nothing: a call whose path has none of them, whose host
 /// nobody named and that goes to no gateway calls no model that is known. Those that begin with `:` end a segment.
+///
+/// ```
+/// # use opik_edge::llm::path_suffixes;
+/// assert!(path_suffixes().any(|suffix| suffix == "/chat/completions"));
+/// ```
 pub fn path_suffixes() -> impl Iterator<Item = &'static str> {
     SUFFIXES.into_iter().map(|(suffix, _)| suffix)
 }
@@ -136,6 +148,14 @@ pub const PATH_PARTS: [&str; 2] = ["/ai/run", "/workers-ai/"];
 pub const GATEWAY_HOST: &str = "gateway.ai.cloudflare.com";
 
 /// A call of a model, as far as its URL tells.
+///
+/// ```
+/// use opik_edge::llm::recognise;
+///
+/// let target = recognise("POST", "https://api.openai.com/v1/responses", &[]).ok_or("a model")?;
+/// assert_eq!(target.provider, "openai");
+/// # Ok::<(), &str>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Target {
     /// What it looks like.
@@ -156,6 +176,11 @@ pub struct Target {
 
 impl Target {
     /// The target of a Workers AI binding's `run(model, …)`.
+    ///
+    /// ```
+    /// # use opik_edge::llm::{Format, Target};
+    /// assert_eq!(Target::of_binding("@cf/meta/llama-3.2-1b-instruct").format, Format::WorkersAi);
+    /// ```
     #[must_use]
     pub fn of_binding(model: &str) -> Self {
         let mut target = Self::new();
@@ -315,6 +340,16 @@ impl Target {
 
 /// What a call is; `None` where it is none of a model. `named` has hosts, with their port where they have one, that the
 /// user has given a provider's name.
+///
+/// ```
+/// use opik_edge::llm::recognise;
+///
+/// assert!(recognise("POST", "https://api.openai.com/v1/chat/completions", &[]).is_some());
+/// assert!(recognise("GET", "https://api.openai.com/v1/models", &[]).is_none());
+///
+/// let target = recognise("POST", "https://llm.internal/v1/chat/completions", &[("llm.internal", "openai")]);
+/// assert_eq!(target.map(|target| target.provider).as_deref(), Some("openai"));
+/// ```
 #[must_use]
 pub fn recognise(method: &str, url: &str, named: &[(&str, &str)]) -> Option<Target> {
     let provider = &mut |host: &[u8]| {

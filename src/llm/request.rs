@@ -11,6 +11,16 @@ use super::value::{Names, Value, Write, is_in, names, quoted, write_member};
 pub(super) const MAX_METADATA_BYTES: usize = 16 * 1024;
 
 /// A request, read.
+///
+/// ```
+/// use opik_edge::llm::{Request, recognise};
+///
+/// let target = recognise("POST", "https://api.openai.com/v1/chat/completions", &[]).ok_or("a model")?;
+/// let body = br#"{"model":"gpt-4.1-mini","temperature":0,"messages":[]}"#;
+/// let request = Request::read(&target, body, 0).ok_or("a call of a model")?;
+/// assert_eq!(request.model, br#""gpt-4.1-mini""#);
+/// # Ok::<(), &str>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Request {
     /// What it calls; the provider is that of the body's model where only that tells.
@@ -29,6 +39,13 @@ const CONVERTED: &[u8] =
 
 impl Request {
     /// A call whose body is not known: recorded without input.
+    ///
+    /// ```
+    /// # use opik_edge::llm::{Request, recognise};
+    /// # let target = recognise("POST", "https://api.openai.com/v1/chat/completions", &[]).ok_or("a model")?;
+    /// assert!(Request::without_body(target).input.is_empty());
+    /// # Ok::<(), &str>(())
+    /// ```
     #[must_use]
     pub fn without_body(target: Target) -> Self {
         let mut request = Self { model: Vec::new(), input: Vec::new(), metadata: Vec::new(), target };
@@ -38,6 +55,15 @@ impl Request {
 
     /// Reads the body of a call. Of a universal request it reads the entry that has answered, which the answer's header
     /// `cf-aig-step` names (0 until then). `None` where the host is not known and the body is not that of a model's call.
+    ///
+    /// ```
+    /// # use opik_edge::llm::{Request, recognise};
+    /// // An unknown host counts where the body is one of a model's call.
+    /// let target = recognise("POST", "https://llm.internal/v1/chat/completions", &[]).ok_or("a model")?;
+    /// assert!(Request::read(&target, br#"{"model":"m","messages":[]}"#, 0).is_some());
+    /// assert!(Request::read(&target, br#"{"chat":7}"#, 0).is_none());
+    /// # Ok::<(), &str>(())
+    /// ```
     #[must_use]
     pub fn read(target: &Target, body: &[u8], step: usize) -> Option<Self> {
         let mut tape = Tape::default();
