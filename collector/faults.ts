@@ -1,4 +1,4 @@
-// The ways in which a backend fails, on purpose: for tests of what is delivered when it does.
+// Makes a backend fail on purpose, in every known way, for tests of delivery.
 
 import type { IncomingHttpHeaders, ServerResponse } from "node:http";
 
@@ -19,7 +19,7 @@ export type Fault =
   | "hang"
   /** Breaks the connection off before it answers. */
   | "reset"
-  /** The same, after it has kept the rows: what the client can not tell from the other. */
+  /** The same, after it has kept the rows. The client cannot tell the two apart. */
   | "reset after keeping";
 
 /** An upload, as a fault may look at it. */
@@ -27,7 +27,10 @@ export interface FaultyRequest {
   /** Counts uploads from 1. */
   readonly number: number;
   readonly path: string;
-  /** Counts uploads to its path from 1: those of traces and of spans overtake each other. */
+  /**
+   * Counts uploads to its path from 1. Uploads of traces and of spans are counted apart, because they overtake each
+   * other.
+   */
   readonly ofPath: number;
   readonly headers: IncomingHttpHeaders;
   /** Bytes of the body as it came. */
@@ -39,7 +42,7 @@ export interface FaultyRequest {
 /** One fault for every upload, or chosen for each; `undefined` answers it properly. */
 export type Faults = Fault | ((request: FaultyRequest) => Fault | undefined);
 
-/** Whether a request that fails so is kept all the same. */
+/** `true` if a request that fails this way is kept nevertheless. */
 export function keepsRows(fault: Fault): boolean {
   return fault === "reset after keeping" || (typeof fault === "object" && "status" in fault && fault.status < 300);
 }

@@ -1,5 +1,5 @@
-// The part of the Opik API that SDKs deliver to, on 127.0.0.1: routes and bodies. What is refused is decided in
-// validate.ts, what is kept in store.ts.
+// The part of the Opik API that SDKs deliver to, on 127.0.0.1: routes and bodies. Rules for refusals are in
+// validate.ts, storage is in store.ts.
 
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -28,7 +28,7 @@ export interface SeenRequest {
   readonly path: string;
   readonly headers: IncomingMessage["headers"];
   readonly body: string;
-  /** What was answered; 0 when nothing was. */
+  /** The status of the answer; 0 when there was no answer. */
   readonly status: number;
 }
 

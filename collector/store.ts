@@ -47,7 +47,9 @@ export class Store {
     this.#put(entity, stored);
   }
 
-  /** Stores a row that must not be there yet: 409 for a trace, silence for a span, as the backend does. */
+  /**
+   * Stores a row whose id is new. For a known id it answers as the backend does: 409 for a trace, nothing for a span.
+   */
   create(entity: Entity, row: Row): void {
     const before = this.find(entity, row["id"] as string);
     if (before?.["start_time"] === undefined) this.#put(entity, this.#complete({ ...row, ...before }));
@@ -66,7 +68,7 @@ export class Store {
     this.#put(entity, this.#complete({ ...rest, id }));
   }
 
-  /** Stores a score; the last one of its name counts. What it scores need not be there. */
+  /** Stores a score; the last score of a name counts. The scored trace or span need not be stored. */
   score(entity: Entity, row: Row): void {
     const score = { project_name: "Default Project", ...row, entity } as unknown as StoredScore;
     this.#scores.set(keyOfScore(score), score);

@@ -2,7 +2,7 @@
 
 import type { Store, StoredRow, StoredScore } from "./store.js";
 
-/** The tree of one trace. What does not fit is flagged: spans whose parent is missing, a trace without a row. */
+/** The tree of one trace. It flags spans whose parent is missing, and a trace without a row. */
 export function treeOf(traceId: string, store: Store): string {
   const spans = store.rows("spans");
   const trace = store.rows("traces").find(({ id }) => id === traceId);

@@ -1,5 +1,5 @@
-// What the backend refuses before it writes anything: rows against the official write schemas, ids that are
-// no UUIDv7 or lie in the future, an id twice in one batch. Next in the flow: store.ts.
+// Refuses rows that the backend refuses before it writes anything. Rows are checked against the official write schemas;
+// an id must be a UUIDv7 near the present, and appear once in a batch. Next in the flow: store.ts.
 
 import { Ajv2020 } from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
@@ -22,7 +22,9 @@ export class Refusal extends Error {
   }
 }
 
-/** How far an id's time may be from now: for what is created either way, for what is referenced ahead alone. */
+/**
+ * The longest distance of an id's time from now: in both directions for created rows, only ahead for referenced rows.
+ */
 const WINDOW_MS = 24 * 60 * 60 * 1000;
 
 const ajv = new Ajv2020({ strict: false });

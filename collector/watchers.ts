@@ -1,7 +1,7 @@
 // Waiting for something to become true, without looking at a clock: a condition is looked at again whenever
 // something has happened.
 
-/** Those who wait. */
+/** Waiting callers. */
 export class Watchers {
   readonly #checks = new Set<() => void>();
 

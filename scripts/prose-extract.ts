@@ -158,17 +158,14 @@ function sentencesOf({ line, lines }: Block): Sentence[] {
 
 const segmenter = new Intl.Segmenter("en", { granularity: "sentence" });
 
-/** Inline code as a word of the same length. It begins with a capital letter, so that a sentence may begin with it. */
-const asWord = (code: string) => `\`${"X".padEnd(code.length - 2, "x")}\``;
-
 function split(paragraph: readonly { line: number; text: string }[]): Sentence[] {
   const joined = paragraph.map(({ text }) => text).join(" ");
   const starts: { line: number; at: number }[] = [];
   for (const { line, text } of paragraph) starts.push({ line, at: (starts.at(-1)?.at ?? 0) + text.length + 1 });
-  // Of the same length as before, so that positions stay the same.
+  // Of the same length, so that positions stay. In upper case, because a sentence can begin with code.
   const plain = joined
-    .replaceAll(/(`+)(.+?)\1/g, asWord)
-    .replaceAll(/\{@link [^}]*\}/g, asWord)
+    .replaceAll(/(`+)(.+?)\1/g, (code) => `\`${"X".repeat(code.length - 2)}\``)
+    .replaceAll(/\{@link [^}]*\}/g, (code) => `\`${"X".repeat(code.length - 2)}\``)
     .replaceAll(/\]\([^)]*\)/g, (target) => " ".repeat(target.length))
     .replaceAll(/https?:\/\/\S+/g, (url) => "x".repeat(url.length))
     .replaceAll(/\b(e\.g|i\.e|vs|cf|etc)\./g, "$1 ");
@@ -176,7 +173,7 @@ function split(paragraph: readonly { line: number; text: string }[]): Sentence[]
     .map(({ segment, index }) => ({
       line: starts.find(({ at }) => index < at)?.line ?? 1,
       sentence: segment
-        .replaceAll(/`Xx*`/g, "`…`")
+        .replaceAll(/`X+`/g, "`…`")
         .replaceAll(/[[\]*_]/g, "")
         .replaceAll(/\s+/g, " ")
         .trim(),

@@ -1,5 +1,5 @@
-//! Ended rows → bounded JSON payloads, kept apart by invocation: each has a buffer of its own, and a handle that
-//! goes stale with it. Next in the flow: [`crate::upload`].
+//! Ended rows → bounded JSON payloads. Each invocation has its own buffer, reached by a handle that goes stale when the
+//! buffer is closed. Next in the flow: [`crate::upload`].
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -15,12 +15,13 @@ pub const MAX_BATCH_ROWS: usize = 1000;
 pub const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// Bytes of rows that one buffer holds at a time: an eighth of the memory that an instance may have.
 pub const MAX_BUFFER_BYTES: usize = 8 * 1024 * 1024;
-/// How long a buffer may lie untouched before its invocation counts as killed: longer than any stream.
+/// A buffer that was last used this long ago is closed, in ms: its invocation was probably killed. No stream lasts
+/// longer.
 pub const MAX_IDLE_MS: u64 = 60 * 60 * 1000;
 /// Buffers open at a time.
 pub const MAX_BUFFERS: usize = 1 << 16;
 
-/// Why a row was not kept.
+/// The reason for which a row was not kept.
 ///
 /// ```
 /// use opik_edge::batch::{Buffer, DropReason};
@@ -46,7 +47,7 @@ pub enum DropReason {
     RowTooLarge,
     /// The batch has a row of this id: the API refuses both.
     DuplicateId,
-    /// An id is no UUIDv7, or the fields are not those of a row.
+    /// An id is not a UUIDv7, or the text has too few fields.
     MalformedRow,
 }
 
@@ -122,7 +123,7 @@ impl Batch {
         reserved.map_err(|_| DropReason::BufferFull)
     }
 
-    /// Whether it has a row of this id. Most ids are greater than those before, which is seen at once.
+    /// `true` if a row has this id. Most ids are greater than all before them, so one comparison is enough.
     fn has(&self, id: &[u8]) -> bool {
         let mut row_at = self.first_row_at;
         id <= self.greatest_id.as_slice()
@@ -133,7 +134,7 @@ impl Batch {
             })
     }
 
-    /// Notes that the body's last row, which begins at `row_at`, is one.
+    /// Counts the row that begins at `row_at` and ends the body.
     fn note(&mut self, row_at: usize) {
         if let Some((id, _)) = id_of_row(&self.body, row_at).split_first_chunk()
             && *id > self.greatest_id
@@ -156,7 +157,7 @@ fn opening(kind: Kind) -> &'static [u8] {
     }
 }
 
-/// How much a buffer takes, in bytes.
+/// Upper limits of a buffer, in bytes.
 ///
 /// ```
 /// use opik_edge::batch::{Buffer, Limits};
@@ -187,7 +188,7 @@ impl Limits {
     /// assert_eq!(limits.bounded().batch_bytes, MAX_BATCH_BYTES);
     /// ```
     #[must_use]
-    #[expect(clippy::manual_clamp, reason = "its panic, which can not happen, brings a kilobyte of formatting along")]
+    #[expect(clippy::manual_clamp, reason = "its panic, which cannot happen, brings a kilobyte of formatting along")]
     pub fn bounded(self) -> Self {
         let batch_bytes = self.batch_bytes.max(32 * 1024).min(MAX_BATCH_BYTES);
         let row_bytes = self.row_bytes.max(16 * 1024).min(batch_bytes.saturating_sub(batch_bytes / 4));
@@ -249,7 +250,7 @@ impl Buffer {
         Self { limits: limits.bounded(), ..Self::default() }
     }
 
-    /// What it takes.
+    /// The limits of this buffer, after [`Limits::bounded`].
     ///
     /// ```
     /// # use opik_edge::batch::{Buffer, Limits};
@@ -350,7 +351,7 @@ impl Buffer {
     }
 }
 
-/// What a payload is beside its rows and their commas.
+/// Bytes of a payload besides its rows and their commas.
 fn frame_bytes(kind: Kind) -> usize {
     opening(kind).len().saturating_add(CLOSING.len())
 }
@@ -384,7 +385,7 @@ impl Handle {
         (u64::from(self.generation) << 16) | u64::from(self.slot)
     }
 
-    /// The handle behind a number. Any number is one; most name no buffer.
+    /// The handle with this number. Every number makes a handle; most of them name no buffer.
     ///
     /// ```
     /// # use opik_edge::batch::{Buffers, Handle};
@@ -486,7 +487,7 @@ impl Buffers {
         slot.buffer.as_mut()
     }
 
-    /// Closes a buffer and drops what is left in it. A stale handle does nothing.
+    /// Closes a buffer and drops its remaining rows. A stale handle does nothing.
     ///
     /// ```
     /// # use opik_edge::batch::{Buffers, Limits};
@@ -505,7 +506,7 @@ impl Buffers {
         }
     }
 
-    /// How many buffers are open.
+    /// Number of open buffers.
     ///
     /// ```
     /// # use opik_edge::batch::{Buffers, Limits};

@@ -1,12 +1,12 @@
 //! The boundary: the only file that knows JavaScript exists. js/platform/core.ts is its one caller.
 //!
-//! Only numbers cross. Every text and every byte goes through one area of memory, the scratch: JavaScript writes
-//! there and says how much, or is told how much there is to read. Payloads are read where they lie.
+//! Only numbers cross. Every text and every byte goes through one area of memory, the scratch. JavaScript writes there
+//! and passes the length; in the other direction the core returns the length. JavaScript reads payloads in place.
 #![expect(
     clippy::disallowed_types,
     reason = "JavaScript has only f64: times in ms and handles, both whole and below 2^53"
 )]
-#![allow(clippy::too_many_arguments, reason = "only numbers cross, and a struct is none")]
+#![allow(clippy::too_many_arguments, reason = "only numbers cross the boundary, no structs")]
 #![allow(clippy::must_use_candidate, reason = "they are called from JavaScript")]
 #![allow(missing_docs, reason = "each function is documented where it is called, in js/platform/core.ts")]
 
@@ -35,7 +35,7 @@ struct State {
     scratch: Vec<u8>,
     /// The text of a row that does not fit as it is.
     cutter: Cutter,
-    /// Whether the cutter has taken the first pieces of a text already.
+    /// `true` once the cutter has taken the first pieces of a text.
     is_staged: bool,
     /// There was no memory for the text that is being staged.
     is_staging_refused: bool,
@@ -147,9 +147,9 @@ pub fn push(handle: f64, room: usize, written: usize) {
     with(|state| state.stage(Handle::from_number(to_u64(handle)), room, written));
 }
 
-/// `end_ms` is below 0 for what is still going on; `output_at` is as for [`Fields::from_text`]. Gives the negative number of
-/// a [`DropReason`], else the sum of 1 when something was left out, 2 when something was cut, and four times the bytes of the
-/// text that were kept.
+/// `end_ms` is negative for an open operation; `output_at` is as for [`Fields::from_text`]. Returns the negative number
+/// of a [`DropReason`]; otherwise the sum of 1 when an entry was left out, 2 when a text was cut, and four times the
+/// number of text bytes that were kept.
 #[wasm_bindgen]
 pub fn append(
     handle: f64,
@@ -323,13 +323,13 @@ impl Lines<'_> {
         self.line(id.map_or("", |id| id.encode(&mut buffer)))
     }
 
-    /// How many bytes there are to read.
+    /// Number of bytes to read.
     fn end(self) -> usize {
         self.at
     }
 }
 
-/// A row that is kept: entries that were left out, texts that were cut, and bytes of what was given that are left.
+/// A kept row: entries left out, texts cut, and bytes of the given text that remain.
 struct Appended {
     left_out: u32,
     cuts: u32,
@@ -375,7 +375,7 @@ impl State {
         };
         let result = text.and_then(|(text, cuts)| {
             let buffer = self.buffers.get(handle, touched_ms).ok_or(DropReason::StaleBuffer)?;
-            // A cut moves what comes behind it.
+            // A cut moves everything behind it.
             let fields = Fields::from_text(text, if cuts > 0 { 0 } else { output_at })?;
             Ok(Appended { left_out: buffer.append(kind, &fields, period)?, cuts, bytes: text.len() })
         });

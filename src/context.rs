@@ -1,5 +1,5 @@
-//! Who the parent is: the caller's trace is joined, or a trace of our own begins. Decides with it who writes the
-//! trace row. Next in the flow: [`crate::span`].
+//! Finds the parent: a request joins its caller's trace, or begins a trace. The side that began a trace writes its row.
+//! Next in the flow: [`crate::span`].
 
 use crate::headers::{self, Incoming, Warning};
 use crate::id::{Id, IdGenerator};
@@ -82,7 +82,7 @@ impl Context {
         self.trace_id
     }
 
-    /// The caller's span. Only a joined context may have one.
+    /// The caller's span, or `None`. Only a joined context can have a parent.
     ///
     /// ```
     /// # use opik_edge::{context::Context, headers::Incoming, id::IdGenerator};
@@ -97,7 +97,8 @@ impl Context {
         self.parent_id
     }
 
-    /// Whether the trace is the caller's. Then its row is never ours to write: rows replace each other whole.
+    /// `true` if the trace is the caller's. Its row must not be written here: a row replaces an earlier row of the same
+    /// id whole.
     ///
     /// ```
     /// # use opik_edge::{context::Context, headers::Incoming, id::IdGenerator};

@@ -1,7 +1,7 @@
-//! A row's text → one within its limits, in which everything that was cut says so and names its original size. It stays
-//! JSON: strings are cut between characters, and a field that is still too long is replaced whole, by a marker in
-//! Opik's shape. Works piece by piece, so that a text of any length takes no more memory than its limits allow.
-//! Next in the flow: [`crate::span::Fields`].
+//! A row's text → a text within its limits. Each cut leaves a note of the original size. The text stays JSON: strings
+//! are cut between characters, and a field that is still too long is replaced by a marker in Opik's shape. The cutter
+//! works piece by piece, so its memory is bounded by the limits and not by the text. Next in the flow:
+//! [`crate::span::Fields`].
 
 use alloc::collections::TryReserveError;
 use alloc::vec::Vec;
@@ -10,12 +10,12 @@ use core::ops::Range;
 use crate::json::{find_either, write_number};
 use crate::span::{ERROR_MESSAGE, ERROR_TRACEBACK, FIELDS, INPUT, METADATA, OUTPUT, SEPARATOR};
 
-/// The longest string of base64 that is kept: an image or a sound, which tells a reader of a trace nothing. (Opik's
-/// Python SDK takes what is longer than 256,000 bytes out of a row.)
+/// The longest base64 string that is kept, in bytes. Base64 is an image or a sound, which no reader of a trace can use.
+/// (Opik's Python SDK removes base64 of more than 256,000 bytes.)
 pub const MAX_BASE64_BYTES: usize = 64 * 1024;
-/// What a data URL may begin with before its base64.
+/// The longest prefix of a data URL, up to its base64.
 const URL_HEAD_BYTES: usize = 128;
-/// How much of a replaced field its marker shows.
+/// Bytes of a replaced field that its marker shows.
 pub const PREVIEW_BYTES: usize = 1024;
 
 /// Where in a JSON text the cutter is.
@@ -25,7 +25,7 @@ enum At {
     Outside,
     /// Inside one.
     String,
-    /// Behind a backslash, with so many bytes of the escape still to come; 0 before the first of them.
+    /// Behind a backslash, with this many bytes of the escape still to come; 0 before the first of them.
     Escape(u8),
     /// In a field of which no more is kept.
     Overflow,
@@ -52,20 +52,20 @@ enum At {
 pub struct Cutter {
     field_bytes: usize,
     row_bytes: usize,
-    /// Whether the text is read: not before it is known that there is something to cut.
+    /// `true` while the text is scanned. Scanning begins only when the text is long enough to need a cut.
     is_reading: bool,
     out: Vec<u8>,
     /// The fields that have ended: where each is in `out`, and how long it was.
     fields: [(usize, usize); FIELDS],
     count: usize,
-    /// Where the field of now begins in `out`, and how much of it has been read.
+    /// The position of the current field in `out`, and the bytes of it that have been read.
     field_at: usize,
     field_read: usize,
     at: At,
-    /// Where the string of now begins in `out`, behind its quote, and how much of it has been read.
+    /// The position of the current string in `out`, behind its quote, and the bytes of it that have been read.
     string_at: usize,
     string_read: usize,
-    /// The escape of now; an escape is kept whole or not at all.
+    /// The current escape. An escape is kept whole or dropped whole.
     escape: [u8; 6],
     escape_length: usize,
     cuts: u32,
@@ -99,8 +99,8 @@ impl Cutter {
         }
     }
 
-    /// Begins a text of at most `field_bytes` in one field (a single string in it is cut at half of that, so that what
-    /// stands beside it is kept) and `row_bytes` in all (where they do not suffice, the longest fields are replaced).
+    /// Begins a text. `field_bytes` limits each field, and half of it each string: the neighbours of a long string are
+    /// kept. `row_bytes` limits the whole text: while the text is longer, its longest field is replaced.
     ///
     /// ```
     /// # use opik_edge::cut::Cutter;
@@ -144,7 +144,7 @@ impl Cutter {
         self.read(piece)
     }
 
-    /// Begins to read, with what was kept unread.
+    /// Begins to scan with the pieces that were kept unread.
     fn read_kept(&mut self) -> Result<(), TryReserveError> {
         self.is_reading = true;
         let kept = core::mem::take(&mut self.out);
@@ -152,7 +152,7 @@ impl Cutter {
     }
 
     fn read(&mut self, piece: &[u8]) -> Result<(), TryReserveError> {
-        // What is kept of a piece, and two markers.
+        // Room for the piece and two markers.
         self.out.try_reserve(piece.len().saturating_add(2 * (PREVIEW_BYTES + 256)))?;
         let mut rest = piece;
         while let Some(&first) = rest.first() {
@@ -270,12 +270,12 @@ impl Cutter {
         run.saturating_add(1).min(rest.len())
     }
 
-    /// How many bytes the string of now may still take.
+    /// Bytes that the current string can still take.
     fn string_room(&self) -> usize {
         (self.field_bytes / 2).saturating_sub(self.out.len().saturating_sub(self.string_at))
     }
 
-    /// Whether nothing of the string of now was left out yet.
+    /// `true` while the current string is complete so far.
     fn is_whole(&self) -> bool {
         self.out.len().saturating_sub(self.string_at) == self.string_read
     }
@@ -347,7 +347,7 @@ impl Cutter {
         }
     }
 
-    /// Replaces the longest of the large fields until the row fits, or none is left.
+    /// Replaces the longest of the large fields until the row fits, or until no large field remains.
     fn fit_row(&mut self) {
         while self.out.len() > self.row_bytes {
             let ranges =
@@ -411,12 +411,12 @@ impl Default for Cutter {
     }
 }
 
-/// Whether a field may hold any value.
+/// `true` for fields that hold any JSON value.
 fn is_value(index: usize) -> bool {
     matches!(index, METADATA | INPUT | OUTPUT)
 }
 
-/// Whether a field may be replaced to make a row fit.
+/// `true` for fields that can be replaced to make a row fit.
 fn is_large(index: usize) -> bool {
     is_value(index) || matches!(index, ERROR_MESSAGE | ERROR_TRACEBACK)
 }
@@ -430,8 +430,8 @@ pub(crate) fn whole_characters(text: &[u8], limit: usize) -> &[u8] {
     text.get(..end).unwrap_or_default()
 }
 
-/// Whether there may be a string of base64 in `text` that is too long: one that is has in it one of these pieces whole. Most
-/// other text is known by the first few bytes of each.
+/// `true` if `text` might hold a base64 string that is too long. Such a string contains at least one of these pieces
+/// whole. In other text the first few bytes of a piece usually decide.
 fn may_have_base64(text: &[u8]) -> bool {
     const PIECE_BYTES: usize = (MAX_BASE64_BYTES - URL_HEAD_BYTES) / 2;
     text.chunks_exact(PIECE_BYTES).any(is_base64)
@@ -441,7 +441,7 @@ fn is_base64(text: &[u8]) -> bool {
     text.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'-' | b'_'))
 }
 
-/// Where base64 begins in `text`, if it is nothing else but the head of a data URL (RFC 2397).
+/// The position where base64 begins, if `text` is base64 with or without the head of a data URL (RFC 2397).
 fn base64_from(text: &[u8]) -> Option<usize> {
     const MARK: &[u8] = b";base64,";
     let head = text.get(..URL_HEAD_BYTES).unwrap_or(text);

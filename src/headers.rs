@@ -1,7 +1,7 @@
 //! Trace headers: what incoming ones claim, and which ones hand a context on.
 //!
-//! Rules: Opik's own strict reader (`opik.integrations.otel`), made tolerant of what servers and proxies do to
-//! header names with underscores. Nothing but ids is ever read from a header. Next: [`crate::context`].
+//! Follows Opik's strict reader (`opik.integrations.otel`), and tolerates the changes that servers and proxies make to
+//! header names with underscores. Only ids are read from a header. Next: [`crate::context`].
 
 use crate::id::{Id, ParseError};
 
@@ -16,10 +16,10 @@ pub const HYPHEN_PARENT_SPAN_ID_HEADER: &str = "opik-parent-span-id";
 
 /// The longest header value that is looked at. Room for a few joined repeats of one id.
 pub const MAX_VALUE_BYTES: usize = 256;
-/// How far ahead of our clock an id may be. The backend refuses references into the future.
+/// An id may be this far ahead of our clock, in ms. The backend refuses references into the future.
 pub const MAX_AHEAD_MS: u64 = 5 * 60 * 1000;
 
-/// The raw values of the four headers, as they came; empty where there is none.
+/// The raw values of the four headers, unchanged; an absent header is empty.
 ///
 /// ```
 /// use opik_edge::headers::Incoming;
@@ -63,7 +63,7 @@ impl<'a> Incoming<'a> {
     }
 }
 
-/// What incoming headers claim: the caller's trace, and its current span if it named one.
+/// The caller's trace, and its current span if the headers name a span.
 ///
 /// ```
 /// use opik_edge::headers::{Incoming, read};
@@ -80,7 +80,7 @@ pub struct Claim {
     pub parent_id: Option<Id>,
 }
 
-/// Why a value was refused.
+/// The reason for which a value was refused.
 ///
 /// ```
 /// use opik_edge::headers::{Incoming, Reason, Warning, read};
@@ -103,7 +103,7 @@ pub enum Reason {
     InTheFuture,
 }
 
-/// What deserves one warning about the headers of a request.
+/// A problem in the headers of a request; at most one is reported for each request.
 ///
 /// ```
 /// use opik_edge::headers::{Incoming, Warning, read};
@@ -150,7 +150,7 @@ impl Warning {
     }
 }
 
-/// What the headers of one spelling amount to.
+/// The result of reading the headers of one spelling.
 enum Reading {
     Absent,
     Refused(Warning),

@@ -21,7 +21,7 @@ pub const ID_CHARS: usize = 36;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Id(Uuid);
 
-/// Why a text is not an id.
+/// The reason for which a text is not an id.
 ///
 /// ```
 /// use opik_edge::id::{Id, ParseError};
@@ -104,8 +104,8 @@ impl Id {
         self.0.as_bytes().iter().take(6).fold(0, |ms, &byte| (ms << 8) | u64::from(byte))
     }
 
-    /// Whether the trace of this id is in a sample of `share` traces in 2⁵³. Read from the last 8 bytes, the last byte
-    /// first: whoever minted the id, that end of it is random, and services that ask the same share agree.
+    /// `true` if the trace of this id is in a sample of `share` out of 2⁵³ traces. Reads the last 8 bytes from the end:
+    /// those are random in ids of every origin, so services with the same share agree.
     ///
     /// ```
     /// # use opik_edge::id::Id;
@@ -159,8 +159,8 @@ const TAIL_BITS: u32 = 42;
 /// Random bytes that are enough for any one id.
 pub const RANDOM_BYTES: usize = SEED_BYTES + TAIL_BYTES;
 
-/// How far the clock may be behind the last id before ids begin anew at its time, in ms. A clock that is set back by less
-/// costs nothing: the next service still believes our headers ([`crate::headers::MAX_AHEAD_MS`]).
+/// The clock may fall this far behind the last id, in ms, before ids begin again at the clock's time. A smaller step
+/// back costs nothing: the next service still accepts our headers ([`crate::headers::MAX_AHEAD_MS`]).
 pub const MAX_BEHIND_MS: u64 = 60_000;
 
 /// Mints ids that are strictly greater than every one before, as long as the clock is at most [`MAX_BEHIND_MS`] behind the
@@ -213,8 +213,8 @@ impl IdGenerator {
         self.pool.extend_from_slice(random);
     }
 
-    /// A new id for the time `now_ms` (ms since 1970, 48 bits), or for that of the last one where that is less than
-    /// [`MAX_BEHIND_MS`] later; `None` when the random bytes are used up.
+    /// Mints an id for the time `now_ms` (ms since 1970, 48 bits), or for the time of the last id while `now_ms` is
+    /// less than [`MAX_BEHIND_MS`] behind it. Returns `None` when the random bytes are used up.
     ///
     /// ```
     /// # use opik_edge::id::IdGenerator;
@@ -247,7 +247,7 @@ impl IdGenerator {
         Some(Id(Builder::from_unix_timestamp_millis(self.last_ms, &random).into_uuid()))
     }
 
-    /// A new id for the time `now_ms` (ms since 1970, 48 bits) from random bytes of its own, which are used once.
+    /// Mints an id for the time `now_ms` (ms since 1970, 48 bits) from `random`, which is used once.
     ///
     /// ```
     /// # use opik_edge::id::IdGenerator;
@@ -257,7 +257,7 @@ impl IdGenerator {
     /// assert!(first < ids.mint_with(1_764_000_000_000, [3; 12])); // whatever the random bytes are
     /// ```
     pub fn mint_with(&mut self, now_ms: u64, random: [u8; RANDOM_BYTES]) -> Id {
-        // Passed once: the bytes are always enough, which the type of `mint` can not say.
+        // The loop runs once: the bytes are always enough, but the type of `mint` does not express that.
         loop {
             self.refill(&random);
             if let Some(id) = self.mint(now_ms) {

@@ -25,7 +25,7 @@ pub(crate) fn find_either(text: &[u8], one: u8, other: u8) -> Option<usize> {
     Some(words.len().wrapping_mul(8).wrapping_add(at))
 }
 
-/// Whether `text` is exactly one JSON string (RFC 8259 §7).
+/// `true` if `text` is exactly one JSON string (RFC 8259 §7).
 ///
 /// ```
 /// # use opik_edge::json::is_string;
@@ -38,7 +38,7 @@ pub fn is_string(text: &[u8]) -> bool {
     scanner.string().is_some() && scanner.is_at_end()
 }
 
-/// Whether `text` is exactly one JSON number (RFC 8259 §6) that is not below zero.
+/// `true` if `text` is exactly one JSON number (RFC 8259 §6) that is not below zero.
 ///
 /// ```
 /// # use opik_edge::json::is_non_negative_number;
@@ -51,7 +51,7 @@ pub fn is_non_negative_number(text: &[u8]) -> bool {
     !text.starts_with(b"-") && scanner.number().is_some() && scanner.is_at_end()
 }
 
-/// The value of a JSON integer that fits into 32 bits, with sign. A fraction or an exponent is none.
+/// The value of a JSON integer of 32 bits with sign; `None` for a fraction, an exponent or any other text.
 ///
 /// ```
 /// # use opik_edge::json::int32;

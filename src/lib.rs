@@ -3,9 +3,10 @@
 //!
 //! # The modules
 //!
-//! They stand in the order in which data flows: incoming [`headers`] name a [`context`], under which a [`span`] is
-//! recorded, whose text is [`cut`] to its limits, whose row goes into a [`batch`], which becomes an [`upload`]. Everything
-//! is given, so it runs the same in a Worker, in a browser and in a test.
+//! They are listed in the order in which data flows. Incoming [`headers`] name a [`context`], and a [`span`] is
+//! recorded under it. Its text is [`cut`] to the limits, its row goes into a [`batch`], and a batch becomes an
+//! [`upload`]. The caller passes in time, random bytes and headers, so the code runs the same in a Worker, in a browser
+//! and in a test.
 //!
 //! ```
 //! use opik_edge::{context::Context, headers::{Incoming, Spelling, outgoing}, id::IdGenerator};
@@ -55,14 +56,14 @@ pub mod value;
 #[cfg(feature = "bindings")]
 pub mod bindings;
 
-/// What a program has and a library must not: small, because every page and Worker loads them.
+/// The allocator and the panic handler of the npm build. Both are small, because every page and Worker loads them.
 #[cfg(all(any(feature = "npm", feature = "npm-llm"), target_arch = "wasm32"))]
 mod program {
     /// 3 KB gzip smaller than the default, and like it in constant time.
     #[global_allocator]
     static ALLOCATOR: rlsf::SmallGlobalTlsf = rlsf::SmallGlobalTlsf::new();
 
-    /// The core has no panics of its own; what is left traps, and js/platform/core.ts replaces the instance.
+    /// The core itself never panics. Any other panic traps, and js/platform/core.ts replaces the instance.
     #[panic_handler]
     fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
         core::arch::wasm32::unreachable()

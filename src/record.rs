@@ -26,7 +26,7 @@ use crate::upload::Upload;
 /// ```
 pub type Random = [u8; RANDOM_BYTES];
 
-/// The spans of one request, under the caller's span or in a trace of their own.
+/// The spans of one request, under the caller's span or in a new trace.
 ///
 /// ```
 /// use opik_edge::{headers::Incoming, record::Recorder};
@@ -56,8 +56,9 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Begins a recording at `now_ms` (ms since 1970), and its root span: under the caller's span if `incoming` names
-    /// one, else in a new trace, whose row is written with the root's. The row of a caller's trace is never written.
+    /// Begins a recording and its root span at `now_ms` (ms since 1970). The root opens under the caller's span if
+    /// `incoming` names a trace, otherwise in a new trace, whose row is written together with the root's. The row of a
+    /// caller's trace is never written.
     ///
     /// ```
     /// # use opik_edge::{headers::Incoming, record::Recorder};
@@ -84,7 +85,7 @@ impl Recorder {
         (recorder, root)
     }
 
-    /// What the incoming headers deserve to be told of.
+    /// The warning about the incoming headers, if there is a problem in them.
     ///
     /// ```
     /// # use opik_edge::{headers::Incoming, record::Recorder};
@@ -97,8 +98,8 @@ impl Recorder {
         self.warning
     }
 
-    /// The project of every row that ends from now on (`project_name`; `Default Project` where there is none). It does
-    /// not travel with the headers: give it the caller's.
+    /// The project of every row that ends from now on (`project_name`; Opik's `Default Project` if unset). Trace
+    /// headers do not carry the project: use the same name as the caller.
     ///
     /// ```
     /// # use opik_edge::{headers::Incoming, record::Recorder};
@@ -132,7 +133,7 @@ impl Recorder {
         self
     }
 
-    /// The conversation that a trace of our own belongs to (`thread_id`). The caller's trace has its own.
+    /// The conversation of a new trace (`thread_id`). A joined trace keeps its caller's.
     ///
     /// ```
     /// # use opik_edge::{headers::Incoming, record::Recorder};
@@ -165,9 +166,9 @@ impl Recorder {
         Span::new(self.ids.mint_with(now_ms, random), parent.trace_id, Some(parent.id), name, now_ms, false)
     }
 
-    /// Ends a span at `now_ms` (ms since 1970) and writes its row. With the root of a trace of our own the trace's row
-    /// is written too, which has the root's name, input, output, metadata, tags and error. Returns how many entries
-    /// were left out of the row: counts that are no int32, a cost below zero. What was cut says so where it stands.
+    /// Ends a span at `now_ms` (ms since 1970) and writes its row. The root of a new trace also writes the trace's row,
+    /// with the root's name, input, output, metadata, tags and error. Returns the number of entries that were left out
+    /// of the row: counts that are not int32, a negative cost. A cut text ends with a note of its original size.
     ///
     /// # Errors
     /// A [`DropReason`] when a row is not kept. All others are.
@@ -179,7 +180,7 @@ impl Recorder {
     /// assert_eq!(recorder.end(root, now_ms + 20)?, 0);
     /// # Ok::<(), opik_edge::batch::DropReason>(())
     /// ```
-    #[expect(clippy::needless_pass_by_value, reason = "a span ends once, and can not be written to afterwards")]
+    #[expect(clippy::needless_pass_by_value, reason = "a span ends once, and cannot be changed afterwards")]
     pub fn end(&mut self, span: Span, now_ms: u64) -> Result<u32, DropReason> {
         let period = Period { start_ms: span.start_ms, end_ms: Some(now_ms), updated_ms: now_ms, unfinished: false };
         let left_out = self.append(Kind::Span, &span, period);
@@ -262,15 +263,14 @@ pub enum SpanType {
     Tool,
     /// A call of a language model.
     Llm,
-    /// A check of what goes in or comes out.
+    /// A check of an input or an output.
     Guardrail,
 }
 
 /// A span that has begun. It is written by [`Recorder::end`], and not at all when it is dropped: end it before an early
 /// return.
 ///
-/// Setting a field again replaces it. In place of a value that can not be written as JSON the row says why:
-/// `"[unserializable: …]"`.
+/// Setting a field again replaces it. A value that cannot be written as JSON is recorded as `"[unserializable: …]"`.
 ///
 /// ```
 /// use opik_edge::{headers::Incoming, record::{Recorder, SpanType}};
@@ -368,7 +368,7 @@ impl Span {
         headers::outgoing(self.trace_id, self.id, spelling)
     }
 
-    /// What kind of operation it is (`type`).
+    /// The kind of operation (`type`).
     ///
     /// ```
     /// # use opik_edge::{headers::Incoming, record::Recorder};
@@ -390,7 +390,7 @@ impl Span {
         self
     }
 
-    /// What went in: any value; what is not an object is sent as `{"input":…}` (`input`).
+    /// The input: any value. A value that is not an object is sent as `{"input":…}` (`input`).
     ///
     /// ```
     /// # use opik_edge::{headers::Incoming, record::Recorder};
@@ -407,7 +407,7 @@ impl Span {
         self
     }
 
-    /// What came out: any value; what is not an object is sent as `{"output":…}` (`output`).
+    /// The output: any value. A value that is not an object is sent as `{"output":…}` (`output`).
     ///
     /// ```
     /// # use opik_edge::{headers::Incoming, record::Recorder};
@@ -424,7 +424,7 @@ impl Span {
         self
     }
 
-    /// What else is to be known: a struct or a map (`metadata`).
+    /// Further information: a struct or a map (`metadata`).
     ///
     /// ```
     /// # use opik_edge::{headers::Incoming, record::Recorder};
@@ -492,8 +492,8 @@ impl Span {
         self
     }
 
-    /// Token counts: a struct or a map of int32, at best `prompt_tokens`, `completion_tokens` and `total_tokens`.
-    /// Nested ones are flattened with dots; what is no int32 is left out (`usage`).
+    /// Token counts: a struct or a map of int32, preferably `prompt_tokens`, `completion_tokens` and `total_tokens`.
+    /// Nested counts are flattened with dots, and other values are left out (`usage`).
     ///
     /// ```
     /// # use opik_edge::{headers::Incoming, record::Recorder};
@@ -510,7 +510,7 @@ impl Span {
         self
     }
 
-    /// What it cost, in US dollars, ≥ 0 (`total_estimated_cost`).
+    /// The cost in US dollars, ≥ 0 (`total_estimated_cost`).
     ///
     /// ```
     /// # use opik_edge::{headers::Incoming, record::Recorder};

@@ -14,7 +14,7 @@ use crate::time::Clock;
 /// Between the fields of a row's text. No JSON text has it unescaped (RFC 8259 §7).
 pub const SEPARATOR: u8 = 0x1f;
 
-/// How many fields a row's text has.
+/// Number of fields in a row's text.
 pub const FIELDS: usize = 20;
 
 /// Where [`Fields::error_message`] stands in a row's text, counted from 0.
@@ -31,14 +31,14 @@ pub const OUTPUT: usize = 19;
 /// Tags that a row keeps. Bounds the search for repeats, which compares each tag with all before it: without a bound
 /// 100,000 took 12 s. (Opik's `PATCH` takes 50; what its batch route takes is not known.)
 pub const MAX_TAGS: usize = 1000;
-/// Bytes of a flattened `usage`: room for a hundred entries of 80 bytes. Flattening repeats the outer names before each
-/// inner one, so what comes out may be the square of what goes in: without a bound, 60 KB used up all memory.
+/// The longest flattened `usage`, in bytes: a hundred entries of 80 bytes. Flattening repeats the outer names before
+/// each inner name, so the output can grow with the square of the input: without a bound, 60 KB used up all memory.
 pub const MAX_USAGE_BYTES: usize = 8 * 1024;
 
 /// The longest message that stands for a missing traceback too.
 const MAX_REPEATED_BYTES: usize = 1024;
 
-/// Which API model a row is of.
+/// The API model of a row.
 ///
 /// ```
 /// use opik_edge::{span::Kind, upload::Upload};
@@ -53,7 +53,7 @@ pub enum Kind {
     Trace,
 }
 
-/// The fields of a row, as JSON texts; empty where there is none.
+/// The fields of a row, as JSON texts; an absent field is empty.
 ///
 /// ```
 /// use opik_edge::span::Fields;
@@ -92,7 +92,7 @@ pub struct Fields<'a> {
     pub total_estimated_cost: &'a [u8],
     /// A number ≥ 0, in milliseconds.
     pub ttft: &'a [u8],
-    /// A string: the class of what was thrown (`error_info.exception_type`).
+    /// A string: the class of the thrown error (`error_info.exception_type`).
     pub error_type: &'a [u8],
     /// A string (`error_info.message`).
     pub error_message: &'a [u8],
@@ -104,11 +104,11 @@ pub struct Fields<'a> {
     pub project_name: &'a [u8],
     /// A string.
     pub environment: &'a [u8],
-    /// Any value; what is not an object is wrapped as `{"metadata":…}`.
+    /// Any value; a value that is not an object is wrapped as `{"metadata":…}`.
     pub metadata: &'a [u8],
-    /// Any value; what is not an object is wrapped as `{"input":…}`.
+    /// Any value; a value that is not an object is wrapped as `{"input":…}`.
     pub input: &'a [u8],
-    /// Any value; what is not an object is wrapped as `{"output":…}`.
+    /// Any value; a value that is not an object is wrapped as `{"output":…}`.
     pub output: &'a [u8],
 }
 
@@ -127,14 +127,14 @@ pub struct Period {
     pub start_ms: u64,
     /// When it ended (`end_time`); not before the start. `None` while it is still going on.
     pub end_ms: Option<u64>,
-    /// When the row was written (`last_updated_at`); not before the start and the end. Of two rows with one id the one
-    /// that was written last wins.
+    /// The time of writing (`last_updated_at`); not before the start and the end. Of two rows with one id, Opik keeps
+    /// the row with the later time.
     pub updated_ms: u64,
     /// Its invocation ended first: marked as `"opik_edge_unfinished":true` in the metadata.
     pub unfinished: bool,
 }
 
-/// The row can not be written: an id is not a UUIDv7, or the text has too few fields.
+/// The row cannot be written: an id is not a UUIDv7, or the text has too few fields.
 ///
 /// ```
 /// use opik_edge::span::{Fields, MalformedRow};
@@ -146,16 +146,16 @@ pub struct MalformedRow;
 
 impl fmt::Display for MalformedRow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an id that is no UUIDv7, or not the fields of a row")
+        f.write_str("an id that is not a UUIDv7, or too few fields")
     }
 }
 
 impl core::error::Error for MalformedRow {}
 
 impl<'a> Fields<'a> {
-    /// Reads the text in which JavaScript hands a row over: the fields above in their order, one [`SEPARATOR`]
-    /// between two. `output`, which is the last, begins at `output_at` or behind it; 0 where that is not known: then
-    /// `input` is looked through for its end.
+    /// Reads a row's text as JavaScript passes it: the fields above in their order, with a [`SEPARATOR`] between two.
+    /// The last field, `output`, begins at `output_at` or later. Pass 0 if its position is unknown: `input` is then
+    /// searched for its end.
     ///
     /// # Errors
     /// [`MalformedRow`] when there are fewer fields.
@@ -192,7 +192,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// What is before and behind the first [`SEPARATOR`] that is at `from` or later.
+/// The parts before and behind the first [`SEPARATOR`] at `from` or later.
 fn split_at_separator(text: &[u8], from: usize) -> Result<(&[u8], &[u8]), MalformedRow> {
     let behind = text.get(from..).ok_or(MalformedRow)?;
     // Most fields are not there.
@@ -223,7 +223,7 @@ impl Fields<'_> {
     /// ```
     #[must_use]
     pub fn max_row_bytes(&self) -> usize {
-        /// Names, ids, times and what is filled in: 553 bytes when every field is there (measured), and as much again.
+        /// Names, ids, times and the values that are filled in: 553 bytes with every field present (measured), doubled.
         const FRAME: usize = 1024;
         let Self { name, kind, input, output, metadata, tags, model, provider, .. } = self;
         let Self { total_estimated_cost, ttft, error_type, error_message, error_traceback, .. } = self;
@@ -553,7 +553,7 @@ fn flatten_usage(
     })
 }
 
-/// Whether one more `,"prefix.name":value` keeps the usage within [`MAX_USAGE_BYTES`].
+/// `true` if one more `,"prefix.name":value` keeps the usage within [`MAX_USAGE_BYTES`].
 fn fits(counts: &[u8], prefix: &[u8], name: &[u8], value: &[u8]) -> bool {
     let punctuation = 4;
     [counts, prefix, name, value].iter().fold(punctuation, |bytes: usize, text| bytes.saturating_add(text.len()))

@@ -36,7 +36,7 @@ impl Clock {
             return &self.text;
         }
         self.ms = ms;
-        // The one division of 64 bits: engines make multiplications of those of 32.
+        // The only division of 64 bits: engines turn divisions of 32 bits into multiplications.
         let day = u32::try_from(ms / DAY_MS).unwrap_or(0);
         let rest = u32::try_from(ms.wrapping_sub(u64::from(day).wrapping_mul(DAY_MS))).unwrap_or(0);
         if self.day != day {
@@ -93,8 +93,8 @@ fn civil(days: u32) -> (u32, u32, u32) {
     (year, month, day)
 }
 
-/// The ms since 1970 of an HTTP date (RFC 9110 §5.6.7) in its fixed form, `Sun, 06 Nov 1994 08:49:37 GMT`; the
-/// obsolete ones are none.
+/// The ms since 1970 of an HTTP date (RFC 9110 §5.6.7) in its fixed form, `Sun, 06 Nov 1994 08:49:37 GMT`. `None` for
+/// the obsolete forms.
 ///
 /// ```
 /// # use opik_edge::time::parse_http_date;

@@ -1,5 +1,5 @@
-//! A payload as one HTTP request, and what its response means: sent, again later, in halves, or lost and why.
-//! Sends nothing, waits for nothing, and is given its time and its random bits.
+//! A payload as one HTTP request, and the meaning of its response: the rows are sent, to be sent again later or in
+//! halves, or lost for a reason. The module does no I/O; the caller passes the time and random bits.
 
 use alloc::vec::Vec;
 
@@ -10,14 +10,14 @@ use crate::time::parse_http_date;
 /// The method of every upload.
 pub const METHOD: &str = "POST";
 
-/// How often one upload is tried. Within a Worker's 30 s it is the deadline that ends it.
+/// The most attempts for one upload. In a Worker the deadline of 30 s usually comes first.
 pub const MAX_ATTEMPTS: u32 = 10;
-/// The wait before the second attempt, where the server does not name one; each further one is twice as long.
+/// The wait before the second attempt, in ms, unless the server names a wait. Each further wait is twice as long.
 pub const FIRST_BACKOFF_MS: u64 = 500;
 /// The longest wait that the server did not ask for.
 pub const MAX_BACKOFF_MS: u64 = 16_000;
 
-/// What closes a payload.
+/// Closes a payload.
 pub(crate) const CLOSING: &[u8] = b"]}";
 
 /// One request: `POST <base URL><path>` with `body`.
@@ -49,7 +49,7 @@ impl Upload {
         Self { kind, body, row_ends }
     }
 
-    /// What its rows are.
+    /// The kind of its rows.
     ///
     /// ```
     /// # use opik_edge::{span::Kind, upload::Upload};
@@ -76,7 +76,7 @@ impl Upload {
         }
     }
 
-    /// How many rows are in the body: 1 to 1000.
+    /// The number of rows in the body: 1 to 1000.
     ///
     /// ```
     /// # use opik_edge::{span::Kind, upload::Upload};
@@ -177,9 +177,9 @@ pub fn request_headers<'a>(
 pub struct Attempt {
     /// Counts from 1.
     pub number: u32,
-    /// How many rows were sent.
+    /// The number of rows in the request.
     pub rows: u32,
-    /// Whether the body was compressed.
+    /// `true` if the body was compressed.
     pub is_compressed: bool,
     /// When the response came, in ms since 1970.
     pub now_ms: u64,
@@ -189,7 +189,7 @@ pub struct Attempt {
     pub random: u32,
 }
 
-/// What a response means for the rows of its request.
+/// The meaning of a response for the rows of its request.
 ///
 /// ```
 /// use opik_edge::upload::{Attempt, Reason, Verdict, verdict};
@@ -206,7 +206,7 @@ pub enum Verdict {
     Sent,
     /// The same again, after a while.
     Retry {
-        /// How long to wait.
+        /// The wait, in ms.
         after_ms: u64,
         /// Why.
         reason: Reason,
@@ -217,13 +217,13 @@ pub enum Verdict {
     Split(Reason),
     /// They are lost.
     Drop(Reason),
-    /// There is no time left to try again before the deadline. Whoever has another day may keep them.
+    /// The deadline comes before the next attempt. A caller that lives longer can keep the rows.
     Defer(Reason),
-    /// They can not be delivered, nor can any others until somebody has mended something.
+    /// These rows and all later ones cannot be delivered until somebody changes the settings or the account.
     Stop(Reason),
 }
 
-/// Why rows were not delivered.
+/// The reason for which rows were not delivered.
 ///
 /// ```
 /// use opik_edge::upload::Reason;
@@ -325,7 +325,7 @@ where
 
 fn retry(reason: Reason, asked_ms: Option<u64>, attempt: &Attempt) -> Verdict {
     let after_ms = match asked_ms {
-        // Not all who were told the same second should come back in it.
+        // Spreads senders that got the same answer.
         Some(ms) => ms.saturating_add(part_of((ms / 10).min(1000), attempt.random)),
         None => backoff_ms(attempt.number, attempt.random),
     };
@@ -372,9 +372,9 @@ fn wait_asked_for<'a>(headers: impl Iterator<Item = (&'a [u8], &'a [u8])>, attem
     longest
 }
 
-/// How far from now the time of an id may be, in ms, where a request was refused for one that is further away (400 with
-/// `too_old` or `too_far_future`, for all of its rows): as `message`, its body, names it, else `preset_ms`. `None` where it
-/// was refused for something else.
+/// The window of ids, in ms, when a request was refused because an id's time is outside of it (400 with `too_old` or
+/// `too_far_future`, for all rows of the request). Reads the window from `message`, the response body; otherwise
+/// returns `preset_ms`. `None` if the request was refused for another reason.
 ///
 /// ```
 /// # use opik_edge::upload::refused_window_ms;
@@ -395,7 +395,7 @@ pub fn refused_window_ms(status: u16, message: &[u8], preset_ms: u64) -> Option<
     Some(behind(message, b"window").and_then(hours).map_or(preset_ms, |hours| u64::from(hours).wrapping_mul(3_600_000)))
 }
 
-/// What follows the first `word` of `text`.
+/// The text behind the first `word` of `text`.
 fn behind<'a>(mut text: &'a [u8], word: &[u8]) -> Option<&'a [u8]> {
     loop {
         if let Some(rest) = text.strip_prefix(word) {
@@ -405,8 +405,8 @@ fn behind<'a>(mut text: &'a [u8], word: &[u8]) -> Option<&'a [u8]> {
     }
 }
 
-/// The first number of `text` with its unit, in hours: `24h`, `24 hours`, `PT24H`, `1 day`. `None` where it is none that an
-/// operator of Opik may set (`uuidValidation.window`: 12 hours to 45 days).
+/// The first number of `text` with its unit, in hours: `24h`, `24 hours`, `PT24H`, `1 day`. `None` outside of the range
+/// that Opik accepts for `uuidValidation.window`: 12 hours to 45 days.
 fn hours(text: &[u8]) -> Option<u32> {
     let mut number = 0_u32;
     for byte in text {
@@ -426,15 +426,15 @@ fn hours(text: &[u8]) -> Option<u32> {
     None
 }
 
-/// How many uploads in a row may fail before the rest is no longer tried.
+/// Consecutive failed uploads after which sending pauses.
 pub const MAX_FAILURES: u32 = 3;
-/// For how long nothing is sent then, at first; twice as long after each further failure.
+/// The first pause, in ms; each further failure doubles it.
 pub const FIRST_PAUSE_MS: u64 = 30_000;
 /// The longest of these pauses.
 pub const MAX_PAUSE_MS: u64 = 600_000;
 
-/// For how long nothing is to be sent after so many failed uploads in a row: a circuit breaker. 0 below
-/// [`MAX_FAILURES`], unless the last verdict was [`Verdict::Stop`]. Half of it is random.
+/// The pause after `failures` consecutive failed uploads, in ms: a circuit breaker. It is 0 below [`MAX_FAILURES`],
+/// unless the last verdict was [`Verdict::Stop`]. Half of it is random.
 ///
 /// ```
 /// # use opik_edge::upload::{FIRST_PAUSE_MS, MAX_FAILURES, pause_ms};

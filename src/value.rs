@@ -12,10 +12,11 @@ const MAX_DEPTH: usize = 128;
 
 /// A JavaScript value as a serde value, by itself or anywhere inside one.
 ///
-/// Written as `JSON.stringify` does it: `toJSON` is called (a `Date`, a `URL`), members that are `undefined`, functions
-/// or symbols are left out. Other than there a `Map` is an object (an array of pairs where a key is no string), a `Set`
-/// an array, a `BigInt` its text, an `Error` its name, message and cause, binary data its size (`"[Uint8Array of 12
-/// bytes]"`), and what contains itself `"[circular]"`. What throws when it is read is an error of the whole value.
+/// Written like `JSON.stringify`: it calls `toJSON` (a `Date`, a `URL`) and leaves out members that are `undefined`,
+/// functions or symbols. A `Map` becomes an object, or an array of pairs if a key is not a string; a `Set` becomes an
+/// array, and a `BigInt` its text. An `Error` becomes its name, message and cause, and binary data its size
+/// (`"[Uint8Array of 12 bytes]"`). A value that contains itself becomes `"[circular]"`. If reading any part throws, the
+/// whole value is an error.
 ///
 /// ```no_run
 /// use js_sys::wasm_bindgen::JsValue;
@@ -128,7 +129,7 @@ impl Inner<'_> {
     }
 }
 
-/// What stands for `value`, which may be itself.
+/// The value that is written in place of `value`; often `value` itself.
 fn shown<E: Error>(value: &JsValue) -> Result<JsValue, E> {
     if !value.is_object() {
         return Ok(value.clone());
@@ -146,7 +147,8 @@ fn get<E: Error>(object: &JsValue, name: &JsValue) -> Result<JsValue, E> {
     Reflect::get(object, name).map_err(|error| threw(&error))
 }
 
-/// What `Object.keys` gives; that would let an exception of a proxy through all Rust code.
+/// The names that `Object.keys` returns. `Object.keys` itself would let a proxy's exception unwind through all Rust
+/// code.
 fn names<E: Error>(object: &JsValue) -> Result<Vec<JsValue>, E> {
     let object: &Object = object.unchecked_ref();
     let mut names = Vec::new();
@@ -165,7 +167,7 @@ fn threw<E: Error>(exception: &JsValue) -> E {
     E::custom(exception.as_string().or_else(|| message.as_string()).as_deref().unwrap_or("an exception"))
 }
 
-/// What `JSON.stringify` leaves out of objects, and writes as null in arrays.
+/// `true` for values that `JSON.stringify` leaves out of objects, and writes as null in arrays.
 fn is_left_out(value: &JsValue) -> bool {
     value.is_undefined() || value.is_function() || value.is_symbol()
 }

@@ -35,7 +35,7 @@ struct Exchange {
     expected: Value,
 }
 
-/// What was seen of an answer: its record, and what was known before its end.
+/// The observations of an answer: its record, and the facts known before its end.
 #[derive(Debug)]
 struct Seen {
     record: Value,
@@ -342,7 +342,7 @@ fn the_models_name_tells_the_provider_where_the_url_does_not() {
     assert_eq!(Target::of_binding("anthropic/claude").format, Format::WorkersAi);
 }
 
-// What other tools get wrong.
+// Cases that other tools get wrong.
 
 #[test]
 fn tokens_of_responses_are_not_swapped() {
@@ -368,7 +368,8 @@ fn all_tool_calls_are_kept_with_ids_and_arguments() {
             call(json!({ "index": 1, "id": "b", "function": { "name": "g", "arguments": "" } })),
             call(json!({ "index": 0, "function": { "arguments": "1}" } })),
             call(json!({ "index": 1, "function": { "arguments": "{}" } })),
-            // A new id under an index that is taken is a new call; one without an index is told by its id, else the last.
+            // A new id under a used index is a new call. A call without an index is found by its id; without an id it
+            // is the last call.
             call(json!({ "index": 1, "id": "c", "function": { "name": "h", "arguments": "{\"y\":" } })),
             call(json!({ "index": 1, "id": "c", "function": { "arguments": "2" } })),
             call(json!({ "function": { "arguments": "}" } })),
@@ -447,7 +448,7 @@ fn the_model_is_that_of_the_answer() {
     let seen =
         streamed(router, &json!({ "model": "openrouter/auto", "messages": [] }), &[chunk("openai/gpt-4.1-mini")]);
     assert_eq!(seen.record["model"], "openai/gpt-4.1-mini");
-    // Without an answer it is the one that was asked for.
+    // Without an answer, the name is the requested model.
     assert_eq!(streamed(router, &hi(), &[]).record["model"], "m");
 }
 
@@ -680,7 +681,7 @@ fn credentials_stay_out_of_the_record() {
     assert!(!all.contains("SECRET"), "{all}");
 }
 
-// What is in no fixture.
+// Cases without a fixture.
 
 #[test]
 fn a_host_of_ip_6_is_one_with_its_brackets() {

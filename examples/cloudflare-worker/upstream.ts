@@ -1,5 +1,5 @@
-// What the example Worker calls, for the demo and the tests: a language model that speaks the OpenAI chat
-// API with tool calls and server-sent events, and a retriever. The question decides how the model behaves.
+// The services that the example Worker calls, for the demo and the tests: a retriever, and a language model that speaks
+// the OpenAI chat API with tool calls and server-sent events. The question decides how the model behaves.
 
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -10,7 +10,7 @@ export interface Upstream {
   readonly url: string;
   /** The headers of every request, newest last. */
   readonly seen: { path: string; headers: IncomingMessage["headers"] }[];
-  /** How many endless answers were broken off by the caller. */
+  /** Number of endless answers that the caller broke off. */
   readonly hungUp: () => number;
   close(): Promise<void>;
 }

@@ -1,4 +1,4 @@
-"""What the servers of Opik's guide do with a call: continue the caller's trace, in one of two ways.
+"""Continues the caller's trace as the servers of Opik's guide do, in one of two ways.
 
 SERVER_MODE   "track" hands the headers to a tracked function, "context" uses the context manager
 """
@@ -21,7 +21,7 @@ def search(query: str) -> dict:
 
 
 def retrieve(query: str, headers) -> dict:
-    """`headers` has `get`, as every framework's has. The SDK wants both names, or none."""
+    """`headers` has `get`, as every framework's has. The SDK wants both names or neither."""
     names = ("opik_trace_id", "opik_parent_span_id")
     found = {name: headers.get(name) for name in names}
     caller = found if all(found.values()) else None

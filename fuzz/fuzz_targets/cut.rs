@@ -1,4 +1,4 @@
-//! Any JSON texts as a row that is too long: what comes out is JSON, within its limits, and says where it was cut.
+//! Any JSON texts as a row that is too long: the result is JSON, within its limits, and marks its cuts.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -11,7 +11,7 @@ const ROW_BYTES: usize = 16 * 1024;
 
 fuzz_target!(|input: (u8, u16, &str)| {
     let (times, piece_chars, text) = input;
-    // What is fuzzed is the text; what makes it long is repetition.
+    // The text is fuzzed; repetition makes it long.
     let long = Value::from(vec![text; usize::from(times)]).to_string();
     let string = Value::from(text.repeat(usize::from(times))).to_string();
     let mut fields = vec![""; FIELDS];

@@ -8,7 +8,7 @@ use opik_edge::id::{Id, IdGenerator};
 
 /// The time, where the fifth line of the input is not one.
 const NOW_MS: u64 = 1_764_000_000_000;
-/// How far the clock of a caller may run ahead.
+/// A caller's clock may run this far ahead, in ms.
 const TOLERANCE_MS: u64 = 5 * 60 * 1000;
 /// Ids carry 48 bits of time.
 const MAX_MS: u64 = (1 << 48) - 1;
@@ -31,7 +31,7 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(Id::parse(&id.to_string()), Ok(id));
         assert!(id.timestamp_ms() <= now_ms.saturating_add(TOLERANCE_MS));
     }
-    // What is handed on is read as the same again, in every spelling.
+    // Outgoing headers are read as the same ids again, in every spelling.
     let Some(parent_id) = context.parent_id() else { return };
     for spelling in [Spelling::Both, Spelling::Underscore, Spelling::Hyphen] {
         let headers: Vec<_> =

@@ -1,6 +1,6 @@
-//! Any bytes to the JSON scanner, with serde_json for comparison; and any text as a row.
-//! A `RawValue` is checked for its grammar and nothing else, which is what the scanner promises: so the two have to
-//! agree exactly, where the text is UTF-8, without white space around it, and not nested too deep.
+//! Any bytes to the JSON scanner, compared with serde_json; and any text as a row. A `RawValue` is checked only for its
+//! grammar, as the scanner checks it. So the two must agree exactly on text that is UTF-8, without white space around
+//! it, and not nested too deep.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -74,7 +74,7 @@ fn compact(text: &[u8]) -> Vec<u8> {
 
 /// A row is never longer than was made room for, and is JSON where its fields are.
 fn write(text: &[u8]) {
-    // The last one is whatever is left.
+    // The last field takes the remaining text.
     let mut parts: Vec<&[u8]> = text.splitn(FIELDS, |&byte| byte == SEPARATOR).collect();
     assert_eq!(Fields::from_text(text, 0).is_ok(), parts.len() == FIELDS);
     parts.resize(FIELDS, b"");

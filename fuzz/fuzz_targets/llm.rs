@@ -1,5 +1,5 @@
-//! Any bytes as the answer of a model in any framing, cut anywhere, and as a request's body and URL: what comes out is
-//! JSON, the same however it was cut, and what is held is bounded.
+//! Any bytes as the answer of a model in any framing, cut anywhere, and as a request's body and URL. The result is
+//! JSON, the same for every cut, and the held memory is bounded.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -39,7 +39,7 @@ fuzz_target!(|input: (u8, u8, u8, bool, &[u8])| {
     let request = Request::read(&target, bytes, usize::from(cut)).expect("the host is known");
     let is_json = serde_json::from_slice::<Value>(bytes).is_ok();
     for text in [&request.input, &request.metadata, &request.model] {
-        // What is no JSON may be read in part; what of it is taken is JSON all the same, where it is text.
+        // A text that is not JSON can be read in part; text taken from it is JSON nevertheless.
         if is_json && !text.is_empty() {
             serde_json::from_slice::<&RawValue>(text).expect("it is JSON");
         }

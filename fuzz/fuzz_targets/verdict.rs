@@ -1,4 +1,4 @@
-//! Any answer to any attempt: what is to be done keeps to what the verdicts promise.
+//! Any answer to any attempt: the verdict keeps its promises.
 #![no_main]
 
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
@@ -17,7 +17,7 @@ struct Answer<'a> {
     headers: Vec<(Name<'a>, &'a [u8])>,
 }
 
-/// A header's name: mostly one that means something.
+/// A header's name, usually a name that has a meaning.
 #[derive(Arbitrary, Debug)]
 enum Name<'a> {
     RetryAfter,

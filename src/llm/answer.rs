@@ -1,6 +1,6 @@
-//! What a model has answered so far, whatever its format: model, text, tool calls, usage, errors; and the shape in which
-//! Opik's page renders it, `{choices:[{index,message,finish_reason}]}`. Texts are joined as they come, escaped, and are
-//! never decoded.
+//! The answer of a model so far, in any format: model, text, tool calls, usage, errors. It is written in the shape that
+//! Opik's page renders, `{choices:[{index,message,finish_reason}]}`. Texts are joined as they come, escaped, and never
+//! decoded.
 
 use alloc::vec::Vec;
 
@@ -12,25 +12,25 @@ use super::value::{
     Media, Value, Write, cut_last, names, quoted, write_clean, write_comma, write_content, write_escaped, write_mark,
 };
 
-/// What is kept beside text: model, ids, names, reasons.
+/// Bytes kept besides text: model, ids, names, reasons.
 const SMALL_BYTES: usize = 16 * 1024;
 /// The longest of these.
 const MAX_SMALL_BYTES: usize = 1024;
 /// The longest message of an error.
 const MAX_MESSAGE_BYTES: usize = 4 * 1024;
-/// What a piece takes beside its text.
+/// Bytes of a piece besides its text.
 const PIECE_BYTES: usize = 96;
 const MAX_CHOICES: usize = 128;
 /// OpenAI takes 2,048 texts in one call.
 const MAX_EMBEDDINGS: usize = 2048;
 
-/// What a part of a message is, in any format, and where its text goes to.
+/// The kind of a part of a message, in any format; it decides where the part's text goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Kind {
     Text,
     Reasoning,
     Refusal,
-    /// What a spoken answer says.
+    /// The text of a spoken answer.
     Transcript,
     /// A call of a tool; its value is the arguments, of which a string has their text.
     Call,
@@ -47,7 +47,7 @@ pub(super) enum Kind {
 pub(super) struct Part<'a> {
     pub kind: Kind,
     pub value: Value<'a>,
-    /// The id of a call or of the one that a result belongs to, and the tool's name.
+    /// The id of a call, or of the call that a result belongs to, and the tool's name.
     pub id: Value<'a>,
     pub name: Value<'a>,
 }
@@ -77,7 +77,7 @@ pub(super) struct Failure {
     pub message: Vec<u8>,
 }
 
-/// What has come so far.
+/// The answer so far.
 #[derive(Debug)]
 pub(super) struct Answer {
     /// A JSON string, or empty.
@@ -88,12 +88,12 @@ pub(super) struct Answer {
     pub notes: Vec<(&'static [u8], Vec<u8>)>,
     /// An event came behind which nothing matters.
     pub is_terminal: bool,
-    /// The framing's own end was seen: what comes after it is no part of the answer.
+    /// The framing's own end was seen: later bytes are not part of the answer.
     pub is_done: bool,
     /// A text, a thought or a tool call has begun.
     pub has_content: bool,
     pub is_embedding: bool,
-    /// A text that is no JSON.
+    /// A text was not JSON.
     pub is_unparsed: bool,
     pieces: Vec<Piece>,
     choices: Vec<Choice>,
@@ -104,7 +104,7 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// One that keeps `room` bytes of text.
+    /// An answer that keeps `room` bytes of text.
     pub fn new(room: usize) -> Self {
         Self {
             model: Vec::new(),
@@ -130,7 +130,7 @@ impl Answer {
         self.room = self.room.min(room);
     }
 
-    /// Whether text is missing.
+    /// `true` if text was dropped.
     pub fn is_cut(&self) -> bool {
         self.is_cut
     }
@@ -142,7 +142,7 @@ impl Answer {
             && self.choices.iter().all(|choice| !choice.finish.is_empty())
     }
 
-    /// Forgets what the model has said: what comes next is the whole of it.
+    /// Forgets the message so far: the whole of it comes again.
     pub fn restart(&mut self) {
         self.forget(0..u32::MAX);
         for piece in &self.pieces {
@@ -153,7 +153,7 @@ impl Answer {
         self.choices.clear();
     }
 
-    /// Drops the text that stands under these keys: what comes next replaces it.
+    /// Drops the text under these keys: its replacement comes next.
     #[inline(never)]
     pub fn forget(&mut self, keys: core::ops::Range<u32>) {
         for piece in self.pieces.iter_mut().filter(|piece| keys.contains(&piece.key)) {
@@ -204,7 +204,7 @@ impl Answer {
         }
     }
 
-    /// Whether there is a note of this name.
+    /// `true` if there is a note of this name.
     pub fn has_note(&self, name: &[u8]) -> bool {
         self.notes.iter().any(|(known, _)| *known == name)
     }
@@ -233,7 +233,7 @@ impl Answer {
         }
     }
 
-    /// Takes why a choice came to its end; a string, anything else is none.
+    /// Takes the reason for which a choice ended, if it is a string.
     #[inline(never)]
     pub fn finish(&mut self, index: u32, reason: Value<'_>) {
         self.choice(index);
@@ -310,13 +310,13 @@ impl Answer {
         let found = match key {
             Some(_) => by_key,
             None if !id.is_empty() => by_id,
-            // One without an index and an id goes on with the last, unless it has a name of its own.
+            // A piece without index and id continues the last call, unless it has a name.
             None if name.is_empty() => last,
             None => None,
         };
         let known = found.and_then(|at| self.pieces.get(at));
         let is_other = known.is_some_and(|piece| !id.is_empty() && !piece.id.is_empty() && piece.id != id);
-        // One of its own stands behind all that are there.
+        // A new call comes after all others.
         let key = key.or(known.map(|piece| piece.key)).unwrap_or(next_key);
         let found = if is_other { None } else { found };
         let is_empty = id.is_empty() && name.is_empty() && matches!(part.value.text(), b"" | b"\"\"");
@@ -338,7 +338,7 @@ impl Answer {
         self.append(choice, Kind::Call, key, part.value);
     }
 
-    /// A tool call that came whole: what comes next is another.
+    /// A tool call that came whole: the next piece begins another call.
     pub fn new_call(&mut self, choice: u32, part: &Part<'_>) {
         let calls = self.pieces.iter().filter(|piece| piece.choice == choice && piece.kind == Kind::Call);
         let key = calls.map(|piece| piece.key.wrapping_add(1)).max().unwrap_or(0);
@@ -513,7 +513,7 @@ impl Answer {
         out.put_byte(b'}');
     }
 
-    /// Takes the reason for which a choice has no text, if it has none.
+    /// Takes the reason for which a choice has no text, unless there is a reason already.
     pub fn refuse(&mut self, choice: u32, reason: Value<'_>) {
         if !self.pieces.iter().any(|piece| piece.choice == choice && piece.kind == Kind::Text) {
             self.append(choice, Kind::Refusal, 0, reason);
@@ -552,7 +552,7 @@ impl Answer {
     }
 }
 
-/// The members of a message, in their order: of which pieces, and what stands around them.
+/// The members of a message, in their order: the kind of their pieces, and the text around them.
 const PARTS: [(Kind, &str, &str); 6] = [
     (Kind::Text, ",\"content\":\"", "\""),
     (Kind::Reasoning, ",\"reasoning_content\":\"", "\""),
@@ -599,7 +599,7 @@ impl Piece {
     }
 }
 
-/// How long a text was that says it was cut, or how many numbers it stands for.
+/// The original length of a text with a mark of a cut, or the count of numbers that the mark replaces.
 fn truncated(text: &[u8]) -> Option<u32> {
     let (_, before) = cut_last(text, b' ');
     let (digits, mark) = cut_last(before, b' ');

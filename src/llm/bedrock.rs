@@ -67,7 +67,7 @@ const RESULT: Steps = steps![
     ("finish_reason", Step::Finish),
 ];
 
-/// Base64 (RFC 4648 §4) → bytes; ends at the first byte that is none.
+/// Base64 (RFC 4648 §4) → bytes; ends at the first byte that is not base64.
 pub(super) fn decode(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let (mut bits, mut count) = (0_u32, 0_u32);

@@ -1,4 +1,4 @@
-//! The boundary of the module for calls of models, which is one of its own: a Worker that calls none does not load it.
+//! The boundary of the separate module for model calls: a Worker that makes no such calls does not load it.
 //!
 //! Only numbers cross. Every text goes through one area of memory, the scratch, in which JavaScript writes; what it
 //! reads is in the output, whose place it asks for anew each time. Fields of a text are separated by U+001F.
@@ -28,7 +28,7 @@ struct State {
 
 #[derive(Default)]
 struct Slot {
-    /// Counts the calls that were here, so that the handle of one that has ended reaches none.
+    /// Counts the calls in this slot, so that the handle of an ended call is stale.
     generation: u16,
     call: Option<Call>,
 }
@@ -81,9 +81,9 @@ pub fn stage(written: usize) {
     });
 }
 
-/// The staged text is: the URL, or `binding:` and the model of Workers AI; hosts and the providers that the user gives
-/// them, a line each; the body, where it is known. Gives a handle, and as the output: whether the host is known, whether it
-/// is a universal request (1 or 0), input. 0 where it is no call of a model.
+/// The staged text holds the URL, or `binding:` and the model of Workers AI; then the hosts that the user named and
+/// their providers, a line each; then the body, if it is known. Returns a handle, or 0 if this is not a call of a
+/// model. The output holds `1` or `0` for a known host, `1` or `0` for a universal request, and the input.
 #[wasm_bindgen]
 pub fn open(field_bytes: usize) -> u32 {
     with(|state| {
@@ -104,8 +104,9 @@ pub fn open(field_bytes: usize) -> u32 {
     .unwrap_or(0)
 }
 
-/// Reads the request anew: with its body, or as that of the entry of a universal one that has answered. The staged text and
-/// the output are those of [`open`]. Gives 0 where the body is not that of a model's call.
+/// Reads the request again: with its body, or as the entry of a universal request that has answered. Takes the same
+/// staged text as [`open`], and writes the same output. Returns `false` if the body does not belong to a call of a
+/// model.
 #[wasm_bindgen]
 pub fn retarget(handle: u32, step: usize) -> bool {
     with(|state| {
@@ -118,8 +119,8 @@ pub fn retarget(handle: u32, step: usize) -> bool {
     .is_some()
 }
 
-/// The scratch has the answer's headers: a name, its value, the next name, … line by line. Only those whose names begin
-/// with `cf-aig-`, `content-type`, and ids of requests are of use.
+/// The scratch holds the answer's headers, line by line: a name, its value, the next name, … The useful names are
+/// `content-type`, those that begin with `cf-aig-`, and ids of requests.
 #[wasm_bindgen]
 pub fn answer(handle: u32, status: u16, written: usize) {
     with(|state| {

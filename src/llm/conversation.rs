@@ -20,7 +20,7 @@ pub(super) struct Conversation {
     calls: usize,
 }
 
-/// The message that is being read; without a role there is none.
+/// The message that is being read; without a role there is no message.
 #[derive(Debug, Default)]
 struct Message {
     role: Vec<u8>,
@@ -28,7 +28,7 @@ struct Message {
     parts: Vec<u8>,
     /// The last text, the content of a string.
     text: Vec<u8>,
-    /// How many parts there are that are text, and that are not.
+    /// Number of text parts, and of other parts.
     texts: usize,
     others: usize,
     reasoning: Vec<u8>,
@@ -114,7 +114,7 @@ impl Conversation {
         out.put_byte(b'}');
     }
 
-    /// A message of one content, unless there is none.
+    /// Appends a message with one content, unless the content is absent.
     #[inline(never)]
     pub fn message(&mut self, role: &[u8], content: Value<'_>) {
         if content.is_some() {
@@ -173,8 +173,8 @@ impl Conversation {
         }
     }
 
-    /// A message in OpenAI's shape, which is kept as it is, but for what a row must not have and what Opik does not
-    /// render.
+    /// Appends a message in OpenAI's shape. It is copied without secrets and binary data, and without parts that Opik
+    /// does not render.
     #[inline(never)]
     pub fn openai(&mut self, message: Value<'_>) {
         if !message.is_object() {
@@ -212,7 +212,7 @@ impl Conversation {
         out.put_byte(b'}');
     }
 
-    /// Appends `"messages":[…]`, unless there are none.
+    /// Appends `"messages":[…]`, unless it would be empty.
     pub fn write(&mut self, out: &mut Vec<u8>) {
         self.end();
         if !self.out.is_empty() {
@@ -245,7 +245,7 @@ fn write_call(out: &mut Vec<u8>, part: &Part<'_>, count: &mut usize) {
     out.put(b"\"}}");
 }
 
-/// Appends the result of a call: a message of its own, before the rest of the message that it came in.
+/// Appends the result of a call as a separate message, before the rest of the message that contained it.
 #[inline(never)]
 fn write_result(out: &mut Vec<u8>, part: &Part<'_>) {
     let value = part.value;
@@ -292,7 +292,7 @@ fn write_parts(out: &mut Vec<u8>, parts: Value<'_>) {
     out.put_byte(b']');
 }
 
-/// Appends a part of a message that is no text of a model: an image by its address, or as its type and size.
+/// Appends a part of a message other than text: an image as its address, or as its type and size.
 #[inline(never)]
 fn write_part(out: &mut Vec<u8>, part: Value<'_>) {
     if let Some(media) = Media::in_part(part) {

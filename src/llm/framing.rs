@@ -21,12 +21,12 @@ const MAX_HEADERS_BYTES: usize = 4 * 1024;
 /// One text of a stream.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Event<'a> {
-    /// Its name, where the framing gives one.
+    /// Its name, if the framing has names.
     pub name: &'a [u8],
     pub is_exception: bool,
     /// `None` where it was too long.
     pub text: Option<&'a [u8]>,
-    /// `None` where the text is no JSON.
+    /// `None` where the text is not JSON.
     pub value: Option<Value<'a>>,
 }
 
@@ -56,7 +56,7 @@ enum Line {
 enum Values {
     Between,
     Inside,
-    /// A line that is no JSON.
+    /// A line that is not JSON.
     Skipped,
 }
 
@@ -80,17 +80,17 @@ pub(super) struct Framing {
     has_data: bool,
     after_return: bool,
     is_blank: bool,
-    /// Whether only the first byte told what it is.
+    /// The framing was guessed from the first byte.
     is_guessed: bool,
-    /// Whether it is not of the type that it says.
+    /// The bytes do not have the stated type.
     is_mislabeled: bool,
     has_text: bool,
-    /// Whether several texts come one after another.
+    /// Several texts come one after another.
     pub is_stream: bool,
 }
 
 impl Framing {
-    /// One that tells by the first byte what comes.
+    /// A framing that is recognised by the first byte.
     pub fn new(limit: usize, is_stream: bool) -> Self {
         Self {
             kind: Kind::Unknown,
@@ -130,7 +130,7 @@ impl Framing {
         self.sieve.restrict(limit);
     }
 
-    /// Whether what came is not in any framing.
+    /// `true` if the bytes fit no known framing.
     pub fn is_broken(&self) -> bool {
         matches!(self.kind, Kind::Broken) || self.is_mislabeled || (self.is_guessed && !self.has_text)
     }
@@ -154,7 +154,7 @@ impl Framing {
         }
     }
 
-    /// The end of the stream: what is left may be a text.
+    /// Ends the stream; the remaining bytes can be a text.
     pub fn finish(&mut self, tape: &mut Tape, each: &mut dyn FnMut(Event<'_>)) {
         if let Kind::Events(line) = self.kind {
             self.end_line(line, tape, each);
@@ -162,7 +162,7 @@ impl Framing {
         }
     }
 
-    /// Whether nothing of an event stream has come yet.
+    /// `true` until an event stream has its first field.
     fn has_nothing(&self) -> bool {
         !self.has_text && !self.has_data && self.name.is_empty()
     }
@@ -295,7 +295,7 @@ impl Framing {
         taken
     }
 
-    /// What the value of a field goes into, by the field's name.
+    /// The target for the value of a field, by the field's name.
     fn begin_value(&mut self) -> Line {
         let line = match position(names!("data event"), &self.small) {
             0 => {
@@ -400,7 +400,7 @@ impl Framing {
         }
     }
 
-    /// Reads the name of the event out of the headers. Those that are no strings have no place among them.
+    /// Reads the name of the event from the headers. Reading stops at the first header that is not a string.
     fn headers(&mut self) {
         let headers = core::mem::take(&mut self.small);
         let mut rest = headers.as_slice();
@@ -415,7 +415,7 @@ impl Framing {
     }
 }
 
-/// The first header's name and value, and what is behind it.
+/// The first header's name and value, and the rest.
 fn header(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let (&length, rest) = text.split_first()?;
     let (name, rest) = rest.split_at_checked(usize::from(length))?;

@@ -1,12 +1,12 @@
-//! Calls of models: a request and the bytes of its answer → what a span of type `llm` has: model, provider, messages,
-//! answer, tool calls, tokens, cost, error. A state machine without I/O: whoever makes the call shows it the chunks as they
-//! pass, cut anywhere.
+//! Calls of models: a request and the bytes of its answer → the fields of a span of type `llm`: model, provider,
+//! messages, answer, tool calls, tokens, cost, error. A state machine without I/O: the caller passes the chunks of the
+//! answer as they come, cut anywhere.
 //!
-//! The files stand in the order in which data flows: `recognise` tells by the URL what is called, `request` reads the
-//! body into a `conversation`; `framing` takes an answer apart, through a `sieve` that bounds it; a `tape` says where
-//! the values of a text are; a file for each format has tables of what they mean, whose `steps` read them into an
-//! `answer`, and `part` tells what a part of a message is in any format; `usage` gives tokens Opik's names. None of them
-//! makes a tree or decodes a text.
+//! The files are listed in the order in which data flows. `recognise` finds the called model API by the URL, and
+//! `request` reads the body into a `conversation`. `framing` takes an answer apart, through a `sieve` that bounds its
+//! memory. A `tape` holds the positions of the values in a text. Each format has a file with tables; `steps` follows
+//! them to read values into an `answer`, and `part` classifies parts of messages in any format. `usage` translates
+//! token counts into Opik's names. No file builds a tree or decodes a text.
 //!
 //! ```
 //! use opik_edge::llm::{Budget, Call, Request, recognise};
@@ -29,7 +29,7 @@
 //! # Ok::<(), &str>(())
 //! ```
 
-#![expect(clippy::struct_excessive_bools, reason = "what has been seen of an answer: each is a fact of its own")]
+#![expect(clippy::struct_excessive_bools, reason = "independent facts about an answer")]
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -79,12 +79,13 @@ const HEADER_NOTES: &[u8] = names!(
 
 /// Text that is kept of one call.
 pub const MAX_TEXT_BYTES: usize = 256 * 1024;
-/// What all open calls hold together.
+/// Bytes held by all open calls together.
 pub const MAX_OPEN_BYTES: usize = 16 * 1024 * 1024;
-/// What a call holds before it has read anything, so that a great many of them are bounded as well.
+/// Bytes counted for a call that has read nothing yet. They bound the number of open calls.
 const OPEN_BYTES: usize = 1024;
 
-/// What all open calls hold, in bytes. One for each instance; every call is opened and finished with the same.
+/// The bytes held by all open calls. There is one budget for each instance: open and finish every call with the same
+/// budget.
 ///
 /// ```
 /// use opik_edge::llm::Budget;
@@ -94,7 +95,7 @@ const OPEN_BYTES: usize = 1024;
 #[derive(Debug, Default)]
 pub struct Budget {
     held: usize,
-    /// What is read right now: one text at a time, of whichever call.
+    /// Positions in the text that is being read. Calls share it, because only one text is read at a time.
     tape: Tape,
 }
 
@@ -168,7 +169,7 @@ pub struct Call {
     held: usize,
 }
 
-/// What is known of a call when it has ended, each field as JSON text; empty where there is none.
+/// The result of a call, each field as JSON text; an absent field is empty.
 ///
 /// ```
 /// use opik_edge::llm::Record;
@@ -177,7 +178,7 @@ pub struct Call {
 /// ```
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Record {
-    /// A string: what is done and by which model, `chat gpt-4.1-mini`.
+    /// A string: the operation and the model, `chat gpt-4.1-mini`.
     pub name: Vec<u8>,
     /// A string: the answer's model, else the request's.
     pub model: Vec<u8>,
@@ -231,8 +232,8 @@ impl Call {
         call
     }
 
-    /// Takes its request anew: with the body, which may be known late, or as the entry of a universal one that has answered,
-    /// by the `cf-aig-step` of the answer.
+    /// Replaces the request: with a body that became known late, or with the entry of a universal request that has
+    /// answered (header `cf-aig-step`).
     ///
     /// ```
     /// # use opik_edge::llm::{Budget, Call, Request, recognise};
@@ -254,8 +255,8 @@ impl Call {
         }
     }
 
-    /// Takes the answer's status (0 where there is none: a binding's) and those of its headers that it knows; names are
-    /// in lower case. Before the first chunk.
+    /// Takes the answer's status (0 for a binding) and its headers; names are in lower case. Unknown headers are
+    /// ignored. Call it before the first chunk.
     ///
     /// ```
     /// # use opik_edge::llm::{Budget, Call, Request, recognise};
@@ -311,7 +312,7 @@ impl Call {
     pub fn push(&mut self, budget: &mut Budget, bytes: &[u8]) {
         self.has_bytes |= !bytes.is_empty();
         let Self { framing, answer, format, status, .. } = self;
-        // What others hold by now is not to be had.
+        // Bytes held by other calls are not available.
         let left = budget.left();
         if left < MAX_TEXT_BYTES {
             framing.restrict(left);
@@ -332,8 +333,8 @@ impl Call {
         self.held = held;
     }
 
-    /// Whether the answer has come to its end, so that whoever stops reading now has read all of it: a terminal event
-    /// was seen, or all choices are finished and the usage has come.
+    /// `true` once the answer is complete, so that a consumer who stops now has missed nothing. Either a terminal event
+    /// was seen, or all choices are finished and the usage is known.
     ///
     /// ```
     /// # use opik_edge::llm::{Budget, Call, Request, recognise};
@@ -389,7 +390,7 @@ impl Call {
         self.framing.is_stream && self.answer.has_content
     }
 
-    /// Ends the call, however far it has come, and gives what is known of it.
+    /// Ends the call at any point of its answer, and returns its record.
     ///
     /// ```
     /// # use opik_edge::llm::{Budget, Call, Request, recognise};
@@ -544,14 +545,14 @@ fn read(format: Format, status: u16, event: Event<'_>, answer: &mut Answer) {
         answer.is_terminal = true;
         answer.is_done = true;
     }
-    // What is behind the end is no part of it.
+    // Later events are not part of the answer.
     if answer.is_done {
         return;
     }
     if event.is_exception {
         answer.fail(event.name, b"");
     }
-    // A string is an answer of Workers AI, and else a part of what is no JSON.
+    // A string is an answer of Workers AI; in other formats it is a fragment of a text that is not JSON.
     let is_it = |value: &Value<'_>| value.is_object() || (value.is_string() && format == Format::WorkersAi);
     let Some(value) = event.value.filter(is_it) else {
         answer.is_unparsed |= !event.is_exception && event.text != Some(b"");
@@ -570,7 +571,7 @@ fn read(format: Format, status: u16, event: Event<'_>, answer: &mut Answer) {
     let [kind, error, errors] = value.pick(names!("type error errors"));
     // Gateways leave the name of an event out, or give all of them one name.
     let kind = if kind.content().is_empty() { event.name } else { kind.content() };
-    // It tells a shape by what is in it: so does an entry that could not be told.
+    // These formats, and entries whose format is unknown, are recognised by the members of the answer.
     if matches!(format, Format::WorkersAi | Format::Universal | Format::BedrockInvoke) {
         read_shape(format, value, answer);
     } else {
@@ -582,7 +583,7 @@ fn read(format: Format, status: u16, event: Event<'_>, answer: &mut Answer) {
     }
 }
 
-/// Reads a text whose shape is that of any maker. Bedrock has it in base64.
+/// Reads a text in the shape of any maker. Bedrock encodes it in base64.
 fn read_shape(format: Format, value: Value<'_>, answer: &mut Answer) {
     let decoded = bedrock::decode(value.member("bytes").content());
     let mut tape = Tape::new();

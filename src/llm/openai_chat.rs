@@ -36,7 +36,7 @@ const CHOICE: Steps = steps![
     ("finish_reason", Step::Finish),
 ];
 
-/// Of a message or a part of one.
+/// Members of a message or of a part.
 pub(super) const MESSAGE: Steps = steps![
     ("content", Step::Content),
     ("reasoning_content", Step::Thought),

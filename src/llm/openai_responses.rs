@@ -1,5 +1,5 @@
-//! OpenAI's responses. Its last event has the whole answer; what comes before it matters where the stream ends early.
-//! (openai 7.57, `responses/responses.d.ts`.)
+//! OpenAI's responses. The last event holds the whole answer; earlier events matter if the stream ends early. (openai
+//! 7.57, `responses/responses.d.ts`.)
 
 use super::answer::Kind;
 use super::steps::{Cases, Shape, Step, Steps, steps};

@@ -8,7 +8,7 @@ use super::value::{Value, names, position};
 const TYPES: &[u8] = names!(
     "text input_text output_text thinking refusal redacted_thinking tool_use server_tool_use mcp_tool_use function_call mcp_call custom_tool_call tool_result function_call_output custom_tool_call_output"
 );
-/// What each of them is, and the member that has its text.
+/// The kind of each type above.
 const KINDS: [Kind; 15] = [
     Kind::Text,
     Kind::Text,
@@ -27,7 +27,7 @@ const KINDS: [Kind; 15] = [
     Kind::Result,
 ];
 
-/// What a part of a message is, or an item of a conversation.
+/// Classifies a part of a message, or an item of a conversation.
 #[inline(never)]
 pub(super) fn part(value: Value<'_>) -> Part<'_> {
     let kind = value.member("type");
@@ -49,7 +49,7 @@ pub(super) fn part(value: Value<'_>) -> Part<'_> {
     }
 }
 
-/// One that is told by the name of its member (Google, Bedrock).
+/// A part that is recognised by the name of its member (Google, Bedrock).
 fn untyped(value: Value<'_>) -> Part<'_> {
     let [said, thought, google_call, snake_call, tool_use, google_result, snake_result, tool_result, reasoning] = value.pick(
         names!("text thought functionCall function_call toolUse functionResponse function_response toolResult reasoningContent"),
@@ -72,7 +72,7 @@ fn untyped(value: Value<'_>) -> Part<'_> {
     }
 }
 
-/// One that has nothing but a value.
+/// A part that holds only a value.
 pub(super) fn text(kind: Kind, value: Value<'_>) -> Part<'_> {
     Part { kind, value, id: value.none(), name: value.none() }
 }
@@ -82,7 +82,7 @@ fn named<'a>(kind: Kind, value: Value<'a>, inner: Value<'a>) -> Part<'a> {
     Part { kind, value: inner, id, name: value.member("name") }
 }
 
-/// A call of a tool. OpenAI's chat has its name and arguments in a member of its own.
+/// A call of a tool. OpenAI's chat nests its name and arguments in another member.
 #[inline(never)]
 pub(super) fn call(value: Value<'_>) -> Part<'_> {
     let inner = value.any(names!("function custom"));

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::value::{Names, Write, cut, cut_last, names, position, without_query};
 
-/// What a call and its answer look like on the wire.
+/// The format of a call and its answer on the wire.
 ///
 /// ```
 /// use opik_edge::llm::{Format, recognise};
@@ -16,7 +16,7 @@ use super::value::{Names, Write, cut, cut_last, names, position, without_query};
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Format {
-    /// OpenAI's chat completions, and what is compatible with them.
+    /// OpenAI's chat completions and compatible APIs.
     OpenAiChat,
     /// OpenAI's older completions, of a prompt.
     OpenAiCompletions,
@@ -36,14 +36,14 @@ pub enum Format {
     BedrockInvoke,
     /// Ollama's own.
     Ollama,
-    /// Workers AI: its own, or that of the model's maker.
+    /// Workers AI: its own format, or the format of the model's maker.
     WorkersAi,
     /// Several calls, of which Cloudflare's AI Gateway makes the first that succeeds.
     Universal,
 }
 
 impl Format {
-    /// What is done, as OpenTelemetry calls it (`gen_ai.operation.name`).
+    /// The operation, as OpenTelemetry names it (`gen_ai.operation.name`).
     pub(super) fn operation(self) -> &'static str {
         match self {
             Self::OpenAiCompletions => "text_completion",
@@ -54,8 +54,8 @@ impl Format {
     }
 }
 
-/// What calls a path that ends so: with these segments or, where there is a colon, with that behind a model's name. The
-/// first that fits decides.
+/// The format of a path by its end: whole segments, or, with a colon, the part behind a model's name. The first match
+/// decides.
 const SUFFIXES: [(&str, Format); 20] = [
     ("/chat/completions", Format::OpenAiChat),
     ("/fim/completions", Format::OpenAiChat),
@@ -79,8 +79,8 @@ const SUFFIXES: [(&str, Format); 20] = [
     ("/embeddings", Format::OpenAiEmbeddings),
 ];
 
-/// The hosts of providers, each before its name in Opik. One that begins with a `.` or a `-` is the end of a host, one that
-/// ends with a `.` its beginning.
+/// The hosts of providers, each before its name in Opik. An entry that begins with `.` or `-` is the end of a host; an
+/// entry that ends with `.` is the beginning of a host.
 const HOSTS: &[u8] = names!(
     "api.openai.com openai \
     eu.api.openai.com openai \
@@ -130,8 +130,9 @@ const SLUGS: &[u8] = names!(
     cohere cohere"
 );
 
-/// The path suffixes of all formats, for a test that costs nothing: a call whose path has none of them, whose host
-/// nobody named and that goes to no gateway calls no model that is known. Those that begin with `:` end a segment.
+/// The path suffixes of all formats, for a cheap test. A call is not one of a model if its path has none of these
+/// suffixes, the user did not name its host, and it does not go to a gateway. Suffixes that begin with `:` end a
+/// segment.
 ///
 /// ```
 /// # use opik_edge::llm::path_suffixes;
@@ -141,7 +142,7 @@ pub fn path_suffixes() -> impl Iterator<Item = &'static str> {
     SUFFIXES.into_iter().map(|(suffix, _)| suffix)
 }
 
-/// Parts of a path that tell of Workers AI or an AI Gateway, whatever is behind them.
+/// Parts of a path that indicate Workers AI or an AI Gateway, at any position.
 pub const PATH_PARTS: [&str; 2] = ["/ai/run", "/workers-ai/"];
 
 /// The host of Cloudflare's AI Gateway, all of whose calls are asked about.
@@ -158,19 +159,19 @@ pub const GATEWAY_HOST: &str = "gateway.ai.cloudflare.com";
 /// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Target {
-    /// What it looks like.
+    /// The format of the call and its answer.
     pub format: Format,
-    /// Whose it is, by Opik's name; the host where Opik has none; empty where only the model can tell.
+    /// The provider by Opik's name; the host if Opik has no name for it; empty if only the model can tell.
     pub provider: String,
     /// The model, where the URL names it.
     pub model: String,
     /// Whether the host is of the table, a gateway, or named by the user. Of any other the body has to fit too.
     pub is_known: bool,
-    /// Whether the model's name begins with the provider's.
+    /// `true` if the model's name begins with the provider's.
     pub(super) is_prefixed: bool,
-    /// Whether the call's body is `{model, input}`.
+    /// `true` if the call's body is `{model, input}`.
     pub(super) is_wrapped: bool,
-    /// Whether the path says that the answer comes in pieces.
+    /// `true` if the path says that the answer is a stream.
     pub(super) is_streaming: bool,
 }
 
@@ -206,14 +207,14 @@ impl Target {
         target.at_provider(slug, &normal(endpoint)).then_some(target)
     }
 
-    /// What a POST to a URL calls; `named` has the provider that the user has given a host.
+    /// The target of a POST to a URL; `named` returns the provider that the user gave a host.
     #[inline(never)]
     pub(super) fn of_url<'a>(url: &[u8], named: &mut dyn FnMut(&[u8]) -> Option<&'a [u8]>) -> Option<Self> {
         let rest = url.strip_prefix(b"https://").or(url.strip_prefix(b"http://"))?;
         let (authority, path) = cut(rest, b"/?#");
         let path = normal(path);
         let authority = cut_last(authority, b'@').0.to_ascii_lowercase();
-        // The address of an IPv6 host has colons of its own, in brackets.
+        // The address of an IPv6 host contains colons, in brackets.
         let bracket = authority.iter().position(|&byte| byte == b']').unwrap_or(0);
         let (_, port) = cut(authority.get(bracket..).unwrap_or_default(), b":");
         let host = authority.strip_suffix(port).unwrap_or_default();
@@ -228,7 +229,7 @@ impl Target {
                 // A provider's own host may have paths that begin like a gateway's.
                 let (slug, rest) = first(&path);
                 if provider.is_none() && target.at_provider(slug, rest) {
-                    // What has no model in its path may be a path of anyone's.
+                    // A path without a model could belong to any application.
                     target.is_known = target.format == Format::WorkersAi && !target.model.is_empty();
                     true
                 } else {
@@ -254,7 +255,7 @@ impl Target {
             let is_bedrock = matches!(format, Format::BedrockConverse | Format::BedrockInvoke);
             let (model, place) = cut_last(before, b'/');
             let is_fit = match format {
-                // Many applications have such a path of their own.
+                // Many applications have this path too.
                 Format::Ollama => is_ollama || self.is_known,
                 _ if is_bedrock => cut_last(place, b'/').0 == b"model",
                 _ => !is_named || (!model.is_empty() && (format != Format::Anthropic || is_anthropic)),
@@ -278,7 +279,7 @@ impl Target {
         false
     }
 
-    /// What is at `gateway.ai.cloudflare.com/v1/{account}/{gateway}`.
+    /// Reads a path at `gateway.ai.cloudflare.com/v1/{account}/{gateway}`.
     fn at_gateway(&mut self, path: &[u8]) -> bool {
         let (name, rest) = behind(path, 3);
         let (slug, inner) = first(rest);
@@ -292,7 +293,7 @@ impl Target {
         slug.is_empty() || self.at_provider(slug, inner)
     }
 
-    /// What is behind the name of a provider in a gateway's path.
+    /// Reads the path behind the name of a provider in a gateway's path.
     #[inline(never)]
     fn at_provider(&mut self, slug: &[u8], rest: &[u8]) -> bool {
         self.is_prefixed = slug == b"compat";
@@ -304,7 +305,7 @@ impl Target {
         provider.is_some_and(|provider| self.by_path(rest, provider, false))
     }
 
-    /// What is at `api.cloudflare.com/client/v4/accounts/{account}/ai`.
+    /// Reads a path at `api.cloudflare.com/client/v4/accounts/{account}/ai`.
     fn at_cloudflare(&mut self, path: &[u8]) -> bool {
         let (name, rest) = behind(path, 6);
         if !path.starts_with(b"/client/v4/accounts/") || behind(path, 5).0 != b"ai" {
@@ -338,8 +339,8 @@ impl Target {
     }
 }
 
-/// What a call is; `None` where it is none of a model. `named` has hosts, with their port where they have one, that the
-/// user has given a provider's name.
+/// The target of a call; `None` if it does not call a model. `named` lists hosts, with their port if they have a port,
+/// and the provider of each.
 ///
 /// ```
 /// use opik_edge::llm::recognise;
@@ -358,7 +359,7 @@ pub fn recognise(method: &str, url: &str, named: &[(&str, &str)]) -> Option<Targ
     if method.eq_ignore_ascii_case("POST") { Target::of_url(url.as_bytes(), provider) } else { None }
 }
 
-/// A path without its query and without empty segments; what is not empty begins with a slash.
+/// A path without its query and without empty segments; unless it is empty, it begins with a slash.
 fn normal(path: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut rest = without_query(path);
@@ -373,12 +374,12 @@ fn normal(path: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The first segment of a path, and what is behind it.
+/// The first segment of a path, and the rest.
 fn first(path: &[u8]) -> (&[u8], &[u8]) {
     cut(path.get(1..).unwrap_or_default(), b"/")
 }
 
-/// What is behind the first segments of a path, and the last one of these.
+/// The rest behind the first segments of a path, and the last of these segments.
 fn behind(path: &[u8], segments: usize) -> (&[u8], &[u8]) {
     (0..segments).fold((b"".as_slice(), path), |(_, path), _| first(path))
 }

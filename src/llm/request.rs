@@ -23,7 +23,7 @@ pub(super) const MAX_METADATA_BYTES: usize = 16 * 1024;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// What it calls; the provider is that of the body's model where only that tells.
+    /// The called API; its provider comes from the body's model if the URL does not name it.
     pub target: Target,
     /// The model that is asked for: a JSON string, or empty.
     pub model: Vec<u8>,
@@ -53,8 +53,9 @@ impl Request {
         request
     }
 
-    /// Reads the body of a call. Of a universal request it reads the entry that has answered, which the answer's header
-    /// `cf-aig-step` names (0 until then). `None` where the host is not known and the body is not that of a model's call.
+    /// Reads the body of a call. For a universal request, `step` selects the entry that has answered: the answer's
+    /// header `cf-aig-step`, or 0 before the answer. Returns `None` if the host is unknown and the body does not fit
+    /// its format.
     ///
     /// ```
     /// # use opik_edge::llm::{Request, recognise};
@@ -106,7 +107,7 @@ impl Request {
         }
     }
 
-    /// Which members are input is said by the format; what they mean is the same in all of them.
+    /// The format says which members are input; their meaning is the same in all formats.
     fn read_body(&mut self, body: Value<'_>) {
         let mut messages = Conversation::default();
         let format = self.target.format;
@@ -123,7 +124,7 @@ impl Request {
         let [system, instructions, google_system, snake_system, said, contents, prompt, text, input] = values;
         let system = system.or(instructions).or(google_system).or(snake_system);
         messages.message(b"system", system.member("parts").or(system));
-        // Those of OpenAI's shape stay as they are.
+        // Messages in OpenAI's shape stay as they are.
         let is_openai =
             matches!(format, Format::OpenAiChat | Format::OpenAiCompletions | Format::WorkersAi | Format::Ollama);
         for message in said.elements() {

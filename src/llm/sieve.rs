@@ -1,5 +1,5 @@
-//! Bytes of one JSON text → the same text with long strings cut and long arrays of numbers counted, so that an answer
-//! of any length is held in bounded memory and still ends with its usage. Next: [`super::framing`].
+//! Bytes of one JSON text → the same text with long strings cut and long arrays of numbers counted. So an answer of any
+//! length is held in bounded memory, and its usage at the end is still read. Next: [`super::framing`].
 
 use alloc::vec::Vec;
 
@@ -9,15 +9,15 @@ use crate::json::{find_either, write_number};
 use super::tape::count_commas;
 use super::value::{Write, write_mark};
 
-/// What is kept of a string once a text has become too long: any name, id and reason.
+/// Bytes kept of a string once the text is too long: enough for any name, id and reason.
 const SHORT_BYTES: usize = 128;
-/// What a text may take beyond its limit, in short strings.
+/// Bytes that short strings can take beyond the limit.
 const SHORT_TEXT_BYTES: usize = 512 * 1024;
-/// What is kept room for between two texts.
+/// Capacity kept between two texts, in bytes.
 const MAX_IDLE_BYTES: usize = 16 * 1024;
 /// The longest escape, which is a pair.
 const MAX_ESCAPES_BYTES: usize = 12;
-/// How many numbers of an array are kept. No embedding is as short.
+/// Numbers kept of an array. Every embedding is longer.
 const MAX_NUMBERS: u32 = 64;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -41,14 +41,14 @@ pub(super) struct Sieve {
     escape_length: usize,
     /// The innermost array, while it holds only numbers: the position of its first number, and how many commas it has.
     numbers: Option<(usize, u32)>,
-    /// What is held is what came.
+    /// The held bytes are unchanged so far.
     is_raw: bool,
     /// More came than can be held.
     is_full: bool,
 }
 
 impl Sieve {
-    /// One that keeps about `limit` bytes, and what is short beyond that.
+    /// A sieve that keeps about `limit` bytes, and short strings beyond that.
     pub fn new(limit: usize) -> Self {
         Self {
             out: Vec::new(),
@@ -75,7 +75,7 @@ impl Sieve {
         self.limit = self.limit.min(limit);
     }
 
-    /// The text; `None` where it was too long for what is held.
+    /// The text; `None` if too much of it had to be kept.
     pub fn text(&mut self) -> Option<&[u8]> {
         if self.is_raw && count_commas(&self.out) >= MAX_NUMBERS as usize {
             self.settle();
@@ -88,7 +88,7 @@ impl Sieve {
         self.out.is_empty() && self.has_room(text) && count_commas(text) < MAX_NUMBERS as usize
     }
 
-    /// Whether what is held stays short with this behind it.
+    /// `true` if the held text stays short with these bytes behind it.
     fn has_room(&self, bytes: &[u8]) -> bool {
         let length = self.out.len().wrapping_add(bytes.len()).wrapping_add(MAX_ESCAPES_BYTES);
         self.is_raw && length <= self.limit
@@ -108,7 +108,7 @@ impl Sieve {
         }
     }
 
-    /// Cuts what has been held as it came.
+    /// Cuts the bytes that were held unchanged.
     fn settle(&mut self) {
         if core::mem::take(&mut self.is_raw) {
             let raw = core::mem::take(&mut self.out);
@@ -147,7 +147,7 @@ impl Sieve {
     }
 
     fn outside(&mut self, rest: &[u8]) -> (usize, bool) {
-        // Most of what stands between strings means nothing here.
+        // Most bytes between strings have no meaning here.
         let run =
             rest.iter().position(|byte| matches!(byte, b'"' | b'{' | b'}' | b'[' | b']' | b',')).unwrap_or(rest.len());
         self.keep_outside(rest.get(..run).unwrap_or_default());
@@ -198,7 +198,7 @@ impl Sieve {
         (taken, is_end)
     }
 
-    /// Keeps what stands between strings, which are bounded by themselves.
+    /// Keeps the bytes between strings.
     fn keep_outside(&mut self, bytes: &[u8]) {
         if self.out.len().wrapping_add(bytes.len()) > self.limit.wrapping_add(SHORT_TEXT_BYTES) {
             self.is_full = true;
@@ -283,7 +283,7 @@ impl Sieve {
         self.out.len().saturating_sub(self.string_at) == self.string_read
     }
 
-    /// How many bytes the current string may still take.
+    /// Bytes that the current string can still take.
     fn string_room(&self) -> usize {
         let short = SHORT_BYTES.saturating_sub(self.string_read);
         self.limit.saturating_sub(self.out.len()).max(short)

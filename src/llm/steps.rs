@@ -1,5 +1,5 @@
-//! What the members of an answer mean: each format is a table of steps, and this is the one reader of all of them.
-//! Next: [`super::answer`].
+//! The meaning of the members of an answer. Each format is a table of steps, and this file reads all of them. Next:
+//! [`super::answer`].
 
 use super::answer::{Answer, Kind, Part};
 use super::part::{call, part, text};
@@ -32,7 +32,7 @@ pub(super) fn steps_of(cases: Cases, kind: &[u8]) -> Option<Steps> {
 pub(super) struct Shape {
     /// Where a row says it is from, and what kind of call it is; the second may be empty.
     pub names: [&'static str; 2],
-    /// Of the request, what goes into the input.
+    /// Members of the request that go into the input.
     pub input: &'static [u8],
     /// Of an event.
     pub cases: Cases,
@@ -42,12 +42,12 @@ pub(super) struct Shape {
 
 /// As many as there may be in a table.
 pub(super) const MAX_STEPS: usize = 17;
-/// Why Google gives no text.
+/// Google's reasons for giving no text.
 const BLOCKED: &[u8] = names!("SAFETY RECITATION BLOCKLIST PROHIBITED_CONTENT SPII IMAGE_SAFETY");
-/// Pieces of one item of a response stand under keys of their own.
+/// Range of keys for the pieces of one item of a response.
 const ITEM_KEYS: u32 = 1024;
 
-/// What a member of an answer means.
+/// The meaning of a member of an answer.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Step {
     /// The model that has answered: the first that is named, the last, or a path that ends with it.
@@ -57,18 +57,18 @@ pub(super) enum Step {
     /// A member of the metadata, under its own name or another.
     Note,
     NoteAs(&'static &'static str),
-    /// All that is known of usage.
+    /// The whole usage.
     Usage,
-    /// Counters that replace those of the same names.
+    /// Counters that replace counters of the same names.
     Counts,
-    /// Counters where there are none.
+    /// Counters that count only if there are none yet.
     SpareCounts,
     /// One counter, under its own name or another.
     Count,
     CountAs(&'static &'static str),
-    /// The choice that what follows belongs to.
+    /// The choice that the following members belong to.
     Index,
-    /// The part of a message that what follows belongs to; the item of a response, and the part of that.
+    /// The part of a message that the following members belong to; the item of a response, and the part of the item.
     Key,
     ItemKey,
     InnerKey,
@@ -80,7 +80,7 @@ pub(super) enum Step {
     Other,
     /// More of a thought, unless it came under another name already.
     Thought,
-    /// A text, or parts, all of which go on with what is there.
+    /// A text or parts that continue the text so far.
     Content,
     /// Parts, each by itself.
     Blocks,
@@ -91,19 +91,19 @@ pub(super) enum Step {
     /// A part of the one tool call of a message.
     Function,
     AudioId,
-    /// Why the choice has come to its end.
+    /// The reason for which the choice ended.
     Finish,
     /// The same, where that may be why it has no text.
     Blocked,
-    /// An item of a response that has begun, one that is whole, and all of them.
+    /// An item of a response that has begun, an item that is whole, and all items.
     NewItem,
     Item,
     Items,
-    /// How a response has ended.
+    /// The status of a response.
     Status,
     Embedding,
     Embeddings,
-    /// What an error event says of itself.
+    /// The description of an error event.
     Failure,
     /// Nothing of importance comes any more; or if it is true.
     Terminal,
@@ -193,7 +193,7 @@ pub(super) fn take(steps: Steps, object: Value<'_>, mut at: Position, out: &mut 
             Step::AudioId => out.audio_id(at.choice, value),
             Step::Finish => out.finish(at.choice, value),
             Step::Blocked if is_in(BLOCKED, value.content()) => out.refuse(at.choice, value),
-            // What is only announced comes again.
+            // An item that is only announced comes again.
             Step::NewItem if part(value).kind == Kind::Other && value.any(names!("content summary")).is_none() => {}
             Step::NewItem => take_item(value, at, out),
             Step::Item => {
@@ -226,7 +226,7 @@ pub(super) fn take(steps: Steps, object: Value<'_>, mut at: Position, out: &mut 
     }
 }
 
-/// Takes a part that goes on with what is there, or a call that came whole.
+/// Takes a part that continues the text so far, or a whole call.
 fn take_part(element: Value<'_>, at: Position, out: &mut Answer) {
     let part = part(element);
     if part.kind == Kind::Call {

@@ -1,5 +1,5 @@
-//! One JSON text → where its values are, found in one pass; then nothing is read twice, whatever is picked out of it and
-//! however deep it lies. Next: [`super::value`].
+//! One JSON text → the positions of its values, found in one pass. Picking values out of it reads nothing twice, at any
+//! depth. Next: [`super::value`].
 #![expect(clippy::inline_always, reason = "nearly all time goes into these loops, and the module is compiled for size")]
 
 use alloc::vec::Vec;
@@ -20,7 +20,7 @@ pub(super) struct Token {
     pub start: u32,
     /// While it is open, what it lies in.
     pub end: u32,
-    /// The token behind it and all that lies in it. The value of a name is the token behind the name.
+    /// The token behind this value and everything in it. The value of a name is the token behind the name.
     pub next: u32,
 }
 
@@ -42,8 +42,8 @@ impl Tape {
         Self { tokens: Vec::new() }
     }
 
-    /// Reads the first value of a text, which may have others behind it, and gives its length as well. `None` where it is
-    /// no well-formed value (RFC 8259), or not whole.
+    /// Reads the first value of a text, which can have others behind it, and returns its length as well. `None` if the
+    /// value is not well-formed (RFC 8259) or not complete.
     pub fn read<'a>(&'a mut self, text: &'a [u8]) -> Option<(Document<'a>, usize)> {
         if self.tokens.capacity() > MAX_IDLE_TOKENS {
             self.tokens = Vec::new();
@@ -132,7 +132,7 @@ impl Scan<'_> {
         }
     }
 
-    /// The first byte that is no white space.
+    /// The first byte that is not white space.
     #[inline(always)]
     fn blank(&mut self) -> Option<u8> {
         loop {
@@ -252,7 +252,8 @@ fn below(word: u64, limit: u8) -> u64 {
     word.wrapping_sub(u64::from_le_bytes([limit; 8])) & !word & HIGH
 }
 
-/// Where the first byte is that ends a run within a string: a quote, a backslash, or one that may not be in it.
+/// The position of the first byte that ends a run within a string: a quote, a backslash, or a byte that a string must
+/// not contain.
 #[inline(always)]
 fn find_special(text: &[u8]) -> Option<usize> {
     let is_special = |byte: &u8| matches!(byte, b'"' | b'\\' | ..0x20);
@@ -270,7 +271,7 @@ fn find_special(text: &[u8]) -> Option<usize> {
     Some(words.len().wrapping_mul(8).wrapping_add(at))
 }
 
-/// How many commas are in a text, or more.
+/// The number of commas in a text, or more.
 #[inline(never)]
 pub(super) fn count_commas(text: &[u8]) -> usize {
     let (words, rest) = text.as_chunks();

@@ -1,6 +1,6 @@
 //! A provider's usage → Opik's: `prompt_tokens`, `completion_tokens`, `total_tokens`, and every whole number of the
-//! original under `original_usage.`, by the names that Opik's price calculators read. What shape it is in is told by its
-//! names, so that usage which has gone through a gateway or an SDK is read as well.
+//! original under `original_usage.`, by the names that Opik's price calculators read. Its member names identify the
+//! shape, so usage that has gone through a gateway or an SDK is read as well.
 
 use alloc::vec::Vec;
 
@@ -13,8 +13,8 @@ const MAX_COUNTS: usize = 100;
 /// The longest name that is kept.
 const MAX_NAME_BYTES: usize = 96;
 
-/// The names under which providers count the tokens of a prompt, and of what came of it; the first of each is in every
-/// such usage, and the others are added.
+/// The names of providers' counters for prompt tokens and for completion tokens. The first name of each is in every
+/// usage of that shape, and the others are added.
 const SHAPES: [[&[u8]; 2]; 6] = [
     [names!("promptTokenCount toolUsePromptTokenCount"), names!("candidatesTokenCount thoughtsTokenCount")],
     [names!("prompt_tokens"), names!("completion_tokens")],
@@ -26,17 +26,17 @@ const SHAPES: [[&[u8]; 2]; 6] = [
 const GEMINI: usize = 0;
 const ANTHROPIC: usize = 3;
 
-/// The whole numbers of a usage object, by their names, with dots between those of nested objects.
+/// The whole numbers of a usage object by name, with dots between the names of nested objects.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Counts {
-    /// One that is cleared has none, and keeps its name for the next of its kind.
+    /// A cleared counter is `None` and keeps its name, so that its memory is used again.
     counts: Vec<(Vec<u8>, Option<i32>)>,
-    /// What the call cost in US dollars, where the provider says so; a JSON number.
+    /// The cost in US dollars, if the provider states it; a JSON number.
     cost: Vec<u8>,
 }
 
 impl Counts {
-    /// Whether there are none.
+    /// `true` if there are no counts.
     pub fn is_empty(&self) -> bool {
         self.counts.iter().all(|(_, count)| count.is_none())
     }
@@ -193,7 +193,7 @@ impl Counts {
         } else if is_embedding {
             completion = completion.or(Some(0));
         }
-        // Bedrock's leaves out what is cached.
+        // Bedrock's total leaves out cached tokens.
         let stated = google_total.or(self.get(b"total_tokens"));
         (is_gemini, prompt, completion, stated.or(add(prompt, completion)))
     }

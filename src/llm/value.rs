@@ -1,5 +1,5 @@
-//! JSON values as the text they are: what is picked out of them, and how they are copied without what a row must not
-//! have: keys, images, audio. Next: [`super::conversation`] and [`super::answer`].
+//! JSON values as the text they are: finding members, and copying values without keys, images and audio, which a row
+//! must not contain. Next: [`super::conversation`] and [`super::answer`].
 
 use alloc::vec::Vec;
 
@@ -27,8 +27,8 @@ impl Write for Vec<u8> {
     }
 }
 
-/// A table of names out of a text with a space between two: each behind a byte that has its length, so that one that is
-/// looked for is compared with those that are as long.
+/// Makes a table of names from a text with a space between two. A byte with the length stands before each name, so that
+/// a name is compared only with names of equal length.
 macro_rules! names {
     ($text:expr) => {{
         const TABLE: [u8; $text.len() + 1] = $crate::llm::value::table($text);
@@ -57,13 +57,13 @@ pub(super) const fn table<const N: usize>(text: &str) -> [u8; N] {
 /// Stands for a name that is not in a table. A number by itself crosses a call in a register.
 const NOT_THERE: usize = usize::MAX;
 
-/// Which of a table's names this is; more than any number of them for another.
+/// The position of a name in a table; [`NOT_THERE`] if it is absent.
 #[inline(never)]
 pub(super) fn position(table: &[u8], name: &[u8]) -> usize {
     Names(table).position(|known| known == name).unwrap_or(NOT_THERE)
 }
 
-/// Whether a name is in a table.
+/// `true` if a name is in a table.
 pub(super) fn is_in(table: &[u8], name: &[u8]) -> bool {
     position(table, name) != NOT_THERE
 }
@@ -83,7 +83,7 @@ impl<'a> Iterator for Names<'a> {
     }
 }
 
-/// A value of a document; or none.
+/// A value of a document, or no value.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Value<'a> {
     document: &'a Document<'a>,
@@ -106,7 +106,7 @@ impl<'a> Value<'a> {
         self.document.tokens.get(self.at as usize).copied().unwrap_or_default()
     }
 
-    /// The value as it stands there; empty where there is none.
+    /// The text of the value; empty if there is no value.
     #[inline(never)]
     pub fn text(self) -> &'a [u8] {
         let Token { start, end, .. } = self.token();
@@ -119,13 +119,13 @@ impl<'a> Value<'a> {
         self.document.text.get(start as usize).filter(|_| end > 0).copied().unwrap_or(0)
     }
 
-    /// What stands between the quotes of a string, escaped as it is; empty for any other value.
+    /// The text between the quotes of a string, still escaped; empty for any other value.
     #[inline(never)]
     pub fn content(self) -> &'a [u8] {
         content(self.text())
     }
 
-    /// Whether there is none.
+    /// `true` if there is no value.
     pub fn is_none(self) -> bool {
         self.at == NONE
     }
@@ -174,7 +174,7 @@ impl<'a> Value<'a> {
         if self.is_none() { other } else { self }
     }
 
-    /// The members of an object that stand under the names of a table. One that is `null` is none.
+    /// The members of an object with the names of a table. A member that is `null` counts as absent.
     pub fn pick<const N: usize>(self, table: &[u8]) -> [Self; N] {
         let mut values = [self.none(); N];
         self.pick_into(table, &mut values);
@@ -274,7 +274,7 @@ impl<'a> Iterator for Members<'a> {
     }
 }
 
-/// What stands between the quotes of a string, escaped as it is; empty for any other value.
+/// The text between the quotes of a string, still escaped; empty for any other value.
 pub(super) fn content(text: &[u8]) -> &[u8] {
     match text {
         [b'"', content @ .., b'"'] => content,
@@ -282,7 +282,7 @@ pub(super) fn content(text: &[u8]) -> &[u8] {
     }
 }
 
-/// Appends a value as the content of a string: that of a string as it is, any other as its text.
+/// Appends a value as the content of a string: a string's own content, or the text of any other value.
 #[inline(never)]
 pub(super) fn write_content(out: &mut Vec<u8>, value: Value<'_>) {
     if value.is_string() {
@@ -304,7 +304,7 @@ pub(super) fn write_escaped(out: &mut Vec<u8>, text: &[u8]) {
     }
 }
 
-/// Appends what stands behind a text that was cut, with the bytes that it had.
+/// Appends the mark behind a cut text, with the original number of bytes.
 #[inline(never)]
 pub(super) fn write_mark(out: &mut Vec<u8>, bytes: usize) {
     out.put("… [opik_truncated: ".as_bytes());
@@ -339,7 +339,7 @@ pub(super) fn write_comma(out: &mut Vec<u8>) {
     }
 }
 
-/// Appends a member whose value is copied by [`write_clean`], unless there is none.
+/// Appends a member whose value is copied by [`write_clean`], unless it is absent.
 #[inline(never)]
 pub(super) fn write_member(out: &mut Vec<u8>, name: &[u8], value: Value<'_>) {
     if value.is_some() {
@@ -348,8 +348,8 @@ pub(super) fn write_member(out: &mut Vec<u8>, name: &[u8], value: Value<'_>) {
     }
 }
 
-/// Appends the value of the member `name` without what a row must not have: of binary data, which may be a list of bytes
-/// (Workers AI), only type and size are left, of a URL not its query, of a credential nothing.
+/// Appends the value of the member `name` without the parts that a row must not contain. Binary data, which can be a
+/// list of bytes (Workers AI), is replaced by its type and size; a URL loses its query; a credential is dropped.
 #[inline(never)]
 pub(super) fn write_clean(out: &mut Vec<u8>, name: &[u8], value: Value<'_>) {
     match value.first() {
@@ -407,7 +407,7 @@ pub(super) fn cut<'a>(text: &'a [u8], stops: &[u8]) -> (&'a [u8], &'a [u8]) {
     text.split_at_checked(at).unwrap_or_default()
 }
 
-/// The text behind the last byte that is this one, and what is before that.
+/// The text behind the last byte equal to this, and the text before it.
 #[inline(never)]
 pub(super) fn cut_last(text: &[u8], stop: u8) -> (&[u8], &[u8]) {
     let at = text.iter().rposition(|&byte| byte == stop).map_or(0, |at| at.wrapping_add(1));
@@ -424,7 +424,7 @@ pub(super) fn trim(text: &[u8]) -> &[u8] {
 /// Strings shorter than this are not binary data, whatever their name.
 const MIN_BINARY_BYTES: usize = 64;
 
-/// What is left of an image, a sound or a document.
+/// The description that replaces an image, a sound or a document.
 #[derive(Clone, Copy)]
 pub(super) struct Media<'a> {
     pub kind: &'a [u8],

@@ -1,5 +1,5 @@
-//! Workers AI, by REST and by its binding. An answer is in the shape of its model, whoever made that; so it is told by
-//! what it has. (@cloudflare/workers-types 5, workers-ai-provider 4.)
+//! Workers AI, by REST and by its binding. Each model has the answer shape of its maker, so the shape is recognised by
+//! its members. (@cloudflare/workers-types 5, workers-ai-provider 4.)
 
 use super::answer::{Answer, Kind};
 use super::steps::{Position, Shape, Step, Steps, steps, steps_of, take};
@@ -17,7 +17,7 @@ const INPUT: &[u8] = names!(
 /// Reads an answer, or one event of it.
 pub(super) fn read(value: Value<'_>, out: &mut Answer) {
     let [result, success, state] = value.pick(names!("result success state"));
-    // How it has failed is read for all formats.
+    // The failure itself is read for all formats.
     if success.is_false() {
         out.failure.get_or_insert_default();
         return;

@@ -42,23 +42,24 @@ struct Row {
 
 #[derive(Deserialize)]
 struct Input {
-    #[serde(default)] // a marker has none
+    #[serde(default)] // a marker has no bytes of the given text
     text: String,
 }
 
-/// The memory behind an address, as JavaScript sees it: a view of its own for each use, since growing detaches.
+/// The memory behind an address, as JavaScript sees it. Each use makes a new view, since growing the memory detaches
+/// views.
 fn memory(at: usize, length: usize) -> Uint8Array {
     let buffer = Reflect::get(&wasm_bindgen::memory(), &"buffer".into()).unwrap();
     let (at, length) = (u32::try_from(at).unwrap(), u32::try_from(length).unwrap());
     Uint8Array::new_with_byte_offset_and_length(&buffer, at, length)
 }
 
-/// What the core wrote into the scratch.
+/// The bytes that the core wrote into the scratch.
 fn read(length: usize) -> String {
     String::from_utf8(memory(scratch_pointer(), length).to_vec()).unwrap()
 }
 
-/// What `TextEncoder.encodeInto` does, piece by piece: straight into the memory behind the pointer.
+/// Like `TextEncoder.encodeInto`, piece by piece: writes straight into the memory behind the pointer.
 fn write(text: &[u8]) -> usize {
     let mut pieces = text.chunks(scratch_length()).peekable();
     while let Some(piece) = pieces.next() {
@@ -133,7 +134,7 @@ fn a_context_comes_line_by_line() {
     assert!(trace_id < span_id);
 }
 
-/// What `append` gives beside the bytes: whether something was left out, and whether something was cut.
+/// The flags that `append` returns beside the bytes: an entry was left out, a text was cut.
 const FLAGS: i32 = 3;
 const CUT: i32 = 2;
 
@@ -143,7 +144,7 @@ fn a_row_crosses_in_pieces_and_leaves_as_bytes() {
     for text in ["a€😀\"\\\n\u{1f}", &"€uro".repeat(50_000)] {
         let id = minted();
         let row = row_text(&id, text);
-        // As JavaScript says where the output, of which there is none, begins: in UTF-16 units.
+        // The position of the absent output as JavaScript passes it: in UTF-16 units.
         let output_at = row.encode_utf16().count();
         let kept = append(buffer, 0, NOW, NOW, NOW, false, usize::MAX, output_at, write(row.as_bytes()));
         assert_eq!(kept & FLAGS, 0);

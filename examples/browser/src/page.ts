@@ -36,7 +36,7 @@ const opik = new Opik({
 /** Where the last trace is kept, so that it can be scored after a reload. */
 const LAST_TRACE = "last trace";
 
-/** A session whose token names a trace: after a reload the page can not show any more that it has begun it. */
+/** A session whose token names a trace: after a reload, the page can no longer prove that it began the trace. */
 async function sessionFor(traceId: string): Promise<Session> {
   return (await fetch(`/session?trace=${traceId}`)).json();
 }
@@ -46,7 +46,7 @@ function ask(message: string, show: (text: string) => void): Promise<Trace> {
   return opik.span({ name: "ask", input: { message } }, async (span) => {
     span.trace.update({ threadId: tabThreadId() });
     sessionStorage.setItem(LAST_TRACE, span.traceId);
-    await sessionFor(span.traceId); // before anybody else is told its id
+    await sessionFor(span.traceId); // before anybody else learns its id
     const response = await span.fetch(`${chatUrl}/chat`, {
       method: "POST",
       headers: { "content-type": "application/json", [OPIK_TOKEN_HEADER]: (await currentSession()).token },
@@ -80,7 +80,7 @@ async function* partsOf(body: ReadableStream<Uint8Array>): AsyncGenerator<string
   }
 }
 
-// --- What is seen of it
+// --- Display
 
 const log = document.querySelector("main") as HTMLElement;
 const form = document.querySelector("form") as HTMLFormElement;
@@ -129,7 +129,7 @@ function add(kind: string): HTMLElement {
   return element;
 }
 
-/** Two thumbs, of which the last one pressed counts; and the way to the trace, where there is one. */
+/** Two thumbs, of which the last press counts; and a link to the trace, if there is a trace. */
 function feedback(trace: Pick<Trace, "id" | "score">): HTMLElement[] {
   const thumbs = [
     { label: "Helpful", value: 1 },

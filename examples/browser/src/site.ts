@@ -21,8 +21,8 @@ const TOKEN_LIFETIME_MS = 15 * 60 * 1000;
 let handle: ((request: Request) => Promise<Response>) | undefined;
 
 /**
- * Whose a trace is: of the session that has named it first, which the page does as its question begins. A real site keeps that with
- * the conversation; this one in its memory.
+ * Traces and their sessions. A trace belongs to the first session that names it, and the page names it as its question
+ * begins. A real site keeps this with the conversation; this site keeps it in memory.
  */
 const owners = new Map<string, string>();
 

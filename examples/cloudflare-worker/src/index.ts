@@ -15,7 +15,7 @@ interface Env {
   RETRIEVER_URL: string;
   /** The site whose pages may call this Worker (`../browser`); without it none may. */
   PAGE_ORIGIN?: string;
-  /** What the site's tokens are made with. With it only callers with a token have their trace joined. */
+  /** The secret of the site's tokens. If it is set, only callers with a token have their trace joined. */
   TOKEN_SECRET?: string;
 }
 
@@ -40,17 +40,17 @@ const chat = {
 const traced = withOpik(chat, ({ TOKEN_SECRET: secret, PAGE_ORIGIN: audience }: Env) => ({
   // Calls of the model record themselves: messages, answer, tokens, time to the first of them.
   observe: [llm()],
-  // Pages are anybody's: of them only those with a token may name the trace that is written to.
+  // Anybody can open a page, so only pages with a token may name the trace to join.
   ...(secret && { trust: signed({ secrets: [{ id: "1", secret }], audience }) }),
 }));
 
 export default {
-  /** What pages of another origin need is around the tracing: preflights are no traces, and errors are readable too. */
+  /** CORS goes around the tracing: preflights are not traced, and pages can read errors too. */
   async fetch(request: Request, env: Env, ctx: ExecutionContext): Promise<Response> {
     const pages = { origins: env.PAGE_ORIGIN ? [env.PAGE_ORIGIN] : [] };
     const preflight = handlePreflight(request, pages);
     if (preflight) return preflight;
-    // What went wrong is in the trace.
+    // The trace has the error.
     const failed = () => new Response("the chat failed\n", { status: 500 });
     const response = await traced.fetch(request, env, ctx).catch(failed);
     for (const [name, value] of Object.entries(corsHeaders(request, pages))) {
@@ -60,7 +60,7 @@ export default {
   },
 };
 
-/** The model first says what to look for, and then answers from what was found. */
+/** The model first names the documents to look for, and then answers from the documents found. */
 async function answer(env: Env, { message, stream = false }: Question): Promise<Response> {
   const messages: Message[] = [
     { role: "system", content: "Look for documents, and answer from them." },
@@ -88,7 +88,7 @@ interface Message {
   tool_call_id?: string;
 }
 
-/** What the model may ask for. */
+/** The tools of the model. */
 const RETRIEVE = {
   type: "function",
   function: {

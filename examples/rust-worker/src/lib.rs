@@ -1,4 +1,4 @@
-//! A Worker in Rust that joins its caller's trace, asks a language model in a span of its own, and hands the trace on.
+//! A Worker in Rust that joins its caller's trace, calls a language model in a child span, and hands the trace on.
 
 mod opik;
 
@@ -14,7 +14,7 @@ use worker::{
 
 use opik::{Opik, now, random};
 
-/// What `POST /ask` takes.
+/// The body of `POST /ask`.
 #[derive(Deserialize, Serialize)]
 struct Question {
     message: String,
@@ -39,14 +39,14 @@ async fn fetch(request: Request, env: Env, ctx: Context) -> Result<Response> {
 
 async fn handle(request: &Request, env: &Env, recorder: &mut Recorder, root: &mut Span) -> Result<String> {
     let body = JsFuture::from(request.inner().json()?).await?;
-    // A JavaScript value is recorded as it is, here also one that is no question.
+    // A JavaScript value is recorded unchanged, even if it is not a question.
     root.input(&Js(&body));
     let question: Question = serde_wasm_bindgen::from_value(body)?;
 
     let mut span = recorder.begin(root, "llm", now(), random());
     span.kind(SpanType::Llm).input(&question);
     let answer = complete(&question, env, &mut span).await;
-    // Whatever became of the call, its span ends.
+    // The span ends, whether the call succeeds or fails.
     if let Err(error) = &answer {
         span.error("worker::Error", &error.to_string());
     }

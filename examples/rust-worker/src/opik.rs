@@ -1,4 +1,4 @@
-//! What the crate leaves to the platform: the clock, random bytes, settings, and the requests that deliver.
+//! The parts that the crate leaves to the platform: the clock, random bytes, settings, and the delivery.
 
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ impl Opik {
         }
     }
 
-    /// Begins the recording of a request, under its caller's span if it says so.
+    /// Begins the recording of a request, under its caller's span if the headers name a span.
     pub fn open(&self, request: &Request) -> (Recorder, Span) {
         let headers: Vec<(String, String)> = request.headers().entries().collect();
         let incoming = Incoming::from_pairs(headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
@@ -57,7 +57,7 @@ impl Opik {
         (recorder, root)
     }
 
-    /// Sends what was recorded. Says what could not be delivered, and never fails.
+    /// Sends the recorded rows. Logs the rows that cannot be delivered, and never fails.
     pub async fn deliver(self, mut recorder: Recorder) {
         let deadline_ms = now() + DEADLINE_MS;
         // The next one is the last. Traces go first.
