@@ -4,6 +4,7 @@
 import { clients } from "#host";
 import type { FlushReport } from "./deliver/report.js";
 import { Reporter, readOption } from "./errors.js";
+import { tellOff } from "./names.js";
 import { startSpan } from "./opik.js";
 import { replaceFetch } from "./platform/host-fetch.js";
 import { tracedFetch, untracedFetch } from "./record/fetch.js";
@@ -231,7 +232,7 @@ function scopeFromVariables(): Scope {
   try {
     return new Scope(resolveConfig({}), reporter);
   } catch (error) {
-    reporter.failure(error);
+    tellOff(error);
     return new Scope(resolveConfig({ disabled: true }), reporter);
   }
 }

@@ -1,7 +1,7 @@
 // What can go wrong, as one error class with one union of codes, and the reporter that tells
 // the host about each cause once. Nothing here throws at the host: only `new Opik` does.
 
-/** The stable name of a cause; the message explains it and says what to do. */
+/** The stable name of a cause; the message explains it and says what to do. docs/guides/messages.md has a section for each. */
 export type OpikErrorCode =
   /** A configuration value is missing or malformed; the message names the field. */
   | "invalid_config"
@@ -81,6 +81,45 @@ export class OpikError extends Error {
 /** `text` in one line that a terminal shows as it is: what a backend or a caller wrote is in messages, and so in logs. */
 export function printable(text: string): string {
   return text.replace(/[\p{Cc}\p{Bidi_C}\p{Zl}\p{Zp}]/gu, "\ufffd");
+}
+
+/** What explains each message. */
+export const GUIDE = "docs/guides/messages.md";
+/** What ends a message of what comes too late. */
+export const AWAIT_IT = "await what records it, or hand it to waitUntil";
+
+/** A user name and a password in a URL. */
+export const USER_INFO: RegExp = /\/\/[^\s/?#]*@/g;
+
+/** The text of an error without the queries and credentials of URLs in it; behind those in a stack their line and column stay. */
+export function hideQueries(text: string): string {
+  // Path and query of each word, in a time that grows with the text's length.
+  return `${text}`.replace(/(?=[^\s"<>])([^\s"<>?#]*)([?#][^\s"<>]*)?/g, (word, path: string, query = "") =>
+    path.includes("//") || query.includes("=")
+      ? path.replace(USER_INFO, "//") + /(:\d+:\d+)?\W*$/.exec(query.slice(-32))?.[0]
+      : word,
+  );
+}
+
+/** How deep causes are looked through, and how much of one is told. */
+const MAX_CAUSES = 5;
+const MAX_CAUSE_CHARS = 300;
+
+/** What the innermost cause of `thrown` says: `connect ECONNREFUSED 127.0.0.1:5999` of "fetch failed". "" where nothing does. */
+export function causeOf(thrown: unknown): string {
+  let text = "";
+  try {
+    let error = thrown as (Error & { readonly code?: unknown; readonly errors?: Error[] }) | undefined;
+    for (let depth = 0; error && depth < MAX_CAUSES; depth += 1) {
+      const { message = isObject(error) ? "" : `${error}`, code } = error;
+      text = message || text;
+      if (typeof code === "string" && !text.includes(code)) text += ` (${code})`;
+      error = (error.cause ?? error.errors?.[0]) as typeof error;
+    }
+  } catch {
+    // One that can not be read.
+  }
+  return hideQueries(text.slice(0, MAX_CAUSE_CHARS)).trim();
 }
 
 /** The error of a setting. It names the type of what is there: the value may be a secret, or have one in it. */
@@ -222,13 +261,14 @@ export class Reporter {
 
   /** Reports, once of each code, why the core could not be used. */
   failure(error: unknown): void {
-    const known = error instanceof OpikError ? error : new OpikError("unexpected", String(error), error);
+    const known =
+      error instanceof OpikError ? error : new OpikError("unexpected", `${error}; see unexpected in ${GUIDE}`, error);
     this.tellOnce(known);
   }
 
   #call(name: string, tell: () => unknown): void {
     const threw = (thrown: unknown): void =>
-      this.#first(name, () => warn(new OpikError("invalid_config", `${name} threw`, thrown)));
+      this.#first(name, () => warn(new OpikError("invalid_config", `${name} threw: it must not`, thrown)));
     try {
       // An async one may reject.
       void Promise.resolve(tell()).catch(threw);

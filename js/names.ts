@@ -38,6 +38,17 @@ export function ofNobody(): Reporter {
   return nobody;
 }
 
+/** Why tracing is off somewhere, as the host was told. */
+const off = new Set<string>();
+
+/** Says why tracing is off: where nobody listens, the console is told of each reason once, whoever is off for it. */
+export function tellOff(error: unknown, listener?: Reporter): void {
+  const message = error instanceof Error ? error.message : String(error);
+  if (!listener && off.has(message)) return;
+  off.add(message);
+  (listener ?? ofNobody()).once("invalid_config", `tracing is off: ${message}`, error, listener ? "" : message);
+}
+
 /** Reports each such sentence once; without a client at hand, by `console.warn`. */
 export function tellUnknown(
   reporter: Reporter | undefined = ofNobody(),
@@ -61,7 +72,7 @@ export function refuseUnknown(given: unknown, what: string, known: object, path 
  * The name that is most like `name`: of the same letters, or one that has those of the other in their order and is at most three
  * times as long. Finds `model` for `modle`, `url` for `apiUrl` and `projectName` for `projctName`.
  */
-function nearest(name: string, known: string[]): string | undefined {
+export function nearest(name: string, known: string[]): string | undefined {
   const letters = (text: string): string[] => text.toLowerCase().match(/[a-z]/g) ?? [];
   const isIn = (part: string, whole: string): boolean =>
     part.length * 3 >= whole.length && RegExp(letters(part).join(".*")).test(letters(whole).join(""));

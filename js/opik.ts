@@ -2,7 +2,7 @@
 // whatever is current, without a client at hand, are in current.ts.
 
 import { emptyReport, type FlushReport } from "./deliver/report.js";
-import { OpikError, ownOf, printAs, Reporter, readOption } from "./errors.js";
+import { causeOf, OpikError, ownOf, printAs, Reporter, readOption } from "./errors.js";
 import { type Names, tellUnknown } from "./names.js";
 import { runWith } from "./platform/context.js";
 import { tracedFetch } from "./record/fetch.js";
@@ -71,7 +71,7 @@ export class Opik {
       this.#scope = new Scope(settings, new Reporter(given), undefined, openOutbox(ownOf(given), settings));
     } catch (error) {
       if (error instanceof OpikError) throw error;
-      throw new OpikError("invalid_config", "the configuration can not be read", error);
+      throw new OpikError("invalid_config", `the configuration can not be read: ${causeOf(error)}`, error);
     }
     printAs("client", this);
     // Each may be handed over by itself: `new OpenAI({ fetch: opik.fetch })`.
@@ -129,7 +129,10 @@ export class Opik {
     const name = readOption(options, "name") ?? "root";
     const trace = openTrace(scope, headers, name);
     if (!trace.joined && trace.recording) {
-      scope.reporter.once("invalid_headers", "distributedHeaders found no usable headers: a new trace begins");
+      scope.reporter.once(
+        "invalid_headers",
+        "distributedHeaders found no usable headers, so a new trace begins: pass those of the caller's request",
+      );
     }
     const span =
       readOption(options, "span") === false

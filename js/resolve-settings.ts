@@ -26,34 +26,44 @@ import type {
 /** The API of Opik Cloud. A self-hosted one is `http://localhost:5173/api` by default. */
 export const DEFAULT_URL = "https://www.comet.com/opik/api";
 
+/** What the host is told that has set nothing. */
+const NO_KEY =
+  "apiKey: expected an API key: set OPIK_API_KEY, or OPIK_URL_OVERRIDE for an Opik of yours, in the process's environment, " +
+  "for a Worker in .dev.vars and by wrangler secret put";
+
 /** The longest environment name the API takes (`environment` of `Span_Write`). */
 const MAX_ENVIRONMENT_CHARS = 150;
 
-/** Of clients, and of servers, which have one more. */
+const TEXT = "a string";
+const FUNCTION = "a function";
+const TEXT_OR_FUNCTION = "a string or a function";
+const SWITCH = "a boolean";
+
+/** Of clients, and of servers, which have one more; with what a value has to be where its type is all that matters. */
 export const CLIENT_SETTINGS: Names<OpikConfig & { trust: unknown }> = {
-  apiKey: 0,
-  workspace: 0,
-  projectName: 0,
-  url: 0,
-  environment: 0,
-  threadId: 0,
-  relayUrl: 0,
-  token: 0,
-  disabled: 0,
+  apiKey: TEXT,
+  workspace: TEXT,
+  projectName: TEXT,
+  url: TEXT,
+  environment: TEXT,
+  threadId: TEXT_OR_FUNCTION,
+  relayUrl: TEXT,
+  token: TEXT_OR_FUNCTION,
+  disabled: SWITCH,
   propagateTo: 0,
-  env: 0,
+  env: "an object",
   sampleRate: 0,
   redact: 0,
-  recordInputs: 0,
-  recordOutputs: 0,
+  recordInputs: SWITCH,
+  recordOutputs: SWITCH,
   observe: 0,
   limits: 0,
   maxIdAgeMs: 0,
   transport: 0,
-  background: 0,
+  background: SWITCH,
   signals: 0,
-  onError: 0,
-  onDrop: 0,
+  onError: FUNCTION,
+  onDrop: FUNCTION,
   trust: 0,
 };
 const LIMITS: Names<Limits> = { fieldBytes: 0, spanBytes: 0, traceBytes: 0, bufferBytes: 0 };
@@ -89,52 +99,45 @@ export function unknownSettings(config: OpikConfig): string[] {
 export function resolveConfig(given: OpikConfig): Settings {
   const config = ownOf(given);
   const unknown = unknownSettings(given);
-  const read = (field: string, given: unknown, variable: string): string | undefined => {
-    const value = given ?? readVariable(config.env, variable);
-    if (value === undefined || value === "") return undefined;
-    if (typeof value === "string") return value;
-    throw invalid(field, "a string", value);
-  };
-  const isSwitch = (field: "disabled" | "recordInputs" | "recordOutputs" | "background", preset: boolean): boolean => {
-    const value = config[field] ?? preset;
-    if (typeof value !== "boolean") throw invalid(field, "a boolean", value);
-    return value;
-  };
-  const relayUrl = config.relayUrl ?? undefined; // JavaScript may say null, here and below
+  const read = (given: string | undefined, variable: string): string | undefined =>
+    (given ?? readVariable(config.env, variable)) || undefined;
+  for (const [field, expected] of Object.entries(CLIENT_SETTINGS)) {
+    const value = config[field as keyof OpikConfig] ?? undefined; // JavaScript may say null, here and below
+    if (value !== undefined && expected && !`${expected}`.includes(typeof value))
+      throw invalid(field, `${expected}`, value);
+  }
+  const relayUrl = config.relayUrl ?? undefined;
   const client = relayUrl === undefined ? undefined : page();
   const isOffPage = relayUrl !== undefined && client === undefined;
   const asksToDisable = /^(1|true|yes|on)$/i.test(readVariable(config.env, "OPIK_TRACK_DISABLE") ?? "");
-  let disabled = isSwitch("disabled", asksToDisable) || isOffPage;
+  let disabled = (config.disabled ?? asksToDisable) || isOffPage;
 
   const url = parseUrl(
     client && relayUrl !== undefined
       ? (resolveUrl(relayUrl)?.href ?? relayUrl)
-      : (read("url", config.url, "OPIK_URL_OVERRIDE") ?? DEFAULT_URL),
+      : (read(config.url, "OPIK_URL_OVERRIDE") ?? DEFAULT_URL),
   );
   const server = isServer();
   const baseUrl = url.href.replace(/\/$/, "");
-  const apiKey = read("apiKey", config.apiKey, "OPIK_API_KEY")?.trim();
-  if (apiKey !== undefined && !isHeaderValue(apiKey)) throw invalid("apiKey", "printable ASCII", apiKey);
+  const apiKey = read(config.apiKey, "OPIK_API_KEY")?.trim();
+  if (apiKey !== undefined && !isHeaderValue(apiKey)) throw invalid("apiKey", HEADER_VALUE, apiKey);
   if (relayUrl !== undefined && config.apiKey) throw invalid("apiKey", "none: the relay holds it", config.apiKey);
   const isHttp = url.protocol === "http:";
   if (isHttp && isCloud(url)) throw invalid("url", "https, as Opik Cloud is", url.protocol);
   // A transport of the host's may add the key on its way.
   if (!apiKey && !disabled && !relayUrl && !config.transport && isCloud(url)) {
     disabled = platform.redirect !== undefined;
-    if (!disabled) throw invalid("apiKey", "an API key: Opik Cloud needs one (OPIK_API_KEY)", undefined);
+    if (!disabled) throw new OpikError("invalid_config", NO_KEY);
   }
-  const workspace = (read("workspace", config.workspace, "OPIK_WORKSPACE") ?? "default").trim();
-  if (!workspace || !isHeaderValue(workspace)) throw invalid("workspace", "printable ASCII", workspace);
-  const projectName = read("projectName", config.projectName, "OPIK_PROJECT_NAME") ?? "Default Project";
+  const workspace = (read(config.workspace, "OPIK_WORKSPACE") ?? "default").trim();
+  if (!workspace || !isHeaderValue(workspace)) throw invalid("workspace", HEADER_VALUE, workspace);
+  const projectName = read(config.projectName, "OPIK_PROJECT_NAME") ?? "Default Project";
   if (!projectName.trim()) throw invalid("projectName", "a name that is not blank", projectName);
-  const environment = read("environment", config.environment, "OPIK_ENVIRONMENT");
+  const environment = read(config.environment, "OPIK_ENVIRONMENT");
   if (environment !== undefined && environment.length > MAX_ENVIRONMENT_CHARS) {
     throw invalid("environment", `at most ${MAX_ENVIRONMENT_CHARS} characters`, environment);
   }
   const threadId = config.threadId ?? undefined;
-  if (threadId !== undefined && !/^(string|function)$/.test(typeof threadId)) {
-    throw invalid("threadId", "a string or a function", threadId);
-  }
   const wrong = targetsError("propagateTo", config.propagateTo ?? []);
   if (wrong) throw wrong;
   const carrier = client?.relayTransport(url) ?? fetchTransport;
@@ -169,8 +172,8 @@ export function resolveConfig(given: OpikConfig): Settings {
     propagateTo: config.propagateTo ?? undefined,
     sampleRate,
     redact: resolveRedact(config.redact ?? undefined, limits.fieldBytes),
-    recordInputs: isSwitch("recordInputs", true),
-    recordOutputs: isSwitch("recordOutputs", true),
+    recordInputs: config.recordInputs ?? true,
+    recordOutputs: config.recordOutputs ?? true,
     observe,
     limits,
     maxIdAgeMs: numberFrom("maxIdAgeMs", config.maxIdAgeMs ?? 24 * HOUR_MS, HOUR_MS, 45 * 24 * HOUR_MS),
@@ -179,7 +182,7 @@ export function resolveConfig(given: OpikConfig): Settings {
     enlist: server ? clients?.add : undefined,
     host,
     isInsecure: isHttp && !disabled && transport === fetchTransport && !LOOPBACK.test(url.hostname),
-    background: isSwitch("background", server || client !== undefined),
+    background: config.background ?? (server || client !== undefined),
     signals,
     unknown,
   };
@@ -192,11 +195,7 @@ const SIGNALS: readonly Signal[] = ["SIGINT", "SIGTERM", "SIGHUP"];
 
 function resolveRedact(options: RedactOptions | undefined, fieldBytes: number): Redact | undefined {
   if (options === undefined) return undefined;
-  try {
-    return redactor(ownOf(options), fieldBytes);
-  } catch {
-    throw invalid("redact", "keys, patterns and a replace function", options);
-  }
+  return redactor(ownOf(options), fieldBytes);
 }
 
 const HOUR_MS = 60 * 60 * 1000;
@@ -242,6 +241,8 @@ function parseUrl(text: string): URL {
   url.pathname = url.pathname.slice(0, length);
   return url;
 }
+
+const HEADER_VALUE = "printable ASCII in one line";
 
 function isHeaderValue(text: string): boolean {
   return /^[\x20-\x7e]*$/.test(text);

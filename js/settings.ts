@@ -31,8 +31,7 @@ export type HeaderTarget = Headers | Record<string, string>;
 
 /**
  * How header names are written. `both` is what survives most servers: gunicorn, Werkzeug, waitress and
- * nginx drop names with underscores. One spelling is for a server that joins the two into `v,v`
- * (gunicorn with `--header-map dangerous`).
+ * nginx drop names with underscores. One spelling is for a server that joins the two into `v,v`.
  */
 export type HeaderSpelling = "both" | "underscore" | "hyphen";
 

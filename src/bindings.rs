@@ -176,6 +176,13 @@ pub fn append(
     }
 }
 
+/// Of the row that was appended last: the position of the field that was cut first, and 32 times the number of the limit
+/// that it is beyond: 0 of a field, 1 of the row or its trace, 2 of base64.
+#[wasm_bindgen(js_name = firstCut)]
+pub fn first_cut() -> usize {
+    with(|state| state.cutter.first_cut()).flatten().map_or(0, |(index, beyond)| index | (beyond as usize) << 5)
+}
+
 #[wasm_bindgen(js_name = dropReason)]
 pub fn drop_reason(code: i32) -> usize {
     let reason = DropReason::ALL.iter().find(|reason| i32::from(reason.number()).wrapping_neg() == code);

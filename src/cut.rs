@@ -18,6 +18,17 @@ const URL_HEAD_BYTES: usize = 128;
 /// Bytes of a replaced field that its marker shows.
 pub const PREVIEW_BYTES: usize = 1024;
 
+/// Which limit a text is beyond.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Beyond {
+    /// That of one field, or of one string in it.
+    Field,
+    /// That of the row.
+    Row,
+    /// [`MAX_BASE64_BYTES`].
+    Base64,
+}
+
 /// Where in a JSON text the cutter is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum At {
@@ -69,6 +80,7 @@ pub struct Cutter {
     escape: [u8; 6],
     escape_length: usize,
     cuts: u32,
+    first_cut: Option<(usize, Beyond)>,
 }
 
 impl Cutter {
@@ -96,6 +108,7 @@ impl Cutter {
             escape: [0; 6],
             escape_length: 0,
             cuts: 0,
+            first_cut: None,
         }
     }
 
@@ -190,6 +203,12 @@ impl Cutter {
             self.fit_row();
         }
         Ok((&self.out, self.cuts))
+    }
+
+    /// The position of the field that was cut first, and why; `None` where nothing was.
+    #[must_use]
+    pub fn first_cut(&self) -> Option<(usize, Beyond)> {
+        self.first_cut
     }
 
     /// Gives back memory above `bytes`.
@@ -305,10 +324,10 @@ impl Cutter {
         {
             self.out.truncate(self.string_at.saturating_add(from));
             self.out.extend_from_slice(b"[opik_truncated: base64, ");
-            self.write_size(read);
+            self.write_size(read, Beyond::Base64);
         } else if !self.is_whole() {
             self.out.extend_from_slice("… [opik_truncated: ".as_bytes());
-            self.write_size(read);
+            self.write_size(read, Beyond::Field);
         }
         self.out.push(b'"');
         self.field_read = self.field_read.saturating_add(1);
@@ -316,10 +335,15 @@ impl Cutter {
         self.check_field();
     }
 
-    fn write_size(&mut self, bytes: usize) {
+    fn write_size(&mut self, bytes: usize, beyond: Beyond) {
         write_number(&mut self.out, bytes as u64);
         self.out.extend_from_slice(b" bytes]");
+        self.count_cut(self.count, beyond);
+    }
+
+    fn count_cut(&mut self, index: usize, beyond: Beyond) {
         self.cuts = self.cuts.saturating_add(1);
+        self.first_cut.get_or_insert((index, beyond));
     }
 
     /// Keeps no more of a field that has become too long.
@@ -343,7 +367,7 @@ impl Cutter {
         let Some(field) = self.fields.get_mut(index) else { return };
         *field = (self.field_at, self.field_read);
         if self.at == At::Overflow {
-            self.replace(index, self.field_at..self.out.len());
+            self.replace(index, self.field_at..self.out.len(), Beyond::Field);
         }
     }
 
@@ -356,7 +380,7 @@ impl Cutter {
             if range.len() <= PREVIEW_BYTES.saturating_mul(2).saturating_add(256) {
                 return;
             }
-            self.replace(index, range);
+            self.replace(index, range, Beyond::Row);
         }
     }
 
@@ -373,7 +397,7 @@ impl Cutter {
     }
 
     /// Puts a marker in place of a field.
-    fn replace(&mut self, index: usize, range: Range<usize>) {
+    fn replace(&mut self, index: usize, range: Range<usize>, beyond: Beyond) {
         let read = self.fields.get(index).map_or(0, |(_, read)| *read);
         let mut marker = Vec::new();
         if is_value(index) {
@@ -401,7 +425,7 @@ impl Cutter {
         for (from, _) in self.fields.iter_mut().take(self.count).skip(index.saturating_add(1)) {
             *from = from.saturating_sub(shorter);
         }
-        self.cuts = self.cuts.saturating_add(1);
+        self.count_cut(index, beyond);
     }
 }
 

@@ -152,7 +152,10 @@ function merge({ messages }: QueueBatch, reporter: Reporter, open: Map<QueueMess
   for (const message of messages) {
     const found = rowsOf(message.body);
     if (!found) {
-      reporter.once("row_dropped", "a message of the queue was none of ours, and was left out");
+      reporter.once(
+        "row_dropped",
+        "a message of the queue was none of ours, and was left out: have queueTransport alone write into it",
+      );
       continue;
     }
     const { kind, rows } = found;

@@ -1,18 +1,19 @@
 // The ended rows of one invocation: a handle into the core, safe to use after its end and after a
 // trap. Counts every row that it could not keep. Next in the flow: delivery.ts.
 
-import { type DropReason, OpikError, type Reporter } from "../errors.js";
+import { AWAIT_IT, type DropReason, OpikError, type OpikErrorCode, type Reporter } from "../errors.js";
 import { BYTES_SHIFT, type Core, CUT, getCore, LEFT_OUT, releaseIdleCore, SPAN_ROW } from "../platform/core.js";
 import { now } from "../platform/env.js";
 import type { Row } from "../platform/model.js";
-import type { BufferLimits } from "../settings.js";
-import { addCounts, type Dropped } from "./report.js";
+import type { Settings } from "../settings.js";
+import { explainCut, explainLeftOut, type Tell } from "./explain-row.js";
+import { addCounts, type Dropped, remedyOf } from "./report.js";
 import { Upload } from "./upload.js";
 
 /** The rows of one invocation, kept in WebAssembly memory until they are taken. */
 export class RowBuffer {
   readonly #reporter: Reporter;
-  readonly #limits: BufferLimits;
+  readonly #limits: Settings["limits"];
   /** Called when there is no room for a row: takes some out. */
   readonly #makeRoom: () => void;
   #core: Core | undefined;
@@ -23,7 +24,7 @@ export class RowBuffer {
   #closed = false;
   #dropped: Dropped = {};
 
-  constructor(reporter: Reporter, limits: BufferLimits, makeRoom: () => void = () => {}) {
+  constructor(reporter: Reporter, limits: Settings["limits"], makeRoom: () => void = () => {}) {
     this.#reporter = reporter;
     this.#limits = limits;
     this.#makeRoom = makeRoom;
@@ -32,7 +33,7 @@ export class RowBuffer {
   /** Keeps a row, and gives how many bytes of its text; 0 for what can not be kept, which is counted and reported. Never throws. */
   append(row: Row): number {
     if (this.#closed) {
-      this.#reporter.once("invocation_ended", "a span ended after its invocation: nothing was recorded");
+      this.#reporter.once("invocation_ended", `a span ended after its invocation: nothing was recorded; ${AWAIT_IT}`);
       return 0;
     }
     try {
@@ -45,10 +46,8 @@ export class RowBuffer {
       }
       if (reason) return this.drop(reason);
       this.#added[row.kind as 0 | 1] += 1;
-      if (result & LEFT_OUT) {
-        this.#reporter.once("field_dropped", "an entry the Opik API would refuse was left out of a row");
-      }
-      if (result & CUT) this.#reporter.once("field_cut", "a row was cut to its limits: see the setting `limits`");
+      if (result & LEFT_OUT) explainLeftOut(row, this.#teller("field_dropped"));
+      if (result & CUT) explainCut(row, this.#open().firstCut(), this.#limits, this.#teller("field_cut"));
       return result >> BYTES_SHIFT;
     } catch (error) {
       this.#lost(error, 1);
@@ -56,10 +55,14 @@ export class RowBuffer {
     }
   }
 
+  #teller(code: OpikErrorCode): Tell {
+    return (field, sentence) => this.#reporter.once(code, sentence, undefined, field);
+  }
+
   /** Counts a row that can not be kept. */
   drop(reason: DropReason): 0 {
     addCounts(this.#dropped, { [reason]: 1 });
-    this.#reporter.once("row_dropped", `a row could not be kept: ${reason}`, undefined, reason);
+    this.#reporter.once("row_dropped", `a row could not be kept: ${reason}; ${remedyOf(reason)}`, undefined, reason);
     return 0;
   }
 
@@ -120,7 +123,8 @@ export class RowBuffer {
 
   #open(): Core {
     // What its instance held died with it; the next row need not.
-    if (this.#core?.isLive === false) this.#lost(new OpikError("wasm_trap", "this WebAssembly instance is gone"), 0);
+    if (this.#core?.isLive === false)
+      this.#lost(new OpikError("wasm_trap", "this WebAssembly instance is gone: report it"), 0);
     if (this.#core === undefined) {
       const core = getCore();
       this.#handle = core.openBuffer(now(), this.#limits);

@@ -10,7 +10,7 @@ import type { Answer } from "../platform/model.js";
 import type { Settings } from "../settings.js";
 import { type Destination, destinationOf } from "./destination.js";
 import type { DeliveryOptions, FlushMode, Sender, Source } from "./model.js";
-import { Account, addCounts, type Failure, type FlushReport } from "./report.js";
+import { Account, addCounts, type Failure, type FlushReport, failureText } from "./report.js";
 import { noAnswer, post } from "./request.js";
 import { sourceOf } from "./source.js";
 import { gzip, isWorthCompressing, numberOr } from "./transport.js";
@@ -148,7 +148,7 @@ export class Delivery implements Sender {
     const rows = left();
     // Mostly of what is in no sample.
     if (rows + this.#queue.length + this.#failed.length === 0 && !this.isRunning) {
-      return Promise.resolve(account.close(this.#reporter));
+      return Promise.resolve(account.close(this.#reporter, this.#settings));
     }
     return new Promise((resolve) => {
       const lastUpload = rows === 0 ? this.#taken : undefined;
@@ -351,7 +351,7 @@ export class Delivery implements Sender {
       // That it was broken off says nothing of the destination.
       if (this.#isOver) return this.#keep(upload, upload.failure ?? "deadline", answer);
     }
-    const { what, reason, waitMs } = getCore().verdict(answer, {
+    const { what, reason, waitMs } = getCore().verdict(answer.isForeign ? { ...answer, status: 404 } : answer, {
       number: attempts,
       rows: upload.rows,
       nowMs: now(),
@@ -368,7 +368,10 @@ export class Delivery implements Sender {
       this.#destination.compresses = false;
       return "again";
     }
-    if (what === "retry" && this.#mayRetry(upload, attempts)) return this.#pause(lane, waitMs);
+    if (what === "retry" && this.#mayRetry(upload, attempts)) {
+      this.#tellOfRetry(reason, answer);
+      return this.#pause(lane, waitMs);
+    }
     if (what === "retry" || what === "defer") {
       // The backend has failed: on all that is sent to it, or on the rows of a stranger.
       if (!upload.splitAt || answer.status < 500) this.#destination.failed(false);
@@ -413,6 +416,12 @@ export class Delivery implements Sender {
 
   #mayRetry({ splitAt }: Upload, number: number): boolean {
     return !this.#isOver && !this.#destination.isOnTrial && (!splitAt || number === 1);
+  }
+
+  /** Tells the host at once, and once: a Worker may try for half a minute. What is lost in the end is told then. */
+  #tellOfRetry(reason: DropReason, answer: Answer): void {
+    const text = `rows wait to be sent again: ${failureText(reason, answer, this.#settings)}`;
+    this.#reporter.once("delivery_failed", text, answer.cause, reason);
   }
 
   /** Waits before the next attempt. */
@@ -469,7 +478,7 @@ export class Delivery implements Sender {
     }
     if (this.isRunning) return;
     if (!this.#options.isInvocation) this.#requests = 0;
-    this.#unclaimed.close(this.#reporter);
+    this.#unclaimed.close(this.#reporter, this.#settings);
     this.#options.onIdle?.();
   }
 
@@ -486,7 +495,7 @@ export class Delivery implements Sender {
     for (const lane of this.#lanes) this.#bound(lane);
     // A process's last flush may be followed by another.
     if (mode.isLast) this.#isOver = false;
-    flush.resolve(account.close(this.#reporter));
+    flush.resolve(account.close(this.#reporter, this.#settings));
   }
 
   #dropRest(): void {

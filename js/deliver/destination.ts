@@ -71,5 +71,6 @@ export function destinationOf({ transport, destination: nameOf }: Settings): Des
 /** Tells once of a URL by which rows and key can be read on the way, and of settings that there are not. */
 export function warnOfSettings({ isInsecure, unknown }: Settings, reporter: Reporter): void {
   for (const sentence of unknown) reporter.once("invalid_config", sentence, undefined, sentence);
-  if (isInsecure) reporter.once("insecure_url", "`url` is plain http: rows and key can be read on the way");
+  if (isInsecure)
+    reporter.once("insecure_url", "`url` is plain http, so rows and key can be read on the way: use https");
 }

@@ -1,7 +1,8 @@
 // What a flush came to: counts of rows and requests, and what the host is told of. Filled by delivery.ts.
 
-import { type DropReason, OpikError, type Reporter } from "../errors.js";
+import { causeOf, type DropReason, GUIDE, OpikError, type Reporter } from "../errors.js";
 import type { Answer } from "../platform/model.js";
+import type { Settings } from "../settings.js";
 
 /** Rows, by the reason why they are lost. */
 export type Dropped = { [reason in DropReason]?: number };
@@ -55,6 +56,32 @@ export interface Failure extends Partial<Pick<Answer, "status" | "message" | "ca
   readonly once?: boolean;
 }
 
+const URL_REMEDY = "check OPIK_URL_OVERRIDE";
+const REMEDIES: { readonly [reason in DropReason]?: string } = {
+  unauthorized: "check OPIK_API_KEY, OPIK_WORKSPACE",
+  not_found: `${URL_REMEDY}, it ends with /api`,
+  redirected: `${URL_REMEDY}, name where it leads`,
+  network_error: `${URL_REMEDY} and the network`,
+};
+
+/** What ends a message of lost rows. */
+export function remedyOf(reason: DropReason): string {
+  return REMEDIES[reason] ?? `see ${reason} in ${GUIDE}`;
+}
+
+/** Why rows are not delivered, where to, and what to do about it. */
+export function failureText(
+  reason: DropReason,
+  { status = 0, message = "", cause }: Failure,
+  { baseUrl, projectName, withoutKey }: Settings,
+): string {
+  const isRelays = projectName === undefined && REMEDIES[reason];
+  const where = status ? ` from ${baseUrl}` : cause ? ` at ${baseUrl}` : "";
+  const why = message || withoutKey(causeOf(cause));
+  const what = reason + (status ? ` (HTTP ${status})` : "") + (why && `: ${why}`);
+  return `${what}${where}; ${isRelays ? "check relayUrl and token" : remedyOf(reason)}`;
+}
+
 /** A report in the making. */
 export class Account {
   readonly report: FlushReport = emptyReport();
@@ -70,16 +97,19 @@ export class Account {
   }
 
   /** Tells the host of what went wrong and of what is lost, unless that was told before. */
-  close(reporter: Reporter): FlushReport {
+  close(reporter: Reporter, settings: Settings): FlushReport {
     const { dropped, errors } = this.report;
     const lost = (reason: DropReason): number => (dropped[reason] ?? 0) - (this.#told[reason] ?? 0);
-    for (const [reason, { status = 0, message = "", cause, once = false }] of this.#failures ?? []) {
+    for (const [reason, failure] of this.#failures ?? []) {
       const rows = lost(reason);
       const what = rows > 0 ? `${rows} rows are lost` : "rows are kept for the next flush";
-      const detail = (status ? ` (HTTP ${status})` : "") + (message && `: ${message}`);
-      const error = new OpikError("delivery_failed", `${what}: ${reason}${detail}`, cause);
+      const error = new OpikError(
+        "delivery_failed",
+        `${what}: ${failureText(reason, failure, settings)}`,
+        failure.cause,
+      );
       errors.push(error);
-      if (once || rows === 0) reporter.tellOnce(error, reason);
+      if (failure.once || rows === 0) reporter.tellOnce(error, reason);
       else reporter.report(error);
     }
     this.#failures = undefined;

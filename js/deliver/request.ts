@@ -1,12 +1,16 @@
 // One request with an upload, and what its answer says. Used by delivery.ts; what an answer means is decided in src/upload.rs.
 
+import { hideQueries } from "../errors.js";
 import { within } from "../platform/env.js";
 import type { Answer } from "../platform/model.js";
-import type { Settings, TransportRequest } from "../settings.js";
+import type { Settings, Transport, TransportRequest } from "../settings.js";
+import { fetchTransport } from "./transport.js";
 import type { Upload } from "./upload.js";
 
 /** Characters of a refusal that are repeated in the error, */
 const MAX_MESSAGE_CHARS = 300;
+/** and of a media type, */
+const MAX_TYPE_CHARS = 60;
 /** and how long they are waited for. */
 const MESSAGE_TIMEOUT_MS = 1000;
 
@@ -26,6 +30,13 @@ export function post(
     const status = response.type === "opaqueredirect" ? 302 : response.status;
     const headers = status < 400 ? [] : [...response.headers];
     const answer = { status, headers, message: "", cause: undefined, isCompressed };
+    const type = foreignType(response, transport);
+    const location = status >= 300 && status < 400 && response.headers.get("location");
+    if (type || location) {
+      leave(response);
+      const message = type ? `this is not Opik's API: got ${type}` : withoutKey(hideQueries(`to ${location}`));
+      return { ...answer, message, isForeign: status < 300 || status === 409 };
+    }
     // Why a request was refused stands in its body; what is tried again needs no explanation.
     const isRefused = status >= 400 && status < 500 && status !== 408 && status !== 429;
     if (!isRefused) {
@@ -47,6 +58,17 @@ export function post(
     response = Promise.reject(cause);
   }
   void response.then(read).then(done, (cause) => done(noAnswer(cause)));
+}
+
+/**
+ * The media type of an answer that is not Opik's, which has JSON or nothing to say; "" of any other. A transport of the host's may
+ * answer with text, but not with a page. What is in the way may refuse a body for its length, or a server fail, with a page.
+ */
+export function foreignType({ status, headers }: Response, transport: Transport): string {
+  const type = headers?.get("content-type")?.split(";", 1)[0]?.trim() ?? "";
+  const isPage = /html/i.test(type);
+  const isForeign = status < 300 ? isPage || (transport === fetchTransport && !/json/i.test(type)) : isPage;
+  return isForeign && status < 500 && status !== 413 ? type.slice(0, MAX_TYPE_CHARS) : "";
 }
 
 /** What makes the signal of a request. */

@@ -1,10 +1,11 @@
 // What becomes of trace headers on the way to a URL, and whether a page of another origin may send them.
 
+import { causeOf } from "../errors.js";
 import { getCore } from "../platform/core.js";
 import { isBrowser, now } from "../platform/env.js";
 import { platformFetch } from "../platform/host-fetch.js";
 import { headerMap, NAMES, readIncoming } from "../record/headers.js";
-import { hideQueries, withoutQuery } from "../record/json.js";
+import { withoutQuery } from "../record/json.js";
 import type { HeaderPair } from "../settings.js";
 import { ask } from "./ask.js";
 import { type Finding, note, ok, problem } from "./finding.js";
@@ -51,7 +52,7 @@ export async function examineHeaders(url: URL): Promise<Finding> {
     [text, status] = [answer.text, answer.response.status];
   } catch (error) {
     const cors = isBrowser() ? ", or does not allow this page's headers (see handlePreflight)" : "";
-    const [where, why] = [withoutQuery(url), hideQueries(String(error))];
+    const [where, why] = [withoutQuery(url), causeOf(error)];
     return problem(CHECK, `${where} can not be reached${cors}: ${why}`, "check the URL");
   }
   const arrived = ([, value]: HeaderPair): boolean => text.includes(value);
@@ -62,15 +63,15 @@ export async function examineHeaders(url: URL): Promise<Finding> {
     if (!isJoined) return ok(CHECK, "both spellings arrive");
     return problem(
       CHECK,
-      "both spellings arrive as one header with two values (gunicorn with --header-map dangerous)",
-      'propagateTo: [{ to: "https://…", spelling: "underscore" }] for this target',
+      "both spellings arrive as one header with two values, which Python's reader can not use",
+      'keep the two names apart there, as servers do by default, or propagateTo: [{ to: "https://…", spelling: "underscore" }] for this target',
     );
   }
   if (hyph) {
     return note(
       CHECK,
       "opik_trace_id is dropped on the way, opik-trace-id arrives (nginx, gunicorn, Werkzeug and waitress do so)",
-      "read the spelling with hyphens there, or nginx: underscores_in_headers on; gunicorn: --header-map dangerous",
+      "nothing for opik-edge, Flask and Django; under ASGI read the spelling with hyphens, or nginx: underscores_in_headers on",
     );
   }
   if (under)
@@ -103,7 +104,7 @@ export async function examineCors(url: URL, origin: string): Promise<Finding> {
       platformFetch(url, { method: "OPTIONS", headers, redirect: "manual", signal });
     ({ response } = await ask(send));
   } catch (error) {
-    return problem(check, `no answer to the preflight: ${hideQueries(String(error))}`, fix);
+    return problem(check, `no answer to the preflight: ${causeOf(error)}`, fix);
   }
   const list = (name: string): string[] =>
     (response.headers.get(name) ?? "").split(",").map((item) => item.trim().toLowerCase());

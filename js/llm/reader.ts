@@ -172,14 +172,14 @@ export class Reader {
 
   /** An exception out of the instance is a trap: its state can not be trusted any more. */
   #call<T>(run: () => T): T {
-    if (!this.isLive) throw new OpikError("wasm_trap", "this WebAssembly instance is gone");
+    if (!this.isLive) throw new OpikError("wasm_trap", "this WebAssembly instance is gone: report it");
     try {
       return run();
     } catch (error) {
       this.isLive = false;
       throw new OpikError(
         "wasm_trap",
-        "the reader of model calls failed; calls that are open are recorded as every call",
+        "the reader of model calls failed, calls that are open are recorded as every call: report it",
         error,
       );
     }

@@ -162,6 +162,14 @@ export class Core {
     });
   }
 
+  /**
+   * Of the row that was appended last and cut: the position of the field that was cut first, and 32 times the number of the limit
+   * that it is beyond: 0 of a field, 1 of the row or its trace, 2 of base64.
+   */
+  firstCut(): number {
+    return this.#call(() => this.#core.firstCut());
+  }
+
   /** The reason behind a negative result of `append`. */
   dropReason(code: number): DropReason {
     return this.#call(() => this.#read(this.#core.dropReason(code)) as DropReason);
@@ -258,7 +266,11 @@ export class Core {
     try {
       bytes = randomBytes(RANDOM_POOL_BYTES);
     } catch (error) {
-      throw new OpikError("no_random", "this runtime gives no random bytes here, so nothing is recorded", error);
+      throw new OpikError(
+        "no_random",
+        "nothing is recorded where the runtime gives no random bytes; in a Worker record inside a handler",
+        error,
+      );
     }
     return this.#call(() => {
       this.#scratchView().set(bytes);
@@ -269,13 +281,13 @@ export class Core {
 
   /** An exception out of the instance is a trap: its state can not be trusted any more. */
   #call<T>(run: () => T): T {
-    if (!this.isLive) throw new OpikError("wasm_trap", "this WebAssembly instance is gone");
+    if (!this.isLive) throw new OpikError("wasm_trap", "this WebAssembly instance is gone: report it");
     try {
       return run();
     } catch (error) {
       this.#dead = true;
       current = undefined;
-      throw new OpikError("wasm_trap", "the WebAssembly instance failed; its rows are lost", error);
+      throw new OpikError("wasm_trap", "the WebAssembly instance failed, its rows are lost: report it", error);
     }
   }
 }

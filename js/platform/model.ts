@@ -30,6 +30,8 @@ export interface Answer {
   readonly message: string;
   readonly cause: unknown;
   readonly isCompressed: boolean;
+  /** Whether it says that the rows are kept, and is none of Opik's: then there is no Opik at that URL. */
+  readonly isForeign?: boolean;
 }
 
 /** Rows that were taken out of a buffer. */

@@ -2,7 +2,7 @@
 // runs here, before the core is touched. However a value is linked with itself, what is written of it is bounded; it is
 // cut to the limits in the core. Next in the flow: row.ts.
 
-import { isObject, type Reporter } from "../errors.js";
+import { hideQueries, isObject, type Reporter, USER_INFO } from "../errors.js";
 import type { Redact, Settings } from "../settings.js";
 
 /** Stands for what was masked. */
@@ -170,7 +170,7 @@ function readableCopy(
 /** A note in place of what can not be read, which is told of once for each field. */
 export function unserializable(field: string, error: unknown, reporter: Reporter): string {
   const message = messageOf(error) ?? "it can not be read";
-  reporter.once("unserializable", `${field} could not be written as JSON: ${message}`, error, field);
+  reporter.once("unserializable", `${field} could not be written as JSON: ${message}; record what can`, error, field);
   return `[unserializable: ${message}]`;
 }
 
@@ -184,8 +184,6 @@ function messageOf(error: unknown): unknown {
 
 /** Names of members that are secrets. */
 const SECRET = /(.key|auth(orization)?|cookies?|credentials?|passphrase|passw(or)?d|secret|token)$/i;
-/** A user name and a password in a URL. */
-const USER_INFO = /\/\/[^\s/?#]*@/g;
 
 /** What stands for a member of an instance that is a secret or has secrets in it; `undefined` for any other. */
 function secretAs(value: unknown, key: string): unknown {
@@ -324,14 +322,4 @@ export function withoutQuery(url: string | URL): string {
     .replace(/^(data:[^,;]{0,99}|[a-z][\w+.-]*:(?!\/\/)).*/is, "$1")
     .replace(/[?#].*/s, "")
     .replace(USER_INFO, "//");
-}
-
-/** The text of an error without the queries and credentials of URLs in it; behind those in a stack their line and column stay. */
-export function hideQueries(text: string): string {
-  // Path and query of each word, in a time that grows with the text's length.
-  return `${text}`.replace(/(?=[^\s"<>])([^\s"<>?#]*)([?#][^\s"<>]*)?/g, (word, path: string, query = "") =>
-    path.includes("//") || query.includes("=")
-      ? path.replace(USER_INFO, "//") + /(:\d+:\d+)?\W*$/.exec(query.slice(-32))?.[0]
-      : word,
-  );
 }

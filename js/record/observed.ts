@@ -176,7 +176,7 @@ class FollowedCall implements CallFollower {
     } catch (error) {
       this.#leave();
       const { reporter } = this.#begun.span.trace.scope;
-      reporter.once("observer_failed", "an observer failed: its call is recorded as every call", error);
+      reporter.once("observer_failed", "an observer failed, so its call is recorded as every call: see `cause`", error);
       return undefined;
     }
   }

@@ -1,23 +1,13 @@
 // What a span or a trace is until its row is written: its fields, whether they have been written, early or for good, and the text in
 // which they are handed to the core. When it ends is for span.ts and trace.ts to say; the row itself is written in src/span.rs.
 
-import type { Reporter } from "../errors.js";
+import { hideQueries, type Reporter } from "../errors.js";
 import type { RowFields, SpanFields } from "../fields.js";
 import { tellUnknown } from "../names.js";
 import { TRACE_ROW } from "../platform/core.js";
 import type { Row, RowText } from "../platform/model.js";
 import type { Redact } from "../settings.js";
-import {
-  describeError,
-  hideQueries,
-  isError,
-  isPlain,
-  JsonText,
-  REDACTED,
-  toJson,
-  unserializable,
-  type Writing,
-} from "./json.js";
+import { describeError, isError, isPlain, JsonText, REDACTED, toJson, unserializable, type Writing } from "./json.js";
 import type { OpenTrace, TraceFields } from "./model.js";
 
 /** Fields of any row. */
@@ -242,7 +232,7 @@ function write(scope: Writing, field: string, value: unknown, rules?: Redact): s
 
 /** A field that a redactor failed on: what it would have hidden is not known, so nothing is shown. */
 export function masked(field: string, error: unknown, reporter: Reporter): string {
-  reporter.once("redaction_failed", `${field} was masked whole, since it could not be redacted`, error, field);
+  reporter.once("redaction_failed", `${field} was masked whole: mend what \`redact\` does with it`, error, field);
   return REDACTED;
 }
 

@@ -1,20 +1,34 @@
 // What must not be recorded, taken out while a value is written as JSON: by the name of a member, by a pattern
 // in a text, or by the user's own function. Runs before anything is cut, sent or stored.
 
+import { invalid } from "../errors.js";
 import type { Redact, RedactOptions } from "../settings.js";
 import { knownAs, REDACTED } from "./json.js";
 
 /** What is left out at the end of a text that was cut, in characters: half a secret matches nothing. */
 const MARGIN = 4096;
 
-/** The redactor that `options` ask for. Of a text patterns see `fieldBytes` characters and a margin. */
-export function redactor(
-  { keys = [], patterns = [], replace = (value) => value }: RedactOptions,
-  fieldBytes: number,
-): Redact {
-  const names = new Set(keys.filter((key) => typeof key === "string").map((key) => key.toLowerCase()));
+const isText = (value: unknown): value is string => typeof value === "string";
+const isPattern = (value: unknown): value is RegExp => value instanceof RegExp;
+
+function checkList(name: string, list: unknown, what: string, is: (value: unknown) => boolean): void {
+  if (!Array.isArray(list) || !list.every(is)) throw invalid(`redact.${name}`, `an array of ${what}`, list);
+}
+
+/**
+ * The redactor that `options` ask for. Throws an `OpikError` (`invalid_config`) where one is of a wrong type. Of a text patterns see
+ * `fieldBytes` characters and a margin.
+ */
+export function redactor(options: RedactOptions, fieldBytes: number): Redact {
+  const keys = options.keys ?? []; // JavaScript may say null
+  const patterns = options.patterns ?? [];
+  const replace = options.replace ?? ((value) => value);
+  checkList("keys", keys, "texts and regular expressions", (key) => isText(key) || isPattern(key));
+  checkList("patterns", patterns, "regular expressions", isPattern);
+  if (typeof replace !== "function") throw invalid("redact.replace", "a function", replace);
+  const names = new Set(keys.filter(isText).map((key) => key.toLowerCase()));
   // Without state of their own: one that is global remembers where it stopped.
-  const namePatterns = keys.filter((key) => key instanceof RegExp).map((key) => withFlags(key, ""));
+  const namePatterns = keys.filter(isPattern).map((key) => withFlags(key, ""));
   const textPatterns = patterns.map((pattern) => withFlags(pattern, "g"));
   return (value, key) => {
     if (names.has(key.toLowerCase()) || namePatterns.some((pattern) => pattern.test(key))) return REDACTED;

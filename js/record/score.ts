@@ -10,7 +10,7 @@ import {
   type Upload,
   uploadOf,
 } from "../deliver/upload.js";
-import { ownOf, type Reporter } from "../errors.js";
+import { AWAIT_IT, ownOf, type Reporter } from "../errors.js";
 import { type Names, tellUnknown } from "../names.js";
 import { getCore } from "../platform/core.js";
 import { idTime } from "../platform/ids.js";
@@ -58,7 +58,7 @@ export class ScoreBuffer {
   /** Keeps a score, in place of one of its name that waits, and gives its length in bytes: 0 when it is not kept. Never throws. */
   add(kind: ScoreKind, id: unknown, score: Score): number {
     if (this.#closed) {
-      this.#reporter.once("invocation_ended", "a score was given after its invocation: it is not sent");
+      this.#reporter.once("invocation_ended", `a score was given after its invocation: it is not sent; ${AWAIT_IT}`);
       return 0;
     }
     try {

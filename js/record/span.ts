@@ -212,7 +212,7 @@ export class SpanHandle implements OpenSpan, Open {
 
   #misusedAfterEnd(what: string): boolean {
     if (this.#ended && this.#row) {
-      this.#scope.reporter.once("already_ended", `${what} after the span has ended: its row is already written`);
+      this.#scope.reporter.once("already_ended", `${what} after the span has ended: do it before`);
     }
     return this.#ended;
   }

@@ -73,7 +73,11 @@ function isSampled({ settings, reporter }: OpenScope, core: Core, id: string, na
     cause = error;
   }
   if (isShare(rate)) return rate === 1 || core.isSampled(id, rate);
-  reporter.once("invalid_sample_rate", "sampleRate gave no number from 0 to 1: the trace is recorded", cause);
+  reporter.once(
+    "invalid_sample_rate",
+    "sampleRate gave no number from 0 to 1, so the trace is recorded: return one",
+    cause,
+  );
   return true;
 }
 
@@ -83,9 +87,17 @@ function isShare(value: unknown): value is number {
 
 function reportHeaders({ reporter }: OpenScope, warning: string): void {
   if (warning === "conflicting_spellings") {
-    reporter.once("conflicting_headers", "opik_trace_id and opik-trace-id differ: the one with underscores was taken");
+    reporter.once(
+      "conflicting_headers",
+      "opik_trace_id and opik-trace-id differ, and the first was taken: send one trace",
+    );
   } else {
-    reporter.once("invalid_headers", `incoming trace headers were refused: ${warning}`, undefined, warning);
+    reporter.once(
+      "invalid_headers",
+      `incoming trace headers were refused: ${warning}: send a span's`,
+      undefined,
+      warning,
+    );
   }
 }
 
@@ -155,7 +167,7 @@ export class TraceHandle implements OpenTrace, Open {
     if (this.joined) {
       reporter.once("joined_trace", "the trace is the caller's: update it where it began");
     } else if (this.#ended) {
-      reporter.once("already_ended", "trace.update after the trace has ended: its row is already written");
+      reporter.once("already_ended", "trace.update after the trace has ended: do it before");
     } else {
       this.#row?.merge(fields);
     }
@@ -163,7 +175,7 @@ export class TraceHandle implements OpenTrace, Open {
 
   end(): void {
     if (this.#ended && this.recording) {
-      this.scope.reporter.once("already_ended", "trace.end was called twice");
+      this.scope.reporter.once("already_ended", "trace.end was called twice: call it once");
       return;
     }
     this.#write(this.now(), false);

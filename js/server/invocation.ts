@@ -2,6 +2,7 @@
 // its requests that is a flush of the invocation's own, in `waitUntil`; a process that outlives them sends by itself.
 
 import { isObject, type Listeners, ownOf, Reporter } from "../errors.js";
+import { tellOff } from "../names.js";
 import { hasAsyncContext } from "../platform/context.js";
 import { isServer, now, within } from "../platform/env.js";
 import type { Ending, OnEnd } from "../record/ending.js";
@@ -132,8 +133,7 @@ function openScope(
     const scope = new Scope(settings, new Reporter(listeners, memory.seen), masks);
     return { scope, isOfProcess: !masks, ctx, trusts: resolveTrust(given, settings.projectName) };
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    new Reporter(listeners, memory.seen).once("invalid_config", `tracing is off: ${message}`, error);
+    tellOff(error, listeners.onError && new Reporter(listeners, memory.seen));
     return undefined;
   }
 }

@@ -856,7 +856,7 @@ describe("the runtime", () => {
       client().span({}).end();
       assert.deepEqual(
         errors.map(({ code, message }) => [code, message]),
-        [["unexpected", "ReferenceError: TextEncoder is not defined"]],
+        [["unexpected", "ReferenceError: TextEncoder is not defined; see unexpected in docs/guides/messages.md"]],
       );
     } finally {
       globalThis.TextEncoder = TextEncoder;
