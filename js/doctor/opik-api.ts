@@ -1,12 +1,16 @@
 // Whether Opik, or the relay before it, takes what would be sent to it. Nothing is written: the batch that asks is empty.
 
+import { foreignType } from "../deliver/request.js";
 import { PATHS } from "../deliver/upload.js";
+import { causeOf, hideQueries } from "../errors.js";
 import { resolveConfig } from "../resolve-settings.js";
 import type { OpikConfig, Settings } from "../settings.js";
 import { ask } from "./ask.js";
 import { type Finding, note, ok, problem } from "./finding.js";
 
 const CHECK = "Opik";
+const URL_FIX = "the URL ends with /api, as in http://localhost:5173/api";
+const REDIRECT_FIX = "name where it redirects to";
 const RELAY_FIX = "check relayUrl, and that POST gets there";
 
 /** Looks at the settings, and asks what they name. */
@@ -20,15 +24,26 @@ export async function examineOpik(config: OpikConfig): Promise<Finding> {
   if (settings.disabled) return note(CHECK, "tracing is switched off", "unset OPIK_TRACK_DISABLE, and `disabled`");
   const { href } = settings.url;
   try {
-    const status = await statusOf(settings);
+    const { response, status } = await answerOf(settings);
+    const type = foreignType(response, settings.transport);
+    if (type) {
+      const found = `${href} is not Opik's API: got ${type} (${status})`;
+      return problem(CHECK, found, config.relayUrl === undefined ? URL_FIX : RELAY_FIX);
+    }
+    const location = response.headers.get("location");
+    if (location) return problem(CHECK, `${href} redirects (${status}) to ${hideQueries(location)}`, REDIRECT_FIX);
     return config.relayUrl === undefined ? judge(status, settings) : judgeRelay(status, href);
   } catch (error) {
     const fix = config.relayUrl === undefined ? "check OPIK_URL_OVERRIDE, DNS and firewalls" : RELAY_FIX;
-    return problem(CHECK, `${href} can not be reached: ${String(error)}`, fix);
+    return problem(CHECK, `${href} can not be reached: ${settings.withoutKey(causeOf(error))}`, fix);
   }
 }
 
-async function statusOf({ transport, baseUrl, requestHeaders }: Settings): Promise<number> {
+async function answerOf({
+  transport,
+  baseUrl,
+  requestHeaders,
+}: Settings): Promise<{ readonly response: Response; readonly status: number }> {
   const { response } = await ask((signal) =>
     transport.fetch(baseUrl + PATHS.spans, {
       method: "POST",
@@ -38,7 +53,7 @@ async function statusOf({ transport, baseUrl, requestHeaders }: Settings): Promi
       signal,
     }),
   );
-  return response.type === "opaqueredirect" ? 302 : response.status;
+  return { response, status: response.type === "opaqueredirect" ? 302 : response.status };
 }
 
 /** An empty batch is refused before its token would be looked at. */
@@ -75,16 +90,11 @@ function judge(status: number, { url: { href }, workspace, projectName }: Settin
       );
     case 404:
     case 405:
-      return problem(
-        CHECK,
-        `${href}: there is no such route (${status})`,
-        "the URL ends with /api, as in http://localhost:5173/api",
-      );
+      return problem(CHECK, `${href}: there is no such route (${status})`, URL_FIX);
     case 429:
       return note(CHECK, `${to}: the rate limit is reached (429)`, "rows wait for as long as it asks for");
     default:
-      if (status >= 300 && status < 400)
-        return problem(CHECK, `${href} redirects (${status})`, "name where it redirects to");
+      if (status >= 300 && status < 400) return problem(CHECK, `${href} redirects (${status})`, REDIRECT_FIX);
       return problem(CHECK, `${to}: answers ${status}`, "look into its log; rows are tried again meanwhile");
   }
 }

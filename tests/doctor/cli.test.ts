@@ -2,11 +2,16 @@
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
+import { once } from "node:events";
+import { rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { type Collector, startCollector } from "../../collector/server.js";
 import { closeAll } from "../support/closing.js";
 import { type Installed, installTarball } from "../support/installed.js";
+import { freePort } from "../support/ports.js";
 import { PROGRAMS } from "../support/programs.js";
 
 let collector: Collector;
@@ -22,9 +27,22 @@ interface Ended {
   readonly output: string;
 }
 
+/** Writes the files of a Worker's project beside the installed package, for as long as `use` runs. */
+async function inProject(files: Record<string, string>, use: () => Promise<void>): Promise<void> {
+  const paths = Object.keys(files).map((file) => join(installed.folder, file));
+  await Promise.all(Object.entries(files).map(([file, text]) => writeFile(join(installed.folder, file), text)));
+  try {
+    await use();
+  } finally {
+    await Promise.all(paths.map((path) => rm(path)));
+  }
+}
+
 /** Runs a program in the folder of the installed package, with that Opik. */
-function run(program: string, args: readonly string[], opikUrl = collector.url): Promise<Ended> {
-  const options = { cwd: installed.folder, env: { ...process.env, OPIK_URL_OVERRIDE: opikUrl } };
+function run(program: string, args: readonly string[], opikUrl: string | undefined = collector.url): Promise<Ended> {
+  const { OPIK_URL_OVERRIDE: _, ...others } = process.env;
+  const env = opikUrl === "" ? others : { ...others, OPIK_URL_OVERRIDE: opikUrl };
+  const options = { cwd: installed.folder, env };
   return new Promise((resolve) => {
     const child = execFile(program, args, options, (_error, output) => resolve({ code: child.exitCode!, output }));
   });
@@ -60,9 +78,69 @@ test("it says how it is called", async () => {
     const { code, output } = await npx(...args);
     assert.deepEqual([code, output.split("\n")[0]], [0, "opik-edge doctor [url] [--origin origin]"]);
   }
-  for (const args of [["cure"], ["doctor", "--origin"], ["doctor", "--fast"], ["doctor", "one", "two"]]) {
-    assert.equal((await npx(...args)).code, 2, String(args));
+  const wrong: [args: string[], sentence: string][] = [
+    [["cure"], "cure is no command"],
+    [["docto"], "docto is no command: did you mean doctor?"],
+    [["doctor", "--origin"], "--origin: expected the origin of pages"],
+    [["doctor", "--fast"], "--fast is no option of the doctor"],
+    [["doctor", "--orgin", "https://app.test"], "--orgin is no option of the doctor: did you mean --origin?"],
+    [["doctor", "--orign=https://app.test"], "--orign is no option of the doctor: did you mean --origin?"],
+    [["doctor", "one", "two"], "expected one URL, got 2"],
+  ];
+  for (const [args, sentence] of wrong) {
+    const { code, output } = await npx(...args);
+    assert.deepEqual([code, output.split("\n")[0]], [2, sentence]);
+    assert.match(output, /^opik-edge doctor \[url\] \[--origin origin\]$/m);
   }
+});
+
+const VARS: [file: string, text: (url: string) => string][] = [
+  [
+    ".dev.vars",
+    (url) => `# of this machine\nOPIK_API_KEY="a-secret-key" # raw\nexport OPIK_URL_OVERRIDE=${url}\nOTHER=1\n`,
+  ],
+  [
+    "wrangler.jsonc",
+    (url) =>
+      `{\n  // "vars": {},\n  "name": "w", /* , } */\n  "vars": { "OPIK_URL_OVERRIDE": "${url}", "A": "//", },\n}`,
+  ],
+  ["wrangler.json", (url) => JSON.stringify({ vars: { OPIK_URL_OVERRIDE: url } })],
+  [
+    "wrangler.toml",
+    (url) =>
+      `name = "w"\n[vars]\nA = "1"\nOPIK_URL_OVERRIDE = "${url}" # ours\n\n[env.other.vars]\nOPIK_URL_OVERRIDE = "x"`,
+  ],
+  ["wrangler.toml", (url) => `name = "w"\nvars = { A = "1", OPIK_URL_OVERRIDE = "${url}" }\n`],
+];
+for (const [file, text] of VARS) {
+  test(`it has the variables of ${file}, which it does not show`, () =>
+    inProject({ [file]: text(collector.url) }, async () => {
+      const { code, output } = await run("npx", ["--offline", "opik-edge", "doctor"], "");
+      assert.equal(code, 0, output);
+      assert.match(output, new RegExp(`^ok +settings OPIK_\\w+.* from ${file}$`, "m"));
+      assert.ok(output.includes(`${collector.url}, workspace default`), output);
+      assert.ok(!output.includes("a-secret-key"), output);
+    }));
+}
+
+test("what the environment has goes before a file, and a file that can not be read is none", () =>
+  inProject({ ".dev.vars": "OPIK_URL_OVERRIDE=http://127.0.0.1:1", "wrangler.jsonc": "{ vars" }, async () => {
+    const { code, output } = await npx("doctor");
+    assert.equal(code, 0, output);
+    assert.match(output, /^ok +settings nothing that the environment has not from \.dev\.vars$/m);
+  }));
+
+test("causes are told: nobody listens, and a page answers", async () => {
+  const port = await freePort();
+  assert.match((await npx("doctor", `http://127.0.0.1:${port}/`)).output, new RegExp(`ECONNREFUSED 127.0.0.1:${port}`));
+  const page = createServer((_, response) => response.setHeader("content-type", "text/html").end("<p>"));
+  await once(page.listen(0, "127.0.0.1"), "listening");
+  const { port: pagePort } = page.address() as AddressInfo;
+  const { code, output } = await run("npx", ["--offline", "opik-edge", "doctor"], `http://127.0.0.1:${pagePort}`);
+  page.close();
+  page.closeAllConnections();
+  assert.equal(code, 1);
+  assert.match(output, /^FIX +Opik .* is not Opik's API: got text\/html \(200\)\n +→ the URL ends with \/api/m);
 });
 
 for (const [runtime, [program, args]] of Object.entries(PROGRAMS)) {
