@@ -176,8 +176,8 @@ pub fn append(
     }
 }
 
-/// Of the row that was appended last: the position of the field that was cut first, and 32 times the number of the limit
-/// that it is beyond: 0 of a field, 1 of the row or its trace, 2 of base64.
+/// The first cut of the row that was appended last: the position of its field, plus 32 times the limit that it exceeded.
+/// The limits are 0 for a field, 1 for the row or its trace, 2 for base64.
 #[wasm_bindgen(js_name = firstCut)]
 pub fn first_cut() -> usize {
     with(|state| state.cutter.first_cut()).flatten().map_or(0, |(index, beyond)| index | (beyond as usize) << 5)

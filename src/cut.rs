@@ -18,12 +18,12 @@ const URL_HEAD_BYTES: usize = 128;
 /// Bytes of a replaced field that its marker shows.
 pub const PREVIEW_BYTES: usize = 1024;
 
-/// Which limit a text is beyond.
+/// The limit that a text exceeds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Beyond {
-    /// That of one field, or of one string in it.
+    /// The limit of one field, or of one string in it.
     Field,
-    /// That of the row.
+    /// The limit of the row.
     Row,
     /// [`MAX_BASE64_BYTES`].
     Base64,
