@@ -244,7 +244,7 @@ test("nobody else is given the page's token", async () => {
     ["a client without a token", { propagateTo: [() => true] }, {}],
     ["one that is empty", { token: "" }, {}],
     ["what can be no header", { token: "v1.a\n.b" }, {}],
-    ["what is no text", { token: 7 as never }, {}],
+    ["a token that is not a text", { token: () => 7 as never }, {}],
   ] as const) {
     assert.equal(await tokenOf(() => client(config as OpikConfig).fetch(HERE, init)), null, name);
     assert.equal(asked.length, 1, name);
