@@ -2,16 +2,20 @@
 // to be a span there.
 
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { once } from "node:events";
+import { readFile } from "node:fs/promises";
 import { createServer, type RequestListener, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { pathToFileURL } from "node:url";
+import { promisify } from "node:util";
 import { flush, type Opik } from "opik-edge";
 import { type Collector, startCollector } from "../../collector/server.js";
 import type { StoredRow } from "../../collector/store.js";
 import { pageIds } from "../support/page-ids.js";
+import { PYTHON } from "../support/python.js";
 import { example } from "../support/readme.js";
 import { recorded, versionOf } from "../support/versions.js";
 import { ROOT, startWorker } from "../support/worker.js";
@@ -294,6 +298,157 @@ test("testing: a backend that fails, and a handler", async () => {
   await load("guide-capture-handler");
   await load("guide-capture-express");
   await load("guide-flush-handler");
+});
+
+/** A handler that the examples for Workers take for granted, and the requests that it has been asked. */
+function giveHandler(answer: (request: Request) => Promise<Response>): void {
+  Object.assign(globalThis, { handler: { fetch: answer } });
+}
+
+interface Worker<Env> {
+  fetch(request: Request, env: Env, ctx: { waitUntil(promise: Promise<unknown>): void }): Promise<Response>;
+}
+
+/** Asks a Worker that runs here, and waits for what its `ctx` was asked to wait for. */
+async function askWorker<Env>(worker: Worker<Env>, request: Request, env: Env): Promise<string> {
+  const waited: Promise<unknown>[] = [];
+  const response = await worker.fetch(request, env, { waitUntil: (promise) => void waited.push(promise) });
+  const text = await response.text();
+  await Promise.all(waited);
+  return text;
+}
+
+test("delivery: a function keeps a health check out of the sample", async () => {
+  giveHandler(async (request) => new Response(new URL(request.url).pathname));
+  const { default: worker } = await load<{ default: Worker<object> }>("guide-sampling");
+  const env = { OPIK_URL_OVERRIDE: collector.url };
+  assert.equal(await askWorker(worker, new Request("http://localhost/health"), env), "/health");
+  // A caller's trace is always followed.
+  assert.equal(await askWorker(worker, asked("/sampled"), env), "/sampled");
+  await assertJoined("GET /sampled");
+  assert.deepEqual(named("GET /health"), []);
+});
+
+test("headers: targets that get them, and the spelling for old ones", async (t) => {
+  const seen = new Map<string, string[]>();
+  const { fetch: untraced } = globalThis;
+  t.mock.method(globalThis, "fetch", async (input: string | URL, init: RequestInit = {}) => {
+    if (String(input).startsWith("http://127.0.0.1")) return untraced(input, init);
+    seen.set(String(input), [...new Headers(init.headers).keys()].filter((name) => name.startsWith("opik")).sort());
+    return new Response(null);
+  });
+  const { fetch } = await import("opik-edge");
+  const targets = [
+    "https://api.example.com/a",
+    "http://db.internal.example.com/b",
+    "https://example.org/legacy/c",
+    "https://example.org/d",
+  ];
+  giveHandler(async () => {
+    for (const target of targets) await fetch(target);
+    return new Response("done");
+  });
+  const { default: worker } = await load<{ default: Worker<object> }>("guide-targets");
+  await askWorker(worker, new Request("http://localhost/targets"), { OPIK_URL_OVERRIDE: collector.url });
+  const both = ["opik-parent-span-id", "opik-trace-id", "opik_parent_span_id", "opik_trace_id"];
+  const expected = [both, both, ["opik_parent_span_id", "opik_trace_id"], []];
+  assert.deepEqual(
+    targets.map((target) => seen.get(target)),
+    expected,
+  );
+});
+
+test("headers: a FastAPI service reads the names with hyphens", async () => {
+  const code = (await readFile(join(ROOT, await example("guide-hyphens", "py")), "utf8")).replaceAll(/^ {2}/gm, "");
+  const surroundings = `
+from types import SimpleNamespace
+from starlette.datastructures import Headers
+query = "?"
+def retrieve(query, opik_distributed_trace_headers): print(opik_distributed_trace_headers)
+for sent in ({"opik-trace-id": "t", "opik-parent-span-id": "p"}, {"opik-trace-id": "t"}):
+    request = SimpleNamespace(headers=Headers(sent))
+`;
+  const program = surroundings + code.replaceAll(/^/gm, "    ");
+  const { stdout } = await promisify(execFile)(PYTHON, ["-c", program]);
+  assert.equal(stdout, "{'opik_trace_id': 't', 'opik_parent_span_id': 'p'}\nNone\n");
+});
+
+test("security: a Worker that believes tokens, masks secrets and records no outputs", async () => {
+  const { span } = await import("opik-edge");
+  const { OPIK_TOKEN_HEADER } = await import("opik-edge");
+  const { mintToken } = await import("opik-edge/relay");
+  giveHandler(async () =>
+    span(
+      { name: "masked", input: { password: "p", note: "sk-abc by a@b.example", ssn: 1 }, output: "an output" },
+      () => new Response("ok"),
+    ),
+  );
+  const { default: worker } = await load<{ default: Worker<object> }>("guide-security");
+  const TOKEN_SECRET = "0123456789abcdef0123456789abcdef";
+  const env = { OPIK_URL_OVERRIDE: collector.url, TOKEN_SECRET };
+  const token = await mintToken({
+    secret: { id: "2026-11", secret: TOKEN_SECRET },
+    audience: "https://app.example.com",
+    projectName: "Default Project",
+  });
+  const withToken = asked("/believed");
+  withToken.headers.set(OPIK_TOKEN_HEADER, token);
+  for (const request of [withToken, asked("/stranger")]) assert.equal(await askWorker(worker, request, env), "ok");
+  await assertJoined("GET /believed");
+  const [masked] = named("masked");
+  assert.deepEqual(masked!["input"], { password: "[redacted]", note: "[redacted] by [redacted]" });
+  assert.equal(masked!["output"], undefined);
+  assert.notEqual(named("GET /stranger")[0]!.trace_id, TRACE);
+});
+
+test("models: a call of Workers AI by its binding", async () => {
+  const { default: worker } = await load<{ default: Worker<object> }>("guide-workers-ai");
+  // In place of the platform's, which needs an account; tests/worker runs one in workerd.
+  class Ai {
+    async run(): Promise<ReadableStream> {
+      return new Blob([`data: {"response":"Hello"}\n\ndata: [DONE]\n\n`]).stream();
+    }
+    gateway(): void {}
+  }
+  const env = { OPIK_URL_OVERRIDE: collector.url, AI: new Ai() };
+  assert.match(await askWorker(worker, asked("/ai"), env), /Hello/);
+  await assertJoined("GET /ai");
+  const call = collector.spans().find(({ model }) => model === "@cf/meta/llama-4-scout-17b-16e-instruct");
+  assert.equal(call!["type"], "llm");
+});
+
+test("observers: instrumentFetch traces calls in spans, and stops", async () => {
+  const { span } = await import("opik-edge");
+  const { stop } = await load<{ stop(): void }>("guide-instrument");
+  const server = createServer((_request, response) => response.end("found"));
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  try {
+    const get = async (path: string) => (await fetch(`http://${host}/${path}`)).text();
+    await span({ name: "instrumented" }, () => get("one"));
+    stop();
+    await span({ name: "no longer" }, () => get("two"));
+    await flush();
+    await collector.until(() => named("no longer").length === 1 && named("instrumented").length === 1);
+    const children = (name: string) =>
+      collector.spans().filter(({ parent_span_id }) => parent_span_id === named(name)[0]!.id);
+    assert.deepEqual([children("instrumented")[0]!["name"], children("no longer")], [`GET ${host}/one`, []]);
+  } finally {
+    server.close();
+    server.closeAllConnections();
+  }
+});
+
+test("servers: a script flushes before it exits", async () => {
+  const file = await example("guide-exit", "ts");
+  const jobs = named("job").length;
+  const args = ["--import", "tsx", file];
+  await promisify(execFile)(process.execPath, args, {
+    cwd: ROOT,
+    env: { ...process.env, OPIK_URL_OVERRIDE: collector.url },
+  });
+  assert.equal(named("job").length, jobs + 1);
 });
 
 test("moving: the same program with this package", async (t) => {

@@ -1,6 +1,7 @@
 // The examples in the README, the guides and the API reference compile for those who copy them, and a test runs each example
 // that is marked so. Blocks of TypeScript, JavaScript and HTML are written to target/docs/, each at the line where it stands, and compiled
-// against the package in pkg/ with the types of the platform that a comment above names (`<!-- types: worker -->`).
+// against the package in pkg/ with the types of the platform that a comment above names (`<!-- types: worker -->`). The files of
+// one program (`<!-- runs: NAME PATH -->`) import each other.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -12,10 +13,13 @@ import { ROOT } from "../support/worker.js";
 
 const FOLDER = join(ROOT, "target/docs");
 
+const DOM = ["es2023", "esnext.disposable", "dom", "dom.iterable"];
+
 /** What each platform's examples may use: its types, and the names of given/. */
 const PLATFORMS: Record<string, object> = {
   node: { types: ["node"] },
-  page: { types: [], lib: ["es2023", "esnext.disposable", "dom", "dom.iterable"] },
+  page: { types: [], lib: DOM, jsx: "react-jsx" },
+  next: { types: ["node"], lib: DOM, jsx: "react-jsx" },
   worker: { types: ["@cloudflare/workers-types"] },
 };
 
@@ -30,7 +34,6 @@ const OPTIONS = {
   exactOptionalPropertyTypes: true,
   noUncheckedIndexedAccess: true,
   verbatimModuleSyntax: true,
-  jsx: "preserve",
   noEmit: true,
   skipLibCheck: true,
 };
@@ -70,7 +73,7 @@ async function compile(platform: string, settings: object): Promise<string[]> {
     });
     said.push(...output.split("\n").filter((line) => line && !line.includes("error TS18003"))); // nothing to compile
   }
-  return said.map((line) => line.replace(/^(.+)\/L\d+\.\w+\((\d+),(\d+)\)/, "$1:$2:$3"));
+  return said.map((line) => line.replace(/^(.+?\.md)\/.+?\((\d+),(\d+)\)/, "$1:$2:$3"));
 }
 
 const fences = new Map(await Promise.all((await guides()).map(async (file) => [file, await fencesOf(file)] as const)));
@@ -85,7 +88,8 @@ describe("what the examples say is true for the compiler", () => {
     for (const [file, blocks] of fences) {
       for (const block of blocks) {
         for (const { extension, code, line } of sources(block)) {
-          const target = join(FOLDER, platformOf(block), file, `L${line}.${extension}`);
+          const [, path = `L${line}.${extension}`] = block.notes.get("runs")?.split(" ") ?? [];
+          const target = join(FOLDER, platformOf(block), file, path);
           await mkdir(dirname(target), { recursive: true });
           await writeFile(target, `${"\n".repeat(line - 1)}${code}\n`);
         }
@@ -112,7 +116,7 @@ describe("what the examples say is true for the compiler", () => {
 });
 
 test("what is said to run is run by a test", async () => {
-  const names = [...fences.values()].flat().flatMap(({ notes }) => notes.get("runs") ?? []);
+  const names = [...fences.values()].flat().flatMap(({ notes }) => notes.get("runs")?.split(" ", 1) ?? []);
   assert.ok(names.length > 5, String(names));
   const tests = (await readdir(join(ROOT, "tests"), { recursive: true })).filter((name) => name.endsWith(".test.ts"));
   const code = (await Promise.all(tests.map((name) => readFile(join(ROOT, "tests", name), "utf8")))).join("\n");

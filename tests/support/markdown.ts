@@ -4,7 +4,10 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { ROOT } from "./worker.js";
 
-/** A code block, and what the comments above it say: `<!-- types: page -->`, `<!-- runs: NAME -->`. */
+/**
+ * A code block, and what the comments above it say: `<!-- types: page -->`, `<!-- runs: NAME -->`, with a path behind the name
+ * where the example is a program of several files, or `<!-- compiled: WHY -->` where it is not run.
+ */
 export interface Fence {
   /** From the root of the repository. */
   readonly file: string;
