@@ -15,8 +15,8 @@ import { flush, type Opik } from "opik-edge";
 import { type Collector, startCollector } from "../../collector/server.js";
 import type { StoredRow } from "../../collector/store.js";
 import { pageIds } from "../support/page-ids.js";
-import { PYTHON } from "../support/python.js";
-import { example } from "../support/readme.js";
+import { PYTHON, QUIET } from "../support/python.js";
+import { example, project } from "../support/readme.js";
 import { recorded, versionOf } from "../support/versions.js";
 import { ROOT, startWorker } from "../support/worker.js";
 
@@ -451,21 +451,50 @@ test("servers: a script flushes before it exits", async () => {
   assert.equal(named("job").length, jobs + 1);
 });
 
-test("moving: the same program with this package", async (t) => {
-  const log = t.mock.method(console, "log", () => {});
-  const { fetch } = globalThis;
-  const seen: Headers[] = [];
-  t.mock.method(globalThis, "fetch", async (input: string | URL, init: RequestInit) => {
-    if (!String(input).startsWith("https://chat.example.com")) return fetch(input, init);
-    seen.push(new Headers(init.headers));
-    return new Response("A tree of spans.");
+test("moving: a script of `opik` and the same script of this package write the same rows", async () => {
+  const seen: (string | undefined)[] = [];
+  const server = createServer((request, response) => {
+    seen.push(request.headers["opik_parent_span_id"] as string | undefined);
+    request.resume();
+    response.end("A tree of spans.");
   });
-  await flush(); // what the examples before it have left in their clients
-  await load("guide-moving");
-  assert.deepEqual(log.mock.calls[0]!.arguments, [3]);
-  const [ask] = named("ask");
-  assert.deepEqual(ask!["input"], { arguments: ["What is a trace?"] });
-  assert.deepEqual(ask!["output"], { output: "A tree of spans." });
-  const call = named("POST chat.example.com/")[0]!;
-  assert.deepEqual([call.parent_span_id, seen[0]!.get("opik-parent-span-id")], [ask!.id, call.id]);
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const CHAT_URL = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+  const folder = join(ROOT, "target/readme/moving");
+  await project("moving", folder);
+  const told: unknown[] = [];
+  try {
+    for (const file of ["before.ts", "after.ts"]) {
+      const own = await startCollector();
+      const env = { ...process.env, ...QUIET, OPIK_URL_OVERRIDE: own.url, CHAT_URL };
+      const args = ["--import", import.meta.resolve("tsx"), file];
+      const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: folder, env });
+      const spans = own.spans();
+      const calls = spans.filter(({ name }) => String(name).startsWith("POST "));
+      const asks = spans.filter(({ name }) => name === "ask");
+      told.push({
+        answers: stdout.split("\n").filter((line) => line === "A tree of spans.").length,
+        traces: own
+          .traces()
+          .map(({ name, thread_id }) => [name, thread_id])
+          .sort(),
+        spans: spans
+          .map(({ name }) => name)
+          .filter((name) => !String(name).startsWith("POST "))
+          .sort(),
+        scores: own.scores().map(({ name, value }) => [name, value]),
+        // The service is called under `ask`, or under the call's own span.
+        hangs: seen
+          .splice(0)
+          .map((id) => asks.some((ask) => ask.id === (calls.find((call) => call.id === id)?.parent_span_id ?? id))),
+      });
+      await own.close();
+    }
+  } finally {
+    server.close();
+    server.closeAllConnections();
+  }
+  assert.deepEqual(told[0], told[1]);
+  assert.deepEqual((told[1] as { spans: unknown }).spans, ["ask", "ask", "delete"]);
 });
