@@ -6,32 +6,46 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
+import { Response as MiniflareResponse } from "miniflare";
 import { startCollector } from "../../collector/server.js";
 import { startUpstream } from "../../examples/cloudflare-worker/upstream.js";
 import { example } from "../support/readme.js";
 import { startTestUpstream } from "../support/upstream.js";
 import { ROOT, startWorker } from "../support/worker.js";
 
-test("the Worker joins the caller's trace, calls the model with headers and answers", async () => {
+test("the Worker joins the caller's trace, and records the model's answer", async () => {
   const collector = await startCollector();
   const upstream = await startUpstream();
   const worker = await startWorker(await example("worker", "ts"), {
-    bindings: { OPIK_URL_OVERRIDE: collector.url, LLM_URL: `${upstream.url}/v1/chat/completions` },
+    bindings: { OPIK_URL_OVERRIDE: collector.url, OPENAI_API_KEY: "a key" },
+    miniflare: {
+      // The model's host is this machine.
+      outboundService: async (request: { url: string; method: string; text(): Promise<string> }) => {
+        const { host, pathname } = new URL(request.url);
+        const url = host === "api.openai.com" ? `${upstream.url}${pathname}` : request.url;
+        const answer = await fetch(url, { method: request.method, body: await request.text() });
+        return new MiniflareResponse(answer.status === 204 ? null : await answer.text(), {
+          status: answer.status,
+          headers: { "content-type": answer.headers.get("content-type") ?? "text/plain" },
+        });
+      },
+    },
   });
   try {
     const headers = {
       opik_trace_id: "01a20612-0b81-7cc1-922c-2da813a3fcfc",
       opik_parent_span_id: "01a20612-0bcc-794c-8aba-f81361854650",
     };
-    const body = JSON.stringify({ model: "m", messages: [{ role: "user", content: "What is a trace?" }] });
-    const response = await fetch(worker.url, { method: "POST", headers, body });
-    assert.equal(response.status, 200, await response.clone().text());
-    assert.equal(((await response.json()) as { object: string }).object, "chat.completion");
-    await collector.until(() => collector.spans().length >= 3);
-    const llm = collector.spans().find(({ name }) => name === "chat m")!;
-    assert.deepEqual([llm.trace_id, llm["type"]], [headers.opik_trace_id, "llm"]);
-    assert.equal((llm["usage"] as Record<string, number>)["total_tokens"], 51);
-    assert.equal(upstream.seen.at(-1)!.headers["opik_trace_id"], headers.opik_trace_id);
+    const response = await fetch(worker.url, { method: "POST", headers, body: "What is a trace?" });
+    assert.equal(await response.text(), "A trace is a tree of spans.");
+    await collector.until(() => collector.spans().length === 2);
+    const [root, llm] = ["POST /", "chat gpt-4.1-mini"].map(
+      (name) => collector.spans().find((span) => span["name"] === name)!,
+    );
+    assert.deepEqual([root!.trace_id, root!.parent_span_id], [headers.opik_trace_id, headers.opik_parent_span_id]);
+    assert.deepEqual([llm!["type"], llm!["provider"], llm!.parent_span_id], ["llm", "openai", root!.id]);
+    assert.equal((llm!["usage"] as Record<string, number>)["total_tokens"], 51);
+    assert.deepEqual(root!["project_name"], "chat");
   } finally {
     await worker.close();
     await upstream.close();

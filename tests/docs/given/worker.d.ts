@@ -1,6 +1,7 @@
 // What the examples for Workers take for granted: the bindings in `env` that `wrangler types` would declare, and a handler.
 
 interface Env {
+  readonly OPENAI_API_KEY: string;
   readonly OPIK_ROWS: Queue;
   readonly TOKEN_SECRET: string;
 }
