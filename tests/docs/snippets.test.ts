@@ -115,6 +115,19 @@ describe("what the examples say is true for the compiler", () => {
   });
 });
 
+/** Languages of programs. */
+const PROGRAMS = ["ts", "tsx", "js", "html", "py"];
+
+test("every example runs, or says why it is only compiled", () => {
+  const silent = [...fences.values()].flat().filter(({ language, notes }) => {
+    return PROGRAMS.includes(language) && !notes.has("runs") && !notes.has("compiled");
+  });
+  assert.deepEqual(
+    silent.map(({ file, line }) => `${file}:${line}`),
+    [],
+  );
+});
+
 test("what is said to run is run by a test", async () => {
   const names = [...fences.values()].flat().flatMap(({ notes }) => notes.get("runs")?.split(" ", 1) ?? []);
   assert.ok(names.length > 5, String(names));
