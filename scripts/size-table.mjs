@@ -38,7 +38,7 @@ for (const [name, { source, file, modules = [] }] of Object.entries(PROGRAMS)) {
   const conditions = modules.length > 0 ? ["workerd", "worker"] : [];
   const script = file ? readFileSync(resolve(ROOT, file)) : Buffer.from(await bundle(source, conditions));
   const parts = [script, ...modules.map((module) => readFileSync(resolve(ROOT, MODULES[module])))];
-  const sum = (sizeOf) => Math.ceil(parts.reduce((total, part) => total + sizeOf(part), 0) / KB);
+  const sum = (sizeOf) => Math.round(parts.reduce((total, part) => total + sizeOf(part), 0) / KB);
   rows.push([name, sum((part) => part.length), sum(gzipped), sum((part) => brotliCompressSync(part).length)]);
 }
 
