@@ -15,7 +15,7 @@ const WORKER = `import { withOpik } from "opik-edge/cloudflare";`;
 const HANDLER = "{ fetch: () => new Response() }";
 const MODULES = { core: "pkg/core_bg.wasm", llm: "pkg/llm/llm_bg.wasm" };
 
-/** By what a program imports: its source, the conditions of its bundler, and the modules that are uploaded beside it. */
+/** Programs by their imports: the source, or a built file, and the modules that are uploaded beside it. */
 const PROGRAMS = {
   "a page: `{ Opik }`": { source: `export { Opik } from "opik-edge";` },
   "a page: `{ Opik, tabThreadId, serverContext }`": {

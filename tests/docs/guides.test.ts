@@ -45,14 +45,14 @@ async function load<M>(name: string): Promise<M> {
   return import(pathToFileURL(join(ROOT, await example(name, "ts"))).href);
 }
 
-/** What `deno serve`, Bun and Workers take. */
+/** The shape of a server for `deno serve`, Bun and Workers. */
 interface WebServer {
   fetch(request: Request): Promise<Response>;
 }
 
 const asked = (path: string): Request => new Request(`http://localhost${path}`, { headers: CALLER });
 
-/** What a server of Node's answers. */
+/** Asks a server of Node, and returns its answer. */
 async function ask(server: Server, path: string): Promise<string> {
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -212,7 +212,7 @@ test("security: a page continues its server's trace with a token that names it",
   await assertJoined("GET /rendered");
 });
 
-test("delivery: a job says what was sent", async (t) => {
+test("delivery: a job reports its sent rows", async (t) => {
   const log = t.mock.method(console, "log", () => {});
   await load("guide-delivery");
   assert.deepEqual(log.mock.calls[0]!.arguments, [{ sent: 2, kept: 0, dropped: {} }]);
@@ -286,7 +286,7 @@ interface Asking {
   flush(): Promise<unknown>;
 }
 
-/** As a platform's responses have it: of one that is made of a text the body is not watched. */
+/** A body like a platform's: the body of a response that is made from a text is not watched. */
 function streamOf(value: unknown): ReadableStream<Uint8Array> {
   return new Blob([JSON.stringify(value)]).stream();
 }

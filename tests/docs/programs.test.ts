@@ -212,7 +212,7 @@ test("browser: spans are passed on, and fetch is instrumented until it is stoppe
   });
 });
 
-test("browser: a logout drops what waits, and begins another conversation", async () => {
+test("browser: a logout drops unsent rows, and begins another conversation", async () => {
   const app = await siteWithRelay();
   app.get("/token", (c) => c.text("a token"));
   app.get("/logout", (c) => c.html("<p>bye</p>"));
