@@ -499,7 +499,7 @@ describe("the guide", () => {
     const sections = [...guide!.matchAll(/^## `(\w+)`$/gm)].map(([, code]) => code);
     assert.deepEqual(sections.sort(), [...codes].sort());
     for (const section of guide!.split(/^## /m).slice(1)) {
-      if (section.startsWith("`")) assertParts(section, ["**What to do.**"]);
+      if (section.startsWith("`")) assertParts(section, ["**Remedy.**"]);
     }
   });
 });
