@@ -28,7 +28,7 @@ export const RULES: readonly Rule[] = [
     name: "question-word-as-subject",
     advice: "begin with a noun that names the thing, or with the verb",
     pattern:
-      /^(?:And |But |Of |To |From |By |In |For |With )?(?:what|whatever|whom?|whoever|whose|which|why|until when|since when|how (?:many|much|long|far|often|a|an|the|it)) (?!.*\?)/i,
+      /^(?:And |But |Of |To |From |By |In |For |With )?(?:what|whatever|whom?|whoever|whose|which|why|until when|since when|how (?:many|much|long|far|often)) (?!.*\?)/i,
     wrong: [
       "What comes now comes too late.",
       "Whom a Reporter tells.",
@@ -42,6 +42,7 @@ export const RULES: readonly Rule[] = [
       "Validation error of a score.",
       "Size of a row in bytes.",
       "What is a trace?",
+      "How it works.",
     ],
   },
   {
@@ -71,9 +72,9 @@ export const RULES: readonly Rule[] = [
     name: "one-or-none",
     advice: "repeat the noun that “one” or “none” stands for",
     pattern:
-      /\b(?:has|have|had|is|are|was|were|with|without|takes?|gets?|makes?|needs?|sends?|gives?|given|finds?|names?|sets?|where|if|and|or|but|of|to|by) (?:one|none)(?=[.,;:)]|$| (?:that|which|who|whose|where|and|or|is|are|already|of its|for|from)\b)/i,
+      /\b(?:has|have|had|is|are|was|were|with|without|takes?|gets?|makes?|needs?|sends?|gives?|given|finds?|names?|sets?|where|if|and|or|but|of|to|by) (?:one|none)(?! or two)(?=[.,;:)]|$| (?:that|which|who|whose|where|and|or|is|are|already|of its|for|from)\b)/i,
     wrong: ["A request has one.", "Where there is none, and one is needed, it waits.", "It makes one that lasts."],
-    right: ["A request has a token.", "It opens one connection.", "None of the rows was sent."],
+    right: ["A request has a token.", "It sends one or two rows.", "None of the rows was sent."],
   },
   {
     name: "told",
@@ -185,8 +186,8 @@ export const RULES: readonly Rule[] = [
     name: "so-ordered",
     advice: "put subject and verb first, and the condition after them",
     pattern:
-      /\b(?:nor|neither) (?:is|are|has|have|does|do|can|will|was|were)\b|^(?:so|such|nor) (?:is|are|has|have|does|do|can|will|was|were)\b/i,
+      /\bnor (?:is|are|has|have|does|do|can|will|was|were)\b|^(?:so|such|nor) (?:is|are|has|have|does|do|can|will|was|were)\b/i,
     wrong: ["So is a span.", "It waits for no one, nor does it retry."],
-    right: ["A span is too.", "It does not wait and does not retry."],
+    right: ["A span is too.", "It does not wait and does not retry.", "Neither is reached."],
   },
 ];
