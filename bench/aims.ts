@@ -11,7 +11,7 @@ const times: Value = ({ ratio }) => ratio.median;
 const micros: Value = ({ cpu }) => cpu.median;
 const millis: Value = ({ cpu }) => cpu.median / 1000;
 
-/** At most so much, in the runtimes of which the name matches. */
+/** The highest ratio, in the runtimes whose name matches. */
 interface Aim {
   readonly what: string;
   readonly in: RegExp;
@@ -61,7 +61,7 @@ const AIMS: readonly Aim[] = [
 const WORKER = "bytes: Worker upload (minified JS + wasm), gzip";
 const WORKER_KB = 38;
 
-/** As a table: those of figures, and those of being ahead. */
+/** As a table: the figures, and the comparisons with peers. */
 export function aims({ runtimes, bytes }: Results, behind: readonly Behind[]): string {
   const rows: string[][] = [];
   const add = (what: string, aim: string, value: string, ok: boolean): void => {
@@ -101,7 +101,7 @@ export function aims({ runtimes, bytes }: Results, behind: readonly Behind[]): s
     ahead("its first 100 and 1,000", (one) => edge(one) && phases.includes(one.measurement.phase));
     // The official SDK hands `fetch` a text: where it is ahead it is named above.
     ahead(
-      "5 MB, but for the official SDK",
+      "5 MB, except the official SDK",
       ({ measurement: { shape }, peer }) => shape === "5mb" && peer.file !== "opik",
     );
   }

@@ -1,16 +1,16 @@
-// Bytes that a request allocates, by the growth of a heap that nothing is collected from meanwhile. They repeat on a busy
-// machine: the compiler takes the same steps every time, and its optimisations are a part of what is counted.
+// Bytes that a request allocates, by the growth of a heap without collections meanwhile. They repeat on a busy machine:
+// the compiler takes the same steps every time, and its optimisations are a part of the figure.
 
 import { OURS } from "./contenders.js";
 import { startPlayer } from "./players.js";
 
-/** Requests until all of it is compiled, and those that are counted: they have to fit into the young generation. */
+/** Requests until everything is compiled, and the counted requests: they have to fit into the young generation. */
 const WARM_UP = 5000;
 const COUNTED = 1000;
 
 const NODE_FLAGS = [
   ..."--predictable --single-threaded --hash-seed=1 --random-seed=1".split(" "),
-  // In MB. What is counted takes about 40 of it.
+  // In MB. The counted requests take about 40 of it.
   ..."--min-semi-space-size=512 --max-semi-space-size=512 --expose-gc".split(" "),
 ];
 

@@ -1,4 +1,4 @@
-// What each contender adds to a Worker, by the same bundler with the same settings.
+// Bytes that each contender adds to a Worker, by the same bundler with the same settings.
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";

@@ -60,7 +60,7 @@ export async function bundleWorker(installed: Installed, source: string): Promis
     minify: true,
     platform: "browser",
     conditions: ["workerd", "worker", "browser"],
-    // What Node has and a Worker with `nodejs_compat` too, under the name that workerd knows.
+    // Modules of Node that a Worker with `nodejs_compat` has too, under the name that workerd knows.
     external: ["node:*", "cloudflare:*"],
     plugins: [asInstalled(installed), NODE_BY_ITS_NAME, OTLP_BY_FETCH],
   });
@@ -84,7 +84,7 @@ function asInstalled({ folder }: Installed): Plugin {
         resolveDir === folder ? undefined : resolve(path, { kind, resolveDir: folder }),
       );
       onResolve({ filter: /\.wasm$/ }, ({ path }) => ({
-        // What others bring along is not loaded here: any module does.
+        // Modules of other packages are not loaded here: any module does.
         path: path.endsWith("llm_bg.wasm") ? "./llm_bg.wasm" : "./core_bg.wasm",
         external: true,
       }));

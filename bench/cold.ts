@@ -6,7 +6,7 @@ import { type Player, timed } from "./players.js";
 import { figuresOf, type Measurement, spread } from "./rounds.js";
 import type { Runtime } from "./runtimes.js";
 
-/** So many requests, since the contender was loaded. */
+/** The number of requests since the contender was loaded. */
 export const FIRST = [1, 10, 100, 1000];
 export const IMPORT = "import";
 
@@ -16,8 +16,9 @@ export function firstPhase(requests: number, imported: boolean): string {
 }
 
 /**
- * Starts all contenders but `absent` afresh in each of `rounds`, and lets them serve edge requests. Figures are the CPU time of all
- * of a phase in microseconds. What loading takes without a tracer is taken off the import: in workerd that has the isolate in it.
+ * Starts all contenders but `absent` afresh in each of `rounds`, and lets them serve edge requests. Figures are the CPU
+ * time of a whole phase in microseconds. The import's figure excludes the time of loading without a tracer; in workerd
+ * that contains the isolate.
  */
 export async function measureCold(
   installed: Installed,
@@ -28,7 +29,7 @@ export async function measureCold(
   const entries = [UNTRACED, ...CONTENDERS.filter((entry) => entry !== COMPRESSED && !absent.includes(entry))];
   const nursery = await runtime.open(installed, entries);
   try {
-    // What the machine and the host do at their first time is nobody's.
+    // First-time work of the machine and the host counts for no contender.
     for (const entry of [UNTRACED, FLOOR]) await live(await nursery.start(entry));
     const lives: Map<Entry, Life>[] = [];
     for (let round = 0; round < rounds; round += 1) {

@@ -1,4 +1,4 @@
-// What a contender can be asked to do, in whichever process or isolate it is.
+// The commands of a contender, in any process or isolate.
 
 import type { Contender, Delivered } from "./contender.js";
 import { type Shape, shapeOf } from "./shapes.js";
@@ -12,7 +12,7 @@ export type Command =
   | { readonly show: string }
   | { readonly heap: "as it is" | "collected" };
 
-/** What it came to. */
+/** The result of a command. */
 export interface Answer {
   readonly requests?: number;
   readonly bytes?: number;
@@ -28,7 +28,7 @@ function shape(name: string): Shape {
   return known;
 }
 
-/** Does what is asked of the contender that `load` gives. */
+/** Executes a command with the contender that `load` gives. */
 export async function obey(
   load: () => Promise<{ contender: Contender }>,
   sink: Sink,

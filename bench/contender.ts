@@ -1,4 +1,4 @@
-// What a contender is: one tracer, used as its documentation says.
+// The interface of a contender: one tracer, used as its documentation says.
 
 import type { Shape } from "./shapes.js";
 
@@ -31,6 +31,6 @@ export interface Contender {
    * is recorded. Missing where nothing is handed on.
    */
   headers?(): Record<string, string>;
-  /** The spans in what the sink received; `undefined` for what is meant to send nothing. */
+  /** The spans that the sink received; `undefined` for a contender that sends nothing. */
   read: ((received: readonly Received[]) => Delivered[] | Promise<Delivered[]>) | undefined;
 }

@@ -1,4 +1,4 @@
-// Who is compared, in the order of the tables.
+// The contenders, in the order of the tables.
 
 import { CALLER } from "./shapes.js";
 
@@ -9,9 +9,9 @@ export interface Entry {
   /** The package whose version is shown, in bench/, or below it where it says `folder`. */
   readonly package?: string;
   readonly folder?: string;
-  /** Whether it hands headers on by itself. */
+  /** `true` if it hands headers on automatically. */
   readonly headers?: boolean;
-  /** How the caller names itself to it; none where nothing is to arrive. */
+  /** The caller's headers in its format; empty if nothing is to arrive. */
   readonly caller?: { readonly traceId: string; readonly spanId: string };
   /** The only shape that is measured, where there are others. */
   readonly only?: string;
@@ -23,7 +23,7 @@ const W3C = { traceId: CALLER.w3cTraceId, spanId: CALLER.w3cSpanId };
 const COMPAT = ["nodejs_compat"];
 const OPIK = { traceId: CALLER.traceId, spanId: CALLER.spanId };
 
-/** What everything is a ratio to. */
+/** The base of all ratios. */
 export const FLOOR: Entry = { file: "floor", name: "the floor", headers: true, caller: OPIK };
 /** This package, with spans in callbacks. */
 export const OURS: Entry = { file: "opik-edge", name: "opik-edge", package: "opik-edge", headers: true, caller: OPIK };
@@ -34,7 +34,7 @@ export const WRAPPED: Entry = { file: "with-opik", name: "opik-edge, `withOpik`"
 /** The same as `OURS` with gzip, which a transport has to ask for: it makes a difference from 1 MB on. */
 export const COMPRESSED: Entry = { file: "opik-edge-gzip", name: "opik-edge, gzip", caller: OPIK, only: "5mb" };
 
-/** The others. Those that take callbacks are used with them, unless it is said otherwise. */
+/** The other contenders. A contender with a callback interface is used with it by default. */
 export const PEERS: readonly Entry[] = [
   {
     file: "opentelemetry",

@@ -1,4 +1,4 @@
-// Whether a contender did its work: a tracer that drops some of it is not fast.
+// Checks that a contender did its work: a tracer that drops spans is not fast.
 
 import assert from "node:assert/strict";
 import type { Delivered } from "./contender.js";

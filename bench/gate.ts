@@ -1,5 +1,5 @@
-// What may not grow unnoticed: instructions and sizes, against a baseline that belongs to a toolchain. With another one the
-// figures are shown and not judged: its compiler's code is its own.
+// Instructions and sizes that must not grow unnoticed, against the baseline of a toolchain. With another toolchain the
+// figures are shown and not judged, because its compiler makes different code.
 
 import { execFile } from "node:child_process";
 import { readFile, writeFile } from "node:fs/promises";
@@ -17,7 +17,7 @@ const BASELINE = join(import.meta.dirname, "baseline.json");
 /** By name: instructions for one of what it names, or bytes. */
 export type Measured = Record<string, number>;
 
-/** How much each may grow before it has to be said, as a share: what one change of a few lines can do by itself. */
+/** The growth, as a share, that passes without a word: a change of a few lines can cause it. */
 const TOLERANCES: readonly (readonly [prefix: string, share: number])[] = [
   // In another folder the compiler inlines other functions of it.
   ["bytes: opik-edge/llm, wasm", 0.03],
@@ -27,7 +27,7 @@ const TOLERANCES: readonly (readonly [prefix: string, share: number])[] = [
   ["allocated: request", 0.02],
 ];
 
-/** Whether instructions can be counted here. */
+/** `true` if instructions can be counted here. */
 export async function hasCallgrind(): Promise<boolean> {
   return promisify(execFile)("valgrind", ["--version"]).then(
     () => process.platform === "linux",
@@ -35,7 +35,7 @@ export async function hasCallgrind(): Promise<boolean> {
   );
 }
 
-/** What is built with what, as far as it changes a figure. */
+/** The toolchain, as far as it changes a figure. */
 export async function toolchain(): Promise<string> {
   const output = async (program: string, ...args: string[]): Promise<string> => {
     const { stdout } = await promisify(execFile)(program, args).catch(() => ({ stdout: "none" }));
@@ -82,7 +82,7 @@ async function withProgram(measure: (program: readonly string[]) => Promise<Meas
   }
 }
 
-/** All of it. */
+/** Measures everything. */
 export async function measureAll(): Promise<Measured> {
   const parts = [measureBytes, measureCore, measureRequest, measureAllocations];
   let all: Measured = {};
@@ -95,13 +95,13 @@ export async function baselineOf(tools: string): Promise<Measured | undefined> {
   return (JSON.parse(await readFile(BASELINE, "utf8")) as Record<string, Measured>)[tools];
 }
 
-/** Makes what was measured the baseline of this toolchain. */
+/** Makes the measured figures the baseline of this toolchain. */
 export async function accept(tools: string, measured: Measured): Promise<void> {
   const all = JSON.parse(await readFile(BASELINE, "utf8").catch(() => "{}")) as Record<string, Measured>;
   await writeFile(BASELINE, `${JSON.stringify({ ...all, [tools]: measured }, undefined, 2)}\n`);
 }
 
-/** How a figure compares with its baseline, for people; and whether it has not grown beyond its tolerance. */
+/** Compares a figure with its baseline, for people; `ok` if it has not grown beyond its tolerance. */
 export function compare(name: string, value: number, baseline: number | undefined): { text: string; ok: boolean } {
   if (baseline === undefined) return { text: `${name}: ${value}`, ok: true };
   const tolerance = TOLERANCES.find(([prefix]) => name.startsWith(prefix))![1];

@@ -1,5 +1,4 @@
-// What a contender takes of a process's memory, in Node: at most while it serves a thousand requests, and what is left of
-// a thousand more.
+// The memory of a contender's process, in Node: the most during a thousand requests, and the growth by a thousand more.
 
 import type { Installed } from "../tests/support/installed.js";
 import { residentBytes } from "../tests/support/processes.js";
@@ -15,7 +14,7 @@ export interface Memory {
   readonly loaded: number | undefined;
   /** Resident at most, while it served a thousand requests more. */
   readonly peak: number | undefined;
-  /** How much the heap and its buffers have grown, after a collection, with each thousand after those. */
+  /** Growth of the heap and its buffers, after a collection, with each later thousand. */
   readonly kept: Spread;
 }
 

@@ -2,7 +2,7 @@
 
 /** Where it is asked for. */
 export const URL = "https://api.openai.com/v1/chat/completions";
-/** What is asked. */
+/** The request. */
 export const BODY = JSON.stringify({
   model: "gpt-4.1-mini",
   stream: true,

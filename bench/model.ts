@@ -1,4 +1,4 @@
-// What a run of the bench came to.
+// The result of a run of the bench.
 
 import type { BundleSize } from "./bundle-sizes.js";
 import type { Entry } from "./contenders.js";
@@ -9,7 +9,7 @@ import type { Race } from "./race.js";
 import type { Measurement, Spread } from "./rounds.js";
 import type { Scaling } from "./scaling.js";
 
-/** What a runtime came to. */
+/** The result of a runtime. */
 export interface RuntimeResults extends Race {
   readonly name: string;
   readonly version: string;

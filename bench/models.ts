@@ -1,4 +1,5 @@
-// What it costs to record a model's streamed answer, beyond letting it pass: by `opik-edge/llm`, and by a TextDecoder and `JSON.parse`.
+// The cost of recording a model's streamed answer, beyond letting it pass: by `opik-edge/llm`, and by a TextDecoder and
+// `JSON.parse`.
 
 import type { Installed } from "../tests/support/installed.js";
 import { MODELS } from "./contenders.js";

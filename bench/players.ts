@@ -1,4 +1,4 @@
-// The contenders at work: a process of its own for each, that waits while another's turn is.
+// The contenders at work: each has a separate process, and waits while it is another's turn.
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -22,7 +22,7 @@ export interface Nursery {
   close(): Promise<void>;
 }
 
-/** How long something took: on the wall, and of a process's CPU time. */
+/** The duration of some work: on the wall, and in a process's CPU time. */
 export interface Timed<T> {
   readonly wallMs: number;
   readonly cpuMs: number;

@@ -8,7 +8,7 @@ import { programOf } from "./bundle.js";
 import type { Entry } from "./contenders.js";
 import { startPlayer } from "./players.js";
 
-/** How many lines, and between two samples how many microseconds. */
+/** The number of lines, and the microseconds between two samples. */
 const LINES = 40;
 const INTERVAL = 100;
 
@@ -24,7 +24,10 @@ interface Node {
   readonly children?: readonly number[];
 }
 
-/** Microseconds of a request in a Node, by function: in itself, and with what it calls. What happens before the first is left out. */
+/**
+ * Microseconds of a request in a Node, by function: in the function itself, and with its callees. The time before the
+ * first request is left out.
+ */
 export async function profile(
   installed: Installed,
   runtime: string,
@@ -61,7 +64,7 @@ export async function profile(
     add(own, name, micros);
     for (const one of above) add(all, one, micros);
   });
-  return `in itself, µs for each request\n${listed(own)}\n\nwith what it calls\n${listed(all)}`;
+  return `in itself, µs for each request\n${listed(own)}\n\nwith its callees\n${listed(all)}`;
 }
 
 function nameOf({ callFrame: { functionName, url, lineNumber } }: Node): string {

@@ -1,5 +1,6 @@
-// A contender in a process of its own: `program.mjs NAME` says when it is ready, then reads commands from its standard input,
-// a line each, and answers each with a line. So each has a heap and a compiler to itself, and the rounds of all can be interleaved.
+// Runs one contender in a separate process: `program.mjs NAME` prints that it is ready, then reads commands from its
+// standard input, a line each, and answers each with a line. So each contender has a separate heap and compiler, and
+// their rounds can be interleaved.
 
 import { createInterface } from "node:readline";
 import { type Answer, type Command, obey } from "./commands.js";
@@ -8,7 +9,7 @@ import { openSink } from "./sink.js";
 
 // First, so that a tracer that keeps a reference keeps this one.
 const sink = openSink();
-// What the platform does at its first use is nobody's.
+// First-time work of the platform counts for no contender.
 await fetch(SINK_URL, { method: "POST", body: "" });
 
 const file = `./${process.argv[2]}.mjs`;

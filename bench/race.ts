@@ -8,7 +8,7 @@ import { type Effort, type Measurement, playRounds, type Spread, spread } from "
 import type { Runtime } from "./runtimes.js";
 import { SHAPES, shapeOf } from "./shapes.js";
 
-/** What a request costs that is not recorded, beyond what it costs without this package, in microseconds. */
+/** The cost of a request that is not recorded, beyond its cost without this package, in microseconds. */
 export interface Quiet {
   readonly name: string;
   readonly beyond: Spread;
@@ -20,14 +20,14 @@ export interface Failure {
   readonly why: string;
 }
 
-/** What a race came to. */
+/** The result of a race. */
 export interface Race {
   readonly measurements: Measurement[];
   readonly quiet: Quiet[];
   readonly failures: Failure[];
 }
 
-/** Runs all of it. */
+/** Runs every contender. */
 export async function race(installed: Installed, runtime: Runtime, effort: Effort): Promise<Race> {
   const start = (entry: Entry): Promise<Player> => runtime.start(installed, entry);
   const measurements: Measurement[] = [];

@@ -1,4 +1,4 @@
-// What was measured, as bench/RESULTS.md and as charts.
+// The measurements, as bench/RESULTS.md and as charts.
 
 import { readFileSync } from "node:fs";
 import { mkdir, rm, writeFile } from "node:fs/promises";
@@ -27,7 +27,7 @@ import { short, shown, table } from "./tables.js";
 const BENCH = import.meta.dirname;
 const MB = 1024 * 1024;
 
-/** The shapes as they are called, and what is in them. */
+/** The shapes, with their names and contents. */
 const TITLES: Readonly<Record<keyof typeof SHAPES | "headers", readonly [title: string, content: string]>> = {
   edge: ["The edge request", "a joined trace, a root and three children, 7 KB of payload, two header maps, one flush"],
   stream: ["A streamed answer", "the edge request, whose model answers in 150 pieces; its span ends with the last"],
@@ -56,18 +56,18 @@ export function markdown(results: Results): string {
   const behind = runtimes.flatMap(({ measurements, cold }) => [...measurements, ...cold]).flatMap(behindIn);
   const parts = [
     "# Results",
-    "Written by `scripts/bench`; [README.md](README.md) says what is measured and how. A figure is a median; in brackets is where " +
-      "four fifths of the rounds lie. Times are CPU time of the process, all its threads. They belong to the machine, and to whatever " +
+    "Written by `scripts/bench`; [README.md](README.md) describes the measurements. A figure is a median, with the range of " +
+      "four fifths of the rounds in brackets. Times are CPU time of the process, all its threads. They belong to the machine, and to whatever " +
       "else it did: **only ratios are to be compared**, and those within one column.",
     "## Where this package is not ahead",
     behind.length === 0
-      ? "Nowhere: no peer takes less in any of what follows."
-      : "How many times as much this package takes as a peer, wherever it does not take less in each of its ways; the worst first.",
+      ? "Nowhere: no peer takes less in any of the measurements below."
+      : "The cost of this package, as a multiple of a peer's, in each measurement in which one of its interfaces takes more; the worst first.",
     ...(behind.length === 0 ? [] : [behindTable(behind)]),
     ...failures(results),
-    "## What is aimed at",
+    "## Aims",
     aims(results, behind),
-    "## What was measured with",
+    "## Machine and versions",
     machine(results),
   ];
   for (const [shape, [title, content]] of Object.entries(TITLES)) {
@@ -80,8 +80,8 @@ export function markdown(results: Results): string {
   }
   parts.push(
     "## A model's streamed answer",
-    "Of OpenAI's chat API, 75 KB in events of one word, four to a chunk, in microseconds for each KB: the whole call where nothing looks into " +
-      "it, and what is added where it is recorded, by `opik-edge/llm` and as a program does it by hand.",
+    "Of OpenAI's chat API, 75 KB in events of one word, four to a chunk, in microseconds for each KB: the whole call without recording, " +
+      "and the cost added by recording it, with `opik-edge/llm` and with code written by hand.",
     table(
       ["", ...columns],
       [
@@ -98,14 +98,14 @@ export function markdown(results: Results): string {
       runtimes[0]!.quiet.map(({ name }, index) => [name, ...runtimes.map(({ quiet }) => shown(quiet[index]!.beyond))]),
     ),
     "## The first requests",
-    "Of the edge request, in a fresh process, in workerd in a fresh isolate: all of them together. Peers are imported as one file each, " +
-      "which is quicker than their packages. Of an import, what it takes without a tracer is taken off; in workerd an isolate is made by it.",
+    "Of the edge request, in a fresh process, in workerd in a fresh isolate: all of them together. Peers are imported as one file each, which " +
+      "is quicker than their packages. An import's figure excludes the import without a tracer, which in workerd makes an isolate.",
   );
   for (const phase of [IMPORT, ...[false, true].flatMap((imported) => FIRST.map((n) => firstPhase(n, imported)))]) {
     parts.push(`### ${phase.charAt(0).toUpperCase()}${phase.slice(1)}`, figureTable(results, "edge", phase));
   }
   parts.push(
-    "## What it adds to a Worker",
+    "## Size in a Worker",
     "Bundled and minified by esbuild with the same settings, the module beside it counted as well.",
     table(
       ["", "KB", "gzip, KB", "flag"],

@@ -5,14 +5,14 @@ import type { Command } from "./commands.js";
 import { type Entry, FLOOR } from "./contenders.js";
 import { type Player, timed } from "./players.js";
 
-/** How long the rounds are, and how many. */
+/** The length of the rounds, and their number. */
 export interface Effort {
   readonly rounds: number;
   /** Of one contender in one round, in ms of CPU time. */
   readonly pieceMs: number;
   /** Before a contender's first rounds, in ms of CPU time; with each further shape a quarter of it. */
   readonly warmupMs: number;
-  /** How often each contender is started afresh. */
+  /** The number of fresh starts of each contender. */
   readonly lives: number;
 }
 
@@ -27,7 +27,7 @@ export interface Spread {
   readonly p90: number;
 }
 
-/** How a contender did. */
+/** The result of a contender. */
 export interface Figure {
   readonly entry: Entry;
   /** CPU time in microseconds, of each request or of a whole phase. */
@@ -89,7 +89,7 @@ async function warmUp(player: Player, command: (times: number) => Command, { war
   let sent = { requests: 0, bytes: 0 };
   while (spent < warmupMs) {
     const { cpuMs, wallMs, result } = await timed(player.pid, () => player.ask(command(times)));
-    // A busy machine is no reason to warm up less; one who waits for timers would take too long.
+    // A busy machine warms up as long as a quiet machine; a contender that waits for timers would take too long.
     const ms = Math.max(cpuMs, wallMs / 5);
     spent += ms;
     fit = Math.max(1, Math.round((times * pieceMs) / ms));

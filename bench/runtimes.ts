@@ -16,7 +16,7 @@ import { openIsolates, startWorkerPlayer } from "./workerd.js";
 export interface Runtime {
   readonly name: string;
   version(): Promise<string>;
-  /** Starts a contender, in a process of its own. */
+  /** Starts a contender in a separate process. */
   start(installed: Installed, entry: Entry): Promise<Player>;
   /** Opens what these are started afresh in: a process for each, or an isolate. */
   open(installed: Installed, entries: readonly Entry[]): Promise<Nursery>;

@@ -1,5 +1,5 @@
-// How the cost grows: a span's with the spans of its trace, a request's with those that are served at the same time, a
-// payload's with its bytes.
+// Growth of the cost: of a span with the spans of its trace, of a request with concurrent requests, of a payload with
+// its bytes.
 
 import type { Installed } from "../tests/support/installed.js";
 import type { Command } from "./commands.js";
@@ -15,7 +15,7 @@ export interface Point {
   readonly floor: Spread;
 }
 
-/** What growth costs. */
+/** The cost of growth. */
 export interface Scaling {
   /** Of one span, by the spans of its trace. */
   readonly spans: Point[];
@@ -23,7 +23,7 @@ export interface Scaling {
   readonly concurrent: Point[];
   /** Of one request, by the bytes of its payload. */
   readonly bytes: Point[];
-  /** How many times as much a further byte costs as one more in JSON.stringify, which is all that the floor does. */
+  /** The cost of a further byte, relative to a further byte in JSON.stringify, which is the floor's only work. */
   readonly slope: number;
 }
 
@@ -31,7 +31,7 @@ const SPANS = [1, 10, 100, 1000, 10_000];
 const CONCURRENT = [1, 10, 100, 1000];
 const BYTES = [1, 4, 16, 64, 256].map((kilobytes) => kilobytes * 1024);
 
-/** Measures all of it in workerd, in fewer rounds: a curve has many points. */
+/** Measures everything in workerd, in fewer rounds: a curve has many points. */
 export async function measureScaling(installed: Installed, { rounds, warmupMs, ...rest }: Effort): Promise<Scaling> {
   const effort = { ...rest, rounds: Math.ceil(rounds / 3), warmupMs: warmupMs / 3 };
   const play = (ours: Entry, points: readonly number[], command: (at: number) => (times: number) => Command) =>
@@ -47,7 +47,7 @@ export async function measureScaling(installed: Installed, { rounds, warmupMs, .
   const bytes = await play(OURS, BYTES, (at) => (run) => ({ run, shape: `large:${at}` }));
   return {
     spans: (await play(OURS, SPANS, (at) => (run) => ({ run, shape: `many:${at}` }))).map(ofEach),
-    // Wrapped, since each is an invocation with a flush of its own; a client that they shared would send them together.
+    // Wrapped, so that each is an invocation with a separate flush; a shared client would send their spans together.
     concurrent: (
       await play(WRAPPED, CONCURRENT, (at) => (run) => ({ run: run * at, shape: "edge", concurrent: at }))
     ).map(ofEach),

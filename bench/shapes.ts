@@ -1,7 +1,7 @@
-// What is measured: requests of several shapes, the same for every contender. Everything in them is made once; none of
-// it is a contender's time.
+// The measured requests: several shapes, the same for every contender. They are made once, and making them counts for
+// no contender.
 
-/** One operation of a request, as a tracer is told of it. */
+/** One operation of a request, as a tracer sees it. */
 export interface Work {
   readonly name: string;
   readonly type: "general" | "tool" | "llm";
@@ -14,13 +14,13 @@ export interface Work {
     readonly completion_tokens: number;
     readonly total_tokens: number;
   };
-  /** Whether it calls another service, which is given headers. */
+  /** `true` if it calls another service, which gets headers. */
   readonly calls?: boolean;
   /** Its answer, where it comes bit by bit: the span ends when the client has read it. */
   readonly chunks?: readonly string[];
 }
 
-/** A request: its root, and what is done below it, one after the other. */
+/** A request: its root, and the operations below it, one after the other. */
 export interface Shape {
   readonly root: Work;
   readonly children: readonly Work[];
@@ -31,7 +31,7 @@ const WORDS =
     " ",
   );
 
-/** English of exactly so many ASCII characters, other at every `seed`, that gzip makes about a fifth of. */
+/** English text of `characters` ASCII characters, different for every `seed`; gzip makes a fifth of it. */
 function text(characters: number, seed = 0): string {
   let state = seed + 1;
   const parts: string[] = [];
@@ -42,7 +42,7 @@ function text(characters: number, seed = 0): string {
   return parts.join("").slice(0, characters);
 }
 
-/** What is asked for: a Worker's root span says so by itself, in these words. */
+/** The question: a Worker's root span records it in these words. */
 export const ROOT_URL = "http://host.test/chat";
 const ROOT = {
   name: "POST /chat",
@@ -101,7 +101,7 @@ export const STREAM: Shape = {
   ),
 };
 
-/** So many spans in one trace, each with next to nothing in it. */
+/** A trace of that number of spans, each nearly empty. */
 export function many(spans: number): Shape {
   const child: Work = { name: "step", type: "tool", input: { n: 1 }, output: { ok: true } };
   return { root: ROOT, children: Array.from({ length: spans - 1 }, () => child) };
@@ -110,7 +110,7 @@ export function many(spans: number): Shape {
 /** The longest text of a span: this package cuts longer ones than 512 KB by default, since Opik does. */
 const LONGEST_TEXT = 256 * 1024;
 
-/** So many bytes of text in the outputs of as many spans as it takes. */
+/** Outputs of that number of bytes of text, in as few spans as possible. */
 export function large(bytes: number): Shape {
   const lengths = [];
   for (let left = bytes; left > 0; left -= LONGEST_TEXT) lengths.push(Math.min(left, LONGEST_TEXT));

@@ -1,9 +1,9 @@
-// Where every contender delivers to: a `fetch` in the same process. It takes the body as the platform's would, as bytes, and
-// answers at once, so that what is measured is the tracer and not the network.
+// Receives every contender's uploads: a `fetch` in the same process. It takes the body as bytes, as the platform's
+// would, and answers at once: the measurement is of the tracer, not of the network.
 
 import type { Received } from "./contender.js";
 
-/** What has arrived. */
+/** The received uploads. */
 export interface Sink {
   requests: number;
   bytes: number;
@@ -12,7 +12,7 @@ export interface Sink {
 }
 
 const encoder = new TextEncoder();
-/** What LangSmith asks for first; everybody else reads nothing of a body. */
+/** LangSmith asks for this first; no other contender reads an answer's body. */
 const INFO = { batch_ingest_config: { use_multipart_endpoint: true }, instance_flags: {} };
 
 /** Replaces the platform's fetch. */
@@ -39,7 +39,7 @@ async function bytesOf(body: BodyInit | null | undefined): Promise<Uint8Array<Ar
   return new Uint8Array(await new Response(body ?? null).arrayBuffer());
 }
 
-/** What is kept: not compressed, and as it is now. */
+/** A copy of the body, not compressed. */
 async function readable(body: Uint8Array<ArrayBuffer>, init: RequestInit | undefined, input: RequestInfo | URL) {
   const headers = new Headers(init?.headers ?? (input instanceof Request ? input.headers : {}));
   const encoding = headers.get("content-encoding");

@@ -2,12 +2,12 @@
 
 import type { Work } from "./shapes.js";
 
-/** What `work` comes to. */
+/** The result of `work`. */
 export async function done(work: Work): Promise<object> {
   return work.output;
 }
 
-/** The answer of `work` bit by bit; `ended` is told what it came to, as soon as its last bit has been read. */
+/** Sends the answer of `work` bit by bit; calls `ended` with the result as soon as its last bit has been read. */
 export async function* streamOf(work: Work, ended: (output: object) => void): AsyncGenerator<string> {
   for (const chunk of work.chunks!) yield chunk;
   ended(await done(work));

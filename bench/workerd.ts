@@ -1,4 +1,4 @@
-// The contenders in workerd: each in a process of its own, or in fresh isolates of one that is shared.
+// The contenders in workerd: each in a separate process, or in fresh isolates of a shared process.
 
 import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
@@ -11,7 +11,7 @@ import type { Answer } from "./commands.js";
 import type { Entry } from "./contenders.js";
 import type { Nursery, Player } from "./players.js";
 
-/** Starts a contender in a process of its own. */
+/** Starts a contender in a separate process. */
 export async function startWorkerPlayer(installed: Installed, entry: Entry): Promise<Player> {
   const { url, pid, close } = await startWorker(installed, await codeOf(installed, entry), entry.flags);
   return { entry, pid, ask: (command) => ask(entry, url, JSON.stringify(command)), close };

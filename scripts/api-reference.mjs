@@ -1,5 +1,5 @@
-// Generates the API reference with TypeDoc, a page for each entry of the package, into the folder that is its argument. What
-// has no comment is an error, and so is a link that leads nowhere.
+// Generates the API reference with TypeDoc, a page for each entry of the package, into the folder that is its argument.
+// An export without a comment is an error, and so is a link that leads nowhere.
 
 import { rm } from "node:fs/promises";
 import { createRequire } from "node:module";
@@ -38,7 +38,7 @@ const app = await Application.bootstrapWithPlugins({
   excludeExternals: true,
   sort: ["source-order"],
   validation: { notDocumented: true, notExported: true, invalidLink: true },
-  // What users need not name: parts of types that say in their own comments what these are.
+  // Parts of exported types that users need not name; the comments of those types describe them.
   intentionallyNotExported: ["AnyFunction", "EnvOf", "Handler", "Sends"],
   requiredToBeDocumented: [
     "Class",
@@ -71,7 +71,7 @@ app.converter.on(Converter.EVENT_RESOLVE_BEGIN, ({ project }) => {
     module.name = entries.get(module.name);
   }
 });
-// What stands above each literal of a union is a table: the plugin would leave it out.
+// The comments above the literals of a union become a table: the plugin would leave them out.
 app.converter.on(Converter.EVENT_RESOLVE_END, ({ project }) => {
   for (const { type, comment } of project.getReflectionsByKind(ReflectionKind.TypeAlias)) {
     if (!type?.elementSummaries) continue;

@@ -1,11 +1,12 @@
-// What the registries know of the packages that build and test this one: `npm audit` for the lock files, `cargo deny` for the
-// crates. A finding fails. What can not be asked, without a network or without the tool, is named and fails nothing.
+// Asks the registries about the packages that build and test this package: `npm audit` for the lock files, `cargo deny`
+// for the crates. A finding fails. A check that cannot run, without a network or without the tool, is named and does
+// not fail.
 
 import { spawnSync } from "node:child_process";
 
 /** Lock files of what builds, tests or shows the package; those under tests/ that hold others' old versions are left out. */
 const FOLDERS = [".", "tests/nodes"];
-/** What is used here alone is of concern from this level on; the package itself has no dependencies. */
+/** Findings in development tools fail from this level on. The package itself has no dependencies. */
 const LEVEL = "high";
 /** How cargo-deny says that it could not get the list of advisories. */
 const UNREACHABLE =
@@ -33,7 +34,7 @@ if (run("cargo", ["deny", "--version"]).status !== 0) {
     const { status, stdout, stderr } = run("cargo", ["deny", "--color", "never", "check", check]);
     const isAway = check === "advisories" && status !== 0 && UNREACHABLE.test(stderr);
     say(
-      `cargo deny, ${check}: ${isAway ? "not asked: the database can not be reached" : status === 0 ? "nothing" : "findings"}`,
+      `cargo deny, ${check}: ${isAway ? "not asked: the database cannot be reached" : status === 0 ? "nothing" : "findings"}`,
     );
     if (status === 0 || isAway) continue;
     say(stdout + stderr);

@@ -9,7 +9,7 @@ import { rollup } from "rollup";
 const [compiled, out] = process.argv.slice(2).map((folder) => resolve(folder));
 const { exports, imports, bin } = JSON.parse(await readFile("package.json", "utf8"));
 
-/** What package.json names, by the names of the compiled files. */
+/** The targets of package.json, by the names of the compiled files. */
 const targets = [...leaves(exports), ...leaves(imports), ...leaves(bin)].flatMap(
   (path) => /^(?:\.\/)?pkg\/(.*)\.js$/.exec(path)?.[1] ?? [],
 );
@@ -67,7 +67,7 @@ function sharedFile(id, getModuleInfo) {
   }
 }
 
-/** The declarations that users reach by those of the entries. */
+/** The declarations that users reach by the entries. */
 async function declarations() {
   const files = new Set(
     leaves(exports)

@@ -1,4 +1,4 @@
-// What the demos have in common.
+// Shared by the demos.
 
 /** The OPIK_* variables that are set: what a Worker's own are set to. */
 export function variables(): Record<string, string> {
@@ -6,7 +6,7 @@ export function variables(): Record<string, string> {
   return Object.fromEntries(names.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])));
 }
 
-/** Runs until the process is told to end, then `close`. */
+/** Runs until a signal ends the process, then calls `close`. */
 export function stayUp(close: () => Promise<void>): void {
   const end = async (): Promise<void> => {
     await close();

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What the scripts share. Sourced, not run. Whatever is downloaded or built for the tools goes into one cache outside
+# Functions and paths that the scripts share. Sourced, not run. All downloads and tool builds go into one cache outside
 # the repository, so that a second clone is quick.
 
 set -euo pipefail
@@ -29,7 +29,7 @@ lock() {
   flock 9
 }
 
-# Runs a command for at most so many seconds, where that can be had (macOS has no timeout).
+# Runs a command for at most this many seconds, if `timeout` exists (macOS has no timeout).
 limit() {
   if has timeout; then
     timeout "$@"
@@ -47,12 +47,12 @@ WASM_BINDGEN_VERSION=$(locked wasm-bindgen Cargo.lock)
 # shellcheck disable=SC2034 # setup, build and check use it
 WASM_BINDGEN=$CACHE/wasm-bindgen-$WASM_BINDGEN_VERSION/bin
 
-# The oldest Rust that the crate promises to work with, in a home of its own.
+# The oldest Rust that the crate promises to work with, in a separate home.
 MSRV=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
 # shellcheck disable=SC2034 # setup and check use it
 MSRV_HOME=$CACHE/rust-$MSRV
 
-# What builds a Worker that is written in Rust, of the version of its crate `worker`.
+# The tool that builds a Worker written in Rust, of the version of its crate `worker`.
 WORKER_BUILD_VERSION=$(locked worker examples/rust-worker/Cargo.lock)
 # shellcheck disable=SC2034 # setup and check use it
 WORKER_BUILD=$CACHE/worker-build-$WORKER_BUILD_VERSION/bin
@@ -87,7 +87,7 @@ FRAMEWORKS_LOCK=tests/transparency/frameworks/package-lock.json
 # shellcheck disable=SC2034 # setup uses it
 FRAMEWORKS=$CACHE/frameworks-$(sha256 <"$FRAMEWORKS_LOCK" | cut -c1-12)
 
-# What the consumers of the package are built and run with, keyed by its lock.
+# Tools that build and run the consumers of the package, keyed by their lock.
 CONSUMERS_LOCK=tests/package/consumers/package-lock.json
 # shellcheck disable=SC2034 # setup and check use it
 CONSUMERS=$CACHE/consumers-$(sha256 <"$CONSUMERS_LOCK" | cut -c1-12)
@@ -107,7 +107,7 @@ AGENTS_LOCK=tests/transparency/agents/package-lock.json
 # shellcheck disable=SC2034 # setup uses it
 AGENTS=$CACHE/agents-$(sha256 <"$AGENTS_LOCK" | cut -c1-12)
 
-# What the API reference is generated with, and what recipes of the guides are run in, keyed by its lock.
+# Tools that generate the API reference and run recipes of the guides, keyed by their lock.
 DOCS_LOCK=tests/docs/tools/package-lock.json
 # shellcheck disable=SC2034 # setup, docs and check use it
 DOCS_TOOLS=$CACHE/docs-$(sha256 <"$DOCS_LOCK" | cut -c1-12)
@@ -126,8 +126,8 @@ has_wasm32() {
   compgen -G "$lib/libstd-*.rlib" >/dev/null
 }
 
-# The sysroot that scripts/setup makes from Debian's rustc-web where rustup can not add the target. It belongs to
-# exactly one version of that compiler.
+# The sysroot that scripts/setup makes from Debian's rustc-web if rustup cannot add the target. It belongs to exactly
+# one version of that compiler.
 fallback_sysroot() { printf '%s/wasm32-sysroot-%s' "$CACHE" "$(dpkg-query -W -f '${Version}' rustc-web 2>/dev/null)"; }
 
 # Runs a command with a compiler that has the wasm32 standard library: the one at hand, or else Debian's with the
@@ -142,16 +142,16 @@ with_wasm32() {
   fi
 }
 
-# Puts the Node that the tests run in first on the PATH. The package promises an older one, but wrangler and Miniflare want 22.
-# The lock has none for some machines: there the Node at hand has to do.
+# Puts the Node of the tests first on the PATH. The package supports older versions, but wrangler and Miniflare want 22.
+# The lock has no Node for some machines; those use the installed Node.
 use_node() {
   PATH=$PWD/tests/nodes/node_modules/node-24/bin:$PATH
   node -e 'process.exit(Number.parseInt(process.versions.node) < 22 ? 1 : 0)' ||
     die "Node 22 or newer is missing: there is no package of it for this machine, and $(node -v) is at hand"
 }
 
-# What bench/gate.ts counts with: callgrind, where it can be had, the core as a native program, and the name of the compiler
-# that has made the module.
+# Prepares the counting of bench/gate.ts: callgrind, if it is available; the core as a native program; and the name of
+# the compiler that made the module.
 prepare_counting() {
   scripts/setup valgrind || true
   CARGO_TARGET_DIR=target/instructions cargo build --quiet --locked --release --manifest-path bench/instructions/Cargo.toml

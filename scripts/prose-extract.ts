@@ -55,7 +55,7 @@ function blocksOfScript(text: string, isTestFile: boolean): Block[] {
   const blocks: Block[] = [];
   const comments = new Comments("//", blocks);
   const lineAt = lineCounter(text);
-  // Templates that have begun, by the line of each and the text before what comes next.
+  // Open templates: the line of each, and the text of it so far.
   const open: { line: number; text: string; isTitle: boolean }[] = [];
   let index = 0;
   let before = "";
@@ -84,7 +84,7 @@ function blocksOfScript(text: string, isTestFile: boolean): Block[] {
   return blocks;
 }
 
-/** A string that has words enough to be a sentence; tags and the like are no prose. */
+/** A string with enough words for a sentence. Markup and code in strings are skipped. */
 function addMessage(blocks: Block[], line: number, string: string, isTitle = false): void {
   if (!isTitle && (!/(?:\p{L}+[,:]? (?:`x` )?){3}\p{L}+/u.test(string) || /<\w|[{}]|\\u/.test(string))) return;
   blocks.push({ line, lines: string.split(/\\n|\n/) });
@@ -120,6 +120,9 @@ class Comments {
 /** Comments that tools read. */
 const DIRECTIVE = /^(biome-ignore|@ts-|@__|shellcheck|<reference|# sourceMappingURL|deno-|eslint|c8 |noqa|type:)/;
 
+/** An indented line of a list in two columns: how a script is called, and what it does then. */
+const COLUMNS = /^ {2,}\S.* {2,}\S/;
+
 /** The sentences of a text in Markdown. */
 function sentencesOf({ line, lines }: Block): Sentence[] {
   const sentences: Sentence[] = [];
@@ -141,7 +144,10 @@ function sentencesOf({ line, lines }: Block): Sentence[] {
     if (tag) isExample = tag === "@example";
     if (mark || tag || isExample || text === "" || /^([-*+]|\d+\.|#+|>|\||<!--|---)(\s|\||$)/.test(text)) end();
     if (mark) fence = mark;
-    else if (text === "" || isExample || /^(<!--.*-->|-{3,}|\|[-|: ]+\|)$/.test(text)) continue;
+    else if (!isExample && COLUMNS.test(raw)) {
+      end();
+      for (const cell of text.split(/ {2,}/)) sentences.push(...split([{ line: line + index, text: cell }]));
+    } else if (text === "" || isExample || /^(<!--.*-->|-{3,}|\|[-|: ]+\|)$/.test(text)) continue;
     else if (text.startsWith("|")) {
       for (const cell of text.split(/(?<!\\)\|/)) sentences.push(...split([{ line: line + index, text: cell }]));
     } else {

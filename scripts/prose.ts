@@ -1,5 +1,5 @@
 // Checks the English of comments, documents, test titles and messages against the rules of prose-rules.ts.
-//   scripts/prose                 every file of the repository but those of prose-pending.txt
+//   scripts/prose                 every file of the repository except the paths in prose-pending.txt
 //   scripts/prose PATH …          the files in these paths, pending or not
 //   scripts/prose --count         violations by folder, pending or not
 // prose-pending.txt lists the paths that are still to be rewritten. A path without violations must leave the list.

@@ -7,7 +7,9 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 const FOLDER = "target/check/versions";
 const README = "README.md";
 
-/** What stands in the first table. `records` are those that belong to it, told by the consumer's name, and maybe by the step. */
+/**
+ * The rows of the first table. `records` selects the records of a row by the consumer's name, and maybe by the step.
+ */
 const RUNTIMES = [
   {
     name: "Cloudflare Workers",
@@ -54,7 +56,7 @@ const RUNTIMES = [
   },
 ];
 
-/** What stands in the second one: by its kind, the names and what their consumers are called. */
+/** The rows of the second table: for each kind, the names and the names of their consumers. */
 const TOOLS = {
   frameworks: { Next: /^next/, Express: /^express/, Fastify: /^fastify/, Hono: /^hono/ },
   bundlers: { Vite: /^vite/, webpack: /^webpack/, Rollup: /^rollup/, esbuild: /^esbuild/, wrangler: /^wrangler/ },
@@ -120,7 +122,7 @@ function put(name, head, rows) {
   );
   for (const [index, line] of lines.entries()) {
     const old = before[index] ?? "";
-    // Of what the machine brings along, the version is what it is.
+    // Programs of the machine have no pinned version: the table shows the version that ran.
     const comparable = (text) => (rows[index - 2]?.isOfMachine ? text.replace(/^(\| [^|]+ \| )[^|]+/, "$1") : text);
     if (comparable(old) !== comparable(line)) problems.push(`${README} says ${old || "nothing"}\n  but it is  ${line}`);
   }

@@ -9,11 +9,11 @@ import { build } from "esbuild";
 
 const ROOT = resolve(import.meta.dirname, "..");
 
-/** A Worker that does nothing but what the package brings along. */
+/** A Worker that only loads the package. */
 const WORKER = `
   import { withOpik } from "opik-edge/cloudflare";
   export default withOpik({ fetch: () => new Response() }, () => ({}));`;
-/** The same with an observer of calls, and with that of models. */
+/** The same with an observer of calls, and with an observer of model calls. */
 const OBSERVED = `
   import { callObserver } from "opik-edge";
   import { withOpik } from "opik-edge/cloudflare";
@@ -52,7 +52,7 @@ export async function bundle(source, conditions, resolveDir = ROOT) {
     format: "esm",
     platform: "browser",
     target: "es2022",
-    // Beside "browser" and "import", which are active of themselves.
+    // Active beside "browser" and "import", which bundlers add.
     conditions,
     external: ["*.wasm", "node:*", "cloudflare:*"],
     logLevel: "warning",
@@ -60,7 +60,7 @@ export async function bundle(source, conditions, resolveDir = ROOT) {
   return result.outputFiles[0].contents;
 }
 
-/** How many bytes are left of `bytes`. */
+/** The length of `bytes` after gzip. */
 export function gzipped(bytes) {
   return gzipSync(bytes, { level: 9 }).length;
 }

@@ -1,16 +1,20 @@
-// The modules as text, each a JavaScript module beside its own: node scripts/text-of-wasm.mjs FOLDER. What js/platform/wasm/inline.ts
-// decodes; base64 would hide a module's repetitions from gzip, which costs 5 KB more (docs/adr/0006-size-budgets.md).
+// Writes the modules as text, each as a JavaScript module beside its .wasm file: node scripts/text-of-wasm.mjs FOLDER.
+// The code in js/platform/wasm/inline.ts decodes it. Base64 would hide a module's repetitions from gzip, which costs 5
+// KB more (docs/adr/0006-size-budgets.md).
 
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import binaryen from "binaryen";
 
-/** What ASCII prints, without what a string or a `</script>` would trip over. */
+/** Printable ASCII, without the characters that end a string or a `</script>`. */
 const LEFT_OUT = '"<\\';
 const ALPHABET = Array.from({ length: 95 }, (_, n) => String.fromCharCode(0x20 + n)).filter(
   (c) => !LEFT_OUT.includes(c),
 );
-/** Bytes below this are one character, the others two: which of the last two begins it, and what is left. */
+/**
+ * Bytes below this are one character, the others two: the first of the two stands for the quotient, the second for the
+ * rest.
+ */
 const DIRECT = ALPHABET.length - 2;
 const PAGE_BYTES = 65536;
 
@@ -53,14 +57,14 @@ const decoder = binaryen.parseText(`(module
       (br_if $more (i32.lt_u (local.get $next) (local.get $length))))
     (local.get $at)))`);
 decoder.setFeatures(binaryen.Features.MVP);
-if (!decoder.validate()) throw new Error("the decoder is no valid module");
+if (!decoder.validate()) throw new Error("the decoder is not a valid module");
 binaryen.setOptimizeLevel(2);
 binaryen.setShrinkLevel(2);
 decoder.optimize();
 
 await write(
   "core_text",
-  `/** A module that exports its \`memory\` and \`decode\`, which turns so many characters there into bytes and gives their number. */
+  `/** A module that exports its \`memory\` and \`decode\`, which turns the first characters there into bytes. It takes and returns their number. */
 export const DECODER = [${decoder.emitBinary().join(",")}];
 export const CORE_TEXT =
   "${core}";

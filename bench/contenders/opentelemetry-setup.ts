@@ -1,5 +1,5 @@
-// OpenTelemetry JS: TracerProvider, BatchSpanProcessor, OTLP as JSON. Payloads are JSON texts, since an attribute is
-// no object; the names are those of its conventions for generative AI.
+// OpenTelemetry JS: TracerProvider, BatchSpanProcessor, OTLP as JSON. Payloads are JSON texts, since an attribute
+// cannot be an object; the names follow its conventions for generative AI.
 
 import { context, propagation, type Span, trace } from "@opentelemetry/api";
 import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
@@ -19,7 +19,7 @@ export const tracer = trace.getTracer("bench");
 export const INPUT = "gen_ai.input.messages";
 export const OUTPUT = "gen_ai.output.messages";
 
-/** What a span is opened with. */
+/** Options of a new span. */
 export function attributesOf({ type, input, model, provider: system }: Work) {
   return {
     "gen_ai.operation.name": type,
@@ -29,7 +29,7 @@ export function attributesOf({ type, input, model, provider: system }: Work) {
   };
 }
 
-/** Says what has come of it. */
+/** Records the outcome. */
 export function endWith(span: Span, work: Work, output: object): void {
   span.setAttribute(OUTPUT, JSON.stringify(output));
   if (work.usage) {

@@ -39,7 +39,7 @@ export function withClient(config: OpikConfig, parent: HeaderCarrier | null): Co
 
 export const contender: Contender = withClient({}, HEADERS);
 
-/** What a span is opened with. */
+/** Options of a new span. */
 export function fieldsOf({ name, type, input, model, provider }: Work) {
   return { name, type, input, model, provider };
 }

@@ -11,7 +11,7 @@ interface SpanRow {
   readonly output: unknown;
 }
 
-/** The spans of what was posted to `spans/batch`, with what the official SDK changes of them in requests of their own. */
+/** The spans posted to `spans/batch`, with the changes that the official SDK sends in separate requests. */
 export function readOpikRows(received: readonly Received[]): Delivered[] {
   const rows = new Map<string, SpanRow>();
   const later: [id: string, change: Partial<SpanRow>][] = [];

@@ -13,7 +13,7 @@ interface OtlpBody {
   readonly resourceSpans: readonly { readonly scopeSpans: readonly { readonly spans: readonly OtlpSpan[] }[] }[];
 }
 
-/** What reads the request's `Headers` for a propagator. */
+/** Reads the request's `Headers` for a propagator. */
 export const getter = {
   get: (headers: Headers, key: string): string | undefined => headers.get(key) ?? undefined,
   keys: (headers: Headers): string[] => [...headers.keys()],

@@ -1,5 +1,5 @@
-// Instructions, counted by callgrind: figures that repeat on a busy machine, and on another CPU. What depends on the CPU is
-// pinned: which code the C library, V8 and simdutf choose for it.
+// Instructions, counted by callgrind: figures that repeat on a busy machine, and on another CPU. The C library, V8 and
+// simdutf choose code by the CPU, so these choices are pinned.
 
 import { execFile } from "node:child_process";
 import { join } from "node:path";
@@ -21,7 +21,7 @@ const PLAIN_CPU = {
 const NODE_FLAGS = [
   // The same steps every time: no other threads, no chance.
   ..."--predictable --single-threaded --hash-seed=1 --random-seed=1".split(" "),
-  // One compiler, from the beginning. What is optimised, and when, changes with every line: it took 3000 requests to settle,
+  // One compiler, from the beginning. Optimisation differs with every line of code: it took 3000 requests to settle,
   // and from 1000 to 2000 a request had half as many instructions again.
   ..."--no-opt --no-maglev --always-sparkplug --no-liftoff".split(" "),
   // Otherwise a share of the machine's memory.
@@ -30,7 +30,7 @@ const NODE_FLAGS = [
   ..."--no-enable-lzcnt --no-enable-popcnt --no-enable-sse4-1 --no-enable-sse4-2".split(" "),
 ];
 
-/** What the core is asked for: see src/main.rs. For each, how often. */
+/** The parts of the core: see src/main.rs. For each, the number of repetitions. */
 export const CORE_PARTS: Readonly<Record<string, number>> = {
   headers: 1000,
   edge: 100,
@@ -43,7 +43,7 @@ export const CORE_PARTS: Readonly<Record<string, number>> = {
 export async function countCore(part: string): Promise<number> {
   const program = join(ROOT, "target/instructions/release/opik-edge-instructions");
   const times = CORE_PARTS[part]!;
-  // What the process costs itself is in both.
+  // Both runs contain the cost of the process itself.
   const once = await instructions([program, part, `${times}`]);
   const twice = await instructions([program, part, `${2 * times}`]);
   return Math.round((twice - once) / times);

@@ -1,5 +1,5 @@
-// Langfuse, as its documentation shows it: @langfuse/tracing over OpenTelemetry. The processor sends in batches; the mode
-// "immediate", which it names for the edge, makes one request for each span, and is no better for one flush.
+// Langfuse, as its documentation shows it: @langfuse/tracing over OpenTelemetry. The processor sends in batches; the
+// mode "immediate", which it names for the edge, makes one request for each span, and does not help one flush.
 
 import { LangfuseSpanProcessor } from "@langfuse/otel";
 import { setLangfuseTracerProvider, startActiveObservation, startObservation } from "@langfuse/tracing";

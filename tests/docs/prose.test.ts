@@ -127,12 +127,15 @@ what is code
     file: "scripts/a",
     text: `#!/usr/bin/env bash
 # A comment.
+#   scripts/a PATH   checks a path
 # shellcheck disable=SC2016
 echo "# no comment" "\${x#y}" # Beside code.
 `,
     expected: [
       [2, "A comment."],
-      [4, "Beside code."],
+      [3, "scripts/a PATH"],
+      [3, "checks a path"],
+      [5, "Beside code."],
     ],
   },
   {

@@ -1,5 +1,5 @@
-//! What the core does for a request, so many times: `opik-edge-instructions PART TIMES`. Nothing in it depends on a clock, on
-//! chance or on the machine, so that its instructions can be counted.
+//! Repeats the core's work for a request: `opik-edge-instructions PART TIMES`. It depends on no clock, on no chance and
+//! on no machine, so that its instructions can be counted.
 
 use std::env::args;
 use std::hint::black_box;
@@ -81,7 +81,7 @@ fn rows(ids: &mut IdGenerator, payloads: &[usize]) {
     assert!(buffer.take().is_none());
 }
 
-/// A row as JavaScript hands it over, with an output of so many bytes, and where that begins.
+/// A row as JavaScript passes it, with an output of `bytes` bytes, and the position of the output.
 fn row(id: Id, bytes: usize) -> (String, usize) {
     let mut row = String::with_capacity(bytes + 512);
     for field in [id.encode(&mut [0; ID_CHARS]), TRACE, CALLER, "\"llm\"", "\"llm\"", "[\"a\",\"b\"]"] {
@@ -108,7 +108,7 @@ fn cut(ids: &mut IdGenerator) {
     assert_eq!(black_box(cutter.finish().expect("memory")).1, 1);
 }
 
-/// What an answer means: it was taken, it was refused for now.
+/// Reads answers: the rows were taken, or refused for now.
 fn verdicts(_: &mut IdGenerator) {
     let attempt =
         Attempt { number: 1, rows: 4, is_compressed: false, now_ms: NOW, deadline_ms: NOW + 28_000, random: 12_345 };
