@@ -11,7 +11,7 @@ use crate::upload::{CLOSING, Upload};
 
 /// Rows in one batch (Opik: `traces` and `spans` of 1 to 1000).
 pub const MAX_BATCH_ROWS: usize = 1000;
-/// Bytes of one payload. The server takes far more; this bounds what one failed upload loses.
+/// The longest payload, in bytes. The server takes far more; the limit bounds the loss by one failed upload.
 pub const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// Bytes of rows that one buffer holds at a time: an eighth of the memory that an instance may have.
 pub const MAX_BUFFER_BYTES: usize = 8 * 1024 * 1024;
@@ -115,7 +115,7 @@ impl Batch {
         Self { first_row_at: body.len(), body, row_ends: Vec::new(), greatest_id: [0; ID_CHARS] }
     }
 
-    /// Makes room for a row of at most `row_bytes`, its comma and what closes the payload. Without room the row is
+    /// Makes room for a row of at most `row_bytes`, its comma and the end of the payload. Without room the row is
     /// refused: an allocation that fails would end the instance, and with it the rows of every other invocation.
     fn make_room(&mut self, row_bytes: usize) -> Result<(), DropReason> {
         let bytes = row_bytes.saturating_add(1).saturating_add(CLOSING.len());
@@ -175,12 +175,12 @@ pub struct Limits {
     /// Of one field's text, before it is cut.
     pub field_bytes: usize,
     /// Of one row's text, before its longest fields are replaced. At most three quarters of a payload, which leaves
-    /// room for what the row is framed with.
+    /// room for the rest of the row.
     pub row_bytes: usize,
 }
 
 impl Limits {
-    /// These limits where they are possible, else the nearest that are.
+    /// Returns these limits, each moved to the nearest possible value.
     ///
     /// ```
     /// # use opik_edge::batch::{Limits, MAX_BATCH_BYTES};
@@ -261,7 +261,7 @@ impl Buffer {
         self.limits
     }
 
-    /// Appends one row. Returns how many of its entries were left out.
+    /// Appends one row. Returns the number of its entries that were left out.
     ///
     /// # Errors
     /// A [`DropReason`] when the row is not kept; the others are as they were.

@@ -33,7 +33,7 @@ struct State {
     buffers: Buffers,
     /// Allocated once, at the first `scratchPointer`: JavaScript keeps its address.
     scratch: Vec<u8>,
-    /// The text of a row that does not fit as it is.
+    /// The text of a row that is longer than the scratch.
     cutter: Cutter,
     /// `true` once the cutter has taken the first pieces of a text.
     is_staged: bool,
@@ -45,7 +45,7 @@ struct State {
     verdict: Verdict,
 }
 
-/// WebAssembly without threads has one caller at a time; the lock is what safe Rust asks of a static.
+/// WebAssembly without threads has one caller at a time; safe Rust requires the lock for a static.
 static STATE: Mutex<State> = Mutex::new(State {
     ids: IdGenerator::new(),
     buffers: Buffers::new(),
@@ -141,7 +141,7 @@ pub fn scratch_length() -> usize {
     SCRATCH_BYTES
 }
 
-/// `room` is what the row's trace may still take, in bytes.
+/// `room` is the number of bytes that the row's trace can still take.
 #[wasm_bindgen]
 pub fn push(handle: f64, room: usize, written: usize) {
     with(|state| state.stage(Handle::from_number(to_u64(handle)), room, written));
@@ -288,7 +288,7 @@ pub fn verdict_wait() -> f64 {
         .unwrap_or(0.0)
 }
 
-/// The scratch has the refusal's body; 0 where it was refused for something else.
+/// The scratch has the refusal's body. Returns 0 if the request was refused for another reason.
 #[wasm_bindgen(js_name = refusedWindow)]
 pub fn refused_window(status: u16, preset_ms: f64, written: usize) -> f64 {
     with(|state| {

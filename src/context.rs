@@ -24,8 +24,8 @@ pub struct Context {
 }
 
 impl Context {
-    /// Joins the trace that `incoming` claims, else begins one at `now_ms` (ms since 1970). With it comes the one
-    /// warning that the headers deserve. `None` when `ids` is out of random bytes.
+    /// Joins the trace that `incoming` claims, or begins a trace at `now_ms` (ms since 1970). Also returns the warning
+    /// about the headers, if there is a problem in them. Returns `None` when `ids` is out of random bytes.
     ///
     /// ```
     /// # use opik_edge::{context::Context, headers::Incoming, id::IdGenerator};
@@ -41,7 +41,7 @@ impl Context {
         Self::open_with(incoming, now_ms, || ids.mint(now_ms).ok_or(())).ok()
     }
 
-    /// The same with an id that `mint` gives.
+    /// Like [`Context::open`], with an id from `mint`.
     ///
     /// # Errors
     /// The one of `mint`, which is called where a trace begins.

@@ -211,7 +211,7 @@ impl Cutter {
         self.first_cut
     }
 
-    /// Gives back memory above `bytes`.
+    /// Frees the memory if it is larger than `bytes`.
     ///
     /// ```
     /// # use opik_edge::cut::Cutter;

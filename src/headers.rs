@@ -1,4 +1,4 @@
-//! Trace headers: what incoming ones claim, and which ones hand a context on.
+//! Trace headers: the claims of incoming headers, and the outgoing headers that hand a context on.
 //!
 //! Follows Opik's strict reader (`opik.integrations.otel`), and tolerates the changes that servers and proxies make to
 //! header names with underscores. Only ids are read from a header. Next: [`crate::context`].
@@ -93,7 +93,7 @@ pub struct Claim {
 pub enum Reason {
     /// More than [`MAX_VALUE_BYTES`].
     TooLong,
-    /// Several ids joined by commas that are not the same id.
+    /// Several different ids, joined by commas.
     Unequal,
     /// Not a UUID.
     NotUuid,
@@ -157,8 +157,8 @@ enum Reading {
     Claimed(Claim, Option<Warning>),
 }
 
-/// Reads incoming headers at the time `now_ms`. Both ids come from one spelling; a valid one goes before a
-/// refused one, and underscores before hyphens. At most one warning.
+/// Reads incoming headers at the time `now_ms` (ms since 1970). Both ids come from one spelling. A valid id wins over a
+/// refused id, and underscores win over hyphens. Returns at most one warning.
 ///
 /// ```
 /// use opik_edge::headers::{Incoming, read};

@@ -53,7 +53,7 @@ impl Id {
         Self::parse_ascii(text.as_bytes())
     }
 
-    /// The same for bytes.
+    /// Like [`Id::parse`], for bytes.
     ///
     /// # Errors
     /// As [`Id::parse`].
@@ -163,9 +163,9 @@ pub const RANDOM_BYTES: usize = SEED_BYTES + TAIL_BYTES;
 /// back costs nothing: the next service still accepts our headers ([`crate::headers::MAX_AHEAD_MS`]).
 pub const MAX_BEHIND_MS: u64 = 60_000;
 
-/// Mints ids that are strictly greater than every one before, as long as the clock is at most [`MAX_BEHIND_MS`] behind the
-/// last one. Where it is further behind, ids begin anew at its time: a clock that was ahead once costs their order, and
-/// not the time of every id that follows.
+/// Mints ids that are strictly greater than every id before, as long as the clock is at most [`MAX_BEHIND_MS`] behind
+/// the last id. If the clock is further behind, ids begin again at its time: a clock that was ahead once costs their
+/// order, and not the time of every later id.
 ///
 /// Layout of the 74 bits that are not time, version and variant: a counter of 32 bits (RFC 9562 §6.2
 /// method 1, seeded at random below 2³¹ for each millisecond), then 42 random bits. The time is at most

@@ -1,12 +1,13 @@
-//! JSON without a tree: a scanner that walks the small fields whose content has to be known (tags, usage, numbers).
-//! Large values are spliced in as the text they already are.
+//! JSON without a tree: a scanner for small fields with checked content (tags, usage, numbers). Large values are copied
+//! as text.
 
 use alloc::vec::Vec;
 
 /// How deep the scanner follows nested values.
 pub const MAX_DEPTH: u32 = 32;
 
-/// Where the first byte is that is `one` or `other`. Looks at eight at a time, since most of what it looks through is long.
+/// The position of the first byte that is `one` or `other`. Looks at eight bytes at a time, since most searched texts
+/// are long.
 pub(crate) fn find_either(text: &[u8], one: u8, other: u8) -> Option<usize> {
     const ONES: u64 = u64::from_le_bytes([1; 8]);
     const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
@@ -141,7 +142,7 @@ pub fn for_each_element<'a>(text: &'a [u8], mut each: impl FnMut(&'a [u8])) -> O
     scanner.is_at_end().then_some(())
 }
 
-/// A position in a text. Every method leaves it behind what it has read.
+/// A position in a text. Every method moves it behind the bytes that it has read.
 struct Scanner<'a> {
     text: &'a [u8],
     at: usize,

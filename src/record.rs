@@ -1,6 +1,6 @@
-//! One request's recording in few calls, for a Rust program: from the caller's headers to the uploads, with serde
-//! values as fields. With the feature `serde`. Stands on all the other modules, which stay usable without it; like
-//! them it is given time and random bytes, and sends nothing.
+//! Records one request in few calls, for a Rust program: from the caller's headers to the uploads, with serde values as
+//! fields. Needs the feature `serde`. It is built on the other modules, which stay usable without it. Like them it does
+//! no I/O: the caller passes time and random bytes, and sends the uploads.
 
 use alloc::string::ToString;
 use alloc::vec::Vec;
@@ -16,7 +16,7 @@ use crate::id::{ID_CHARS, Id, IdGenerator, RANDOM_BYTES};
 use crate::span::{FIELDS, Fields, Kind, Period, SEPARATOR};
 use crate::upload::Upload;
 
-/// Random bytes for one id, from the platform's cryptographic source; used for nothing else.
+/// Random bytes for one id, from the platform's cryptographic source. Use them once.
 ///
 /// ```
 /// use opik_edge::record::Random;
@@ -44,7 +44,7 @@ pub type Random = [u8; RANDOM_BYTES];
 /// # Ok::<(), opik_edge::batch::DropReason>(())
 /// ```
 ///
-/// Where tasks of one request run at the same time, share it in a `RefCell` or a `Mutex`: no call of it waits.
+/// Tasks of one request that run concurrently can share it in a `RefCell` or a `Mutex`: its methods never wait.
 #[derive(Debug)]
 pub struct Recorder {
     warning: Option<Warning>,
@@ -256,7 +256,7 @@ impl Recorder {
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub enum SpanType {
-    /// Anything else.
+    /// Any other operation.
     #[default]
     General,
     /// A tool, or a retrieval.
@@ -545,7 +545,7 @@ impl Span {
         self
     }
 
-    /// That it failed: the class of the error, and what it says (`error_info`).
+    /// Marks the span as failed, with the class of the error and its message (`error_info`).
     ///
     /// ```
     /// # use opik_edge::{headers::Incoming, record::Recorder};

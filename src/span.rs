@@ -1,8 +1,8 @@
-//! One recorded operation as a row: the fields of a span (`Span_Write`) or of a trace (`Trace_Write`), checked
-//! against what the API accepts. A bad entry is left out and counted, never the row. Next: [`crate::batch`].
+//! One recorded operation as a row: the fields of a span (`Span_Write`) or of a trace (`Trace_Write`), checked against
+//! the API's rules. A bad entry is left out and counted; the row is kept. Next: [`crate::batch`].
 //!
-//! Fields come as JSON text, written by `JSON.stringify` or its like, and are spliced in as they are. `input`,
-//! `output` and `metadata` are trusted to be JSON; every other field is scanned whole.
+//! Fields are JSON texts, written by `JSON.stringify` or its like, and are copied unchanged. `input`, `output` and
+//! `metadata` are trusted to be JSON; every other field is scanned whole.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -17,25 +17,25 @@ pub const SEPARATOR: u8 = 0x1f;
 /// Number of fields in a row's text.
 pub const FIELDS: usize = 20;
 
-/// Where [`Fields::error_message`] stands in a row's text, counted from 0.
+/// Position of [`Fields::error_message`] in a row's text, counted from 0.
 pub const ERROR_MESSAGE: usize = 12;
-/// The same of [`Fields::error_traceback`].
+/// Position of [`Fields::error_traceback`].
 pub const ERROR_TRACEBACK: usize = 13;
-/// The same of [`Fields::metadata`].
+/// Position of [`Fields::metadata`].
 pub const METADATA: usize = 17;
-/// The same of [`Fields::input`].
+/// Position of [`Fields::input`].
 pub const INPUT: usize = 18;
-/// The same of [`Fields::output`].
+/// Position of [`Fields::output`].
 pub const OUTPUT: usize = 19;
 
-/// Tags that a row keeps. Bounds the search for repeats, which compares each tag with all before it: without a bound
-/// 100,000 took 12 s. (Opik's `PATCH` takes 50; what its batch route takes is not known.)
+/// The most tags of a row. Bounds the search for repeats, which compares each tag with all before it: without a bound
+/// 100,000 took 12 s. (Opik's `PATCH` takes 50; the limit of its batch route is not known.)
 pub const MAX_TAGS: usize = 1000;
 /// The longest flattened `usage`, in bytes: a hundred entries of 80 bytes. Flattening repeats the outer names before
 /// each inner name, so the output can grow with the square of the input: without a bound, 60 KB used up all memory.
 pub const MAX_USAGE_BYTES: usize = 8 * 1024;
 
-/// The longest message that stands for a missing traceback too.
+/// A message up to this length, in bytes, also replaces a missing traceback.
 const MAX_REPEATED_BYTES: usize = 1024;
 
 /// The API model of a row.
@@ -240,8 +240,8 @@ impl Fields<'_> {
     }
 }
 
-/// A member's name as it is written, behind another one: `,"name":`, for [`Writer::quoted`] with the quote that opens its
-/// value. In one piece, since each is a call out of the module.
+/// A member's name behind another member: `,"name":`, or, for [`Writer::quoted`], with the quote that opens its value.
+/// In one piece, since each append is a call out of the module.
 macro_rules! member {
     ($name:literal) => {
         concat!(",\"", $name, "\":").as_bytes()
@@ -261,7 +261,7 @@ pub(crate) fn id_of_row(rows: &[u8], row_at: usize) -> &[u8] {
 /// Appends the complete row to `out`, its times written by `clock`. Returns how many entries were left out.
 ///
 /// # Errors
-/// [`MalformedRow`] when an id is not a UUIDv7; `out` is then as it was.
+/// [`MalformedRow`] when an id is not a UUIDv7; `out` is then unchanged.
 ///
 /// ```
 /// use opik_edge::{span::{Fields, Kind, Period, write_row}, time::Clock};
@@ -333,7 +333,7 @@ pub fn write_row(
     Ok(row.left_out)
 }
 
-/// An id as it is written, whichever way it was given. JavaScript gives its own as they are written.
+/// An id in its written form, from any accepted form. JavaScript passes its ids in the written form.
 fn encoded<'a>(text: &'a [u8], buffer: &'a mut [u8; ID_CHARS]) -> Result<&'a [u8], MalformedRow> {
     if Id::is_encoded(text) {
         return Ok(text);
@@ -510,7 +510,7 @@ impl Writer<'_> {
     }
 }
 
-/// A member as the first of its object.
+/// A member without its comma, for the first place in an object.
 fn without_comma(member: &[u8]) -> &[u8] {
     member.get(1..).unwrap_or_default()
 }

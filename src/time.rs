@@ -1,12 +1,12 @@
 //! Milliseconds since 1970 → RFC 3339 in UTC, as the API takes it (`start_time`, `end_time`, `last_updated_at`), and
-//! what HTTP calls a date → milliseconds.
+//! HTTP dates → milliseconds.
 
 use crate::json::digits;
 
 /// The last millisecond before the year 2262, where the backend's storage ends.
 pub const MAX_MS: u64 = 9_214_646_399_999;
 
-/// Writes times, and remembers the last one: the next is often the same, and nearly always of the same day.
+/// Writes times, and remembers the last time: the next is often the same, and nearly always of the same day.
 ///
 /// ```
 /// use opik_edge::time::Clock;

@@ -88,8 +88,8 @@ impl Upload {
         u32::try_from(self.row_ends.len()).unwrap_or(u32::MAX)
     }
 
-    /// Where each row ends in the body: with a comma behind it, or what closes the payload. The first begins behind the
-    /// body's first `[`.
+    /// The position of the end of each row in the body; a comma or the end of the payload follows. The first row begins
+    /// behind the body's first `[`.
     ///
     /// ```
     /// # use opik_edge::{span::Kind, upload::Upload};
@@ -120,7 +120,7 @@ impl Upload {
         Some((self.part(opening, opening, first)?, self.part(opening, middle.saturating_add(1), second)?))
     }
 
-    /// The rows that begin at `from` and end at `row_ends`, behind the same opening.
+    /// A payload of the rows from `from` to the last of `row_ends`.
     fn part(&self, opening: usize, from: usize, row_ends: &[u32]) -> Option<Self> {
         let to = usize::try_from(*row_ends.last()?).ok()?;
         let body = [self.body.get(..opening)?, self.body.get(from..to)?, CLOSING].concat();
@@ -204,14 +204,14 @@ pub struct Attempt {
 pub enum Verdict {
     /// They are stored.
     Sent,
-    /// The same again, after a while.
+    /// Send the same request again, after a wait.
     Retry {
         /// The wait, in ms.
         after_ms: u64,
         /// Why.
         reason: Reason,
     },
-    /// The same again, not compressed; and so from now on.
+    /// Send the same request again without compression, and all later requests too.
     Plain,
     /// Again in two halves: it is not all of them that are refused.
     Split(Reason),
@@ -285,8 +285,8 @@ impl Reason {
     }
 }
 
-/// The verdict on a response: its HTTP status, 0 for no response at all, and its headers, with names in lower case and
-/// sorted by them, as `fetch` gives them.
+/// The verdict on a response: `status` is its HTTP status, or 0 if there was no response. `headers` have names in lower
+/// case and are sorted by name, as `fetch` returns them.
 ///
 /// ```
 /// use opik_edge::upload::{Attempt, Reason, Verdict, verdict};
@@ -304,7 +304,7 @@ where
     let again = |reason| retry(reason, wait_asked_for(headers.into_iter(), attempt), attempt);
     let split = |reason| if attempt.rows > 1 { Verdict::Split(reason) } else { Verdict::Drop(reason) };
     match status {
-        // 409: the rows are there already.
+        // 409: the backend has these rows.
         200..=299 | 409 => Verdict::Sent,
         0 => again(Reason::NetworkError),
         408 => again(Reason::Timeout),

@@ -100,7 +100,7 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// One of which nothing is used.
+    /// A budget without any open call.
     ///
     /// ```
     /// # use opik_edge::llm::Budget;
@@ -180,17 +180,18 @@ pub struct Call {
 pub struct Record {
     /// A string: the operation and the model, `chat gpt-4.1-mini`.
     pub name: Vec<u8>,
-    /// A string: the answer's model, else the request's.
+    /// A string: the answer's model, or the request's if the answer names no model.
     pub model: Vec<u8>,
-    /// A string: Opik's name of the provider, else the host.
+    /// A string: Opik's name of the provider, or the host.
     pub provider: Vec<u8>,
     /// `{choices:[{index,message,finish_reason}]}` or `{embeddings:[{index,dimensions}]}`.
     pub output: Vec<u8>,
-    /// An object: the request's parameters and what else the answer says.
+    /// An object: the request's parameters and further facts of the answer.
     pub metadata: Vec<u8>,
     /// An object of counts by Opik's names.
     pub usage: Vec<u8>,
-    /// A number, in US dollars: only where the provider states it, or 0 where the answer comes from a gateway's cache.
+    /// A number, in US dollars: the provider's statement, or 0 if the answer comes from a gateway's cache; otherwise
+    /// empty.
     pub total_estimated_cost: Vec<u8>,
     /// A string: the class of the failure, if the call has failed.
     pub error_type: Vec<u8>,
@@ -199,8 +200,8 @@ pub struct Record {
 }
 
 impl Call {
-    /// Begins to read the answer to a request. At most `field_bytes` of its text are kept, and never more than
-    /// [`MAX_TEXT_BYTES`]; none where all open calls hold [`MAX_OPEN_BYTES`] already.
+    /// Begins to read the answer to a request. Keeps at most `field_bytes` of its text, and at most [`MAX_TEXT_BYTES`].
+    /// Keeps no text if the open calls hold [`MAX_OPEN_BYTES`].
     ///
     /// ```
     /// # use opik_edge::llm::{Budget, Call, Request, recognise};
@@ -281,7 +282,7 @@ impl Call {
     fn header(&mut self, name: &[u8], value: &[u8]) {
         match position(HEADERS, name) {
             0 => self.framing.content_type(value),
-            // Its name may go on behind a colon.
+            // A colon and further text can follow the name.
             1 if self.status >= 400 => {
                 self.answer.fail(cut(value, b":").0, b"");
             }
@@ -295,7 +296,7 @@ impl Call {
         }
     }
 
-    /// Takes the next bytes of the answer, as they come.
+    /// Takes the next bytes of the answer, cut anywhere.
     ///
     /// ```
     /// # use opik_edge::llm::{Budget, Call, Request, recognise};
@@ -354,7 +355,7 @@ impl Call {
         self.answer.is_terminal || self.answer.is_complete()
     }
 
-    /// Whether the call has failed: by its status, or by an event of its answer.
+    /// `true` if the call has failed, by its status or by an event of its answer.
     ///
     /// ```
     /// # use opik_edge::llm::{Budget, Call, Request, recognise};
@@ -371,8 +372,7 @@ impl Call {
         self.status >= 400 || self.answer.failure.is_some()
     }
 
-    /// Whether text, a thought or a tool call has begun to come in an answer that comes in pieces: the time to the first
-    /// token is over.
+    /// `true` once text, a thought or a tool call has begun in a streamed answer: the time to the first token is over.
     ///
     /// ```
     /// # use opik_edge::llm::{Budget, Call, Request, recognise};

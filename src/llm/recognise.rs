@@ -245,7 +245,7 @@ impl Target {
         is_found.then_some(target)
     }
 
-    /// By the end of its path.
+    /// Finds the format by the end of the path.
     #[inline(never)]
     fn by_path(&mut self, path: &[u8], provider: &[u8], is_ollama: bool) -> bool {
         let is_anthropic = path.windows(11).any(|part| part == b"/anthropic/");
@@ -286,7 +286,7 @@ impl Target {
         if name.is_empty() || !path.starts_with(b"/v1/") {
             return false;
         }
-        // A universal request has nothing behind the gateway's name.
+        // The path of a universal request ends with the gateway's name.
         if slug == b"run" && inner.is_empty() {
             return self.wrapped();
         }
@@ -419,7 +419,7 @@ pub(super) fn author(model: &[u8]) -> &[u8] {
     }
 }
 
-/// Without percent encoding, where that gives text.
+/// Decodes percent encoding, unless the result is not text.
 #[inline(never)]
 pub(super) fn decoded(text: &[u8]) -> String {
     let mut bytes = Vec::new();

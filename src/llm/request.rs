@@ -7,7 +7,7 @@ use super::recognise::{Format, Target, author, decoded};
 use super::tape::{Document, Tape};
 use super::value::{Names, Value, Write, is_in, names, quoted, write_member};
 
-/// Longest parameters that are kept until the answer has come.
+/// The longest parameters that are kept until the answer comes, in bytes.
 pub(super) const MAX_METADATA_BYTES: usize = 16 * 1024;
 
 /// A request, read.
@@ -140,7 +140,7 @@ impl Request {
         for text in prompt.items().chain(text.items()).filter(|text| !text.is_object()) {
             messages.message(b"user", text);
         }
-        // Anything else is an input that is embedded.
+        // In any other format, `input` is text for an embedding.
         if matches!(format, Format::OpenAiResponses | Format::WorkersAi) {
             input.items().for_each(|item| messages.item(item));
         }
@@ -174,9 +174,10 @@ impl Request {
     }
 }
 
-/// Whether a body is one of this format's, so that a path of an application is not taken for a model's.
+/// `true` if a body fits this format. Otherwise the path belongs to some other application.
 fn fits(format: Format, body: Value<'_>) -> bool {
-    // Whether it names a model, and what it has one of. Azure's deployments are named by the path.
+    // The body must name a model if `is_named`, and must have a member of the table. Azure's deployments are named by
+    // the path.
     let (is_named, table) = match format {
         Format::OpenAiChat if body.member("messages").is_none() => (true, names!("prompt")),
         Format::OpenAiChat | Format::Anthropic | Format::BedrockConverse => (false, names!("messages")),
