@@ -19,6 +19,17 @@ const URL_HEAD_BYTES: usize = 128;
 pub const PREVIEW_BYTES: usize = 1024;
 
 /// The limit that a text exceeds.
+///
+/// ```
+/// use opik_edge::cut::{Beyond, Cutter};
+///
+/// let mut cutter = Cutter::new();
+/// cutter.begin(4096, 16_384);
+/// cutter.push(format!("\"{}\"", "a b ".repeat(2000)).as_bytes())?;
+/// cutter.finish()?;
+/// assert_eq!(cutter.first_cut(), Some((0, Beyond::Field)));
+/// # Ok::<(), std::collections::TryReserveError>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Beyond {
     /// The limit of one field, or of one string in it.
@@ -205,7 +216,17 @@ impl Cutter {
         Ok((&self.out, self.cuts))
     }
 
-    /// The position of the field that was cut first, and why; `None` where nothing was.
+    /// The position of the first field that was cut, from 0, and the limit that it exceeded; `None` without a cut.
+    ///
+    /// ```
+    /// # use opik_edge::cut::{Beyond, Cutter};
+    /// let mut cutter = Cutter::new();
+    /// cutter.begin(4096, 16_384);
+    /// cutter.push(format!("\"{}\"", "a b ".repeat(2000)).as_bytes())?;
+    /// cutter.finish()?;
+    /// assert_eq!(cutter.first_cut(), Some((0, Beyond::Field)));
+    /// # Ok::<(), std::collections::TryReserveError>(())
+    /// ```
     #[must_use]
     pub fn first_cut(&self) -> Option<(usize, Beyond)> {
         self.first_cut
