@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::id::ID_CHARS;
-use crate::span::{Fields, Kind, MalformedRow, Period, id_of_row, write_row};
+use crate::span::{Fields, Kind, LeftOut, MalformedRow, Period, id_of_row, write_row};
 use crate::time::Clock;
 use crate::upload::{CLOSING, Upload};
 
@@ -261,7 +261,7 @@ impl Buffer {
         self.limits
     }
 
-    /// Appends one row. Returns the number of its entries that were left out.
+    /// Appends one row. Returns its entries that were left out.
     ///
     /// # Errors
     /// A [`DropReason`] when the row is not kept; the others are as they were.
@@ -276,9 +276,11 @@ impl Buffer {
     ///     ttft: b"-5", // not a time
     ///     ..Fields::default()
     /// };
-    /// assert_eq!(Buffer::default().append(Kind::Span, &fields, period), Ok(1)); // kept, without `ttft`
+    /// let left_out = Buffer::default().append(Kind::Span, &fields, period)?;
+    /// assert_eq!(left_out.count, 1); // the row is kept, without `ttft`
+    /// # Ok::<(), opik_edge::batch::DropReason>(())
     /// ```
-    pub fn append(&mut self, kind: Kind, fields: &Fields<'_>, period: Period) -> Result<u32, DropReason> {
+    pub fn append(&mut self, kind: Kind, fields: &Fields<'_>, period: Period) -> Result<LeftOut, DropReason> {
         let batches = match kind {
             Kind::Span => &mut self.spans,
             Kind::Trace => &mut self.traces,

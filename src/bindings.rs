@@ -20,7 +20,7 @@ use crate::context::Context;
 use crate::cut::Cutter;
 use crate::headers::{Incoming, Warning};
 use crate::id::{ID_CHARS, Id, IdGenerator};
-use crate::span::{Fields, Kind, Period};
+use crate::span::{Fields, Kind, LeftOut, Period};
 use crate::upload::{self, Attempt, Upload, Verdict};
 
 /// Bytes of the scratch. A longer text crosses in several pieces.
@@ -35,6 +35,8 @@ struct State {
     scratch: Vec<u8>,
     /// The text of a row that is longer than the scratch.
     cutter: Cutter,
+    /// The entries that the row appended last goes without.
+    left_out: LeftOut,
     /// `true` once the cutter has taken the first pieces of a text.
     is_staged: bool,
     /// There was no memory for the text that is being staged.
@@ -51,6 +53,7 @@ static STATE: Mutex<State> = Mutex::new(State {
     buffers: Buffers::new(),
     scratch: Vec::new(),
     cutter: Cutter::new(),
+    left_out: LeftOut { count: 0, fields: 0 },
     is_staged: false,
     is_staging_refused: false,
     taken: None,
@@ -170,10 +173,16 @@ pub fn append(
         .unwrap_or(Err(DropReason::StaleBuffer))
     {
         Ok(Appended { left_out, cuts, bytes }) => {
-            i32::from(left_out > 0) | i32::from(cuts > 0) << 1 | i32::try_from(bytes << 2).unwrap_or_default()
+            i32::from(left_out.count > 0) | i32::from(cuts > 0) << 1 | i32::try_from(bytes << 2).unwrap_or_default()
         }
         Err(reason) => i32::from(reason.number()).wrapping_neg(),
     }
+}
+
+/// The fields of which the row appended last goes without an entry: a bit for each position.
+#[wasm_bindgen(js_name = leftOut)]
+pub fn left_out() -> u32 {
+    with(|state| state.left_out.fields).unwrap_or(0)
 }
 
 /// The first cut of the row that was appended last: the position of its field, plus 32 times the limit that it exceeded.
@@ -338,7 +347,7 @@ impl Lines<'_> {
 
 /// A kept row: entries left out, texts cut, and bytes of the given text that remain.
 struct Appended {
-    left_out: u32,
+    left_out: LeftOut,
     cuts: u32,
     bytes: usize,
 }
@@ -384,7 +393,9 @@ impl State {
             let buffer = self.buffers.get(handle, touched_ms).ok_or(DropReason::StaleBuffer)?;
             // A cut moves everything behind it.
             let fields = Fields::from_text(text, if cuts > 0 { 0 } else { output_at })?;
-            Ok(Appended { left_out: buffer.append(kind, &fields, period)?, cuts, bytes: text.len() })
+            let left_out = buffer.append(kind, &fields, period)?;
+            self.left_out = left_out;
+            Ok(Appended { left_out, cuts, bytes: text.len() })
         });
         self.cutter.shrink(MAX_IDLE_STAGING_BYTES);
         result

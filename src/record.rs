@@ -211,7 +211,7 @@ impl Recorder {
         cutter.begin(limits.field_bytes, limits.row_bytes);
         cutter.push(&self.row_text(kind, span)).map_err(|_| DropReason::BufferFull)?;
         let (text, _) = cutter.finish().map_err(|_| DropReason::BufferFull)?;
-        self.buffer.append(kind, &Fields::from_text(text, 0)?, period)
+        Ok(self.buffer.append(kind, &Fields::from_text(text, 0)?, period)?.count)
     }
 
     /// The row as [`Fields::from_text`] reads it.

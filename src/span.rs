@@ -17,7 +17,9 @@ pub const SEPARATOR: u8 = 0x1f;
 /// Number of fields in a row's text.
 pub const FIELDS: usize = 20;
 
-/// Position of [`Fields::error_message`] in a row's text, counted from 0.
+/// Position of [`Fields::usage`] in a row's text, counted from 0.
+pub const USAGE: usize = 8;
+/// Position of [`Fields::error_message`].
 pub const ERROR_MESSAGE: usize = 12;
 /// Position of [`Fields::error_traceback`].
 pub const ERROR_TRACEBACK: usize = 13;
@@ -27,6 +29,17 @@ pub const METADATA: usize = 17;
 pub const INPUT: usize = 18;
 /// Position of [`Fields::output`].
 pub const OUTPUT: usize = 19;
+// Positions of fields that are named in this file alone.
+const NAME: usize = 3;
+const TYPE: usize = 4;
+const TAGS: usize = 5;
+const MODEL: usize = 6;
+const PROVIDER: usize = 7;
+const TOTAL_ESTIMATED_COST: usize = 9;
+const TTFT: usize = 10;
+const THREAD_ID: usize = 14;
+const PROJECT_NAME: usize = 15;
+const ENVIRONMENT: usize = 16;
 
 /// The most tags of a row. Bounds the search for repeats, which compares each tag with all before it: without a bound
 /// 100,000 took 12 s. (Opik's `PATCH` takes 50; the limit of its batch route is not known.)
@@ -216,7 +229,7 @@ impl Fields<'_> {
     /// let now_ms = 1_764_000_000_000;
     /// let period = Period { start_ms: now_ms, end_ms: Some(now_ms), updated_ms: now_ms, unfinished: false };
     /// let mut row = Vec::new();
-    /// let left_out = write_row(&mut row, &mut Clock::default(), Kind::Span, &fields, period)?;
+    /// let left_out = write_row(&mut row, &mut Clock::default(), Kind::Span, &fields, period)?.count;
     /// assert!(row.len() <= fields.max_row_bytes());
     /// # assert_eq!(left_out, 0);
     /// # Ok::<(), opik_edge::span::MalformedRow>(())
@@ -276,7 +289,7 @@ pub(crate) fn id_of_row(rows: &[u8], row_at: usize) -> &[u8] {
 /// let period = Period { start_ms: now_ms, end_ms: Some(now_ms), updated_ms: now_ms, unfinished: false };
 /// let mut row = Vec::new();
 /// let left_out = write_row(&mut row, &mut Clock::default(), Kind::Span, &fields, period)?;
-/// assert_eq!(left_out, 0);
+/// assert_eq!(left_out.count, 0);
 /// assert!(row.starts_with(br#"{"id":"019ab5c0-7c01-7a11-9a11-0123456789ab","trace_id":"#));
 /// # Ok::<(), opik_edge::span::MalformedRow>(())
 /// ```
@@ -286,7 +299,7 @@ pub fn write_row(
     kind: Kind,
     fields: &Fields<'_>,
     period: Period,
-) -> Result<u32, MalformedRow> {
+) -> Result<LeftOut, MalformedRow> {
     let (mut id_buffer, mut trace_buffer, mut parent_buffer) = ([0; ID_CHARS], [0; ID_CHARS], [0; ID_CHARS]);
     let id = encoded(fields.id, &mut id_buffer)?;
     let trace_id = encoded(fields.trace_id, &mut trace_buffer)?;
@@ -294,7 +307,7 @@ pub fn write_row(
         b"" => None,
         text => Some(encoded(text, &mut parent_buffer)?),
     };
-    let mut row = Writer { out, clock, left_out: 0 };
+    let mut row = Writer { out, clock, left_out: LeftOut::default() };
     row.quoted(OPENING, id);
     if kind == Kind::Span {
         row.quoted(member!("trace_id", quoted), trace_id);
@@ -302,8 +315,8 @@ pub fn write_row(
             row.quoted(member!("parent_span_id", quoted), parent_id);
         }
     }
-    row.string(member!("project_name"), fields.project_name);
-    row.string(member!("name"), fields.name);
+    row.string(PROJECT_NAME, member!("project_name"), fields.project_name);
+    row.string(NAME, member!("name"), fields.name);
     if kind == Kind::Span {
         row.span_type(fields.kind);
     }
@@ -318,16 +331,16 @@ pub fn write_row(
     row.metadata(fields.metadata, period.unfinished);
     row.tags(fields.tags);
     if kind == Kind::Span {
-        row.string(member!("model"), fields.model);
-        row.string(member!("provider"), fields.provider);
+        row.string(MODEL, member!("model"), fields.model);
+        row.string(PROVIDER, member!("provider"), fields.provider);
         row.usage(fields.usage);
-        row.number(member!("total_estimated_cost"), fields.total_estimated_cost);
+        row.number(TOTAL_ESTIMATED_COST, member!("total_estimated_cost"), fields.total_estimated_cost);
     } else {
-        row.string(member!("thread_id"), fields.thread_id);
+        row.string(THREAD_ID, member!("thread_id"), fields.thread_id);
     }
-    row.number(member!("ttft"), fields.ttft);
+    row.number(TTFT, member!("ttft"), fields.ttft);
     row.error_info(fields);
-    row.string(member!("environment"), fields.environment);
+    row.string(ENVIRONMENT, member!("environment"), fields.environment);
     row.value(member!("source"), b"\"sdk\"");
     row.out.push(b'}');
     Ok(row.left_out)
@@ -344,18 +357,45 @@ fn encoded<'a>(text: &'a [u8], buffer: &'a mut [u8; ID_CHARS]) -> Result<&'a [u8
 
 const UNFINISHED: &[u8] = b"{\"opik_edge_unfinished\":true";
 
+/// Entries that [`write_row`] leaves out of a row, because the Opik API would refuse the whole batch for them.
+///
+/// ```
+/// use opik_edge::span::{write_row, Clock, Fields, Kind, Period, USAGE};
+///
+/// let fields = Fields {
+///     id: b"019ab5c0-7c01-7a11-9a11-0123456789ab",
+///     trace_id: b"019ab5c0-7c00-7a11-8a11-0123456789ab",
+///     usage: br#"{"prompt_tokens":"12","completion_tokens":"5"}"#,
+///     ..Fields::default()
+/// };
+/// let period = Period { start_ms: 0, end_ms: None, updated_ms: 0, unfinished: false };
+/// let left_out = write_row(&mut Vec::new(), &mut Clock::default(), Kind::Span, &fields, period)?;
+/// assert_eq!((left_out.count, left_out.fields), (2, 1 << USAGE));
+/// # Ok::<(), opik_edge::span::MalformedRow>(())
+/// ```
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct LeftOut {
+    /// The number of entries.
+    pub count: u32,
+    /// Their fields: a bit for each position in [`Fields`].
+    pub fields: u32,
+}
+
+impl LeftOut {
+    fn add(&mut self, position: usize, count: u32) {
+        self.count = self.count.saturating_add(count);
+        self.fields |= u32::from(count > 0) << position;
+    }
+}
+
 /// Writes the members of one row.
 struct Writer<'a> {
     out: &'a mut Vec<u8>,
     clock: &'a mut Clock,
-    left_out: u32,
+    left_out: LeftOut,
 }
 
 impl Writer<'_> {
-    fn leave_out(&mut self) {
-        self.left_out = self.left_out.saturating_add(1);
-    }
-
     fn value(&mut self, member: &[u8], text: &[u8]) {
         self.out.extend_from_slice(member);
         self.out.extend_from_slice(text);
@@ -374,28 +414,26 @@ impl Writer<'_> {
     }
 
     /// A field that `accepts` its text, or is absent.
-    fn checked(&mut self, member: &[u8], text: &[u8], accepts: fn(&[u8]) -> bool) {
+    fn checked(&mut self, position: usize, member: &[u8], text: &[u8], accepts: fn(&[u8]) -> bool) {
         if is_absent(text) {
         } else if accepts(text) {
             self.value(member, text);
         } else {
-            self.leave_out();
+            self.left_out.add(position, 1);
         }
     }
 
-    fn string(&mut self, member: &[u8], text: &[u8]) {
-        self.checked(member, text, json::is_string);
+    fn string(&mut self, position: usize, member: &[u8], text: &[u8]) {
+        self.checked(position, member, text, json::is_string);
     }
 
-    fn number(&mut self, member: &[u8], text: &[u8]) {
-        self.checked(member, text, json::is_non_negative_number);
+    fn number(&mut self, position: usize, member: &[u8], text: &[u8]) {
+        self.checked(position, member, text, json::is_non_negative_number);
     }
 
     fn span_type(&mut self, text: &[u8]) {
         let known = matches!(text, b"\"general\"" | b"\"tool\"" | b"\"llm\"" | b"\"guardrail\"");
-        if !known && !is_absent(text) {
-            self.leave_out();
-        }
+        self.left_out.add(TYPE, u32::from(!known && !is_absent(text)));
         self.value(member!("type"), if known { text } else { b"\"general\"" });
     }
 
@@ -449,12 +487,10 @@ impl Writer<'_> {
             }
         });
         if scanned.is_none() {
-            if !is_absent(text) {
-                self.leave_out();
-            }
+            self.left_out.add(TAGS, u32::from(!is_absent(text)));
             return;
         }
-        self.left_out = self.left_out.saturating_add(left_out);
+        self.left_out.add(TAGS, left_out);
         if kept.is_empty() {
             return;
         }
@@ -473,10 +509,10 @@ impl Writer<'_> {
         let mut counts = Vec::new();
         let mut left_out = 0;
         if flatten_usage(text, &mut Vec::new(), &mut counts, &mut left_out, json::MAX_DEPTH).is_none() {
-            self.leave_out();
+            self.left_out.add(USAGE, 1);
             return;
         }
-        self.left_out = self.left_out.saturating_add(left_out);
+        self.left_out.add(USAGE, left_out);
         if !counts.is_empty() {
             self.out.extend_from_slice(member!("usage"));
             self.out.push(b'{');

@@ -402,7 +402,7 @@ fn row(fields: &Fields<'_>) -> (Value, u32) {
     let mut out = Vec::new();
     let left_out = write_row(&mut out, &mut Clock::default(), Kind::Span, &fields, PERIOD).unwrap();
     assert!(out.len() <= fields.max_row_bytes());
-    (serde_json::from_slice(&out).unwrap(), left_out)
+    (serde_json::from_slice(&out).unwrap(), left_out.count)
 }
 
 #[test]
@@ -426,11 +426,9 @@ fn tags_beyond_the_limit_are_left_out_and_counted() {
 
 fn append(buffer: &mut Buffer, ids: &mut IdGenerator, input: &[u8]) -> Result<u32, DropReason> {
     let id = mint(ids, 1).to_string();
-    buffer.append(
-        Kind::Span,
-        &Fields { id: id.as_bytes(), trace_id: id.as_bytes(), input, ..Fields::default() },
-        PERIOD,
-    )
+    buffer
+        .append(Kind::Span, &Fields { id: id.as_bytes(), trace_id: id.as_bytes(), input, ..Fields::default() }, PERIOD)
+        .map(|left_out| left_out.count)
 }
 
 #[test]

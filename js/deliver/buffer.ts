@@ -46,7 +46,7 @@ export class RowBuffer {
       }
       if (reason) return this.drop(reason);
       this.#added[row.kind as 0 | 1] += 1;
-      if (result & LEFT_OUT) explainLeftOut(row, this.#teller("field_dropped"));
+      if (result & LEFT_OUT) explainLeftOut(row, this.#open().leftOut(), this.#teller("field_dropped"));
       if (result & CUT) explainCut(row, this.#open().firstCut(), this.#limits, this.#teller("field_cut"));
       return result >> BYTES_SHIFT;
     } catch (error) {

@@ -162,6 +162,11 @@ export class Core {
     });
   }
 
+  /** The fields of which the row appended last went without an entry: a bit for each position. */
+  leftOut(): number {
+    return this.#call(() => this.#core.leftOut());
+  }
+
   /**
    * Of the row that was appended last and cut: the position of the field that was cut first, and 32 times the number of the limit
    * that it is beyond: 0 of a field, 1 of the row or its trace, 2 of base64.
