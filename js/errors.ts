@@ -221,6 +221,9 @@ export interface Listeners {
   readonly onDrop?: OnDrop | undefined;
 }
 
+/** Whether somebody was told that WebAssembly is blocked. It is so for the whole process. */
+let isBlockTold = false;
+
 /** How many causes are told: names may be a client's of the host. */
 const MAX_TOLD = 100;
 
@@ -259,10 +262,14 @@ export class Reporter {
     this.#first(`${error.code} ${detail}`, () => this.report(error));
   }
 
-  /** Reports, once of each code, why the core could not be used. */
+  /** Reports, once of each code, why a module could not be used; that it is blocked once for all reporters. */
   failure(error: unknown): void {
     const known =
       error instanceof OpikError ? error : new OpikError("unexpected", `${error}; see unexpected in ${GUIDE}`, error);
+    if (known.code === "wasm_blocked") {
+      if (isBlockTold) return;
+      isBlockTold = true;
+    }
     this.tellOnce(known);
   }
 

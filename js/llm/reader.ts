@@ -3,6 +3,7 @@
 
 import { load } from "#llm-wasm";
 import { OpikError } from "../errors.js";
+import { blockedBy } from "../platform/core.js";
 
 /** An idle instance above this is replaced: WebAssembly memory never shrinks. */
 const MAX_IDLE_BYTES = 8 * 1024 * 1024;
@@ -72,11 +73,7 @@ export class Reader {
       const glue = { __wbindgen_init_externref_table: () => {} }; // no value crosses
       this.#exports = new WebAssembly.Instance(load(), { "./llm_bg.js": glue }).exports as unknown as Exports;
     } catch (error) {
-      throw new OpikError(
-        "wasm_blocked",
-        "this runtime refuses to compile WebAssembly, so calls of models are recorded as every call",
-        error,
-      );
+      throw blockedBy(error, "calls of models are recorded as every call");
     }
   }
 

@@ -91,6 +91,11 @@ export function releaseIdleCore(): void {
   if (current?.isIdleAndLarge()) current = undefined;
 }
 
+/** The error of a module that can not be compiled. `error` names the remedy. */
+export function blockedBy(error: unknown, effect: string): OpikError {
+  return new OpikError("wasm_blocked", `WebAssembly is refused, so ${effect}: ${(error as Error).message}`, error);
+}
+
 /** Whoever is given headers may change them. */
 function copyOf(pairs: readonly HeaderPair[]): HeaderPair[] {
   return pairs.map(([name, value]) => [name, value]);
@@ -110,12 +115,7 @@ export class Core {
     try {
       instance = new WebAssembly.Instance(load(), { "./core_bg.js": { __wbindgen_init_externref_table } });
     } catch (error) {
-      blocked = new OpikError(
-        "wasm_blocked",
-        "this runtime refuses to compile WebAssembly, so spans only forward the caller's ids; " +
-          "a page with a Content-Security-Policy needs 'wasm-unsafe-eval' in script-src",
-        error,
-      );
+      blocked = blockedBy(error, "spans only forward the caller's ids");
       throw blocked;
     }
     this.#core = instance.exports as unknown as Exports;

@@ -1,6 +1,7 @@
 // A call that an observer follows: what the observer is told of it, and in which span what it says is recorded. Whatever it does
 // there, the call goes on as without it. The call itself is made in fetch.ts, which comes here only where the host has observers.
 
+import { OpikError } from "../errors.js";
 import type { SpanFields } from "../fields.js";
 import { isPlainPromise } from "../platform/promise.js";
 import type { CallEnding, CallObservation, CallObserver, CallRecord, ObservedCall, Settings } from "../settings.js";
@@ -176,7 +177,8 @@ class FollowedCall implements CallFollower {
     } catch (error) {
       this.#leave();
       const { reporter } = this.#begun.span.trace.scope;
-      reporter.once("observer_failed", "an observer failed, so its call is recorded as every call: see `cause`", error);
+      if (error instanceof OpikError && error.code === "wasm_blocked") reporter.failure(error);
+      else reporter.once("observer_failed", "an observer failed, so its call is recorded as every call: see `cause`", error);
       return undefined;
     }
   }

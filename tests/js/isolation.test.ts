@@ -79,6 +79,43 @@ test("where WebAssembly is blocked, spans still hand the caller's ids on, with o
   });
 });
 
+test("where WebAssembly is blocked, one message for the whole process names the remedy", async () => {
+  const told = (worker: boolean) =>
+    inNode(`
+    ${worker ? "globalThis.WebSocketPair = class {};" : ""}
+    WebAssembly.Module = class { constructor() { throw new WebAssembly.CompileError("Wasm code generation disallowed by embedder"); } };
+    const { Opik } = await import("opik-edge");
+    const { llm } = await import("opik-edge/llm");
+    const { withOpik } = await import("opik-edge/server");
+    const errors = [];
+    const onError = ({ code, message }) => errors.push(code + ": " + message);
+    const settings = { url: "http://127.0.0.1:9/api", onError, observe: [llm()], transport: { fetch: () => { throw new Error(); } } };
+    const call = async (client) => {
+      const url = "data:application/json,/v1/chat/completions";
+      await client.fetch(url, { method: "POST", body: '{"messages":[]}' }).catch(() => {});
+    };
+    const clients = [new Opik({ ...settings, background: false }), new Opik({ ...settings, background: false })];
+    for (const client of clients) await client.span({ name: "job" }, () => call(client));
+    for (let i = 0; i < 2; i += 1) await withOpik(() => new Response("ok"), () => settings)(new Request("http://localhost/"));
+    console.log(JSON.stringify(errors));
+    process.exit();`) as Promise<string[]>;
+
+  const inPage = await told(false);
+  assert.equal(inPage.length, 1, inPage.join("\n"));
+  assert.match(inPage[0]!, /^wasm_blocked: .*'wasm-unsafe-eval'/);
+
+  const inWorker = await told(true);
+  assert.equal(inWorker.length, 1, inWorker.join("\n"));
+  assert.match(inWorker[0]!, /^wasm_blocked: /);
+  assert.doesNotMatch(inWorker[0]!, /Content-Security-Policy|unsafe-eval/);
+  for (const line of [
+    'serverExternalPackages: ["opik-edge"]',
+    "experimental: { wasm: true }",
+    'external: ["opik-edge"]',
+  ])
+    assert.ok(inWorker[0]!.includes(line), inWorker[0]);
+});
+
 test("when the memory is full rows are refused and counted, and those that were kept are sent", async () => {
   const collector = await startCollector();
   try {

@@ -222,19 +222,23 @@ describe("on a server", () => {
     }
   });
 
-  testConsumer("wrangler deploy --dry-run", "wrangler", async () => {
-    const folder = await project("wrangler");
+  /** Builds a Worker by wrangler, and makes its request in workerd. */
+  async function inWorker(name: string, out: string): Promise<void> {
+    const folder = await project(name);
     await buildProject(folder);
-    const dist = join(folder, "dist");
-    const wasm = (await readdir(dist)).filter((name) => name.endsWith(".wasm"));
-    const contents = (name: string) => readFile(join(dist, name));
+    const dist = join(folder, out);
+    const wasm = (await readdir(dist)).filter((file) => file.endsWith(".wasm"));
+    const contents = (file: string) => readFile(join(dist, file));
     const modules: WorkerModule[] = [
       { type: "ESModule", path: "/worker.js", contents: String(await contents("worker.js")) },
     ];
-    for (const name of wasm) modules.push({ type: "CompiledWasm", path: `/${name}`, contents: await contents(name) });
+    for (const file of wasm) modules.push({ type: "CompiledWasm", path: `/${file}`, contents: await contents(file) });
     const bindings = { OPIK_URL_OVERRIDE: collector.url, ECHO_URL: upstream.url };
-    const options = await wranglerOptions("tests/package/consumers/wrangler");
+    const options = await wranglerOptions(`tests/package/consumers/${name}`);
     const worker = await startModules(modules, { ...options, bindings });
     await onServer(worker.url).finally(worker.close);
-  });
+  }
+
+  testConsumer("wrangler deploy --dry-run", "wrangler", () => inWorker("wrangler", "dist"));
+  testConsumer("vite build for a server, then wrangler", "vite", () => inWorker("vite-ssr", "dist/worker"));
 });

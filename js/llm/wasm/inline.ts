@@ -1,12 +1,12 @@
 // As in ../../platform/wasm/inline.ts.
 
-import { decode } from "../../platform/wasm/inline.js";
+import { compile } from "../../platform/wasm/inline.js";
 import { LLM_TEXT } from "../llm_text.js";
 
 let compiled: WebAssembly.Module | undefined;
 
-/** The compiled module, made at the first call. */
+/** The compiled module, made at the first call. Throws where that is refused, with the remedy. */
 export function load(): WebAssembly.Module {
-  compiled ??= new WebAssembly.Module(decode(LLM_TEXT));
+  compiled ??= compile(LLM_TEXT);
   return compiled;
 }
