@@ -92,6 +92,11 @@ CONSUMERS_LOCK=tests/package/consumers/package-lock.json
 # shellcheck disable=SC2034 # setup and check use it
 CONSUMERS=$CACHE/consumers-$(sha256 <"$CONSUMERS_LOCK" | cut -c1-12)
 
+# Frameworks that build Workers, keyed by their lock.
+BUILDS_LOCK=tests/package/consumers/builds/package-lock.json
+# shellcheck disable=SC2034 # setup and check use it
+BUILDS=$CACHE/builds-$(sha256 <"$BUILDS_LOCK" | cut -c1-12)
+
 # The clients that are tried with tracing and without, keyed by their lock and the schema that Prisma's is generated from.
 CLIENTS_LOCK=tests/transparency/clients/package-lock.json
 # shellcheck disable=SC2034 # setup uses it
