@@ -1,30 +1,30 @@
-// How what was begun comes to its end.
+// The ways in which a span or a watched result can end.
 
-/** What can end in each of these ways. */
+/** Anything that can end in each of these ways. */
 export interface Endable {
-  /** Ends unless it has ended: without a word, for what ends by itself. */
+  /** Ends it. A second call does nothing and does not warn, because results end independently of the host. */
   finish(unfinished?: boolean): void;
-  /** Records what was thrown, and ends. */
+  /** Records the thrown value, and ends. */
   fail(error: unknown): void;
-  /** Ends because it was broken off, and says so in the metadata. */
+  /** Ends because the work was aborted, and records that in the metadata. */
   cancel(): void;
-  /** Ends because its consumer stopped reading after `bytes` bytes, and says so in the metadata. */
+  /** Ends because its consumer stopped reading after `bytes` bytes, and records that in the metadata. */
   stop(bytes: number | undefined): void;
 }
 
-/** How something that is consumed bit by bit came to its end. */
+/** The end of a stream, an iteration or another result that is consumed step by step. */
 export type Ending =
   | { readonly how: "done" }
-  /** Its consumer read no further; `bytes` is how much it has read, `undefined` of what is no bytes. */
+  /** Its consumer stopped reading; `bytes` counts the bytes read, and is `undefined` if the chunks are not binary. */
   | { readonly how: "stopped"; readonly bytes?: number | undefined }
-  /** The request that it belongs to was broken off. */
+  /** Its request was aborted. */
   | { readonly how: "cancelled" }
   | { readonly how: "failed"; readonly error: unknown };
 
 /** Called once, at the end. */
 export type OnEnd = (ending: Ending) => void;
 
-/** Ends `span` as what it waited for has ended. */
+/** Ends `span` in the same way as the result that it waited for. */
 export function endSpan(span: Endable, ending: Ending): void {
   if (ending.how === "failed") span.fail(ending.error);
   else if (ending.how === "cancelled") span.cancel();

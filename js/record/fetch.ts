@@ -1,5 +1,5 @@
-// Outgoing calls: a span for the call, trace headers for the targets that are allowed them, and the response handed on
-// as it came. Which headers is decided in headers.ts and src/headers.rs.
+// Outgoing calls: opens a span for the call, adds trace headers where the target is allowed them, and hands the response on
+// unchanged. headers.ts and src/headers.rs decide which headers.
 
 import { namedError, ownOf, readOption } from "../errors.js";
 import { type Names, tellUnknown } from "../names.js";
@@ -21,14 +21,14 @@ export type StartCall = (options: SpanOptions) => OpenSpan;
 
 const OPTIONS: Names<FetchOptions> = { parent: 0, name: 0, via: 0, propagate: 0 };
 
-/** The call itself, by the platform's `fetch` or by what it is to be made with. */
+/** Makes the call without a span, with `via` or the platform's `fetch`. */
 export function untracedFetch(...args: Parameters<TracedFetch>): Promise<Response> {
   return senderOf(optionsOf(args))(...args);
 }
 
 /**
- * The same in a span. It gives, throws and rejects as the call itself does; only a body is watched, in a copy of the response.
- * Where no option says otherwise, `send` makes the call, and its span opens under `above`.
+ * The same in a span. It returns, throws and rejects as the call itself does; only a body is watched, in a copy of the
+ * response. By default `send` makes the call, and its span opens under `above`.
  */
 export function tracedFetch(
   start: StartCall,
@@ -50,7 +50,7 @@ export function tracedFetch(
   tellUnknown(reporter, options, "option of fetch", OPTIONS);
   const { observe } = settings;
   const follower =
-    url && observe?.length // which another copy of this package may not have
+    url && observe?.length // optional: another copy of this package may lack it
       ? followerOf(observe, {
           call,
           name: options.name,
@@ -60,21 +60,21 @@ export function tracedFetch(
       : undefined;
   const spelling = url && spellingOf(url, options.propagate, follower?.targets(propagation) ?? propagation);
   const headers = spelling ? span.headers({ spelling }) : {};
-  if (spelling && span.id) outbox?.authorize?.(url, () => call.ownHeaders, headers); // which another copy may not have either
+  if (spelling && span.id) outbox?.authorize?.(url, () => call.ownHeaders, headers); // optional for the same reason
   const names = Object.keys(headers);
   const failed = (error: unknown): never => {
     const isAborted = call.isAborted(error);
     follower?.ended(isAborted ? "cancelled" : "failed");
     if (isAborted) span.cancel();
     else span.fail(error);
-    // What the network, or the browser, refused.
+    // The network or the browser refused the call.
     if (url && url.origin !== "null" && error instanceof TypeError && isBrowser()) {
       settings.host?.warnOfCors(url, names, reporter);
     }
     throw error;
   };
   try {
-    // What a forwarded request carries of its caller's is for nobody else.
+    // Trace headers of a forwarded request belong to its sender, so they are always removed.
     const given = names.length > 0 || call.carriesCallers ? call.withHeaders(headers) : call.args;
     const answer: unknown = (send ?? senderOf(options))(...given);
     const answered = (response: unknown): unknown => watchAnswer(span, call, response, follower);
@@ -84,7 +84,7 @@ export function tracedFetch(
   }
 }
 
-/** What follows the call for the first observer that takes it. */
+/** The follower of the first observer that takes the call. */
 function followerOf(observers: readonly CallObserver[], call: BegunCall): CallFollower | undefined {
   for (const observer of observers) {
     const follower = observer.follow(call as never);
@@ -111,12 +111,12 @@ function spellingOf(url: URL, own: FetchOptions["propagate"], propagation: Propa
   return own ? "both" : undefined;
 }
 
-/** The arguments of one call, of whatever type. What the platform makes of them is its own affair: here they are only read. */
+/** The arguments of one call, of any type. They are only read here; the platform interprets them. */
 class Call {
   args: Parameters<TracedFetch>;
   readonly #request: Request | undefined;
   readonly method: string;
-  /** `undefined` where it is none, which the platform says itself. */
+  /** `undefined` if the target is not a valid URL; the platform then throws its own error. */
   readonly url: URL | undefined;
   /** Without its query. */
   readonly shownUrl: string;
@@ -135,11 +135,11 @@ class Call {
     return `${this.method} ${this.url?.host ? `${this.url.host}${this.url.pathname}` : this.shownUrl}`;
   }
 
-  /** The arguments with these headers beside the host's own. All else is read from what the host gave when it is asked for. */
+  /** The arguments with these headers added to the host's. Other members are read from the host's objects on demand. */
   withHeaders(added: Record<string, string>): Parameters<TracedFetch> {
     const [input, init, ...rest] = this.args as unknown[];
     const request = this.#request;
-    // A request of a navigation can not be made anew, and what makes no call is for the platform to refuse.
+    // A navigation request cannot be copied, and the platform rejects invalid arguments itself.
     if ((this.args as unknown[]).length === 0) return this.args;
     if (request?.mode === "navigate" || (init != null && typeof init !== "object" && typeof init !== "function")) {
       return this.args;
@@ -147,7 +147,7 @@ class Call {
     const headers = (own: unknown): unknown => addHeaders(own === undefined ? request?.headers : own, added);
     if ("WebSocketPair" in globalThis) {
       try {
-        // workerd sends a body again after a redirect only where it was given the request itself.
+        // After a redirect, workerd resends a body only if it got the request itself.
         if (isRequest(init))
           return [new Request(input as string, init), { headers: headers(init.headers) }, ...rest] as never;
       } catch {
@@ -164,7 +164,10 @@ class Call {
     return this.args[1]?.headers ?? this.#request?.headers;
   }
 
-  /** Whether the host's headers have a trace or a token in them that is their caller's. What can be read only once is left to the platform. */
+  /**
+   * `true` if the host's headers contain the trace or token of its caller. Headers that can be read only once are left to
+   * the platform.
+   */
   get carriesCallers(): boolean {
     try {
       const headers = this.ownHeaders;
@@ -172,7 +175,7 @@ class Call {
         Symbol.iterator in (headers as object) && !Array.isArray(headers) && !("get" in (headers as object));
       return !isReadOnce && readIncoming(headers, ofCaller()) !== undefined;
     } catch {
-      return false; // there are none, or a getter throws
+      return false; // no headers, or a getter that throws
     }
   }
 
@@ -184,7 +187,7 @@ class Call {
     }
   }
 
-  /** Whether the host has broken it off: an error alone does not say so, since a signal may be given any reason. */
+  /** `true` if the host aborted the call. The signal is checked too, because any error can be the reason of an abort. */
   isAborted(error?: unknown): boolean {
     try {
       const signal = this.args[1]?.signal ?? this.#request?.signal;
@@ -195,7 +198,7 @@ class Call {
   }
 }
 
-/** Whether the platform takes no member from `init`: then a page's request that goes with it keeps its referrer. */
+/** `true` if `init` sets no member that the platform reads. Then a page's request keeps its referrer. */
 function isEmpty(init: unknown): boolean {
   try {
     const members = Object.entries(Object.getOwnPropertyDescriptors(init ?? {}));
@@ -206,12 +209,12 @@ function isEmpty(init: unknown): boolean {
   }
 }
 
-/** Where an init has members, a request's own referrer counts for nothing (Fetch standard, `new Request`). */
+/** An init with members resets a request's referrer (Fetch standard, `new Request`), so both are set again. */
 function referrerOf({ referrer, referrerPolicy }: Request): object {
   return { referrer, referrerPolicy };
 }
 
-/** `init`, which may be of any class, with other headers, and with the members of `kept`. */
+/** A view of `init`, which may be of any class, with other headers and with the members of `kept`. */
 function withMembers(init: object, headers: (own: unknown) => unknown, kept: object): object {
   const get = (name: PropertyKey): unknown => {
     if (name in kept) return (kept as Record<PropertyKey, unknown>)[name];
@@ -219,7 +222,7 @@ function withMembers(init: object, headers: (own: unknown) => unknown, kept: obj
     return name === "headers" ? headers(own) : own;
   };
   const isOwn = (name: PropertyKey): boolean => name === "headers" || name in kept || Object.hasOwn(init, name);
-  // What wraps the global `fetch` may well spread it.
+  // Wrappers of the global `fetch` may spread the init.
   return new Proxy(
     {},
     {
@@ -233,7 +236,7 @@ function withMembers(init: object, headers: (own: unknown) => unknown, kept: obj
   );
 }
 
-/** Ends the span of a call as it has come to its end, unless that is settled already: by what follows it, or by its answer's status. */
+/** Ends the span of a call. If its follower or its status has already settled the outcome, it ends without a further mark. */
 export function endCall(
   span: OpenSpan,
   call: Pick<Call, "isAborted">,
@@ -246,7 +249,7 @@ export function endCall(
   else endSpan(span, ending);
 }
 
-/** `response`, with the span ended at the end of its body. */
+/** `response`, watched so that the span ends at the end of its body. */
 export function watchAnswer(
   span: OpenSpan,
   call: Pick<Call, "method" | "isAborted">,
@@ -267,11 +270,11 @@ export function watchAnswer(
         follower?.onCancel,
         follower?.onChunk,
       );
-      span.endsWith(watched.body ?? watched); // who reads the body need not keep the response
+      span.endsWith(watched.body ?? watched); // the reader of a body need not hold the response
       return watched;
     }
   } catch {
-    // A stand-in for a response, or a runtime that can not watch a body.
+    // A stand-in for a response, or a runtime whose bodies cannot be watched.
   }
   span.finish();
   return response;

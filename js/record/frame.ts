@@ -1,17 +1,16 @@
-// What is current: an invocation's scope, the trace, and the innermost span if one is open. Where it is kept is
-// ../platform/context.ts.
+// The current context: an invocation's scope, the trace, and the innermost open span. ../platform/context.ts stores it.
 
 import { currentStore } from "../platform/context.js";
 import type { OpenScope, Span, Trace } from "./model.js";
 
-/** What is current. */
+/** The current context. */
 export interface Frame {
   readonly scope: OpenScope;
   readonly trace: Trace;
   readonly span: Span | undefined;
 }
 
-/** What is current here, if anything. */
+/** The current context here, or `undefined`. */
 export function currentFrame(): Frame | undefined {
   const store = currentStore() as Partial<Frame> | undefined;
   return store?.scope && (store as Frame);

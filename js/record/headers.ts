@@ -1,5 +1,5 @@
-// Trace headers as JavaScript carries them: the shapes they come in (incoming), and which target
-// is given them in which spelling (outgoing). What a header means is decided in src/headers.rs, and here alone where there is no core.
+// Trace headers in JavaScript: reads them from carriers of any shape (incoming), and decides which target gets which
+// spelling (outgoing). src/headers.rs interprets the values; without the core this file does.
 
 import { isObject } from "../errors.js";
 import { isBrowser } from "../platform/env.js";
@@ -7,15 +7,15 @@ import { idTime } from "../platform/ids.js";
 import type { HeaderSpelling, HeaderTarget, PropagateTo, TargetMatch } from "../settings.js";
 import { matchesTarget } from "./targets.js";
 
-/** Names the caller's trace: a UUIDv7. The name the official SDKs use. */
+/** Names the caller's trace: a UUIDv7. The official SDKs use the same name. */
 export const OPIK_TRACE_ID_HEADER = "opik_trace_id";
-/** Names the caller's current span: a UUIDv7. The name the official SDKs use. */
+/** Names the caller's current span: a UUIDv7. The official SDKs use the same name. */
 export const OPIK_PARENT_SPAN_ID_HEADER = "opik_parent_span_id";
 
-/** Carries a page's token, where a Worker believes signed callers only: see `trust` of `withOpik`. */
+/** Carries a page's token to a Worker that trusts only signed callers: see `trust` of `withOpik`. */
 export const OPIK_TOKEN_HEADER = "opik-token";
 
-/** The twins of the two headers, which servers let through that drop names with underscores. */
+/** Hyphenated names of the two headers, for servers that drop names with underscores. */
 export const HYPHEN_NAMES: readonly [trace: string, parent: string] = ["opik-trace-id", "opik-parent-span-id"];
 
 /** Every spelling of the two headers, in the order of `Incoming`. */
@@ -25,19 +25,19 @@ export const NAMES: readonly string[] = [OPIK_TRACE_ID_HEADER, OPIK_PARENT_SPAN_
 export type Incoming = [trace?: string, parent?: string, traceHyphen?: string, parentHyphen?: string];
 
 /**
- * What a traced call does not hand on, since it is of the caller of who makes it: every spelling, and off a page, which has a token of
- * its own, the token.
+ * The header names that a traced call must not forward, because they belong to the caller of this service: every spelling,
+ * and the token. A page keeps the token, since it has its own.
  */
 export function ofCaller(): readonly string[] {
   return isBrowser() ? NAMES : [...NAMES, OPIK_TOKEN_HEADER];
 }
 
-/** The raw values of our headers in `carrier`, or of others that are named; `undefined` when none is there. Never throws. */
+/** The raw values of our headers (or of `names`) in `carrier`; `undefined` when it has none of them. Never throws. */
 export function readIncoming(carrier: unknown, names: readonly string[] = NAMES): Incoming | undefined {
   try {
     return read(carrier, names);
   } catch {
-    return undefined; // a hostile or revoked object: as good as no headers
+    return undefined; // a hostile or revoked object counts as having no headers
   }
 }
 
@@ -68,8 +68,8 @@ function add(found: Incoming, index: number, value: unknown): void {
 }
 
 /**
- * The headers that hand a context on. Written here and not in the core, so that it works without one: after a
- * trap, or where WebAssembly is blocked. `outgoing` in src/headers.rs is its twin.
+ * The headers that pass a context on. Written here and not in the core, so that they work without it: after a trap, or
+ * where WebAssembly is blocked. `outgoing` in src/headers.rs is its twin.
  */
 export function headerMap(traceId: string, spanId: string, spelling: HeaderSpelling): Record<string, string> {
   return {
@@ -84,37 +84,37 @@ export interface Claim {
   readonly spanId: string | undefined;
 }
 
-/** The longest value that is looked at, in characters, and how far ahead of the clock an id may be. */
+/** Longest accepted value, in characters, and how far an id may be ahead of the clock. */
 const MAX_VALUE_CHARS = 256;
 const MAX_AHEAD_MS = 5 * 60 * 1000;
 
 /**
- * What `incoming` claims at the time `nowMs` (ms since 1970), for spans that can only hand it on: without a core, or where tracing is
- * off. `read` in src/headers.rs is its twin; tests/vectors/headers.json keeps the two alike.
+ * The caller that `incoming` claims at `nowMs` (ms since 1970), for spans that only pass it on: without a core, or with
+ * tracing off. `read` in src/headers.rs is its twin; tests/vectors/headers.json keeps the two alike.
  */
 export function readClaim(incoming: Incoming | undefined, nowMs: number): Claim | undefined {
-  // As they cross to the core: line by line.
+  // Split into lines, as in the text that is passed to the core.
   const [trace, parent, ...hyphens] = incoming?.join("\n").split("\n", NAMES.length) ?? [];
   const traceId = readId(trace, nowMs);
   if (traceId) return { traceId, spanId: readId(parent, nowMs) };
   return hyphens.length > 0 ? readClaim(hyphens as Incoming, nowMs) : undefined;
 }
 
-/** One id, also as `v,v`, in lower case and with hyphens. */
+/** One id in lower case with hyphens; `v,v` counts as one id. */
 function readId(value = "", nowMs: number): string | undefined {
   if (value.trim().length > MAX_VALUE_CHARS) return undefined;
   const [id = "", ...others] = value.split(",").map((part) => part.replace(LENIENT_ID, "$1-$3-$4-$5-$6").toLowerCase());
-  // What is none has no time, which is not in the past either.
+  // `idTime` gives `undefined` for an invalid id, and this comparison is then false.
   const isOne = others.every((other) => other === id);
   return isOne && (idTime(id) as number) <= nowMs + MAX_AHEAD_MS ? id : undefined;
 }
 
-/** An id as the SDKs and proxies write it: in any case, without hyphens, and with white space (of ASCII) around. */
+/** An id as the SDKs and proxies write it: in any case, with or without hyphens, surrounded by ASCII white space. */
 const LENIENT_ID = /^[\t\n\f\r ]*(\w{8})(-?)(\w{4})\2(\w{4})\2(\w{4})\2(\w{12})[\t\n\f\r ]*$/;
 
 /**
- * `target` with every spelling of our headers removed, off a page a token too, and `map` set: a forwarded
- * request carries its caller's. What is immutable or frozen is copied.
+ * Removes every spelling of our headers from `target`, and off a page the token too, then sets `map`. A forwarded request
+ * still carries its sender's headers. An immutable or frozen target is copied.
  */
 export function injectInto<T extends HeaderTarget>(target: T, map: Record<string, string>): T {
   const [set, copy] =
@@ -129,15 +129,15 @@ export function injectInto<T extends HeaderTarget>(target: T, map: Record<string
 }
 
 /**
- * `headers` as `fetch` takes them, with `map` in place of any of ours that are in them: a forwarded request carries its caller's.
- * They stay of the kind that they are, and the host's own are not changed. What is no headers goes as it is.
+ * `headers` in any form that `fetch` takes, with `map` replacing our headers; a forwarded request still carries its
+ * sender's. The form stays the same, and the host's object is not changed. Any other value is returned as it is.
  */
 export function addHeaders(headers: unknown, map: Record<string, string>): unknown {
   try {
     if (headers === undefined) return map;
     if (!isObject(headers)) return headers;
     if (typeof (headers as Headers).append === "function") {
-      // A DOM library may have put another class in place of the global one.
+      // A DOM library may have replaced the global class.
       const Class = headers.constructor as typeof Headers;
       return setHeaders(new Class(headers as Headers), map);
     }
@@ -164,17 +164,17 @@ function setHeaders(headers: Headers, map: Record<string, string>): Headers {
   return headers;
 }
 
-/** Where headers may go: never to the Opik API itself. */
+/** The targets that may get headers. The Opik API itself never does. */
 export interface Propagation {
   /** The base URL of the Opik API. */
   readonly url: URL;
   readonly propagateTo: readonly PropagateTo[] | undefined;
 }
 
-/** A target, as far as it has a spelling. */
+/** The part of a target that can carry a spelling. */
 type Spelt = Partial<Exclude<PropagateTo, TargetMatch>>;
 
-/** The spelling that `url` is given, or `undefined` when it is given no headers. */
+/** The spelling in which `url` gets the headers, or `undefined` if it gets no headers. */
 export function spellingFor(url: URL, propagation: Propagation): HeaderSpelling | undefined {
   const { propagateTo } = propagation;
   if (isBelow(url, propagation.url)) return undefined;
@@ -191,7 +191,7 @@ function isBelow(url: URL, base: URL): boolean {
   return url.origin === base.origin && `${url.pathname}/`.startsWith(`${base.pathname.replace(/\/$/, "")}/`);
 }
 
-/** The page's origin in a browser (window or worker of a page), `undefined` elsewhere. */
+/** The page's origin in a browser (a window or a worker of a page), `undefined` elsewhere. */
 function pageOrigin(): string | undefined {
   const { location } = globalThis as { location?: { origin: string } };
   return isBrowser() ? location?.origin : undefined;

@@ -1,4 +1,4 @@
-// Watches iterators, generators and async iterables in place: they stay the objects that they are.
+// Watches iterators, generators and async iterables in place, without replacing the objects.
 
 import { isPlainPromise } from "../platform/promise.js";
 import type { OnEnd } from "./ending.js";
@@ -9,7 +9,7 @@ export type Run = <T>(fn: () => T) => T;
 type Method = (...args: unknown[]) => unknown;
 type AnyIterator = { readonly next: Method };
 
-/** Whether `value` is an iterator or generator, sync or async. An array or a `Map` is not. */
+/** `true` if `value` is an iterator or generator, sync or async. An array or a `Map` is not. */
 export function isIterator(value: object): value is AnyIterator {
   return (
     typeof (value as AnyIterator).next === "function" && (Symbol.asyncIterator in value || Symbol.iterator in value)
@@ -43,18 +43,18 @@ function isDone(step: unknown): boolean {
   try {
     return (step as IteratorResult<unknown>).done === true;
   } catch {
-    return false; // no step at all, or a getter that throws: the host is to see that where it looks
+    return false; // not a step object, or a getter that throws: the host gets that error when it reads the step
   }
 }
 
-/** Watches the iterations of `iterable`; the first to end is what counts. `onBegin` is told of the iterator of each. */
+/** Watches the iterations of `iterable`; the first one to end counts. `onBegin` gets the iterator of each. */
 export function watchAsyncIterable(
   iterable: object,
   run: Run,
   onEnd: OnEnd,
   onBegin: (iterator: object) => void,
 ): void {
-  const watched = new WeakSet<object>(); // some give the same iterator each time
+  const watched = new WeakSet<object>(); // some iterables return the same iterator each time
   intercept(iterable, Symbol.asyncIterator, run, (call, args) => {
     const iterator = call(args);
     try {
@@ -62,15 +62,15 @@ export function watchAsyncIterable(
       watched.add(iterator as object);
       onBegin(iterator as object);
     } catch {
-      onEnd({ how: "done" }); // one that is frozen, or none at all
+      onEnd({ how: "done" }); // a frozen iterator, or not an iterator
     }
     return iterator;
   });
 }
 
 /**
- * Has `instead` called in place of a method of `object`, if there is one; `call` is the method, with the span current. It stays
- * the method that it is in all else, and no loop over the members meets it. Throws where that can not be.
+ * Calls `instead` in place of a method of `object`, if it has that method; `call` runs the method with the span current.
+ * The replacement behaves like the method otherwise, and is not enumerable. Throws if the property cannot be defined.
  */
 export function intercept(
   object: object,

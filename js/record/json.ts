@@ -1,60 +1,63 @@
-// Any JavaScript value → JSON text. All user code that serialisation can meet (getters, toJSON)
-// runs here, before the core is touched. However a value is linked with itself, what is written of it is bounded; it is
-// cut to the limits in the core. Next in the flow: row.ts.
+// Turns any JavaScript value into JSON text. All user code that serialisation can run (getters, toJSON) runs here, before
+// the core is called. The output is bounded, even for values that refer to themselves; the core cuts it to the limits. Next
+// in the flow: open-row.ts.
 
 import { hideQueries, isObject, type Reporter, USER_INFO } from "../errors.js";
 import type { Redact, Settings } from "../settings.js";
 
-/** Stands for what was masked. */
+/** Replaces a masked value. */
 export const REDACTED = "[redacted]";
 
 /** Objects that are written as a name instead of their content: an invocation's `env` and `ctx`. */
 export type Masks = ReadonlyMap<object, string>;
 
-/** What the writing of a value depends on; a `Scope` is one. */
+/** The context in which a value is written, such as a `Scope`. */
 export interface Writing {
   readonly masks: Masks | undefined;
-  /** Told of what can not be read. */
+  /** Reports values that cannot be read. */
   readonly reporter: Reporter;
   readonly settings: Settings;
 }
 
 /**
- * A value that is JSON text already, as what reads a model's answer has it: it is written as it is, unread, unless rules apply to it.
+ * A value that is already JSON text, such as a model's answer that an observer has read. It is written unparsed, unless
+ * `redact` rules apply to it.
  */
 export class JsonText {
   readonly text: string;
 
-  /** `text` is JSON. */
+  /** `text` must be valid JSON. */
   constructor(text: string) {
-    // That stands between the fields of a row, and in no JSON: no answer that was read carelessly becomes another field.
+    // This character separates the fields of a row and never occurs in JSON. Without it, malformed text cannot become
+    // another field.
     this.text = text.replaceAll("\u001f", " ");
   }
 
-  /** The value; throws where the text is no JSON. */
+  /** The value; throws if the text is not valid JSON. */
   toJSON(): unknown {
     return JSON.parse(this.text);
   }
 }
 
-/** How deep values are nested: a relay takes 64 levels, of which four may be around a value. */
+/** Deepest nesting that is written. A relay takes 64 levels, and up to four may enclose a value. */
 const MAX_DEPTH = 60;
-/** The longest text that the core is left to cut, and the most that is written without a copy, in characters. */
+/** Longest text that is left to the core to cut, and most characters that are written without a copy. */
 const MAX_CHARS = 8 * 1024 * 1024;
-/** What a value counts for that is no text. */
+/** Assumed size of a value that is not a text. */
 const NODE_CHARS = 8;
-/** Stands for what is beyond. */
+/** Replaces values beyond the limits. */
 const CUT = "[opik_truncated]";
 
 /**
- * The JSON text of `value`; `undefined` where JSON has none (undefined, a function, a symbol).
- * `Map`, `Set`, `Error`, BigInt, binary data, cycles, requests, responses, headers and streams are written readably, those of
- * another realm too. With `redact`, what must not be recorded is replaced; `field` is what it is told of the outermost
- * value. In place of what can not be read stands a note. Throws what `redact` throws, and nothing else.
+ * The JSON text of `value`; `undefined` for values that JSON leaves out (undefined, a function, a symbol). Maps, sets,
+ * errors, BigInts, binary data, cycles, requests, responses, headers and streams are written readably, from any realm.
+ *
+ * `redact` replaces values that must not be recorded; `field` is the key that it gets for the outermost value. A note
+ * replaces values that cannot be read. Throws only errors of `redact`.
  */
 export function toJson(value: unknown, field: string, writing: Writing, redact?: Redact): string | undefined {
   try {
-    // A copy takes several times as long; most values need none.
+    // Most values need no copy, which takes several times as long.
     if (!redact && roomBehind(value, writing.masks, 0, MAX_CHARS) >= 0) return JSON.stringify(value);
   } catch {
     // A getter that throws.
@@ -62,7 +65,7 @@ export function toJson(value: unknown, field: string, writing: Writing, redact?:
   return JSON.stringify(readableCopy(value, field, writing, redact));
 }
 
-/** How many of `room` characters are left behind `value`; below 0 where JSON.stringify does not make of it what is wanted. */
+/** Characters left of `room` after `value`; below 0 if JSON.stringify would not write `value` as documented above. */
 export function roomBehind(value: unknown, masks: Masks | undefined, depth: number, room: number): number {
   let left = room - NODE_CHARS;
   if (typeof value !== "object" || value === null) {
@@ -77,7 +80,7 @@ export function roomBehind(value: unknown, masks: Masks | undefined, depth: numb
     }
     return left;
   }
-  // Asked here too, since nearly all are of this realm.
+  // A fast path, since nearly all objects belong to this realm.
   if ((Object.getPrototypeOf(value) !== Object.prototype && !isPlain(value)) || "toJSON" in value) return -1;
   for (const key in value) {
     left = roomBehind((value as Record<string, unknown>)[key], masks, depth + 1, left - key.length);
@@ -86,14 +89,14 @@ export function roomBehind(value: unknown, masks: Masks | undefined, depth: numb
   return left;
 }
 
-/** Whether `value` is what a literal makes: in any realm. */
+/** `true` if `value` looks like an object literal, of any realm. */
 export function isPlain(value: unknown): value is Record<string, unknown> {
   if (!isObject(value)) return false;
   const prototype = Object.getPrototypeOf(value);
   return prototype === Object.prototype || prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
-/** What JSON.stringify makes of it is what is wanted: each member has been read for itself, and none is left with a `toJSON`. */
+/** A copy that JSON.stringify writes as documented above: each member has been read separately, and none has a `toJSON`. */
 function readableCopy(
   outermost: unknown,
   field: string,
@@ -101,7 +104,7 @@ function readableCopy(
   redact: Redact | undefined,
 ): unknown {
   const { fieldBytes } = settings.limits;
-  /** The objects met so far, and whether each is being copied just now: then it is inside itself. */
+  /** Objects met so far. The value is `true` while the object is being copied, so that a cycle is noticed. */
   const met = new Map<unknown, boolean>();
   let copied = 0;
   let isRedacting = false;
@@ -114,7 +117,7 @@ function readableCopy(
     return shown;
   };
 
-  /** Inside an instance of a class secrets are told by their names. */
+  /** Inside a class instance, secrets are recognised by their names. */
   const copy = (
     holder: object,
     name: string | number,
@@ -132,11 +135,11 @@ function readableCopy(
       if (isObject(shown)) {
         if (met.get(value)) return "[circular]";
         if (depth === MAX_DEPTH) return CUT;
-        // Once in any case, and again as long as there is room to spare.
+        // Each object is written once, and again only while there is room to spare.
         if (met.has(value) && copied > fieldBytes / 2) return "[repeated]";
         const [keys, members] = Array.isArray(shown) ? [shown.keys(), []] : [Object.keys(shown), Object.create(null)];
         const isInstances = isInside || isInstance(value) || isInstance(shown);
-        // Of a Map whose keys are not all names: a value's name is what stands before it.
+        // In the entries of a Map with keys that are not all texts, the name of a value is the key before it.
         const isMaps = Array.isArray(shown) && isObject(value) && tagOf(value) === "Map";
         const [first] = isEntry ? (shown as unknown[]) : [];
         const named = knownAs(first) ?? first;
@@ -156,18 +159,18 @@ function readableCopy(
       if (isRedacting) throw error;
       shown = redacted(unserializable(field, error, reporter), key);
     }
-    if (typeof shown === "function") return undefined; // which may have a toJSON
+    if (typeof shown === "function") return undefined; // a function may have a toJSON
     if (typeof shown !== "string") return shown;
     copied += shown.length;
     if (shown.length <= MAX_CHARS) return shown;
-    // So little that the core cuts it no further, even where each character takes six bytes.
+    // Short enough that the core does not cut it again, even at six bytes per character.
     return `${shown.slice(0, fieldBytes / 16)}… [opik_truncated: ${shown.length} characters]`;
   };
 
   return copy({ [field]: outermost }, field, 0, false);
 }
 
-/** A note in place of what can not be read, which is told of once for each field. */
+/** The note for a value that cannot be read; reported once for each field. */
 export function unserializable(field: string, error: unknown, reporter: Reporter): string {
   const message = messageOf(error) ?? "it can not be read";
   reporter.once("unserializable", `${field} could not be written as JSON: ${message}; record what can`, error, field);
@@ -182,10 +185,10 @@ function messageOf(error: unknown): unknown {
   }
 }
 
-/** Names of members that are secrets. */
+/** Names of members that hold secrets. */
 const SECRET = /(.key|auth(orization)?|cookies?|credentials?|passphrase|passw(or)?d|secret|token)$/i;
 
-/** What stands for a member of an instance that is a secret or has secrets in it; `undefined` for any other. */
+/** The replacement of an instance's member that is or contains a secret; `undefined` for other members. */
 function secretAs(value: unknown, key: string): unknown {
   if (typeof value !== "string" && !isObject(value)) return undefined;
   if (SECRET.test(key)) return REDACTED;
@@ -193,11 +196,12 @@ function secretAs(value: unknown, key: string): unknown {
   return isPlain(value) && /headers$/i.test(key) ? describeHeaders(value) : undefined;
 }
 
-/** The kind of an object, in whichever realm it was made: `Array`, `Date`, …; `Object` for one of the host's own. */
+/** The kind of an object, from any realm: `Array`, `Date`, …; `Object` for the host's own classes. */
 function tagOf(value: object): string {
   const tag = Object.prototype.toString.call(value).slice(8, -1);
   if (tag !== "Object") return tag;
-  // Workers with a date before 2024-09-26 (`set_tostring_tag`) tell the platform's objects by their class only.
+  // With a compatibility date before 2024-09-26 (`set_tostring_tag`), only the class identifies an object of the Workers
+  // platform.
   const type = (globalThis as Record<string, unknown>)[value.constructor?.name];
   return typeof type === "function" && value instanceof type ? type.name : tag;
 }
@@ -207,17 +211,17 @@ function nameOf(value: object): string {
   return name && name !== "Object" ? name : tagOf(value);
 }
 
-/** Whether `value` is of a class that is more than a way to hold data. */
+/** `true` if the class of `value` does more than hold data. */
 function isInstance(value: unknown): boolean {
   return isObject(value) && !isPlain(value) && !/^(Array|Map|Set)$/.test(tagOf(value));
 }
 
-/** Whether `value` is an error, of whatever realm. */
+/** `true` if `value` is an error, from any realm. */
 export function isError(value: unknown): value is Error {
   return value instanceof Error || (isObject(value) && /^(Error|DOMException)$/.test(tagOf(value)));
 }
 
-/** What stands for an object of a kind that JSON knows nothing of, or tells too much of; `undefined` for any other. */
+/** The replacement of an object that JSON cannot write, or would write with too much detail; `undefined` for other values. */
 export function knownAs(value: unknown): unknown {
   if (typeof value === "bigint") return `${value}`;
   if (!isObject(value) || Array.isArray(value) || isPlain(value)) return undefined;
@@ -243,15 +247,15 @@ export function knownAs(value: unknown): unknown {
       return withoutQuery(value as URL);
   }
   if (/^(BigInt|Boolean|Number|String|Symbol)$/.test(tag)) {
-    // What is in the box, whatever members it has.
+    // The boxed value, whatever members the box has.
     const inside: unknown = globalThis[tag as "String"].prototype.valueOf.call(value);
     return knownAs(inside) ?? inside;
   }
-  // A stub of RPC has members of any name, and calls the other side where one is called.
+  // An RPC stub has members of every name, and calling one calls the other side.
   return "opik-edge" in value ? `[${name}]` : describeMessage(value);
 }
 
-/** As many of `items` as can be written. */
+/** The first of `items`, up to the number that can be written. */
 function first<T>(items: Iterable<T>): T[] {
   const taken: T[] = [];
   for (const item of items) if (taken.push(item) * NODE_CHARS > MAX_CHARS) break;
@@ -268,13 +272,13 @@ function describeFields(pairs: Iterable<[name: string, value: unknown]>): object
   return fields;
 }
 
-/** The names alone: header values may be credentials. */
+/** Only the names: header values may be credentials. */
 function describeHeaders(value: object): object {
   const names = Symbol.iterator in value ? first(value as Headers).map(([name]) => name) : Object.keys(value);
   return { headers: names };
 }
 
-/** An error, with what it was caused by, and the errors that it stands for (`AggregateError`, `SuppressedError`). */
+/** An error with its cause, and with the errors that it combines (`AggregateError`, `SuppressedError`). */
 export function describeError(error: Error): Partial<Record<"cause" | "errors" | "error" | "suppressed", unknown>> & {
   name: string;
   message: string;
@@ -284,8 +288,8 @@ export function describeError(error: Error): Partial<Record<"cause" | "errors" |
 }
 
 /**
- * A request as its method and its URL without the query, where secrets and personal data live, a response as its status:
- * of the web platform, of Node, of a framework. `undefined` where `value` is neither.
+ * A request is written as its method and its URL without the query, which may hold secrets and personal data; a response as
+ * its status. Recognises the classes of the web platform, of Node and of frameworks; `undefined` for other values.
  */
 function describeMessage(value: object): object | undefined {
   if (!["headers", "header", "getHeader"].some((name) => name in value)) return undefined;
@@ -299,7 +303,7 @@ function describeMessage(value: object): object | undefined {
   };
 }
 
-/** What an object has to say: what its `toJSON` gives; its name, where it is alive rather than data. */
+/** The content of an object: the result of its `toJSON`, or its name if it is a live object rather than data. */
 function contentOf(value: unknown, key: string): unknown {
   if (!isObject(value)) return value;
   const { toJSON } = value as { readonly toJSON?: unknown };
@@ -310,13 +314,16 @@ function contentOf(value: unknown, key: string): unknown {
   return isInstance(value) && isAlive(value) ? `[${nameOf(value)}]` : value;
 }
 
-/** Whether `value` is a socket, a stream, a server, an element of a page, or an object of the platform that shows nothing. */
+/** `true` if `value` is a socket, a stream, a server, a DOM element, or a platform object without visible members. */
 function isAlive(value: object): boolean {
   if ("addEventListener" in value || ("on" in value && "emit" in value)) return true;
   return tagOf(value) !== "Object" && Object.keys(value).length === 0;
 }
 
-/** A URL up to its query or fragment, without credentials; of one without a host (`data:`) its scheme, and its media type. */
+/**
+ * A URL up to its query or fragment, without credentials. A URL without a host keeps only its scheme (`data:` its media
+ * type too).
+ */
 export function withoutQuery(url: string | URL): string {
   return `${url}`
     .replace(/^(data:[^,;]{0,99}|[a-z][\w+.-]*:(?!\/\/)).*/is, "$1")

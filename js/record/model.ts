@@ -1,6 +1,7 @@
-// What is recorded, as the host has it and as the files here see one another: types alone, so that everybody may have them.
+// Types of recorded data, both public and shared by the files of this folder. Only types, so that every file can import
+// them.
 
-// Whoever reads the declarations need not have it in `lib`.
+// So that readers of the declarations need not add it to `lib`.
 /// <reference lib="esnext.disposable" preserve="true" />
 
 import type { Outbox } from "../deliver/model.js";
@@ -17,71 +18,74 @@ export interface TraceFields extends RowFields {
   threadId?: string | undefined;
 }
 
-/** A feedback score. Of those with one name on one trace or span the last one counts. */
+/** A feedback score. Of several scores with one name on a trace or span, the last one counts. */
 export interface Score {
-  /** What is scored, not blank: `helpful`, `hallucination`, … (`name`). */
+  /** The name of the score, not blank: `helpful`, `hallucination`, … (`name`). */
   readonly name: string;
   /** -1e9 to 1e9 (`value`). */
   readonly value: number;
-  /** In words, at most 10,000 characters; what is longer is cut (`reason`). */
+  /** The reason in words, at most 10,000 characters; longer texts are cut (`reason`). */
   readonly reason?: string | undefined;
-  /** The value's name, for scores that are categories (`category_name`). */
+  /** The name of the value, for scores that are categories (`category_name`). */
   readonly categoryName?: string | undefined;
 }
 
-/** A score, and what is scored: a trace or a span, by its id. */
+/** A score and its target: a trace or a span, by its id. */
 export interface TargetedScore extends Score {
   /** The UUIDv7 of a trace. */
   readonly traceId?: string | undefined;
-  /** The UUIDv7 of a span; instead of `traceId`. */
+  /** The UUIDv7 of a span, in place of `traceId`. */
   readonly spanId?: string | undefined;
 }
 
-/** What can be scored. */
+/** The kinds of scores, by their target. */
 export type ScoreKind = "trace_scores" | "span_scores";
 
 /** Options of `flush`. */
 export interface FlushOptions {
-  /** How long to wait, in ms (default 10000). What is not delivered by then is kept, and sent later. */
+  /** Longest wait in ms (default 10000). Rows that are not delivered by then are kept and sent later. */
   readonly timeoutMs?: number | undefined;
 }
 
-/** What a span is opened with. */
+/** Options of a new span. */
 export interface SpanOptions extends SpanFields {
   /**
-   * Under what it opens: a span, a trace, or incoming headers of any shape; `null` begins a new trace.
-   * By default under the current span, or in a new trace where there is none.
+   * The parent: a span, a trace, or incoming headers of any shape; `null` begins a new trace. By default the current span,
+   * or a new trace if no span is current.
    */
   parent?: Span | Trace | HeaderCarrier | null | undefined;
-  /** The conversation of its trace (`thread_id`); on a caller's trace it warns once and sets nothing. */
+  /** The conversation of its trace (`thread_id`). On a caller's trace it sets nothing and warns once. */
   threadId?: string | undefined;
 }
 
-/** One recorded operation. After its end nothing about it can change. */
+/** One recorded operation. It cannot change after its end. */
 export interface Span {
-  /** Its UUIDv7. When tracing is off: the caller's span, or "". */
+  /** Its UUIDv7. With tracing off: the caller's span, or "". */
   readonly id: string;
-  /** The UUIDv7 of its trace. When tracing is off: the caller's, or "". */
+  /** The UUIDv7 of its trace. With tracing off: the caller's trace, or "". */
   readonly traceId: string;
-  /** The UUIDv7 of the span it is under; `undefined` at the root of a trace. */
+  /** The UUIDv7 of its parent span; `undefined` at the root of a trace. */
   readonly parentSpanId: string | undefined;
   /** Its trace. */
   readonly trace: Trace;
   /** Opens a span under this one. */
   span(options?: SpanOptions): Span;
-  /** The same, current inside `fn` and ended after it; errors are recorded and rethrown. */
+  /** Opens a span that is current inside `fn` and ends after it; errors are recorded and rethrown. */
   span<T>(options: SpanOptions, fn: (span: Span) => T): T;
-  /** Merges fields in: objects merge, tags add up, the rest is replaced. */
+  /** Merges fields in: objects are merged, tags are added, other fields are replaced. */
   update(fields: SpanFields): void;
-  /** Scores it: what a user, or a check, thinks of it. Of those with one name the last one counts. */
+  /**
+   * Scores the span, with the opinion of a user or the result of a check. Of several scores with one name, the last one
+   * counts.
+   */
   score(score: Score): void;
   /** Ends it and keeps its row for the next flush. */
   end(): void;
-  /** The headers that let the next service open its spans under this one; `{}` when there is nothing to hand on. */
+  /** The headers that let the next service open its spans under this one; `{}` without a context to pass on. */
   headers(options?: { spelling?: HeaderSpelling }): Record<string, string>;
-  /** Sets these headers on `target`, in place; immutable `Headers` are copied. Returns what was set. */
+  /** Sets these headers on `target`, in place; immutable `Headers` are copied. Returns the object that has them. */
   inject<T extends HeaderTarget>(target: T, options?: { spelling?: HeaderSpelling }): T;
-  /** `fetch` with a child span for the call and these headers on it. It ends when the body has been read. */
+  /** `fetch` with a child span for the call, and with these headers on it. The child ends when the body has been read. */
   fetch(input: string | URL | Request, init?: TracedRequestInit): Promise<Response>;
   /** `using span = …` ends it with the block. */
   [Symbol.dispose](): void;
@@ -89,15 +93,18 @@ export interface Span {
 
 /** A trace: the root of a tree of spans. */
 export interface Trace {
-  /** Its UUIDv7; "" when tracing is off and no caller named one. */
+  /** Its UUIDv7; "" when tracing is off and no caller named a trace. */
   readonly id: string;
-  /** Whether it is the caller's: then its row is not ours to write. */
+  /** `true` if the trace began at the caller, which then writes its row. */
   readonly joined: boolean;
-  /** Opens a span directly under the trace (under the caller's span, when joined). */
+  /** Opens a span directly under the trace. In a joined trace, that is under the caller's span. */
   span(options?: SpanOptions): Span;
-  /** The same, current inside `fn` and ended after it; errors are recorded and rethrown. */
+  /** Opens a span that is current inside `fn` and ends after it; errors are recorded and rethrown. */
   span<T>(options: SpanOptions, fn: (span: Span) => T): T;
-  /** Scores it: what a user, or a check, thinks of it. Of those with one name the last one counts. */
+  /**
+   * Scores the trace, with the opinion of a user or the result of a check. Of several scores with one name, the last one
+   * counts.
+   */
   score(score: Score): void;
   /** Changes the row. On a joined trace it warns once and sends nothing. */
   update(fields: TraceFields): void;
@@ -107,92 +114,95 @@ export interface Trace {
   [Symbol.dispose](): void;
 }
 
-/** What a traced `fetch` takes beside the platform's own. */
+/** The init of a traced `fetch`: the platform's members, and `opik`. */
 export interface TracedRequestInit extends RequestInit {
-  /** How this call is traced; the platform takes no notice of it. */
+  /** How this call is traced; the platform ignores it. */
   readonly opik?: FetchOptions | undefined;
 }
 
-/** `fetch` as it is traced. */
+/** The traced `fetch`. */
 export type TracedFetch = Fetch<TracedRequestInit>;
 
 /** How one call is traced. */
 export interface FetchOptions {
-  /** Under what its span opens (default the span whose `fetch` it is, else the current one). */
+  /** The parent of its span (default the span whose `fetch` is called, else the current span). */
   readonly parent?: Span | Trace | HeaderCarrier | null | undefined;
   /** The name of its span (default method, host and path). */
   readonly name?: string | undefined;
-  /** What makes the call: a service binding, a Durable Object's stub (default the platform's `fetch`). */
+  /** Makes the call: a service binding or a Durable Object stub (default the platform's `fetch`). */
   readonly via?:
     | {
-        /** Called as the platform's. */
+        /** Called like the platform's. */
         fetch(input: string | URL | Request, init?: RequestInit): Promise<Response>;
       }
     | undefined;
-  /** Whether its target is given headers, and in which spelling; instead of `propagateTo`. */
+  /** Overrides `propagateTo` for this call: `true`, `false`, or one spelling. */
   readonly propagate?: boolean | HeaderSpelling | undefined;
 }
 
-/** Something that is still open when its invocation ends. */
+/** A span or a trace that may still be open when its invocation ends. */
 export interface Open {
   readonly id: string;
   readonly startMs: number;
-  /** Writes its row as far as it is known. */
+  /** Writes its row early, with the fields so far. */
   checkpoint(): void;
   /** Ends it and marks it unfinished. */
   close(): void;
 }
 
-/** A scope as what is recorded in it sees it: scope.ts. */
+/** A scope as seen by the spans and traces recorded in it: scope.ts. */
 export interface OpenScope {
   readonly settings: Settings;
   readonly reporter: Reporter;
-  /** Objects of the invocation that must not be recorded, and what is written for them. */
+  /** Objects of the invocation that must not be recorded, each with the text that replaces it. */
   readonly masks: ReadonlyMap<object, string> | undefined;
-  /** What makes the ids of a page. */
+  /** Mints the ids of a page. */
   readonly outbox: Pick<Outbox, "mint" | "authorize"> | undefined;
-  /** Whether it ends with nothing in particular: then what is lost to the host has to be closed one by one. */
+  /** `true` if the scope does not end with an invocation. Lost spans then have to be closed individually. */
   readonly outlivesCalls: boolean;
-  /** Keeps the row of what has ended; gives how many bytes of its text. */
+  /** Keeps the row of an ended span or trace. Returns the size of its text in bytes. */
   append(row: Row): number;
-  /** Keeps the row of what is still open, to be sent early. */
+  /** Keeps the row of an open span or trace, to be sent early. */
   appendCheckpoint(row: Row): void;
-  /** Keeps a score of what has `id`. */
+  /** Keeps a score of the span or trace `id`. */
   score(kind: ScoreKind, id: unknown, score: Score): void;
-  /** Keeps a score of the trace or span that it names. Never throws. */
+  /** Keeps a score of the trace or span that the score names. Never throws. */
   scoreById(score: TargetedScore): void;
   /** Notes that `item` is open. */
   opened(item: Open): void;
   /** Notes that `item` has ended. */
   ended(item: Open): void;
-  /** Notes that what has nothing of ours around it has ended. */
+  /** Notes the end of an outermost span or trace. */
   outermostEnded(): void;
-  /** Sends the rows that have ended. Never rejects, never waits for what is open. */
+  /** Sends the rows that have ended. Never rejects, and does not wait for open spans. */
   flush(options?: FlushOptions): Promise<FlushReport>;
-  /** Sends what has ended while the invocation goes on. */
+  /** Sends ended rows while the invocation goes on. */
   flushSoon(): void;
 }
 
-/** A span as what runs in it, or waits for its end, sees it: span.ts. */
+/** A span as seen by the code that runs in it or waits for its end: span.ts. */
 export interface OpenSpan extends Span, Open, Endable {
   readonly trace: OpenTrace;
   /** Called once, when the span has ended. */
   onEnd: (() => void) | undefined;
-  /** Whether its row is written at its end. */
+  /** `true` if its row is written at its end. */
   readonly isRecorded: boolean;
-  /** Whether it makes no difference: it is not recorded, and what is current has its ids already. */
+  /** `true` if the span is not recorded and the current span already has its ids, so that running in it has no effect. */
   readonly isTransparent: boolean;
   /** Runs `fn` with this span current. */
   run<T>(fn: () => T): T;
-  /** Leaves it to the consumer of `result` to end it. */
+  /** Leaves the end of the span to the consumer of `result`. */
   endsWith<T extends object>(result: T): T;
-  /** Called before it ends, while it still takes fields; `isUnfinished` where it is closed. Gives when it had ended, in ms, if it had. */
+  /**
+   * Called before the span ends, while it still takes fields; `isUnfinished` if it is being closed. May return an earlier
+   * end time, in ms.
+   */
   beforeEnd: ((isUnfinished: boolean) => number | undefined) | undefined;
-  /** Its row, for what records in it otherwise than the host does; `undefined` where it is not recorded, or has ended. */
+  /** Its row, for internal recorders; `undefined` if it is not recorded or has ended. */
   readonly openRow: { readonly fields: SpanFields; merge(given: SpanFields, givesWay?: boolean): void } | undefined;
 }
 
-/** A trace as its spans see it: trace.ts. */
+/** A trace as seen by its spans: trace.ts. */
 export interface OpenTrace extends Trace {
   readonly scope: OpenScope;
   /** The caller's span, or "". */
@@ -201,57 +211,57 @@ export interface OpenTrace extends Trace {
   readonly recording: boolean;
   /** When it began, in ms since 1970. */
   readonly startMs: number;
-  /** Whether the request that it is of was broken off: then what is read no further was not stopped by choice. */
+  /** `true` if the trace's request was aborted. Consumers that stop reading then count as cancelled. */
   readonly isBrokenOff: boolean;
-  /** Says that it was. */
+  /** Marks the trace's request as aborted. */
   breakOff(): void;
-  /** Whether nothing of it is kept. */
+  /** `true` if its rows are discarded. */
   readonly isSilent: boolean;
-  /** Keeps nothing of it, unless a span of it has been kept already: that would be without its trace. */
+  /** Discards the rows of the trace. Has no effect once a span's row has been kept, since that row would lack its trace. */
   silence(): void;
-  /** Bytes that may still be kept of a row, so that the trace stays within its limit. */
+  /** Bytes left for the next row, so that the trace stays within its limit. */
   readonly room: number;
-  /** The time of now, by the clock that it began with. */
+  /** The current time, with the clock offset that the trace began with. */
   now(): number;
   /** A new id for a span that begins at `startMs`. */
   mint(startMs: number): string;
-  /** Leaves it to its root span to end it. */
+  /** Leaves the end of the trace to its root span. */
   owned(): void;
-  /** Keeps the row of a span of it, or its own, and counts its bytes. */
+  /** Keeps the row of a span or of the trace itself, and counts its bytes. */
   append(row: Row): void;
-  /** Ends the trace with the root span that opened it, whose fields it mirrors where it has none of its own. */
+  /** Ends the trace with its root span, and mirrors the span's fields that the trace has not set. */
   endWith(root: RowFields, endMs: number, unfinished: boolean): void;
-  /** Writes its row early, with what it has of its root span so far. */
+  /** Writes its row early, with the fields of its root span so far. */
   checkpointWith(root: RowFields): void;
 }
 
-/** A call that is about to be made, for what follows it: observed.ts. */
+/** A call that is about to be made, as its follower sees it: observed.ts. */
 export interface BegunCall {
   readonly call: {
     readonly method: string;
     readonly url: URL | undefined;
-    /** What it is made with. */
+    /** The arguments of the call. */
     args: Parameters<TracedFetch>;
-    /** Whether the host has broken it off. */
+    /** `true` if the host aborted the call. */
     isAborted(): boolean;
   };
-  /** What the host calls it, if anything. */
+  /** The host's name for the call, if any. */
   readonly name: string | undefined;
   readonly span: OpenSpan;
-  /** What its span is under: a span, or anything else that `parent` may be. */
+  /** The parent of its span, in any form that `parent` takes. */
   readonly above: unknown;
 }
 
-/** What follows a call. None of its methods throws. */
+/** Follows a call. None of its methods throws. */
 export interface CallFollower {
-  /** Where headers go, given where they go otherwise. */
+  /** Returns the targets of headers, given the targets that otherwise apply. */
   targets<P extends { readonly propagateTo: Settings["propagateTo"] }>(others: P): P;
-  /** Told of the answer. */
+  /** Gets the response. */
   answered(response: Response): void;
-  /** Told of each chunk of the answer, just before its consumer has it. */
+  /** Gets each chunk of the response, just before its consumer does. */
   readonly onChunk: (chunk: unknown) => void;
-  /** Told that the consumer goes away. */
+  /** Called when the consumer stops reading. */
   readonly onCancel: () => void;
-  /** Told of the end, once or more often; gives whether there is nothing more to be said of it. */
+  /** Called at the end, once or more often. Returns `true` if the observer has said everything about the end. */
   ended(how: CallEnding): boolean;
 }

@@ -1,5 +1,5 @@
-// A call that an observer follows: what the observer is told of it, and in which span what it says is recorded. Whatever it does
-// there, the call goes on as without it. The call itself is made in fetch.ts, which comes here only where the host has observers.
+// Follows a call for an observer: passes the call's events to it, and records its results in the right span. Errors of the
+// observer do not affect the call. fetch.ts makes the call, and uses this file only if the host has set observers.
 
 import { OpikError } from "../errors.js";
 import type { SpanFields } from "../fields.js";
@@ -8,16 +8,17 @@ import type { CallEnding, CallObservation, CallObserver, CallRecord, ObservedCal
 import { JsonText } from "./json.js";
 import type { BegunCall, CallFollower, OpenSpan, TracedFetch } from "./model.js";
 
-/** The longest body that is read for an observer, in bytes. */
+/** The longest request body that is read for an observer, in bytes. */
 const MAX_BODY_BYTES = 1024 * 1024;
 
-/** Spans of the host's in which a call records itself. */
+/** Host spans that a call is to record in, or has recorded in. */
 const holders = new WeakSet<object>();
 
 /**
- * An observer, for the setting `observe`. `take` is asked of every call by http or https that is about to be made, by its method and
- * its URL: it gives what follows the call, or `undefined`. Of a call that is not recorded it is asked too, for the sake of its headers,
- * and the call then followed no further. Make it once, at the top of a module, so that requests have the same settings.
+ * An observer, for the setting `observe`. `take` is called with method and URL of each http or https call before it is
+ * made, and returns an observation to follow it, or `undefined`. For a call that is not recorded, `take` is called too,
+ * because its answer affects the headers; that call is not followed further. Create it once, at the top of a module, so
+ * that all requests share their settings.
  *
  * @example
  * ```ts
@@ -40,14 +41,14 @@ const holders = new WeakSet<object>();
 export function callObserver(take: (call: ObservedCall) => CallObservation | undefined): CallObserver {
   return {
     follow(begun: BegunCall) {
-      // Bun derives the headers of a `blob:` from when they are looked at.
+      // Bun derives the headers of a `blob:` URL when they are first read.
       const { method, url } = begun.call;
       return url?.protocol.startsWith("http") ? followCall(begun, method, url.href, take) : undefined;
     },
   };
 }
 
-/** What follows a call that need not be one of `fetch`, if `take` takes it. */
+/** A follower of the call, if `take` takes it. The call need not be made by `fetch`. */
 export function followCall(
   begun: BegunCall,
   method: string,
@@ -63,16 +64,16 @@ class FollowedCall implements CallFollower {
   readonly #begun: BegunCall;
   readonly isTaken: boolean;
   #isForeign: unknown;
-  /** `undefined` when it is told nothing more. */
+  /** `undefined` once the observer gets no more events. */
   #observation: CallObservation | undefined;
-  /** The span of the host's that is to record the call. */
+  /** The host's span that is to record the call. */
   #holder: OpenSpan | undefined;
-  /** What its own span is to record. */
+  /** The record for the call's own span. */
   #record: CallRecord | undefined;
   #hasFailed = false;
-  /** When the last chunk came. */
+  /** The time of the last chunk. */
   #chunkMs: number | undefined;
-  /** Whether there is nothing to be added to what the observer says of the end. */
+  /** `true` if the observer has said everything about the end. */
   #isSettled = false;
   #stopReading = (): void => {};
 
@@ -102,7 +103,7 @@ class FollowedCall implements CallFollower {
     this.#ask(() => this.#observation?.chunk?.(bytes as Uint8Array, Math.max(0, nowMs - startMs)));
   };
 
-  /** At once, since the consumer may not wait for the source to have cleaned up: it ends its own span, say. */
+  /** Ends at once, because the consumer need not wait until the source has cleaned up, and may end its own span first. */
   readonly onCancel = (): void => {
     this.ended(this.#begun.call.isAborted() ? "cancelled" : "stopped");
   };
@@ -121,10 +122,10 @@ class FollowedCall implements CallFollower {
       return;
     }
     span.beforeEnd = (isUnfinished) => {
-      span.beforeEnd = undefined; // who holds the span need not hold the call
+      span.beforeEnd = undefined; // the holder of the span need not hold the call
       const isSettled = this.ended(isUnfinished ? "unfinished" : "done");
       this.#ask(() => this.#write());
-      // Who has read the last that matters may leave the body there.
+      // A consumer may stop reading after the last chunk that matters.
       return isUnfinished && isSettled ? this.#chunkMs : undefined;
     };
     const holder = above as OpenSpan | null | undefined;
@@ -145,20 +146,20 @@ class FollowedCall implements CallFollower {
   #keep({ isComplete, ...record }: CallRecord, how: CallEnding): void {
     const hasError = (record.error ?? undefined) !== undefined;
     const row = this.#holder?.openRow;
-    // After a call that has failed there is mostly another one.
+    // A failed call is usually followed by another.
     if (row && !hasError && !this.#hasFailed && how !== "failed") {
-      // Counts of two sources would be of neither.
+      // Token counts of two sources must not be mixed.
       const { usage = record.usage } = row.fields;
       row.merge(
         withValues({ ...record, usage }, (key) => key === "metadata" || row.fields[key] !== undefined),
         true,
       );
-      this.#holder = undefined; // it goes on being one
+      this.#holder = undefined; // but the span stays in `holders`
     } else this.#record = record;
     this.#isSettled = hasError || (isComplete === true && how !== "failed");
   }
 
-  /** Puts what it says in place of what is recorded of every call, beside what has been recorded of the end. */
+  /** Replaces the default input and output by the observer's record, and keeps the fields that describe the end. */
   #write(): void {
     const { span, name } = this.#begun;
     const row = span.openRow;
@@ -195,7 +196,7 @@ class FollowedCall implements CallFollower {
   #tellBody(body: string | undefined): unknown {
     const answer = this.#ask(() => this.#observation?.request?.(body));
     if (answer === false) {
-      this.#isForeign = false; // it is none of its calls
+      this.#isForeign = false; // the call is not one of the observer's
       this.#leave();
     }
     return answer;
@@ -213,14 +214,14 @@ class FollowedCall implements CallFollower {
         text = room < 0 ? undefined : text + decoder.decode(next.value, { stream: true });
       }
     } catch {
-      text = undefined; // it is the host's own that fails
+      text = undefined; // the host's stream failed
     }
     this.#stopReading();
     this.#tellBody(text || undefined);
   }
 }
 
-/** `record`, with values in place of those of its texts that are to be merged. */
+/** `record` with its JSON texts parsed where they are to be merged. */
 function withValues(record: CallRecord, isMerged: (key: keyof SpanFields) => boolean): CallRecord {
   const values: Record<string, unknown> = { ...record };
   for (const [key, value] of Object.entries(record)) {
@@ -229,7 +230,7 @@ function withValues(record: CallRecord, isMerged: (key: keyof SpanFields) => boo
   return values;
 }
 
-/** `args` with `body` in place of a text in their init. */
+/** `args` with `body` in place of a text body in the init. */
 function withBody(args: Parameters<TracedFetch>, body: string): Parameters<TracedFetch> {
   const [input, init, ...rest] = args;
   const members = Object.getOwnPropertyDescriptors(Object(init));
@@ -238,14 +239,14 @@ function withBody(args: Parameters<TracedFetch>, body: string): Parameters<Trace
   return [input, Object.create(Object.getPrototypeOf(init), changed), ...rest] as Parameters<TracedFetch>;
 }
 
-/** The body of the request: its text, or what it can be read from beside the call; `undefined` where that would change the call. */
+/** The request body: its text, or a stream of a copy. `undefined` if reading it would change the call. */
 function bodyOf([input, init]: Parameters<TracedFetch>):
   | string
   | ReadableStream<Uint8Array>
   | Promise<ReadableStream<Uint8Array>>
   | undefined {
   try {
-    const own = Object.getOwnPropertyDescriptor(Object(init), "body"); // a getter is called once, by the platform
+    const own = Object.getOwnPropertyDescriptor(Object(init), "body"); // the platform alone calls a getter
     const body: unknown = own?.value;
     if (typeof body === "string") return body;
     if (ArrayBuffer.isView(body) || body instanceof ArrayBuffer) {
@@ -254,9 +255,9 @@ function bodyOf([input, init]: Parameters<TracedFetch>):
     const isOfRequest = own ? !own.get && (body ?? undefined) === undefined : !("body" in Object(init));
     if (!isOfRequest) return undefined;
     const copy: Request = Request.prototype.clone.call(input);
-    // Firefox shows no stream of a request.
+    // Firefox has no `body` on requests.
     return "body" in copy ? (copy.body ?? undefined) : (copy as Request).blob().then((blob) => blob.stream());
   } catch {
-    return undefined; // what is no request, or is used up
+    return undefined; // not a request, or its body is used up
   }
 }

@@ -1,5 +1,5 @@
-// Spans and traces that are open for longer than Opik takes new rows of their age. While they are young enough their rows are written
-// early (scope.ts); at their end the rows that Opik has are completed, each by a request of its own. See docs/adr/0003.
+// Spans and traces that stay open longer than Opik accepts new rows of their age. Their rows are written early, while they
+// are young enough (scope.ts). At their end, a separate request completes each of these rows. See docs/adr/0003.
 
 import { RowBuffer } from "../deliver/buffer.js";
 import type { Source } from "../deliver/model.js";
@@ -10,19 +10,22 @@ import type { Row } from "../platform/model.js";
 import type { Settings } from "../settings.js";
 import type { Open } from "./model.js";
 
-/** How much younger than Opik's limit a new row has to be: it takes a while to get there. */
+/** Margin below Opik's age limit, for the time until a new row arrives. */
 const MARGIN_MS = 5 * 60 * 1000;
-/** How many of a client's open spans and traces are held. */
+/** Number of a client's open spans and traces that are held strongly. */
 const MAX_HELD = 1000;
-/** How many more are noted, which takes 5 µs each (Node 24). Of further ones it is not seen that they last. */
+/** Number of further items that are held weakly, at 5 µs each (Node 24). Items beyond that number are never written early. */
 const MAX_NOTED = 10_000;
 
-/** Whether `row` is too old to be sent as a new one. */
+/** `true` if `row` is too old to be sent as a new row. */
 export function isOld({ startMs, updatedMs }: Row, { maxIdAgeMs }: Settings): boolean {
   return updatedMs - startMs > maxIdAgeMs - MARGIN_MS;
 }
 
-/** What is open in a client. The host may lose a span without ending it: of many the older ones are not held. */
+/**
+ * Open spans and traces of a client. The host may drop a span without ending it, so the oldest are held weakly when there
+ * are many.
+ */
 export class Noted {
   readonly #held = new Set<Open>();
   readonly #refs = new Map<string, WeakRef<Open>>();
@@ -43,7 +46,7 @@ export class Noted {
     if (!this.#held.delete(item)) this.#refs.delete(item.id);
   }
 
-  /** The oldest first. */
+  /** Oldest first. */
   *[Symbol.iterator](): Generator<Open> {
     for (const [id, ref] of this.#refs) {
       const item = ref.deref();
@@ -54,7 +57,7 @@ export class Noted {
   }
 }
 
-/** The rows that were too old at their end to be sent as new ones, of which Opik has what was written early. */
+/** Rows that were too old at their end to be sent as new rows. Opik already has a row of each, written early. */
 export class OldRows {
   readonly #rows: RowBuffer;
   readonly #uploads: Upload[] = [];
@@ -65,19 +68,20 @@ export class OldRows {
     this.source = sourceOf(this.#uploads, () => this.#rows.takeDropped());
   }
 
-  /** Keeps what completes the row that Opik has; gives how many bytes of its text. */
+  /** Keeps the fields that complete a row Opik has. Returns the size of the row's text in bytes. */
   append(row: Row): number {
     const bytes = this.#rows.append(row);
     const taken = this.#rows.take();
     if (taken) {
-      // `SpanUpdate` and `TraceUpdate` have the fields of a new row but these.
+      // `SpanUpdate` and `TraceUpdate` take the fields of a new row except these.
       const {
         id,
         start_time: _,
         last_updated_at: __,
         ...fields
       } = JSON.parse(new TextDecoder().decode(taken.rowBytes()[0]));
-      // What becomes of metadata that is not sent is Opik's affair, and the row says that it is unfinished.
+      // Metadata is always sent: the early row says that it is unfinished, and Opik might keep metadata that an update
+      // leaves out.
       const body = new TextEncoder().encode(JSON.stringify({ metadata: {}, ...fields }));
       const upload = new Upload(taken.kind, body, Uint32Array.of(body.byteLength));
       upload.completes = id;

@@ -1,5 +1,5 @@
-// What a span or a trace is until its row is written: its fields, whether they have been written, early or for good, and the text in
-// which they are handed to the core. When it ends is for span.ts and trace.ts to say; the row itself is written in src/span.rs.
+// An open span or trace: its fields, its state (open, written early or written), and its text for the core. span.ts and
+// trace.ts decide when it ends; src/span.rs writes the row.
 
 import { hideQueries, type Reporter } from "../errors.js";
 import type { RowFields, SpanFields } from "../fields.js";
@@ -13,12 +13,12 @@ import type { OpenTrace, TraceFields } from "./model.js";
 /** Fields of any row. */
 type AnyFields = SpanFields & TraceFields;
 
-/** Stands among fields for what was thrown where it is `undefined` or `null`, which mean there that nothing was. */
+/** Wraps a thrown `undefined` or `null`, because the field `error` with these values means that no error was thrown. */
 export class ThrownNothing {
   constructor(readonly thrown: undefined | null) {}
 }
 
-/** The fields of a row, all of them: engines copy and read objects of one shape several times as fast. */
+/** The complete fields of a row. Engines copy and read objects of one shape several times as fast. */
 class Fields implements AnyFields {
   name: RowFields["name"] = undefined;
   input: unknown = undefined;
@@ -35,29 +35,29 @@ class Fields implements AnyFields {
   threadId: AnyFields["threadId"] = undefined;
 }
 
-/** Of what has been written: what is current may be held long after, and what was recorded need not be. */
+/** The fields after writing. A context may be held for a long time, and should not hold the recorded values. */
 const NO_FIELDS: Fields = Object.freeze(new Fields());
 const NAMES = Object.keys(NO_FIELDS);
 const { type: _, model, provider, usage, totalEstimatedCost, ttft, ...TRACE_FIELDS } = NO_FIELDS;
 const { threadId, ...SPAN_FIELDS } = NO_FIELDS;
-/** What a span is opened with, and is no field of its row. */
+/** Options of a span that are not fields of its row. */
 const SPAN_OPTIONS = { parent: 0, threadId };
-/** Whatever somebody has added to it was said of no row. */
+/** Members that somebody has added to it are not fields. */
 const PROTOTYPE = Object.prototype as unknown as Record<string, unknown>;
 
-/** The row of a span or a trace that is open. */
+/** The row of an open span or trace. */
 export class OpenRow {
   readonly #kind: number;
   readonly #id: string;
   readonly #parentId: string;
   readonly #trace: OpenTrace;
   readonly #startMs: number;
-  /** Those so far; `NO_FIELDS` of what has been written. */
+  /** The fields so far; `NO_FIELDS` once the row is written. */
   fields: Fields = new Fields();
-  /** When it was written early. */
+  /** The time of the early write, or 0. */
   #earlyMs = 0;
 
-  /** `kind` is `SPAN_ROW` or `TRACE_ROW`; `parentId` is "" for none. */
+  /** `kind` is `SPAN_ROW` or `TRACE_ROW`; `parentId` is "" without a parent. */
   constructor(kind: number, id: string, parentId: string, trace: OpenTrace, startMs: number, given: unknown) {
     this.#kind = kind;
     this.#id = id;
@@ -67,24 +67,27 @@ export class OpenRow {
     this.merge(given, false, kind === TRACE_ROW ? undefined : SPAN_OPTIONS);
   }
 
-  /** Merges in what the host has set, or with `givesWay` what stands only where it has set nothing. `options` may be there too, and are no fields. */
+  /**
+   * Merges in fields of the host. With `givesWay`, fields that the host has set take precedence. `options` lists members
+   * that are allowed but are not fields.
+   */
   merge(given: unknown, givesWay = false, options?: object): void {
     mergeInto(this.#kind, this.fields, given, this.#trace.scope.reporter, givesWay, options);
   }
 
-  /** What the row of a trace takes over from its root span (Python's `@track`). */
+  /** The fields that a trace's row takes over from its root span, as Python's `@track` does. */
   get mirrored(): RowFields {
     const { name, input, output, metadata, tags, error } = this.fields;
     return { name, input, output, metadata, tags, error };
   }
 
-  /** Writes it for good, with `root` where it has no fields of its own. */
+  /** Writes the final row, with `root` for the fields that it has not set. */
   write(endMs: number, unfinished: boolean, root?: RowFields): void {
     this.#trace.append(this.#row(endMs, Math.max(endMs, this.#earlyMs + 1), unfinished, root));
     this.fields = NO_FIELDS;
   }
 
-  /** Writes it early: once, which is enough to be seen. `false` where that has been done. */
+  /** Writes the row early, at most once. Returns `false` if that was done before, or if nothing is kept. */
   writeEarly(root?: RowFields): boolean {
     if (this.#earlyMs > 0 || this.#trace.isSilent) return false;
     this.#earlyMs = this.#trace.now();
@@ -106,8 +109,8 @@ export class OpenRow {
 }
 
 /**
- * Merges as Opik's Python SDK does: objects merge, tags add up, the rest is replaced; `undefined` leaves a field as it is, and so
- * does a value that can not be read (a getter that throws).
+ * Merges as Opik's Python SDK does: objects are merged, tags are added, other fields are replaced. `undefined` and values
+ * that cannot be read (a getter that throws) leave a field as it is.
  */
 function mergeInto(
   kind: number,
@@ -118,7 +121,7 @@ function mergeInto(
   options?: object,
 ): void {
   const fields = into as unknown as Record<string, unknown>;
-  const update = (given ?? {}) as Record<string, unknown>; // JavaScript may say null
+  const update = (given ?? {}) as Record<string, unknown>; // JavaScript callers may pass null
   const names = namesOf(update, reporter);
   const known = kind === TRACE_ROW ? TRACE_FIELDS : SPAN_FIELDS;
   let isKnown = typeof update === "object";
@@ -136,7 +139,7 @@ function mergeInto(
         before === undefined ? value : givesWay ? mergeValues(key, value, before) : mergeValues(key, before, value);
     } catch (error) {
       const note = unserializable(key, error, reporter);
-      // The API would refuse it in most other fields.
+      // The API would refuse the note in most other fields.
       if (key === "input" || key === "output") fields[key] ??= note;
     }
   }
@@ -145,7 +148,7 @@ function mergeInto(
   tellUnknown(reporter, given, what, { ...known, ...options }, "field_dropped");
 }
 
-/** The members to look at: of an object of a class all that it may have inherited. */
+/** The names to look at: every field for a class instance, because its members may be inherited. */
 function namesOf(given: object, reporter: Reporter): readonly string[] {
   try {
     return isPlain(given) ? Object.keys(given) : NAMES;
@@ -161,16 +164,16 @@ function mergeValues(key: string, before: unknown, value: unknown): unknown {
   try {
     return { ...before, ...value };
   } catch {
-    // A getter that throws is left to be told of when all is written.
+    // Keeps a getter that throws; serialisation reports it later.
     const members = [before, value].map(Object.getOwnPropertyDescriptors);
     return Object.defineProperties({}, Object.assign({}, ...members));
   }
 }
 
-/** Between fields; JSON.stringify never leaves it unescaped (RFC 8259 §7). */
+/** Separates the fields; JSON.stringify always escapes it (RFC 8259 §7). */
 const SEPARATOR = "\u001f";
 
-/** The text of a row as `src/span.rs` reads it: its ids and its fields in order, empty where there is none. */
+/** The text of a row as `src/span.rs` reads it: ids and fields in order, each empty if it is not set. */
 function rowText(
   id: string,
   traceId: string,
@@ -182,7 +185,7 @@ function rowText(
   const { redact, recordInputs, recordOutputs, projectJson, environmentJson } = scope.settings;
   const thrown = (fields.error ?? undefined) === undefined ? undefined : describeThrown(fields.error, scope);
   const output = recordOutputs ? write(scope, "output", fields.output, redact) : "";
-  // What the user's rules apply to is everything that is not a number, or a name that the API knows.
+  // The user's rules apply to everything except numbers and names that the API defines.
   const text = [
     id,
     traceId,
@@ -208,15 +211,15 @@ function rowText(
   return { text, outputAt: text.length - output.length };
 }
 
-/** Metadata without the member that the core adds where the span is unfinished. */
+/** Metadata without `opik_edge_unfinished`, which the core adds to an unfinished span. */
 function withoutMark(json: string, isUnfinished: boolean): string {
-  // Most have no such member, and need not be parsed.
+  // Most metadata lacks the member and need not be parsed.
   if (!isUnfinished || !json.startsWith("{") || !json.includes('"opik_edge_unfinished":')) return json;
   const { opik_edge_unfinished: _, ...rest } = JSON.parse(json);
   return JSON.stringify(rest);
 }
 
-/** A short text of which JSON makes nothing but quotes around it: to ask takes a third of the time. */
+/** A short text that only needs quotes to be JSON. This test takes a third of the time of JSON.stringify. */
 const SIMPLE = /^[\w .:/-]{0,64}$/;
 
 function write(scope: Writing, field: string, value: unknown, rules?: Redact): string {
@@ -230,7 +233,7 @@ function write(scope: Writing, field: string, value: unknown, rules?: Redact): s
   }
 }
 
-/** A field that a redactor failed on: what it would have hidden is not known, so nothing is shown. */
+/** Masks a field whose redactor failed, because it is unknown which parts were to be hidden. */
 export function masked(field: string, error: unknown, reporter: Reporter): string {
   reporter.once("redaction_failed", `${field} was masked whole: mend what \`redact\` does with it`, error, field);
   return REDACTED;
@@ -243,7 +246,7 @@ interface Thrown {
   readonly traceback?: string | undefined;
 }
 
-/** Type, message and traceback of anything that can be thrown. The core fills in what is missing. */
+/** Type, message and traceback of any thrown value. The core fills in missing parts. */
 function describeThrown(given: unknown, scope: Writing): Thrown {
   try {
     const thrown = given instanceof ThrownNothing ? given.thrown : given;
@@ -267,10 +270,10 @@ function textOf(thrown: unknown, scope: Writing): string {
   return hideQueries(text);
 }
 
-/** How many errors a traceback is made of. */
+/** Maximum number of errors in a traceback. */
 const MAX_CAUSES = 8;
 
-/** The stacks of an error, of its causes, and of the errors that it stands for. */
+/** The stacks of an error, of its causes, and of the errors that it combines. */
 function withCauses(error: Error, scope: Writing): string {
   const found = new Set<unknown>([error]); // a cause may lead back to its effect
   const parts: string[] = [];
@@ -281,7 +284,7 @@ function withCauses(error: Error, scope: Writing): string {
       const members = Array.isArray(errors) ? errors.slice(0, MAX_CAUSES) : [];
       for (const one of [cause, ...members, last, suppressed]) if (one !== undefined) found.add(one);
     } catch {
-      // One that can not be read, or has no members.
+      // An error that cannot be read, or a value without members.
     }
   }
   return parts.join("\nCaused by: ");

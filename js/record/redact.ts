@@ -1,11 +1,11 @@
-// What must not be recorded, taken out while a value is written as JSON: by the name of a member, by a pattern
-// in a text, or by the user's own function. Runs before anything is cut, sent or stored.
+// Removes secrets while a value is written as JSON: by the name of a member, by a pattern in a text, or by the user's own
+// function. This happens before a value is cut, sent or stored.
 
 import { invalid } from "../errors.js";
 import type { Redact, RedactOptions } from "../settings.js";
 import { knownAs, REDACTED } from "./json.js";
 
-/** What is left out at the end of a text that was cut, in characters: half a secret matches nothing. */
+/** Characters removed from the end of a cut text, because a pattern does not match half a secret. */
 const MARGIN = 4096;
 
 const isText = (value: unknown): value is string => typeof value === "string";
@@ -16,18 +16,18 @@ function checkList(name: string, list: unknown, what: string, is: (value: unknow
 }
 
 /**
- * The redactor that `options` ask for. Throws an `OpikError` (`invalid_config`) where one is of a wrong type. Of a text patterns see
- * `fieldBytes` characters and a margin.
+ * The redactor for `options`. Throws an `OpikError` (`invalid_config`) if an option has the wrong type. Patterns see
+ * `fieldBytes` characters of a text and a margin.
  */
 export function redactor(options: RedactOptions, fieldBytes: number): Redact {
-  const keys = options.keys ?? []; // JavaScript may say null
+  const keys = options.keys ?? []; // JavaScript callers may pass null
   const patterns = options.patterns ?? [];
   const replace = options.replace ?? ((value) => value);
   checkList("keys", keys, "texts and regular expressions", (key) => isText(key) || isPattern(key));
   checkList("patterns", patterns, "regular expressions", isPattern);
   if (typeof replace !== "function") throw invalid("redact.replace", "a function", replace);
   const names = new Set(keys.filter(isText).map((key) => key.toLowerCase()));
-  // Without state of their own: one that is global remembers where it stopped.
+  // Without the flags `g` and `y`: such a pattern remembers where it stopped.
   const namePatterns = keys.filter(isPattern).map((key) => withFlags(key, ""));
   const textPatterns = patterns.map((pattern) => withFlags(pattern, "g"));
   return (value, key) => {
@@ -37,7 +37,7 @@ export function redactor(options: RedactOptions, fieldBytes: number): Redact {
     if (typeof shown !== "string" || textPatterns.length === 0) return shown;
     const seen = shown.slice(0, fieldBytes + 2 * MARGIN);
     const masked = textPatterns.reduce((text, pattern) => text.replace(pattern, REDACTED), seen);
-    // So long that the core cuts it, and says how long it was.
+    // Padded, so that the core cuts it and reports its original length.
     return seen === shown ? masked : masked.slice(0, -MARGIN).padEnd(shown.length);
   };
 }

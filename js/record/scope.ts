@@ -1,5 +1,5 @@
-// One invocation, or a client outside any: whose settings apply, where its rows are kept, and which
-// of its spans are still open. Concurrent requests share nothing but the WebAssembly instance.
+// The scope of one invocation, or of a client outside any: its settings, its rows, and its open spans. Concurrent requests
+// share only the WebAssembly instance.
 
 import { AutoFlush } from "../deliver/auto-flush.js";
 import { RowBuffer } from "../deliver/buffer.js";
@@ -19,66 +19,66 @@ import type { FlushOptions, Open, OpenScope, Score, ScoreKind, TargetedScore } f
 import { isOld, Noted, OldRows } from "./old-ids.js";
 import { ScoreBuffer } from "./score.js";
 
-/** How long a flush that the host waits for may take, unless it says otherwise. */
+/** Default timeout of a flush that the host waits for. */
 const TIMEOUT_MS = 10_000;
-/** The longest: timers take no more. */
+/** Longest delay that timers accept. */
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
-/** The same where a flush keeps the platform alive. */
+/** Timeout of a flush that keeps the platform alive. */
 const EARLY_TIMEOUT_MS = 30_000;
-/** How long the host may take to call `flush` itself, before the platform is kept alive for ours. */
+/** Time that the host has to call `flush` itself before our flush begins. */
 const OWN_FLUSH_MS = 100;
-/** When a client outside any invocation flushes by itself: so long after its first row, */
+/** Delay between the first row of a client outside any invocation and its flush. */
 const INTERVAL_MS = 2000;
-/** or as soon as there is so much. */
+/** Size of rows at which such a client flushes at once, in bytes. */
 const BACKGROUND_BYTES = 1024 * 1024;
-/** How long a span has to be open before its row is written early, and how often an invocation looks. */
+/** A span that is open for this long is written early; an invocation checks at this interval. */
 const CHECKPOINT_MS = 15_000;
-/** How often an invocation writes early. */
+/** Maximum number of early writes per invocation. */
 const MAX_CHECKPOINTS = 3;
 
 const FLUSH_OPTIONS: Names<FlushOptions> = { timeoutMs: 0 };
 
-/** The id of a row: its text begins with it. */
+/** The id of a row, at the start of its text. */
 function rowId({ text }: Row): string {
   return text.slice(0, 36);
 }
 
-/** Where spans are recorded: settings, reporter and rows of one invocation or one client. */
+/** Records spans of one invocation or one client: holds their settings, reporter and rows. */
 export class Scope implements OpenScope {
-  // Private, since what is current leads here: from a timer that is printed, in Node.
+  // Private, because Node prints the current scope with every timer.
   readonly #settings: Settings;
   readonly #reporter: Reporter;
   readonly #masks: Masks | undefined;
   readonly #outbox: Outbox | undefined;
   readonly #rows: RowBuffer;
-  /** What is still open and is to be written early, as soon as a request is free for it, */
+  /** Open spans and traces to write early, as soon as a request is free for them. */
   readonly #early = new Set<Open>();
-  /** into this: its rows are accounted for apart. Made when there are any. */
+  /** Rows written early, which are counted separately. Created on demand. */
   #checkpoints: RowBuffer | undefined;
-  /** The ids of what is open and was written early: Opik has rows of them. */
+  /** Ids of open spans and traces that were written early, so that Opik has rows of them. */
   readonly #written = new Set<string>();
-  /** Made when something ends that is too old. */
+  /** Rows that ended too late to be sent as new rows. Created on demand. */
   #old: OldRows | undefined;
-  /** Made with the first score. */
+  /** Created with the first score. */
   #scores: ScoreBuffer | undefined;
-  /** Made when there is something to deliver. */
+  /** Created on first use. */
   #delivery: Delivery | undefined;
   #autoFlush: AutoFlush | undefined;
   readonly #open: Set<Open> | undefined;
-  /** What is open and may be written early: of an invocation all, of a client that lasts as much as there is room for. */
+  /** Open spans and traces that may be written early: all of an invocation, a bounded number of a long-lived client. */
   readonly #watched: Set<Open> | Noted | undefined;
-  /** How many are open. */
+  /** Number of open spans and traces. */
   #openCount = 0;
   #hasEnded = false;
   #onClosed: (() => void) | undefined;
-  /** Called once, when the first row or score is kept, or the first span opened. */
+  /** Called once, when the first row or score is kept or the first span is opened. */
   onFirstUse: (() => void) | undefined;
-  /** When what has ended is sent, where the platform was asked to wait for that. */
+  /** The time of the next send, if the platform was asked to stay alive for it. */
   #sendsMs = 0;
   #checkpointsLeft = 0;
   #stopCheckpoints: (() => void) | undefined;
 
-  /** A scope with `masks` is an invocation: it ends, and then closes what is still open. */
+  /** A scope with `masks` is an invocation: at its end it closes the spans that are still open. */
   constructor(settings: Settings, reporter: Reporter, masks?: Masks, outbox?: Outbox) {
     this.#settings = settings;
     this.#reporter = reporter;
@@ -94,20 +94,20 @@ export class Scope implements OpenScope {
     if (masks) this.#checkpointsLeft = MAX_CHECKPOINTS;
     else void prepareWaitUntil();
     if (!masks) settings.enlist?.(this);
-    if (outbox) this.#prepareDelivery(); // what earlier visits have left
+    if (outbox) this.#prepareDelivery(); // sends the rows that earlier visits left
   }
 
   get settings(): Settings {
     return this.#settings;
   }
 
-  /** Whether it is a client that may be there for days, and can complete the rows of what has been open for so long. */
+  /** `true` for a client that may live for days, and whose transport can complete rows that were written early. */
   get #lasts(): boolean {
     const { background, isServer, transport } = this.settings;
     return (background || isServer) && transport.appendsOnly !== true;
   }
 
-  /** Where rows are kept beyond the client's life, if anywhere. */
+  /** Keeps rows beyond the client's life; only a page has an outbox. */
   get outbox(): Outbox | undefined {
     return this.#outbox;
   }
@@ -132,7 +132,7 @@ export class Scope implements OpenScope {
     };
     const delivery = new Delivery(source, this.settings, this.reporter, {
       isInvocation: this.masks !== undefined,
-      // A client at the top of a Worker is used by many requests.
+      // Many requests share a client at the top of a Worker.
       isShared: !this.masks && !background && !isServer && !outbox,
       keeps: outbox !== undefined,
       onIdle: () => this.#autoFlush?.rest(),
@@ -148,24 +148,24 @@ export class Scope implements OpenScope {
     return delivery;
   }
 
-  /** Whether it ends with nothing in particular: then what is lost to the host has to be closed one by one. */
+  /** `true` if the scope does not end with an invocation. Lost spans then have to be closed individually. */
   get outlivesCalls(): boolean {
     return this.#open === undefined;
   }
 
-  /** Whether something of the invocation is still open. */
+  /** `true` if a span of the invocation is still open. */
   get hasOpen(): boolean {
     return (this.#open?.size ?? 0) > 0;
   }
 
-  /** Resolves when nothing of the invocation is open any more. */
+  /** Resolves when every span of the invocation has ended. */
   closed(): Promise<void> {
     return new Promise((resolve) => {
       this.#onClosed = resolve;
     });
   }
 
-  /** Keeps the row of what has ended; gives how many bytes of its text. */
+  /** Keeps the row of an ended span or trace. Returns the size of its text in bytes. */
   append(row: Row): number {
     const isWritten = this.#written.size > 0 && this.#written.delete(rowId(row));
     const bytes = isOld(row, this.settings) ? this.#appendOld(row, isWritten) : this.#rows.append(row);
@@ -173,24 +173,27 @@ export class Scope implements OpenScope {
     return bytes;
   }
 
-  /** Opik takes no new row of its age. */
+  /** Completes the row that Opik has, since Opik accepts no new row of this age. Without such a row it is dropped. */
   #appendOld(row: Row, isWritten: boolean): number {
     if (!isWritten || this.settings.transport.appendsOnly === true) return this.#rows.drop("too_old");
     this.#old ??= new OldRows(this.reporter, this.settings);
     return this.#old.append(row);
   }
 
-  /** Keeps a score of the trace or span that it names: of none, where that has no id, since it is not recorded. Never throws. */
+  /**
+   * Keeps a score of the trace or span that it names. An empty id belongs to a span that is not recorded, and is ignored.
+   * Never throws.
+   */
   scoreById(score: TargetedScore): void {
     const scope: Scope = environment.redirect?.(this as Scope) ?? this;
     if (scope.settings.disabled) return;
-    const spanId = readOption(score, "spanId") ?? undefined; // JavaScript may say null
+    const spanId = readOption(score, "spanId") ?? undefined; // JavaScript callers may pass null
     const id = spanId ?? readOption(score, "traceId");
     const kind = spanId === undefined ? "trace_scores" : "span_scores";
     if (id !== "") scope.score(kind, id, score);
   }
 
-  /** Keeps a score of what has `id`. */
+  /** Keeps a score of the span or trace `id`. */
   score(kind: ScoreKind, id: unknown, score: Score): void {
     if (!this.#scores) {
       this.#scores = new ScoreBuffer(this.settings, this.reporter);
@@ -200,13 +203,13 @@ export class Scope implements OpenScope {
     if (bytes > 0) this.#kept(bytes);
   }
 
-  /** Keeps the row of what is still open, to be sent early. */
+  /** Keeps the row of an open span or trace, to be sent early. */
   appendCheckpoint(row: Row): void {
     this.#checkpoints ??= new RowBuffer(this.reporter, this.settings.limits);
     this.#checkpoints.append(row);
   }
 
-  /** Notes that `item` is open. A client outside any invocation holds a bounded number, so nothing can pile up (old-ids.ts). */
+  /** Notes that `item` is open. A client outside any invocation holds a bounded number of them (old-ids.ts). */
   opened(item: Open): void {
     this.#used();
     this.#openCount += 1;
@@ -214,20 +217,20 @@ export class Scope implements OpenScope {
     if (this.#watched && !this.#stopCheckpoints) this.#watchLongSpans();
   }
 
-  /** Notes that `item` has ended: its row comes next. */
+  /** Notes that `item` has ended. Its row is appended next. */
   ended(item: Open): void {
     this.#openCount -= 1;
     this.#watched?.delete(item);
-    if (this.#early.size > 0) this.#early.delete(item); // it is written whole
+    if (this.#early.size > 0) this.#early.delete(item); // its complete row follows
     if (this.#watched?.size !== 0) return;
-    // In a process it stays: to set one for each request takes longer than to let it come in vain, twice a day.
+    // A process keeps its timer: setting one for each request costs more than letting it fire twice a day.
     if (this.#open || !this.settings.isServer) this.#stopWatching();
     this.#onClosed?.();
   }
 
   /**
-   * Notes that what has nothing of ours around it has ended. Outside an invocation that is what a runtime that freezes between
-   * its requests waits for, where it can be asked to; a `flush` of the host's own comes first.
+   * Notes the end of an outermost span or trace. Outside an invocation, a runtime that freezes between requests is then
+   * asked to stay alive while the rows are sent. The host can call `flush` itself before that.
    */
   outermostEnded(): void {
     if (this.#open || this.#outbox || now() < this.#sendsMs) return;
@@ -240,7 +243,7 @@ export class Scope implements OpenScope {
     });
   }
 
-  /** Sends the rows that have ended. Never rejects, never waits for what is open. */
+  /** Sends the rows that have ended. Never rejects, and does not wait for open spans. */
   flush(options?: FlushOptions): Promise<FlushReport> {
     tellUnknown(this.#reporter, options, "option of flush", FLUSH_OPTIONS);
     const given = readOption(options, "timeoutMs");
@@ -259,22 +262,22 @@ export class Scope implements OpenScope {
     return ready ? within(timeoutMs, ready).then(send) : send();
   }
 
-  /** Sends what has ended while the invocation goes on. */
+  /** Sends ended rows while the invocation goes on. */
   flushSoon(): void {
     this.#autoFlush?.soon();
   }
 
-  /** Ends the invocation: closes what is open, sends the rest within `timeoutMs`, keeps nothing more. */
+  /** Ends the invocation: closes open spans, sends the remaining rows within `timeoutMs`, and rejects rows from then on. */
   async end(timeoutMs: number): Promise<FlushReport> {
     for (const item of [...(this.#open ?? [])].reverse()) item.close();
     this.#stopWatching();
-    // What comes now comes too late, and is told so.
+    // Rows added from here on are rejected and reported.
     this.#hasEnded = true;
     this.#autoFlush?.stop();
     this.#rows.close();
     this.#scores?.close();
     const report = await this.#flush({ timeoutMs, isLast: true });
-    // A scope may be held long after, by what is current somewhere; what it has delivered need not be.
+    // A context may hold a scope for a long time; it should not hold the delivered rows.
     this.#delivery = undefined;
     this.#autoFlush = undefined;
     return report;
@@ -294,7 +297,7 @@ export class Scope implements OpenScope {
     onFirstUse?.();
   }
 
-  /** About so many bytes have been added. */
+  /** Notes that about `bytes` bytes have been added. */
   #kept(bytes: number): void {
     this.#used();
     const outbox = this.#outbox;
@@ -343,7 +346,7 @@ export class Scope implements OpenScope {
     if (this.#hasEnded) return;
     let ms = this.#checkpointsLeft > 0 ? CHECKPOINT_MS : 0;
     for (const item of this.#watched ?? []) {
-      if (ms > 0) break; // of those that were not due yet the first is the oldest
+      if (ms > 0) break; // the first item that is not due yet is the oldest of those items
       ms = this.#dueInMs(item);
     }
     if (ms > 0) this.#stopCheckpoints = environment.after(ms, () => this.#writeCheckpoints(), true);
@@ -354,7 +357,10 @@ export class Scope implements OpenScope {
     this.#stopCheckpoints = undefined;
   }
 
-  /** In how many ms an open span is to be written early: soon where its invocation may be killed, else while its id is young enough. */
+  /**
+   * Time in ms until an open span is written early: soon in an invocation that may be killed, otherwise while its id is
+   * young enough.
+   */
   #dueInMs({ startMs }: Open): number {
     const leastMs = this.#checkpointsLeft > 0 ? CHECKPOINT_MS : this.settings.maxIdAgeMs / 2;
     return leastMs - (now() - startMs);
@@ -365,7 +371,7 @@ export class Scope implements OpenScope {
     const long = [...(this.#watched ?? [])].filter((item) => this.#dueInMs(item) <= 0);
     if (long.length > 0) {
       this.#checkpointsLeft -= 1;
-      this.#delivery?.collect(); // what lies in the core for an hour is given up when another buffer is opened there
+      this.#delivery?.collect(); // the core gives up a buffer that is untouched for an hour when another buffer is opened
       for (const item of long) this.#early.add(item);
       if (this.#open) this.flushSoon();
       else this.#delivery?.wake();

@@ -1,5 +1,5 @@
-// Feedback scores: what a user, or a check, thinks of a trace or a span. They are no rows of the core: few, small, and complete
-// as soon as they are given. Next in the flow: delivery.ts.
+// Feedback scores of traces and spans, by users or checks. They bypass the core, because they are few, small, and complete
+// from the start. Next in the flow: delivery.ts.
 
 import type { Dropped } from "../deliver/report.js";
 import {
@@ -19,17 +19,17 @@ import { REDACTED } from "./json.js";
 import type { Score, ScoreKind, TargetedScore } from "./model.js";
 import { masked } from "./open-row.js";
 
-/** The largest value, and with a minus the smallest (`FeedbackScoreBatchItem.value`). */
+/** Largest absolute value (`FeedbackScoreBatchItem.value`). */
 export const MAX_SCORE = 1e9;
-/** Characters of a reason. */
+/** Longest reason, in characters. */
 export const MAX_REASON_CHARS = 10_000;
 const FIELDS: Names<TargetedScore> = { name: 0, value: 0, reason: 0, categoryName: 0, traceId: 0, spanId: 0 };
-/** Room for what is around the rows of an upload. */
+/** Room for the bytes around the rows of an upload. */
 const ENVELOPE_BYTES = 100;
-/** Room for what says that it was cut. */
+/** Room for the note that a text was cut. */
 const MARKER_CHARS = 40;
 
-/** What is the matter with a score; `undefined` where nothing is. */
+/** Validation error of a score, or `undefined`. */
 export function scoreError({ name, value, reason, categoryName }: Partial<Score>): string | undefined {
   if (typeof name !== "string" || !name.trim()) return "name: expected a string that is not blank";
   if (typeof value !== "number" || !(Math.abs(value) <= MAX_SCORE)) return "value: expected a number from -1e9 to 1e9";
@@ -39,13 +39,13 @@ export function scoreError({ name, value, reason, categoryName }: Partial<Score>
   return undefined;
 }
 
-/** The scores that wait to be sent, of one invocation or one client. */
+/** Scores of one invocation or one client that wait to be sent. */
 export class ScoreBuffer {
   readonly #settings: Settings;
   readonly #reporter: Reporter;
-  /** By kind and what is scored, in the order in which they were given. */
+  /** By kind, target and name, in the order in which they were given. */
   readonly #waiting = new Map<string, PackedRow>();
-  /** How many have been taken. */
+  /** Number of scores taken so far. */
   #taken = 0;
   #closed = false;
   #dropped = 0;
@@ -55,14 +55,17 @@ export class ScoreBuffer {
     this.#reporter = reporter;
   }
 
-  /** Keeps a score, in place of one of its name that waits, and gives its length in bytes: 0 when it is not kept. Never throws. */
+  /**
+   * Keeps a score, replacing a waiting score of the same target and name. Returns its size in bytes, or 0 if it is not
+   * kept. Never throws.
+   */
   add(kind: ScoreKind, id: unknown, score: Score): number {
     if (this.#closed) {
       this.#reporter.once("invocation_ended", `a score was given after its invocation: it is not sent; ${AWAIT_IT}`);
       return 0;
     }
     try {
-      getCore(); // without which nothing can be delivered
+      getCore(); // without a core nothing can be delivered
     } catch (error) {
       this.#reporter.failure(error);
       return 0;
@@ -96,7 +99,7 @@ export class ScoreBuffer {
     };
     const json = new TextEncoder().encode(JSON.stringify(row));
     const key = `${kind} ${scoreKey({ id, name: score.name })}`;
-    this.#waiting.delete(key); // a new one comes last
+    this.#waiting.delete(key); // a new score goes to the end
     this.#waiting.set(key, { kind, json });
     if (this.#waiting.size > MAX_UPLOAD_ROWS) {
       const [oldest] = this.#waiting.keys();
@@ -110,7 +113,7 @@ export class ScoreBuffer {
     this.#reporter.once("invalid_score", `a score was refused: ${wrong}`, undefined, wrong);
   }
 
-  /** Takes out the next upload; `undefined` when there is none. */
+  /** Takes out the next upload; `undefined` if no score waits. */
   take(): Upload | undefined {
     const rows = firstOfOneUpload([...this.#waiting.values()], this.#settings.limits.batchBytes - ENVELOPE_BYTES);
     const [first] = rows;
@@ -123,21 +126,21 @@ export class ScoreBuffer {
     );
   }
 
-  /** What tells how many of the scores that are there now are still there. */
+  /** Marks the scores that wait now. The returned function counts how many of them are still waiting. */
   mark(): () => number {
     const { size } = this.#waiting;
     const taken = this.#taken;
     return () => Math.max(0, size - (this.#taken - taken));
   }
 
-  /** What was lost since the last call. */
+  /** Scores lost since the last call. */
   takeDropped(): Dropped {
     const dropped: Dropped = this.#dropped > 0 ? { buffer_full: this.#dropped } : {};
     this.#dropped = 0;
     return dropped;
   }
 
-  /** A closed buffer keeps nothing more. */
+  /** Rejects scores from here on. */
   close(): void {
     this.#closed = true;
   }

@@ -1,6 +1,6 @@
-// Runs a function inside a span and ends the span when its result has come to its end. The host gets the result that it would
-// get without us: only a response and a stream of the platform are handed on as copies. What ends when is the table in
-// docs/guides/delivery-and-limits.md.
+// Runs a function inside a span and ends the span when the function's result has ended. The host gets the same result as
+// without tracing; only platform responses and streams are replaced by copies. The table in
+// docs/guides/delivery-and-limits.md lists when each result ends.
 
 import { isObject } from "../errors.js";
 import { keepCurrent } from "../platform/context.js";
@@ -11,12 +11,12 @@ import { intercept, isIterator, type Run, watchAsyncIterable, watchIterator } fr
 import type { OpenSpan } from "./model.js";
 import { hasWatchableBody, watchResponseBody, watchStream } from "./stream.js";
 
-/** Told the result of a function, unless it is a stream or an iterator: those are not touched. */
+/** Gets the result of a function, unless it is a stream or an iterator: those are not recorded. */
 export type OnResult = (result: unknown) => void;
 
 /**
- * What `fn` returns, with `span` current inside. Sync in, sync out. What `fn` throws is recorded and rethrown untouched. With
- * `source` being the function whose result it is, where `fn` only calls it.
+ * Runs `fn` with `span` current and returns its result; a sync function stays sync. An error is recorded and rethrown
+ * unchanged. `source` is the function whose result `fn` returns, if `fn` only calls it.
  */
 export function scoped<T>(span: OpenSpan, fn: (span: OpenSpan) => T, onResult?: OnResult, source: object = fn): T {
   if (span.isTransparent) return fn(span);
@@ -29,11 +29,14 @@ export function scoped<T>(span: OpenSpan, fn: (span: OpenSpan) => T, onResult?: 
     throw error;
   }
   const settled = (value: unknown): unknown => settle(span, value, onResult, true);
-  // Nobody else has the promise of an async function, so one that follows it does as well.
+  // Only this code holds the promise of an async function, so a derived promise can replace it.
   return (isAsync(source) && result instanceof Promise ? follow(result, settled, failed) : settled(result)) as T;
 }
 
-/** A promise with the outcome of another: what `onValue` makes of it, or its error, of which `onError` is told. */
+/**
+ * A promise that follows another: resolves with the result of `onValue`, or rejects with the same error after calling
+ * `onError`.
+ */
 function follow(promise: Promise<unknown>, onValue: (value: unknown) => unknown, onError: Tell): Promise<unknown> {
   return promise.then(onValue, (error) => {
     onError(error);
@@ -41,7 +44,10 @@ function follow(promise: Promise<unknown>, onValue: (value: unknown) => unknown,
   });
 }
 
-/** Ends `span` when `result` has come to its end. Gives what the host gets: a copy only where it `mayReplace`. Never throws. */
+/**
+ * Ends `span` when `result` has ended. Returns the value for the host, which is a copy only if `mayReplace` is set. Never
+ * throws.
+ */
 function settle(span: OpenSpan, result: unknown, onResult: OnResult | undefined, mayReplace: boolean): unknown {
   try {
     const watched = (isObject(result) || isFunction(result)) && watch(span, result, onResult, mayReplace);
@@ -51,17 +57,17 @@ function settle(span: OpenSpan, result: unknown, onResult: OnResult | undefined,
     }
     onResult?.(result);
   } catch {
-    // A frozen object, a proxy that refuses: it can not be watched.
+    // A frozen object or a proxy that refuses cannot be watched.
   }
   span.finish();
   return result;
 }
 
 const { then } = Promise.prototype;
-/** In whose span what is watched in place is watched. */
+/** The span of each result that is watched in place. */
 const watchedBy = new WeakMap<object, OpenSpan>();
 
-/** `result` or its copy where it is watched; `undefined` where there is nothing to wait for. */
+/** The watched result, or its copy; `undefined` if there is no end to wait for. */
 function watch(
   span: OpenSpan,
   result: object,
@@ -69,13 +75,13 @@ function watch(
   mayReplace: boolean,
 ): object | undefined {
   const by = watchedBy.get(result);
-  // It is given again and again: nothing may pile up on it.
+  // A result that is returned repeatedly is watched once, so that listeners do not pile up.
   if (by && by.parentSpanId !== span.id) return undefined;
   const onEnd = (ending: Ending): void => endSpan(span, ending);
   const run: Run = (fn) => span.run(fn);
-  // Where nothing is recorded nobody waits for an end; but what the host calls runs in its span.
+  // Without recording nobody waits for the end, but calls on the result still run in its span.
   const isAwaited = span.isRecorded || span.onEnd !== undefined;
-  // A copy has no members that the host has added, an iterator say; a stream that Node has made has one of its own.
+  // A copy would lose members that the host has added, such as an iterator. Streams made by Node have their own.
   const mayCopy = mayReplace && isAwaited && Object.isExtensible(result) && !hasMembers(result);
   if (isFunction((result as Thenable).then)) {
     let isKnown = false;
@@ -89,7 +95,7 @@ function watch(
       void then.call(result, onValue, onError);
       return result;
     }
-    // Who waits for an outcome need not keep what it has asked: from then on the outcome comes, or nothing does.
+    // The consumer of an outcome need not hold the thenable, so its loss no longer closes the span.
     const asking: Run = (fn) => {
       span.trace.scope.settings.host?.consumed(span);
       return run(fn);
@@ -109,7 +115,7 @@ function watch(
     watchIterator(result, run, onEnd);
   } else if (Symbol.asyncIterator in result && !("getReader" in result)) {
     if (isEmitter(result)) result.on("end", () => onEnd(endingOf(result, true)));
-    // Who iterates need not keep what it iterates.
+    // The consumer of an iterator need not hold the iterable.
     watchAsyncIterable(result, run, onEnd, (iterator) => span.endsWith(iterator));
   } else {
     return undefined;
@@ -122,20 +128,20 @@ function hasMembers(object: object): boolean {
   return Object.hasOwn(object, Symbol.asyncIterator) || Object.keys(object).some((name) => name !== "constructor");
 }
 
-/** What is awaited, and may be more: an SDK's promise with its helpers, a query that is sent when it is awaited. */
+/** Any thenable, possibly with further members: an SDK's promise with helpers, or a query that is sent when it is awaited. */
 interface Thenable {
   readonly then: Callback;
 }
 type Callback = (...args: unknown[]) => unknown;
 type Tell = (outcome: unknown) => void;
 
-/** Looks on where the host asks `thenable` for its outcome, and asks for nothing itself. */
+/** Observes the host's calls for the outcome of `thenable`, and never asks for the outcome itself. */
 function watchThenable(thenable: Thenable, run: Run, onValue: Tell, onError: Tell): void {
   if (thenable instanceof Promise && thenable.then === then) {
     watchPromise(thenable, run, onValue, onError);
     return;
   }
-  // What the host does with the outcome is not done inside the span.
+  // The host's callbacks run outside the span.
   const noted = (callback: unknown, tell: Tell | undefined): unknown =>
     isFunction(callback)
       ? keepCurrent(function (this: unknown, ...outcome: unknown[]): unknown {
@@ -150,13 +156,13 @@ function watchThenable(thenable: Thenable, run: Run, onValue: Tell, onError: Tel
   for (const [name, ...tells] of [["then", onValue, onError], ["catch", onError], ["finally"]] as const) {
     intercept(thenable, name, run, (call, args) => {
       const outcome = call(args.map((callback, at) => noted(callback, tells[at])));
-      // It tells of what the host has no callback for.
+      // The derived promise reports outcomes for which the host passed no callback.
       return isPlainPromise(outcome) ? follow(outcome, passedOn, onError) : outcome;
     });
   }
 }
 
-/** Neither `await` nor the language's own `then` calls a method of a promise; but they ask for its constructor. */
+/** `await` and the built-in `then` do not call a method of a promise, but they read its `constructor`. */
 function watchPromise(promise: Promise<unknown>, run: Run, onValue: Tell, onError: Tell): void {
   const define = (descriptor: PropertyDescriptor): void => {
     Object.defineProperty(promise, "constructor", { configurable: true, ...descriptor });
@@ -165,7 +171,7 @@ function watchPromise(promise: Promise<unknown>, run: Run, onValue: Tell, onErro
   define({
     get() {
       watchedBefore?.();
-      define({ value: Promise }); // what `then` makes for us is of no class of the host's
+      define({ value: Promise }); // so that our `then` does not create an instance of the host's class
       run(() => promise.then(onValue, onError));
       Reflect.deleteProperty(promise, "constructor");
       return promise.constructor;
@@ -173,12 +179,12 @@ function watchPromise(promise: Promise<unknown>, run: Run, onValue: Tell, onErro
   });
 }
 
-/** What is needed of an event emitter: a stream of Node, or one of an SDK. */
+/** The members used of an event emitter: a stream of Node or of an SDK. */
 interface Emitter {
   on(event: string | symbol, listener: (value: unknown) => void): unknown;
   readonly closed?: boolean;
   readonly destroyed?: boolean;
-  /** The error of Node's stream; an SDK says `true`. */
+  /** Node sets the error here; an SDK sets `true`. */
   readonly errored?: unknown;
   readonly aborted?: unknown;
   readonly readableEnded?: boolean;
@@ -189,7 +195,7 @@ function isEmitter(value: object): value is Emitter {
   return typeof (value as Partial<Emitter>).on === "function";
 }
 
-/** A listener of `data`, `readable` or `error` would change what the stream does; these two do not. */
+/** Listeners of `data`, `readable` or `error` would change the stream's behaviour; these two do not. */
 function watchNodeStream(stream: Emitter, onEnd: OnEnd): void {
   const { errorMonitor } = stream.constructor as { errorMonitor?: symbol };
   stream.on("close", () =>
@@ -205,7 +211,7 @@ function endingOf({ errored, aborted }: Emitter, isComplete: boolean): Ending {
   return isComplete ? { how: "done" } : { how: "cancelled" };
 }
 
-/** Whether this is what an aborted signal makes an operation fail with. */
+/** `true` if `error` is the error of an aborted operation. */
 function isAbort(error: unknown): boolean {
   return (error as { name?: unknown } | null | undefined)?.name === "AbortError";
 }

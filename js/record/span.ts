@@ -1,5 +1,5 @@
-// One span: begun, annotated, ended. While it is open it lives here; at its end its row goes to the
-// buffer of its invocation. The row's format is src/span.rs.
+// One span: opened, updated, ended. It lives here while it is open; at its end its row goes to the buffer of its
+// invocation. src/span.rs defines the row's format.
 
 import { printAs, readOption } from "../errors.js";
 import type { SpanFields } from "../fields.js";
@@ -14,7 +14,7 @@ import type { Open, OpenScope, OpenSpan, OpenTrace, Score, Span, SpanOptions, Tr
 import { OpenRow, ThrownNothing } from "./open-row.js";
 import { scoped } from "./settle.js";
 
-/** Opens a span in `trace` under `parentId` ("" is the root), scoped to `fn` if there is one. */
+/** Opens a span in `trace` under `parentId` ("" is the root). With `fn`, the span is current inside it and ends after it. */
 export function openSpan<T>(
   trace: OpenTrace,
   parentId: string,
@@ -27,35 +27,38 @@ export function openSpan<T>(
 
 const HEADER_OPTIONS: Names<{ spelling?: HeaderSpelling }> = { spelling: 0 };
 
-/** The one implementation of `Span`. */
+/** The only implementation of `Span`. */
 export class SpanHandle implements OpenSpan, Open {
   readonly id: string;
   readonly parentSpanId: string | undefined;
   readonly trace: OpenTrace;
   /** Called once, when the span has ended. */
   onEnd: (() => void) | undefined;
-  /** Called before it ends, while it still takes fields; `isUnfinished` where it is closed. Gives when it had ended, in ms, if it had. */
+  /**
+   * Called before the span ends, while it still takes fields; `isUnfinished` if it is being closed. May return an earlier
+   * end time, in ms.
+   */
   beforeEnd: ((isUnfinished: boolean) => number | undefined) | undefined;
   readonly startMs: number;
-  /** `undefined` where it is not recorded. */
+  /** `undefined` if the span is not recorded. */
   readonly #row: OpenRow | undefined;
   #ended = false;
   readonly #isRoot: boolean;
 
-  /** With `isRoot` the span opened the trace, and the trace ends with it. */
+  /** With `isRoot` the span opened the trace, which ends with it. */
   constructor(trace: OpenTrace, parentId: string, options: SpanOptions, isRoot = false) {
     this.trace = trace;
     this.#isRoot = isRoot;
     this.startMs = isRoot || !trace.recording ? trace.startMs : trace.now();
     const id = trace.recording ? this.#mint() : undefined;
-    // Without an id of its own the span is transparent: what is under it hangs under its parent.
+    // A span without an id is transparent: its children hang under its parent.
     this.id = id ?? parentId;
     this.parentSpanId = parentId || undefined;
     if (id === undefined) return;
     this.#row = new OpenRow(SPAN_ROW, id, parentId, trace, this.startMs, options);
     this.#scope.opened(this);
     if (isRoot) trace.owned();
-    const threadId = readOption(options, "threadId") ?? undefined; // JavaScript may say null
+    const threadId = readOption(options, "threadId") ?? undefined; // JavaScript callers may pass null
     if (threadId !== undefined) trace.update({ threadId });
   }
 
@@ -95,7 +98,7 @@ export class SpanHandle implements OpenSpan, Open {
     return injectInto(target, this.headers(options));
   }
 
-  /** A function of its own, so that it can be handed over by itself: `new OpenAI({ fetch: span.fetch })`. */
+  /** A bound function, so that it can be passed on alone: `new OpenAI({ fetch: span.fetch })`. */
   get fetch(): TracedFetch {
     const value: TracedFetch = (...args) => {
       if (!this.id) return untracedFetch(...args); // tracing is off and there is nothing to forward
@@ -105,17 +108,17 @@ export class SpanHandle implements OpenSpan, Open {
     return value;
   }
 
-  /** Fields that give way to what the host has set or will set. */
+  /** Sets fields that give way to the host's, whether these are set before or after. */
   preset(fields: SpanFields): void {
     if (!this.#ended) this.#row?.merge(fields, true);
   }
 
-  /** `undefined` where it is not recorded, or has ended. */
+  /** `undefined` if the span is not recorded or has ended. */
   get openRow(): OpenRow | undefined {
     return this.#ended ? undefined : this.#row;
   }
 
-  /** Ends the span unless it has ended: without a word, for what ends by itself. */
+  /** Ends the span. A second call does nothing and does not warn, because results end independently of the host. */
   finish(unfinished = false): void {
     if (this.#ended) return;
     const endedMs = this.beforeEnd?.(unfinished);
@@ -135,26 +138,26 @@ export class SpanHandle implements OpenSpan, Open {
     this.onEnd?.();
   }
 
-  /** Records what was thrown, and ends. */
+  /** Records the thrown value, and ends. */
   fail(error: unknown): void {
     if (!this.#ended) this.#row?.merge({ error: error ?? new ThrownNothing(error) });
     this.finish();
   }
 
-  /** Ends because it was broken off, and says so in the metadata. */
+  /** Ends because the work was aborted, and records that in the metadata. */
   cancel(): void {
     if (!this.#ended) this.#row?.merge({ metadata: { opik_edge_cancelled: true } });
     this.finish();
   }
 
-  /** Ends because its consumer stopped reading after `bytes` bytes, and says so in the metadata. */
+  /** Ends because its consumer stopped reading after `bytes` bytes, and records that in the metadata. */
   stop(bytes: number | undefined): void {
     if (this.trace.isBrokenOff) this.cancel();
     if (!this.#ended) this.#row?.merge({ metadata: { opik_edge_stopped_reading: bytes ?? true } });
     this.finish();
   }
 
-  /** Leaves it to the consumer of `result` to end it. */
+  /** Leaves the end of the span to the consumer of `result`. */
   endsWith<T extends object>(result: T): T {
     if (!this.#ended && this.#row && this.#scope.outlivesCalls) {
       this.#scope.settings.host?.closeWhenLost(this, result);
@@ -162,7 +165,7 @@ export class SpanHandle implements OpenSpan, Open {
     return result;
   }
 
-  /** Whether its row is written at its end. */
+  /** `true` if its row is written at its end. */
   get isRecorded(): boolean {
     return this.#row !== undefined;
   }
@@ -175,7 +178,7 @@ export class SpanHandle implements OpenSpan, Open {
     if (!this.#ended && this.#row?.writeEarly() && this.#isRoot) this.trace.checkpointWith(this.#row.mirrored);
   }
 
-  /** Whether it makes no difference: it is not recorded, and what is current has its ids already. */
+  /** `true` if the span is not recorded and the current span already has its ids, so that running in it has no effect. */
   get isTransparent(): boolean {
     if (this.#row || this.onEnd) return false;
     const frame = currentFrame();
@@ -196,7 +199,7 @@ export class SpanHandle implements OpenSpan, Open {
   }
 
   #headerMap(spelling: HeaderSpelling = "both"): Record<string, string> {
-    // Always both ids or none: the Python side breaks on one.
+    // Both ids or no headers at all: the Python side fails on a single id.
     if (!this.traceId || !this.id) return {};
     return headerMap(this.traceId, this.id, spelling);
   }

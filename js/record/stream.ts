@@ -1,15 +1,15 @@
-// Notices when a stream or the body of a response has come to its end. What passes through is handed on as it is: no tee, no
-// buffer, no chunk that changes its owner. Iterators and the objects of SDKs are watched in iterator.ts and settle.ts.
+// Detects the end of a stream or of a response body. Chunks pass through unchanged: no tee, no buffer, no transfer of
+// ownership. iterator.ts and settle.ts watch iterators and the objects of SDKs.
 
 import { isBrowser, within } from "../platform/env.js";
 import type { Ending, OnEnd } from "./ending.js";
 
-/** Called as soon as a reader goes away; the end comes when what it has read from has been cleaned up. */
+/** Called as soon as a reader cancels. The end follows when the source has cleaned up. */
 export type OnCancel = () => void;
-/** Called with each chunk just before its consumer has it; it must not throw. */
+/** Called with each chunk just before its consumer gets it; must not throw. */
 export type OnChunk = (chunk: unknown) => void;
 
-/** What is watched already, and who is told of its end. */
+/** The listeners of a watched stream. */
 class Watch {
   readonly #listeners: [OnEnd, OnCancel?, OnChunk?][] = [];
   #ending: Ending | undefined;
@@ -27,7 +27,7 @@ class Watch {
     for (const [, onCancel] of this.#listeners) onCancel?.();
   }
 
-  /** What it was broken off with, if it was; else `error`. */
+  /** The error that the stream failed with, if it is not a `TypeError`; otherwise `error`. */
   reason(error: unknown): unknown {
     const ending = this.#ending;
     return ending?.how === "failed" && !(ending.error instanceof TypeError) ? ending.error : error;
@@ -42,8 +42,8 @@ class Watch {
 const watches = new WeakMap<ReadableStream, Watch>();
 
 /**
- * `source`, chunk by chunk as it is read. `onEnd` is called when it is exhausted, when it fails, or when its reader cancels. A
- * stream that is watched already stays itself.
+ * A stream that passes on the chunks of `source` as they are read. `onEnd` is called when it is exhausted, when it fails,
+ * or when its reader cancels. A stream that is already watched is returned itself.
  */
 export function watchStream<T>(
   source: ReadableStream<T>,
@@ -54,7 +54,7 @@ export function watchStream<T>(
   return watched;
 }
 
-/** A stream of the same kind: one of bytes stays one of bytes, and one whose length workerd knows keeps it. */
+/** Wraps a stream in one of the same kind. A byte stream stays a byte stream, and keeps a length that workerd knows. */
 function wrap<T>(source: ReadableStream<T>): ReadableStream<T> {
   const watch = new Watch();
   const reader = new WatchedReader(source, (ending) => watch.end(ending));
@@ -77,12 +77,13 @@ function wrap<T>(source: ReadableStream<T>): ReadableStream<T> {
       },
       { highWaterMark: 0 }, // nothing is read before it is asked for
     );
-  // A byte stream takes the buffers of its chunks away from their owner. Those of another byte stream have none but us.
+  // A byte stream detaches the buffers of its chunks from their owner. The chunks of another byte stream have no other
+  // owner.
   const ofBytes = (): ReadableStream<T> => {
     const expectedLength = lengthOf(source);
     return new ReadableStream({
       type: "bytes",
-      ...(expectedLength !== undefined && { expectedLength }), // workerd's: without it Content-Length is lost
+      ...(expectedLength !== undefined && { expectedLength }), // for workerd, which otherwise drops Content-Length
       async pull(controller: ReadableByteStreamController) {
         let next = await reader.read();
         // A byte stream refuses empty chunks.
@@ -103,22 +104,22 @@ function wrap<T>(source: ReadableStream<T>): ReadableStream<T> {
   return watched;
 }
 
-/** Whether a reader may bring its own buffer. */
+/** `true` if a reader may bring its own buffer. */
 function isOfBytes(source: ReadableStream<unknown>): boolean {
   try {
-    // Node shows it, and takes long for the error that says the same.
+    // Node shows the controller; without this test, Node takes long to create the error thrown below.
     const state = shown(source, source, "kState") as { controller?: unknown } | undefined;
     if (state?.controller) return state.controller instanceof ReadableByteStreamController;
     const reader: unknown = source.getReader({ mode: "byob" });
     (reader as ReadableStreamBYOBReader).releaseLock();
-    // Safari before 26 has no byte streams, and gives any reader.
+    // Safari before 26 has no byte streams and ignores the mode.
     return reader instanceof ReadableStreamBYOBReader;
   } catch {
     return false;
   }
 }
 
-/** The length of a stream, which workerd, and nobody else, shows to `util.inspect`. */
+/** The length of a stream, which only workerd exposes, for `util.inspect`. */
 export function lengthOf(stream: ReadableStream): number | undefined {
   const length = shown(stream, ReadableStream.prototype, "length");
   return typeof length === "bigint" ? Number(length) : undefined;
@@ -126,7 +127,7 @@ export function lengthOf(stream: ReadableStream): number | undefined {
 
 const symbols = new Map<string, symbol | undefined>();
 
-/** What a runtime keeps of `object` under a symbol of this description, which it finds in `holder`. */
+/** A value that a runtime stores in `object` under a symbol with this description. The symbol is looked up in `holder`. */
 function shown(object: object, holder: object, description: string): unknown {
   if (!symbols.has(description)) {
     const found = Object.getOwnPropertySymbols(holder).find((known) => known.description === description);
@@ -136,7 +137,7 @@ function shown(object: object, holder: object, description: string): unknown {
   return symbol && (object as Record<symbol, unknown>)[symbol];
 }
 
-/** Reads a stream, and tells how it has ended. */
+/** Reads a stream and reports its end. */
 class WatchedReader<T> {
   readonly #source: ReadableStream<T>;
   readonly #onEnd: OnEnd;
@@ -149,7 +150,7 @@ class WatchedReader<T> {
     this.#onEnd = onEnd;
   }
 
-  /** The source is locked when it is first read, as without us. */
+  /** Locks the source at the first read, as an unwatched stream would. */
   get #reader(): ReadableStreamDefaultReader<T> {
     this.#opened ??= this.#source.getReader();
     return this.#opened;
@@ -172,7 +173,7 @@ class WatchedReader<T> {
     return cancelReader(this.#reader, reason, () => this.#onEnd({ how: "stopped", bytes: this.#bytes }));
   }
 
-  /** What is being read when the reader goes away is told that the stream is done: that is no end of its own. */
+  /** A read that is pending during a cancel resolves as done; that does not count as the end. */
   #ended(ending: Ending): void {
     if (!this.#isCancelled) this.#onEnd(ending);
   }
@@ -182,10 +183,10 @@ function sum(bytes: number, chunk: unknown): number | undefined {
   return ArrayBuffer.isView(chunk) ? bytes + chunk.byteLength : undefined;
 }
 
-/** How long a cancelled source may take to clean up before its end is taken for granted. */
+/** Time that a cancelled source gets to clean up before the stream counts as ended. */
 const CANCEL_GRACE_MS = 1000;
 
-/** Cancels the source, lets it clean up (a generator's `finally` may still annotate its span), then ends. */
+/** Cancels the source, lets it clean up (a generator's `finally` may still update its span), then ends. */
 export async function cancelReader(
   reader: ReadableStreamDefaultReader<unknown>,
   reason: unknown,
@@ -197,42 +198,42 @@ export async function cancelReader(
   await cancelled;
 }
 
-/** Statuses whose responses have no body (Fetch standard, "null body status"); 101 is a WebSocket's. */
+/** Statuses without a body (Fetch standard, "null body status"); 101 belongs to WebSockets. */
 const NO_BODY = new Set([101, 204, 205, 304]);
 
-/** Whether `response` has a body whose end can be watched, and is worth it. Nothing of `response` is changed. */
+/** `true` if `response` has a body whose end can and needs to be watched. Does not change `response`. */
 export function hasWatchableBody(response: Response): response is Response & { body: ReadableStream<Uint8Array> } {
   const { status } = response;
   if (!isPlatforms(response) || status < 200 || status > 599 || NO_BODY.has(status)) return false;
-  // A service worker answers with the response itself, or the page learns of another.
+  // A service worker must answer with the original response, since the page can tell a copy from it.
   if (isBrowser() && "ServiceWorkerGlobalScope" in globalThis) return false;
   const key = unreadKey(response);
   if (key) {
     const [, body] = (response as unknown as Unread)[key]!;
     return body instanceof ReadableStream && !body.locked;
   }
-  // Last, since it makes Bun forget which content type belongs to a string.
+  // `body` comes last: once it is accessed, Bun forgets the content type of a string body.
   return !isAllThere(response) && response.body !== null && !response.bodyUsed && !response.body.locked;
 }
 
-/** Whether `response` is one that can be copied: no subclass, none of another realm, none that is frozen. */
+/** `true` if `response` can be copied: not a subclass, not frozen, and from this realm. */
 function isPlatforms(response: Response): boolean {
   const prototype: object = Object.getPrototypeOf(response);
   return (
     Object.isExtensible(response) &&
     (prototype === Response.prototype ||
-      // A library has put a class of its own in place of the global one, as @hono/node-server does.
+      // A library may have replaced the global class, as @hono/node-server does.
       (prototype.constructor.name === "Response" && Object.getPrototypeOf(prototype) === Object.prototype))
   );
 }
 
 /**
- * Whether the body is a text or a buffer: then there is nothing to wait for, and its server states a length, and derives a
- * content type, that a stream does not have. Each runtime shows it in its own way.
+ * `true` if the body is a text or a buffer. Such a body is already complete. A server also sets its length and content
+ * type, which it would not for a stream. Each runtime shows this in a different way.
  */
 function isAllThere(response: Response): boolean {
   const { Bun, Deno } = globalThis as { Bun?: { inspect(value: unknown): string }; Deno?: unknown };
-  // Of a fetched one Bun shows a stream only when its body has been looked at.
+  // Bun shows the stream of a fetched response only after `body` has been accessed.
   if (Bun) return response.url === "" && !/^ {2}ReadableStream /m.test(Bun.inspect(response));
   if (Deno) {
     const inner = shown(response, response, "response") as DenoResponse | undefined;
@@ -242,20 +243,20 @@ function isAllThere(response: Response): boolean {
   return body !== null && lengthOf(body) !== undefined && !headers.has("content-length");
 }
 
-/** What @hono/node-server keeps of a response that nobody has looked at, by a symbol of its own. */
+/** The data that @hono/node-server stores in a response until its body is accessed, under its own symbol. */
 type Unread = Record<symbol, [status: number, body: unknown, headers: unknown]>;
 
-/** That symbol. Such a response is sent in another way, and with other headers, than one whose body was asked for. */
+/** The key of that data. With it, a response is sent in another way and with other headers than after an access to its body. */
 function unreadKey(response: Response): symbol | undefined {
   return Object.getOwnPropertySymbols(response).find(({ description }) => description === "cache");
 }
 
-/** What Deno keeps of a response. */
+/** The data that Deno stores in a response. */
 interface DenoResponse {
   readonly body: { readonly streamOrStatic: unknown } | null;
 }
 
-/** `response`, with `onEnd` called at the end of its body; a copy of it, unless its body is watched already. */
+/** `response`, with `onEnd` called at the end of its body. A copy, unless its body is already watched. */
 export function watchResponseBody(
   response: Response & { body: ReadableStream<Uint8Array> },
   ...listener: [onEnd: OnEnd, onCancel?: OnCancel, onChunk?: OnChunk]
@@ -266,11 +267,11 @@ export function watchResponseBody(
   const watched = watchStream(body, ...listener);
   if (watched === body) return response;
   if (!kept) return withBody(response, watched);
-  const [status, , headers] = kept; // as they are before the copy asks for them
+  const [status, , headers] = kept; // read before the copy accesses them
   return Object.assign(copyOf(response, watched), { [key!]: [status, watched, headers] });
 }
 
-/** A copy of `response` with `body` in place of its own, and all else as it was. */
+/** A copy of `response` with `body`, and everything else unchanged. */
 export function withBody(response: Response, body: ReadableStream<Uint8Array>): Response {
   return keepOrigin(copyOf(response, body), response);
 }
@@ -282,15 +283,15 @@ function copyOf(response: Response, body: ReadableStream<Uint8Array>): Response 
 
 const READERS = ["arrayBuffer", "blob", "bytes", "formData", "json", "text"] as const;
 
-/** `url`, `redirected` and `type` can not be given to a constructor. */
+/** Constructors do not accept `url`, `redirected` and `type`. */
 function keepOrigin(copy: Response, original: Response, watch = watches.get(copy.body!)): Response {
   const { url, redirected, type } = original;
   if (copy.url === url && copy.redirected === redirected && copy.type === type) return copy;
   const clone = copy.clone.bind(copy);
   const members: Record<string, unknown> = { url, redirected, type, clone: () => keepOrigin(clone(), original, watch) };
-  // Bun gives what it reads from a stream of JavaScript no type.
+  // Bun sets no type on a blob that it reads from a JavaScript stream.
   if ("Bun" in globalThis) members["blob"] = async () => new Response(await copy.arrayBuffer(), copy).blob();
-  // Chromium says of a stream that is broken off, and was being read by one of these, that it "Failed to fetch".
+  // When one of these methods reads a stream that fails, Chromium replaces the error by "Failed to fetch".
   for (const name of isBrowser() && watch ? READERS : []) {
     const read = copy[name]?.bind(copy);
     if (read) members[name] = () => read().catch((error) => Promise.reject(watch!.reason(error)));

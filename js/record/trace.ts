@@ -1,5 +1,5 @@
-// One trace: begun here, or the caller's that was joined. Its row is written once, at its end, and never
-// when it is the caller's: rows replace each other whole, so ours would overwrite theirs.
+// One trace, begun here or joined from the caller. Its row is written once, at its end, and never if it is the caller's:
+// rows replace each other whole, so ours would overwrite theirs.
 
 import { numberOr } from "../deliver/transport.js";
 import { printAs } from "../errors.js";
@@ -12,25 +12,25 @@ import type { Open, OpenScope, OpenTrace, Score, Span, SpanOptions, TraceFields 
 import { OpenRow } from "./open-row.js";
 import { openSpan } from "./span.js";
 
-/** How a trace comes to be. */
+/** The origin of a trace: begun here or joined. */
 export interface TraceOrigin {
   readonly id: string;
   readonly joined: boolean;
   /** The caller's span, or "". */
   readonly parentId: string;
-  /** An id for the first span, of the time when the trace began. */
+  /** An id for the first span, with the trace's start time. */
   readonly spanId?: string;
-  /** `false` when nothing is recorded: tracing is off, or the core is not to be had. */
+  /** `false` when nothing is recorded: tracing is off, or the core cannot be loaded. */
   readonly recording: boolean;
-  /** When it began, in ms since 1970; the time that its id carries. */
+  /** The start in ms since 1970, the time that its id carries. */
   readonly startMs: number;
-  /** How far the clock is behind that of the receiver. */
+  /** Added to the local clock to get the receiver's time, in ms. */
   readonly clockOffsetMs: number;
 }
 
 /**
- * Joins the trace that `carrier` names, or begins one whose root is called `name`. Never throws: without the core it only
- * forwards.
+ * Joins the trace in `carrier`, or begins a trace with a root called `name`. Never throws. Without the core it only passes
+ * on the caller's trace.
  */
 export function openTrace(own: OpenScope, carrier: unknown, name?: string, fields?: TraceFields): TraceHandle {
   const scope = environment.redirect?.(own) ?? own;
@@ -46,7 +46,7 @@ export function openTrace(own: OpenScope, carrier: unknown, name?: string, field
       const traceId = joined || !outbox ? claimed : outbox.mint(startMs);
       if (warning) reportHeaders(scope, warning);
       const recording = joined || isSampled(scope, core, traceId, name);
-      // What is not sampled has no ids, so none are handed on.
+      // An unsampled trace has no ids, so that none are passed on.
       return new TraceHandle(
         { id: recording ? traceId : "", joined, parentId, spanId, recording, startMs, clockOffsetMs },
         scope,
@@ -61,7 +61,7 @@ export function openTrace(own: OpenScope, carrier: unknown, name?: string, field
   return new TraceHandle(origin, scope, fields);
 }
 
-/** Decided here and nowhere else: what is under the trace does as the trace does, in other services too. */
+/** Sampling is decided only here. Everything under a trace follows its decision, in other services too. */
 function isSampled({ settings, reporter }: OpenScope, core: Core, id: string, name = ""): boolean {
   const { sampleRate } = settings;
   if (typeof sampleRate === "number") return sampleRate === 1 || core.isSampled(id, sampleRate);
@@ -101,7 +101,7 @@ function reportHeaders({ reporter }: OpenScope, warning: string): void {
   }
 }
 
-/** The one implementation of `Trace`. */
+/** The only implementation of `Trace`. */
 export class TraceHandle implements OpenTrace, Open {
   readonly id: string;
   readonly joined: boolean;
@@ -113,11 +113,11 @@ export class TraceHandle implements OpenTrace, Open {
   #isOwned = false;
   #isSilent = false;
   readonly #clockOffsetMs: number;
-  /** `undefined` where the row is not ours to write. */
+  /** `undefined` if the row is the caller's. */
   readonly #row: OpenRow | undefined;
   #spanId: string | undefined;
   #ended = false;
-  /** Bytes of its rows so far. */
+  /** Size of its rows so far, in bytes. */
   #bytes = 0;
 
   constructor(origin: TraceOrigin, scope: OpenScope, fields: TraceFields | undefined) {
@@ -133,7 +133,7 @@ export class TraceHandle implements OpenTrace, Open {
     this.#row = new OpenRow(TRACE_ROW, this.id, "", this, this.startMs, fields);
     const { threadId } = scope.settings;
     if (typeof threadId === "string") this.#row.merge({ threadId }, true);
-    // Read where a getter may throw.
+    // A getter, so that `merge` handles an error of the function.
     else if (threadId)
       this.#row.merge(
         {
@@ -146,7 +146,7 @@ export class TraceHandle implements OpenTrace, Open {
     scope.opened(this);
   }
 
-  /** The time of now, by the clock that it began with. */
+  /** The current time, with the clock offset that the trace began with. */
   now(): number {
     return now() + this.#clockOffsetMs;
   }
@@ -192,23 +192,23 @@ export class TraceHandle implements OpenTrace, Open {
   /** A new id for a span that begins at `startMs`. */
   mint(startMs: number): string {
     const { outbox } = this.scope;
-    if (outbox) return outbox.mint(startMs); // a page's ids are known for its own
+    if (outbox) return outbox.mint(startMs); // the outbox recognises the page's own ids
     const first = this.#spanId;
     this.#spanId = undefined;
     return (startMs === this.startMs && first) || getCore().mint(startMs);
   }
 
-  /** Says that the request that it is of was broken off. */
+  /** Marks the trace's request as aborted. */
   breakOff(): void {
     this.#isBrokenOff = true;
   }
 
-  /** Whether it was: then what is read no further was not stopped by choice. */
+  /** `true` if the request was aborted. Consumers that stop reading then count as cancelled. */
   get isBrokenOff(): boolean {
     return this.#isBrokenOff;
   }
 
-  /** Keeps nothing of it, unless a span of it has been kept already: that would be without its trace. */
+  /** Discards the rows of the trace. Has no effect once a span's row has been kept, since that row would lack its trace. */
   silence(): void {
     this.#isSilent = this.#bytes === 0;
   }
@@ -217,28 +217,28 @@ export class TraceHandle implements OpenTrace, Open {
     return this.#isSilent;
   }
 
-  /** Leaves it to its root span to end it. */
+  /** Leaves the end of the trace to its root span. */
   owned(): void {
     this.#isOwned = true;
     this.scope.ended(this);
   }
 
-  /** Bytes that may still be kept of a row, so that the trace stays within its limit. */
+  /** Bytes left for the next row, so that the trace stays within its limit. */
   get room(): number {
     return Math.max(0, this.scope.settings.limits.traceBytes - this.#bytes);
   }
 
-  /** Keeps the row of a span of it, or its own, and counts its bytes. */
+  /** Keeps the row of a span or of the trace itself, and counts its bytes. */
   append(row: Row): void {
     if (!this.#isSilent) this.#bytes += this.scope.append(row);
   }
 
-  /** Writes its row early, with what it has of its root span so far. */
+  /** Writes its row early, with the fields of its root span so far. */
   checkpointWith(root: RowFields): void {
     if (!this.#ended) this.#row?.writeEarly(root);
   }
 
-  /** Ends the trace with the root span that opened it, whose fields it mirrors where it has none of its own. */
+  /** Ends the trace with its root span, and mirrors the span's fields that the trace has not set. */
   endWith(root: RowFields, endMs: number, unfinished: boolean): void {
     this.#write(endMs, unfinished, root);
   }

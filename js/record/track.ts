@@ -5,9 +5,9 @@ import { ofNobody } from "../names.js";
 import type { OpenSpan, SpanOptions } from "./model.js";
 import { scoped } from "./settle.js";
 
-/** How a tracked function's spans look. */
+/** Options of a tracked function's spans. */
 export interface TrackOptions extends Pick<SpanOptions, "type" | "tags" | "metadata"> {
-  /** By default the function's name; of one that has none `anonymous`, since it does not learn what it is assigned to. */
+  /** Default: the function's name, or `anonymous`, since a function does not know the variable that it is assigned to. */
   readonly name?: string | undefined;
 }
 
@@ -19,8 +19,8 @@ export type AnyFunction = (this: any, ...args: any[]) => any;
 export type Start = (options: SpanOptions) => OpenSpan;
 
 /**
- * Tracks whichever of the two is a function. Where none is, gives back what should be, and says so once: without a `reporter` by
- * `console.warn`.
+ * Tracks the argument that is a function. Without a function it returns the second argument, or else the first, and reports
+ * the error once: to `reporter`, or with `console.warn`.
  */
 export function trackEither<F extends AnyFunction>(
   start: Start,
@@ -36,12 +36,13 @@ export function trackEither<F extends AnyFunction>(
 }
 
 /**
- * `fn` with a span around each call: input `{ arguments: […] }` when there are any, output the result
- * (what is not an object as `{ output: value }`), errors recorded and rethrown. `this`, the name, the signature and the
- * function's own properties stay. Streams, generators and async iterables end their span when consumed; they are not recorded.
+ * `fn` with a span around each call. Its input is `{ arguments: […] }` if there are any, and its output is the result, as
+ * `{ output: value }` if it is not an object. Errors are recorded and rethrown. `this`, the name, the signature and the
+ * function's own properties stay. Streams, generators and async iterables end their span when they are consumed; their
+ * content is not recorded.
  */
 function trackWith<F extends AnyFunction>(start: Start, fn: F, options?: TrackOptions): F {
-  // Whatever is asked of it, but for a call, is asked of `fn`.
+  // The proxy forwards everything except a call to `fn`.
   return new Proxy(fn, {
     apply(_, self: unknown, args: unknown[]): unknown {
       const name = readOption(options, "name") ?? (fn.name || "anonymous");
