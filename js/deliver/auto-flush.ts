@@ -1,47 +1,47 @@
-// Flushes without being asked: when much has been recorded, and where the process outlives its requests also
-// after a while, when it is about to exit, and, if the user wants it, on a signal.
+// Flushes automatically: when enough has been recorded and, where the process outlives its requests, also after an
+// interval, before the process exits, and on signals that the user has chosen.
 
 import { environment } from "../platform/env.js";
 import type { Flusher, Host, Signal } from "../settings.js";
 import type { Outbox, Sender } from "./model.js";
 
-/** Rows that are worth a request of their own: a full batch. */
+/** Number of rows that fill a batch and are sent at once. */
 const MAX_ROWS = 1000;
-/** How often an invocation sends what has ended while it goes on: its requests are few. */
+/** Interval at which a running invocation sends ended rows. It is long because an invocation may make few requests. */
 const PACE_MS = 1000;
-/** How long a process that is about to exit is kept for it. */
+/** Longest time that an exiting process is kept alive. */
 const EXIT_TIMEOUT_MS = 5000;
 
-/** When to flush. */
+/** The occasions for a flush. */
 export interface AutoFlushOptions {
-  /** As soon as so many bytes are recorded, or 1000 rows. */
+  /** Flushes as soon as this many bytes, or 1000 rows, are recorded. */
   readonly bytes: number;
-  /** So many ms after the first row, and at the process's exit; `undefined` where an invocation's end will do. */
+  /** Flushes this many ms after the first row, and at the process's exit; `undefined` if the end of an invocation is enough. */
   readonly intervalMs: number | undefined;
-  /** Where a page keeps what it can not deliver: out of it what earlier visits have left is sent first. */
+  /** Keeps rows that a page cannot deliver. Rows of earlier visits are sent first. */
   readonly outbox?: Outbox | undefined;
-  /** Whether timer and listeners stay for a while when there is nothing to send: a host may flush after each request. */
+  /** `true` if timer and listeners stay for a while without rows, because a host may flush after each request. */
   readonly stays?: boolean;
-  /** On these signals too, which are raised again afterwards. */
+  /** Also flushes on these signals, and raises them again afterwards. */
   readonly signals: readonly Signal[];
   readonly host?: Host | undefined;
 }
 
-/** Wakes one `Delivery`. What it can not deliver stays for the next time. */
+/** Wakes one `Delivery`. Rows that it cannot deliver wait for the next time. */
 export class AutoFlush implements Flusher {
   readonly #delivery: Sender;
   readonly #options: AutoFlushOptions;
   #rows = 0;
   #bytes = 0;
   #isStarting = false;
-  /** Of the timer that is set, if there is one. */
+  /** Delay of the current timer. */
   #timerMs = 0;
   #stopTimer: (() => void) | undefined;
 
   constructor(delivery: Sender, options: AutoFlushOptions) {
     this.#delivery = delivery;
     this.#options = options;
-    // What is left may have to wait for the network.
+    // Rows of earlier visits may have to wait for the network.
     void options.outbox?.recover(() => {
       options.host?.watch(this);
       delivery.wake();
@@ -52,7 +52,7 @@ export class AutoFlush implements Flusher {
     return this.#options.signals;
   }
 
-  /** A row of about so many bytes was recorded. */
+  /** Notes a recorded row of about `bytes` bytes. */
   noted(bytes: number): void {
     this.#rows += 1;
     this.#bytes += bytes;
@@ -61,7 +61,7 @@ export class AutoFlush implements Flusher {
     if (this.#options.intervalMs !== undefined) this.#options.host?.watch(this);
   }
 
-  /** Whatever there was is taken care of by a flush of somebody else. */
+  /** Forgets the rows so far, because another flush takes care of them. */
   reset(): void {
     this.#rows = 0;
     this.#bytes = 0;
@@ -75,7 +75,7 @@ export class AutoFlush implements Flusher {
     await this.#delivery.flush({ timeoutMs: EXIT_TIMEOUT_MS, isLast: isForGood });
   }
 
-  /** Nothing is under way any more: what was kept is tried again later, once the destination is no longer left alone. */
+  /** Called when nothing is being sent. Kept rows are tried again later, after the destination's pause. */
   rest(): void {
     const { intervalMs } = this.#options;
     if (intervalMs === undefined) return;
@@ -84,7 +84,7 @@ export class AutoFlush implements Flusher {
     else this.stop();
   }
 
-  /** Sends what has ended while an invocation goes on, or what has been added since in a moment. */
+  /** Sends ended rows of a running invocation, at most once per interval. */
   soon(): void {
     if (this.#stopTimer) return;
     this.reset();
@@ -95,14 +95,14 @@ export class AutoFlush implements Flusher {
     });
   }
 
-  /** Sets no timer, and listens to nothing, until the next row. */
+  /** Clears the timer and the listeners until the next row. */
   stop(): void {
     this.#stopTimer?.();
     this.#stopTimer = undefined;
     this.#options.host?.unwatch(this);
   }
 
-  /** Sends what is there, but not in the midst of what the host is doing. */
+  /** Sends waiting rows, after the host's current synchronous code. */
   start(): void {
     this.reset();
     if (this.#isStarting) return;
@@ -113,12 +113,12 @@ export class AutoFlush implements Flusher {
     });
   }
 
-  /** Sends what is there within `ms`, or as soon as the destination is no longer left alone. */
+  /** Sends waiting rows within `ms`, or after the destination's pause. */
   #schedule(ms: number): void {
     if (this.#stopTimer && (this.#timerMs <= ms || this.#delivery.pauseMs > 0)) return;
     this.#stopTimer?.();
     this.#timerMs = ms;
-    // A timer that keeps no process alive: what is left when it ends is flushed then.
+    // The timer does not keep the process alive; remaining rows are flushed at the exit.
     this.#stopTimer = environment.after(ms, () => this.#onTimer(), true);
   }
 

@@ -1,5 +1,5 @@
-// The ended rows of one invocation: a handle into the core, safe to use after its end and after a
-// trap. Counts every row that it could not keep. Next in the flow: delivery.ts.
+// Ended rows of one invocation: a handle into the core that stays safe to use after its end and after a trap. Counts every
+// row that it could not keep. Next in the flow: delivery.ts.
 
 import { AWAIT_IT, type DropReason, OpikError, type OpikErrorCode, type Reporter } from "../errors.js";
 import { BYTES_SHIFT, type Core, CUT, getCore, LEFT_OUT, releaseIdleCore, SPAN_ROW } from "../platform/core.js";
@@ -14,11 +14,11 @@ import { Upload } from "./upload.js";
 export class RowBuffer {
   readonly #reporter: Reporter;
   readonly #limits: Settings["limits"];
-  /** Called when there is no room for a row: takes some out. */
+  /** Called when a row does not fit; takes rows out. */
   readonly #makeRoom: () => void;
   #core: Core | undefined;
   #handle = 0;
-  /** Rows that were kept, and of these the rows that are gone: spans, traces. */
+  /** Rows kept so far, and how many of these are gone, as spans and traces. */
   readonly #added: [number, number] = [0, 0];
   #taken: [number, number] = [0, 0];
   #closed = false;
@@ -30,7 +30,10 @@ export class RowBuffer {
     this.#makeRoom = makeRoom;
   }
 
-  /** Keeps a row, and gives how many bytes of its text; 0 for what can not be kept, which is counted and reported. Never throws. */
+  /**
+   * Keeps a row, and returns the size of its text in bytes; 0 if it cannot be kept, which is counted and reported. Never
+   * throws.
+   */
   append(row: Row): number {
     if (this.#closed) {
       this.#reporter.once("invocation_ended", `a span ended after its invocation: nothing was recorded; ${AWAIT_IT}`);
@@ -59,25 +62,25 @@ export class RowBuffer {
     return (field, sentence) => this.#reporter.once(code, sentence, undefined, field);
   }
 
-  /** Counts a row that can not be kept. */
+  /** Counts a row that cannot be kept. */
   drop(reason: DropReason): 0 {
     addCounts(this.#dropped, { [reason]: 1 });
     this.#reporter.once("row_dropped", `a row could not be kept: ${reason}; ${remedyOf(reason)}`, undefined, reason);
     return 0;
   }
 
-  /** Takes out the next upload; `undefined` when there is none. Never throws. */
+  /** Takes out the next upload; `undefined` if no row waits. Never throws. */
   take(): Upload | undefined {
     if (this.#core === undefined) return undefined;
     try {
       const taken = this.#core.take(this.#handle);
       if (taken) this.#taken[taken.kind as 0 | 1] += taken.rowEnds.length;
       else if (this.#left() > 0) {
-        // It lay untouched for so long that the core took its invocation for killed.
+        // It was untouched for so long that the core took its invocation for killed.
         addCounts(this.#dropped, { stale_buffer: this.#left() });
         this.#taken = [...this.#added];
       }
-      // A client may idle for hours: an emptied buffer is given back, the next row opens another.
+      // A client may idle for hours, so an empty buffer is closed; the next row opens another.
       if (this.#left() === 0) this.#release();
       return taken && new Upload(taken.kind === SPAN_ROW ? "spans" : "traces", taken.body, taken.rowEnds);
     } catch (error) {
@@ -86,30 +89,30 @@ export class RowBuffer {
     }
   }
 
-  /** What tells how many of the rows that are there now are still there. */
+  /** Marks the rows that wait now. The returned function counts how many of them are still waiting. */
   mark(): () => number {
     const [spans, traces] = this.#added;
     return () => this.#left(spans, traces);
   }
 
-  /** How many of the `spans` and `traces` that were kept first are still there; without arguments, how many rows are. */
+  /** The number of rows left of the first `spans` and `traces` that were kept; by default of all rows. */
   #left(spans = this.#added[0], traces = this.#added[1]): number {
     return Math.max(0, spans - this.#taken[0]) + Math.max(0, traces - this.#taken[1]);
   }
 
-  /** What was lost since the last call. */
+  /** Rows lost since the last call. */
   takeDropped(): Dropped {
     const dropped = this.#dropped;
     this.#dropped = {};
     return dropped;
   }
 
-  /** Keeps nothing more; what is there can still be taken. */
+  /** Rejects rows from here on. Rows that wait can still be taken. */
   close(): void {
     this.#closed = true;
   }
 
-  /** Why a row was left out; "" where it was not. */
+  /** The reason for which a row was left out; "" if it was kept. */
   #reasonOf(result: number): DropReason | "" {
     return result < 0 ? this.#open().dropReason(result) : "";
   }
@@ -122,7 +125,7 @@ export class RowBuffer {
   }
 
   #open(): Core {
-    // What its instance held died with it; the next row need not.
+    // After a trap the instance's rows are lost, but the next row can go to a new instance.
     if (this.#core?.isLive === false)
       this.#lost(new OpikError("wasm_trap", "this WebAssembly instance is gone: report it"), 0);
     if (this.#core === undefined) {
@@ -133,7 +136,7 @@ export class RowBuffer {
     return this.#core;
   }
 
-  /** An instance died: what it held is lost with it; the next row opens another. */
+  /** Counts the rows of a dead instance as lost, together with `alsoLost` further ones. The next row opens another buffer. */
   #lost(error: unknown, alsoLost: number): void {
     this.#core = undefined;
     const rows = this.#left() + alsoLost;

@@ -1,6 +1,6 @@
-// Sends what has been recorded: one loop per delivery, at most two requests at a time. A flush is a wait for it. Rows stay with
-// their source until a request is free for them, so that few requests carry many rows; what failed waits here. Next in the flow:
-// request.ts.
+// Sends recorded rows: one loop per delivery, with at most two concurrent requests. A flush waits for that loop. Rows stay
+// with their source until a request is free, so that few requests carry many rows; failed uploads wait here. Next in the
+// flow: request.ts.
 
 import { type DropReason, OpikError, type Reporter } from "../errors.js";
 import { getCore } from "../platform/core.js";
@@ -16,25 +16,25 @@ import { sourceOf } from "./source.js";
 import { gzip, isWorthCompressing, numberOr } from "./transport.js";
 import { idOf, type Outcome, type Upload } from "./upload.js";
 
-/** Uploads under way at once; Workers allow few connections. */
+/** Concurrent uploads. Workers allow few connections. */
 const MAX_CONNECTIONS = 2;
-/** How long an attempt may take that nobody waits for. */
+/** Longest attempt while no flush waits. */
 const ATTEMPT_MS = 30_000;
-/** Requests of an invocation: a free Worker has 50 subrequests, and some are the host's. */
+/** Requests of an invocation. A free Worker has 50 subrequests, and the host needs some of them. */
 const MAX_REQUESTS = 40;
-/** Of these the last flush has some left. */
+/** Requests reserved for the last flush. */
 const RESERVED_REQUESTS = 4;
-/** The same where nobody counts: to find one bad row among a thousand takes some twenty. */
+/** The limit in a process (Node, Deno, Bun). Finding one bad row among a thousand takes about twenty requests. */
 const MAX_SERVER_REQUESTS = 2000;
 
-/** A flush that goes on: it waits for what was there when it was called. */
+/** A running flush. It waits for the rows that existed when it was called. */
 interface Flush {
   readonly account: Account;
   readonly mode: FlushMode;
   readonly untilMs: number;
-  /** How many rows it waits for that no upload has taken. */
+  /** The number of its rows that are not in an upload yet. */
   readonly left: () => number;
-  /** The number of the last upload that it waits for; `undefined` while there are rows left. */
+  /** The number of the last upload that it waits for; `undefined` while rows are left. */
   lastUpload: number | undefined;
   readonly resolve: (report: FlushReport) => void;
   readonly stopTimer: () => void;
@@ -42,18 +42,18 @@ interface Flush {
 
 const none = (): void => {};
 
-/** What sends one upload: it is under way, or waits for its next attempt. */
+/** Sends one upload, which is either in a request or waits for its next attempt. */
 class Lane {
   readonly upload: Upload;
-  /** Until when it is tried again where nobody waits, */
+  /** Deadline for further attempts while no flush waits. */
   readonly untilMs: number;
-  /** and the attempt that is under way may last; 0 while none is. */
+  /** Deadline of the current attempt; 0 between attempts. */
   attemptUntilMs = 0;
-  /** How often it was tried. */
+  /** Number of attempts so far. */
   attempts = 0;
-  /** Ends the attempt or the wait. */
+  /** Aborts the attempt, or ends the wait. */
   breakOff: (cause: Error) => void = none;
-  /** Of the attempt's end, where nobody waits. */
+  /** Clears the timer that ends an attempt while no flush waits. */
   stopTimer: () => void = none;
 
   constructor(upload: Upload) {
@@ -70,21 +70,21 @@ export class Delivery implements Sender {
   readonly #options: DeliveryOptions;
   readonly #destination: Destination;
   readonly #maxRequests: number;
-  /** What may be sent, the oldest first. */
+  /** Uploads to send, oldest first. */
   #queue: Upload[] = [];
-  /** What has failed since the last wake-up. */
+  /** Uploads that have failed since the last wake-up. */
   #failed: Upload[] = [];
   readonly #lanes = new Set<Lane>();
-  /** The oldest first. */
+  /** Oldest first. */
   readonly #flushes: Flush[] = [];
-  /** What has settled while nobody waited: the next flush has it in its report. */
+  /** Results that no flush waited for. The next flush reports them. */
   #unclaimed = new Account();
   #requests = 0;
   /** The number of the last upload that was taken. */
   #taken = 0;
-  /** How many rows the source still has of those that were there at the last wake-up. */
+  /** The number of rows left in the source of those that existed at the last wake-up. */
   #dueRows = (): number => 0;
-  /** Whether the time of the last flush is over. */
+  /** `true` if the last flush has timed out. */
   #isOver = false;
   #isSending = false;
 
@@ -97,33 +97,33 @@ export class Delivery implements Sender {
     this.#maxRequests = settings.isServer ? MAX_SERVER_REQUESTS : MAX_REQUESTS;
   }
 
-  /** Whether an upload is under way, or somebody waits. */
+  /** `true` while an upload is being sent or a flush waits. */
   get isRunning(): boolean {
     return this.#lanes.size > 0 || this.#flushes.length > 0;
   }
 
-  /** Whether there is nothing to send. */
+  /** `true` if no row waits to be sent. */
   get isEmpty(): boolean {
     return this.#queue.length + this.#failed.length === 0 && this.#source.mark()() === 0;
   }
 
-  /** How long the destination is still to be left alone, in ms. */
+  /** Remaining pause of the destination, in ms. */
   get pauseMs(): number {
     return this.#destination.pauseMs;
   }
 
-  /** Tries one upload even while the destination is left alone. */
+  /** Ends the destination's pause, to try one upload. */
   probe(): void {
     this.#destination.probe();
   }
 
-  /** Takes over what its source has no room for. */
+  /** Takes uploads over from a source that is full. */
   collect(): void {
     this.#takeAll();
     this.#dropExcess();
   }
 
-  /** Sends what is there. */
+  /** Sends all waiting rows. */
   wake(): void {
     this.#wake(this.#source.mark());
   }
@@ -138,7 +138,10 @@ export class Delivery implements Sender {
     this.#send();
   }
 
-  /** The same, and resolves when all of it is settled, or kept. Never rejects. Its requests are out before it returns. */
+  /**
+   * Sends all waiting rows, and resolves when each is settled or kept. Never rejects. Its requests are made before it
+   * returns.
+   */
   flush(mode: FlushMode): Promise<FlushReport> {
     if (this.#options.isShared) return this.#flushApart(mode);
     const account = this.#unclaimed;
@@ -146,7 +149,7 @@ export class Delivery implements Sender {
     addCounts(account.report.dropped, this.#source.takeDropped());
     const left = this.#source.mark();
     const rows = left();
-    // Mostly of what is in no sample.
+    // Usually a flush of unsampled traces.
     if (rows + this.#queue.length + this.#failed.length === 0 && !this.isRunning) {
       return Promise.resolve(account.close(this.#reporter, this.#settings));
     }
@@ -188,7 +191,7 @@ export class Delivery implements Sender {
     return upload;
   }
 
-  /** Drops what is worth least, where more waits than there is room for. */
+  /** Drops the least valuable uploads while the waiting ones exceed their limit. */
   #dropExcess(): void {
     const waiting = [...this.#failed, ...this.#queue].sort(byWorth);
     let bytes = waiting.reduce((sum, { body }) => sum + body.byteLength, 0);
@@ -201,22 +204,22 @@ export class Delivery implements Sender {
     }
   }
 
-  /** Whether it is the invocation's end. */
+  /** `true` at the end of an invocation. */
   get #isEnding(): boolean {
     return this.#options.isInvocation === true && this.#flushes.some(({ mode }) => mode.isLast);
   }
 
-  /** How many requests may still be made. */
+  /** The number of requests that may still be made. */
   get #requestsLeft(): number {
     const reserved = this.#options.isInvocation && !this.#isEnding ? RESERVED_REQUESTS : 0;
     return this.#isOver || this.pauseMs > 0 ? 0 : this.#maxRequests - reserved - this.#requests;
   }
 
-  /** Fills the lanes. Whatever changes comes here, and what has nothing more to wait for ends. */
+  /** Fills the lanes. Called after every change; also resolves the flushes that have nothing left to wait for. */
   #send(): void {
-    if (this.#isSending) return; // what has settled within leaves its place to the loop
+    if (this.#isSending) return; // a lane that is freed meanwhile is filled by the loop
     this.#isSending = true;
-    // What was left alone has to prove itself with one upload before the next follows.
+    // After a pause, the destination must accept one upload before others follow.
     while (this.#lanes.size < (this.#destination.isOnTrial ? 1 : MAX_CONNECTIONS) && this.#requestsLeft > 0) {
       const upload = this.#next();
       if (!upload) break;
@@ -229,14 +232,15 @@ export class Delivery implements Sender {
   }
 
   #next(): Upload | undefined {
-    // Scores one after another: an earlier one that is tried again must not arrive after a later one.
+    // Uploads of scores are sent one at a time, so that a retried upload does not overtake a later one.
     const mayGo = ({ isOfScores }: Upload): boolean =>
       !(isOfScores && this.#underWay().some((other) => other.isOfScores));
-    // On trial one that was not sent before, since on the others the backend may fail for good. Scores keep their order.
+    // After a pause, an upload that was never sent goes first, since the backend may always fail on the others. Scores keep
+    // their order.
     const { isOnTrial } = this.#destination;
     const first = this.#pick((upload) => mayGo(upload) && !(isOnTrial && (upload.wasSent || upload.isOfScores)));
     if (first) return first;
-    // What has come since waits for the next wake-up: with more of its kind it is one request.
+    // Rows added since the last wake-up wait for the next one, to fill a request with others of their kind.
     const isDue = this.#dueRows() > 0 || this.#flushes.some(({ lastUpload }) => lastUpload === undefined);
     for (let upload = this.#take(!isDue); upload; upload = this.#take(!isDue)) {
       if (mayGo(upload)) return upload;
@@ -245,7 +249,10 @@ export class Delivery implements Sender {
     return this.#pick(mayGo);
   }
 
-  /** Takes the oldest such upload out of the queue; at an invocation's end, and where requests are fewer, the most worth. */
+  /**
+   * Takes the oldest matching upload out of the queue. At the end of an invocation, or when requests are scarce, it takes
+   * the most valuable one.
+   */
   #pick(which: (upload: Upload) => boolean): Upload | undefined {
     if (this.#queue.length === 0) return undefined;
     const found = this.#queue.filter(which);
@@ -255,7 +262,7 @@ export class Delivery implements Sender {
     return upload;
   }
 
-  /** Sends it once. */
+  /** Sends the upload once. */
   #attempt(lane: Lane): void {
     this.#step(lane, () => {
       const { upload } = lane;
@@ -290,13 +297,13 @@ export class Delivery implements Sender {
       return controller.signal;
     };
     const done = (answer: Answer): void => {
-      if (lane.breakOff !== breakOff) return; // it was broken off
+      if (lane.breakOff !== breakOff) return; // it was aborted
       lane.breakOff = none;
       lane.attemptUntilMs = 0;
       lane.stopTimer();
       this.#step(lane, () => this.#outcomeOf(lane, answer));
     };
-    // Also where a transport takes no notice of the signal.
+    // Settles the attempt even if the transport ignores the signal.
     const breakOff = (cause: Error): void => {
       brokenOffBy = cause;
       done(noAnswer(cause));
@@ -308,7 +315,7 @@ export class Delivery implements Sender {
     post(this.#settings, upload, body, signal, done);
   }
 
-  /** Bounds the attempt that is under way; as long as somebody waits it may go on. */
+  /** Limits the current attempt, which may take longer only while a flush waits. */
   #bound(lane: Lane): void {
     if (this.#flushes.length > 0 || lane.attemptUntilMs === 0) return;
     lane.stopTimer();
@@ -319,8 +326,8 @@ export class Delivery implements Sender {
   }
 
   /**
-   * Takes one step; `undefined` where the lane goes on by itself. Where it throws the upload is kept: the core has died, or there are no
-   * timers, and what became of the rows is not known.
+   * Takes one step, which returns `undefined` if the lane continues later. If the step throws, the upload is kept: the core
+   * has died or timers are missing, and the fate of the rows is unknown.
    */
   #step(lane: Lane, step: () => Outcome | "split" | "again" | undefined): void {
     let outcome: ReturnType<typeof step>;
@@ -341,23 +348,24 @@ export class Delivery implements Sender {
     this.#send();
   }
 
-  /** What has become of it; `again` where it is sent again at once, `undefined` where that waits. */
+  /** The outcome of an attempt; `again` to resend at once, `undefined` to resend after a wait. */
   #outcomeOf(lane: Lane, answer: Answer): Outcome | "split" | "again" | undefined {
     const { upload, attempts, untilMs } = lane;
     const { envelope } = upload;
     if (answer.status === 0) {
       const since = envelope?.outcome();
       if (since) return since;
-      // That it was broken off says nothing of the destination.
+      // An aborted request says nothing about the destination.
       if (this.#isOver) return this.#keep(upload, upload.failure ?? "deadline", answer);
     }
     const { what, reason, waitMs } = getCore().verdict(answer.isForeign ? { ...answer, status: 404 } : answer, {
       number: attempts,
       rows: upload.rows,
       nowMs: now(),
-      // Until when it may be tried again.
+      // Deadline for another attempt.
       deadlineMs: this.#isOver ? now() : this.#latestMs || untilMs,
-      // Only a wait is spread, and random bytes take longer than all the rest.
+      // Only the wait of a retry is randomised. Successful answers skip this, because random bytes take longer than the
+      // rest of the step.
       random: answer.status >= 200 && answer.status < 300 ? 0 : randomBits(),
     });
     if (what === "sent") {
@@ -373,7 +381,7 @@ export class Delivery implements Sender {
       return this.#pause(lane, waitMs);
     }
     if (what === "retry" || what === "defer") {
-      // The backend has failed: on all that is sent to it, or on the rows of a stranger.
+      // A server error on the rows of strangers may be caused by these rows, so it does not count against the destination.
       if (!upload.splitAt || answer.status < 500) this.#destination.failed(false);
       return this.#keep(upload, reason, answer);
     }
@@ -382,10 +390,10 @@ export class Delivery implements Sender {
       if (parts) this.#queue.unshift(...parts);
       return parts ? "split" : this.#lose(upload, reason, answer);
     }
-    // A backend, or what stands before it, may know no scores, or no PATCH; that says nothing of the rest.
+    // Some backends and proxies lack scores or PATCH; that says nothing about other uploads.
     if (upload.method !== "POST" && reason === "not_found") return this.#lose(upload, reason, answer);
     const failure = { ...answer, once: true };
-    // A page's token is that of some of its rows, and says nothing of the rest.
+    // A page's token belongs to some of its rows, so its refusal says nothing about the others.
     if (answer.status === 401 && envelope?.refused()) {
       this.#accountOf(upload).failed(reason, failure);
       return "again";
@@ -394,7 +402,10 @@ export class Delivery implements Sender {
     return this.#keep(upload, reason, failure);
   }
 
-  /** What is left to be sent of an upload that was refused for the time of its ids; `undefined` where that is not why. */
+  /**
+   * The remaining uploads after a refusal because of old or future ids; `undefined` if the upload was refused for another
+   * reason.
+   */
   #partsOf(upload: Upload, answer: Answer): Upload[] | undefined {
     const { maxIdAgeMs, transport } = this.#settings;
     const shifted = upload.envelope?.shifted(upload, answer, numberOr(transport.clockOffsetMs, 0));
@@ -406,7 +417,7 @@ export class Delivery implements Sender {
       return ageMs > windowMs ? "too_old" : -ageMs > windowMs ? "too_far_future" : undefined;
     });
     const found = new Set(reasons);
-    if (found.size === 1 && found.has(undefined)) return undefined; // by our clock it is none of them
+    if (found.size === 1 && found.has(undefined)) return undefined; // by our clock, each id is valid
     return [...found].flatMap((reason) => {
       const part = upload.pick((row) => reasons[row] === reason);
       if (reason) this.#settled(part, this.#lose(part, reason, answer));
@@ -418,7 +429,10 @@ export class Delivery implements Sender {
     return !this.#isOver && !this.#destination.isOnTrial && (!splitAt || number === 1);
   }
 
-  /** Tells the host at once, and once: a Worker may try for half a minute. What is lost in the end is told then. */
+  /**
+   * Reports the first failure at once, and only once, since a Worker may retry for half a minute. Lost rows are reported at
+   * the end.
+   */
   #tellOfRetry(reason: DropReason, answer: Answer): void {
     const text = `rows wait to be sent again: ${failureText(reason, answer, this.#settings)}`;
     this.#reporter.once("delivery_failed", text, answer.cause, reason);
@@ -431,12 +445,12 @@ export class Delivery implements Sender {
       stopTimer();
       this.#attempt(lane);
     };
-    // Only a flush that is waited for keeps the process alive.
+    // Only a flush that somebody waits for keeps the process alive.
     const stopTimer = environment.after(waitMs, goOn, this.#flushes.length === 0);
     lane.breakOff = goOn;
   }
 
-  /** Breaks off what is under way or waits. What becomes of it is seen to by the `#send` that follows. */
+  /** Aborts matching requests and waits. The caller then calls `#send`, which continues with the results. */
   #breakOff(why: string, which: (lane: Lane) => boolean): void {
     const wasSending = this.#isSending;
     this.#isSending = true;
@@ -444,14 +458,14 @@ export class Delivery implements Sender {
     this.#isSending = wasSending;
   }
 
-  /** The latest deadline of those who wait; 0 if nobody does. */
+  /** The latest deadline of the running flushes; 0 without a flush. */
   get #latestMs(): number {
     let latestMs = 0;
     for (const { untilMs } of this.#flushes) latestMs = Math.max(latestMs, untilMs);
     return latestMs;
   }
 
-  /** A flush's time is over. */
+  /** Ends a flush that has timed out. */
   #expire(flush: Flush): void {
     if (flush.mode.isLast) {
       this.#isOver = true;
@@ -469,7 +483,7 @@ export class Delivery implements Sender {
     return uploads;
   }
 
-  /** Ends each flush of whose uploads none is under way or may still be sent. */
+  /** Resolves each flush whose uploads are neither in a request nor going to be sent. */
   #settle(): void {
     const maySend = this.#requestsLeft > 0;
     for (const flush of [...this.#flushes]) {
@@ -493,7 +507,7 @@ export class Delivery implements Sender {
     }
     account.report.kept = kept;
     for (const lane of this.#lanes) this.#bound(lane);
-    // A process's last flush may be followed by another.
+    // Another flush may follow the last flush of a process.
     if (mode.isLast) this.#isOver = false;
     flush.resolve(account.close(this.#reporter, this.#settings));
   }
@@ -509,7 +523,7 @@ export class Delivery implements Sender {
     return { lost: reason };
   }
 
-  /** For the next wake-up. */
+  /** Keeps the upload for the next wake-up. */
   #keep(upload: Upload, reason: DropReason, failure: Failure): Outcome {
     this.#accountOf(upload).failed(reason, failure);
     upload.failure = reason;
@@ -521,7 +535,7 @@ export class Delivery implements Sender {
     const { report } = this.#accountOf(upload);
     if (outcome === "aside") return;
     if (outcome !== "kept") upload.onSettled?.(upload, outcome === "sent");
-    // A row that was written early is written again: nothing is lost with it, and nothing gained by keeping it.
+    // A row that was written early will be written again, so its loss is not counted and it is not kept.
     if (isCheckpoint) report.checkpoints += outcome === "sent" ? rows : 0;
     else if (outcome === "kept") {
       this.#failed.push(upload);
@@ -533,24 +547,24 @@ export class Delivery implements Sender {
     }
   }
 
-  /** Whose report it is in: that of the first who waits for it. */
+  /** The account that reports the upload: the first waiting flush has it. */
   #accountOf(upload: Upload): Account {
     return this.#flushes.find((flush) => isCovered(upload, flush))?.account ?? this.#unclaimed;
   }
 }
 
-/** Whether `flush` waits for it. */
+/** `true` if `flush` waits for the upload. */
 function isCovered({ number }: Upload, { lastUpload }: Flush): boolean {
   return lastUpload === undefined || number <= lastUpload;
 }
 
-/** Whether `flush` waits for one of them. */
+/** `true` if `flush` waits for any of the uploads. */
 function covers(flush: Flush, uploads: readonly Upload[]): boolean {
   for (const upload of uploads) if (isCovered(upload, flush)) return true;
   return false;
 }
 
-/** What is worth most first: a trace's row, and of spans the latest, since a root ends after its children. */
+/** Orders by value: traces first, then the latest spans, since a root ends after its children. */
 function byWorth(one: Upload, other: Upload): number {
   const isTrace = ({ kind }: Upload): number => Number(kind === "traces");
   return isTrace(other) - isTrace(one) || other.number - one.number;

@@ -1,14 +1,14 @@
-// Where uploads go, as far as it is remembered from one flush to the next: whether it takes gzip, and
-// whether it has failed so often that it is left alone for a while. Numbers only, so it may be shared between requests.
+// The state of a destination between flushes: whether it takes gzip, and whether it is paused after repeated failures. It
+// holds only numbers and flags, so requests can share it.
 
 import type { Reporter } from "../errors.js";
 import { getCore } from "../platform/core.js";
 import { now, randomBits } from "../platform/env.js";
 import type { Settings, Transport } from "../settings.js";
 
-/** What is known of one destination. */
+/** The known state of one destination. */
 export class Destination {
-  /** Whether large bodies are compressed. */
+  /** `true` if large bodies are compressed. */
   compresses: boolean;
   #failures = 0;
   #pausedUntil = 0;
@@ -18,24 +18,24 @@ export class Destination {
     this.compresses = compress === true; // a service binding has every property, as a method
   }
 
-  /** How long it is still to be left alone, in ms. */
+  /** Remaining pause in ms. */
   get pauseMs(): number {
     return this.#pausedUntil === 0 ? 0 : Math.max(0, this.#pausedUntil - now());
   }
 
-  /** Whether it was left alone and has not delivered since: then one attempt has to do. */
+  /** `true` after a pause, until an upload is delivered. Only one upload is tried at a time. */
   get isOnTrial(): boolean {
     return this.#isOnTrial;
   }
 
-  /** An upload was delivered. */
+  /** Notes a delivered upload. */
   succeeded(): void {
     this.#failures = 0;
     this.#pausedUntil = 0;
     this.#isOnTrial = false;
   }
 
-  /** An upload was not; `forGood` when it is no use to try again until somebody has mended something. */
+  /** Notes a failed upload; `forGood` if retrying cannot help until somebody fixes the cause. */
   failed(forGood: boolean): void {
     this.#failures += 1;
     const pauseMs = getCore().pause(this.#failures, forGood, randomBits());
@@ -44,17 +44,17 @@ export class Destination {
     this.#isOnTrial = true;
   }
 
-  /** Ends the pause. If the next upload fails too, another begins, and is longer. */
+  /** Ends the pause. If the next upload fails too, a longer pause begins. */
   probe(): void {
     this.#pausedUntil = 0;
   }
 }
 
-/** How many of a transport's destinations are remembered at most. */
+/** Maximum number of remembered destinations per transport. */
 const MAX_KNOWN = 64;
 const known = new WeakMap<Transport, Map<string, Destination>>();
 
-/** The destination of a client: one for each transport, URL, workspace and key, and for a relay one of its own. */
+/** The destination of a client: one for each combination of transport, URL, workspace and key. A relay has its own. */
 export function destinationOf({ transport, destination: nameOf }: Settings): Destination {
   const named = known.get(transport) ?? new Map<string, Destination>();
   known.set(transport, named);
@@ -68,7 +68,7 @@ export function destinationOf({ transport, destination: nameOf }: Settings): Des
   return destination;
 }
 
-/** Tells once of a URL by which rows and key can be read on the way, and of settings that there are not. */
+/** Warns once of a plain http URL, which exposes rows and key on the way, and of unknown settings. */
 export function warnOfSettings({ isInsecure, unknown }: Settings, reporter: Reporter): void {
   for (const sentence of unknown) reporter.once("invalid_config", sentence, undefined, sentence);
   if (isInsecure)

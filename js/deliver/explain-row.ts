@@ -1,25 +1,24 @@
-// Says in words which field of a row was cut or left out, and why. What is done about it is the core's to decide (src/span.rs,
-// src/cut.rs).
+// Explains which field of a row was cut or left out, and why. The core makes that decision (src/span.rs, src/cut.rs).
 
 import { GUIDE } from "../errors.js";
 import { SPAN_ROW } from "../platform/core.js";
 import type { Row } from "../platform/model.js";
 import type { Settings } from "../settings.js";
 
-/** The fields of a row's text in their order; "" of those that a message has no use for. */
+/** The fields of a row's text, in order; "" for those that no message names. */
 const FIELDS =
-  ",,,name,type,tags,model,provider,usage,totalEstimatedCost,ttft,,error,error,threadId,,,metadata,input,output";
-/** Characters of a span's name in a message. */
+  ",,,name,type,tags,model,provider,usage,totalEstimatedCost,ttft,,error,error,threadId,projectName,environment,metadata,input,output";
+/** Longest part of a span's name that a message quotes. */
 const MAX_NAME_CHARS = 60;
-/** Characters of a refused field in a message. */
+/** Longest part of a refused field that a message quotes. */
 const MAX_SHOWN_CHARS = 200;
 /** Texts that may be secrets. */
 const LONG = /"[^"]{13,}("(?!:)|$)/g;
 
-/** Told a sentence of a field. */
+/** Gets a field and the sentence about it. */
 export type Tell = (field: string, sentence: string) => void;
 
-/** Tells why a row was cut. `firstCut` is as the core gives it. */
+/** Explains why a row was cut. `firstCut` is the value that the core returns. */
 export function explainCut(row: Row, firstCut: number, limits: Settings["limits"], tell: Tell): void {
   const [texts, names, of] = partsOf(row);
   const at = firstCut & 31;
@@ -29,7 +28,7 @@ export function explainCut(row: Row, firstCut: number, limits: Settings["limits"
   tell(names[at] as string, `${names[at]}${of} was cut from ${texts[at]?.length} characters: ${why}, or record less`);
 }
 
-/** Tells of entries that the API would refuse, and that a row went without. `leftOut` is as the core gives it. */
+/** Explains which fields lost entries because the API would refuse them. `leftOut` has a bit for each position, from the core. */
 export function explainLeftOut(row: Row, leftOut: number, tell: Tell): void {
   const [texts, names, of] = partsOf(row);
   for (const [at, field] of names.entries()) {

@@ -1,5 +1,5 @@
-// Every client of a process, so that one flush can be of all of them: a server has its own, and so may each library in it. Nobody is
-// kept by being here.
+// Every client of a process, so that one flush can include them all: a server has its own, and each library in it may have
+// another. The list holds clients only weakly.
 
 import type { Flushable } from "./model.js";
 import { addCounts, emptyReport, type FlushReport } from "./report.js";
@@ -7,10 +7,10 @@ import { addCounts, emptyReport, type FlushReport } from "./report.js";
 type Options = Parameters<Flushable["flush"]>[0];
 
 const known = new Set<WeakRef<Flushable>>();
-/** Made with the first. */
+/** Created with the first client. */
 let gone: FinalizationRegistry<WeakRef<Flushable>> | undefined;
 
-/** Has `client` be flushed with the others. */
+/** Adds `client` to the clients that are flushed together. */
 export function addClient(client: object): void {
   const ref = new WeakRef(client as Flushable);
   known.add(ref);
@@ -18,7 +18,7 @@ export function addClient(client: object): void {
   gone.register(client, ref);
 }
 
-/** Flushes all of them, and `own`; gives the sum of their reports, `undefined` where there is none of them. Never rejects. */
+/** Flushes all clients and `own`. Returns the sum of their reports, or `undefined` if there is no client. Never rejects. */
 export function flushClients(options?: Options, own?: Flushable): Promise<FlushReport> | undefined {
   const clients = new Set([own, ...[...known].map((ref) => ref.deref())]);
   clients.delete(undefined);

@@ -1,78 +1,78 @@
-// What delivery is plugged together from: types alone.
+// Types of the parts of delivery. Only types, so that every file can import them.
 
 import type { Fetch, InstrumentFetchOptions, TokenSource, Transport } from "../settings.js";
 import type { Dropped, FlushReport } from "./report.js";
 import type { Upload } from "./upload.js";
 
-/** Where a `Delivery` gets its uploads from. */
+/** Supplies a `Delivery` with uploads. */
 export interface Source {
-  /** Takes out the next upload, with `isEarly` of what is written early alone; `undefined` when there is none. */
+  /** Takes out the next upload, with `isEarly` only an upload of rows that are written early; `undefined` if no row waits. */
   take(isEarly: boolean): Upload | undefined;
-  /** What tells how many of the rows that are there now are still there. */
+  /** Marks the rows that wait now. The returned function counts how many of them are still waiting. */
   mark(): () => number;
-  /** What was lost there since the last call. */
+  /** Rows lost in the source since the last call. */
   takeDropped(): Dropped;
 }
 
-/** How rows are flushed. */
+/** Options of one flush. */
 export interface FlushMode {
-  /** How long it may take, in ms. */
+  /** Longest duration, in ms. */
   readonly timeoutMs: number;
-  /** Whether it is the last one: then its deadline breaks off what is under way, and what is left is lost, and counted. */
+  /** `true` for the last flush. Its deadline then aborts running requests, and the remaining rows are lost and counted. */
   readonly isLast?: boolean;
 }
 
-/** What a delivery is for. */
+/** The circumstances of a delivery. */
 export interface DeliveryOptions {
-  /** Whether its requests are counted together until it ends. */
+  /** `true` if its requests count together until it ends. */
   readonly isInvocation?: boolean;
   /**
-   * Whether its flushes may be of different requests of a Worker, which must not wait for each other: then each sends what it
-   * finds, and nothing else.
+   * `true` if different requests of a Worker may flush it. These must not wait for each other, so each flush sends only the
+   * rows that it finds.
    */
   readonly isShared?: boolean;
-  /** Whether what the last flush leaves stays in reach: in an outbox, or with whoever handed it over. */
+  /** `true` if rows that the last flush leaves stay available: in an outbox, or at the code that handed them over. */
   readonly keeps?: boolean;
-  /** Told when nothing is under way any more. */
+  /** Called when nothing is being sent any more. */
   readonly onIdle?: () => void;
 }
 
-/** What is woken to send: delivery.ts. */
+/** The sending side, as seen by the code that wakes it: delivery.ts. */
 export interface Sender {
-  /** Whether nothing waits to be sent. */
+  /** `true` if no row waits to be sent. */
   readonly isEmpty: boolean;
-  /** Whether something is being sent. */
+  /** `true` while an upload is being sent or a flush waits. */
   readonly isRunning: boolean;
-  /** For how many ms the destination is still left alone. */
+  /** Remaining pause of the destination, in ms. */
   readonly pauseMs: number;
-  /** Tries one upload even while the destination is left alone. */
+  /** Ends the destination's pause, to try one upload. */
   probe(): void;
-  /** Sends what is there, and waits for nothing. */
+  /** Sends waiting rows without waiting for the result. */
   wake(): void;
-  /** Sends what is there, and waits for it. Never rejects. */
+  /** Sends waiting rows and waits for the result. Never rejects. */
   flush(mode: FlushMode): Promise<FlushReport>;
 }
 
-/** Where a client keeps its rows until they are delivered, also beyond its own life: a page's is js/browser/outbox.ts. */
+/** Keeps a client's rows until they are delivered, even beyond its own life. js/browser/outbox.ts implements it for pages. */
 export interface Outbox extends Source {
-  /** An id for what begins at `ms`. */
+  /** An id for a span or trace that begins at `ms`. */
   mint(ms: number): string;
   /**
-   * Adds the page's token to the trace headers of a call, where the call is to the page's own origin, the host has set none itself
-   * (`own` gives its headers), and one is at hand that is still good.
+   * Adds the page's token to the trace headers of a call to the page's own origin, if a valid token is at hand and the host
+   * has set none itself. `own` returns the host's headers.
    */
   authorize?(url: URL, own: () => unknown, headers: Record<string, string>): void;
   /** Keeps the rows of an upload. */
   add(upload: Upload): void;
-  /** Resolves when rows can be sent that wait for something; `undefined` where none does. */
+  /** Resolves when rows that wait for a token can be sent; `undefined` if no row does. */
   ready(): Promise<void> | undefined;
   /** Drops everything. */
   discard(): Promise<void>;
-  /** Takes over what was left, and tells `found` each time. */
+  /** Takes over the rows of earlier visits, and calls `found` each time. */
   recover(found: () => void): Promise<void>;
 }
 
-/** Makes one traced call, by `original`. */
+/** Makes one traced call, using `original`. */
 export type CallTraced = (original: Fetch, args: Parameters<Fetch>) => Promise<Response>;
 
 /** The parts of a page's client: js/browser/. */
@@ -82,15 +82,15 @@ export interface Page {
   readonly instrumentFetch: (traced: CallTraced, options: InstrumentFetchOptions) => () => void;
 }
 
-/** A client, as far as it is flushed. */
+/** The part of a client that flushes it. */
 export interface Flushable {
   flush(options?: { readonly timeoutMs?: number | undefined }): Promise<FlushReport>;
 }
 
 /** The clients of a process: flush-clients.ts. */
 export interface Clients {
-  /** Has `client`, which is a `Flushable`, be flushed with the others. */
+  /** Adds `client`, which must be a `Flushable`, to the clients that are flushed together. */
   readonly add: (client: object) => void;
-  /** Flushes all of them, and `own`; gives the sum of their reports, `undefined` where there is none of them. Never rejects. */
+  /** Flushes all clients and `own`. Returns the sum of their reports, or `undefined` if there is no client. Never rejects. */
   flush(options?: Parameters<Flushable["flush"]>[0], own?: Flushable): Promise<FlushReport> | undefined;
 }

@@ -1,10 +1,10 @@
-// What a flush came to: counts of rows and requests, and what the host is told of. Filled by delivery.ts.
+// The report of a flush: counts of rows and requests, and the errors for the host. delivery.ts fills it.
 
 import { causeOf, type DropReason, GUIDE, OpikError, type Reporter } from "../errors.js";
 import type { Answer } from "../platform/model.js";
 import type { Settings } from "../settings.js";
 
-/** Rows, by the reason why they are lost. */
+/** Numbers of lost rows, by reason. */
 export type Dropped = { [reason in DropReason]?: number };
 
 /** Adds `more` to `counts`. */
@@ -12,47 +12,46 @@ export function addCounts(counts: Dropped, more: Dropped): void {
   for (const reason of Object.keys(more) as DropReason[]) counts[reason] = (counts[reason] ?? 0) + (more[reason] ?? 0);
 }
 
-/** Reasons and rows. */
 function entriesOf(counts: Dropped): [DropReason, number][] {
   return Object.entries(counts) as [DropReason, number][];
 }
 
 /**
- * What became of the rows that had ended when `flush` was called. Each of them is in exactly one of `sent`, `dropped` and
- * `kept`; what was kept is in the report of a later flush.
+ * The results of a flush. Each row that had ended when `flush` was called is in exactly one of `sent`, `dropped` and
+ * `kept`. A kept row appears again in the report of a later flush.
  */
 export interface FlushReport {
   /** Rows that Opik accepted. */
   sent: number;
-  /** Rows that wait for a later flush, since this one's time was over or the backend failed. */
+  /** Rows that wait for a later flush, because this one timed out or the backend failed. */
   kept: number;
   /**
-   * Spans that are still open, and traces without a root span that are: they are no rows yet, so they are in none of the other counts.
-   * One that never ends is never sent.
+   * Open spans, and open traces without a root span. They have no row yet, so the other counts do not include them. A span
+   * that never ends is never sent.
    */
   open: number;
-  /** Rows that were in more than one request, whatever became of them. */
+  /** Rows that were in more than one request, delivered or not. */
   retried: number;
-  /** Rows of spans that are still open, written so that a killed isolate shows them. Not among `sent`. */
+  /** Rows of open spans, written early so that they are visible if the isolate is killed. Not included in `sent`. */
   checkpoints: number;
-  /** Rows that are lost, by reason (see `DropReason`). */
+  /** Lost rows by reason (see `DropReason`). */
   dropped: Dropped;
   /** Requests made. */
   requests: number;
-  /** Body bytes of these requests, as they were sent. */
+  /** Body bytes of these requests, as sent. */
   bytes: number;
-  /** What went wrong, one error for each reason. */
+  /** The errors, one for each reason. */
   errors: OpikError[];
 }
 
-/** The report of a flush that has done nothing yet. */
+/** The report of a flush that has not done anything yet. */
 export function emptyReport(): FlushReport {
   return { sent: 0, kept: 0, open: 0, retried: 0, checkpoints: 0, dropped: {}, requests: 0, bytes: 0, errors: [] };
 }
 
-/** What went wrong with an upload. */
+/** The failure of an upload. */
 export interface Failure extends Partial<Pick<Answer, "status" | "message" | "cause">> {
-  /** Whether the host is told of it once, however often it happens. */
+  /** `true` if the host is informed only once, even if it happens again. */
   readonly once?: boolean;
 }
 
@@ -64,12 +63,12 @@ const REMEDIES: { readonly [reason in DropReason]?: string } = {
   network_error: `${URL_REMEDY} and the network`,
 };
 
-/** What ends a message of lost rows. */
+/** The end of a message about lost rows. */
 export function remedyOf(reason: DropReason): string {
   return REMEDIES[reason] ?? `see ${reason} in ${GUIDE}`;
 }
 
-/** Why rows are not delivered, where to, and what to do about it. */
+/** The reason why rows are not delivered, the URL, and the remedy. */
 export function failureText(
   reason: DropReason,
   { status = 0, message = "", cause }: Failure,
@@ -82,21 +81,21 @@ export function failureText(
   return `${what}${where}; ${isRelays ? "check relayUrl and token" : remedyOf(reason)}`;
 }
 
-/** A report in the making. */
+/** A report while it is being filled. */
 export class Account {
   readonly report: FlushReport = emptyReport();
-  /** The first failure of each reason, until the host is told. Made with the first: most flushes have none. */
+  /** The first failure of each reason that is not reported yet. Created on demand, since most flushes do not fail. */
   #failures: Map<DropReason, Failure> | undefined;
-  /** The rows that the host was told are lost. */
+  /** Lost rows that have been reported to the host. */
   readonly #told: Dropped = {};
 
-  /** Notes why rows could not be delivered. */
+  /** Notes a reason why rows could not be delivered. */
   failed(reason: DropReason, failure: Failure): void {
     this.#failures ??= new Map();
     if (!this.#failures.has(reason)) this.#failures.set(reason, failure);
   }
 
-  /** Tells the host of what went wrong and of what is lost, unless that was told before. */
+  /** Reports new failures and new losses to the host. */
   close(reporter: Reporter, settings: Settings): FlushReport {
     const { dropped, errors } = this.report;
     const lost = (reason: DropReason): number => (dropped[reason] ?? 0) - (this.#told[reason] ?? 0);

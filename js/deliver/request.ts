@@ -1,4 +1,4 @@
-// One request with an upload, and what its answer says. Used by delivery.ts; what an answer means is decided in src/upload.rs.
+// Sends one upload in a request, and reads the answer. Used by delivery.ts; src/upload.rs decides what an answer means.
 
 import { hideQueries } from "../errors.js";
 import { within } from "../platform/env.js";
@@ -7,16 +7,17 @@ import type { Settings, Transport, TransportRequest } from "../settings.js";
 import { fetchTransport } from "./transport.js";
 import type { Upload } from "./upload.js";
 
-/** Characters of a refusal that are repeated in the error, */
+/** Longest refusal that an error quotes, in characters. */
 const MAX_MESSAGE_CHARS = 300;
-/** and of a media type, */
+/** Longest media type that an error quotes, in characters. */
 const MAX_TYPE_CHARS = 60;
-/** and how long they are waited for. */
+/** Longest wait for the text of a refusal. */
 const MESSAGE_TIMEOUT_MS = 1000;
 
 /**
- * Sends `body`, the upload's own or as it was compressed, and tells `done` of the answer: later, and once. What the transport throws is
- * an answer with status 0. `signal` is called when the transport reads it: in Node 20 to make one takes as long as two spans.
+ * Sends `body`, which is the upload's body or its compressed form. Calls `done` with the answer once, asynchronously. If
+ * the transport throws, the answer has status 0. `signal` is called only when the transport reads it, because creating a
+ * signal takes as long as two spans in Node 20.
  */
 export function post(
   { transport, baseUrl, requestHeaders, withoutKey }: Settings,
@@ -37,7 +38,7 @@ export function post(
       const message = type ? `this is not Opik's API: got ${type}` : withoutKey(hideQueries(`to ${location}`));
       return { ...answer, message, isForeign: status < 300 || status === 409 };
     }
-    // Why a request was refused stands in its body; what is tried again needs no explanation.
+    // The body of a refusal says why; answers that lead to a retry need no explanation.
     const isRefused = status >= 400 && status < 500 && status !== 408 && status !== 429;
     if (!isRefused) {
       leave(response);
@@ -61,8 +62,9 @@ export function post(
 }
 
 /**
- * The media type of an answer that is not Opik's, which has JSON or nothing to say; "" of any other. A transport of the host's may
- * answer with text, but not with a page. What is in the way may refuse a body for its length, or a server fail, with a page.
+ * The media type of an answer that does not come from Opik, which answers with JSON or an empty body; "" for other answers.
+ * A host's transport may answer with text, but not with HTML. HTML with status 413 or 5xx is not foreign, since a proxy or
+ * a failing server may send it.
  */
 export function foreignType({ status, headers }: Response, transport: Transport): string {
   const type = headers?.get("content-type")?.split(";", 1)[0]?.trim() ?? "";
@@ -71,9 +73,9 @@ export function foreignType({ status, headers }: Response, transport: Transport)
   return isForeign && status < 500 && status !== 413 ? type.slice(0, MAX_TYPE_CHARS) : "";
 }
 
-/** What makes the signal of a request. */
+/** The key of the function that creates a request's signal. */
 const MAKE_SIGNAL = Symbol();
-/** An own member, so that a transport may copy the request; one getter for all, or each would have a shape of its own. */
+/** Enumerable, so that a transport can copy the request. All requests share one getter, so that they share one shape. */
 const SIGNAL: PropertyDescriptor & ThisType<{ readonly [MAKE_SIGNAL]: () => AbortSignal }> = {
   enumerable: true,
   get() {
@@ -81,18 +83,18 @@ const SIGNAL: PropertyDescriptor & ThisType<{ readonly [MAKE_SIGNAL]: () => Abor
   },
 };
 
-/** What stands for an answer where none came. */
+/** The answer for a request that got no response. */
 export function noAnswer(cause: unknown): Answer {
   return { status: 0, headers: [], message: "", cause, isCompressed: false };
 }
 
-/** Leaves the body behind, or it would hold its connection. */
+/** Cancels the body, which would otherwise hold its connection. */
 function leave({ body }: Response): void {
   if (body && !body.locked) body.cancel().catch(() => {});
 }
 
 async function firstChunk(response: Response): Promise<string> {
-  // A transport may have read it itself.
+  // The transport may have read the body itself.
   const reader = response.body?.locked ? undefined : response.body?.getReader();
   let text = "";
   const read = async (): Promise<void> => {

@@ -1,10 +1,10 @@
-// Uploads that are there already, as a source of what a delivery sends: a relay's, a queue's, what a flush has taken.
+// A source of existing uploads, which a relay, a queue or a flush has taken.
 
 import type { Source } from "./model.js";
 import type { Dropped } from "./report.js";
 import type { Upload } from "./upload.js";
 
-/** A source that gives `uploads`, the first one first, and takes them out of there. */
+/** A source that takes its uploads out of `uploads`, in order. */
 export function sourceOf(uploads: Upload[], takeDropped: () => Dropped = () => ({})): Source {
   return {
     take: (isEarly) => (isEarly ? undefined : uploads.shift()),
@@ -13,7 +13,7 @@ export function sourceOf(uploads: Upload[], takeDropped: () => Dropped = () => (
   };
 }
 
-/** How many rows they have. */
+/** The number of rows in `uploads`. */
 export function rowsOf(uploads: readonly Upload[]): number {
   return uploads.reduce((sum, { rows }) => sum + rows, 0);
 }

@@ -1,13 +1,12 @@
-// One request's worth of rows on the JavaScript side: its bytes, and where its rows lie in them. What a
-// response to it means is src/upload.rs.
+// The rows of one request: the bytes of its body, and the position of each row. src/upload.rs interprets the response.
 
 import type { DropReason } from "../errors.js";
 import type { Answer } from "../platform/model.js";
 
-/** What an upload carries. */
+/** The kinds of rows. */
 export type RowKind = "traces" | "spans" | "trace_scores" | "span_scores";
 
-/** Where each kind goes, below the base URL of the API. */
+/** The path of each kind, below the base URL of the API. */
 export const PATHS: Record<RowKind, string> = {
   traces: "/v1/private/traces/batch",
   spans: "/v1/private/spans/batch",
@@ -15,39 +14,39 @@ export const PATHS: Record<RowKind, string> = {
   span_scores: "/v1/private/spans/feedback-scores",
 };
 
-/** Every kind. */
+/** All kinds. */
 export const ROW_KINDS: readonly RowKind[] = Object.keys(PATHS) as RowKind[];
 
-/** The kind that goes to `url`, which ends with one of the paths. */
+/** The kind of the rows sent to `url`, which ends with one of the paths. */
 export function kindOf(url: string): RowKind {
   return ROW_KINDS.find((kind) => url.endsWith(PATHS[kind])) as RowKind;
 }
 
-/** Whether rows of `kind` are feedback scores. */
+/** `true` if rows of `kind` are feedback scores. */
 export function isOfScores(kind: RowKind): boolean {
   return kind.endsWith("scores");
 }
 
-/** What a score's row scores: of those with one key the last one counts. */
+/** The identity of a score: its target and name. Of several scores with one key the last one counts. */
 export function scoreKey({ id, name }: { readonly id?: unknown; readonly name?: unknown }): string {
   return `${id} ${name}`;
 }
 
-/** Where the id of a row lies in it: behind `{"id":"`. */
+/** The position of the id in a row, after `{"id":"`. */
 const ID_AT = 7;
 const ID_CHARS = 36;
 
-/** Rows of one upload (Opik: 1 to 1000). */
+/** Maximum number of rows in one upload (Opik accepts 1 to 1000). */
 export const MAX_UPLOAD_ROWS: number = 1000;
-/** Bytes of one upload. */
+/** Maximum size of one upload in bytes. */
 export const MAX_UPLOAD_BYTES: number = 4 * 1024 * 1024;
 
-/** The id of a row, which stands at its beginning. */
+/** The id of a row, at its start. */
 export function idOf(json: Uint8Array): string {
   return new TextDecoder().decode(json.subarray(ID_AT, ID_AT + ID_CHARS));
 }
 
-/** An upload of rows that are JSON already. */
+/** An upload of rows that are already JSON. */
 export function uploadOf(kind: RowKind, rows: readonly Uint8Array[]): Upload {
   const opening = new TextEncoder().encode(`{"${isOfScores(kind) ? "scores" : kind}":[`);
   const body = new Uint8Array(rows.reduce((bytes, row) => bytes + row.byteLength + 1, opening.byteLength + 1));
@@ -64,16 +63,19 @@ export function uploadOf(kind: RowKind, rows: readonly Uint8Array[]): Upload {
   return new Upload(kind, body, rowEnds);
 }
 
-/** A row that is JSON already, on its way into an upload. */
+/** A row as JSON, ready to be put into an upload. */
 export interface PackedRow {
   readonly kind: RowKind;
   readonly json: Uint8Array;
-  /** For a page's relay: what it was recorded with. */
+  /** For a page's relay: the token and the secret that it was recorded with. */
   readonly token?: string | undefined;
   readonly secret?: string | undefined;
 }
 
-/** The first of `rows`, of traces before spans, and all that fit into one upload with it: of its kind, token and secret, in order. */
+/**
+ * The first of `rows`, traces before spans, with the rows that fit into the same upload: equal in kind, token and secret,
+ * in order.
+ */
 export function firstOfOneUpload<R extends PackedRow>(rows: readonly R[], maxBytes: number): R[] {
   for (const kind of ROW_KINDS) {
     const ofKind = rows.filter((row) => row.kind === kind).slice(0, MAX_UPLOAD_ROWS);
@@ -88,7 +90,7 @@ export function firstOfOneUpload<R extends PackedRow>(rows: readonly R[], maxByt
   return [];
 }
 
-/** The body of an upload to `url` for what has no paths: rows under the name of their kind, behind `members`. */
+/** The body of an upload to `url` for receivers without paths: `members`, then the rows under the name of their kind. */
 export function selfContained(url: string, body: Uint8Array<ArrayBuffer>, members?: object): Uint8Array<ArrayBuffer> {
   const head = new TextEncoder().encode(JSON.stringify({ ...members, [kindOf(url)]: 0 }).slice(0, -2)); // without `0}`
   const rows = body.subarray(body.indexOf(0x5b)); // "["
@@ -98,22 +100,22 @@ export function selfContained(url: string, body: Uint8Array<ArrayBuffer>, member
   return enveloped;
 }
 
-/** What became of an upload. */
+/** The outcome of an upload. */
 export type Outcome = "sent" | "kept" | "aside" | { readonly lost: DropReason };
 
-/** What an upload has beside its rows where it goes to a page's relay: see js/browser/outbox.ts. */
+/** The data that accompanies an upload to a page's relay: see js/browser/outbox.ts. */
 export interface Envelope {
-  /** What its rows were recorded with, where the relay asks for one. */
+  /** The token of its rows, if the relay asks for a token. */
   readonly token: string | undefined;
-  /** By which the relay knows their ids for those of the page. */
+  /** The secret that proves to the relay that the ids belong to the page. */
   readonly secret: string | undefined;
-  /** What has become of its rows since, if they are not to be sent any more. */
+  /** The outcome of its rows if they must not be sent any more. */
   outcome(): Outcome | undefined;
-  /** Notes that the relay refuses the token. Gives whether another one, or an outcome, is there now. */
+  /** Notes that the relay refused the token. Returns `true` if another token or an outcome is available now. */
   refused(): boolean;
   /**
-   * What is to be sent in place of an upload that was refused for the clock of who made its rows, which is `offsetMs` behind; `undefined` where
-   * that is not why, or it is put right already.
+   * The replacement, with corrected times, of an upload that was refused because its writer's clock is `offsetMs` behind.
+   * `undefined` if it was refused for another reason, or is already corrected.
    */
   shifted(upload: Upload, answer: Answer, offsetMs: number): Upload | undefined;
 }
@@ -123,31 +125,31 @@ export class Upload {
   readonly kind: RowKind;
   /** `{"spans":[…]}`, `{"traces":[…]}` or `{"scores":[…]}` in UTF-8. */
   readonly body: Uint8Array<ArrayBuffer>;
-  /** Where each row ends in the body. */
+  /** The end of each row in the body. */
   readonly rowEnds: Uint32Array;
-  /** The indices of its rows in the upload that it was taken out of; `undefined` where it is whole. */
+  /** The indices of its rows in the upload that it is a part of; `undefined` if it is whole. */
   readonly indices: readonly number[] | undefined;
-  /** Whether its rows are to be written again: then they are not among those that can be lost. */
+  /** `true` if its rows will be written again, so that their loss does not count. */
   isCheckpoint = false;
-  /** The id of the row that its body, which is an object of fields then, completes. */
+  /** The id of an existing row that its body, a single object of fields, completes. */
   completes: string | undefined;
-  /** Counts up in the order in which its delivery took them. */
+  /** Its position in the order in which its delivery took uploads. */
   number = 0;
-  /** Why it was last not delivered. */
+  /** The reason of its last failure. */
   failure: DropReason | undefined;
-  /** Whether it was in a request. */
+  /** `true` if it was in a request. */
   wasSent = false;
-  /** Whether its rows were in more than one. */
+  /** `true` if its rows were in more than one request. */
   isRetry = false;
   /**
-   * For rows that strangers may have written: where the second half begins when they are refused, as an index of the upload's
-   * rows, or 0 for no further. Such an upload is tried twice at most, and that the backend fails on it says nothing of others.
+   * For rows that strangers may have written: after a refusal, returns the row at which the second half begins, or 0 to
+   * stop splitting. Such an upload is tried at most twice, and a server error on it does not count against the destination.
    */
   splitAt: ((upload: Upload) => number) | undefined;
-  /** Told that it, or a part that it was split into, was accepted (`wasSent`) or is lost for good. */
+  /** Called when the upload, or a part that it was split into, is accepted (`wasSent`) or lost for good. */
   onSettled: ((upload: Upload, wasSent: boolean) => void) | undefined;
   envelope: Envelope | undefined;
-  /** The body as it was compressed, for the next attempt. */
+  /** The compressed body, for the next attempt. */
   compressed: Uint8Array<ArrayBuffer> | undefined;
 
   constructor(kind: RowKind, body: Uint8Array<ArrayBuffer>, rowEnds: Uint32Array) {
@@ -156,7 +158,7 @@ export class Upload {
     this.rowEnds = rowEnds;
   }
 
-  /** Appended to the base URL of the API. */
+  /** The path below the base URL of the API. */
   get path(): string {
     const path = PATHS[this.kind];
     return this.completes ? path.replace("batch", this.completes) : path;
@@ -170,12 +172,12 @@ export class Upload {
     return isOfScores(this.kind);
   }
 
-  /** How many rows it carries. */
+  /** The number of its rows. */
   get rows(): number {
     return this.rowEnds.length;
   }
 
-  /** Each of its rows by itself. */
+  /** Each of its rows separately. */
   rowBytes(): Uint8Array<ArrayBuffer>[] {
     let from = this.body.indexOf(0x5b) + 1; // "["
     return [...this.rowEnds].map((end) => {
@@ -185,13 +187,13 @@ export class Upload {
     });
   }
 
-  /** Its rows in two uploads; `undefined` where they are not to be split further. */
+  /** Two uploads with its rows; `undefined` if it must not be split further. */
   split(): [Upload, Upload] | undefined {
     const middle = this.splitAt ? this.splitAt(this) : this.rows >> 1;
     return middle > 0 ? [this.pick((row) => row < middle), this.pick((row) => row >= middle)] : undefined;
   }
 
-  /** An upload of those of its rows, by their indices, that `isIn` names: one at least. */
+  /** An upload of the rows whose indices `isIn` accepts, which must be at least one. */
   pick(isIn: (row: number) => boolean): Upload {
     const indices = [...this.rowEnds.keys()].filter(isIn);
     const rows = this.rowBytes();
@@ -199,13 +201,13 @@ export class Upload {
     return Object.assign(picked, { indices: indices.map((index) => this.indices?.[index] ?? index) });
   }
 
-  /** The same with `rows` in place of its own. */
+  /** A copy with other rows. */
   with(rows: readonly Uint8Array[]): Upload {
     const { body, rowEnds } = uploadOf(this.kind, rows);
     return Object.assign(new Upload(this.kind, body, rowEnds), this, { body, rowEnds, compressed: undefined });
   }
 
-  /** Of what there is one of for each row that it began with, those of its own rows. */
+  /** The items that belong to its rows, out of `all`, which has an item for each row of the original upload. */
   partOf<T>(all: readonly T[]): readonly T[] {
     return this.indices?.map((index) => all[index] as T) ?? all;
   }
