@@ -1,4 +1,4 @@
-// Base64url, and what can be read of a token without a secret: a page knows by it when to ask for another.
+// Base64url, and the expiry of a token, which a page reads without a secret to know when to ask for another.
 
 /** Bytes as base64url (RFC 4648 §5). */
 export function toBase64Url(bytes: Uint8Array): string {
@@ -8,14 +8,14 @@ export function toBase64Url(bytes: Uint8Array): string {
     .replace(/==?$/, "");
 }
 
-/** The bytes of `text`. Throws where it is not base64url in its one spelling: its last character may have bits that count for nothing. */
+/** The bytes of `text`. Throws if it is not base64url in its canonical spelling: the last character may carry unused bits. */
 export function fromBase64Url(text: string): Uint8Array<ArrayBuffer> {
   const bytes = Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (char) => char.charCodeAt(0));
   if (toBase64Url(bytes) !== text) throw new SyntaxError("not base64url");
   return bytes;
 }
 
-/** When a token expires, as it says itself, in ms since 1970; `undefined` where that can not be read. */
+/** The expiry that a token states, in ms since 1970; `undefined` if it cannot be read. */
 export function tokenExpiry(token: string): number | undefined {
   try {
     const payload: unknown = JSON.parse(new TextDecoder().decode(fromBase64Url(token.split(".")[1] ?? "")));

@@ -1,9 +1,9 @@
-// The current span: in AsyncLocalStorage where the runtime has one; otherwise only while a callback
-// runs synchronously, never in a variable kept across an await, which would mix requests. What is current it does not look into.
+// The current span: in AsyncLocalStorage if the runtime has it, otherwise only while a callback runs synchronously. A
+// variable that is kept across an await would mix requests. This file does not look into the values that it stores.
 
 import { builtin } from "./env.js";
 
-/** What is current, as whoever keeps it here sees it: a frame of record/frame.ts, and what else is known of what runs here. */
+/** A stored context: a frame of record/frame.ts, and what else is known about the running code. */
 export type Store = object;
 
 interface AsyncLocalStorage {
@@ -13,13 +13,14 @@ interface AsyncLocalStorage {
 type AsyncHooks = { AsyncLocalStorage: new () => AsyncLocalStorage };
 
 /**
- * Kept on globalThis so that two copies of the package agree on what is current. One copy then opens spans in what another has left
- * there: the number in `KEY` is raised with every change of what they see of each other, so that copies which differ in it pass for two
- * packages. That is this, `Frame` of record/frame.ts, and what `Scope`, `SpanHandle`, `TraceHandle` and `OpenRow` behind it have.
+ * Kept on globalThis so that two copies of the package share the current span. One copy may then open spans in the frame of
+ * another, so they must agree on this interface, on `Frame` of record/frame.ts, and on the members of the `Scope`,
+ * `SpanHandle`, `TraceHandle` and `OpenRow` behind it. Every change of these raises the number in `KEY`, and copies with
+ * different numbers ignore each other.
  */
 interface Current {
   storage?: AsyncLocalStorage | undefined;
-  /** That of the callback that runs right now, where there is no storage. */
+  /** The context of the running callback, if there is no storage. */
   store?: Store | undefined;
   searched?: boolean;
 }
@@ -37,7 +38,7 @@ function current(): Current {
       const Storage = findSync();
       if (Storage) found.storage = new Storage();
     } catch {
-      // In a page elements may have these names.
+      // In a page, elements may have these names.
     }
   }
   return found;
@@ -49,14 +50,14 @@ function findSync(): AsyncHooks["AsyncLocalStorage"] | undefined {
 }
 
 /**
- * Looks for AsyncLocalStorage where only an import finds it (Workers with `nodejs_als` alone).
- * `undefined` when there is nothing to wait for.
+ * Looks for AsyncLocalStorage where only an import finds it (Workers with only `nodejs_als`). `undefined` if there is
+ * nothing to wait for.
  */
 export function prepareAsyncContext(): Promise<void> | undefined {
   const state = current();
   if (state.storage || state.searched) return undefined;
-  // Requests that arrive meanwhile search too: a Worker should not wait for another request's promise.
-  // Spelled so that no bundler tries to resolve it: where it is missing, the catch is the answer.
+  // Concurrent requests search too, since a Worker should not wait for another request's promise. The name is split so that
+  // no bundler resolves it; if the module is missing, the rejection handler notes that.
   const name = ["node", "async_hooks"].join(":");
   return (import(/* @vite-ignore */ /* webpackIgnore: true */ name) as Promise<AsyncHooks>).then(
     ({ AsyncLocalStorage }) => {
@@ -68,18 +69,18 @@ export function prepareAsyncContext(): Promise<void> | undefined {
   );
 }
 
-/** Whether a span stays current across an `await`. */
+/** `true` if a span stays current across an `await`. */
 export function hasAsyncContext(): boolean {
   return current().storage !== undefined;
 }
 
-/** What is current here, if anything. */
+/** The current context, or `undefined`. */
 export function currentStore(): Store | undefined {
   const state = current();
   return state.storage ? state.storage.getStore() : state.store;
 }
 
-/** `fn`, to be run with what is current now. */
+/** Wraps `fn` so that it runs with the context that is current now. */
 export function keepCurrent(fn: (...args: unknown[]) => unknown): (...args: unknown[]) => unknown {
   const store = currentStore();
   return function (this: unknown, ...args) {
@@ -87,7 +88,7 @@ export function keepCurrent(fn: (...args: unknown[]) => unknown): (...args: unkn
   };
 }
 
-/** Runs `fn` with `store` current: until it has settled with AsyncLocalStorage, else until it returns. */
+/** Runs `fn` with `store` as the context: with AsyncLocalStorage until `fn` has settled, otherwise until it returns. */
 export function runWith<T>(store: Store | undefined, fn: () => T): T {
   const state = current();
   if (state.storage) return state.storage.run(store, fn);

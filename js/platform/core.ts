@@ -1,5 +1,5 @@
-// Owns the WebAssembly instance: made once, lazily, synchronously, and replaced after a trap or when
-// it has grown. Everything else talks to the core through the object that `getCore` returns.
+// Owns the WebAssembly instance, which is created once, lazily and synchronously, and replaced after a trap or when it has
+// grown. All other code calls the core through the object that `getCore` returns.
 
 import { load } from "#wasm";
 import { __wbg_set_wasm, __wbindgen_init_externref_table } from "../core_bg.js";
@@ -8,26 +8,26 @@ import type { BufferLimits, HeaderPair } from "../settings.js";
 import { randomBytes } from "./env.js";
 import type { Answer, Row, Taken } from "./model.js";
 
-/** How many random bytes the core is handed at a time: enough for some hundred ids. */
+/** Random bytes passed to the core at a time, enough for a few hundred ids. */
 const RANDOM_POOL_BYTES = 2048;
 
-/** An idle instance above this is replaced: WebAssembly memory never shrinks. */
+/** An idle instance above this size is replaced, because WebAssembly memory never shrinks. */
 const MAX_IDLE_BYTES = 16 * 1024 * 1024;
 
-/** Who the parent is, as the core decided. */
+/** The trace and the parent that the core has chosen. */
 export interface CoreContext {
   readonly traceId: string;
-  /** The caller's span, or "" when there is none. */
+  /** The caller's span, or "". */
   readonly parentId: string;
-  /** A new id for the first span, which begins with the trace as often as not. */
+  /** A new id for the first span, which often begins at the same time as the trace. */
   readonly spanId: string;
-  /** Whether the trace is the caller's: then its row is never ours to write. */
+  /** `true` if the trace began at the caller, which then writes its row. */
   readonly joined: boolean;
   /** The reason why headers were refused, or "". */
   readonly warning: string;
 }
 
-/** One try to send an upload. */
+/** One attempt to send an upload. */
 export interface Attempt {
   /** Counts from 1. */
   readonly number: number;
@@ -38,21 +38,21 @@ export interface Attempt {
   readonly random: number;
 }
 
-/** What an answer means, as the core numbers them: see `Verdict` in src/upload.rs. */
+/** The meanings of an answer, in the core's numbering: see `Verdict` in src/upload.rs. */
 const VERDICTS = ["sent", "retry", "plain", "split", "drop", "defer", "stop"] as const;
 
-/** What an answer means for the rows of its request. */
+/** The meaning of an answer for the rows of its request. */
 export interface Verdict {
   readonly what: (typeof VERDICTS)[number];
-  /** None when they were sent. */
+  /** Empty when the rows were sent. */
   readonly reason: DropReason;
-  /** How long to wait before it is tried again. */
+  /** Delay in ms before the next attempt. */
   readonly waitMs: number;
 }
 
 const SENT: Verdict = { what: VERDICTS[0], reason: "" as DropReason, waitMs: 0 };
 
-/** Which kind of row is appended, as the core counts them. */
+/** The row of a span, in the core's numbering. */
 export const SPAN_ROW = 0;
 /** The row of a trace. */
 export const TRACE_ROW = 1;
@@ -61,10 +61,13 @@ export const TRACE_ROW = 1;
 export const LEFT_OUT = 1;
 /** A row was cut to its limits. */
 export const CUT = 2;
-/** Above these are the bytes of a row's text that were kept. */
+/** The bits above these are the kept bytes of a row's text. */
 export const BYTES_SHIFT = 2;
 
-/** What the instance exports: numbers go in and out, so nothing of the glue's is needed but its types. Booleans come as 0 and 1. */
+/**
+ * The exports of the instance. They take and return only numbers, so only the types of the glue code are used. Booleans are
+ * 0 and 1.
+ */
 type Exports = Omit<typeof import("../core_bg.js"), "__wbg_set_wasm" | "isSampled"> & {
   readonly memory: WebAssembly.Memory;
   readonly isSampled: (written: number, share: number) => number;
@@ -81,22 +84,22 @@ export function getCore(): Core {
   return current;
 }
 
-/** Makes the next call begin with a new instance: what the old one remembers and holds is lost. */
+/** Makes the next call create a new instance. The rows and the state of the old one are lost. */
 export function replaceCore(): void {
   current = undefined;
 }
 
-/** Replaces an instance that holds no rows but much memory. */
+/** Replaces an instance without rows whose memory is large. */
 export function releaseIdleCore(): void {
   if (current?.isIdleAndLarge()) current = undefined;
 }
 
-/** The error of a module that can not be compiled. `error` names the remedy. */
+/** The error of a module that cannot be compiled. The message of `error` is the remedy. */
 export function blockedBy(error: unknown, effect: string): OpikError {
   return new OpikError("wasm_blocked", `WebAssembly is refused, so ${effect}: ${(error as Error).message}`, error);
 }
 
-/** Whoever is given headers may change them. */
+/** Copied, because transports may mutate the headers. */
 function copyOf(pairs: readonly HeaderPair[]): HeaderPair[] {
   return pairs.map(([name, value]) => [name, value]);
 }
@@ -124,34 +127,38 @@ export class Core {
     this.#core.scratchPointer(); // allocates the scratch
   }
 
-  /** Whether it still holds what it was given. One that was replaced does not. */
+  /** `true` while the instance holds its rows. A replaced instance has lost them. */
   get isLive(): boolean {
     return !this.#dead && current === this;
   }
 
-  /** Joins the trace that `incoming` names, or begins one. */
+  /** Joins the trace in `incoming`, or begins a trace. */
   context(incoming: readonly (string | undefined)[] | undefined, nowMs: number): CoreContext {
-    // Line by line. HTTP allows no line break in a value; one from elsewhere shifts what is, after all, the caller's.
+    // One value per line. HTTP allows no line break in a value; a line break from elsewhere only shifts the caller's own
+    // values.
     const values = incoming?.join("\n") ?? "";
     const text = this.#withRandom(() => this.#core.context(this.#write(values), nowMs));
     const [traceId, parentId, spanId, origin, warning] = text.split("\n") as [string, string, string, string, string];
     return { traceId, parentId, spanId, joined: origin === "joined", warning };
   }
 
-  /** A new UUIDv7, greater than every one before it. */
+  /** A new UUIDv7, greater than all before it. */
   mint(nowMs: number): string {
     return this.#withRandom(() => this.#core.mint(nowMs));
   }
 
-  /** A handle to a new buffer of rows; 0 when there is none to be had. */
+  /** A handle to a new buffer of rows; 0 if no buffer can be opened. */
   openBuffer(nowMs: number, { bufferBytes, batchBytes, rowBytes, fieldBytes }: BufferLimits): number {
     return this.#call(() => this.#core.openBuffer(nowMs, bufferBytes, batchBytes, rowBytes, fieldBytes));
   }
 
-  /** Appends one row. ≥ 0: `LEFT_OUT`, `CUT` and the bytes that were kept; < 0: the whole row was left out, see `dropReason`. */
+  /**
+   * Appends one row. A result ≥ 0 combines `LEFT_OUT`, `CUT` and the kept bytes; at < 0 the row was left out, see
+   * `dropReason`.
+   */
   append(handle: number, { kind, text, outputAt, startMs, endMs, updatedMs, unfinished, room }: Row): number {
     return this.#call(() => {
-      // encodeInto stops at whole characters; a long text takes several pieces.
+      // encodeInto writes only whole characters; a long text takes several calls.
       let { read, written } = this.#encoder.encodeInto(text, this.#scratchView());
       for (let rest = text; read < rest.length; ) {
         this.#core.push(handle, room, written);
@@ -168,8 +175,8 @@ export class Core {
   }
 
   /**
-   * Of the row that was appended last and cut: the position of the field that was cut first, and 32 times the number of the limit
-   * that it is beyond: 0 of a field, 1 of the row or its trace, 2 of base64.
+   * Describes the first cut in the last appended row: the position of the field, plus 32 times the number of the limit. The
+   * limits are 0 (of a field), 1 (of the row or its trace) and 2 (of base64).
    */
   firstCut(): number {
     return this.#call(() => this.#core.firstCut());
@@ -180,7 +187,7 @@ export class Core {
     return this.#call(() => this.#read(this.#core.dropReason(code)) as DropReason);
   }
 
-  /** Takes the next rows out of a buffer; `undefined` when it is empty. */
+  /** Takes the next rows out of a buffer; `undefined` if it is empty. */
   take(handle: number): Taken | undefined {
     return this.#call(() => {
       const rows = this.#core.take(handle);
@@ -192,12 +199,12 @@ export class Core {
     });
   }
 
-  /** Frees a buffer and what is left in it. */
+  /** Frees a buffer and the rows left in it. */
   closeBuffer(handle: number): void {
     this.#call(() => this.#core.closeBuffer(handle));
   }
 
-  /** The request headers of an upload; those of the last one are remembered. */
+  /** The request headers of an upload. The result of the last call is cached. */
   requestHeaders(apiKey: string | undefined, workspace: string, isCompressed: boolean): HeaderPair[] {
     const given = `${apiKey ?? ""}\n${workspace}`;
     const known = this.#knownHeaders;
@@ -210,32 +217,32 @@ export class Core {
     return copyOf(pairs);
   }
 
-  /** What an answer to an upload means. */
+  /** The meaning of an answer to an upload. */
   verdict({ status, headers, isCompressed }: Answer, attempt: Attempt): Verdict {
     const { number, rows, nowMs, deadlineMs, random } = attempt;
     return this.#call(() => {
       const written = this.#write(headers.flat().join("\n"));
       const what = this.#core.verdict(status, number, rows, isCompressed, nowMs, deadlineMs, random, written);
-      if (what === 0) return SENT; // which is what nearly all of them mean
+      if (what === 0) return SENT; // the usual case
       const reason = this.#read(this.#core.verdictReason()) as DropReason;
       return { what: VERDICTS[what] ?? "drop", reason, waitMs: this.#core.verdictWait() };
     });
   }
 
   /**
-   * How far from now the time of an id may be, in ms, where an upload was refused for one that is further away: as the answer says,
-   * else `presetMs`. 0 where it was refused for something else.
+   * For an upload that was refused because an id is too old or too new: the accepted distance from now, in ms, as the
+   * answer states it, or else `presetMs`. 0 for any other refusal.
    */
   refusedWindow({ status, message }: Answer, presetMs: number): number {
     return this.#call(() => this.#core.refusedWindow(status, presetMs, this.#write(message)));
   }
 
-  /** How long to leave a destination alone after so many failures in a row, in ms. */
+  /** The pause of a destination after this number of failures in a row, in ms. */
   pause(failures: number, wasStopped: boolean, random: number): number {
     return this.#call(() => this.#core.pause(failures, wasStopped, random));
   }
 
-  /** Whether the trace of `id` is in a sample of `rate`, 0 to 1. */
+  /** `true` if the trace `id` is in a sample of `rate`, 0 to 1. */
   isSampled(id: string, rate: number): boolean {
     return this.#call(() => this.#core.isSampled(this.#write(id), rate * 2 ** 53) !== 0);
   }
@@ -244,7 +251,7 @@ export class Core {
     return this.#core.memory.buffer.byteLength > MAX_IDLE_BYTES && this.#call(() => this.#core.openBuffers()) === 0;
   }
 
-  /** The core's scratch; remade when the memory has grown, which detaches every view: then it has no bytes. */
+  /** The core's scratch memory. When the memory grows, the view is detached and empty, and is created again. */
   #scratchView(): Uint8Array {
     if (!this.#scratch?.byteLength) {
       const pointer = this.#core.scratchPointer(); // may itself grow the memory, so it comes first
@@ -253,17 +260,17 @@ export class Core {
     return this.#scratch;
   }
 
-  /** Writes a short text into the scratch; gives the bytes written. */
+  /** Writes a short text into the scratch. Returns the number of bytes. */
   #write(text: string): number {
     return text === "" ? 0 : this.#encoder.encodeInto(text, this.#scratchView()).written;
   }
 
-  /** Reads what the core wrote into the scratch: texts with a line break behind each, of which the last is left out. */
+  /** Reads the texts that the core wrote into the scratch. Each ends with a line break; the last break is left out. */
   #read(length: number): string {
     return length === 0 ? "" : this.#decoder.decode(this.#scratchView().subarray(0, length - 1));
   }
 
-  /** The core writes nothing when it is out of random bytes. */
+  /** The core writes nothing when it has run out of random bytes. */
   #withRandom(make: () => number): string {
     const written = this.#call(make);
     if (written > 0) return this.#read(written);
@@ -284,7 +291,7 @@ export class Core {
     });
   }
 
-  /** An exception out of the instance is a trap: its state can not be trusted any more. */
+  /** An exception from the instance is a trap, after which its state is unreliable. */
   #call<T>(run: () => T): T {
     if (!this.isLive) throw new OpikError("wasm_trap", "this WebAssembly instance is gone: report it");
     try {

@@ -1,29 +1,29 @@
-// The clock, the random bytes and the timers: the only impure reads of the package, in one object that
-// opik-edge/testing replaces. Everything else is given its time and its randomness as arguments.
+// The clock, the random bytes and the timers. They are the package's only impure reads, collected in one object that
+// opik-edge/testing replaces. All other code gets time and randomness as arguments.
 
-/** What the platform is asked for. */
+/** The functions that the platform provides. */
 export interface Environment {
   /** Whole milliseconds since 1970. On Workers they move only at I/O. */
   now(): number;
   /** Random bytes from the platform's cryptographic source. */
   randomBytes(length: number): Uint8Array;
-  /** Calls `run` after `ms`; gives what stops it. With `idle` it does not keep a process alive. */
+  /** Calls `run` after `ms`; returns a function that cancels it. With `idle` the timer does not keep a process alive. */
   after(ms: number, run: () => void, idle?: boolean): () => void;
-  /** Where what belongs into a scope is recorded instead. */
+  /** Returns the scope that records in place of `scope`. */
   redirect?<S extends object>(scope: S): S;
 }
 
 interface Process {
   readonly getBuiltinModule?: (name: string) => unknown;
   readonly versions?: { readonly node?: string };
-  /** Electron has it: `renderer` in a page. */
+  /** Set by Electron: `renderer` in a page. */
   readonly type?: string;
 }
 
-/** The platform's timers as they were when this was loaded: a test runner may put others in their place, which never run. */
+/** The platform's timers, saved at load time: a test runner may replace the global ones by timers that never run. */
 const { setTimeout, clearTimeout } = globalThis;
 
-/** The environment of now. */
+/** The active environment; tests replace its members. */
 export const environment: Environment = {
   now: () => Date.now(),
   randomBytes: (length) => crypto.getRandomValues(new Uint8Array(length)),
@@ -35,7 +35,7 @@ export const environment: Environment = {
         if (typeof timer === "number") Deno?.unrefTimer?.(timer);
         else (timer as { unref?(): void }).unref?.();
       } catch {
-        // In a page an element may have that name.
+        // In a page, an element may have that name.
       }
     }
     return () => clearTimeout(timer as number);
@@ -47,7 +47,7 @@ export function now(): number {
   return environment.now();
 }
 
-/** Times that a clock which is right may show, in ms since 1970: those of the years 2020 to 2099. */
+/** The range of a plausible clock, in ms since 1970: the years 2020 to 2099. */
 export const TIMES: readonly [least: number, most: number] = [1_577_836_800_000, 4_102_444_799_999];
 
 /** `length` random bytes. */
@@ -55,7 +55,7 @@ export function randomBytes(length: number): Uint8Array {
   return environment.randomBytes(length);
 }
 
-/** 32 random bits; 0 where there are none to be had. */
+/** 32 random bits; 0 if the platform provides none. */
 export function randomBits(): number {
   try {
     return new DataView(randomBytes(4).buffer).getUint32(0);
@@ -73,15 +73,15 @@ export async function within(ms: number, promise: Promise<unknown>): Promise<voi
   try {
     await Promise.race([promise, bound]);
   } catch {
-    // Settled.
+    // A rejection counts as settled.
   } finally {
     stop();
   }
 }
 
 /**
- * Whether this is a page or its worker: only there a user agent begins so. In Node, Deno and Bun a library that plays a DOM
- * (jsdom, happy-dom) has put it there; what is a page there is one of Electron's.
+ * `true` in a page or its worker, where the user agent has this prefix. In Node, Deno and Bun a DOM library (jsdom,
+ * happy-dom) may set that prefix too; there, only Electron has pages.
  */
 export function isBrowser(): boolean {
   const { navigator, process } = globalThis as { navigator?: { userAgent?: string }; process?: Process };
@@ -89,12 +89,12 @@ export function isBrowser(): boolean {
   return navigator?.userAgent?.startsWith("Mozilla/") ?? false;
 }
 
-/** The module of the platform's that is called `name` (`node:…`), where it is to be had without an import. It may throw in a page. */
+/** The platform's module `name` (`node:…`), if it is available without an import. May throw in a page. */
 export function builtin<T>(name: string): T | undefined {
   return (globalThis as { process?: Process }).process?.getBuiltinModule?.(name) as T | undefined;
 }
 
-/** Whether the process outlives its requests and has timers of its own: Node, Deno, Bun. A Worker is none. */
+/** `true` if the process outlives its requests and keeps timers between them: Node, Deno, Bun. A Worker does not. */
 export function isServer(): boolean {
   const { process, Deno, WebSocketPair, EdgeRuntime } = globalThis as {
     process?: Process;
@@ -106,7 +106,7 @@ export function isServer(): boolean {
   return Deno !== undefined || typeof process?.versions?.node === "string";
 }
 
-/** Whether this is Cloudflare's, where a request's URL is one of the Worker's own routes. */
+/** `true` on Cloudflare Workers, where a request's URL is a route of the Worker itself. */
 export function isWorker(): boolean {
   return "WebSocketPair" in globalThis;
 }

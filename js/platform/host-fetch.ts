@@ -1,19 +1,20 @@
-// The global `fetch`: the platform's, or what the host has put in its place; and how ours tells that it is called by what it calls.
+// The global `fetch`, either the platform's or a replacement by the host, and the detection of replacements that call our
+// `fetch`.
 
 import type { Fetch } from "../settings.js";
 import { currentStore, hasAsyncContext, runWith } from "./context.js";
 import { now } from "./env.js";
 import { isPlainPromise } from "./promise.js";
 
-/** By this a traced `fetch` that stands in the place of the global one gives the one that was there before. */
+/** Key under which a traced global `fetch` returns the `fetch` that it replaced. */
 const ORIGINAL = Symbol.for("opik-edge/original-fetch");
 
-/** The `fetch` that `fetch` stands for: itself, where it is none of ours. */
+/** The `fetch` that `fetch` replaced, or `fetch` itself if it is not our replacement. */
 export function originalOf(fetch: Fetch): Fetch {
   return (fetch as { [ORIGINAL]?: Fetch })[ORIGINAL] ?? fetch;
 }
 
-/** `original` in all but what a call of it does. */
+/** A proxy of `original` whose calls go to `traced`. */
 function standIn(original: Fetch, traced: Fetch): Fetch {
   return new Proxy(original, {
     apply: (_, _this, args) => traced(...(args as Parameters<Fetch>)),
@@ -22,8 +23,8 @@ function standIn(original: Fetch, traced: Fetch): Fetch {
 }
 
 /**
- * Puts what `traced` makes of the global `fetch` in its place; gives what puts the old one back. While one is in place a further
- * call changes nothing, and gives what does nothing.
+ * Replaces the global `fetch` by the result of `traced`. Returns a function that restores the old one. While a replacement
+ * is in place, further calls change nothing and return a function without effect.
  */
 export function replaceFetch(traced: (original: Fetch) => Fetch): () => void {
   const original: Fetch = globalThis.fetch;
@@ -31,19 +32,22 @@ export function replaceFetch(traced: (original: Fetch) => Fetch): () => void {
   const instrumented = standIn(original, traced(original));
   globalThis.fetch = instrumented as typeof fetch;
   return () => {
-    // Somebody else may have wrapped it since: then theirs stays, and goes on calling ours, which only passes on.
+    // If somebody else has wrapped ours since, their wrapper stays and calls ours, which only passes calls on.
     if (globalThis.fetch === instrumented) globalThis.fetch = original as typeof fetch;
   };
 }
 
-/** The global `fetch` when this was loaded. */
+/** The global `fetch` at load time. */
 const found: Fetch = globalThis.fetch;
-/** Those of the host's that were seen to call ours. */
+/** Replacements by the host that were seen to call our `fetch`. */
 const callers = new WeakSet<Fetch>();
-/** How often one may call ours for one call of ours: in a test a server in the same process makes calls of its own. */
+/**
+ * Calls that one replacement may nest under one call of ours. More than one is normal in a test with a server in the same
+ * process.
+ */
 const MAX_NESTED = 8;
 
-/** A global `fetch` of the host's that is being called by us. */
+/** A host's global `fetch` that our code is calling. */
 interface CalledFetch {
   readonly fetch: Fetch;
   readonly target: string;
@@ -54,7 +58,7 @@ function calledHere(): CalledFetch | undefined {
   return (currentStore() as { readonly called?: CalledFetch } | undefined)?.called;
 }
 
-/** Whether the call comes from a global `fetch` of the host's that is itself called by us: then ours only passes it on. */
+/** `true` if the call comes from a host's global `fetch` that our code is calling. Ours then only passes the call on. */
 export function isCalledByOurs([input]: Parameters<Fetch>): boolean {
   const called = calledHere();
   if (!called || (called.target !== targetOf(input) && called.depth < MAX_NESTED)) return false;
@@ -62,7 +66,7 @@ export function isCalledByOurs([input]: Parameters<Fetch>): boolean {
   return true;
 }
 
-/** The platform's own `fetch`, or what a test or a library has put in its place, also while a page's is traced. */
+/** The platform's `fetch`, or its replacement by a test or a library, even while a page's `fetch` is traced. */
 export const platformFetch: Fetch = (...args) => {
   const fetch = originalOf(globalThis.fetch);
   if (fetch === found || isCalledByOurs(args) || callers.has(fetch)) return found(...args);
@@ -71,11 +75,14 @@ export const platformFetch: Fetch = (...args) => {
   return hasAsyncContext() ? call() : callCounted(fetch, args, call);
 };
 
-/** Where nothing tells, after an `await`, who calls: so many calls at once are one whose `fetch` calls ours, which calls it again. */
+/**
+ * Limit for runtimes in which the caller is unknown after an `await`: this many pending calls mean that the host's `fetch`
+ * and ours call each other.
+ */
 const MAX_PENDING = 256;
-/** A Worker never hears of a call whose request has been broken off. */
+/** Age at which a pending call is forgotten, because a Worker never learns the end of a call whose request was aborted. */
 const PENDING_MS = 60_000;
-/** When the calls of a host's global `fetch` by us began that have not ended. */
+/** Start times of our pending calls to the host's global `fetch`. */
 let pending: number[] = [];
 
 function callCounted(fetch: Fetch, args: Parameters<Fetch>, call: () => Promise<Response>): Promise<Response> {
@@ -90,7 +97,7 @@ function callCounted(fetch: Fetch, args: Parameters<Fetch>, call: () => Promise<
   return answer.finally(() => pending.shift());
 }
 
-/** The URL of a call, as the host gave it; "" where reading it throws. */
+/** The URL of a call, as the host gave it; "" if reading it throws. */
 export function targetOf(input: unknown): string {
   try {
     return isRequest(input) ? input.url : String(input);
@@ -99,7 +106,7 @@ export function targetOf(input: unknown): string {
   }
 }
 
-/** Whether `input` is a request, also one of a page's frame: the platform takes that for one as well. Never throws. */
+/** `true` if `input` is a request, even of another frame, which the platform accepts too. Never throws. */
 export function isRequest(input: unknown): input is Request {
   try {
     return (

@@ -1,9 +1,9 @@
-// What goes into the core and comes out of it: types alone.
+// Types of the data that enters and leaves the core.
 
 /** The text of a row's fields, as src/span.rs reads it. */
 export interface RowText {
   readonly text: string;
-  /** Where its last field, the output, begins, in UTF-16 units: in UTF-8 it begins there or later. */
+  /** Start of the last field, the output, in UTF-16 units. The start in UTF-8 bytes is the same or greater. */
   readonly outputAt: number;
 }
 
@@ -11,26 +11,26 @@ export interface RowText {
 export interface Row extends RowText {
   /** `SPAN_ROW` or `TRACE_ROW`. */
   readonly kind: number;
-  /** When it began, in ms since 1970. */
+  /** Start time in ms since 1970. */
   readonly startMs: number;
-  /** When it ended; -1 while it goes on. */
+  /** End time; -1 while the span or trace is open. */
   readonly endMs: number;
-  /** When the row was written: of two rows with one id the later one wins. */
+  /** The time of writing. Of two rows with one id, the later one wins. */
   readonly updatedMs: number;
-  /** Whether its invocation ended first, or may yet. */
+  /** `true` if its invocation ended first, or might end first. */
   readonly unfinished: boolean;
-  /** Bytes that may be kept of it, beside what every row has. */
+  /** Bytes that may be kept of the row, not counting the part that every row has. */
   readonly room: number;
 }
 
-/** What came back for an upload; status 0 when nothing did. */
+/** The response to an upload; status 0 without a response. */
 export interface Answer {
   readonly status: number;
   readonly headers: readonly (readonly [name: string, value: string])[];
   readonly message: string;
   readonly cause: unknown;
   readonly isCompressed: boolean;
-  /** Whether it says that the rows are kept, and is none of Opik's: then there is no Opik at that URL. */
+  /** `true` if the status reports success but the answer is not from Opik: then the URL is wrong. */
   readonly isForeign?: boolean;
 }
 
@@ -38,8 +38,8 @@ export interface Answer {
 export interface Taken {
   /** `SPAN_ROW` or `TRACE_ROW`. */
   readonly kind: number;
-  /** As a request to Opik has them. */
+  /** The body of a request to Opik. */
   readonly body: Uint8Array<ArrayBuffer>;
-  /** Where each row ends in the body. */
+  /** The end of each row in the body. */
   readonly rowEnds: Uint32Array;
 }

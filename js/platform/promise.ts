@@ -1,17 +1,17 @@
-// What the language itself gives: the functions and promises of which one may take another in their place.
+// Built-in async functions and promises, which a derived promise can replace unnoticed.
 
 const ASYNC: unknown = Object.getPrototypeOf(async () => {});
 
-/** Whether `fn` makes a new promise for each call, as the language does it. */
+/** `true` if `fn` is a built-in async function, which returns a new promise for each call. */
 export function isAsync(fn: object): boolean {
   return Object.getPrototypeOf(fn) === ASYNC;
 }
 
-/** Whether `value` is a promise of the language, and nothing more: no subclass, no member of its own. Never throws. */
+/** `true` if `value` is a plain promise: not a subclass, and without own members. Never throws. */
 export function isPlainPromise(value: unknown): value is Promise<unknown> {
   try {
     return Object.getPrototypeOf(value) === Promise.prototype && Object.getOwnPropertyNames(value).length === 0;
   } catch {
-    return false; // nothing, or a proxy that refuses
+    return false; // not an object, or a proxy that refuses
   }
 }

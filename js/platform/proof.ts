@@ -1,10 +1,10 @@
-// How an id shows whose it is. Behind its time and a counter it ends in a hash of that counter and a secret of its page. The page
-// makes such ids (browser/visit.ts); a relay that is shown the secret makes them again (relay/proof.ts).
+// Ids that prove who made them. After its time and a counter, such an id ends in a hash of the counter and of its page's
+// secret. The page makes the ids (browser/visit.ts); a relay that gets the secret computes the hash again (relay/proof.ts).
 
 /** Bytes of a page's secret. */
 export const SECRET_BYTES = 32;
 
-/** Of the first 64 primes the first 32 bits behind the point of the square roots and the cube roots (FIPS 180-4 §4.2.2, §5.3.3). */
+/** The first 32 fractional bits of the square roots and the cube roots of the first 64 primes (FIPS 180-4 §4.2.2, §5.3.3). */
 const squares: number[] = [];
 const cubes: number[] = [];
 function prepare(): void {
@@ -20,12 +20,13 @@ function prepare(): void {
 }
 
 /**
- * What an id ends in: the first 62 bits of SHA-256(`secret`, which has 32 bytes, and `counter`, a big-endian uint16) behind the
- * variant of a UUID, as `8xxx-xxxxxxxxxxxx`. Written out, since a span has its id at once and Web Crypto answers later.
+ * The end of an id: after the variant of a UUID, the first 62 bits of SHA-256(`secret`, of 32 bytes, and `counter`, a
+ * big-endian uint16), as `8xxx-xxxxxxxxxxxx`. Implemented here because a span needs its id at once, and Web Crypto is
+ * asynchronous.
  */
 export function tailOf(secret: Uint8Array, counter: number): string {
   if (cubes.length === 0) prepare();
-  // The one block of a message that is so short: padded with a bit, zeros and its length in bits.
+  // A message this short takes one block, padded with a bit, zeros and its length in bits.
   const block = new DataView(new ArrayBuffer(64));
   new Uint8Array(block.buffer).set(secret);
   block.setUint16(SECRET_BYTES, counter);
@@ -62,7 +63,7 @@ export function tailOf(secret: Uint8Array, counter: number): string {
   return `${text.slice(0, 4)}-${text.slice(4)}`;
 }
 
-/** Whether `id`, in lower case, was made with `secret`. */
+/** `true` if `id`, in lower case, was made with `secret`. */
 export function isMadeWith(secret: Uint8Array, id: string): boolean {
   return id.slice(19) === tailOf(secret, Number.parseInt(id.slice(15, 18), 16));
 }

@@ -1,23 +1,26 @@
-// What keeps a request's runtime alive for work after its response, where nobody handed a `ctx` down: found on the platform.
+// Finds the platform function that keeps a request's runtime alive after its response, for code that has no `ctx`.
 
 import { isWorker } from "./env.js";
 
-/** The work that the platform is to wait for. */
+/** Makes the platform wait for a promise. */
 type WaitUntil = (promise: Promise<unknown>) => void;
 
-/** Where Vercel and Next keep what belongs to the current request (as `waitUntil` of @vercel/functions and `after` of Next read it). */
+/**
+ * Keys under which Vercel and Next keep the context of the current request, as `waitUntil` of @vercel/functions and `after`
+ * of Next read it.
+ */
 const REQUEST_CONTEXTS = ["@vercel/request-context", "@next/request-context"].map((name) => Symbol.for(name));
 
-/** `cloudflare:workers`, once it is loaded; `null` where it is not to be had. */
+/** The module `cloudflare:workers` once it is loaded; `null` if it cannot be loaded. */
 let workers: { readonly waitUntil?: WaitUntil } | null | undefined;
 
 /**
- * Loads what is needed in a Worker, where only an import finds it: early, since a request that has been answered is not kept
- * alive any more. `undefined` when there is nothing to wait for.
+ * Loads `waitUntil` in a Worker, where only an import finds it. This happens early, since a request that has been answered
+ * is no longer kept alive. `undefined` if there is nothing to wait for.
  */
 export function prepareWaitUntil(): Promise<void> | undefined {
   if (workers !== undefined || !isWorker()) return undefined;
-  // Spelled so that no bundler tries to resolve it: where it is missing, the catch is the answer.
+  // The name is split so that no bundler resolves it; if the module is missing, the rejection handler notes that.
   const name = ["cloudflare", "workers"].join(":");
   return (import(/* @vite-ignore */ /* webpackIgnore: true */ name) as Promise<{ waitUntil?: WaitUntil }>).then(
     (found) => {
@@ -29,7 +32,7 @@ export function prepareWaitUntil(): Promise<void> | undefined {
   );
 }
 
-/** The `waitUntil` of the request that is being handled; `undefined` where the platform has none. Never throws. */
+/** The `waitUntil` of the current request; `undefined` if the platform has no such function. Never throws. */
 function platformWaitUntil(): WaitUntil | undefined {
   for (const key of REQUEST_CONTEXTS) {
     try {
@@ -39,19 +42,19 @@ function platformWaitUntil(): WaitUntil | undefined {
       const context = holder?.get?.();
       if (typeof context?.waitUntil === "function") return (promise) => context.waitUntil?.(promise);
     } catch {
-      // It is broken: as good as none.
+      // A broken context counts as missing.
     }
   }
   return workers?.waitUntil;
 }
 
-/** Whether a request that is being handled here is kept alive when it is asked for. */
+/** `true` if the platform can keep the current request alive. */
 export async function hasPlatformWaitUntil(): Promise<boolean> {
   await prepareWaitUntil();
   return platformWaitUntil() !== undefined;
 }
 
-/** Does `work` and has the platform wait for it; nothing is done where it would not, or outside a request. Never throws. */
+/** Runs `work` and makes the platform wait for it. Does nothing if the platform cannot, or outside a request. Never throws. */
 export function whileKeptAlive(work: () => Promise<unknown>): void {
   const run = (): void => {
     const waitUntil = platformWaitUntil();
@@ -66,7 +69,7 @@ export function whileKeptAlive(work: () => Promise<unknown>): void {
   else run();
 }
 
-/** Has the platform wait for work that is being done in any case. Never throws. */
+/** Makes the platform wait for work that runs in any case. Never throws. */
 export function keepAlive(promise: Promise<unknown>): void {
   whileKeptAlive(() => promise);
 }

@@ -1,5 +1,5 @@
-// Spans outside any invocation that wait for the host to consume what a function gave: a stream that nobody reads, a query that
-// nobody awaits. They are closed when that has been collected, or when the process is about to exit.
+// Spans outside any invocation that wait for the host to consume a function's result, such as a stream that is never read
+// or a query that is never awaited. They are closed when the result has been collected, or before the process exits.
 
 import { isWorker } from "../env.js";
 
@@ -7,15 +7,18 @@ interface Closable {
   close(): void;
 }
 
-/** While there are any, and only then, the process is listened to. */
+/** The process has a listener only while this set is not empty. */
 const waiting = new Set<Closable>();
 let stopListening = (): void => {};
-/** Made with the first. */
+/** Created with the first item. */
 let collected: FinalizationRegistry<Closable> | undefined;
 
-/** As `HostEnd` has it; `listen` has its argument called before the process ends, and gives what takes that back. */
+/**
+ * Implements `closeWhenLost` of `Host`. `listen` makes its argument run before the process ends, and returns a function
+ * that undoes it.
+ */
 export function closeWhenLost(item: Closable, result: object, listen?: (close: () => void) => () => void): void {
-  // A Worker's clock stands at 0 where it collects, and nothing there is told of its end.
+  // In a Worker, the clock stands at 0 during garbage collection, and a Worker gets no event before it ends.
   if (isWorker()) return;
   if (listen && waiting.size === 0) stopListening = listen(closeAll);
   waiting.add(item);
@@ -25,7 +28,7 @@ export function closeWhenLost(item: Closable, result: object, listen?: (close: (
   collected.register(result, item, item);
 }
 
-/** Says that `item` has ended. */
+/** Stops waiting for the result of `item`. */
 export function consumed(item: Closable): void {
   if (waiting.size === 0 || !waiting.delete(item)) return;
   collected?.unregister(item);

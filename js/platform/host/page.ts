@@ -1,4 +1,4 @@
-// The end of a page: who is flushed before it, and when its network is back. process.ts adds the end of a process.
+// Flushes clients before a page ends, and when its network is back. process.ts does the same for the end of a process.
 
 import type { Flusher } from "../../settings.js";
 
@@ -7,27 +7,28 @@ interface Window {
   removeEventListener(event: string, listener: () => void): void;
 }
 
-/** While there are any, and only then, the page or the process is listened to. */
+/** The page or the process has listeners only while this set is not empty. */
 const waiting = new Set<Flusher>();
-/** What ends to listen, by event. */
+/** Functions that remove the listeners, by event. */
 const unlisten = new Map<string, () => void>();
 
-/** Flushes `flusher` before the page ends. `false` where that is seen to already. */
+/** Flushes `flusher` before the page ends. Returns `false` if it is already being watched. */
 export function watchPage(flusher: Flusher): boolean {
   if (waiting.has(flusher)) return false;
   waiting.add(flusher);
-  // A page is seldom closed with notice, but always hidden first; `pagehide` comes where it is not.
+  // Closing a page seldom fires an event, but it is always hidden first; `pagehide` covers the cases without
+  // `visibilitychange`.
   const { document, window } = globalThis as { document?: { readonly visibilityState?: unknown }; window?: Window };
   const flush = (): void => void flushWaiting();
-  // It bubbles, and no element can stand in place of a window's methods, as one can of a document's.
+  // The event bubbles to the window. An element can shadow the methods of a document, but not of a window.
   listenTo(window, "visibilitychange", () => document?.visibilityState === "hidden" && flush());
   listenTo(window, "pagehide", flush);
-  // What could not be sent need not wait for its next turn.
+  // Unsent rows are sent at once, without waiting for the next interval.
   listenTo(window, "online", () => void flushWaiting(undefined, false));
   return true;
 }
 
-/** Takes that back. */
+/** Stops watching `flusher`. */
 export function unwatch(flusher: Flusher): void {
   waiting.delete(flusher);
   if (waiting.size > 0) return;
@@ -35,22 +36,22 @@ export function unwatch(flusher: Flusher): void {
   unlisten.clear();
 }
 
-/** Whether it is flushed before the end. */
+/** `true` if `flusher` is flushed before the end. */
 export function isWatched(flusher: Flusher): boolean {
   return waiting.has(flusher);
 }
 
-/** Flushes those that wait, and of them those that are meant. */
+/** Flushes the waiting clients that `isMeant` accepts. */
 export async function flushWaiting(isMeant: (flusher: Flusher) => boolean = () => true, isLast = true): Promise<void> {
   await Promise.all([...waiting].filter(isMeant).map((flusher) => flusher.flushAtExit(isLast)));
 }
 
-/** Listens by `start`, which gives what ends that, once for each event. */
+/** Starts to listen for `event`, once for each event. `start` returns a function that removes the listener. */
 export function listen(event: string, start: () => () => void): void {
   if (!unlisten.has(event)) unlisten.set(event, start());
 }
 
-/** Listens to `event` no more. */
+/** Stops listening to `event`. */
 export function stopListening(event: string): void {
   unlisten.get(event)?.();
   unlisten.delete(event);

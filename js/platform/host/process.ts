@@ -1,4 +1,4 @@
-// The end of a process: when it has nothing left to do, or on a signal, if the user wants that.
+// Flushes clients at the end of a process: when it has nothing left to do, or on signals that the user has chosen.
 
 import type { Closable, Flusher, Signal } from "../../settings.js";
 import { closeWhenLost } from "./lost.js";
@@ -12,7 +12,7 @@ interface Process {
   kill(pid: number, signal: string): void;
 }
 
-/** Flushes `flusher` before the process or the page ends. `false` where that is seen to already. */
+/** Flushes `flusher` before the process or the page ends. Returns `false` if it is already being watched. */
 export function watchProcess(flusher: Flusher): boolean {
   if (!watchPage(flusher)) return false;
   listen("beforeExit", () => on("beforeExit", () => void flushWaiting()));
@@ -42,9 +42,9 @@ function processOf(): Process | undefined {
 
 async function flushOnSignal(signal: Signal): Promise<void> {
   const process = processOf() as Process;
-  // Ours is asked first. Where the host listens too, it is the host that ends the process, or lets it live.
+  // Our listener runs first. If the host listens too, the host decides whether the process ends.
   const isOurs = process.listenerCount(signal) === 1;
-  stopListening(signal); // the same signal a second time ends the process at once
+  stopListening(signal); // so that a second signal ends the process at once
   const meant: Flusher[] = [];
   await flushWaiting((flusher) => flusher.signals.includes(signal) && meant.push(flusher) > 0, isOurs);
   if (isOurs) process.kill(process.pid, signal);

@@ -1,22 +1,22 @@
-// Everywhere else the module travels as text, which scripts/text-of-wasm.mjs writes. Importing this decodes and compiles
-// nothing.
+// All other platforms get the module as text, which scripts/text-of-wasm.mjs writes. Importing this file does not decode or
+// compile it.
 
 import { CORE_TEXT, DECODER } from "../../core_text.js";
 
 let compiled: WebAssembly.Module | undefined;
 
-/** The compiled module, made at the first call. Throws where that is refused, with the remedy. */
+/** The compiled module, created by the first call. If compiling is refused, throws an error whose message is the remedy. */
 export function load(): WebAssembly.Module {
   compiled ??= compile(CORE_TEXT);
   return compiled;
 }
 
-/** The module of a text. */
+/** Compiles a module's text. */
 export function compile(text: string): WebAssembly.Module {
   try {
     return new WebAssembly.Module(decode(text));
   } catch (cause) {
-    // A bundle for Workers has this file when its bundler knows none of the conditions in package.json.
+    // A Worker's bundle contains this file if its bundler knows none of the conditions in package.json.
     const remedy =
       "WebSocketPair" in globalThis
         ? 'serverExternalPackages: ["opik-edge"] in Next, ssr: { external: ["opik-edge"] } in Vite, experimental: { wasm: true } in Nitro'
@@ -25,7 +25,7 @@ export function compile(text: string): WebAssembly.Module {
   }
 }
 
-/** The bytes of a module's text. By a module too: a loop in JavaScript, which runs for the first time here, takes 6 ms more. */
+/** Decodes a module's text. The decoder is a WebAssembly module too: a cold JavaScript loop would take 6 ms longer. */
 function decode(text: string): Uint8Array<ArrayBuffer> {
   const { exports } = new WebAssembly.Instance(new WebAssembly.Module(new Uint8Array(DECODER)));
   const { memory, decode } = exports as { memory: WebAssembly.Memory; decode: (length: number) => number };

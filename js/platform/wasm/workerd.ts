@@ -1,5 +1,5 @@
-// Cloudflare Workers compile WebAssembly at deployment: the import gives a Module.
-// wrangler recognises it by the ending of the specifier.
+// Cloudflare Workers compile WebAssembly at deployment: the import returns a Module. wrangler recognises it by the file
+// extension.
 
 // @ts-expect-error -- TypeScript knows no WebAssembly modules; the bundler does
 import wasm from "../../core_bg.wasm";
