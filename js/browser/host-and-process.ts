@@ -1,5 +1,5 @@
-// Behind the subpath import `#host` where the code may run in a process or in a page: in Node, Deno and Bun, and in bundles of which
-// nothing is said.
+// The subpath import `#host` for code that may run in a process or in a page: in Node, Deno and Bun, and in bundles without
+// a known target.
 
 import { addClient, flushClients } from "../deliver/flush-clients.js";
 import type { Clients, Page } from "../deliver/model.js";
@@ -12,7 +12,7 @@ import { openOutbox } from "./outbox.js";
 import { relayTransport } from "./relay-transport.js";
 import { warnOfCors } from "./warn-of-cors.js";
 
-// By name, without a spread: a bundler for Workers leaves it out, as nothing runs while it is made.
+// Each member is named, without a spread, so that the object has no side effects and a bundler for Workers can drop it.
 export const host: Host | undefined = {
   watch: watchProcess,
   unwatch,

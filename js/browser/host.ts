@@ -1,4 +1,4 @@
-// Behind the subpath import `#host` in bundles for browsers: what a page has and a Worker has not.
+// The subpath import `#host` in bundles for browsers: the parts that pages have and Workers lack.
 
 import type { Clients, Page } from "../deliver/model.js";
 import { closeWhenLost, consumed } from "../platform/host/lost.js";
@@ -9,7 +9,7 @@ import { openOutbox } from "./outbox.js";
 import { relayTransport } from "./relay-transport.js";
 import { warnOfCors } from "./warn-of-cors.js";
 
-// A page's streams may be read on when it is shown again, so what is lost there is what has been collected.
+// A hidden page may be shown again and read its streams further, so only collected results count as lost.
 export const host: Host | undefined = { watch: watchPage, unwatch, isWatched, closeWhenLost, consumed, warnOfCors };
 export const parts: Page | undefined = { relayTransport, openOutbox, instrumentFetch };
 export const clients: Clients | undefined = undefined;

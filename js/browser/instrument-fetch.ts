@@ -1,4 +1,4 @@
-// Traces every `fetch` of a page, for as long as it is asked to.
+// Traces every `fetch` of a page until it is turned off.
 
 import type { CallTraced } from "../deliver/model.js";
 import { replaceFetch, targetOf } from "../platform/host-fetch.js";
@@ -6,8 +6,8 @@ import { isTarget } from "../record/targets.js";
 import type { InstrumentFetchOptions } from "../settings.js";
 
 /**
- * Puts a traced `fetch` in place of the global one; gives what puts the old one back. While one is in place a further call
- * changes nothing, and gives what does nothing.
+ * Replaces the global `fetch` by a traced one. Returns a function that restores the old one. While a replacement is in
+ * place, further calls change nothing and return a function without effect.
  */
 export function instrumentFetch(traced: CallTraced, { ignore = [] }: InstrumentFetchOptions): () => void {
   return replaceFetch(

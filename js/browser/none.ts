@@ -1,4 +1,4 @@
-// Behind the subpath import `#host` in bundles for Workers, which have no pages and end without notice.
+// The subpath import `#host` in bundles for Workers, which have no pages and end without notice.
 
 import type { Clients, Page } from "../deliver/model.js";
 import type { Host } from "../settings.js";

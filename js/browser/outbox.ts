@@ -1,5 +1,5 @@
-// A page's rows between their end and their delivery: in memory, and in IndexedDB, out of which the next visit sends what
-// this one could not. Without IndexedDB (private windows) they are in memory alone.
+// Holds a page's rows from their end to their delivery: in memory and in IndexedDB, from which the next visit sends the
+// remaining rows. Without IndexedDB (private windows) they are only in memory.
 
 import type { Outbox } from "../deliver/model.js";
 import { addCounts, type Dropped } from "../deliver/report.js";
@@ -23,13 +23,13 @@ import { MAX_BODY_BYTES } from "./relay-transport.js";
 import { Shift } from "./shift.js";
 import { type Visit, visitOf } from "./visit.js";
 
-/** Bytes that are kept for later visits, and that wait for a token; beyond them the oldest rows go. */
+/** Maximum bytes kept for later visits, and maximum bytes that wait for a token. Beyond these, the oldest rows are dropped. */
 const MAX_BYTES = 5 * 1024 * 1024;
-/** For how long: a relay takes ids of the last 24 h. */
+/** Maximum age of kept rows: a relay takes ids of the last 24 h. */
 const MAX_AGE_MS = 23 * 60 * 60 * 1000;
-/** Where no tab can say that it lives, rows of others are left alone for so long. */
+/** Without Web Locks, a tab cannot show that it is alive, so rows of other tabs are left alone until they have this age. */
 const FOREIGN_AGE_MS = 60_000;
-/** Tokens of this visit that are remembered: those of a day, where each lives for 15 minutes. */
+/** Maximum number of this visit's tokens that are remembered: a day's, if each lives for 15 minutes. */
 const MAX_TOKENS = 100;
 
 const HEADER_VALUE = /^[\x20-\x7e]+$/;
@@ -37,29 +37,29 @@ const HEADER_VALUE = /^[\x20-\x7e]+$/;
 const DATABASE = "opik-edge";
 const STORE = "rows";
 
-/** A row that waits. */
+/** A row that waits to be sent. */
 interface Entry {
   readonly key: string;
-  /** Which tab answers for it. */
+  /** The tab that is responsible for it. */
   readonly tab: string;
   readonly kind: RowKind;
   json: Uint8Array<ArrayBuffer>;
-  /** When it was kept, in ms since 1970. */
+  /** The time at which it was kept, in ms since 1970. */
   readonly ms: number;
-  /** Of a score: what it scores. The latest counts. */
+  /** The key of a score; of several scores with one key the latest counts. */
   score: string | undefined;
-  /** A token of its visit, where the relay asks for one. */
+  /** A token of its visit, if the relay asks for a token. */
   token: string | undefined;
-  /** The secret of its visit; versions before this one had none. */
+  /** The secret of its visit; rows of earlier versions have no secret. */
   readonly secret: string | undefined;
 }
 
-/** When a token ends, as far as it says so. */
+/** The expiry of a token, or infinity if it states no expiry. */
 function expiryOf(token: string): number {
   return tokenExpiry(token) ?? Number.POSITIVE_INFINITY;
 }
 
-/** Whether this page can send at all: without the core, as under a strict policy, rows are left to a page that can. */
+/** `true` if this page can send. A page without the core, as under a strict policy, leaves rows to a page that has it. */
 function canSend(): boolean {
   try {
     return getCore().isLive;
@@ -68,38 +68,38 @@ function canSend(): boolean {
   }
 }
 
-/** Web Locks (W3C): a lock is held until its promise has settled, or its page is gone. */
+/** Web Locks (W3C): a lock is held until its promise has settled or its page is gone. */
 interface Locks {
   request(name: string, run: () => Promise<void>): Promise<void>;
 }
 
-/** The outbox of a page whose relay is at `url`. */
+/** The outbox of a page with its relay at `url`. */
 export function openOutbox(url: URL, source: TokenSource | undefined): Outbox {
   return new PageOutbox(url, source);
 }
 
-/** The rows of one client. */
+/** The outbox of one client. */
 class PageOutbox implements Outbox {
-  /** Of which relay; rows for another are not sent to it. */
+  /** The relay of these rows, which are not sent to another. */
   readonly #name: string;
   readonly #source: TokenSource | undefined;
   readonly #visit: Visit;
-  /** Those of this visit, the earliest first, with their ends. */
+  /** The tokens of this visit with their expiries, oldest first. */
   #tokens: (readonly [token: string, expiresMs: number])[] = [];
-  /** Those of earlier visits that the relay takes no more. */
+  /** Tokens of earlier visits that the relay no longer accepts. */
   readonly #refused = new Set<string | undefined>();
   #learning: Promise<void> | undefined;
   #asksSoon = false;
   readonly #tab: string = `${now()}-${randomBits()}`;
-  /** What can be sent. */
+  /** Rows that can be sent. */
   #waiting: Entry[] = [];
-  /** How many have been taken. */
+  /** Number of rows that were taken. */
   #taken = 0;
-  /** What waits for a token of this visit: in memory alone, since another visit's may be another user's. */
+  /** Rows that wait for a token of this visit. They are only in memory, since another visit may belong to another user. */
   #held: Entry[] = [];
   #heldBytes = 0;
   #unwritten: Entry[] = [];
-  /** Once the relay has refused this visit's rows for the page's clock. */
+  /** Set once the relay has refused this visit's rows because of the page's clock. */
   #shift: Shift | undefined;
   #dropped: Dropped = {};
   #count = 0;
@@ -113,27 +113,33 @@ class PageOutbox implements Outbox {
     this.#visit.join(this);
   }
 
-  /** An id of this visit, for what begins at `ms`: a row is sent with a token of its beginning, so that one is asked for now. */
+  /**
+   * An id of this visit, for a span or trace that begins at `ms`. A row needs a token from the time when it began, so a
+   * missing token is requested now.
+   */
   mint(ms: number): string {
     const [, expiresMs = 0] = this.#tokens.at(-1) ?? [];
     if (expiresMs < now()) this.#askSoon();
     return this.#visit.mint(ms);
   }
 
-  /** A token writes through the relay, so that no other origin is given it, whatever `propagateTo` says. */
+  /**
+   * Adds the token only for the page's own origin, whatever `propagateTo` says, because the token allows writing through
+   * the relay.
+   */
   authorize({ origin }: URL, own: () => unknown, headers: Record<string, string>): void {
-    const token = this.#tokens.at(-1)?.[0] ?? this.#source; // one that stands in the settings need not be asked for
+    const token = this.#tokens.at(-1)?.[0] ?? this.#source; // a token from the settings is available at once
     try {
       if (origin === "null" || origin !== location.origin || typeof token !== "string") return;
       const given = Object(own());
       const isList = Symbol.iterator in given;
-      // What can be read only once is left to the platform.
+      // Headers that can be read only once are left to the platform.
       if (isList && !("at" in given || "has" in given)) return;
       const names: unknown[] = isList ? Array.from(given, ([name]) => name) : Object.keys(given);
       const isOwn = /^opik-token$/im.test(names.join("\n"));
       if (!isOwn && HEADER_VALUE.test(token) && expiryOf(token) >= now()) headers[OPIK_TOKEN_HEADER] = token;
     } catch {
-      // There is no location, a getter throws, or these are no headers.
+      // No location, a getter that throws, or invalid headers.
     }
   }
 
@@ -158,7 +164,7 @@ class PageOutbox implements Outbox {
     }
   }
 
-  /** Takes out the next upload that can be sent; what is settled is forgotten, what is kept stays for later visits. */
+  /** Takes out the next upload that can be sent. Settled rows are deleted at rest; kept rows stay for later visits. */
   take(isEarly: boolean): Upload | undefined {
     if (isEarly) return undefined;
     this.#forgetSuperseded();
@@ -169,26 +175,26 @@ class PageOutbox implements Outbox {
     return this.#uploadOf(entries);
   }
 
-  /** What tells how many of the rows that can be sent now are still there. */
+  /** Marks the rows that can be sent now. The returned function counts how many of them are still waiting. */
   mark(): () => number {
     const { length } = this.#waiting;
     const taken = this.#taken;
     return () => Math.max(0, length - (this.#taken - taken));
   }
 
-  /** What was lost since the last call. */
+  /** Rows lost since the last call. */
   takeDropped(): Dropped {
     const dropped = this.#dropped;
     this.#dropped = {};
     return dropped;
   }
 
-  /** Asks for the token that rows wait for; `undefined` where none does. */
+  /** Asks for the token that rows wait for; `undefined` if no row does. */
   ready(): Promise<void> | undefined {
     return this.#held.length > 0 ? this.#learn() : undefined;
   }
 
-  /** Ends the visit: what waits is dropped, in other tabs and at rest too, and the token is forgotten. */
+  /** Ends the visit: drops the waiting rows, also in other tabs and at rest, and forgets the token. */
   discard(): Promise<void> {
     return this.#visit.discard();
   }
@@ -204,16 +210,16 @@ class PageOutbox implements Outbox {
     this.#learning = undefined;
     this.#refused.clear();
     const start = all ? this.#name : `${this.#name} ${this.#tab}`;
-    await this.#write((rows) => rows.delete(IDBKeyRange.bound(`${start} `, `${start}!`))); // "!" comes after the blank
+    await this.#write((rows) => rows.delete(IDBKeyRange.bound(`${start} `, `${start}!`))); // "!" is the character after the blank
     this.#found();
   }
 
-  /** Takes over what tabs that are gone have left, and, as soon as they are gone, the others; `found` is told each time. */
+  /** Takes over rows of tabs that are gone, and of other tabs once they are gone. Calls `found` each time. */
   async recover(found: () => void): Promise<void> {
     this.#found = found;
     if (!(await this.#open())) return;
     const { locks } = navigator as { locks?: Locks };
-    // As long as this lock is held, this tab is alive.
+    // This tab is alive while it holds this lock.
     void locks?.request(this.#lockOf(this.#tab), () => new Promise(() => {})).catch(() => {});
     const adopt = async (tab: string): Promise<void> => {
       if (await this.#adopt(tab)) found();
@@ -223,20 +229,21 @@ class PageOutbox implements Outbox {
       for (const { tab } of entries) if (tab !== this.#tab) tabs.add(tab);
     });
     for (const tab of tabs) {
-      // Given as soon as that tab has let go of it; to one of those who wait, and the next one finds nothing more.
+      // The lock is granted when that tab is gone. Only one of the waiting tabs adopts the rows; the next ones find no
+      // more.
       if (locks) void locks.request(this.#lockOf(tab), () => adopt(tab)).catch(() => {});
       else await adopt(tab);
     }
   }
 
-  /** Answers for the rows of another tab from now on. Resolves to whether there are any. */
+  /** Takes over the rows of another tab. Resolves to `true` if there are any. */
   async #adopt(tab: string): Promise<boolean> {
     if (!canSend()) return false;
     const { secret } = this.#visit;
     const isLocked = "locks" in navigator;
     let bytes = 0;
     const adopted: Entry[] = [];
-    // In one transaction: what is discarded meanwhile is not written again.
+    // In one transaction, so that rows that are discarded meanwhile are not written again.
     await this.#look((rows, found) => {
       bytes = 0;
       adopted.length = 0;
@@ -245,7 +252,7 @@ class PageOutbox implements Outbox {
         bytes += entry.json.byteLength;
         const age = now() - entry.ms;
         const isOfRelay = entry.key.startsWith(`${this.#name} `);
-        // Without a token it is of a version that would have sent it with anybody's.
+        // A row without a token was kept by a version that would have sent it with any user's token.
         const isNobodys = isOfRelay && this.#source !== undefined && entry.token === undefined;
         if (age > MAX_AGE_MS || bytes > MAX_BYTES || isNobodys) rows.delete(entry.key);
         else if (isOfRelay && (isLocked || age > FOREIGN_AGE_MS)) {
@@ -255,13 +262,13 @@ class PageOutbox implements Outbox {
       }
     });
     if (secret !== this.#visit.secret) return false;
-    this.#waiting.push(...adopted.reverse()); // the oldest first, as they were recorded
+    this.#waiting.push(...adopted.reverse()); // oldest first, as recorded
     return adopted.length > 0;
   }
 
   #keep(entries: readonly Entry[]): void {
     this.#waiting.push(...entries);
-    // Many rows that end together are one transaction.
+    // Rows that end together are written in one transaction.
     if (this.#unwritten.length === 0) queueMicrotask(() => this.#store("put", this.#unwritten.splice(0)));
     this.#unwritten.push(...entries);
   }
@@ -281,7 +288,7 @@ class PageOutbox implements Outbox {
     return this.#held.splice(0);
   }
 
-  /** Asks once for all that begins or ends together, and not in the midst of what the host is doing. */
+  /** Asks once for all rows that begin or end together, after the host's current synchronous code. */
   #askSoon(): void {
     if (this.#asksSoon || this.#source === undefined) return;
     this.#asksSoon = true;
@@ -291,7 +298,7 @@ class PageOutbox implements Outbox {
     });
   }
 
-  /** Asks for the current token, and gives it to the rows that wait for one. Never rejects. */
+  /** Asks for the current token, and gives it to the rows that wait for it. Never rejects. */
   #learn(): Promise<void> {
     this.#learning ??= this.#ask();
     return this.#learning;
@@ -303,9 +310,9 @@ class PageOutbox implements Outbox {
     try {
       token = await (typeof this.#source === "function" ? this.#source() : this.#source);
     } catch {
-      // There is none to be had now.
+      // No token is available now.
     }
-    if (secret !== this.#visit.secret) return; // it may be that of who was there before
+    if (secret !== this.#visit.secret) return; // the token may belong to the previous user
     this.#learning = undefined;
     if (typeof token !== "string" || !token) return;
     const known = this.#tokens.filter(([other]) => other !== token).slice(-MAX_TOKENS);
@@ -321,7 +328,7 @@ class PageOutbox implements Outbox {
     if (rows > 0) addCounts(this.#dropped, { [reason]: rows });
   }
 
-  /** Of scores of one thing the latest stays. */
+  /** Keeps only the latest of several scores with one key. */
   #forgetSuperseded(): void {
     const latest = new Map<string, Entry>();
     for (const entry of this.#waiting) {
@@ -364,7 +371,7 @@ class PageOutbox implements Outbox {
     const visit = this.#visit;
     const { secret: current } = visit;
     const isOwn = secret === current;
-    // Of this visit the latest in place of one that is not known any more, and for scores of one that is over.
+    // For rows of this visit, the latest token replaces a forgotten token, and for scores also an expired one.
     const tokenOfNow = (): string | undefined => {
       const [, expiresMs = 0] = this.#tokens.find(([known]) => known === token) ?? [];
       const isGood = expiresMs > 0 && (score === undefined || expiresMs >= now());
@@ -379,12 +386,12 @@ class PageOutbox implements Outbox {
       },
       outcome: () => {
         if (visit.secret !== current) return { lost: "discarded" };
-        // To a later visit of its user it may be worth something.
+        // A later visit of the same user may still deliver the rows.
         return this.#refused.has(token) ? "aside" : undefined;
       },
       refused: () => {
         if (!isOwn) return this.#refused.add(token).size > 0;
-        // While it was under way another one may have come.
+        // Another token may have arrived during the request.
         this.#tokens = this.#tokens.filter(([known]) => known !== sent);
         this.#askSoon();
         return tokenOfNow() !== sent;
@@ -405,7 +412,7 @@ class PageOutbox implements Outbox {
     };
   }
 
-  /** Puts right those of this visit that were made by a wrong clock, and gives them. */
+  /** Corrects those rows of this visit that a wrong clock made. Returns the changed rows. */
   #shiftAll(entries: readonly Entry[]): Entry[] {
     const { secret } = this.#visit;
     return entries.filter((entry) => entry.secret === secret && this.#shift?.apply(entry));
@@ -420,13 +427,13 @@ class PageOutbox implements Outbox {
         request.onerror = () => resolve(undefined);
         request.onblocked = () => resolve(undefined);
       } catch {
-        resolve(undefined); // forbidden, or not there
+        resolve(undefined); // forbidden or missing
       }
     });
     return this.#database;
   }
 
-  /** Has `change` change what is at rest in one transaction: in another one where that comes to nothing, and no more than that. */
+  /** Changes the stored rows in one transaction, which is retried once if it fails. */
   async #write(change: (rows: IDBObjectStore) => unknown, isAgain = false): Promise<void> {
     const database = await this.#open();
     if (!database) return;
@@ -435,16 +442,16 @@ class PageOutbox implements Outbox {
         const transaction = database.transaction(STORE, "readwrite");
         change(transaction.objectStore(STORE));
         transaction.oncomplete = () => resolve(true);
-        transaction.onabort = () => resolve(false); // the quota is used up, or the disk is in trouble
+        transaction.onabort = () => resolve(false); // the quota is exceeded, or the disk fails
       } catch {
-        this.#database = undefined; // its connection is gone: WebKit's breaks off when its process ends
+        this.#database = undefined; // the connection is gone: WebKit closes it when the process behind it ends
         resolve(false);
       }
     });
     if (!isDone && !isAgain) await this.#write(change, true);
   }
 
-  /** Has `change` look at everything that is at rest, and change it in the same transaction. */
+  /** Passes all stored rows to `change`, which may change them in the same transaction. */
   #look(change: (rows: IDBObjectStore, entries: Entry[]) => void): Promise<void> {
     return this.#write((rows) => {
       const request: IDBRequest<Entry[]> = rows.getAll();
@@ -452,7 +459,7 @@ class PageOutbox implements Outbox {
         try {
           change(rows, request.result);
         } catch {
-          // Something is there that is none of ours.
+          // An entry that this package did not write.
         }
       };
     });

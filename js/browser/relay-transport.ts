@@ -1,5 +1,5 @@
-// Carries a page's uploads to its relay (../relay/): as a request so simple that it needs no preflight, and that may
-// outlive the page. Learns from the answers how far the page's clock is off.
+// Sends a page's uploads to its relay (../relay/), as simple requests that need no preflight and may outlive the page.
+// Learns the error of the page's clock from the answers.
 
 import { selfContained } from "../deliver/upload.js";
 import { now, TIMES } from "../platform/env.js";
@@ -8,20 +8,20 @@ import type { RefusalCode } from "../relay/refusal.js";
 import type { Transport, TransportRequest } from "../settings.js";
 
 /**
- * Bodies that a page may still send while it is closed: browsers take 64 KB in all with `keepalive` (Fetch standard,
- * "http-network-or-cache fetch").
+ * Maximum size of the bodies that a page can send while it closes: browsers allow 64 KB in all with `keepalive` (Fetch
+ * standard, "http-network-or-cache fetch").
  */
 export const MAX_BODY_BYTES = 60_000;
-/** Room for a token beside it. */
+/** Room for a token beside the body. */
 const MAX_TOKEN_BYTES = 2500;
 
-/** Bytes of bodies under way that may outlive the page. */
+/** Total size of pending bodies that may outlive the page. */
 let keptAliveBytes = 0;
 
-/** Clocks that differ by less are taken for right. */
+/** A smaller difference between the clocks is ignored. */
 const MIN_OFFSET_MS = 2000;
 
-/** The refusals that a wrong clock is the cause of, with their statuses: what else a relay answers, it answers a clock that is right. */
+/** Refusals that a wrong clock causes, with their statuses. Only these and successful answers are read for the relay's time. */
 const CLOCK_CODES: Partial<Record<RefusalCode, number>> = { clock_skew: 425, outside_token: 422 };
 
 /** The transport to the relay at `url`. */
@@ -37,7 +37,7 @@ export function relayTransport(url: URL): Transport {
       const { token, secret } = envelope ?? {};
       const enveloped = selfContained(path, body, { token, secret });
       const bytes = enveloped.byteLength;
-      // Beyond the browser's quota such a request fails at once; then it is one that ends with the page.
+      // Beyond the browser's quota a keepalive request fails at once, so this one ends with the page.
       const keepalive = keptAliveBytes + bytes <= MAX_BODY_BYTES + MAX_TOKEN_BYTES;
       if (keepalive) keptAliveBytes += bytes;
       const sentMs = now();
@@ -56,7 +56,7 @@ export function relayTransport(url: URL): Transport {
         if (keepalive) keptAliveBytes -= bytes;
       }
       const relayMs = await readNow(response);
-      // Taken at the middle of the request.
+      // The relay's time is compared with the middle of the request.
       const offsetMs = relayMs === undefined ? clockOffsetMs : Math.round(relayMs - (sentMs + now()) / 2);
       clockOffsetMs = Math.abs(offsetMs) < MIN_OFFSET_MS ? 0 : offsetMs;
       return response;
@@ -64,7 +64,7 @@ export function relayTransport(url: URL): Transport {
   };
 }
 
-/** The relay's time, where this is one of its answers, and that is a time. What stands before it may answer anything. */
+/** The relay's time, if this is an answer of the relay with a plausible time. A proxy may answer anything. */
 async function readNow(response: Response): Promise<number | undefined> {
   try {
     const { now: ms, code } = (await response.clone().json()) as { now?: unknown; code?: RefusalCode };
@@ -72,6 +72,6 @@ async function readNow(response: Response): Promise<number | undefined> {
     const isRelays = response.status === (code ? CLOCK_CODES[code] : 200);
     return isRelays && typeof ms === "number" && ms >= least && ms <= most ? ms : undefined;
   } catch {
-    return undefined; // no JSON
+    return undefined; // not JSON
   }
 }

@@ -1,13 +1,13 @@
-// The conversation of a tab: an id in sessionStorage, which each tab has for itself and which survives a reload.
+// The conversation of a tab: an id in sessionStorage, which is separate for each tab and survives a reload.
 
 import { type Names, tellUnknown } from "../names.js";
 import { isBrowser, now, randomBytes } from "../platform/env.js";
 
 /** Options of `tabThreadId`. */
 export interface TabThreadOptions {
-  /** After how long without a call a new conversation begins, in ms (default 30 minutes). */
+  /** A new conversation begins after this time without a call, in ms (default 30 minutes). */
   readonly idleMs?: number | undefined;
-  /** `true` begins a new one now. */
+  /** `true` begins a new conversation now. */
   readonly renew?: boolean | undefined;
 }
 
@@ -15,12 +15,12 @@ const OPTIONS: Names<TabThreadOptions> = { idleMs: 0, renew: 0 };
 const IDLE_MS = 30 * 60 * 1000;
 const KEY = "opik-edge thread";
 
-/** Where there is no sessionStorage: in this page's memory. */
+/** Replaces sessionStorage where it is missing. */
 let inMemory: string | undefined;
 
 /**
- * The id of this tab's conversation, for `threadId`: the same until nobody has asked for it for `idleMs`, reloads included.
- * `undefined` off a page, where one module serves many users.
+ * The id of this tab's conversation, for `threadId`. It stays the same, even after reloads, until this function has not
+ * been called for `idleMs`. `undefined` outside pages, where one module serves many users.
  *
  * @example
  * ```ts
@@ -37,7 +37,7 @@ let inMemory: string | undefined;
 export function tabThreadId(options?: TabThreadOptions): string | undefined {
   if (!isBrowser()) return undefined;
   tellUnknown(undefined, options, "option of tabThreadId", OPTIONS);
-  const { idleMs, renew = false } = options ?? {}; // JavaScript may say null
+  const { idleMs, renew = false } = options ?? {}; // JavaScript callers may pass null
   const most = typeof idleMs === "number" && idleMs >= 0 ? idleMs : IDLE_MS;
   const [id, askedMs] = read()?.split(" ") ?? [];
   const isOver = renew || !id || !(now() - Number(askedMs) <= most);

@@ -1,27 +1,27 @@
-// A visit: from the loading of a page, or the last `discard`, to its end. It makes the page's ids, so that a relay knows them for
-// its own (../proof.ts), and ends in all tabs at once.
+// A visit lasts from the loading of a page, or the last `discard`, to its end. It makes the page's ids in such a way that a
+// relay recognises them (../platform/proof.ts). A `discard` ends the visits of all tabs.
 
 import { toBase64Url } from "../platform/base64url.js";
 import { randomBytes } from "../platform/env.js";
 import { isMadeWith, SECRET_BYTES, tailOf } from "../platform/proof.js";
 
-/** What keeps rows of a visit. */
+/** Keeps rows of a visit. */
 interface Member {
-  /** Drops what it keeps, at rest too: all that there is, or, where another tab says so and does that itself, its own. */
+  /** Drops all rows of the relay, also at rest. If another tab has ended the visit, only the rows of this tab are dropped. */
   forget(all: boolean): Promise<void>;
 }
 
-/** As in src/id.rs: how far a clock may be set back before ids follow it. */
+/** The limit up to which ids do not follow a clock that is set back, as in src/id.rs. */
 const MAX_BEHIND_MS = 60_000;
 
 const visits = new Map<string, Visit>();
 
-/** The visit of this page, as the relay at `url` sees it: another one learns another secret. */
+/** The visit of this page for the relay at `url`. Each relay gets its own secret. */
 export function visitOf(url: string): Visit {
   return visits.get(url) ?? new Visit(url);
 }
 
-/** The visit of now. */
+/** The current visit. `discard` begins the next one in the same object. */
 export class Visit {
   readonly #members = new Set<Member>();
   readonly #channel: BroadcastChannel | undefined;
@@ -35,40 +35,43 @@ export class Visit {
     try {
       this.#channel = new BroadcastChannel(`opik-edge ${url}`);
       this.#channel.onmessage = () => void this.#end(false);
-      (this.#channel as { unref?(): void }).unref?.(); // Node has one too, and would wait for it
+      (this.#channel as { unref?(): void }).unref?.(); // Node has channels too, and would stay alive for this one
     } catch {
-      // There is none to be had: other tabs do not hear of its end.
+      // Without a channel, other tabs do not learn that the visit has ended.
     }
   }
 
-  /** Tells `member` when it ends. */
+  /** Makes `member` forget its rows when the visit ends. */
   join(member: Member): void {
     this.#members.add(member);
   }
 
-  /** By what its ids are known, in base64url. It is shown to the relay, kept beside rows at rest, and given to nobody else. */
+  /**
+   * The secret that proves that ids belong to this visit, in base64url. Only the relay gets it; it is also stored beside
+   * rows at rest.
+   */
   get secret(): string {
     this.#draw();
     return this.#secret;
   }
 
-  /** Whether `id` was made in this visit. */
+  /** `true` if `id` was made in this visit. */
   owns(id: string): boolean {
     return isMadeWith(this.#draw(), id);
   }
 
-  /** A new UUIDv7 for the time `ms`, greater than every one before it, unless the last one is more than a minute later. */
+  /** A new UUIDv7 for the time `ms`. It is greater than all before it, unless the clock was set back by more than a minute. */
   mint(ms: number): string {
     this.#counter = (this.#counter + 1) % 4096;
-    if (ms < this.#ms - MAX_BEHIND_MS) this.#ms = 0; // the clock was ahead, and was put right
-    // The next 4096 in one millisecond are of the next one.
+    if (ms < this.#ms - MAX_BEHIND_MS) this.#ms = 0; // the clock was ahead and has been corrected
+    // After 4096 ids in one millisecond, the next ids use the next millisecond.
     this.#ms = Math.max(ms, this.#ms + (this.#counter === 0 ? 1 : 0));
     const time = hex(this.#ms, 12);
     const tail = tailOf(this.#draw(), this.#counter);
     return `${time.slice(0, 8)}-${time.slice(8)}-7${hex(this.#counter, 3)}-${tail}`;
   }
 
-  /** Ends it, and those of the other tabs, and begins another. */
+  /** Ends this visit and the visits of other tabs, and begins another. */
   discard(): Promise<void> {
     this.#channel?.postMessage(0);
     return this.#end(true);
@@ -88,7 +91,7 @@ export class Visit {
   }
 }
 
-/** `id` with its time moved on by `ms`: what it ends in, and so whose it is, stays. */
+/** `id` moved in time by `ms`. Its end, which proves its origin, stays. */
 export function shiftId(id: string, ms: number): string {
   const time = hex(Number.parseInt(id.replace("-", ""), 16) + ms, 12);
   return `${time.slice(0, 8)}-${time.slice(8)}${id.slice(13)}`;

@@ -1,15 +1,15 @@
-// During development: names the headers that another origin does not allow, where a traced call to it has failed. The
-// browser tells the page only that it did.
+// During development, names the headers that another origin does not allow after a traced call to it has failed. The
+// browser tells the page only that the call failed.
 
 import type { Reporter } from "../errors.js";
 import { platformFetch } from "../platform/host-fetch.js";
 
-/** Origins that were looked at. */
+/** Origins that were checked. */
 const seen = new Set<string>();
 
-/** Looks into a call to `url` that got no answer with the trace headers of these names; once for each origin. */
+/** Checks a call to `url` with the trace headers `names` that got no answer; once for each origin. */
 export function warnOfCors(url: URL, names: readonly string[], reporter: Reporter): void {
-  if (typeof location === "undefined") return; // what only calls itself a browser
+  if (typeof location === "undefined") return; // a runtime that only claims to be a browser
   if (names.length === 0 || url.origin === location.origin || seen.has(url.origin) || !isDevelopment()) return;
   seen.add(url.origin);
   void explain(new URL(url.pathname, url.origin), names).then(
@@ -17,7 +17,7 @@ export function warnOfCors(url: URL, names: readonly string[], reporter: Reporte
   );
 }
 
-/** `undefined` where the trace headers are not what it failed for. */
+/** `undefined` if the call did not fail because of the trace headers. */
 async function explain(url: URL, names: readonly string[]): Promise<string | undefined> {
   if (await isAnswered(url, names)) return undefined;
   const allowed = await Promise.all(names.map((name) => isAnswered(url, [name])));
@@ -29,9 +29,9 @@ async function explain(url: URL, names: readonly string[]): Promise<string | und
   return `${url.origin} is down, or allows no calls from ${location.origin}; traced ones need ${missing.join(", ")}: ${remedy}`;
 }
 
-/** Whether a request that changes nothing gets an answer with headers of these names. A preflight by itself can not be asked for. */
+/** `true` if a harmless request with these headers gets an answer. A page cannot send a preflight alone. */
 async function isAnswered(url: URL, names: readonly string[]): Promise<boolean> {
-  // No ids: where these do arrive they are nobody's trace.
+  // Probe values are not ids, so they do not join any trace.
   const headers = names.map((name): [string, string] => [name, "probe"]);
   try {
     await platformFetch(url, { method: "HEAD", headers, credentials: "omit", cache: "no-store" });
@@ -41,7 +41,7 @@ async function isAnswered(url: URL, names: readonly string[]): Promise<boolean> 
   }
 }
 
-/** Whether the page comes from the developer's own machine. */
+/** `true` if the page comes from the developer's own machine. */
 function isDevelopment(): boolean {
   return /^(localhost|127\.0\.0\.1|\[::1\]|.*\.(localhost|local|test))$/.test(location.hostname);
 }
