@@ -360,7 +360,7 @@ const UNFINISHED: &[u8] = b"{\"opik_edge_unfinished\":true";
 /// Entries that [`write_row`] leaves out of a row, because the Opik API would refuse the whole batch for them.
 ///
 /// ```
-/// use opik_edge::span::{write_row, Clock, Fields, Kind, Period, USAGE};
+/// use opik_edge::{span::{Fields, Kind, Period, USAGE, write_row}, time::Clock};
 ///
 /// let fields = Fields {
 ///     id: b"019ab5c0-7c01-7a11-9a11-0123456789ab",

@@ -11,10 +11,10 @@ export interface ProjectVariables {
 
 /** Each file of a project with what reads it; what comes first counts. Of wrangler's files one is used. */
 const READERS: readonly (readonly [file: string, read: (text: string) => Record<string, unknown>])[] = [
-  [".dev.vars", (text) => assignments(text)],
+  [".dev.vars", (text) => assignments(linesOf(text))],
   ["wrangler.json", (text) => varsOf(text)],
   ["wrangler.jsonc", (text) => varsOf(text)],
-  ["wrangler.toml", (text) => assignments(tomlVars(text))],
+  ["wrangler.toml", (text) => assignments(tomlVars(linesOf(text)))],
 ];
 
 /** The variables of the project in `folder`, by default the one that the process was started in. */
@@ -35,29 +35,50 @@ export function projectVariables(folder = "."): ProjectVariables {
   return { variables, files };
 }
 
+/** Lines without the blanks at both ends. */
+const linesOf = (text: string): string[] => text.split("\n").map((line) => line.trim());
+
 /** `NAME=value` in lines, as in `.dev.vars` and in a table of TOML. */
-function assignments(text: string): Record<string, string> {
+function assignments(lines: readonly string[]): Record<string, string> {
   const found: Record<string, string> = {};
-  const line = /^\s*(?:export\s+)?"?(\w+)"?\s*[=:]\s*(?:"((?:\\.|[^"\\])*)"|'([^']*)'|([^#\n]*?))\s*(?:#.*)?$/gm;
-  for (const [, name = "", double, single, bare] of text.matchAll(line)) {
-    found[name] = double?.replace(/\\(.)/g, (_, char) => (char === "n" ? "\n" : char)) ?? single ?? bare ?? "";
+  for (const line of lines) {
+    const [, name, value = ""] = /^(?:export +)?"?(\w+)"?[\t ]*[=:](.*)/.exec(line) ?? [];
+    if (name !== undefined) found[name] = readValue(value.trim());
   }
   return found;
 }
 
-/** The lines of `[vars]`, or of `vars = { … }`. */
-function tomlVars(text: string): string {
-  const [, table = ""] = /^\s*\[vars\]\s*(?:#.*)?$((?:\r?\n(?!\s*\[).*)*)/m.exec(text) ?? [];
-  const [, inline = ""] = /^\s*vars\s*=\s*\{(.*)\}/m.exec(text) ?? [];
-  return table + inline.replace(/,(?=\s*"?\w+"?\s*=)/g, "\n");
+/** A value without its quotes and the comment behind it. */
+function readValue(text: string): string {
+  const [, double] = /^"((?:[^"\\]|\\.)*)"/.exec(text) ?? [];
+  if (double !== undefined) return double.replace(/\\(.)/g, (_, char) => (char === "n" ? "\n" : char));
+  const end = text.startsWith("'") ? text.indexOf("'", 1) : -1;
+  return end > 0 ? text.slice(1, end) : (text.split("#")[0] as string).trim();
 }
+
+/** The lines of `[vars]`, or of `vars = { … }`. */
+function tomlVars(lines: readonly string[]): string[] {
+  const at = lines.findIndex((line) => line.startsWith("[vars]")) + 1;
+  const behind = lines.slice(at);
+  const end = behind.findIndex((line) => line.startsWith("["));
+  const table = at > 0 ? behind.slice(0, end < 0 ? undefined : end) : [];
+  const inline = lines.find((line) => /^vars *= *\{/.test(line)) ?? "";
+  const members = inline.slice(inline.indexOf("{") + 1, inline.lastIndexOf("}"));
+  return [...table, ...members.split(/,(?= *"?\w+"? *=)/).map((member) => member.trim())];
+}
+
+/** A string of JSON, a comment, or the text between. Unclosed ones go on to the end. */
+const TOKENS = /"(?:[^"\\]|\\.)*"?|\/\/.*|\/\*(?:.|\n)*?(?:\*\/|$)|[^"/]+|\//g;
 
 /** `vars` of a JSON text with comments and trailing commas. */
 function varsOf(text: string): Record<string, unknown> {
-  const strings = /"(?:\\.|[^"\\])*"/.source;
-  const keepStrings = (part: string): string => (part.startsWith('"') ? part : "");
-  const json = text
-    .replace(RegExp(`${strings}|//.*|/\\*[^]*?\\*/`, "g"), keepStrings)
-    .replace(RegExp(`${strings}|,(?=\\s*[}\\]])`, "g"), keepStrings);
-  return (JSON.parse(json) as { readonly vars?: Record<string, unknown> }).vars ?? {};
+  const tokens = (text.match(TOKENS) ?? []).filter((token) => !/^\/[/*]/.test(token));
+  const json = tokens.map((token, at) => {
+    if (token.startsWith('"')) return token;
+    const next = tokens[at + 1] ?? "";
+    // A comment may stand between the comma and the bracket.
+    const isLast = token.trimEnd().endsWith(",") && /^\s*[}\]]/.test(next);
+    return (isLast ? token.trimEnd().slice(0, -1) : token).replace(/,(?=\s*[}\]])/g, "");
+  });
+  return (JSON.parse(json.join("")) as { readonly vars?: Record<string, unknown> }).vars ?? {};
 }

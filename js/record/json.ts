@@ -172,8 +172,8 @@ function readableCopy(
 
 /** The note for a value that cannot be read; reported once for each field. */
 export function unserializable(field: string, error: unknown, reporter: Reporter): string {
-  const message = messageOf(error) ?? "it can not be read";
-  reporter.once("unserializable", `${field} could not be written as JSON: ${message}; record what can`, error, field);
+  const message = messageOf(error) ?? "it cannot be read";
+  reporter.once("unserializable", `${field} could not be written as JSON: ${message}; record plain data`, error, field);
   return `[unserializable: ${message}]`;
 }
 

@@ -179,7 +179,8 @@ class FollowedCall implements CallFollower {
       this.#leave();
       const { reporter } = this.#begun.span.trace.scope;
       if (error instanceof OpikError && error.code === "wasm_blocked") reporter.failure(error);
-      else reporter.once("observer_failed", "an observer failed, so its call is recorded as every call: see `cause`", error);
+      else
+        reporter.once("observer_failed", "an observer failed, so its call is recorded without it: see `cause`", error);
       return undefined;
     }
   }

@@ -76,7 +76,7 @@ export class ScoreBuffer {
       tellUnknown(this.#reporter, score, "field of a score", FIELDS, "field_dropped");
       return this.#keep(kind, id as string, { name, value, reason, categoryName }, wrong);
     } catch (error) {
-      this.#refused(`it can not be read: ${String(error)}`); // a getter that throws, null
+      this.#refused(`it cannot be read: ${String(error)}`); // a getter that throws, null
       return 0;
     }
   }

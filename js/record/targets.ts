@@ -11,17 +11,20 @@ type Matches = (url: URL) => unknown;
 const PARTS = /^([a-z][a-z\d+.-]*:\/\/)?(\*?\.?)([^*,]*)$/i;
 /** A host rather than a single word, which could be anything, even a secret. */
 const HOST = /[.:]|^localhost$/;
-/** A host whose last label contains a letter, so that it is not an IP address. */
-const NAME = /\.[^.\]]*[a-z][^.\]]*$/i;
+/** `true` for a host whose last label contains a letter, so that it is not an IP address. */
+function isName(host: string): boolean {
+  const at = host.lastIndexOf(".");
+  return at >= 0 && !host.includes("]", at) && /[a-z]/i.test(host.slice(at));
+}
 
 /** A function that matches URLs of the origin `to`. For an invalid `to`, the text that was probably meant, or "". */
 function read(to: unknown): Matches | string {
   if (typeof to === "function") return to as Matches;
   const [, given, star, rest = ""] = (typeof to === "string" && PARTS.exec(to)) || [];
-  const text = (given ?? (star || NAME.test(rest) ? "https://" : "http://")) + rest;
+  const text = (given ?? (star || isName(rest) ? "https://" : "http://")) + rest;
   if (!URL.canParse(text)) return "";
   const { href, protocol, host, hostname, port } = new URL(text);
-  if (star ? !NAME.test(`.${hostname}`) : !given && !HOST.test(host)) return ""; // an address has no subdomains
+  if (star ? !isName(`.${hostname}`) : !given && !HOST.test(host)) return ""; // an address has no subdomains
   const isWhole = star ? star === "*." : given;
   if (!isWhole || href.replace(/\/$/, "") !== `${protocol}//${host}`) return `${protocol}//${star && "*."}${host}`;
   const hasPort = !star || /:\d+\/?$/.test(rest);

@@ -529,7 +529,7 @@ describe("what can not be read is lost by itself, with a note in its place and o
             throw revoked();
           },
         }),
-        { b: "[unserializable: it can not be read]" },
+        { b: "[unserializable: it cannot be read]" },
       ],
       [
         "what is seen twice",
