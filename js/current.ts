@@ -1,5 +1,4 @@
-// The functions that need no client at hand: what they do belongs to whatever is current, else to a
-// client made from the OPIK_* variables.
+// The functions that need no client. They record into the current one, else into one made from the OPIK_* variables.
 
 import { clients } from "#host";
 import type { FlushReport } from "./deliver/report.js";
@@ -29,7 +28,7 @@ import { type AnyFunction, type TrackOptions, trackEither } from "./record/track
 import { resolveConfig } from "./resolve-settings.js";
 
 /**
- * Opens a span under `parent`, by default under the current span, else in a trace of its own.
+ * Opens a span under `parent`, by default under the current span, else in a new trace.
  *
  * @example
  * ```ts
@@ -45,7 +44,7 @@ import { resolveConfig } from "./resolve-settings.js";
  * ```
  */
 export function span(options?: SpanOptions): Span;
-/** The same, current inside `fn` and ended after it; errors are recorded and rethrown. */
+/** Opens a span that is current inside `fn` and ends after it. Errors are recorded and rethrown. */
 export function span<T>(options: SpanOptions, fn: (span: Span) => T): T;
 export function span<T>(options: SpanOptions = {}, fn?: (span: Span) => T): Span | T {
   const opened = openHere(options);
@@ -58,7 +57,7 @@ function openHere(options: SpanOptions): SpanHandle {
 }
 
 /**
- * Begins a trace in the current invocation. Its row is written once, at its `end`.
+ * Begins a trace in the current invocation. Its row is written once, at `end`.
  *
  * @example
  * ```ts
@@ -74,7 +73,7 @@ export function trace(fields?: TraceFields): Trace {
 }
 
 /**
- * `fn` with a span around each call, recorded where it is called: Opik's `@track`.
+ * Wraps `fn` so that each call is a span, recorded where it is called: Opik's `@track`.
  *
  * @example
  * ```ts
@@ -84,14 +83,14 @@ export function trace(fields?: TraceFields): Trace {
  * ```
  */
 export function track<F extends AnyFunction>(fn: F, options?: TrackOptions): F;
-/** The same, in the order of the official SDK. */
+/** The argument order of the official SDK. */
 export function track<F extends AnyFunction>(options: TrackOptions, fn: F): F;
 export function track<F extends AnyFunction>(first: F | TrackOptions, second?: TrackOptions | F): F {
   return trackEither(openHere, first, second);
 }
 
 /**
- * Scores a trace or a span by its id, which need not be of this process: a user's feedback.
+ * Scores a trace or a span by its id, even of another process: a user's feedback.
  *
  * @example
  * ```ts
@@ -107,7 +106,7 @@ export function score(given: TargetedScore): void {
 }
 
 /**
- * `fetch` with a child span of the current span and trace headers: see `Span.fetch`. Without one it is the platform's.
+ * `fetch` with a child span of the current span and trace headers: see `Span.fetch`. Without a current span it is untraced.
  *
  * @example
  * ```ts
@@ -128,9 +127,9 @@ export function fetch(...args: Parameters<TracedFetch>): Promise<Response> {
 }
 
 /**
- * Traces every `fetch` that is called while a span is current, with the settings of that span, and no other; gives what ends that.
- * While calls are traced already nothing changes. They may be anybody's, of an SDK say: of their targets only those that
- * `propagateTo` names are given headers, in a page its own origin too. A page's client has an `instrumentFetch` for all of its calls.
+ * Traces every `fetch` that is called while a span is current, with the settings of that span. Returns a function that stops it.
+ * A second call has no effect in the meantime. Since any library may make these calls, only targets in `propagateTo` receive
+ * trace headers, and in a page its own origin. `Opik.instrumentFetch` traces all calls of a page.
  *
  * @example
  * ```ts
@@ -147,7 +146,7 @@ export function fetch(...args: Parameters<TracedFetch>): Promise<Response> {
 export function instrumentFetch(): () => void {
   return replaceFetch((original) => (...args) => {
     const frame = currentFrame();
-    if (!frame?.span?.id) return original(...args); // nothing to record, and nothing to hand on
+    if (!frame?.span?.id) return original(...args); // nothing to record or to pass on
     const { url, propagateTo = [] } = frame.scope.settings;
     const start = (options: SpanOptions): SpanHandle => startSpan(frame.scope, options, frame);
     return tracedFetch(start, { url, propagateTo }, args, original);
@@ -155,8 +154,8 @@ export function instrumentFetch(): () => void {
 }
 
 /**
- * Sends what has ended in the current invocation, and in a process what has ended in any client. Never rejects, never waits for
- * `waitUntil` work.
+ * Sends the ended rows of the current invocation; in a process, of every client. Never rejects and never waits for `waitUntil`
+ * work.
  *
  * @example
  * ```ts
@@ -174,7 +173,7 @@ export function flush(options?: FlushOptions): Promise<FlushReport> {
 }
 
 /**
- * The current span and its trace; `undefined` outside any.
+ * The current span and its trace; `undefined` outside a span.
  *
  * @example
  * ```ts
@@ -201,7 +200,7 @@ export function getTrackContext():
 }
 
 /**
- * The two official headers of the current span; `null` outside any. `Span.headers` gives both spellings.
+ * The two official headers of the current span; `null` outside a span. `Span.headers` gives both spellings.
  *
  * @example
  * ```ts

@@ -1,22 +1,21 @@
-// The names of everything that the public API takes as an object. A member of another name does nothing, so it is reported: a
-// typo has no other symptom. What may be an object of the host's own class (a transport, an observer, a `parent`) is not looked at.
+// Checks the names of options, settings and fields. A misspelt name has no other symptom, so it is reported. Objects that may
+// belong to one of the host's classes (a transport, an observer, a `parent`) are not checked.
 
 import { isObject, OpikError, type OpikErrorCode, Reporter } from "./errors.js";
 
-/** As much of a name as is told. */
+/** Longest part of a name that a message quotes. */
 const MAX_NAME_CHARS = 60;
 
-/** A table of the names of `T`; the compiler asks for each. */
+/** A table of the names of `T`; the compiler requires each of them. */
 export type Names<T> = { readonly [name in keyof Required<T>]: unknown };
 
 /**
- * A sentence for each member of `given` that `known` does not have: "modle is no field of a span: did you mean model?". `what` says
- * what its members are, `path` stands before each name. One sentence where `given` is no object, none where it is missing or can not
- * be read.
+ * One sentence for each member of `given` that `known` lacks: `modle is no field of a span: did you mean model?`. `what` is the
+ * kind of member, and `path` precedes each name. One sentence if `given` is not an object; none if it is missing or unreadable.
  */
 export function unknownNames(given: unknown, what: string, known: object, path = ""): string[] {
   try {
-    if ((given ?? undefined) === undefined) return []; // JavaScript may say null
+    if ((given ?? undefined) === undefined) return []; // JavaScript callers may pass null
     if (!isObject(given))
       return [`${path.replace(".", ": ")}expected an object, got ${typeof given}, which has no ${what}`];
     return Object.keys(given)
@@ -32,16 +31,16 @@ export function unknownNames(given: unknown, what: string, known: object, path =
 
 let nobody: Reporter | undefined;
 
-/** Reports where no client is at hand: by `console.warn`. */
+/** The reporter for code without a client: it writes to `console.warn`. */
 export function ofNobody(): Reporter {
   nobody ??= new Reporter();
   return nobody;
 }
 
-/** Why tracing is off somewhere, as the host was told. */
+/** The reasons for disabled tracing that were already reported. */
 const off = new Set<string>();
 
-/** Says why tracing is off: where nobody listens, the console is told of each reason once, whoever is off for it. */
+/** Reports why tracing is off; without a listener, each reason once on the console, for all handlers together. */
 export function tellOff(error: unknown, listener?: Reporter): void {
   const message = error instanceof Error ? error.message : String(error);
   if (!listener && off.has(message)) return;
@@ -49,7 +48,7 @@ export function tellOff(error: unknown, listener?: Reporter): void {
   (listener ?? ofNobody()).once("invalid_config", `tracing is off: ${message}`, error, listener ? "" : message);
 }
 
-/** Reports each such sentence once; without a client at hand, by `console.warn`. */
+/** Reports each unknown name once; without a client, to `console.warn`. */
 export function tellUnknown(
   reporter: Reporter | undefined = ofNobody(),
   given: unknown,
@@ -62,15 +61,16 @@ export function tellUnknown(
   }
 }
 
-/** Throws an `OpikError` (`invalid_config`) where there is such a sentence: of options that keep somebody out. */
+/** Throws an `OpikError` (`invalid_config`) for the first unknown name: for options that restrict access. */
 export function refuseUnknown(given: unknown, what: string, known: object, path = ""): void {
   const [sentence] = unknownNames(given, what, known, path);
   if (sentence) throw new OpikError("invalid_config", sentence);
 }
 
 /**
- * The name that is most like `name`: of the same letters, or one that has those of the other in their order and is at most three
- * times as long. Finds `model` for `modle`, `url` for `apiUrl` and `projectName` for `projctName`.
+ * The name most similar to `name`. Two names are similar if they have the same letters, or if one contains the letters of the
+ * other in order and is at most three times as long. Finds `model` for `modle`, `url` for `apiUrl` and `projectName` for
+ * `projctName`.
  */
 export function nearest(name: string, known: string[]): string | undefined {
   const letters = (text: string): string[] => text.toLowerCase().match(/[a-z]/g) ?? [];

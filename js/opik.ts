@@ -1,5 +1,4 @@
-// The client: settings, and the traces and spans that begin outside any invocation. Its functions for
-// whatever is current, without a client at hand, are in current.ts.
+// The client: settings, and the traces and spans that begin outside any invocation. current.ts works without a client.
 
 import { emptyReport, type FlushReport } from "./deliver/report.js";
 import { causeOf, OpikError, ownOf, printAs, Reporter, readOption } from "./errors.js";
@@ -27,7 +26,7 @@ import { type AnyFunction, type TrackOptions, trackEither } from "./record/track
 import { openOutbox, page, resolveConfig } from "./resolve-settings.js";
 import type { Fetch, HeaderCarrier, InstrumentFetchOptions, OpikConfig } from "./settings.js";
 
-/** How long a `discard` waits for requests that are under way, before it breaks them off. */
+/** Time after which `discard` aborts requests under way. */
 const DISCARD_TIMEOUT_MS = 1000;
 
 const DISTRIBUTED_OPTIONS: Names<DistributedHeadersOptions> = { name: 0, flush: 0, span: 0 };
@@ -35,16 +34,16 @@ const INSTRUMENT_OPTIONS: Names<InstrumentFetchOptions> = { propagateTo: 0, igno
 
 /** Options of `distributedHeaders`. */
 export interface DistributedHeadersOptions {
-  /** The name of the span it opens (default `root`). */
+  /** Name of the span (default `root`). */
   readonly name?: string | undefined;
-  /** Whether to flush once that span has ended (default `false`). The result is then a promise. */
+  /** `true` flushes after the span; the result is then a promise (default `false`). */
   readonly flush?: boolean | undefined;
-  /** `false` opens no span: what `fn` opens hangs under the caller's span itself (default `true`). */
+  /** `false` opens no span: spans in `fn` are children of the caller's span (default `true`). */
   readonly span?: boolean | undefined;
 }
 
 /**
- * A client of Opik. What ends outside any invocation is kept until `flush`, or sent in the background where the process
+ * A client of Opik. Rows that end outside any invocation are kept until `flush`, or sent in the background where the process
  * outlives its requests: see the setting `background`.
  *
  * @example
@@ -63,7 +62,7 @@ export class Opik {
   readonly #scope: Scope;
   readonly #start = (options: SpanOptions): SpanHandle => startSpan(this.#scope, options, currentFrame());
 
-  /** Throws an `OpikError` (`invalid_config`) that names the wrong field. Nothing after this throws. */
+  /** Throws an `OpikError` (`invalid_config`) that names the wrong field. Later problems are reported, not thrown. */
   constructor(config: OpikConfig = {}) {
     try {
       const given = ownOf(config);
@@ -71,41 +70,41 @@ export class Opik {
       this.#scope = new Scope(settings, new Reporter(given), undefined, openOutbox(ownOf(given), settings));
     } catch (error) {
       if (error instanceof OpikError) throw error;
-      throw new OpikError("invalid_config", `the configuration can not be read: ${causeOf(error)}`, error);
+      throw new OpikError("invalid_config", `the configuration cannot be read: ${causeOf(error)}`, error);
     }
     printAs("client", this);
-    // Each may be handed over by itself: `new OpenAI({ fetch: opik.fetch })`.
+    // Each may be passed on alone: `new OpenAI({ fetch: opik.fetch })`.
     for (const name of Object.getOwnPropertyNames(Opik.prototype) as (keyof Opik)[]) {
       if ((name as string) === "constructor") continue;
       Object.defineProperty(this, name, { value: (this[name] as AnyFunction).bind(this) });
     }
   }
 
-  /** Begins a trace. Its row is written once, at its `end`. */
+  /** Begins a trace. Its row is written once, at `end`. */
   trace(fields?: TraceFields): Trace {
     return openTrace(this.#scope, undefined, readOption(fields, "name"), fields);
   }
 
-  /** Opens a span under `parent`, by default under the current span, else in a trace of its own. */
+  /** Opens a span under `parent`, by default under the current span, else in a new trace. */
   span(options?: SpanOptions): Span;
-  /** The same, current inside `fn` and ended after it; errors are recorded and rethrown. */
+  /** Opens a span that is current inside `fn` and ends after it. Errors are recorded and rethrown. */
   span<T>(options: SpanOptions, fn: (span: Span) => T): T;
   span<T>(options: SpanOptions = {}, fn?: (span: Span) => T): Span | T {
     const span = this.#start(options);
     return fn ? scoped(span, fn) : span;
   }
 
-  /** `fn` with a span around each call: Opik's `@track`. `this`, the name and the signature stay. */
+  /** Wraps `fn` so that each call is a span: Opik's `@track`. `this`, the name and the signature stay. */
   track<F extends AnyFunction>(fn: F, options?: TrackOptions): F;
-  /** The same, in the order of the official SDK. */
+  /** The argument order of the official SDK. */
   track<F extends AnyFunction>(options: TrackOptions, fn: F): F;
   track<F extends AnyFunction>(first: F | TrackOptions, second?: TrackOptions | F): F {
     return trackEither(this.#start, first, second, this.#scope.reporter);
   }
 
   /**
-   * Runs `fn` in a span under the caller's: Opik's `distributed_headers`. Without usable headers it begins a
-   * new trace, with one warning.
+   * Runs `fn` in a span under the caller's: Opik's `distributed_headers`. Without usable headers it begins a new trace, with
+   * one warning.
    */
   distributedHeaders<T>(
     headers: HeaderCarrier,
@@ -131,7 +130,7 @@ export class Opik {
     if (!trace.joined && trace.recording) {
       scope.reporter.once(
         "invalid_headers",
-        "distributedHeaders found no usable headers, so a new trace begins: pass those of the caller's request",
+        "distributedHeaders found no usable headers, so a new trace begins: pass the headers of the caller's request",
       );
     }
     const span =
@@ -142,20 +141,20 @@ export class Opik {
     return readOption(options, "flush") ? this.#runThenFlush(run, span) : run();
   }
 
-  /** Scores a trace or a span by its id, which need not be of this process: a user's feedback. */
+  /** Scores a trace or a span by its id, even of another process: a user's feedback. */
   score(score: TargetedScore): void {
     this.#scope.scoreById(score);
   }
 
-  /** `fetch` in a span under the current one, or in a trace of its own, with trace headers: see `Span.fetch`. */
+  /** `fetch` in a span under the current span, else in a new trace, with trace headers: see `Span.fetch`. */
   fetch(input: string | URL | Request, init?: TracedRequestInit): Promise<Response>;
   fetch(...args: Parameters<TracedFetch>): Promise<Response> {
     return tracedFetch(this.#start, this.#scope.settings, args);
   }
 
   /**
-   * Traces every `fetch` of this page from now on; gives what ends that. While they are traced already nothing changes.
-   * The page's own origin is given headers, and what `propagateTo` names. Off a page nothing happens.
+   * Traces every `fetch` of this page. Returns a function that stops it; a second call has no effect in the meantime. The page's
+   * own origin and the targets in `propagateTo` receive trace headers. Outside a page nothing happens.
    */
   instrumentFetch(options: InstrumentFetchOptions = {}): () => void {
     const client = page();
@@ -171,17 +170,16 @@ export class Opik {
   }
 
   /**
-   * Sends the rows that have ended outside any invocation, and says what became of them. Never rejects,
-   * never waits for open spans.
+   * Sends the rows that have ended outside any invocation, and reports the outcome. Never rejects, never waits for open spans.
    */
   flush(options?: FlushOptions): Promise<FlushReport> {
     return this.#scope.flush(options);
   }
 
   /**
-   * Ends a user's visit to a page, as at a logout: what waits to be sent is dropped, in memory, at rest and in the other tabs, as is
-   * what is still open, and the token is forgotten. Gives what became of the rows of this page (`discarded`). Never rejects. Off a
-   * page, or without a relay, nothing happens.
+   * Ends a user's visit to a page, as at a logout. Drops waiting rows (in memory, at rest and in the other tabs) and open spans,
+   * and forgets the token. Reports the rows of this page as `discarded`. Never rejects. Outside a page, or without a relay,
+   * nothing happens.
    */
   async discard(): Promise<FlushReport> {
     const { outbox } = this.#scope;
@@ -191,7 +189,7 @@ export class Opik {
 
   async #runThenFlush<T>(run: () => T, span: SpanHandle | undefined): Promise<Awaited<T>> {
     let flushing: Promise<FlushReport> | undefined;
-    // A returned stream outlives this call: its span ends, and the flush comes, when it has been read.
+    // A returned stream outlives this call: its span ends, and the flush follows, when it has been read.
     if (span) {
       span.onEnd = () => {
         flushing = this.flush();
@@ -205,13 +203,13 @@ export class Opik {
   }
 }
 
-/** Opens a span where `options.parent` says, by default in `frame`, which is current; recorded in `scope` unless its parent is elsewhere. */
+/** Opens a span under `options.parent`, by default under `frame`, which is current; else in a new trace in `scope`. */
 export function startSpan(scope: OpenScope, options: SpanOptions, frame: Frame | undefined): SpanHandle {
   const parent = readOption(options, "parent");
   const above = parent === undefined ? (frame?.span ?? frame?.trace) : isSpanOrTrace(parent) ? parent : undefined;
-  // What is current may have ended: in `waitUntil` after the response that is how it is.
+  // The current span may have ended: work in `waitUntil` outlives the response.
   if (above instanceof SpanHandle && parent === undefined) return new SpanHandle(above.trace, above.id, options);
-  // A child is recorded where its parent is. It may be of another copy of this package, which then opens it.
+  // A child is recorded where its parent is, which may belong to another copy of this package.
   if (above) return above.span(options) as SpanHandle;
   const trace = openTrace(scope, parent, readOption(options, "name"));
   return new SpanHandle(trace, trace.parentId, options, !trace.joined);
@@ -222,6 +220,6 @@ function isSpanOrTrace(parent: unknown): parent is Span | Trace {
     const { span, end } = (parent ?? {}) as Partial<Span>;
     return typeof span === "function" && typeof end === "function";
   } catch {
-    return false; // a revoked proxy, a throwing getter: readIncoming says so too
+    return false; // a revoked proxy, a throwing getter: readIncoming reports it too
   }
 }

@@ -1,5 +1,5 @@
-// Where a client's settings come from: arguments, then OPIK_* variables of the Worker's `env`,
-// of `Deno.env` or of `process.env`, then defaults. Validates them once; next: opik.ts.
+// Resolves and validates a client's settings. Arguments come first, then the OPIK_* variables of the Worker's `env`, of
+// `Deno.env` or of `process.env`, then the defaults. Next: opik.ts.
 
 import { clients, host, parts } from "#host";
 import type { Outbox, Page } from "./deliver/model.js";
@@ -23,12 +23,12 @@ import type {
   Transport,
 } from "./settings.js";
 
-/** The API of Opik Cloud. A self-hosted one is `http://localhost:5173/api` by default. */
+/** The API of Opik Cloud. A self-hosted API is at `http://localhost:5173/api` by default. */
 export const DEFAULT_URL = "https://www.comet.com/opik/api";
 
-/** What the host is told that has set nothing. */
+/** The message for an application without any settings. */
 const NO_KEY =
-  "apiKey: expected an API key: set OPIK_API_KEY, or OPIK_URL_OVERRIDE for an Opik of yours, in the process's environment, " +
+  "apiKey: expected an API key: set OPIK_API_KEY, or OPIK_URL_OVERRIDE for your own Opik, in the process's environment, " +
   "for a Worker in .dev.vars and by wrangler secret put";
 
 /** The longest environment name the API takes (`environment` of `Span_Write`). */
@@ -39,7 +39,7 @@ const FUNCTION = "a function";
 const TEXT_OR_FUNCTION = "a string or a function";
 const SWITCH = "a boolean";
 
-/** Of clients, and of servers, which have one more; with what a value has to be where its type is all that matters. */
+/** Settings of clients, and of servers (`trust`). The value is the expected type, if only the type is checked. */
 export const CLIENT_SETTINGS: Names<OpikConfig & { trust: unknown }> = {
   apiKey: TEXT,
   workspace: TEXT,
@@ -70,12 +70,12 @@ const LIMITS: Names<Limits> = { fieldBytes: 0, spanBytes: 0, traceBytes: 0, buff
 const REDACT: Names<RedactOptions> = { keys: 0, patterns: 0, replace: 0 };
 const TARGET: Names<Exclude<PropagateTo, TargetMatch>> = { to: 0, spelling: 0 };
 
-/** A setting by which less is recorded, sent or believed: without it more is than the host wants. */
+/** Settings that restrict recording, sending or trust: without them too much gets through. */
 const GUARDS = /redact|recordInputs|recordOutputs|disabled|trust/;
 
 /**
- * A sentence for each setting of no known name. They are reported, and tracing goes on: a typo in one setting should not cost all
- * traces. Throws an `OpikError` (`invalid_config`) where it may be one by which less is recorded, sent or believed.
+ * One sentence for each unknown setting, to be reported: a typo should not cost all traces. Throws an `OpikError`
+ * (`invalid_config`) if the name resembles a setting that restricts recording, sending or trust.
  */
 export function unknownSettings(config: OpikConfig): string[] {
   const what = "setting of opik-edge";
@@ -93,8 +93,8 @@ export function unknownSettings(config: OpikConfig): string[] {
 }
 
 /**
- * The settings that `config` and the variables give.
- * Throws an `OpikError` (`invalid_config`) that names the field and what was expected.
+ * The settings from `config` and the variables.
+ * Throws an `OpikError` (`invalid_config`) that names the field and the expected value.
  */
 export function resolveConfig(given: OpikConfig): Settings {
   const config = ownOf(given);
@@ -102,7 +102,7 @@ export function resolveConfig(given: OpikConfig): Settings {
   const read = (given: string | undefined, variable: string): string | undefined =>
     (given ?? readVariable(config.env, variable)) || undefined;
   for (const [field, expected] of Object.entries(CLIENT_SETTINGS)) {
-    const value = config[field as keyof OpikConfig] ?? undefined; // JavaScript may say null, here and below
+    const value = config[field as keyof OpikConfig] ?? undefined; // JavaScript callers may pass null, here and below
     if (value !== undefined && expected && !`${expected}`.includes(typeof value))
       throw invalid(field, `${expected}`, value);
   }
@@ -124,7 +124,7 @@ export function resolveConfig(given: OpikConfig): Settings {
   if (relayUrl !== undefined && config.apiKey) throw invalid("apiKey", "none: the relay holds it", config.apiKey);
   const isHttp = url.protocol === "http:";
   if (isHttp && isCloud(url)) throw invalid("url", "https, as Opik Cloud is", url.protocol);
-  // A transport of the host's may add the key on its way.
+  // The host's own transport may add the key.
   if (!apiKey && !disabled && !relayUrl && !config.transport && isCloud(url)) {
     disabled = platform.redirect !== undefined;
     if (!disabled) throw new OpikError("invalid_config", NO_KEY);
@@ -154,7 +154,7 @@ export function resolveConfig(given: OpikConfig): Settings {
     throw invalid("observe", "an array of observers", observe);
   }
   const limits = resolveLimits(config.limits, transport);
-  // A relay pins it.
+  // A relay sets the project itself.
   const recordedProject = relayUrl === undefined ? projectName : undefined;
   return {
     requestHeaders: (isCompressed) => getCore().requestHeaders(apiKey, workspace, isCompressed),
@@ -188,7 +188,7 @@ export function resolveConfig(given: OpikConfig): Settings {
   };
 }
 
-/** A host of this machine. */
+/** Host names of this machine. */
 const LOOPBACK = /^((.*\.)?localhost|127(\.\d+){3}|\[::1])$/;
 
 const SIGNALS: readonly Signal[] = ["SIGINT", "SIGTERM", "SIGHUP"];
@@ -201,14 +201,14 @@ function resolveRedact(options: RedactOptions | undefined, fieldBytes: number): 
 const HOUR_MS = 60 * 60 * 1000;
 const KB = 1024;
 const MB = 1024 * KB;
-/** Of bytes: more than there can be. Of ms: a hundred years and more. */
+/** More bytes than exist, and more than a hundred years in ms. */
 const MAX_NUMBER = 2 ** 42;
 
 function resolveLimits(given: Limits | undefined, { maxBodyBytes, clockOffsetMs }: Transport): Settings["limits"] {
   const limits = ownOf(given);
   const read = (field: keyof Limits, least: number, most: number, preset: number): number =>
     numberFrom(`limits.${field}`, limits[field] ?? preset, least, most);
-  // A service binding has every property, as a method.
+  // A service binding answers to every property name, with a method.
   const bodyBytes =
     typeof maxBodyBytes === "number" ? numberFrom("transport.maxBodyBytes", maxBodyBytes, 32 * KB, MAX_NUMBER) : 4 * MB;
   if (typeof clockOffsetMs === "number") {
@@ -224,7 +224,7 @@ function resolveLimits(given: Limits | undefined, { maxBodyBytes, clockOffsetMs 
   };
 }
 
-/** Opik Cloud is exactly `comet.com` or a host below it: a suffix match alone would take `evilcomet.com`. */
+/** Opik Cloud is `comet.com` or a host below it. A plain suffix match would include `evilcomet.com`. */
 function isCloud(url: URL): boolean {
   return /(^|\.)comet\.com\.?$/.test(url.hostname);
 }
@@ -261,24 +261,24 @@ function readVariable(env: object | undefined, name: string): string | undefined
   if (typeof own === "string") return own;
   try {
     const Deno = readOption(globalThis as Platform, "Deno");
-    // Deno asks its user, or throws, at a read that was not granted; so ask for the state first.
+    // Deno prompts or throws when a read was not granted, so query the permission first.
     if (Deno !== undefined) {
       const granted = Deno.permissions.querySync({ name: "env", variable: name }).state === "granted";
       return granted ? Deno.env.get(name) : undefined;
     }
     const value: unknown = readOption(readOption(globalThis as Platform, "process")?.env, name);
-    return typeof value === "string" ? value : undefined; // in a page it may be an element
+    return typeof value === "string" ? value : undefined; // in a page, `process` may be an element
   } catch {
     return undefined;
   }
 }
 
-/** What only a page has; `undefined` elsewhere, as in server-rendered code. */
+/** The parts that exist only in a page; `undefined` elsewhere, for example in server-rendered code. */
 export function page(): Page | undefined {
   return isBrowser() ? parts : undefined;
 }
 
-/** Where a page's client keeps its rows until its relay has them; `undefined` elsewhere. */
+/** The store that holds a page's rows until its relay has accepted them; `undefined` elsewhere. */
 export function openOutbox({ relayUrl, token }: OpikConfig, { disabled, url }: Settings): Outbox | undefined {
   return disabled || (relayUrl ?? undefined) === undefined ? undefined : page()?.openOutbox(url, token);
 }

@@ -1,10 +1,10 @@
-// What a client is set to: as the host says it, and as it is once it has been checked (resolve-settings.ts). Types alone, so that
-// everybody may have them.
+// The settings of a client, as given by the application and as validated by resolve-settings.ts. Types only, so that every
+// module can import them.
 
 import type { OnDrop, OnError, Reporter } from "./errors.js";
 import type { SpanFields } from "./fields.js";
 
-/** `fetch` as the host calls it: with arguments of any type, and as many as it likes. */
+/** `fetch` as the application calls it, with any number of arguments of any type. */
 export type Fetch<Init = RequestInit> = (input: string | URL | Request, init?: Init) => Promise<Response>;
 
 /** A header's name and value. */
@@ -17,70 +17,70 @@ export type HeaderPair = [name: string, value: string];
 export type HeaderCarrier =
   | Iterable<readonly [string, unknown]>
   | {
-      /** In any of these shapes. */
+      /** Headers in any of these shapes. */
       readonly headers: HeaderCarrier;
     }
   | {
-      /** Gives the value of a header, whose name is asked for in lower case. */
+      /** Returns the value of a header; the name is in lower case. */
       readonly get: (name: string) => string | null | undefined;
     }
   | { readonly [name: string]: unknown };
 
-/** Headers that can be injected into: changed in place where they can be. */
+/** Headers that trace headers are added to, in place if possible. */
 export type HeaderTarget = Headers | Record<string, string>;
 
 /**
- * How header names are written. `both` is what survives most servers: gunicorn, Werkzeug, waitress and
- * nginx drop names with underscores. One spelling is for a server that joins the two into `v,v`.
+ * The spelling of header names. `both` survives most servers: gunicorn, Werkzeug, waitress and nginx drop names with
+ * underscores. Choose a single spelling for a server that joins the two values into `v,v`.
  */
 export type HeaderSpelling = "both" | "underscore" | "hyphen";
 
 /**
- * A target of outgoing calls: an exact origin (`https://api.example.com`), every host below a suffix (`*.example.com` by https,
- * `http://*.example.com` by plain http, of any port unless it names one), or a function of the parsed URL; or one of these with
- * the spelling it is given.
+ * A target of outgoing calls: an exact origin (`https://api.example.com`), every host below a suffix, or a function of the parsed
+ * URL. `*.example.com` matches https, `http://*.example.com` plain http; both match every port unless they name a port. The object
+ * form adds the header spelling for the target.
  */
 export type PropagateTo =
   | TargetMatch
   | {
-      /** The target. */
+      /** The target to match. */
       readonly to: TargetMatch;
-      /** What it is given (default `both`). */
+      /** The spelling of its header names (default `both`). */
       readonly spelling?: HeaderSpelling | undefined;
     };
 /** A target without a spelling. */
 export type TargetMatch = string | ((url: URL) => boolean);
 
-/** What to take out of everything that is recorded. */
+/** Values to mask in everything that is recorded. */
 export interface RedactOptions {
-  /** Members whose value is masked whole: names in any case, or patterns of names. */
+  /** Members whose whole value is masked: names in any case, or patterns of names. */
   readonly keys?: readonly (string | RegExp)[] | undefined;
   /**
-   * What is masked wherever it occurs in a text. It is run on whatever callers send, in the midst of their requests: its time has
-   * to grow with the text's length and no faster.
+   * Patterns that are masked wherever they occur in a text. They run on data from callers, during requests, so their time must
+   * grow linearly with the text's length.
    */
   readonly patterns?: readonly RegExp[] | undefined;
-  /** Gives what is written in place of a value; `key` is the member's name, or the field's (`input`, `error`, …). */
+  /** Returns the replacement for a value; `key` is the name of the member or field (`input`, `error`, …). */
   readonly replace?: ((value: unknown, key: string) => unknown) | undefined;
 }
 
-/** Gives what is written in place of a value. */
+/** Returns the replacement for a value. */
 export type Redact = (value: unknown, key: string) => unknown;
 
-/** A token, or where to get one that is still good. */
+/** A token, or a function that returns a valid one. */
 export type TokenSource = string | (() => string | undefined | Promise<string | undefined>);
 
 /** Carries requests to Opik, as a service binding does (Cloudflare's `Fetcher`). */
 export interface Transport {
-  /** Answers like `fetch`: 2xx means that the rows are kept, every other status what it means in HTTP. */
+  /** Answers like `fetch`: 2xx means that the rows are accepted; other statuses have their HTTP meaning. */
   fetch(url: string, init: TransportRequest): Promise<Response>;
-  /** The longest body that it takes, in bytes; at least 32768, by default 4 MB. Rows are cut to fit. */
+  /** The longest body that it accepts, in bytes; at least 32768, by default 4 MB. Rows are cut to fit. */
   readonly maxBodyBytes?: number | undefined;
-  /** Whether bodies of 1 MB and more are compressed with gzip (default `false`): a fifth of the bytes for some ten times the CPU time. */
+  /** `true` compresses bodies of 1 MB and more with gzip (default `false`): a fifth of the bytes, about ten times the CPU time. */
   readonly compress?: boolean | undefined;
-  /** Whether it carries rows to somebody who sends them on, and so no `PATCH` (default `false`): as a relay and a queue do. */
+  /** `true` for a transport that forwards rows, as a relay or a queue does, and therefore takes no `PATCH` (default `false`). */
   readonly appendsOnly?: boolean | undefined;
-  /** How far this clock is behind the receiver's, in ms, where that is known, a finite number: traces begin at the receiver's time. */
+  /** Lag of this clock behind the receiver's, in ms, if known: traces then begin at the receiver's time. Must be finite. */
   readonly clockOffsetMs?: number | undefined;
 }
 
@@ -88,159 +88,159 @@ export interface Transport {
 export interface TransportRequest {
   /** `PUT` for scores, `PATCH` for a row that is completed. */
   readonly method: "POST" | "PUT" | "PATCH";
-  /** With the key in `authorization`. */
+  /** Includes the key as `authorization`. */
   readonly headers: [name: string, value: string][];
   /**
-   * `{"spans":[…]}`, `{"traces":[…]}` or `{"scores":[…]}`, of a `PATCH` the fields of the row that its URL names; gzip-compressed when
-   * the headers say so.
+   * `{"spans":[…]}`, `{"traces":[…]}` or `{"scores":[…]}`; for a `PATCH`, the fields of the row that the URL names. Compressed with
+   * gzip if the headers say that it is.
    */
   readonly body: Uint8Array<ArrayBuffer>;
-  /** For a page's relay: what is sent beside the rows. */
+  /** For a page's relay: values that are sent beside the rows. */
   readonly envelope?:
     | {
-        /** The token that the rows were recorded with. */
+        /** The token under which the rows were recorded. */
         readonly token: string | undefined;
-        /** By which the relay knows their ids for those of the page, in base64url. */
+        /** Secret by which the relay recognizes the ids of this page, in base64url. */
         readonly secret: string | undefined;
       }
     | undefined;
-  /** A redirect is never followed: some runtimes carry `authorization` to another origin. */
+  /** Redirects are never followed, because some runtimes send `authorization` on to another origin. */
   readonly redirect: "manual";
-  /** Aborted when the attempt has taken too long. */
+  /** Aborted when the attempt takes too long. */
   readonly signal: AbortSignal;
 }
 
-/** A call as an observer is told of it. */
+/** A call, as an observer sees it. */
 export interface ObservedCall {
   /** In upper case. */
   readonly method: string;
-  /** Absolute, and whole: what is in its query may be a secret. */
+  /** The complete, absolute URL. Its query may contain secrets. */
   readonly url: string;
-  /** What a field of a row may take, in bytes (`limits.fieldBytes`): to keep more of the call is of no use. */
+  /** The limit of a field in bytes (`limits.fieldBytes`): longer data is cut. */
   readonly fieldBytes: number;
 }
 
-/** An answer as an observer is told of it. */
+/** An answer, as an observer sees it. */
 export interface ObservedAnswer {
   /** 200 to 599. */
   readonly status: number;
-  /** The value of one of its headers, whose name may be in any case; `null` where it has none. */
+  /** The value of a header, by its name in any case; `null` if it is missing. */
   header(name: string): string | null;
 }
 
 /**
- * How a call has come to its end: its answer was read to the end (`done`), its consumer read no further (`stopped`), it was
- * broken off (`cancelled`), it or its answer failed (`failed`), or it was still going on when its invocation ended (`unfinished`).
+ * The ending of a call. `done`: its answer was read to the end. `stopped`: the consumer stopped reading. `cancelled`: the call
+ * was aborted. `failed`: the call or its answer failed. `unfinished`: the call was still going on when its invocation ended.
  */
 export type CallEnding = "done" | "stopped" | "cancelled" | "failed" | "unfinished";
 
-/** What is recorded of an observed call, in place of what is recorded of every call: an `error` too, where there was one. */
+/** The record of an observed call, which replaces the default record. It may have an `error`. */
 export interface CallRecord extends SpanFields {
-  /** Whether all has come that was to come: then it makes no difference that the consumer stopped, or broke the call off. */
+  /** `true` if the answer is complete: the call then counts as done even if the consumer stopped reading or aborted it. */
   readonly isComplete?: boolean | undefined;
 }
 
 /**
- * Follows one call. Its methods are called in this order, each at once, and none of them once one has thrown, or the call has
- * ended. Only the request's body may come later, among the chunks: where it has to be read out of a `Request`.
+ * Follows one call. Its methods are called in the order below, each as soon as possible, and no longer after one has thrown or
+ * the call has ended. One exception: a body that must be read from a `Request` may arrive between the chunks.
  */
 export interface CallObservation {
   /**
-   * Whether the target is somebody else's, who has no use for trace headers: then it is given none, unless `propagateTo` names it
-   * or the call says `propagate` (default `false`).
+   * `true` if the target belongs to a third party that has no use for trace headers. It then receives no trace headers, unless
+   * `propagateTo` names it or the call sets `propagate` (default `false`).
    */
   readonly isForeign?: boolean | undefined;
   /**
-   * Told of the request's body, once: a text, bytes as UTF-8, and of a `Request` at most 1 MB; `undefined` where there is none, or
-   * it can not be had without a change to the call, as a stream can not. `false` gives the call up: its span is one as of every call.
-   * A text is sent in place of a text in `init`, and counts for nothing in place of any other body: it is a change to the host's call,
-   * for those who have asked for it.
+   * Receives the request's body once: text as it is, bytes decoded as UTF-8, and at most 1 MB of a `Request`'s body. The body is
+   * `undefined` if it is missing or cannot be read without changing the call, as with a stream. Return `false` to stop observing:
+   * the span then gets the default record. Return a text to send it instead of a text in `init`, if the user has asked for that
+   * change; other bodies are never replaced.
    */
   request?(body: string | undefined): boolean | string | undefined;
-  /** Told of the answer, when it begins. */
+  /** Receives the answer when it begins. */
   answer?(answer: ObservedAnswer): void;
   /**
-   * Told of each chunk of the answer just before its consumer has it, and of how many ms after the beginning of the call that is.
-   * The bytes are the consumer's: they are to be copied, or read at once, and not to be changed.
+   * Receives each chunk of the answer just before the consumer does, with the ms since the call began. The bytes belong to the
+   * consumer: read them at once or copy them, and do not change them.
    */
   chunk?(bytes: Uint8Array, ms: number): void;
-  /** Gives what is recorded; `undefined` leaves the span as of every call. */
+  /** Returns the record of the call; `undefined` keeps the default record. */
   end(how: CallEnding): CallRecord | undefined;
-  /** Told at last, also where nothing else was: of a call that is not recorded, that was given up, or in which it has failed. */
+  /** Called last, in every case: also if the call is unrecorded, was given up, or failed. */
   close?(): void;
 }
 
-/** Takes calls of a traced `fetch` and says what is recorded of them: what `callObserver` makes. */
+/** Records calls of a traced `fetch` in its own way. Made by `callObserver`. */
 export interface CallObserver {
-  /** Called by this package, for each call until one takes it. */
+  /** Called by this package for each call, until an observer takes it. */
   readonly follow: (call: never) => unknown;
-  /** Called by `withOpik` with the `env` of a Worker, whose bindings may make such calls; it must not throw. */
+  /** Called by `withOpik` with a Worker's `env`, whose bindings may make such calls. It must not throw. */
   readonly observeEnv?: ((env: object) => void) | undefined;
 }
 
-/** What is traced, and what is given headers. */
+/** Options of `instrumentFetch`. */
 export interface InstrumentFetchOptions {
-  /** Targets that are given trace headers beside the page's own origin; instead of the client's own setting. */
+  /** Targets that receive trace headers, in addition to the page's own origin. Overrides the client's setting. */
   readonly propagateTo?: readonly PropagateTo[] | undefined;
-  /** Targets whose calls are not traced at all. */
+  /** Targets whose calls are not traced. */
   readonly ignore?: readonly TargetMatch[] | undefined;
 }
 
-/** What has something to flush before the end. */
+/** A component that flushes before the process or page ends. */
 export interface Flusher {
   readonly signals: readonly Signal[];
-  /** Never rejects. What can not be delivered is kept, unless the end `isLast`. */
+  /** Never rejects. Undelivered rows are kept, unless the end `isLast`. */
   flushAtExit(isLast?: boolean): Promise<void>;
 }
 
-/** What has to come to an end. */
+/** A span, or anything else that must be closed. */
 export interface Closable {
-  /** Ends it and marks it unfinished. */
+  /** Ends it and marks it as unfinished. */
   close(): void;
 }
 
-/** How the end of a process or a page is told of: js/platform/host/. */
+/** Hooks for the end of a process or a page: js/platform/host/. */
 export interface HostEnd {
-  /** Flushes `flusher` before the end, and when the network is back; gives whether that is new. */
+  /** Flushes `flusher` before the end, and when the network is back. Returns `false` if it is watched already. */
   watch(flusher: Flusher): boolean;
-  /** Takes that back. */
+  /** Undoes `watch`. */
   unwatch(flusher: Flusher): void;
-  /** Whether `flusher` is flushed before the end. */
+  /** `true` if `flusher` is flushed before the end. */
   isWatched(flusher: Flusher): boolean;
   /**
-   * Closes `item` when `result` is not to be had any more, or the process ends, unless `consumed` says before that it has ended. A
-   * further `result` takes the place of the one before: an iterator that of what is iterated, a value that of its promise.
+   * Closes `item` when `result` is garbage-collected or the process ends, unless `consumed` is called first. A further `result`
+   * replaces the previous one: an iterator replaces its iterable, a value its promise.
    */
   closeWhenLost(item: Closable, result: object): void;
-  /** Says that `item` has ended. */
+  /** Reports that `item` has ended. */
   consumed(item: Closable): void;
 }
 
-/** What processes and pages have and Workers have not, behind the subpath import `#host`. */
+/** Features of processes and pages that Workers lack: the subpath import `#host`. */
 export interface Host extends HostEnd {
-  /** In a page of the developer's own: says why a traced call to another origin has failed. */
+  /** In a page on a developer's machine: reports why a traced call to another origin failed. */
   warnOfCors(url: URL, names: readonly string[], reporter: Reporter): void;
 }
 
 /** Signals that end a process and may wait for a flush. */
 export type Signal = "SIGINT" | "SIGTERM" | "SIGHUP";
 
-/** How much is recorded, in bytes of JSON. What is cut says so in its place, with its original size. */
+/** Limits of recording, in bytes of JSON. A note replaces each cut part and gives the original size. */
 export interface Limits {
-  /** Of one field (4 KB to 3 MB, default 1 MB: longer than any model reads). A single string is cut at half of it. */
+  /** Per field (4 KB to 3 MB, default 1 MB: longer than any model reads). A single string is cut at half of it. */
   readonly fieldBytes?: number | undefined;
-  /** Of one span or trace row (16 KB to 3 MB, default 2 MB: a prompt and its answer). The longest fields go first. */
+  /** Per row of a span or trace (16 KB to 3 MB, default 2 MB: a prompt and its answer). The longest fields are cut first. */
   readonly spanBytes?: number | undefined;
-  /** Of the spans that one trace has here (at least 16 KB, default 6 MB); the fields of further ones are cut short. */
+  /** For all spans of a trace here (at least 16 KB, default 6 MB). Beyond it, fields are cut short. */
   readonly traceBytes?: number | undefined;
   /**
-   * Of what waits to be sent (64 KB to 8 MB, default 8 MB), in the module's memory and once more outside of it. Beyond it the oldest
-   * rows are dropped, and counted.
+   * For waiting rows (64 KB to 8 MB, default 8 MB), in the module's memory and once more outside of it. Beyond it the oldest rows
+   * are dropped and counted.
    */
   readonly bufferBytes?: number | undefined;
 }
 
-/** Which share of the traces that begin here is recorded, 0 to 1; a function is given the name of the trace's root. */
+/** Share of the new traces that is recorded, 0 to 1. A function receives the name of the trace's root. */
 export type SampleRate = number | ((name: string) => number);
 
 /** Settings of a client. Each falls back to its variable, then to its default. */
@@ -249,86 +249,86 @@ export interface OpikConfig {
   readonly apiKey?: string | undefined;
   /** Sent as `Comet-Workspace` (`OPIK_WORKSPACE`, default `default`). */
   readonly workspace?: string | undefined;
-  /** The project of every row (`OPIK_PROJECT_NAME`, default `Default Project`). It does not travel with the headers. */
+  /** The project of every row (`OPIK_PROJECT_NAME`, default `Default Project`). Trace headers do not carry it. */
   readonly projectName?: string | undefined;
   /** The base URL of the API, http or https (`OPIK_URL_OVERRIDE`, default Opik Cloud). */
   readonly url?: string | undefined;
-  /** The conversation of the traces that begin here and name none (`thread_id`); a function is asked for each. */
+  /** The conversation of new traces that name none (`thread_id`). A function is called for each trace. */
   readonly threadId?: string | (() => string | undefined) | undefined;
   /** The environment of every row, at most 150 characters (`OPIK_ENVIRONMENT`, default none). */
   readonly environment?: string | undefined;
   /**
-   * A relay of yours that holds the key, for pages: absolute, or as seen from the page. Instead of `url` and `apiKey`. Off a
-   * page, as in server-rendered code, such a client is disabled.
+   * For pages: the URL of your relay, which holds the key; absolute or relative to the page. It replaces `url` and `apiKey`.
+   * Outside a page, for example in server-rendered code, such a client is disabled.
    */
   readonly relayUrl?: string | undefined;
-  /** What the relay asks for: a token, or where to get one. */
+  /** The token for the relay, or a function that fetches it. */
   readonly token?: TokenSource | undefined;
-  /** `true` records and sends nothing; the caller's ids still travel on (`OPIK_TRACK_DISABLE`). */
+  /** `true` records and sends nothing; the caller's ids are still passed on (`OPIK_TRACK_DISABLE`). */
   readonly disabled?: boolean | undefined;
   /**
-   * Which targets of `fetch` are given trace headers. Off the browser it narrows (default: every
-   * target but the Opik API itself), in a browser it widens (default: the same origin only).
+   * Targets of `fetch` that receive trace headers. In a browser the default is the same origin, and this setting adds targets.
+   * Elsewhere the default is every target except the Opik API, and this setting restricts them.
    */
   readonly propagateTo?: readonly PropagateTo[] | undefined;
-  /** Where OPIK_* variables are read before the process's own: a Worker's `env`. */
+  /** Source of the OPIK_* variables that precedes the process's environment: a Worker's `env`. */
   readonly env?: object | undefined;
   /**
-   * Which share of the traces that begin here is recorded, 0 to 1 (default 1). Decided from the trace's id; a trace that
-   * is not recorded sends no headers. A caller's trace is always followed, so 0 only follows.
+   * Share of the new traces that is recorded, 0 to 1 (default 1). The trace's id decides. A trace that is not recorded sends no
+   * headers. A caller's trace is always recorded, so 0 records only callers' traces.
    */
   readonly sampleRate?: SampleRate | undefined;
-  /** What is masked in everything that is recorded, before it is cut, stored or sent (default nothing). */
+  /** Values to mask in everything that is recorded, before it is cut, stored or sent (default none). */
   readonly redact?: RedactOptions | undefined;
   /** `false` records no `input` (default `true`). */
   readonly recordInputs?: boolean | undefined;
   /** `false` records no `output` (default `true`). */
   readonly recordOutputs?: boolean | undefined;
-  /** What says, instead of us, what is recorded of calls of a traced `fetch`; the first that takes a call has it (default none). */
+  /** Observers of calls of a traced `fetch`; the first that takes a call records it (default none). */
   readonly observe?: readonly CallObserver[] | undefined;
-  /** How much is recorded, and waits to be sent. */
+  /** Limits of the recorded data and of the buffer. */
   readonly limits?: Limits | undefined;
   /**
-   * How old the id of a trace or span may be when Opik is sent it, in ms (1 hour to 45 days, default 24 hours): its operator's
-   * `uuidValidation.window`. What is open for half as long is written early, and what is older at its end is completed.
+   * Maximum age of an id that Opik accepts, in ms (1 hour to 45 days, default 24 hours): its operator's `uuidValidation.window`.
+   * A row that stays open for half of it is written early. If it ends after the maximum, that row is completed.
    */
   readonly maxIdAgeMs?: number | undefined;
-  /** What carries the uploads: a service binding, a queue, a test's memory (default the platform's `fetch`). */
+  /** Carries the uploads: a service binding, a queue, a test's memory (default the platform's `fetch`). */
   readonly transport?: Transport | undefined;
   /**
-   * Whether what is recorded outside any invocation is sent by itself: every 2 s, when there is much of it, and before
-   * the process exits or the page is left (default `true` in Node, Deno and Bun, and in a page with a relay, else `false`; a
-   * Durable Object may set it).
+   * `true` sends rows from outside any invocation automatically: every 2 s, sooner if there are many, and before the process exits
+   * or the page is left. Default `true` in Node, Deno and Bun, and in a page with a relay; else `false`. A Durable Object may
+   * set it.
    */
   readonly background?: boolean | undefined;
-  /** Signals that are held up for a flush, and raised again after it (default none). Needs `background`. */
+  /** Signals that are delayed for a flush and then raised again (default none). Needs `background`. */
   readonly signals?: readonly Signal[] | undefined;
-  /** Told of every kind of misuse once, and of what was not delivered once for each flush (default `console.warn`). */
+  /** Receives every kind of misuse once, and undelivered rows once for each flush (default `console.warn`). */
   readonly onError?: OnError | undefined;
-  /** Told of the rows that are lost, once for each reason and flush. */
+  /** Receives the lost rows, once for each reason and flush. */
   readonly onDrop?: OnDrop | undefined;
 }
 
 /** Validated settings, with every default filled in. */
 export interface Settings {
-  /** The headers of an upload. The key is in them and nowhere else: settings are looked at, printed, and held by what is current. */
+  /** Makes the headers of an upload. Only this closure holds the key, because settings are inspected and printed. */
   readonly requestHeaders: (isCompressed: boolean) => HeaderPair[];
-  /** `text` without the key, which a backend may repeat where it refuses it. */
+  /** Removes the key from `text`: a backend may repeat the key when it refuses it. */
   readonly withoutKey: (text: string) => string;
   readonly workspace: string;
-  /** `undefined` where a relay pins it. */
+  /** `undefined` if a relay sets it. */
   readonly projectName: string | undefined;
   /** The base URL of the API, or the URL of the relay. */
   readonly url: URL;
-  /** `url` as text, for a path to be appended. */
+  /** `url` as text, ready for a path to be appended. */
   readonly baseUrl: string;
-  /** Names where it sends to, and as whom: with the key. */
+  /** Identifies the backend, workspace and key that rows go to. The result contains the key. */
   readonly destination: () => string;
   readonly environment: string | undefined;
   readonly threadId: OpikConfig["threadId"];
-  /** The project as JSON, as it stands in every row; "" where there is none. */
+  /** The project as JSON, as written in every row; "" without a project. */
   readonly projectJson: string;
-  /** The environment, likewise. */
+  /** The environment as JSON, likewise. */
   readonly environmentJson: string;
   readonly disabled: boolean;
   readonly propagateTo: readonly PropagateTo[] | undefined;
@@ -340,21 +340,21 @@ export interface Settings {
   readonly limits: BufferLimits & { readonly traceBytes: number };
   readonly maxIdAgeMs: number;
   readonly transport: Transport;
-  /** Whether the process outlives its requests; asked once, since some platforms make up what tells it. */
+  /** `true` if the process outlives its requests. Stored, because Node computes the user agent anew for each check. */
   readonly isServer: boolean;
-  /** In a process: has a client be flushed with the others. */
+  /** In a process: registers a client, so that `flush` flushes it with the others. */
   readonly enlist: ((client: object) => void) | undefined;
   /** `undefined` in bundles for Workers. */
   readonly host: Host | undefined;
-  /** Whether rows and key go where others may read them. */
+  /** `true` if others may read the rows and the key on their way. */
   readonly isInsecure: boolean;
   readonly background: boolean;
   readonly signals: readonly Signal[];
-  /** A sentence for each setting of no known name. */
+  /** One sentence for each unknown setting. */
   readonly unknown: readonly string[];
 }
 
-/** How much a buffer takes, in bytes; the core bounds them to what is possible. */
+/** Capacity of a buffer, in bytes. The core limits the values to the possible range. */
 export interface BufferLimits {
   readonly bufferBytes: number;
   readonly batchBytes: number;
