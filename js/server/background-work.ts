@@ -1,34 +1,34 @@
-// What a handler hands to `ctx.waitUntil`, observed so that the flush can come after it.
+// Observes the promises in `ctx.waitUntil`, so that the flush can follow them.
 
 import { keepAlive } from "../platform/wait-until.js";
 import { currentFrame } from "../record/frame.js";
 import type { OpenScope } from "../record/model.js";
 
-/** What this package needs of a Worker's `ctx`, or of a Durable Object's state. */
+/** The used part of a Worker's `ctx`, or of a Durable Object's state. */
 export interface WaitUntil {
-  /** Keeps the invocation alive until `promise` has settled, as long as the platform likes. */
+  /** Keeps the invocation alive until `promise` has settled, within the limits of the platform. */
   waitUntil(promise: Promise<unknown>): void;
 }
 
-/** Whether `value` is such a one. Never throws. */
+/** `true` if `value` has a `waitUntil` method. Never throws. */
 export function hasWaitUntil(value: unknown): value is WaitUntil {
   try {
     return typeof (value as Partial<WaitUntil> | null | undefined)?.waitUntil === "function";
   } catch {
-    return false; // a getter of its own does
+    return false; // its getter threw
   }
 }
 
-/** One `ctx`: a Durable Object's is that of all its calls. */
+/** One `ctx`. All calls of a Durable Object share a `ctx`. */
 interface Watched {
   readonly waitUntil: (promise: Promise<unknown>) => void;
-  /** The work of the calls that go on, by their scope. */
+  /** The background work of the running calls, by scope. */
   readonly works: Map<OpenScope, BackgroundWork>;
 }
 
 const watched = new WeakMap<object, Watched>();
 
-/** Observes `ctx.waitUntil` in place, once, so that `ctx` stays the object it is. */
+/** Replaces `ctx.waitUntil` once, in place, so that the handler keeps the same `ctx` object. */
 function watch(ctx: WaitUntil | undefined): Watched | undefined {
   if (!hasWaitUntil(ctx)) return undefined;
   const known = watched.get(ctx);
@@ -42,12 +42,12 @@ function watch(ctx: WaitUntil | undefined): Watched | undefined {
   try {
     ctx.waitUntil = waitUntil;
   } catch {
-    // A frozen ctx can not be observed: then the flush waits for the response alone.
+    // A frozen ctx cannot be observed: then the flush waits only for the response.
   }
   return found;
 }
 
-/** Whose work is being handed over: where several calls go on and nothing is current, nobody's. */
+/** The work that a promise belongs to; unknown if several calls run and no scope is current. */
 function workOf(works: ReadonlyMap<OpenScope, BackgroundWork>): BackgroundWork | undefined {
   const scope = currentFrame()?.scope;
   const own = scope && works.get(scope);
@@ -66,13 +66,13 @@ export class BackgroundWork {
     this.#watched?.works.set(scope, this);
   }
 
-  /** Keeps the invocation alive for our own promise, which is never waited for. */
+  /** Keeps the invocation alive for our promise, which `settled` ignores. */
   hold(promise: Promise<unknown>): void {
     try {
       if (this.#watched) this.#watched.waitUntil(promise);
       else keepAlive(promise);
     } catch {
-      // Then it runs as long as the runtime lets it.
+      // The promise still runs for as long as the runtime allows.
     }
   }
 
@@ -80,12 +80,12 @@ export class BackgroundWork {
     return this.#pending.size > 0;
   }
 
-  /** Resolves when all of it is done, also what is added meanwhile. */
+  /** Resolves when all work is done, also if added meanwhile. */
   async settled(): Promise<void> {
     while (this.isPending) await Promise.all(this.#pending);
   }
 
-  /** Notes a promise. */
+  /** Adds a promise to the work. */
   observe(promise: Promise<unknown>): void {
     const done = Promise.resolve(promise).then(
       () => {},
@@ -95,7 +95,7 @@ export class BackgroundWork {
     void done.then(() => this.#pending.delete(done));
   }
 
-  /** Notes nothing more: the call has ended, though its `ctx` may live on. */
+  /** Stops observing: the call has ended, though its `ctx` may live on. */
   close(): void {
     this.#watched?.works.delete(this.#scope);
   }

@@ -1,4 +1,4 @@
-// What an API has to allow so that pages of other origins may call it with a trace: exactly the headers in use.
+// CORS for an API that pages of other origins call with a trace: allows the headers that traced calls use.
 
 import { ownOf } from "../errors.js";
 import { type Names, tellUnknown } from "../names.js";
@@ -6,29 +6,29 @@ import { NAMES, OPIK_TOKEN_HEADER } from "../record/headers.js";
 import { isOrigin, usableTargets } from "../record/targets.js";
 import type { TargetMatch } from "../settings.js";
 
-/** Who may call, and with what. */
+/** Callers and requests that CORS allows. */
 export interface CorsOptions {
   /**
    * The origins of the pages that may call: exact ones, `*.suffix` (https, any port), `http://*.suffix`, or a function of the
-   * parsed origin. One that can match nothing is reported once, by `console.warn`.
+   * parsed origin. An origin that can never match is reported once, with `console.warn`.
    */
   readonly origins: readonly TargetMatch[];
-  /** Request headers of your own that pages send (default `content-type`). */
+  /** Your own request headers that pages send (default `content-type`). */
   readonly headers?: readonly string[] | undefined;
   /** The methods that pages use (default `GET`, `POST`). */
   readonly methods?: readonly string[] | undefined;
-  /** Whether cookies are sent along (default `false`). */
+  /** `true` allows cookies (default `false`). */
   readonly credentials?: boolean | undefined;
 }
 
 const OPTIONS: Names<CorsOptions> = { origins: 0, headers: 0, methods: 0, credentials: 0 };
 
-/** For how long a browser may remember the answer to its preflight, in seconds. */
+/** Time for which a browser may cache the answer to a preflight, in seconds. */
 const PREFLIGHT_SECONDS = 86_400;
 
 /**
- * The headers to add to a response, preflights included: `Vary` alone when its caller is not allowed to read it. Append `Vary`,
- * and set the others: a response may have one of its own.
+ * The headers to add to every response, including preflights. If the caller must not read the response, the result is only
+ * `Vary`. Append `Vary`, because the response may already have that header, and set the others.
  *
  * @example
  * ```ts
@@ -53,7 +53,7 @@ export function corsHeaders(request: Request, options: CorsOptions): Record<stri
   };
 }
 
-/** Whether a browser asks if it may send a request, and not yet sends it (Fetch standard, "CORS-preflight request"). */
+/** `true` for a browser's preflight, which precedes the actual request (Fetch standard, "CORS-preflight request"). */
 export function isPreflight(request: Request): boolean {
   return request.method === "OPTIONS" && request.headers.has("access-control-request-method");
 }
@@ -80,7 +80,7 @@ export function handlePreflight(request: Request, options: CorsOptions): Respons
   return allow(headers, methods, [...own, ...NAMES, OPIK_TOKEN_HEADER]);
 }
 
-/** The answer to a preflight that allows these methods and request headers, beside what is in `headers`. */
+/** The answer to a preflight that allows these methods and request headers, in addition to `headers`. */
 export function allow(headers: Headers, methods: readonly string[], names: readonly string[]): Response {
   headers.set("access-control-allow-methods", methods.join(", "));
   headers.set("access-control-allow-headers", names.join(", "));

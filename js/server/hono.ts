@@ -1,4 +1,4 @@
-// The public surface of `opik-edge/hono`: middleware, on whatever platform Hono runs.
+// The public surface of `opik-edge/hono`: middleware for every platform that Hono runs on.
 
 import type { Span } from "../record/model.js";
 import type { WaitUntil } from "./background-work.js";
@@ -14,7 +14,7 @@ import { traceRequest } from "./trace-request.js";
 export type { FetchTrigger, KnownConfig, OnlyNames, ServerConfig, ServerConfigFor } from "./invocation.js";
 export type { Trust, TrustConfig } from "./trust.js";
 
-/** What is needed of Hono's `Context`. */
+/** The used part of Hono's `Context`. */
 interface Context {
   readonly req: { readonly raw: Request };
   readonly env: unknown;
@@ -32,9 +32,9 @@ export interface OpikVariables {
 }
 
 /**
- * Middleware that traces each request: a span under the caller's, or a trace of its own, which ends with the response. OPIK_*
- * variables are read from Hono's `env`; what `config` says goes before them. Invalid settings are reported once, and
- * requests run untraced.
+ * Middleware that traces each request in a span under the caller's, or in a new trace. The span ends with the response. The
+ * OPIK_* variables come from Hono's `env`; `config` overrides them. Invalid settings are reported once, and requests run
+ * untraced.
  *
  * @example
  * ```ts
@@ -59,20 +59,20 @@ export function opikMiddleware<Env = unknown, C extends KnownConfig<C> = ServerC
       async (root) => {
         if (root) c.set("opik", root);
         await next();
-        // Hono has answered for what a handler threw.
+        // Hono has already answered an error that a handler threw.
         if (root && c.error) root.update({ error: c.error });
-        // Where nobody has answered, asking for the response would make one.
+        // Reading `c.res` of an unanswered request would create a response.
         return c.finalized ? c.res : undefined;
       },
     );
     if (!response || response === c.res) return;
-    // Set over another, its headers would be merged in once more.
+    // Cleared first, because Hono merges the headers of the previous response into a new one.
     c.res = undefined as unknown as Response;
     c.res = response;
   };
 }
 
-/** A Worker's `ctx`; elsewhere Hono throws. */
+/** A Worker's `ctx`. On other platforms Hono throws. */
 function executionCtxOf(c: Context): WaitUntil | undefined {
   try {
     return c.executionCtx;

@@ -1,5 +1,5 @@
 // One call of a server: a root span under the caller's, and delivery when everything is done. On a platform that freezes between
-// its requests that is a flush of the invocation's own, in `waitUntil`; a process that outlives them sends by itself.
+// requests, each invocation flushes its own rows in `waitUntil`. A process that outlives its requests sends them automatically.
 
 import { isObject, type Listeners, ownOf, Reporter } from "../errors.js";
 import { tellOff } from "../names.js";
@@ -19,25 +19,25 @@ import { BackgroundWork, type WaitUntil } from "./background-work.js";
 import { type Judge, resolveTrust, type TrustConfig } from "./trust.js";
 import { watchResponse } from "./watch-response.js";
 
-/** Settings of a client, and whom it believes. */
+/** Settings of a client, and the callers that the server trusts. */
 export interface ServerConfig extends OpikConfig, TrustConfig {}
 
 /**
- * Settings, or what gives them for a call: `env` is the Worker's or Hono's, elsewhere `undefined`; `trigger` says what the call is.
- * In Node, Deno and Bun, where all calls share a client, a function is asked once, for the first of them.
+ * Settings, or a function that returns them for a call. `env` is a Worker's or Hono's, elsewhere `undefined`; `trigger` describes
+ * the call. In Node, Deno and Bun all calls share a client, so the function is called once, for the first of them.
  */
 export type ServerConfigFor<Env, T, C = ServerConfig> = C | ((env: Env, trigger: T) => C);
 
-/** Settings of type `C`, with no member that there is no setting for. */
+/** Settings of type `C`, with unknown members refused. */
 export type KnownConfig<C> = ServerConfig &
   OnlyNames<C, ServerConfig> & {
-    /** A text, an array and a function have one, and are no settings. */
+    /** Refuses strings, arrays and functions, which have a length. */
     readonly length?: never;
   };
 
 /**
- * `Given`, of which members that `Shape` has no name for are an error. The compiler looks for such members in an object that is
- * written down, and not in what a function returns.
+ * `Given`, with an error for each member that `Shape` lacks. TypeScript alone finds such members in object literals, but not in the
+ * result of a function.
  */
 export type OnlyNames<Given, Shape> = {
   readonly [Name in keyof Given]: Name extends keyof Shape
@@ -49,13 +49,13 @@ export type OnlyNames<Given, Shape> = {
 
 /** A request that a server answers. */
 export interface FetchTrigger<R = Request> {
-  /** As of a Worker's. */
+  /** The trigger's type, as in a Worker. */
   readonly type: "fetch";
-  /** As the handler is given it; its body is the handler's to read. */
+  /** The request that the handler receives. Its body is for the handler to read. */
   readonly request: R;
 }
 
-/** What a call is given by its runtime, where that gives anything. */
+/** The values that a runtime passes with a call, if any. */
 export interface Surroundings {
   readonly env: unknown;
   readonly ctx: WaitUntil | undefined;
@@ -63,11 +63,11 @@ export interface Surroundings {
 
 /** One invocation. */
 export interface Invocation {
-  /** Its own, or its process's. */
+  /** The scope of this invocation, or of its process. */
   readonly scope: Scope;
   readonly isOfProcess: boolean;
   readonly ctx: WaitUntil | undefined;
-  /** Whether a caller's trace is joined; `undefined` where every caller's is. */
+  /** Decides about joining a caller's trace; `undefined` if all traces are joined. */
   readonly trusts: Judge | undefined;
 }
 
@@ -75,8 +75,8 @@ export interface Invocation {
 export type OpenInvocation<T> = (surroundings: Surroundings, trigger: T) => Invocation | undefined;
 
 /**
- * What opens invocations with the settings that `config` gives for each: `undefined` when they are unusable, which is told once.
- * Never throws.
+ * Opens invocations with the settings that `config` returns for each. If these are unusable, they are reported once and the
+ * invocation is `undefined`. Never throws.
  */
 export function invocations<Env, T>(config: ServerConfigFor<Env, T> | undefined): OpenInvocation<T> {
   const configure = configurer(config);
@@ -90,8 +90,8 @@ export function invocations<Env, T>(config: ServerConfigFor<Env, T> | undefined)
 }
 
 /**
- * The same for a server of any platform. Where the process outlives its requests they share one scope, with the settings that
- * `config` gives for the first.
+ * Opens invocations for a server on any platform. Where the process outlives its requests, they share one scope, with the
+ * settings that `config` returns for the first.
  */
 export function serverInvocations<Env, T>(config: ServerConfigFor<Env, T> | undefined): OpenInvocation<T> {
   if (!isServer()) return invocations(config);
@@ -110,11 +110,11 @@ function configurer<Env, T>(
   return typeof config === "function" ? config : () => config;
 }
 
-/** What one handler or class remembers between its invocations. */
+/** State that a handler or class keeps between its invocations. */
 interface Memory {
-  /** What was reported once. */
+  /** The causes that were reported already. */
   readonly seen: Set<string>;
-  /** The settings of the last invocation, and what they were made of. */
+  /** The settings of the last invocation, and the input that they were made from. */
   last?: { readonly given: ServerConfig; readonly env: object; readonly settings: Settings };
 }
 
@@ -138,12 +138,12 @@ function openScope(
   }
 }
 
-/** The settings that `given` and `env` make: most invocations have those of the one before. */
+/** The settings from `given` and `env`. Most invocations reuse the settings of the previous one. */
 function settingsOf(given: ServerConfig, env: unknown, memory: Memory): Settings {
   const { last } = memory;
   if (last && last.env === env && isSame(last.given, given)) return last.settings;
   const settings = resolveConfig({ ...given, env: given.env ?? (isObject(env) ? env : undefined) });
-  // Where there is no `env` of a Worker's, the process's variables count, which may change.
+  // Without a Worker's `env` the process's variables apply, and they may change.
   if (isObject(env)) {
     memory.last = { given: { ...given }, env, settings };
     for (const { observeEnv } of settings.observe) observeEnv?.(env);
@@ -151,13 +151,13 @@ function settingsOf(given: ServerConfig, env: unknown, memory: Memory): Settings
   return settings;
 }
 
-/** Whether two configurations have the same settings: who is told of what goes wrong is none, nor is who is believed. */
+/** `true` if two configurations yield the same settings. `onError`, `onDrop` and `trust` do not count: they are read separately. */
 function isSame(one: ServerConfig, other: ServerConfig): boolean {
   const left = { onError: 0, onDrop: 0, trust: 0, env: 0 };
   return one.env === other.env && isAlike({ ...one, ...left }, { ...other, ...left });
 }
 
-/** Whether two settings are the same: arrays and plain objects member by member, expressions by what they say. */
+/** Compares two settings: arrays and plain objects by member, regular expressions by source and flags. */
 function isAlike(one: unknown, other: unknown): boolean {
   if (one === other) return true;
   if (one instanceof RegExp) return other instanceof RegExp && `${one}` === `${other}`;
@@ -169,20 +169,20 @@ function isAlike(one: unknown, other: unknown): boolean {
   );
 }
 
-/** The root span of a call, and whose trace it joins. */
+/** The root span of a call, and the caller whose trace it joins. */
 export interface Root extends Omit<SpanOptions, "parent"> {
   readonly name: string;
   readonly caller?: HeaderCarrier | undefined;
 }
 
-/** A call that has begun. */
+/** A call in progress. */
 export interface Call {
   readonly root: SpanHandle;
-  /** To be called once, when what the call has begun has come to its end: then its rows are delivered. */
+  /** Call this once, when everything that the call has begun is over: its rows are then delivered. */
   readonly ended: () => void;
 }
 
-/** Begins a call; `prepareAsyncContext` comes first. Never throws. */
+/** Begins a call. Call `prepareAsyncContext` first. Never throws. */
 export function beginCall({ scope, isOfProcess, ctx }: Invocation, { caller, ...root }: Root): Call {
   if (!hasAsyncContext()) {
     scope.reporter.once(
@@ -209,8 +209,8 @@ export function beginCall({ scope, isOfProcess, ctx }: Invocation, { caller, ...
       if (now() - heldMs > HELD_MS) work.hold(finished);
     };
   };
-  // Held before the handler returns: only then is a client that hangs up noticed. Where nothing is sampled there is mostly
-  // nothing to deliver: then it is held as soon as the handler scores something, or follows somebody else's trace.
+  // Held before the handler returns, because only then does a client's hang-up get noticed. When nothing is sampled there is
+  // rarely anything to deliver: then it is held once the handler adds a score or joins another trace.
   if (trace.recording || sampleRate !== 0) hold();
   else scope.onFirstUse = hold;
   return {
@@ -223,8 +223,8 @@ export function beginCall({ scope, isOfProcess, ctx }: Invocation, { caller, ...
 }
 
 /**
- * Runs a handler: its span ends when it returns, when its promise settles, or when the stream or response that it gives has
- * been read, which `watch` looks on at. Sync in, sync out. What is awaited lazily, as a query builder is, goes as it is.
+ * Runs a handler. Its span ends when the handler returns, when its promise settles, or when the returned stream or response has
+ * been read, which `watch` observes. A sync handler stays sync. Lazy thenables, such as query builders, are returned untouched.
  */
 export function runCall(
   { root, ended }: Call,
@@ -249,35 +249,35 @@ export function runCall(
   return result instanceof Promise ? result.then(done, failed) : done(result);
 }
 
-/** `result`, with `onEnd` called when it has come to its end. What RPC carries beside values are streams and responses. */
+/** Returns `result` and calls `onEnd` at its end. Besides plain values, RPC carries streams and responses. */
 function watchResult(result: unknown, onEnd: OnEnd): unknown {
   if (result instanceof Response) return watchResponse(result, "", onEnd);
   try {
     if (result instanceof ReadableStream && !result.locked) return watchStream(result, onEnd);
   } catch {
-    // This runtime can not watch it.
+    // This runtime cannot watch a stream.
   }
   onEnd({ how: "done" });
   return result;
 }
 
-/** Whether a workflow's engine has broken a run off to go on with it later (`Aborting engine: …`): no failure of the handler. */
+/** `true` if a workflow's engine has stopped a run to continue it later (`Aborting engine: …`), which is not a failure. */
 function isAborted(error: unknown): boolean {
   return error instanceof Error && error.message.startsWith("Aborting engine:");
 }
 
-/** How long the runtime lets an invocation live after its response, less what is needed to end in good order. */
+/** Life of an invocation after its response, minus a margin for an orderly end. */
 const MAX_AFTER_RESPONSE_MS = 28_000;
-/** How long the last flush may take, even when there is not that much left. */
+/** Time for the last flush, even if less than that is left. */
 const MIN_FLUSH_MS = 2000;
-/** A promise that was handed over longer ago the platform may have dropped since (Workers: after 30 s). */
+/** Age from which a promise is handed to `waitUntil` again, since the platform may have dropped it (Workers: after 30 s). */
 const HELD_MS = 10_000;
-/** How often what has ended is sent while something else goes on. */
+/** Interval of flushes while the call's other work goes on. */
 const LATE_FLUSH_MS = 5000;
 
 /**
- * Delivers the invocation's rows: when what was handed to `waitUntil` is done, and what is open has ended, for as long as the
- * runtime may wait for that. Never rejects.
+ * Delivers the invocation's rows once the `waitUntil` work is done and all spans have ended, or when the runtime allows no more
+ * waiting. Never rejects.
  */
 async function finish(scope: Scope, work: BackgroundWork, ended: Promise<void>): Promise<void> {
   await ended;
@@ -285,7 +285,7 @@ async function finish(scope: Scope, work: BackgroundWork, ended: Promise<void>):
   const leftMs = (): number => MAX_AFTER_RESPONSE_MS - MIN_FLUSH_MS - (now() - endedMs);
   while (work.isPending || (scope.hasOpen && leftMs() > 0)) {
     const waitMs = work.isPending ? LATE_FLUSH_MS : Math.min(LATE_FLUSH_MS, leftMs());
-    // What is open may be all that is left, and may never end: what has ended is not held up by it.
+    // A span that never ends must not delay the ended rows.
     if (!work.isPending) scope.flushSoon();
     await within(waitMs, work.isPending ? work.settled() : scope.closed());
     if (work.isPending) scope.flushSoon();

@@ -1,4 +1,4 @@
-// The public surface of `opik-edge/node`: servers of Node's `http`, and what is built on it, as Express.
+// The public surface of `opik-edge/node`: servers on Node's `http`, and frameworks on top of it such as Express.
 
 import { isAsync } from "../platform/promise.js";
 import type { SpanHandle } from "../record/span.js";
@@ -15,40 +15,40 @@ import { type Asked, ask, beginRequest, inside, isTrusted, outerRoot, presetStat
 export type { FetchTrigger, KnownConfig, OnlyNames, ServerConfig, ServerConfigFor } from "./invocation.js";
 export type { Trust, TrustConfig } from "./trust.js";
 
-/** What is needed of Node's `IncomingMessage`, of HTTP/1 or HTTP/2. */
+/** The used part of Node's `IncomingMessage` (HTTP/1 or HTTP/2). */
 export interface NodeRequest {
-  /** In upper case. */
+  /** The method in upper case. */
   readonly method?: string | undefined;
-  /** Path and query, as the request line has them (default `/`). */
+  /** Path and query, as in the request line (default `/`). */
   readonly url?: string | undefined;
-  /** The whole URL where a router has cut `url` (Express). */
+  /** The whole URL, if a router has shortened `url` (Express). */
   readonly originalUrl?: string | undefined;
-  /** Names in lower case; those of HTTP/2 that begin with a colon too. */
+  /** Names are in lower case; HTTP/2 adds its pseudo-headers, which begin with a colon. */
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
-  /** One with a member `encrypted` means https. */
+  /** A socket with a member `encrypted` means https. */
   readonly socket?: object | null | undefined;
 }
 
-/** What is needed of Node's `ServerResponse`. */
+/** The used part of Node's `ServerResponse`. */
 export interface NodeResponse {
   /** Read when the response has ended. */
   readonly statusCode: number;
-  /** Whether everything was handed over to the system: `false` where the client has gone before. */
+  /** `true` if the whole response was handed to the system, `false` if the client left before. */
   readonly writableFinished: boolean;
-  /** Of HTTP/2: whether it was broken off. */
+  /** The HTTP/2 stream. */
   readonly stream?:
     | {
-        /** Whether its client has reset it. */
+        /** `true` if the client has reset the stream. */
         readonly aborted?: boolean | undefined;
       }
     | undefined;
-  /** Is given every event; the first `finish` or `close` ends the span, after its listeners. */
+  /** Receives every event. The first `finish` or `close` ends the span, after its listeners. */
   emit(event: string, ...args: unknown[]): boolean;
 }
 
 /**
- * Middleware (Express, Connect) that traces each request: a span under the caller's, or a trace of its own, which ends when the
- * response has been sent. Settings fall back to OPIK_* variables. Invalid ones are reported once, and requests run untraced.
+ * Middleware (Express, Connect) that traces each request in a span under the caller's, or in a new trace. The span ends when the
+ * response has been sent. Settings fall back to OPIK_* variables. Invalid settings are reported once, and requests run untraced.
  *
  * @example
  * ```ts
@@ -72,12 +72,12 @@ export function opikMiddleware<C extends KnownConfig<C> = ServerConfig>(
   };
 }
 
-/** A listener of `http.createServer`: it is given what extends `NodeRequest` and `NodeResponse`. */
+/** A listener of `http.createServer`. Its arguments extend `NodeRequest` and `NodeResponse`. */
 // biome-ignore lint/suspicious/noExplicitAny: Node's own types, which would make @types/node a dependency
 export type NodeListener = (request: any, response: any, ...rest: any[]) => unknown;
 
 /**
- * The same around a listener of `http.createServer`. What it throws, or an `async` one rejects with, is recorded and thrown on.
+ * Traces a listener of `http.createServer` in the same way. Errors that it throws, or rejects with, are recorded and rethrown.
  *
  * @example
  * ```ts
@@ -104,7 +104,7 @@ export function withOpik<L extends NodeListener, C extends KnownConfig<C> = Serv
   });
 }
 
-/** With `isAsync` the result of `handle` is a promise that nobody else has. */
+/** With `isAsync`, only this package has seen the promise that `handle` returns. */
 type Trace = (request: NodeRequest, response: NodeResponse, handle: () => unknown, isAsync?: boolean) => unknown;
 
 function tracer(config: ServerConfigFor<undefined, FetchTrigger<NodeRequest>> | undefined): Trace {
@@ -126,7 +126,7 @@ function tracer(config: ServerConfigFor<undefined, FetchTrigger<NodeRequest>> | 
       call.ended();
     };
     const run = <T>(fn: () => T): T => (call ? inside(call.root, fn) : fn());
-    // Before anybody is asked about the caller: the client may go meanwhile.
+    // Bound before `trust` is asked, because the client may leave in the meantime.
     bind(request as object, (_, emit) => run(emit));
     const isBound = bind(response, (event, emit) => {
       if (event !== "finish" && event !== "close") return run(emit);
@@ -138,7 +138,7 @@ function tracer(config: ServerConfigFor<undefined, FetchTrigger<NodeRequest>> | 
         end();
       }
     });
-    if (!isBound) ending = "finish"; // with the handler
+    if (!isBound) ending = "finish"; // the span ends with the handler
     const begin = (trusted: boolean): unknown => {
       call = beginRequest(invocation, request, asked, trusted);
       try {
@@ -148,7 +148,7 @@ function tracer(config: ServerConfigFor<undefined, FetchTrigger<NodeRequest>> | 
       }
     };
     const trusted = isTrusted(invocation, request, () => webRequest(request, asked));
-    // At once where that can be: a listener that comes later misses what happens first.
+    // Begun at once if possible: a listener added later would miss the first events.
     return typeof trusted === "boolean" ? begin(trusted) : trusted.then(begin);
   };
 }
@@ -160,21 +160,21 @@ function handleIn(root: SpanHandle, handle: () => unknown, isAsync: boolean | un
   };
   try {
     const result = root.run(handle);
-    // Another's promise may be handled by the host or by nobody: to look at it would end the process, or keep it from ending.
+    // Someone else may own this promise. A `catch` here could end the process with an unhandled rejection, or hide one.
     return isAsync && result instanceof Promise ? result.catch(failed) : result;
   } catch (error) {
     return failed(error);
   }
 }
 
-/** Whether a response has ended because its client has gone. HTTP/2 also finishes what its client has reset. */
+/** `true` if a response ended because its client left. HTTP/2 also finishes a response that its client has reset. */
 function hasGone({ writableFinished, stream }: NodeResponse): boolean {
   return writableFinished === false || stream?.aborted === true;
 }
 
 /**
- * Has the listeners of `emitter` called by way of `around`, also those that are added later. By an `emit` of its own, since a
- * host counts, compares and removes its listeners. Whether that was possible.
+ * Runs the listeners of `emitter`, including later ones, inside `around`. It replaces `emit`, because a host counts, compares
+ * and removes its listeners. Returns `false` if that failed.
  */
 function bind(
   emitter: { emit?: NodeResponse["emit"] },
@@ -189,14 +189,14 @@ function bind(
     Object.defineProperty(emitter, "emit", { value, configurable: true, writable: true });
     return true;
   } catch {
-    return false; // it is frozen, or none
+    return false; // it is frozen, or not an emitter
   }
 }
 
-/** What a `Host` may be: a name or an address, and a port. Of anything else it can not be told where the host ends. */
+/** A valid `Host`: a name or an address, and a port. In any other text the end of the host is uncertain. */
 const HOST = /^(?:[\w.-]+|\[[\da-f:.]+\])(?::\d*)?$/i;
 
-/** A request as its line has it, and its host as the header has it. */
+/** A request's method and target from its request line, and its host from the header. */
 function askedBy(request: NodeRequest): Asked & { readonly isPreflight: boolean } {
   try {
     const { method, url = "/", originalUrl = url, headers, socket } = request;
@@ -207,18 +207,18 @@ function askedBy(request: NodeRequest): Asked & { readonly isPreflight: boolean 
       isPreflight: method === "OPTIONS" && headers["access-control-request-method"] !== undefined,
     };
   } catch {
-    return { ...ask(undefined, undefined), isPreflight: false }; // it is none, or a getter throws
+    return { ...ask(undefined, undefined), isPreflight: false }; // not a request, or a getter threw
   }
 }
 
-/** The head of a request as the web platform has it. Throws where that knows no such request: the method TRACE. */
+/** The head of a request as a web `Request`. Throws for the method TRACE, which `Request` refuses. */
 function webRequest(
   { url: line = "", originalUrl = line, headers: given }: NodeRequest,
   { input: { method = "GET", url = "/" } }: Asked,
 ): Request {
   const headers = new Headers();
   for (const [name, value] of Object.entries(given)) {
-    if (value === undefined || name.startsWith(":")) continue; // HTTP/2 has method and path among them
+    if (value === undefined || name.startsWith(":")) continue; // HTTP/2 pseudo-headers
     for (const one of Array.isArray(value) ? value : [value]) headers.append(name, one);
   }
   const [query = ""] = /\?[^#]*/.exec(originalUrl) ?? [];

@@ -1,5 +1,5 @@
-// From the server that renders a page to the page: a span's context as meta elements or as a header, since a page can not
-// read the headers it came with.
+// Hands a span's context from the server to the page that it renders, in meta elements or in a readable header. A page cannot
+// read the headers of the request that loaded it.
 
 import { isBrowser } from "../platform/env.js";
 import { HYPHEN_NAMES } from "../record/headers.js";
@@ -15,8 +15,8 @@ export interface ContextMetaTag {
 }
 
 /**
- * The attributes of `<meta>` elements for the page's head, as React and Next take them: `<meta key={tag.name} {...tag} />`. None when
- * there is no context, as where tracing is off.
+ * The attributes of `<meta>` elements for the page's head, as React and Next take them: `<meta key={tag.name} {...tag} />`.
+ * Empty without a context, for example when tracing is off.
  *
  * @example
  * ```ts
@@ -28,12 +28,12 @@ export interface ContextMetaTag {
  * ```
  */
 export function contextMetaTags(span: Span | undefined): ContextMetaTag[] {
-  // In the spelling whose names are those of elements and metrics too.
+  // The hyphenated names are valid in `Server-Timing` and in meta elements.
   return Object.entries(span?.headers({ spelling: "hyphen" }) ?? {}).map(([name, content]) => ({ name, content }));
 }
 
 /**
- * The `<meta>` elements of `contextMetaTags` as HTML, for the page's head; "" when there is no context.
+ * The elements of `contextMetaTags` as HTML, for the page's head; "" without a context.
  *
  * @example
  * ```ts
@@ -51,7 +51,7 @@ export function contextMeta(span: Span | undefined): string {
 }
 
 /**
- * The value of a `Server-Timing` header (W3C Server Timing); "" when there is nothing to hand on.
+ * The value of a `Server-Timing` header (W3C Server Timing); "" without a context.
  *
  * @example
  * ```ts
@@ -71,8 +71,8 @@ export function contextServerTiming(span: Span | undefined): string {
 }
 
 /**
- * In a page: the context that the server has handed over, to be the `parent` of what belongs to the page's loading;
- * `undefined` where there is none.
+ * In a page: the context from the server that rendered it. Use it as the `parent` of spans that belong to the page's loading.
+ * `undefined` without a context.
  *
  * @example
  * ```ts
@@ -88,8 +88,8 @@ export function serverContext(): HeaderCarrier | undefined {
 }
 
 /**
- * What `read` finds, if that is all that is handed over; nothing where an element that is called `querySelector`, say, stands in
- * place of the function.
+ * The headers that `read` finds, if it finds all of them. `read` may throw: an element named `querySelector`, for example, can
+ * shadow the function.
  */
 function found(read: (name: string) => string | null | undefined): HeaderCarrier | undefined {
   try {
@@ -100,7 +100,7 @@ function found(read: (name: string) => string | null | undefined): HeaderCarrier
   }
 }
 
-/** How the page was loaded (W3C Server Timing). */
+/** The page's navigation entry (W3C Server Timing). */
 interface Navigation {
   readonly serverTiming?: readonly { readonly name: string; readonly description: string }[];
 }

@@ -1,5 +1,5 @@
-// One HTTP request: a root span around its handler, which ends with the response. What a request says of itself is read with
-// care, since it may be a polyfill's, another realm's, or none at all.
+// One HTTP request: a root span around its handler, which ends with the response. The request's members are read with care, since
+// it may come from a polyfill or another realm, or not be a request at all.
 
 import { isObject } from "../errors.js";
 import { prepareAsyncContext } from "../platform/context.js";
@@ -11,18 +11,18 @@ import { isPreflight } from "./cors.js";
 import { beginCall, type Call, type Invocation, runCall } from "./invocation.js";
 import { watchResponse } from "./watch-response.js";
 
-/** What is recorded of a request: what is asked for, as far as that is told. */
+/** The recorded description of a request. Unknown parts are `undefined`. */
 export interface Asked {
   /** `GET /path` */
   readonly name: string;
-  /** The URL has neither query nor credentials. */
+  /** Method and URL. The URL has neither query nor credentials. */
   readonly input: { readonly method: string | undefined; readonly url: string | undefined };
 }
 
-/** Scheme and host of a URL, between which there may be credentials. */
+/** Scheme and host of a URL, with optional credentials between them. */
 const ORIGIN = /^([a-z][a-z\d+.-]*:\/\/)(?:[^/?#]*@)?([^/?#]*)/i;
 
-/** `target` is a URL or what a request line has; `origin` goes before the one that it names. */
+/** `target` is a URL or the target of a request line. `origin` replaces the origin in `target`. */
 export function ask(method: unknown, target: unknown, origin?: string): Asked {
   const verb = typeof method === "string" ? method : undefined;
   if (typeof target !== "string") return { name: verb ?? "request", input: { method: verb, url: undefined } };
@@ -34,12 +34,12 @@ export function ask(method: unknown, target: unknown, origin?: string): Asked {
   return { name: verb ? `${verb} ${path}` : path, input: { method: verb, url: url || path } };
 }
 
-/** What a `Request` asks for, or what is taken for one. */
+/** The description of a `Request`, or of an object in its place. */
 function askedBy(request: Request): Asked {
   try {
     return ask(request.method, request.url);
   } catch {
-    return ask(undefined, undefined); // it is none, or a getter throws
+    return ask(undefined, undefined); // not a request, or a getter threw
   }
 }
 
@@ -51,16 +51,16 @@ function asksFirst(request: Request): boolean {
   }
 }
 
-/** A request that is being handled. */
+/** A request in progress. */
 interface Handled {
   readonly root: SpanHandle;
   readonly name: string;
 }
 
-/** Kept on globalThis so that two copies of the package agree, under the number that platform/context.ts has. */
+/** Kept on globalThis so that two copies of the package agree, under the version number of platform/context.ts. */
 const KEY = Symbol.for("opik-edge/2/requests");
 
-/** What is being handled, by its request and by its trace. */
+/** The requests in progress, by request object and by trace. */
 function handled(): WeakMap<object, Handled> {
   const holder = globalThis as { [KEY]?: WeakMap<object, Handled> };
   holder[KEY] ??= new WeakMap();
@@ -68,8 +68,8 @@ function handled(): WeakMap<object, Handled> {
 }
 
 /**
- * The root of a request that is traced further out already: this very object, or one that asks for the same where the root's
- * trace is current, as the request that an adapter makes of Node's.
+ * The root span of a request that is traced already. It is found by the request object, or through the current trace if both
+ * requests ask for the same: an adapter makes its own `Request` from Node's.
  */
 export function outerRoot(request: unknown, { name }: Asked): SpanHandle | undefined {
   const known = handled();
@@ -80,22 +80,22 @@ export function outerRoot(request: unknown, { name }: Asked): SpanHandle | undef
   return outer?.name === name ? outer.root : undefined;
 }
 
-/** Has nothing recorded of the request that is being handled, this one or the one that is current: as of one to the relay. */
+/** Records nothing of a request in progress, `request` or the current one: for requests to the relay. */
 export function silence(request: Request): void {
   const known = handled();
   const frame = currentFrame();
   const root = (known.get(request) ?? (frame && known.get(frame.trace)))?.root;
-  root?.trace.silence?.(); // which another copy of this package may not have
+  root?.trace.silence?.(); // missing in an older copy of this package
 }
 
-/** Runs `fn` with `root` current, unless something is that belongs to its trace. */
+/** Runs `fn` with `root` current, unless a span of its trace is current already. */
 export function inside<T>(root: SpanHandle, fn: () => T): T {
   return currentFrame()?.trace === root.trace ? fn() : root.run(fn);
 }
 
 /**
- * Whether the trace that `carrier` names is joined; `true` where it names none. Reports once that one is not. `request` makes what is
- * asked about, and may throw. Does not reject.
+ * `true` if the trace that `carrier` names may be joined, or if it names no trace. A refusal is reported once. `request` makes the
+ * request to judge, and may throw. Never rejects.
  */
 export function isTrusted(
   { trusts, scope }: Invocation,
@@ -108,7 +108,7 @@ export function isTrusted(
     if (answer !== true) scope.reporter.once("invalid_headers", message, cause, "trust");
     return answer === true;
   };
-  const failed = (cause: unknown): boolean => believe(false, cause); // a function that rejects, a token that is none
+  const failed = (cause: unknown): boolean => believe(false, cause); // `trust` rejected, or the token is malformed
   try {
     const answer: unknown = trusts(request());
     return typeof answer === "boolean" ? believe(answer) : Promise.resolve(answer).then((is) => believe(is), failed);
@@ -117,7 +117,7 @@ export function isTrusted(
   }
 }
 
-/** The root span of a request, whose caller's trace is joined if it is trusted; `prepareAsyncContext` comes first. */
+/** The root span of a request. It joins the caller's trace if that is trusted. Call `prepareAsyncContext` first. */
 export function beginRequest(invocation: Invocation, request: unknown, { name, input }: Asked, trusted: boolean): Call {
   const { root, ended } = beginCall(invocation, {
     name,
@@ -138,9 +138,9 @@ export function beginRequest(invocation: Invocation, request: unknown, { name, i
 }
 
 /**
- * The response of `handle`, which is given the root span. Where `open` gives no invocation, and for a browser's preflight, it runs
- * untraced; within a request that is traced already, as a part of that. What is no `Response` goes as it is. Sync in, sync out,
- * unless it is to be found out first whom to trust, or where to keep what is current.
+ * Runs `handle` with the root span and returns its response. The request runs untraced if `open` returns no invocation, and for a
+ * browser's preflight. Within a request that is already traced, it becomes a part of that trace. A result that is not a `Response`
+ * is returned untouched. A sync handler stays sync, unless `trust` or the async context must be awaited first.
  */
 export function traceRequest<R>(
   request: Request,
@@ -164,19 +164,19 @@ function run(call: Call, method: string | undefined, handle: (root: SpanHandle) 
   const { root } = call;
   return runCall(call, handle, (response, onEnd) => {
     presetStatus(root, response);
-    // What is not recorded has no span that would end with the response.
+    // An unsampled request has no span that could end with the response.
     if (root.trace.recording) return watchResponse(response, method, onEnd, () => root.trace.breakOff());
     onEnd({ how: "done" });
     return response;
   });
 }
 
-/** Records the status of `response`, web's or Node's, unless the host records an output of its own. */
+/** Records the status of a web or Node `response`, unless the application records its own output. */
 export function presetStatus(root: SpanHandle, response: unknown): void {
   try {
     const { status, statusCode = status } = response as { status?: unknown; statusCode?: unknown };
     if (typeof statusCode === "number") root.preset({ output: { status: statusCode } });
   } catch {
-    // It is no response, or a getter throws.
+    // Not a response, or a getter threw.
   }
 }

@@ -1,30 +1,30 @@
-// Whether a caller's trace is joined: a public caller can send any id, and would write into whatever trace it names. Whom tokens
-// make known is `signed` of ../relay/signed.ts.
+// Decides if a caller's trace is joined. A public caller can send any id, and so write into any trace whose id it knows. `signed`
+// in ../relay/signed.ts identifies callers by their tokens.
 
 import { invalid } from "../errors.js";
 
 /**
- * Whose trace is joined: everybody's (`always`, the default: what comes from another service of yours), nobody's (`never`), or what a
- * function says of the request and of the project that the server writes into. `signed` of `opik-edge/relay` makes one that believes
- * pages with a token.
+ * The callers whose traces are joined: all (`always`, the default, for calls from your own services), none (`never`), or the
+ * callers that a function accepts, given the request and the server's project. `signed` of `opik-edge/relay` makes a function
+ * that accepts pages with a valid token.
  */
 export type Trust =
   | "always"
   | "never"
   | ((request: Request, projectName: string | undefined) => boolean | Promise<boolean>);
 
-/** Settings of whom a server believes. */
+/** The setting for the callers that a server trusts. */
 export interface TrustConfig {
-  /** Whose trace is joined (default `always`). A trace that is not begins anew, with the caller's ids in its metadata. */
+  /** Callers whose traces are joined (default `always`). For other callers a new trace begins, with their ids in its metadata. */
   readonly trust?: Trust | undefined;
 }
 
-/** Says of a request whether its trace is joined. May throw, or reject. */
+/** Returns `true` if the request's trace is joined. May throw or reject. */
 export type Judge = (request: Request) => boolean | Promise<boolean>;
 
 /**
- * The one that is configured, for a server that writes into `projectName`; `undefined` where every trace is joined. Throws an
- * `OpikError` when it is configured wrongly.
+ * The judge for a server that writes into `projectName`; `undefined` if every trace is joined. Throws an `OpikError` for an invalid
+ * setting.
  */
 export function resolveTrust({ trust = "always" }: TrustConfig, projectName: string | undefined): Judge | undefined {
   if (trust === "always") return undefined;

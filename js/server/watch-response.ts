@@ -1,4 +1,4 @@
-// Notices when a server's response has been sent, byte for byte as the handler made it, or when its client has hung up.
+// Notices when a server's response has been sent, or when its client has hung up. The handler's bytes stay the same.
 
 import type { OnEnd } from "../record/ending.js";
 import {
@@ -10,7 +10,7 @@ import {
   withBody,
 } from "../record/stream.js";
 
-/** A pipe of bytes that only workerd has. The fixed one keeps `Content-Length` on the wire. */
+/** A byte stream that only workerd provides. `FixedLengthStream` keeps the `Content-Length` header. */
 type Pipe = TransformStream<Uint8Array, Uint8Array<ArrayBuffer>>;
 interface Workerd {
   readonly IdentityTransformStream?: new () => Pipe;
@@ -19,8 +19,8 @@ interface Workerd {
 }
 
 /**
- * `response`, with `onEnd` called when its body has been sent, when its client has gone, or when it has failed; at once if there
- * is nothing to wait for. The invocation has to be kept alive meanwhile.
+ * Returns `response` and calls `onEnd` when its body has been sent, its client has left, or the body has failed; at once if there
+ * is nothing to wait for. The invocation must stay alive in the meantime.
  */
 export function watchResponse<R>(
   response: R,
@@ -33,7 +33,7 @@ export function watchResponse<R>(
       return watchBody(response, onEnd, onCancel) as R;
     }
   } catch {
-    // This runtime can not watch a body.
+    // This runtime cannot watch a body.
   }
   onEnd({ how: "done" });
   return response;
@@ -46,7 +46,7 @@ function watchBody(
 ): Response {
   const { IdentityTransformStream, FixedLengthStream, Cloudflare } = globalThis as Workerd;
   const flags = Cloudflare?.compatibilityFlags ?? {};
-  // workerd cancels a stream of ours since the version that knows this flag, whether it is set or not (1.20261015).
+  // Since the version that knows this flag (1.20261015), set or not, workerd cancels our streams.
   if (!IdentityTransformStream || !FixedLengthStream || "pipe_to_backward_propagation" in flags)
     return watchResponseBody(response, onEnd, onCancel);
   const length = lengthOf(response.body);
@@ -57,8 +57,8 @@ function watchBody(
 }
 
 /**
- * Moves chunk by chunk. A stream that workerd pulls for the response is dropped without a word when the client
- * hangs up while it waits for an upstream; a write of our own fails. Never rejects.
+ * Copies chunk by chunk. If the client hangs up while an upstream is slow, workerd silently drops a stream that it pulls, whereas
+ * our own write fails. Never rejects.
  */
 async function pump(
   reader: ReadableStreamDefaultReader<Uint8Array>,
@@ -66,7 +66,7 @@ async function pump(
   onEnd: OnEnd,
   onCancel: OnCancel,
 ): Promise<void> {
-  writer.closed.catch(() => {}); // told by the write that fails
+  writer.closed.catch(() => {}); // the failing write reports it
   for (;;) {
     let next: ReadableStreamReadResult<Uint8Array>;
     try {

@@ -1,4 +1,4 @@
-// Wraps a handler that takes a web `Request`: of `Deno.serve`, `Bun.serve`, a route of Next or SvelteKit.
+// Wraps a handler that takes a web `Request`: for `Deno.serve`, `Bun.serve`, a route of Next or SvelteKit.
 
 import { hasWaitUntil } from "./background-work.js";
 import {
@@ -10,17 +10,17 @@ import {
 } from "./invocation.js";
 import { traceRequest } from "./trace-request.js";
 
-/** A function that answers a request; what more it is given is its framework's affair. */
+/** A function that answers a request. A framework may pass further arguments. */
 // biome-ignore lint/suspicious/noExplicitAny: a framework's own request, and whatever it hands beside it
 export type RequestHandler = (request: any, ...rest: any[]) => unknown;
 
 /**
- * `handler` with tracing: each request is a span under the caller's, or a trace of its own, which ends with the response.
- * Settings fall back to OPIK_* variables. Invalid ones are reported once, and the handler runs untraced, as it does for a
- * browser's preflight.
+ * Traces each request of `handler` in a span under the caller's, or in a new trace. The span ends with the response. Settings fall
+ * back to OPIK_* variables. Invalid settings are reported once, and the handler runs untraced, as it does for a browser's
+ * preflight.
  *
- * In Node, Deno and Bun what is recorded is sent in the background; elsewhere before the runtime lets go of the request, by
- * `waitUntil` of the handler's further arguments or of the platform.
+ * In Node, Deno and Bun the rows are sent in the background. Elsewhere they are sent before the runtime ends the request, through
+ * the `waitUntil` of the handler's further arguments or of the platform.
  *
  * @example
  * ```ts
@@ -49,7 +49,7 @@ export function withOpik<H extends RequestHandler, C extends KnownConfig<C> = Se
         () => Reflect.apply(target, self, args) as ReturnType<H>,
       );
     },
-    // Deno gives a handler what it declares, and nothing at all to one that declares nothing.
+    // Deno passes only the declared parameters, so a wrapped handler must declare at least the request.
     get: (target, key) => (key === "length" ? Math.max(1, target.length) : Reflect.get(target, key)),
   }) as never;
 }
