@@ -1,5 +1,5 @@
-// Whether the ids in a page's rows are its own. Whoever has a token may write, but only into what its page has begun, and into the
-// trace that the token names: so nobody writes into the trace of another, even one who knows its id.
+// Checks that a page made the ids in its rows. With a token a page may write, but only into its own traces and spans and into
+// the trace that the token names. Knowing the id of another page's trace is not enough to write into it.
 
 import { fromBase64Url } from "../platform/base64url.js";
 import { isMadeWith, SECRET_BYTES } from "../platform/proof.js";
@@ -8,8 +8,8 @@ import type { PageBatch } from "./rows.js";
 import type { TokenClaims } from "./token.js";
 
 /**
- * Throws a `Refusal` where a row's id, its trace's, or what it scores was not made with the secret in the envelope, nor is the trace
- * that the token names. Any parent may be named: it is shown in that trace alone. The rows have been checked to have such ids.
+ * Throws a `Refusal` if the id of a row, its trace or its score's target was neither made with the secret in the envelope nor
+ * named by the token. Parents are not checked, because they only affect the display within that trace. Expects valid UUIDv7s.
  */
 export function checkProof({ kind, rows, secret }: PageBatch, { traceId }: TokenClaims): void {
   const bytes = secretOf(secret);
@@ -31,6 +31,6 @@ function secretOf(text: unknown): Uint8Array | undefined {
     const bytes = fromBase64Url(text as string);
     return bytes.length === SECRET_BYTES ? bytes : undefined;
   } catch {
-    return undefined; // there is none
+    return undefined; // no secret was sent
   }
 }

@@ -1,46 +1,46 @@
-// Why a relay refuses a request: one code for each cause, for programs and for people.
+// The reasons for which a relay refuses a request, with one stable code each.
 
 /** The stable name of a cause. */
 export type RefusalCode =
-  /** Only POST and OPTIONS are answered. */
+  /** The method is neither POST nor OPTIONS. */
   | "method_not_allowed"
-  /** There is no `Origin` header, or it is `null`: not a page of a known site. For a relay without `origins`: no `Sec-Fetch-Site`. */
+  /** `Origin` is missing or `null`, so the page's site is unknown. For a relay without `origins`: `Sec-Fetch-Site` is missing. */
   | "origin_missing"
-  /** The page's origin is not among `origins`, or for a relay without them not its own. */
+  /** The page's origin is not among `origins`; for a relay without `origins`, it is not the relay's own. */
   | "origin_forbidden"
-  /** Neither `text/plain` nor `application/json`. */
+  /** The content type is neither `text/plain` nor `application/json`. */
   | "content_type"
-  /** The body is compressed: its size could not be bounded before it is unpacked. */
+  /** The body is compressed, so its real size is unknown before unpacking. */
   | "content_encoding"
-  /** Too many requests; see `Retry-After`. */
+  /** The caller sent too many requests; see `Retry-After`. */
   | "rate_limited"
-  /** The body is longer than `maxBytes`, has more than 1000 rows, or a row that is too long. */
+  /** The body is longer than `maxBytes`, has more than 1000 rows, or has a row that is too long. */
   | "too_large"
   /** The body took too long to arrive. */
   | "too_slow"
   /** The body is not JSON, or nested too deeply. */
   | "malformed"
-  /** It is not one batch of rows of a kind, or a row has a field that is not its to set, or that Opik would refuse. */
+  /** The body is not one batch of rows of a kind, or a row has a field that a page must not set or Opik would refuse. */
   | "invalid"
-  /** A row names a project that is not the relay's. */
+  /** A row names another project than the relay's. */
   | "foreign_project"
-  /** An id is no UUIDv7. */
+  /** An id is not a UUIDv7. */
   | "invalid_id"
-  /** An id was made more than 24 h ago or ahead, or refers to what is more than 24 h ahead; or Opik finds it too old or too new. */
+  /** An id is more than 24 h in the past or future, or refers to an id more than 24 h ahead; or Opik refused its time. */
   | "clock_skew"
-  /** A token is asked for, and there is none. */
+  /** The relay requires a token, and the request has no token. */
   | "token_missing"
-  /** The token is forged, or of another relay, project or session. */
+  /** The token is forged, or belongs to another relay, project or session. */
   | "token_invalid"
-  /** The token's time has been over for longer than the relay's `lateMs`; for scores, it is over or has not come. */
+  /** The token expired longer ago than the relay's `lateMs`. For scores: the token has expired or is not yet valid. */
   | "token_expired"
-  /** A row began before the token's life or after it, or is of another conversation. */
+  /** A row began outside the token's life, or belongs to another conversation. */
   | "outside_token"
-  /** An id, its trace's, or what is scored was not made by the page, and is not the trace that the token names. */
+  /** The id of a row, its trace or its score's target is neither the page's nor the token's. */
   | "foreign_id"
-  /** Opik refuses a row. */
+  /** Opik refused a row. */
   | "rejected"
-  /** Opik can not be reached, or does not accept the relay's key. */
+  /** Opik cannot be reached, or does not accept the relay's key. */
   | "unavailable";
 
 const STATUS: Record<RefusalCode, number> = {
@@ -59,7 +59,7 @@ const STATUS: Record<RefusalCode, number> = {
   clock_skew: 425,
   token_missing: 401,
   token_invalid: 401,
-  // Of these the rows are refused, and not the page: what it sends beside them is taken.
+  // These codes refuse the rows, but not the page: its other rows are accepted.
   token_expired: 422,
   outside_token: 422,
   foreign_id: 422,
@@ -67,7 +67,7 @@ const STATUS: Record<RefusalCode, number> = {
   unavailable: 502,
 };
 
-/** A request that is not carried out. */
+/** A refused request. */
 export class Refusal extends Error {
   readonly code: RefusalCode;
 

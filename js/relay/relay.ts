@@ -1,5 +1,5 @@
-// Between a page and Opik: holds the key, pins project and workspace, and lets nothing through that a page should not
-// write. Refusals are in refusal.ts, rows in rows.ts, tokens in token.ts.
+// Stands between a page and Opik: holds the key, sets project and workspace, and refuses everything that a page must not write.
+// Refusals are in refusal.ts, rows in rows.ts, tokens in token.ts.
 
 import { Delivery } from "../deliver/delivery.js";
 import { warnOfSettings } from "../deliver/destination.js";
@@ -22,16 +22,16 @@ import { checkTokens, isAlive, readTokenFor, TOLERANCE_MS, type TokenClaims, typ
 /** A rate-limit binding of a Worker. */
 export interface RateLimiter {
   /**
-   * Counts a request of `key`: the caller's address, of IPv6 its network (`2001:db8:1:2::/64`), or the page's origin where there
-   * is none.
+   * Counts a request under `key`: the caller's address (for IPv6 its network, `2001:db8:1:2::/64`), or the page's origin if the
+   * address is unknown.
    */
   limit(options: { readonly key: string }): Promise<{
-    /** Whether it may pass. */
+    /** `true` if the request may pass. */
     readonly success: boolean;
   }>;
 }
 
-/** Settings of a relay. What a client reads from OPIK_* variables is read from them here too. */
+/** Settings of a relay. Client settings fall back to the same OPIK_* variables. */
 export interface RelayConfig
   extends Pick<
     OpikConfig,
@@ -39,20 +39,20 @@ export interface RelayConfig
   > {
   /**
    * The origins of the pages that may write: exact ones, `*.suffix` (https, any port), `http://*.suffix`, or a function of the
-   * parsed origin. By default the relay's own, as the browser tells it (`Sec-Fetch-Site: same-origin`): it does so over https and
-   * on localhost.
+   * parsed origin. The default is the relay's own origin, as reported by the browser (`Sec-Fetch-Site: same-origin`). Browsers
+   * send that header over https and on localhost.
    */
   readonly origins?: readonly TargetMatch[] | undefined;
-  /** Asks for a token; without them everybody who can call the relay may write. */
+  /** Requires a token; without this setting everyone who can call the relay may write. */
   readonly tokens?: Tokens | undefined;
-  /** A Worker's binding, asked by the caller's address, or a function that says whether a request may pass. */
+  /** A Worker's rate-limit binding, asked by the caller's address, or a function that decides if a request may pass. */
   readonly rateLimit?: RateLimiter | ((request: Request) => boolean | Promise<boolean>) | undefined;
   /** The longest body, in bytes (1 to 100 MB, default 1 MB). */
   readonly maxBytes?: number | undefined;
   /**
-   * For how long after its end a token still delivers rows of its life, in ms (0 to 24 h, default 24 h, for pages that were
-   * offline). Their times prove nothing: who has stolen a token writes what times he likes for so long. Scores need a token
-   * that is alive.
+   * Time after its expiry for which a token still delivers rows from its life, in ms (0 to 24 h, default 24 h, for pages that
+   * were offline). The times in rows prove nothing: a thief of the token can choose them freely for that long. Scores need a
+   * token that has not expired.
    */
   readonly lateMs?: number | undefined;
 }
@@ -75,24 +75,24 @@ const SETTINGS: Names<RelayConfig> = {
   lateMs: 0,
 };
 
-/** The longest body unless it is said otherwise, */
+/** Default of `maxBytes`. */
 const MAX_BYTES = 1024 * 1024;
-/** and what can be said: what Cloudflare takes. */
+/** Maximum of `maxBytes`: Cloudflare accepts no larger body. */
 const MOST_BYTES = 100 * MAX_BYTES;
-/** How long a body may take to arrive. */
+/** Time for a body to arrive. */
 const BODY_TIMEOUT_MS = 10_000;
-/** How long Opik may take. */
+/** Time for Opik to answer. */
 const FORWARD_TIMEOUT_MS = 10_000;
-/** How often a batch that Opik refuses is split: the page splits it further by itself. */
+/** Number of times that a refused batch is split here. The page splits it further. */
 const MAX_SPLITS = 4;
-/** For how long rows may follow a token that has expired, where it is not said otherwise, and at most: Opik takes no older ones. */
+/** Default and maximum of `lateMs`: Opik refuses older rows. */
 const LATE_MS = 24 * 60 * 60 * 1000;
-/** What a caller who came too often is told to wait. */
+/** The `Retry-After` of a caller that must wait. */
 const RETRY_SECONDS = 30;
 
 /**
- * A handler of what pages send: `(request) => Promise<Response>`, for any server in the style of `fetch`. Throws an
- * `OpikError` (`invalid_config`) when it is configured wrongly; the handler itself never rejects.
+ * A handler for the rows of pages: `(request) => Promise<Response>`, for every server with a `fetch`-style handler. Throws an
+ * `OpikError` (`invalid_config`) for invalid settings; the handler itself never rejects.
  *
  * @example
  * ```ts
@@ -109,7 +109,7 @@ const RETRY_SECONDS = 30;
  * ```
  */
 export function relay(config: RelayConfig): (request: Request) => Promise<Response> {
-  // Each of its own keeps somebody out; of a client's it may be given what it does not take, as by a server that has both.
+  // A misspelt relay setting could open access, so it throws. Settings of a client that it ignores are only reported.
   const { token: _, ...client } = CLIENT_SETTINGS;
   refuseUnknown(config, WHAT, { ...client, ...SETTINGS });
   const {
@@ -120,9 +120,9 @@ export function relay(config: RelayConfig): (request: Request) => Promise<Respon
     lateMs: late = LATE_MS,
     ...own
   } = ownOf(config);
-  const origins = named ?? undefined; // JavaScript may say null
+  const origins = named ?? undefined; // JavaScript callers may pass null
   const resolved = resolveConfig({ ...own, background: false });
-  // What pages send must not stop what the server itself sends.
+  // A failure to deliver the pages' rows must not stop the server's own deliveries.
   const settings = { ...resolved, destination: () => `relay ${resolved.destination()}` };
   const maxBytes = numberFrom("maxBytes", mostBytes, 1, MOST_BYTES);
   const lateMs = numberFrom("lateMs", late, 0, LATE_MS);
@@ -174,7 +174,7 @@ export function relay(config: RelayConfig): (request: Request) => Promise<Respon
     const headers = new Headers({ vary: origins ? "origin" : "sec-fetch-site" });
     const stranger = origins ? refuseOrigin(request, origins) : refuseOtherSite(request);
     if (stranger) return answer(stranger, headers);
-    // A page of the relay's own origin reads the answer anyway.
+    // A page of the relay's own origin can read the answer without CORS headers.
     if (origins) headers.set("access-control-allow-origin", request.headers.get("origin") as string);
     headers.set("access-control-expose-headers", "retry-after");
     if (request.method === "OPTIONS") return allow(headers, ["POST"], ["content-type"]);
@@ -189,18 +189,18 @@ export function relay(config: RelayConfig): (request: Request) => Promise<Respon
   };
 }
 
-/** Why a page is not among `origins`, if it isn't: it is given no CORS headers then, and reads no answer. */
+/** The refusal of a page outside `origins`. Its answer has no CORS headers, so the page cannot read it. */
 function refuseOrigin({ headers }: Request, origins: readonly TargetMatch[]): Refusal | undefined {
   const origin = headers.get("origin");
   if (!origin || origin === "null" || !URL.canParse(origin)) {
     return new Refusal("origin_missing", "only pages may write here, and say where they come from");
   }
-  return isOrigin(origin, origins) ? undefined : new Refusal("origin_forbidden", `${origin} may not write here`);
+  return isOrigin(origin, origins) ? undefined : new Refusal("origin_forbidden", `${origin} must not write here`);
 }
 
 /**
- * Why a page is not of the relay's own origin, if it isn't. The browser says so, and no page can make it say otherwise (Fetch
- * Metadata): `Host` is whatever its sender, or a proxy, has written there.
+ * The refusal of a page outside the relay's own origin. The browser sets the header, and no page can change it (Fetch Metadata).
+ * `Host`, by contrast, is under the control of the sender or a proxy.
  */
 function refuseOtherSite({ headers }: Request): Refusal | undefined {
   const site = headers.get("sec-fetch-site");
@@ -229,7 +229,7 @@ async function mayPass(request: Request, rateLimit: RelayConfig["rateLimit"]): P
   return (await rateLimit.limit({ key })).success;
 }
 
-/** The first 64 bits of an IPv6 address: who has one of such a network has all of them. IPv4 as it is, also within IPv6. */
+/** The first 64 bits of an IPv6 address, because one subscriber has the whole network. IPv4 stays as it is, also within IPv6. */
 function networkOf(address: string): string {
   const url = `http://[${address}]`;
   if (!URL.canParse(url)) return address;
@@ -263,7 +263,7 @@ async function readBody(request: Request, maxBytes: number): Promise<string> {
     stop = platform.after(BODY_TIMEOUT_MS, () => reject(new Refusal("too_slow", "the body took too long to arrive")));
   });
   try {
-    // One race for all of it: one for each of a million pieces would keep something of each.
+    // One race for the whole body: a race per chunk would retain memory for each of a million chunks.
     return await Promise.race([readAll(), tooSlow]);
   } catch (error) {
     reader.cancel().catch(() => {});
@@ -273,7 +273,7 @@ async function readBody(request: Request, maxBytes: number): Promise<string> {
   }
 }
 
-/** What the token says, where there has to be one. */
+/** The claims of the token, if the relay requires a token. */
 async function checkToken(
   { token, kind }: PageBatch,
   request: Request,
@@ -287,7 +287,7 @@ async function checkToken(
   if (claims?.projectName !== projectName) {
     throw new Refusal("token_invalid", "the token is forged, or for another relay, project or session");
   }
-  // What has been recorded in its life may arrive later, and each row's own time is looked at too; a score has none.
+  // Rows of the token's life may arrive later, because each row's time is checked too. A score has no time.
   const isInTime = isOfScores(kind) ? isAlive(claims) : now() <= claims.expiresMs + TOLERANCE_MS + lateMs;
   if (!isInTime) throw new Refusal("token_expired", "the token's time is over, or has not come");
   return claims;
@@ -300,10 +300,10 @@ function checkReport({ dropped }: FlushReport): void {
   if (reason.startsWith("too_")) throw new Refusal("clock_skew", "Opik refuses an id for its time");
   if (reason === "payload_too_large") throw new Refusal("too_large", "Opik takes no body of this size");
   if (reason === "rate_limited") throw new Refusal("rate_limited", "Opik asks to wait");
-  throw new Refusal("unavailable", "Opik can not be reached now");
+  throw new Refusal("unavailable", "Opik cannot be reached now");
 }
 
-/** Nothing of what the relay knows is in an answer: no key, no URL, no message of Opik's. */
+/** The answer reveals no secrets of the relay: no key, no URL, no message from Opik. */
 function answer({ code, status, message }: Refusal, headers: Headers): Response {
   if (status === 429 || status === 502) headers.set("retry-after", `${RETRY_SECONDS}`);
   if (status === 405) headers.set("allow", "POST, OPTIONS");

@@ -1,5 +1,5 @@
-// What a page may write: one batch of traces, of spans, both with ids of this day, or of scores; and no field that is the
-// relay's to set.
+// Checks the rows that a page may write: one batch of traces or spans with ids of the last or next 24 h, or of scores. Fields that
+// the relay sets are not the page's to choose.
 
 import { isOfScores, MAX_UPLOAD_ROWS, ROW_KINDS, type RowKind, scoreKey } from "../deliver/upload.js";
 import { idTime } from "../platform/ids.js";
@@ -8,23 +8,23 @@ import { scoreError } from "../record/score.js";
 import { Refusal } from "./refusal.js";
 import { TOLERANCE_MS, type TokenClaims } from "./token.js";
 
-/** How far the time of an id may be from now, also of one that is referred to (Opik refuses more where it checks). */
+/** Distance that an id's time may have from now. A referenced id has a limit only in the future. Opik refuses more if it checks. */
 const WINDOW_MS = 24 * 60 * 60 * 1000;
 /** The longest row, in characters of JSON. */
 const MAX_ROW_CHARS = 256 * 1024;
-/** How deep a body may be nested. */
+/** Maximum nesting of a body. */
 const MAX_DEPTH = 64;
 
-/** RFC 3339, as far as its numbers do not depend on each other. */
+/** RFC 3339, except for rules that relate its numbers to each other. */
 const TIME_FORMAT =
   /^\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,9})?(?:Z|[+-](?:0\d|1[0-7]):[0-5]\d)$/i;
-/** What Opik's database can hold (ClickHouse, `DateTime64(9)`): from the first of these years on, and none after the second. */
+/** First and last year that Opik's database can store (ClickHouse, `DateTime64(9)`). */
 const FIRST_YEAR = "1970";
 const LAST_YEAR = "2261";
 /** `type` of `Span_Write`. */
 const SPAN_TYPES = ["general", "tool", "llm", "guardrail"];
 
-/** What a field has to be, in words and as a check. A field that is `null` is absent. */
+/** The expected value of a field, in words and as a check. A `null` field counts as absent. */
 type Kind = readonly [expected: string, is: (value: unknown) => boolean];
 
 const isText = (value: unknown): boolean => typeof value === "string";
@@ -40,7 +40,7 @@ const JSON_VALUE: Kind = [
   (value) => isText(value) || isRecord(value) || isOf(value, isRecord),
 ];
 
-/** Fields of every row that are the page's to set, as Opik takes them (`Trace_Write`, `Span_Write`). */
+/** Fields of every row that a page may set, in the form that Opik accepts (`Trace_Write`, `Span_Write`). */
 const COMMON: Record<string, Kind> = {
   id: TEXT,
   name: TEXT,
@@ -64,9 +64,9 @@ const COMMON: Record<string, Kind> = {
   ],
   ttft: NUMBER,
 };
-/** `FeedbackScoreBatchItem`; the rest is looked at by `scoreError`. */
+/** `FeedbackScoreBatchItem`; `scoreError` checks the rest. */
 const SCORE: Record<string, Kind> = { id: TEXT, name: TEXT, value: NUMBER, reason: TEXT, category_name: TEXT };
-/** What a page may write, and nothing else. */
+/** The fields that a page may write, by kind of row. */
 export const FIELDS: Record<RowKind, Record<string, Kind>> = {
   trace_scores: SCORE,
   span_scores: SCORE,
@@ -83,22 +83,22 @@ export const FIELDS: Record<RowKind, Record<string, Kind>> = {
   },
 };
 
-/** What is stamped: of these the project has to be the relay's, where it is named, and the others do not matter. */
+/** Fields that the relay overwrites. A row may name them, but `project_name` must then be the relay's project. */
 export const STAMPED: readonly string[] = ["project_name", "environment", "source"];
 
-/** What the relay writes into every row. */
+/** Values that the relay writes into every row. */
 export interface Stamp {
   readonly projectName: string;
   readonly environment: string | undefined;
 }
 
-/** A body that was checked: its rows are ready to be forwarded once they are stamped. */
+/** A parsed body. `stampRows` checks its rows and prepares them for forwarding. */
 export interface PageBatch {
   readonly kind: RowKind;
   readonly rows: readonly Record<string, unknown>[];
   /** The token of the body's envelope. */
   readonly token: unknown;
-  /** What proves that ids are its page's: see proof.ts. */
+  /** Proves that the page made the ids: see proof.ts. */
   readonly secret: unknown;
 }
 
@@ -112,7 +112,7 @@ export function parseBatch(text: string): PageBatch {
     throw new Refusal("malformed", "the body is not JSON");
   }
   if (!isRecord(body)) throw new Refusal("invalid", "the body is not an object");
-  // Names are looked at before anything is copied: there may be a hundred thousand.
+  // Only the names are copied here: a hostile body may have a hundred thousand of them.
   const names = Object.keys(body).filter((name) => name !== "token" && name !== "secret");
   const kind = ROW_KINDS.find((known) => known === names[0]);
   if (!kind || names.length > 1) {
@@ -124,7 +124,7 @@ export function parseBatch(text: string): PageBatch {
   return { kind, rows, token: body["token"], secret: body["secret"] };
 }
 
-/** The rows of a batch as JSON, checked and stamped. Throws a `Refusal` for all of them. */
+/** The rows of a batch as JSON, checked and stamped. One bad row throws a `Refusal` for the whole batch. */
 export function stampRows(
   { kind, rows }: PageBatch,
   stamp: Stamp,
@@ -139,7 +139,7 @@ export function stampRows(
     checkRow(kind, row, claims, nowMs, where);
     if (isOfScores(kind)) {
       const key = scoreKey(row);
-      stamped.delete(key); // of those with one name the last one counts
+      stamped.delete(key); // the last score of a name counts
       stamped.set(key, toJson({ ...row, project_name: projectName, source: "sdk" }, where));
       continue;
     }
@@ -159,7 +159,7 @@ export function stampRows(
   return [...stamped.values()];
 }
 
-/** A row's own fields, each of which is a page's to set and what Opik takes. */
+/** The fields of a row. Throws a `Refusal` for a field that a page must not set, or a value that Opik would refuse. */
 function readRow(kind: RowKind, row: unknown, projectName: string, where: string): Record<string, unknown> {
   if (!isRecord(row)) throw new Refusal("invalid", `${where}: expected an object`);
   const own: Record<string, unknown> = {};
@@ -185,7 +185,7 @@ function toJson(row: object, where: string): string {
   return json;
 }
 
-/** Whether a row whose fields are right may be written by whom the token names: each by itself, and nothing is changed. */
+/** Throws a `Refusal` if the bearer of the token must not write this row. Expects valid fields. */
 function checkRow(
   kind: RowKind,
   row: Readonly<Record<string, unknown>>,
@@ -197,7 +197,7 @@ function checkRow(
   else checkIds(kind, row, claims, nowMs, where);
 }
 
-/** What is scored may be of any age: a conversation is looked at again. */
+/** A score's target may be of any age, because old conversations get reviewed. */
 function checkScore(row: Record<string, unknown>, nowMs: number, where: string): void {
   const { id, name, value, reason, category_name: categoryName } = row;
   const wrong = scoreError({ name, value, reason, categoryName } as Partial<Score>);
@@ -239,13 +239,13 @@ function timeOf(id: unknown, where: string): number {
   return time;
 }
 
-/** The latest time counts where rows are written twice: from the future it would win for good. */
+/** The given time, but at most now. Opik keeps the row with the latest time, so a future time would win for good. */
 function notLater(time: unknown, nowMs: number): string {
   // biome-ignore lint/style/noRestrictedGlobals: reads a time that is given, no clock
   return new Date(isText(time) ? Math.min(Date.parse(time as string), nowMs) : nowMs).toISOString();
 }
 
-/** Whether it is a time that Opik can read and hold: no leap second, no day that its month has not. */
+/** `true` for a time that Opik can read and store. Leap seconds and days that do not exist are refused. */
 function isTime(value: unknown): boolean {
   if (!isText(value) || !TIME_FORMAT.test(value as string)) return false;
   const text = (value as string).toUpperCase();
@@ -256,14 +256,14 @@ function isTime(value: unknown): boolean {
   return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(day);
 }
 
-/** Whether `value` is what JSON calls an object. */
+/** `true` for a JSON object. */
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /**
- * Whether the brackets of a JSON text are nested deeper than a body's may be, those in strings left out. Looks at each
- * character once: it is what a stranger's text is first read by.
+ * `true` if the brackets of a JSON text, outside strings, are nested too deeply. It reads each character once, because it is the
+ * first check of untrusted text.
  */
 function isTooDeep(text: string): boolean {
   let depth = 0;

@@ -1,14 +1,13 @@
-// Whom a server believes that goes by tokens: the `trust` of a Worker or a server that pages call. How a token is made and read is
-// in token.ts.
+// The `trust` of a Worker or a server that accepts calls from pages with a token. token.ts makes and reads tokens.
 
 import { now } from "../platform/env.js";
 import { type Incoming, OPIK_TOKEN_HEADER, readClaim, readIncoming } from "../record/headers.js";
 import { checkTokens, isAlive, readTokenFor, type Tokens } from "./token.js";
 
 /**
- * The `trust` of a server: joins the trace of whoever has a token in the header `opik-token`. The token has to be for this server's
- * project, and for the session, the conversation and the trace of the request where it names one. Throws an `OpikError`
- * (`invalid_config`) that names what is wrong with `tokens`.
+ * The `trust` of a server that joins the traces of callers with a valid token in the header `opik-token`. The token must be for
+ * this server's project. If it names a session, a conversation or a trace, the request must match. Throws an `OpikError`
+ * (`invalid_config`) that names the problem in `tokens`.
  *
  * @example
  * ```ts
@@ -30,13 +29,13 @@ export function signed(tokens: Tokens): (request: Request, projectName: string |
     const claims = await readTokenFor(request, request.headers.get(OPIK_TOKEN_HEADER), tokens);
     if (!claims || claims.projectName !== projectName) return false;
     const { threadId, traceId } = claims;
-    // What it is limited to has to be known of the request.
+    // A limit to a conversation holds only if the request's conversation is known.
     if (threadId !== undefined && threadId !== tokens.thread?.(request)) return false;
     return (traceId === undefined || names(request, traceId)) && isAlive(claims);
   };
 }
 
-/** Whether `request` names this trace and no other, in either spelling. */
+/** `true` if `request` names this trace, and no other, in both spellings. */
 function names(request: Request, traceId: string): boolean {
   const [trace, parent, ...hyphens] = readIncoming(request) ?? [];
   const spellings = [[trace, parent], hyphens] as Incoming[];

@@ -1,5 +1,5 @@
-// Short-lived tokens: what a server gives its pages so that nobody else writes through its relay.
-// `v1.<payload>.<mac>`: the payload is JSON in base64url, the mac HMAC-SHA256 over all before it (RFC 2104).
+// Short-lived tokens that a server gives to its pages, so that only they can write through its relay.
+// `v1.<payload>.<mac>`: the payload is JSON in base64url, the mac is HMAC-SHA256 over everything before it (RFC 2104).
 
 import { invalid, numberFrom, OpikError, ownOf } from "../errors.js";
 import { type Names, refuseUnknown } from "../names.js";
@@ -7,53 +7,53 @@ import { fromBase64Url, toBase64Url } from "../platform/base64url.js";
 import { isWorker, now, TIMES } from "../platform/env.js";
 import { idTime } from "../platform/ids.js";
 
-/** A secret, and the name by which a token says that it was made with it. */
+/** A secret, and the id by which tokens refer to it. */
 export interface TokenSecret {
-  /** In every token, in the clear. */
+  /** Every token contains it as plain text. */
   readonly id: string;
   /** At least 32 characters. */
   readonly secret: string;
 }
 
-/** Whose tokens are believed. */
+/** The tokens that a server accepts. */
 export interface Tokens {
-  /** One or two: while a secret is replaced both the new and the old one are good. */
+  /** Usually one. While you replace a secret, list the old and the new one: both are valid. */
   readonly secrets: readonly TokenSecret[];
-  /** The origin that tokens have to be minted for. Off Workers it is required: there a request's URL has the host that its caller names. */
+  /** The origin in valid tokens. Required outside Workers, where the caller chooses the host in a request's URL. */
   readonly audience?: string | undefined;
-  /** The session that a request belongs to, as the server knows it; compared with the token's, where that has one. */
+  /** Returns the session of a request. It must equal the token's, if the token has a session. */
   readonly session?: ((request: Request) => string | undefined) | undefined;
-  /** The same for the conversation that a request belongs to, where a server is to join its trace; a relay reads it in the rows. */
+  /** Returns the conversation of a request, for `trust`. A relay reads it from the rows. */
   readonly thread?: ((request: Request) => string | undefined) | undefined;
 }
 
-/** What a token says. */
+/** The content of a token. */
 export interface TokenClaims {
-  /** The origin of the relay it is for, such as `https://app.example.com`. */
+  /** The origin of the token's relay, such as `https://app.example.com`. */
   readonly audience: string;
-  /** The project that may be written to. */
+  /** The project that the token's bearer may write to. */
   readonly projectName: string;
-  /** The user's session, as the relay can tell it from the request. */
+  /** The user's session, which the relay must be able to derive from a request. */
   readonly session?: string | undefined;
-  /** The conversation: rows of another are refused. */
+  /** The conversation. Rows of other conversations are refused. */
   readonly threadId?: string | undefined;
   /**
-   * A trace that may be written into and scored although it was begun elsewhere: by a server, or before a reload. A UUIDv7; "", as a
-   * span has it that is not recorded, is none.
+   * A trace that the page may write into and score although it began elsewhere: on a server, or before a reload. A UUIDv7; "",
+   * the trace id of an unrecorded span, counts as absent.
    */
   readonly traceId?: string | undefined;
-  /** Not before this time, in ms since 1970. */
+  /** Start of the token's life, in ms since 1970. */
   readonly notBeforeMs: number;
-  /** Not after this time, in ms since 1970. */
+  /** End of the token's life, in ms since 1970. */
   readonly expiresMs: number;
 }
 
-/** What to mint a token for. */
+/** Options of `mintToken`. */
 export interface MintOptions
   extends Pick<TokenClaims, "audience" | "projectName" | "session" | "threadId" | "traceId"> {
-  /** What it is signed with. */
+  /** The secret that signs the token. */
   readonly secret: TokenSecret;
-  /** How long it is good for, in ms (up to 24 h, default 15 minutes); rows that began as long before may be written with it too. */
+  /** Life of the token in ms (up to 24 h, default 15 minutes). It also covers rows that began up to this long before. */
   readonly lifetimeMs?: number | undefined;
   /** The current time in ms since 1970, from the year 2020 to 2099 (default the clock). */
   readonly nowMs?: number | undefined;
@@ -85,17 +85,17 @@ interface Payload {
 
 const LIFETIME_MS = 15 * 60 * 1000;
 const MIN_SECRET_CHARS = 32;
-/** The longest token that is looked at. */
+/** The longest token that is parsed. */
 const MAX_TOKEN_CHARS = 2048;
 
-/** Clocks differ. */
+/** Allowed difference between clocks. */
 export const TOLERANCE_MS: number = 60_000;
-/** The longest life of a token: a row may be a day old. */
+/** The longest life of a token: Opik accepts rows that are a day old. */
 const MAX_LIFETIME_MS = 24 * 60 * 60 * 1000;
 
 /**
- * A token for a page. Call it on the server. Rejects with an `OpikError` (`invalid_config`) that names what is wrong: a secret that is
- * too short, a lifetime that is no number of ms up to 24 h, an audience that is no http or https URL.
+ * Makes a token for a page. Call it on the server. Rejects with an `OpikError` (`invalid_config`) that names the invalid option: a
+ * short secret, a lifetime other than a number of ms up to 24 h, or an audience other than an http or https URL.
  *
  * @example
  * ```ts
@@ -146,7 +146,7 @@ export async function mintToken(options: MintOptions): Promise<string> {
   return token;
 }
 
-/** Throws an `OpikError` (`invalid_config`) where there is no secret, one that can be guessed, or nobody who the tokens are for. */
+/** Throws an `OpikError` (`invalid_config`) if a secret is missing or too short, or a required audience is missing. */
 export function checkTokens(tokens: Tokens): void {
   const { secrets, audience } = ownOf(tokens);
   if (!Array.isArray(secrets) || secrets.length === 0) throw invalid("tokens.secrets", "at least one", secrets);
@@ -154,17 +154,17 @@ export function checkTokens(tokens: Tokens): void {
   for (const secret of secrets) checkSecret(secret);
   const ids = new Set(secrets.map(({ id }) => id));
   if (ids.size < secrets.length) throw invalid("tokens.secrets", "ids that differ", secrets);
-  // Elsewhere a request's URL has the host that its caller names.
+  // Elsewhere the caller chooses the host in a request's URL.
   if (audience !== undefined || !isWorker()) originOf("tokens.audience", audience);
 }
 
 function checkSecret(given: TokenSecret): void {
-  const { id, secret } = given ?? {}; // JavaScript may say null
+  const { id, secret } = given ?? {}; // JavaScript callers may pass null
   if (typeof id === "string" && typeof secret === "string" && secret.length >= MIN_SECRET_CHARS) return;
   throw new OpikError("invalid_config", `secret: expected an id and at least ${MIN_SECRET_CHARS} characters`);
 }
 
-/** The origin of an http or https URL: that of any other scheme is "null", as are all of them. */
+/** The origin of an http or https URL. URLs of other schemes are refused, because they share the origin "null". */
 function originOf(field: string, url = ""): string {
   const origin = URL.canParse(url) ? new URL(url).origin : "";
   if (!origin.startsWith("http")) throw invalid(field, "an http or https URL", url);
@@ -172,8 +172,8 @@ function originOf(field: string, url = ""): string {
 }
 
 /**
- * What `token` says, if one of the secrets made it for whom `request` is sent to; else `undefined`. Times are not looked
- * at. Never rejects.
+ * The claims of `token` if one of the secrets signed it for the origin and session of `request`; else `undefined`. Does not check
+ * times. Never rejects.
  */
 export async function readTokenFor(request: Request, token: unknown, tokens: Tokens): Promise<TokenClaims | undefined> {
   try {
@@ -182,11 +182,11 @@ export async function readTokenFor(request: Request, token: unknown, tokens: Tok
     const isSessions = claims?.session === undefined || claims.session === session?.(request);
     return claims?.audience === originOf("audience", audience) && isSessions ? claims : undefined;
   } catch {
-    return undefined; // no base64url, no JSON
+    return undefined; // not base64url, or not JSON
   }
 }
 
-/** Whether a token with these claims is good now. */
+/** `true` if a token with these claims is valid now. */
 export function isAlive({ notBeforeMs, expiresMs }: TokenClaims): boolean {
   return now() >= notBeforeMs - TOLERANCE_MS && now() <= expiresMs + TOLERANCE_MS;
 }
@@ -199,10 +199,10 @@ async function readToken(token: unknown, secrets: readonly TokenSecret[]): Promi
   const secret = secrets.find(({ id }) => id === payload.kid);
   if (!secret) return undefined;
   const signed = new TextEncoder().encode(`v1.${body}`);
-  // `verify` takes the same time wherever the macs differ.
+  // `verify` compares the macs in constant time.
   if (!(await subtle().verify("HMAC", await keyOf(secret, "verify"), fromBase64Url(mac), signed))) return undefined;
   const { aud, prj, sid, thr, trc, nbf, exp } = payload;
-  // Versions before this one have signed times that are none.
+  // Earlier versions signed times that were not numbers.
   if (![nbf, exp].every(Number.isFinite)) return undefined;
   return {
     audience: aud,
@@ -215,7 +215,7 @@ async function readToken(token: unknown, secrets: readonly TokenSecret[]): Promi
   };
 }
 
-/** The part of `crypto` that is not random. */
+/** The part of `crypto` that involves no randomness. */
 function subtle(): SubtleCrypto {
   // biome-ignore lint/style/noRestrictedGlobals: it gives no random bytes
   return crypto.subtle;
