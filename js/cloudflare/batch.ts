@@ -1,5 +1,5 @@
-// The trace of a queue's batch. It is written unless all of its messages are recorded elsewhere, in the traces of their senders,
-// and it has nothing else to say.
+// The trace of a queue's batch. It is left out if every message is recorded in its sender's trace and nothing else was recorded
+// in the batch.
 
 import { runWith } from "../platform/context.js";
 import { currentFrame } from "../record/frame.js";
@@ -7,10 +7,10 @@ import type { OpenScope, OpenTrace } from "../record/model.js";
 import type { SpanHandle } from "../record/span.js";
 import { type Call, runCall } from "../server/invocation.js";
 
-/** What is current while a batch is handled: a `Frame` that knows whether anybody has asked for its span. */
+/** The current frame while a batch is handled. It notes if anything has used the batch's span. */
 class BatchFrame {
   readonly scope: OpenScope;
-  /** `undefined` once it is known that it is not written: what begins later, in the background, begins a trace of its own. */
+  /** `undefined` once the batch is known to be left out. Background work that begins later then begins its own trace. */
   trace: OpenTrace | undefined;
   readonly settled = new Set<unknown>();
   readonly #root: SpanHandle;
@@ -22,13 +22,13 @@ class BatchFrame {
     this.trace = root.trace;
   }
 
-  /** Asked for by whoever opens a span under it, changes it, or hands its ids on. */
+  /** Read by everything that opens a span under it, changes it, or passes its ids on. */
   get span(): SpanHandle | undefined {
     this.#isUsed = true;
     return this.trace && this.#root;
   }
 
-  /** Has the trace of a batch of `size` messages that was handled without an error written only if it says something. */
+  /** Drops the trace of a batch of `size` messages that ended without an error, if nothing was recorded in it. */
   leave(size: number | undefined): void {
     if (this.#isUsed || !size || this.settled.size < size) return;
     this.trace?.silence();
@@ -36,7 +36,7 @@ class BatchFrame {
   }
 }
 
-/** Notes that the current batch need not tell of `message`. */
+/** Marks `message` as recorded elsewhere, so that the current batch need not record it. */
 export function settle(message: unknown): void {
   const frame: unknown = currentFrame();
   if (frame instanceof BatchFrame) frame.settled.add(message);

@@ -1,5 +1,5 @@
-// A context where there are no headers: in a member of a queue's message or of a workflow's parameters, in a further argument
-// of an RPC call.
+// Carries a context where there are no headers: in a member of a queue's message or of a workflow's parameters, or in an extra
+// argument of an RPC call.
 
 import { currentFrame } from "../record/frame.js";
 import { readClaim, readIncoming } from "../record/headers.js";
@@ -7,18 +7,18 @@ import { isPlain } from "../record/json.js";
 import type { Span } from "../record/model.js";
 import type { HeaderCarrier } from "../settings.js";
 
-/** The member that holds it: the two official headers. */
+/** The member that holds the context: the two official headers. */
 const MEMBER = "opik-edge";
 
-/** The two official headers of `span`, by default of the current one; `undefined` when there is nothing to hand on. */
+/** The two official headers of `span`, by default of the current span; `undefined` without a context. */
 function contextOf(span: Span | undefined = currentFrame()?.span): Record<string, string> | undefined {
   const headers = span?.headers({ spelling: "underscore" }) ?? {};
   return Object.keys(headers).length > 0 ? headers : undefined;
 }
 
 /**
- * `value` with the current context in it, and with none that was in it before: a stranger's, as often as not. What is no plain
- * object goes as it is: a text, bytes, an array.
+ * `value` with the current context in place of any earlier one, which may be a stranger's. Only plain objects can carry a
+ * context: strings, bytes and arrays are returned unchanged.
  *
  * @example
  * ```ts
@@ -51,31 +51,31 @@ export function withContext<T>(value: T): T {
   return context ? { ...own, [MEMBER]: context } : own;
 }
 
-/** The caller's context in `value`, if there is one, and `value` without it. */
+/** The caller's context in `value`, if any, and `value` without it. */
 export function takeContext<T>(value: T): { readonly value: T; readonly caller: HeaderCarrier | undefined } {
   if (!isPlain(value) || !(MEMBER in value)) return { value, caller: undefined };
   const { [MEMBER]: caller, ...rest } = value;
   return { value: rest as T, caller: isPlain(caller) ? caller : undefined };
 }
 
-/** The context of a call as an argument: a `Map`, which no JSON of a user can be. */
+/** The context of a call as an argument: a `Map`, which no user's JSON can be. */
 export function contextArgument(span: Span): HeaderCarrier | undefined {
   const context = contextOf(span);
   return context && new Map(Object.entries(context));
 }
 
-/** The same out of the arguments of a call, where it is the last. */
+/** Removes a `contextArgument` from the end of the arguments of a call. */
 export function takeContextArgument(args: readonly unknown[]): {
   readonly args: readonly unknown[];
   readonly caller: HeaderCarrier | undefined;
 } {
   const last = args.at(-1);
-  // Of any time: it is taken away whether or not it is joined.
+  // Of any time: it is removed even if its trace cannot be joined.
   const isContext = last instanceof Map && last.size === 2 && readClaim(readIncoming(last), Infinity)?.spanId;
   return isContext ? { args: args.slice(0, -1), caller: last } : { args, caller: undefined };
 }
 
-/** A property of an RPC stub as what stands for it has it. Of a method nothing is asked for, not even `bind`: that would be RPC. */
+/** A property of an RPC stub for its proxy. Methods are not inspected: even reading `bind` would be an RPC call. */
 export function passedOn(stub: object, name: PropertyKey): unknown {
   const value: unknown = Reflect.get(stub, name, stub);
   if (typeof value !== "function" || name === "constructor") return value;

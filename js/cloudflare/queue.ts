@@ -1,5 +1,5 @@
-// A Cloudflare Queue between the Workers that record and the one that delivers: for traffic that outgrows what
-// one invocation may send, and for a backend that is away for longer than an invocation lives.
+// A Cloudflare Queue between the Workers that record and the Worker that delivers: for more traffic than an invocation may send,
+// and for a backend that is down for longer than an invocation lives.
 
 import { Delivery } from "../deliver/delivery.js";
 import { warnOfSettings } from "../deliver/destination.js";
@@ -22,36 +22,36 @@ import { resolveConfig } from "../resolve-settings.js";
 import type { OpikConfig, Transport } from "../settings.js";
 import { settle } from "./batch.js";
 
-/** What the producer needs of a queue's binding. */
+/** The used part of a queue's binding. */
 export interface QueueProducer {
-  /** Rejects where the queue takes no message: then the rows are tried again, or counted as dropped. */
+  /** Rejects if the queue does not accept the message: the rows are then retried, or counted as dropped. */
   send(message: string, options: { readonly contentType: "text" }): Promise<unknown>;
 }
 
-/** What the consumer needs of a batch. */
+/** The used part of a batch. */
 export interface QueueBatch {
-  /** All of them, in any order. */
+  /** The messages, in any order. */
   readonly messages: readonly QueueMessage[];
 }
 
-/** What the consumer needs of a message. */
+/** The used part of a message. */
 export interface QueueMessage {
-  /** The text that a `queueTransport` has sent. */
+  /** The text that `queueTransport` sent. */
   readonly body: unknown;
-  /** How often it has come, counted from 1. */
+  /** Number of deliveries, including this one. */
   readonly attempts?: number | undefined;
-  /** It is done with. */
+  /** Removes the message from the queue. */
   ack(): void;
-  /** It is to come again, after so many seconds. */
+  /** Has the message delivered again after `delaySeconds`. */
   retry(options?: { readonly delaySeconds?: number }): void;
 }
 
-/** Bytes of a message: the platform takes 128 KB, its own part included. */
+/** Size of a message in bytes: the platform allows 128 KB, including its own data. */
 const MAX_MESSAGE_BYTES = 120_000;
 
 /**
- * Puts uploads into a queue, in messages of at most 120,000 bytes. They carry rows and nothing else: the key is the
- * consumer's.
+ * Puts uploads into a queue, in messages of at most 120,000 bytes. The messages carry only rows: the consumer holds the key.
+ *
  *
  * @example
  * ```ts
@@ -83,26 +83,27 @@ export function queueTransport(queue: QueueProducer): Transport {
   };
 }
 
-/** How long one batch may take: a consumer has time, but its messages should not be away for long. */
+/** Time to deliver one batch. A consumer has longer, but its messages should not be away for long. */
 const TIMEOUT_MS = 25_000;
-/** The wait before a message comes a second time; four times as long before each further one, */
+/** Delay of a message's second delivery; each further delay is four times as long, */
 const MIN_RETRY_SECONDS = 5;
-/** and no longer than this. */
+/** up to this maximum. */
 const MAX_RETRY_SECONDS = 600;
 
-/** How long messages are left in the queue by a consumer that is disabled: so that few of their attempts are used up. */
+/** Delay set by a disabled consumer: each delivery uses up one of a message's attempts. */
 const DISABLED_RETRY_SECONDS = 3600;
 
 /**
- * Delivers a batch of such messages, many rows to a request. A message is acknowledged when each of its rows was accepted
- * or refused for good; otherwise it comes again. What Opik refuses is looked for message by message, and within one so far
- * that a single row of it can be found; where more of its rows are refused, their neighbours are lost with them. Messages that
- * come again travel with fewer others each time, in the end alone. Throws only when the configuration is wrong, and then all come again.
+ * Delivers a batch of messages from `queueTransport`, with many rows in each request. A message is acknowledged when Opik has
+ * accepted, or refused for good, each of its rows; otherwise it is delivered again. A refused upload is split by message, and
+ * then within a message until a single bad row is found. If a message has several bad rows, rows next to them are lost too. With
+ * each delivery a message shares its upload with fewer others, and in the end with no other. Throws only for invalid settings,
+ * and then all messages are delivered again.
  *
- * With `disabled` nothing is sent, and every message comes again after an hour: what is switched off may be switched on again,
- * and what was acknowledged would be lost. As for a backend that is away, the queue's `max_retries` says for how long.
+ * With `disabled`, nothing is sent, and every message is delivered again after an hour, so that no row is lost when you enable it
+ * again. The queue's `max_retries` limits how often, as with a backend that is down.
  *
- * What it gives is typed as nothing, too: that is what the platform's types expect of a handler.
+ * The result also has the type `Promise<void>`, as the platform's types require of a handler.
  *
  * @example
  * ```ts
@@ -123,7 +124,7 @@ const DISABLED_RETRY_SECONDS = 3600;
 export function deliverQueue(batch: QueueBatch, config?: OpikConfig): Promise<void> & Promise<FlushReport>;
 export async function deliverQueue(batch: QueueBatch, config: OpikConfig = {}): Promise<FlushReport> {
   const settings = resolveConfig(config);
-  // A trace of each delivery would be one more message, if it is delivered by the same queue.
+  // The trace of a delivery, delivered through the same queue, would cause another delivery.
   for (const message of batch.messages) settle(message);
   if (settings.disabled) {
     for (const message of batch.messages) message.retry({ delaySeconds: DISABLED_RETRY_SECONDS });
@@ -145,7 +146,7 @@ export async function deliverQueue(batch: QueueBatch, config: OpikConfig = {}): 
   return report;
 }
 
-/** The rows of all messages in few uploads; `open` counts the rows of each message that are neither accepted nor refused for good. */
+/** Merges the rows of all messages into few uploads. `open` counts the undecided rows of each message. */
 function merge({ messages }: QueueBatch, reporter: Reporter, open: Map<QueueMessage, number>): Upload[] {
   const uploads: Upload[] = [];
   const mergers = new Map(ROW_KINDS.map((kind) => [kind, new Merger(kind, open)]));
@@ -159,7 +160,7 @@ function merge({ messages }: QueueBatch, reporter: Reporter, open: Map<QueueMess
       continue;
     }
     const { kind, rows } = found;
-    // A message stays whole, so that it comes again whole, and no other with it.
+    // A message stays in one upload, so that its retry does not affect other messages.
     let merger = mergers.get(kind) as Merger;
     if (!merger.takes(rows, message)) {
       uploads.push(merger.toUpload());
@@ -190,26 +191,26 @@ function rowsOf(body: unknown): { readonly kind: RowKind; readonly rows: Row[] }
   }
 }
 
-/** What there may be only one of in an upload. */
+/** The key that must be unique in an upload. */
 function keyOf(kind: RowKind, row: { readonly id: unknown }): unknown {
   return isOfScores(kind) ? scoreKey(row) : row.id;
 }
 
-/** How often a message has come. */
+/** Number of deliveries of a message. */
 function attemptsOf({ attempts }: QueueMessage): number {
   return numberOr(attempts, 1);
 }
 
 /**
- * With how many others at most a message travels, itself included: what is in one may be why the backend fails, and is to be
- * left behind by the others in the end.
+ * Maximum number of messages in an upload with `message`, itself included. It shrinks with each delivery, so that a message that
+ * makes the backend fail ends up alone.
  */
 function mostWith(message: QueueMessage): number {
   const attempts = attemptsOf(message);
   return attempts > 1 ? 64 >> (2 * Math.min(attempts - 1, 3)) : Number.POSITIVE_INFINITY;
 }
 
-/** Rows of several messages on their way into one upload. */
+/** Collects the rows of several messages for one upload. */
 class Merger {
   readonly #kind: RowKind;
   readonly #open: Map<QueueMessage, number>;
@@ -229,7 +230,7 @@ class Merger {
     return this.#rows.length === 0;
   }
 
-  /** Whether there is room for all of them, and no row of their ids yet: the API refuses both. */
+  /** `true` if there is room for all rows and none of their ids is present: the API refuses duplicate ids. */
   takes(rows: readonly Row[], owner: QueueMessage): boolean {
     if (this.isEmpty) return true;
     const bytes = rows.reduce((sum, { json }) => sum + json.byteLength + 1, this.#bytes);
@@ -263,7 +264,7 @@ class Merger {
       for (let away = 0; away <= half; away += 1) {
         for (const at of [half - away, half + away]) if (at > 0 && at < rows && own[at] !== own[at - 1]) return at;
       }
-      // All of one message: as often as it takes to find one row.
+      // All rows belong to one message: split until a single row can be found.
       const [owner] = own as readonly [QueueMessage];
       const left = splits.get(owner) ?? Math.ceil(Math.log2(rows));
       splits.set(owner, left - 1);

@@ -1,5 +1,5 @@
-// Bindings that hand the trace on: a queue in its messages, an RPC stub in a further argument. Opt-in for each binding, since
-// the other side sees it; `fetch` of a binding hands headers on: see the option `via` of `Span.fetch`.
+// Bindings that pass the trace on: a queue in its messages, an RPC stub in an extra argument. Each is opt-in, because the other
+// side sees the addition. `fetch` of a binding passes headers on: see the option `via` of `Span.fetch`.
 
 import { span } from "../current.js";
 import { isPlainPromise } from "../platform/promise.js";
@@ -9,15 +9,15 @@ import type { Span } from "../record/model.js";
 import { settle } from "./batch.js";
 import { contextArgument, passedOn, takeContext, withContext } from "./carried-context.js";
 
-/** What a traced queue needs of a queue's binding. */
+/** The used part of a queue's binding. */
 interface Sends {
   send(body: never, options?: never): Promise<unknown>;
   sendBatch?(messages: never, options?: never): Promise<unknown>;
 }
 
 /**
- * `queue`, whose messages carry the current span in a member `opik-edge`. Those that are no plain objects go as they are, and so
- * does a message, or a whole batch, that is too long for the platform with the member in it.
+ * `queue`, with the current span in a member `opik-edge` of its messages. Only plain objects carry it, and only if the message or
+ * batch is not too long for the platform with it.
  *
  * @example
  * ```ts
@@ -61,41 +61,41 @@ interface Message {
   readonly body: unknown;
 }
 
-/** What bodies have less of is short for certain, in characters: the platform takes 128,000 bytes, and one of JSON may take six. */
+/** Bodies of fewer characters are always short enough: the platform allows 128,000 bytes, up to six per character. */
 const SHORT_CHARS = 20_000;
 
-/** Sends bodies with the current context in them, and without where the platform refuses what may have become too long. */
+/** Sends bodies with the current context. If the platform refuses long ones, it sends them again without the context. */
 function sendTraced(given: readonly unknown[], send: (bodies: readonly unknown[]) => unknown): unknown {
   const own = given.map((body) => takeContext(body).value);
   const carrying = own.map(withContext);
   const sent = send(carrying);
   if (!isPlainPromise(sent) || carrying.every((body, at) => body === own[at])) return sent;
-  // Its errors do not tell why, and its own format can not be measured.
+  // The platform's errors give no reason, and the size of its format cannot be measured.
   return sent.catch((error) => {
     if (roomBehind(own, undefined, 0, SHORT_CHARS) >= 0) throw error;
     return send(own);
   });
 }
 
-/** `message` with another body. The platform reads inherited members too, and so does what it is given. */
+/** `message` with another body. A proxy keeps inherited members, which the platform reads too. */
 function withBody(message: Message, body: unknown): Message {
   if (isPlain(message)) return { ...message, body };
   return new Proxy({ body }, { get: (_, name) => (name === "body" ? body : Reflect.get(message, name)) });
 }
 
-/** What is needed of a queue's message. */
+/** The used part of a queue's message. */
 export interface ReceivedMessage<B> {
-  /** Recorded as input. */
+  /** The message's id, recorded as input. */
   readonly id: string;
-  /** A plain object may carry a context. */
+  /** The body. A plain object may carry a context. */
   readonly body: B;
-  /** How often it was delivered, this time included; recorded as input. */
+  /** Number of deliveries, including this one; recorded as input. */
   readonly attempts?: number;
 }
 
 /**
- * Handles one message in a span under the span that has sent it, or under the current one where it carries none. `fn` is
- * given the message's body as it was sent.
+ * Handles one message in a span under its sender's span, or under the current span if it carries no context. `fn` receives the body
+ * without the context.
  *
  * @example
  * ```ts
@@ -121,10 +121,10 @@ export function traceMessage<B, T>(message: ReceivedMessage<B>, fn: (body: B, sp
   return span(options, (current) => fn(value, current));
 }
 
-/** Names that are no methods of the other side. */
+/** Names that are not methods of the other side. */
 const OWN: readonly PropertyKey[] = ["then", "dup", "constructor", "fetch", "connect", "toJSON"];
 
-/** A stub's methods, as calls of them are traced; the other side's properties are not to be had. */
+/** The methods of a stub with traced calls. The other side's properties are not available. */
 export type TracedRpc<S> = {
   [K in keyof S as S[K] extends (...args: never[]) => unknown ? K : never]: S[K] extends (...args: infer A) => infer R
     ? (...args: A) => Promise<Awaited<R>>
@@ -133,14 +133,14 @@ export type TracedRpc<S> = {
 
 const stubs = new WeakSet<object>();
 
-/** What kind of object of the platform's `value` is. Nothing is called: every property of a stub is a method of the other side. */
+/** The class name of a platform object. Calls nothing: every property of a stub is a remote method. */
 function kindOf(value: unknown): string {
   return Object.prototype.toString.call(value).slice(8, -1);
 }
 
-/** What is needed of a Durable Object's namespace. */
+/** The used part of a Durable Object's namespace. */
 interface Namespace {
-  /** Throws where the id is another namespace's. */
+  /** Throws for the id of another namespace. */
   idFromString(id: string): unknown;
 }
 
@@ -152,11 +152,11 @@ function isOf(id: string, namespace: unknown): boolean {
   }
 }
 
-/** `Room.`: the class behind `stub` where `ctx.exports` has it, else the binding in `env`; "" for any other stub. Never throws. */
+/** Prefix of span names: `Room.`, after the class of `stub` in `ctx.exports` or its binding in `env`; else "". Never throws. */
 function prefixOf(stub: object): string {
   try {
     const id = kindOf(stub) === "DurableObject" && `${(stub as { readonly id: unknown }).id}`;
-    // What an invocation masks is its env, then its ctx.
+    // An invocation masks its env and then its ctx. Reversed, so that ctx comes first.
     for (const object of [...(currentFrame()?.scope.masks?.keys() ?? [])].reverse()) {
       for (const holder of [(object as { readonly exports?: unknown }).exports, object]) {
         for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(holder ?? {}))) {
@@ -165,16 +165,15 @@ function prefixOf(stub: object): string {
       }
     }
   } catch {
-    // It is no stub of the platform's.
+    // Not a stub of the platform.
   }
   return "";
 }
 
 /**
- * `stub`, each of whose method calls is a span that the other side joins: `Room.count`, after the class where `ctx.exports` has it,
- * else after the binding in `env`. The other side has to be a class that `withOpik` has
- * wrapped: it is given a further argument, and takes it away again. Calls give plain promises, which can not be pipelined; the
- * traced stub itself can not be sent. Wrapping twice wraps once.
+ * Wraps `stub` so that each method call is a span, which the other side joins: `Room.count`, after the class in `ctx.exports`, else
+ * the binding in `env`. The other side must be a class wrapped with `withOpik`, which removes the extra argument. Calls return
+ * plain promises, which cannot be pipelined; the traced stub itself cannot be sent. Wrapping twice has no further effect.
  *
  * @example
  * ```ts

@@ -1,22 +1,22 @@
-// The ways in which the platform calls a Worker, a class or an object, other than by HTTP: how each is named and described.
-// What a call carries is not recorded: messages, mails and arguments are the user's to record.
+// The calls of a Worker, a class or an object other than HTTP: their names and descriptions. Messages, mails and arguments are
+// not recorded; the application may record them itself.
 
 import { currentFrame } from "../record/frame.js";
 import { openSpan, type SpanHandle } from "../record/span.js";
 import type { Root } from "../server/invocation.js";
 import { passedOn, takeContext, takeContextArgument } from "./carried-context.js";
 
-/** A call that is no HTTP request. */
+/** A call other than an HTTP request. */
 export interface OtherTrigger {
   /** The handler that the platform has called; `rpc` for any other method of a class, `workflow` for its `run`. */
   readonly type: Handler | "rpc" | "workflow";
   /** The name of the root span. */
   readonly name: string;
-  /** What the handler is given, the caller's context left out. */
+  /** The arguments of the handler, without the caller's context. */
   readonly args: readonly unknown[];
 }
 
-/** What the platform calls by name. */
+/** Handlers that the platform calls by name. */
 type Handler =
   | "scheduled"
   | "queue"
@@ -27,7 +27,7 @@ type Handler =
   | "webSocketClose"
   | "webSocketError";
 
-/** What is recorded of each. */
+/** Root span of each handler. */
 const ROOTS: Record<Handler, (...args: never[]) => Root> = {
   scheduled: ({ cron, scheduledTime }: { cron: string; scheduledTime: number }) => ({
     name: `scheduled ${cron}`,
@@ -57,28 +57,28 @@ const ROOTS: Record<Handler, (...args: never[]) => Root> = {
 /** A call and its root span. */
 export interface DescribedCall extends OtherTrigger {
   readonly root: Root;
-  /** What the handler is given instead of `args` where it is traced. */
+  /** The arguments of a traced handler, instead of `args`. */
   readonly tracedArgs?: (root: SpanHandle) => readonly unknown[];
 }
 
-/** A call of `handler`; `undefined` where the platform has no such handler. */
+/** Describes a call of `handler`; `undefined` if the platform has no such handler. */
 export function describeCall(handler: string, args: readonly unknown[]): DescribedCall | undefined {
   if (!Object.hasOwn(ROOTS, handler)) return undefined;
   let root: Root;
   try {
     root = (ROOTS[handler as Handler] as (...given: readonly unknown[]) => Root)(...args);
   } catch {
-    root = { name: handler }; // it is called in another way than the platform's
+    root = { name: handler }; // the arguments are not the platform's
   }
   return { type: handler as Handler, name: root.name, args, root };
 }
 
-/** Whether the platform calls it by this name. */
+/** `true` if the platform calls a handler of this name. */
 export function isHandler(name: PropertyKey): boolean {
   return name === "fetch" || Object.hasOwn(ROOTS, name);
 }
 
-/** A call of a class's method: as the platform does, a workflow's `run`, or RPC, whose last argument may hold a context. */
+/** Describes a method call: a handler, the `run` of a workflow, or RPC, whose last argument may hold a context. */
 export function describeMethod(className: string, method: string, given: readonly unknown[]): DescribedCall {
   const { args, caller } = takeContextArgument(given);
   const known = describeCall(method, args);
@@ -94,34 +94,34 @@ export function describeMethod(className: string, method: string, given: readonl
   return { type: "rpc", name, args, root: { name, caller } };
 }
 
-/** What is needed of a workflow's event. */
+/** The used part of a workflow's event. */
 interface WorkflowEvent {
   readonly payload: unknown;
   readonly instanceId: string;
   readonly timestamp: object;
 }
 
-/** Told by the event: `step` is a stub, on which everything is a method. */
+/** Decided by the event: `step` is a stub, which seems to have every method. */
 function isWorkflowEvent(event: unknown): event is WorkflowEvent {
   const { instanceId, timestamp } = (event ?? {}) as Partial<WorkflowEvent>;
   return typeof instanceId === "string" && typeof timestamp === "object";
 }
 
-/** What is needed of a workflow's steps. */
+/** The used part of a workflow's `step`. */
 interface WorkflowStep {
   do(name: string, ...rest: unknown[]): unknown;
 }
 
 /**
- * `step`, whose steps are spans under `root` while they run, each sent as soon as it has ended, since a run may be broken off
- * and go on elsewhere. What is replayed then is no span again.
+ * Wraps `step` so that its steps are spans under `root` while they run. Each is sent when it ends, since a run may be interrupted
+ * and continue elsewhere. Replayed steps are not spans again.
  */
 function traceSteps(step: WorkflowStep, root: SpanHandle): WorkflowStep {
   const { scope } = root.trace;
   const traced = (name: string, ...rest: unknown[]): unknown => {
     const at = rest.findIndex((value) => typeof value === "function");
     const callback = rest[at] as (...args: unknown[]) => unknown;
-    // The platform calls back by RPC, where nothing is current.
+    // The platform calls back over RPC, which loses the current span.
     const above = (currentFrame()?.span as SpanHandle | undefined) ?? root;
     const run = async (...args: unknown[]): Promise<unknown> => {
       try {
@@ -132,6 +132,6 @@ function traceSteps(step: WorkflowStep, root: SpanHandle): WorkflowStep {
     };
     return step.do(name, ...(at < 0 ? rest : rest.with(at, run)));
   };
-  // A stub, on which every other property is a method of the other side, `bind` too.
+  // A stub: every other property is a method of the other side, even `bind`.
   return new Proxy(step, { get: (target, name) => (name === "do" ? traced : passedOn(target, name)) });
 }

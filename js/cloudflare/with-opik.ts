@@ -1,5 +1,5 @@
-// Wraps a Worker's handler, or the class of an entrypoint, a Durable Object or a workflow: each call from outside joins its
-// caller's trace or begins one. What an invocation is is ../server/invocation.ts.
+// Wraps a Worker's handler, or the class of an entrypoint, a Durable Object or a workflow. Each call from outside joins its
+// caller's trace or begins a new trace. ../server/invocation.ts defines an invocation.
 
 import { hasAsyncContext, prepareAsyncContext } from "../platform/context.js";
 import { currentFrame } from "../record/frame.js";
@@ -19,21 +19,21 @@ import { traceRequest } from "../server/trace-request.js";
 import { runBatch } from "./batch.js";
 import { type DescribedCall, describeCall, describeMethod, isHandler, type OtherTrigger } from "./triggers.js";
 
-/** What called the Worker. */
+/** The call that started an invocation. */
 export type Trigger = FetchTrigger | OtherTrigger;
 
-/** A Worker's handler object: each of these is traced. `env` is whatever the Worker's configuration binds. */
+/** A Worker's handler object. Each of these methods is traced. `env` has the Worker's bindings. */
 // biome-ignore-start lint/suspicious/noExplicitAny: these types are the platform's, of whichever version
 export interface WorkerHandler {
-  /** HTTP, also from another Worker. */
+  /** An HTTP request, from outside or from another Worker. */
   fetch?(request: Request, env: any, ctx: any): Response | Promise<Response>;
   /** A cron trigger. */
   scheduled?(controller: any, env: any, ctx: any): unknown;
   /** A batch of a queue's messages. */
   queue?(batch: any, env: any, ctx: any): unknown;
-  /** A mail. */
+  /** An email. */
   email?(message: any, env: any, ctx: any): unknown;
-  /** What another Worker has logged. */
+  /** Events that another Worker has logged. */
   tail?(events: any, env: any, ctx: any): unknown;
 }
 // biome-ignore-end lint/suspicious/noExplicitAny: the same
@@ -58,12 +58,11 @@ type EnvOf<H> = H extends new (
 const WRAPPED = Symbol.for("opik-edge/wrapped");
 
 /**
- * `handler`, or a class, with tracing: each call is a span under the caller's, or a trace of its own. OPIK_* variables
- * are read from the Worker's `env`; what `config` says goes before them. An invalid configuration is
- * reported once and the handler runs untraced, as it does for a browser's preflight. Wrapping twice wraps once.
+ * Wraps a handler object or a class so that each call is a span under the caller's, or begins a new trace. The OPIK_* variables
+ * come from the Worker's `env`; `config` overrides them. Invalid settings are reported once and the handler runs untraced, as it
+ * does for a browser's preflight. Wrapping twice has no further effect.
  *
- * What is given stays as it is, down to each function: what is returned stands for it, and is what the platform is to call. So
- * the class to wrap is the one that is exported; of a subclass only what it inherits is traced.
+ * `handler` itself is not changed: export the returned object or class. Of a subclass, only the inherited methods are traced.
  *
  * @example
  * ```ts
@@ -96,8 +95,8 @@ type Method = (...args: unknown[]) => unknown;
 type Call = (name: PropertyKey, method: Method, self: unknown, args: unknown[]) => unknown;
 
 /**
- * `inner` as it is called from outside: its methods go by way of `call`, and have `inner` as their `this`, which so never meets
- * what stands for it. Everything else is its own: a function in a field too, unless the platform calls it by that name.
+ * A proxy of `inner` for callers outside. Methods run through `call` with `inner` as their `this`, so the code inside never meets
+ * the proxy. All other members are returned unchanged, including functions in fields, unless they have a handler's name.
  */
 function outsideOf<T extends object>(inner: T, call: Call, target = alike(inner), traps?: ProxyHandler<T>): T {
   const methods: Methods = new WeakMap();
@@ -108,7 +107,7 @@ function outsideOf<T extends object>(inner: T, call: Call, target = alike(inner)
       if (name === WRAPPED) return isOutside;
       const value: unknown = Reflect.get(name === "prototype" ? target : inner, name, isOutside ? inner : receiver);
       const own = Reflect.getOwnPropertyDescriptor(target, name);
-      // The language shows what can not be changed as it is.
+      // A proxy must show unchangeable members unchanged.
       if (own && ((own.enumerable && !isHandler(name)) || !(own.configurable || own.writable))) return value;
       return calledBy(
         (method, self, args) =>
@@ -120,21 +119,21 @@ function outsideOf<T extends object>(inner: T, call: Call, target = alike(inner)
     },
     set(_, name, value, receiver) {
       if (receiver !== outside) return Reflect.set(inner, name, value, receiver);
-      (inner as Record<PropertyKey, unknown>)[name] = value; // which throws as it does without us
+      (inner as Record<PropertyKey, unknown>)[name] = value; // throws as it does without the proxy
       return true;
     },
   });
   return outside;
 }
 
-/** What is looked like `object`: itself, unless it would have its members shown as they are. */
+/** The target of the proxy: `object`, or a copy if it is frozen, since a proxy must show frozen members unchanged. */
 function alike<T extends object>(object: T): T {
   return Object.isFrozen(object) ? Object.assign(Object.create(Object.getPrototypeOf(object)), object) : object;
 }
 
 type Methods = WeakMap<object, unknown>;
 
-/** `value`, if it is a method, as one whose calls go by way of `apply`: the same for the same, of `methods`. */
+/** Wraps `value`, if it is a method, so that calls run through `apply`. `methods` keeps each wrapper. */
 function calledBy(
   apply: (method: Method, self: object, args: unknown[]) => unknown,
   name: PropertyKey,
@@ -146,7 +145,7 @@ function calledBy(
   return methods.get(value);
 }
 
-/** Calls of a handler, which is given `env` and `ctx` with each of them. */
+/** Calls of a handler, whose arguments include `env` and `ctx`. */
 function handlerCall(open: OpenInvocation<Trigger>): Call {
   return (name, method, self, args) => {
     const openFor: Open = (trigger) => open({ env: args[1], ctx: args[2] as WaitUntil }, trigger);
@@ -156,20 +155,20 @@ function handlerCall(open: OpenInvocation<Trigger>): Call {
 
 const callUntraced: Call = (_, method, self, args) => method.apply(self, args);
 
-/** Calls of an object of a subclass, which is the same from outside and from inside. */
+/** Traced calls of instances of subclasses, which have no proxy between outside and inside. */
 const callOf = new WeakMap<object, Call>();
 
 function wrapClass(Class: WorkerClass, open: OpenInvocation<Trigger>): WorkerClass {
-  // Early, so that an object's first call need not wait for it.
+  // Begun early, so that an object's first call need not wait for it.
   void prepareAsyncContext();
   const className = Class.name || Object.getPrototypeOf(Class).name;
   const methods: Methods = new WeakMap();
-  // Where a subclass goes on, and where a test runner takes methods from for what it has made. The class's own stays as it is.
+  // For subclasses, and for test runners, which take methods from it for their objects. The class's own is unchanged.
   const prototype: object = new Proxy(Class.prototype, {
     get(target, name, receiver) {
       if (name !== WRAPPED && receiver[WRAPPED] === true) return receiver[name];
       const value = Reflect.get(target, name, receiver);
-      // What calls from inside is told by what is current then, and without AsyncLocalStorage not at all.
+      // With a current frame, the call comes from inside. Without AsyncLocalStorage nobody knows: only handlers are traced.
       const isCalled = callOf.has(receiver) && !currentFrame() && (hasAsyncContext() || isHandler(name));
       if (!isCalled) return value;
       return calledBy(
@@ -181,7 +180,7 @@ function wrapClass(Class: WorkerClass, open: OpenInvocation<Trigger>): WorkerCla
     },
     getPrototypeOf: (target) => target,
   });
-  // Of a class itself no other `prototype` can be shown.
+  // A proxy of the class itself could not show another `prototype`.
   function Shown(): void {}
   Object.defineProperties(Shown, {
     ...Object.getOwnPropertyDescriptors(Class),
@@ -193,7 +192,7 @@ function wrapClass(Class: WorkerClass, open: OpenInvocation<Trigger>): WorkerCla
   for (const trap of Object.getOwnPropertyNames(Reflect)) {
     const reflect = Reflect[trap as keyof typeof Reflect] as Method;
     traps[trap] = (target, name, ...rest) => {
-      // Done to both, so that they stay alike.
+      // Applied to both, so that they stay alike.
       reflect(target, name, ...rest);
       return reflect(name === "prototype" ? target : Class, name, ...rest);
     };
@@ -206,7 +205,7 @@ function wrapClass(Class: WorkerClass, open: OpenInvocation<Trigger>): WorkerCla
     const openFor: Open = (trigger) => open({ ctx, env }, trigger);
     const call: Call = (name, method, self, given) => traceCall(name, method, self, given, openFor, describe);
     if (isSubclass) callOf.set(made, call);
-    else callOf.delete(made); // of the class that this one is a subclass of
+    else callOf.delete(made); // set by the wrapped superclass of this class
     return isSubclass ? made : outsideOf(made, call);
   };
   return outsideOf(Class, callUntraced, Shown as unknown as WorkerClass, traps);
@@ -232,7 +231,7 @@ function traceCall(
   return call ? traceDescribed((...given) => method.apply(self, given), call, open) : method.apply(self, args);
 }
 
-/** A call that is no HTTP request. Sync in, sync out, as soon as it is known whether there is an AsyncLocalStorage. */
+/** A call other than an HTTP request. A sync handler stays sync once the search for AsyncLocalStorage is over. */
 function traceDescribed(handle: Method, { root: options, tracedArgs, ...trigger }: DescribedCall, open: Open): unknown {
   const untraced = (): unknown => handle(...trigger.args);
   const trace = (): unknown => {
@@ -243,7 +242,7 @@ function traceDescribed(handle: Method, { root: options, tracedArgs, ...trigger 
     return tracedArgs ? runCall(call, (root) => handle(...tracedArgs(root))) : runCall(call, untraced);
   };
   const prepared = prepareAsyncContext();
-  // What is asked for before it is known whether there is an AsyncLocalStorage need not be told.
+  // An RPC call that comes before the search for AsyncLocalStorage is over runs untraced.
   if (trigger.type === "rpc" && prepared) return untraced();
   return prepared ? prepared.then(trace) : trace();
 }
