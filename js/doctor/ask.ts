@@ -1,24 +1,24 @@
-// A question to a server of somebody else's, whose answer may never come, or never end.
+// Asks a server, which might not answer at all, or might not end its answer.
 
 import { environment } from "../platform/env.js";
 
-/** How long an answer may take, its body included. */
+/** Time for an answer, including its body. */
 const TIMEOUT_MS = 10_000;
 
-/** An answer, as far as it was read. */
+/** An answer, and the part of its body that was read. */
 export interface Answer {
   readonly response: Response;
   readonly text: string;
 }
 
-/** Asks, and reads about `maxBytes` of the answer's body, by default nothing. Rejects where nothing comes in time. */
+/** Sends a request and reads about `maxBytes` of the answer's body, by default nothing. Rejects if no answer comes in time. */
 export async function ask(send: (signal: AbortSignal) => Promise<Response>, maxBytes = 0): Promise<Answer> {
   const controller = new AbortController();
   let stop = (): void => {};
   const late = new Promise<never>((_, reject) => {
     stop = environment.after(TIMEOUT_MS, () => {
       const error = new Error(`no answer within ${TIMEOUT_MS} ms`);
-      reject(error); // also where what sends takes no notice of the signal
+      reject(error); // even if `send` ignores the signal
       controller.abort(error);
     });
   });

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 
-// `npx opik-edge doctor [url] [--origin https://app.example.com]`: exits with 1 where there is a problem.
+// `npx opik-edge doctor [url] [--origin https://app.example.com]`: exits with 1 if it finds a problem.
 
 import { nearest } from "../names.js";
 import { type Finding, ok } from "./finding.js";
@@ -13,13 +13,13 @@ const { process } = globalThis as unknown as {
 
 const USAGE = `opik-edge doctor [url] [--origin origin]
 
-Looks at this runtime, at the Opik that the OPIK_* variables name, and at what becomes of
-trace headers on the way to a URL. Variables that the environment does not have are taken
-from .dev.vars and wrangler.jsonc (or .json, .toml) of this folder.
+Checks this runtime, the Opik that the OPIK_* variables name, and the way of trace headers
+to a URL. Variables that are missing in the environment are taken from .dev.vars and
+wrangler.jsonc (or .json, .toml) of this folder.
 
-  url       a service that you call with trace headers, which answers with those it was
-            sent: by echoHeaders of opik-edge/doctor, or with its request headers as JSON
-  --origin  the origin of pages that call it: whether they may send trace headers`;
+  url       A service that you call with trace headers. It answers with echoHeaders of
+            opik-edge/doctor, or with its request headers as JSON.
+  --origin  The origin of pages that call it. Checks if they may send trace headers.`;
 
 const SIGNS: Record<Finding["level"], string> = { ok: "ok  ", note: "note", problem: "FIX " };
 const COMMANDS = ["doctor", "--help", "-h"];
@@ -49,7 +49,7 @@ async function main(args: string[]): Promise<void> {
   process.exitCode = findings.some(({ level }) => level === "problem") ? 1 : 0;
 }
 
-/** Whether the environment has a variable: Deno may refuse to say. */
+/** `true` if the environment has the variable. Deno may refuse access to it. */
 function isSet(name: string): boolean {
   try {
     return process.env[name] !== undefined;
@@ -58,9 +58,9 @@ function isSet(name: string): boolean {
   }
 }
 
-/** What was asked for, or in words what is wrong with it. */
+/** The options in the arguments, or an error message. */
 function parse([command = "", ...args]: string[]): DoctorOptions | string {
-  if (command !== "doctor") return wrong(`${command} is no command`, command, COMMANDS);
+  if (command !== "doctor") return wrong(`${command} is not a command`, command, COMMANDS);
   const urls: string[] = [];
   let origin: string | undefined;
   for (let at = 0; at < args.length; at += 1) {
@@ -69,7 +69,7 @@ function parse([command = "", ...args]: string[]): DoctorOptions | string {
       if (given === undefined) at += 1;
       origin = given ?? args[at];
       if (!origin || origin.startsWith("-")) return wrong("--origin: expected the origin of pages");
-    } else if (name.startsWith("-")) return wrong(`${name} is no option of the doctor`, name, OPTIONS);
+    } else if (name.startsWith("-")) return wrong(`${name} is not an option of the doctor`, name, OPTIONS);
     else urls.push(args[at] as string);
   }
   if (urls.length > 1) return wrong(`expected one URL, got ${urls.length}`);

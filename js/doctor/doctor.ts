@@ -1,4 +1,4 @@
-// Looks at all that tracing depends on outside this package.
+// Checks everything outside this package that tracing depends on.
 
 import { ownOf } from "../errors.js";
 import { type Names, unknownNames } from "../names.js";
@@ -12,20 +12,20 @@ import { examineCors, examineHeaders } from "./header-check.js";
 import { examineOpik } from "./opik-api.js";
 import { examineRuntime } from "./runtime.js";
 
-/** What to look at. */
+/** The objects of the check. */
 export interface DoctorOptions {
-  /** The settings of your client (default those of the OPIK_* variables). */
+  /** The settings of your client (default: from the OPIK_* variables). */
   readonly config?: OpikConfig | undefined;
-  /** A service that is called with trace headers: one that answers with `echoHeaders`, or with its request headers as JSON. */
+  /** A service to call with trace headers. It answers with `echoHeaders`, or with its request headers as JSON. */
   readonly url?: string | undefined;
-  /** The origin of pages that call it, if there are any. */
+  /** The origin of the pages that call it, if any. */
   readonly origin?: string | undefined;
 }
 
 const OPTIONS: Names<DoctorOptions> = { config: 0, url: 0, origin: 0 };
 
 /**
- * What is wrong, and what to do about it. Sends nothing but questions, and waits for 10 s for each. Never rejects.
+ * Finds problems and their remedies. It sends only test requests, and waits at most 10 s for each answer. Never rejects.
  *
  * @example
  * ```ts
@@ -58,7 +58,7 @@ export async function opikDoctor(options?: DoctorOptions): Promise<Finding[]> {
     findings.push(await examineHeaders(parsed));
     if (origin !== undefined && !isBrowser()) findings.push(await examineCors(parsed, origin));
   } catch {
-    // Without the core there are no ids to send, which is said already.
+    // Without the core there are no ids to send; examineRuntime has reported that.
   }
   return findings;
 }
@@ -67,6 +67,6 @@ function namesIn(config: OpikConfig): string[] {
   try {
     return unknownSettings(config);
   } catch {
-    return []; // which the look at the settings tells
+    return []; // examineOpik reports it
   }
 }

@@ -1,30 +1,30 @@
-// What a look at one thing has found.
+// The result of one check.
 
 import { printable } from "../errors.js";
 
-/** What the doctor has found. */
+/** A finding of the doctor. */
 export interface Finding {
-  /** What was looked at. */
+  /** The name of the check. */
   readonly check: string;
-  /** `ok`; `note`: works, with a limit; `problem`: traces are lost or broken until it is fixed. */
+  /** `ok`: works; `note`: works, with a limit; `problem`: traces are lost or broken until it is fixed. */
   readonly level: "ok" | "note" | "problem";
-  /** What is the case. */
+  /** The result, in words. */
   readonly found: string;
-  /** What to do about it, in one line. */
+  /** The remedy, in one line. */
   readonly fix?: string;
 }
 
-/** All is well. */
+/** A check without a problem. */
 export function ok(check: string, found: string): Finding {
   return { check, level: "ok", found: printable(found) };
 }
 
-/** It works, with a limit. */
+/** A check that found a limit. */
 export function note(check: string, found: string, fix: string): Finding {
   return { check, level: "note", found: printable(found), fix };
 }
 
-/** Something has to be done. */
+/** A check that found a problem. */
 export function problem(check: string, found: string, fix: string): Finding {
   return { check, level: "problem", found: printable(found), fix };
 }

@@ -1,4 +1,4 @@
-// What becomes of trace headers on the way to a URL, and whether a page of another origin may send them.
+// Checks which trace headers reach a URL, and if a page of another origin may send them.
 
 import { causeOf } from "../errors.js";
 import { getCore } from "../platform/core.js";
@@ -11,8 +11,8 @@ import { ask } from "./ask.js";
 import { type Finding, note, ok, problem } from "./finding.js";
 
 /**
- * What a URL answers to the doctor: the trace headers that have reached it, as JSON. Mount it where you want to look, for as
- * long as you look.
+ * Answers the doctor with the trace headers that reached this URL, as JSON. Mount it at the place to check, and remove it
+ * afterwards.
  *
  * @example
  * ```ts
@@ -33,10 +33,10 @@ export function echoHeaders(request: Request): Response {
 }
 
 const CHECK = "headers";
-/** How much of an answer is looked through. */
+/** Length of the answer that is searched. */
 const MAX_BYTES = 256 * 1024;
 
-/** Sends each spelling with ids of its own, and looks for them in what comes back. */
+/** Sends each spelling with its own ids, and searches the answer for them. */
 export async function examineHeaders(url: URL): Promise<Finding> {
   const core = getCore();
   const [underscore, hyphen] = ["underscore", "hyphen"].map((spelling) =>
@@ -53,17 +53,17 @@ export async function examineHeaders(url: URL): Promise<Finding> {
   } catch (error) {
     const cors = isBrowser() ? ", or does not allow this page's headers (see handlePreflight)" : "";
     const [where, why] = [withoutQuery(url), causeOf(error)];
-    return problem(CHECK, `${where} can not be reached${cors}: ${why}`, "check the URL");
+    return problem(CHECK, `${where} cannot be reached${cors}: ${why}`, "check the URL");
   }
   const arrived = ([, value]: HeaderPair): boolean => text.includes(value);
   const [under, hyph] = [underscore.every(arrived), hyphen.every(arrived)];
   if (under && hyph) {
-    // `v,v`: what joins the two spellings breaks a reader that takes the value as it is, as Python's does.
+    // A proxy that joins the spellings into `v,v` breaks readers that use the value unsplit, such as Python's.
     const isJoined = underscore.some(([, value], n) => joins(text, value, hyphen[n]?.[1] ?? ""));
     if (!isJoined) return ok(CHECK, "both spellings arrive");
     return problem(
       CHECK,
-      "both spellings arrive as one header with two values, which Python's reader can not use",
+      "both spellings arrive as one header with two values, which Python's reader cannot use",
       'keep the two names apart there, as servers do by default, or propagateTo: [{ to: "https://…", spelling: "underscore" }] for this target',
     );
   }
@@ -89,7 +89,7 @@ function joins(text: string, one: string, other: string): boolean {
   );
 }
 
-/** Asks as a browser does before a page of `origin` may call `url` with trace headers. Not in a browser, which asks by itself. */
+/** Sends the preflight of a page of `origin` that calls `url` with trace headers. Not used in a browser, which sends its own. */
 export async function examineCors(url: URL, origin: string): Promise<Finding> {
   const check = "CORS";
   const fix = "answer with handlePreflight(request, { origins }) and add corsHeaders(request, { origins })";

@@ -1,4 +1,4 @@
-// Whether Opik, or the relay before it, takes what would be sent to it. Nothing is written: the batch that asks is empty.
+// Checks that Opik, or the relay before it, would accept rows. It sends an empty batch, so nothing is written.
 
 import { foreignType } from "../deliver/request.js";
 import { PATHS } from "../deliver/upload.js";
@@ -13,7 +13,7 @@ const URL_FIX = "the URL ends with /api, as in http://localhost:5173/api";
 const REDIRECT_FIX = "name where it redirects to";
 const RELAY_FIX = "check relayUrl, and that POST gets there";
 
-/** Looks at the settings, and asks what they name. */
+/** Checks the settings, and the API or relay that they name. */
 export async function examineOpik(config: OpikConfig): Promise<Finding> {
   let settings: Settings;
   try {
@@ -35,7 +35,7 @@ export async function examineOpik(config: OpikConfig): Promise<Finding> {
     return config.relayUrl === undefined ? judge(status, settings) : judgeRelay(status, href);
   } catch (error) {
     const fix = config.relayUrl === undefined ? "check OPIK_URL_OVERRIDE, DNS and firewalls" : RELAY_FIX;
-    return problem(CHECK, `${href} can not be reached: ${settings.withoutKey(causeOf(error))}`, fix);
+    return problem(CHECK, `${href} cannot be reached: ${settings.withoutKey(causeOf(error))}`, fix);
   }
 }
 
@@ -56,7 +56,7 @@ async function answerOf({
   return { response, status: response.type === "opaqueredirect" ? 302 : response.status };
 }
 
-/** An empty batch is refused before its token would be looked at. */
+/** A relay refuses an empty batch before it checks the token. */
 function judgeRelay(status: number, href: string): Finding {
   switch (status) {
     case 400:
@@ -69,7 +69,7 @@ function judgeRelay(status: number, href: string): Finding {
   }
 }
 
-/** What comes before the empty batch is looked at, and refused as such, is the key, the workspace and the route. */
+/** Opik checks the route, the key and the workspace before it refuses the empty batch. */
 function judge(status: number, { url: { href }, workspace, projectName }: Settings): Finding {
   const to = `${href}, workspace ${workspace}`;
   switch (status) {

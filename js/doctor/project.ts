@@ -1,15 +1,15 @@
-// The OPIK_* variables of a Worker's project, as its own tools read them: `.dev.vars`, and `vars` of wrangler's configuration. Nothing
-// but these names is looked at.
+// Reads the OPIK_* variables of a Worker's project as its own tools do: from `.dev.vars`, and from `vars` in wrangler's
+// configuration. Other variables are ignored.
 
 import { builtin } from "../platform/env.js";
 
-/** Variables by their names, and the files that they are from. */
+/** Variables by name, and the files that they come from. */
 export interface ProjectVariables {
   readonly variables: Record<string, string>;
   readonly files: readonly string[];
 }
 
-/** Each file of a project with what reads it; what comes first counts. Of wrangler's files one is used. */
+/** The files of a project and their readers. Earlier files win. A project has only one of wrangler's files. */
 const READERS: readonly (readonly [file: string, read: (text: string) => Record<string, unknown>])[] = [
   [".dev.vars", (text) => assignments(linesOf(text))],
   ["wrangler.json", (text) => varsOf(text)],
@@ -17,7 +17,7 @@ const READERS: readonly (readonly [file: string, read: (text: string) => Record<
   ["wrangler.toml", (text) => assignments(tomlVars(linesOf(text)))],
 ];
 
-/** The variables of the project in `folder`, by default the one that the process was started in. */
+/** The variables of the project in `folder`, by default the working directory. */
 export function projectVariables(folder = "."): ProjectVariables {
   const variables: Record<string, string> = {};
   const files: string[] = [];
@@ -29,7 +29,7 @@ export function projectVariables(folder = "."): ProjectVariables {
       if (ours.length > 0) files.push(file);
       for (const [name, value] of ours) variables[name] ??= value as string;
     } catch {
-      // It is not there, may not be read, or is not what its name says: its own tool tells that.
+      // The file is missing, unreadable or malformed. Its own tool reports that.
     }
   }
   return { variables, files };

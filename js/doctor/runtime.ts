@@ -1,4 +1,4 @@
-// What the runtime has of what tracing needs.
+// Checks that the runtime has the features that tracing needs.
 
 import { hasAsyncContext, prepareAsyncContext } from "../platform/context.js";
 import { getCore } from "../platform/core.js";
@@ -6,7 +6,7 @@ import { isBrowser, isServer, now } from "../platform/env.js";
 import { hasPlatformWaitUntil } from "../platform/wait-until.js";
 import { type Finding, note, ok, problem } from "./finding.js";
 
-/** Looks at the runtime that this is called in. */
+/** Checks the current runtime. */
 export async function examineRuntime(): Promise<Finding[]> {
   await prepareAsyncContext();
   return [examineCore(), examineContext(), await examineFlush(), examineClock(), examineStreams()];
@@ -29,9 +29,9 @@ function examineCore(): Finding {
 
 function examineContext(): Finding {
   const check = "nesting";
-  if (hasAsyncContext()) return ok(check, "spans find their parent by themselves (AsyncLocalStorage)");
+  if (hasAsyncContext()) return ok(check, "spans find their parent automatically (AsyncLocalStorage)");
   const found = "a span is current only until the first await: there is no AsyncLocalStorage";
-  if (isBrowser()) return note(check, found, "pass spans explicitly: browsers have none");
+  if (isBrowser()) return note(check, found, "pass spans explicitly: browsers have no AsyncLocalStorage");
   return note(
     check,
     found,
@@ -44,10 +44,10 @@ async function examineFlush(): Promise<Finding> {
   if (isBrowser()) return ok(check, "in the background, and when the page is hidden");
   if (await hasPlatformWaitUntil()) return ok(check, "after each request, in the platform's waitUntil");
   if (isServer()) return ok(check, "in the background every two seconds, and when the process ends");
-  return note(check, "there is no waitUntil but what is handed down", "use withOpik, or call flush() in ctx.waitUntil");
+  return note(check, "only the handler has a waitUntil", "use withOpik, or call flush() in ctx.waitUntil");
 }
 
-/** How often the clock is asked: some ms of work on any machine. */
+/** Number of reads of the clock: a few ms of work on any machine. */
 const MAX_LOOKS = 2_000_000;
 
 function examineClock(): Finding {
@@ -70,7 +70,7 @@ function examineStreams(): Finding {
     return note(
       check,
       "there are no byte streams",
-      "nothing: bodies are watched all the same, but for readers with buffers of their own",
+      "nothing: bodies are watched all the same, except for readers with their own buffers",
     );
   }
 }

@@ -430,7 +430,7 @@ for (const name of Object.keys(BROWSERS)) {
       };
       const good = await ask("/opik", "/echo");
       assert.deepEqual(good["core"]![0], "ok");
-      assert.deepEqual(good["nesting"], ["note", "pass spans explicitly: browsers have none"]);
+      assert.deepEqual(good["nesting"], ["note", "pass spans explicitly: browsers have no AsyncLocalStorage"]);
       assert.deepEqual(good["Opik"], ["ok", `the relay ${site.url}/opik answers this page`]);
       assert.deepEqual(good["headers"], ["ok", "both spellings arrive"]);
       const bad = await ask("/stream", `${stranger.url}/partial`);

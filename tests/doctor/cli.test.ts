@@ -79,12 +79,12 @@ test("it says how it is called", async () => {
     assert.deepEqual([code, output.split("\n")[0]], [0, "opik-edge doctor [url] [--origin origin]"]);
   }
   const wrong: [args: string[], sentence: string][] = [
-    [["cure"], "cure is no command"],
-    [["docto"], "docto is no command: did you mean doctor?"],
+    [["cure"], "cure is not a command"],
+    [["docto"], "docto is not a command: did you mean doctor?"],
     [["doctor", "--origin"], "--origin: expected the origin of pages"],
-    [["doctor", "--fast"], "--fast is no option of the doctor"],
-    [["doctor", "--orgin", "https://app.test"], "--orgin is no option of the doctor: did you mean --origin?"],
-    [["doctor", "--orign=https://app.test"], "--orign is no option of the doctor: did you mean --origin?"],
+    [["doctor", "--fast"], "--fast is not an option of the doctor"],
+    [["doctor", "--orgin", "https://app.test"], "--orgin is not an option of the doctor: did you mean --origin?"],
+    [["doctor", "--orign=https://app.test"], "--orign is not an option of the doctor: did you mean --origin?"],
     [["doctor", "one", "two"], "expected one URL, got 2"],
   ];
   for (const [args, sentence] of wrong) {
@@ -153,6 +153,6 @@ for (const [runtime, [program, args]] of Object.entries(PROGRAMS)) {
     assert.match(output, /^ok +flush +in the background every two seconds/m);
     const failing = await run(program, [...args, ...granted, cli, "doctor"], "http://127.0.0.1:1/api");
     assert.equal(failing.code, 1, failing.output);
-    assert.match(failing.output, /^FIX +Opik +http:\/\/127\.0\.0\.1:1\/api can not be reached/m);
+    assert.match(failing.output, /^FIX +Opik +http:\/\/127\.0\.0\.1:1\/api cannot be reached/m);
   });
 }

@@ -80,7 +80,7 @@ describe("Opik", () => {
     await close();
     const finding = await look("Opik", { config: { url } });
     assert.equal(finding.level, "problem");
-    assert.ok(finding.found.includes(`${url} can not be reached`), finding.found);
+    assert.ok(finding.found.includes(`${url} cannot be reached`), finding.found);
   });
 
   test("is configured wrongly", async () => {
