@@ -1,5 +1,5 @@
-// What a function records, wherever its spans would have gone: by the package's own functions, by clients that were made before,
-// by wrapped handlers. While it runs each of their scopes has another in its place, which sends to memory.
+// Captures the spans that a function records: through the package's functions, existing clients, or wrapped handlers. While the
+// function runs, each of their scopes is replaced by a scope that writes to memory.
 
 import { currentStore, hasAsyncContext, prepareAsyncContext, runWith } from "../platform/context.js";
 import { environment } from "../platform/env.js";
@@ -7,12 +7,12 @@ import { Scope } from "../record/scope.js";
 import { InMemoryExporter } from "./exporter.js";
 import { type Tree, treesOf } from "./tree.js";
 
-/** The platform's timers as they were when this was loaded: a test runner may put others in their place. */
+/** The platform's timers at load time, because a test runner may replace them later. */
 const { setTimeout, clearTimeout } = globalThis;
 
-/** How long to wait for spans that are open when the function is done: of a server whose answer has just arrived. */
+/** Time to wait for spans that are still open when the function is done, as in a server whose answer has just arrived. */
 const OPEN_MS = 1000;
-/** How long writing to memory may take: forever, as far as a test is concerned. */
+/** Time for writing to memory: long enough for any test. */
 const WRITE_MS = 60_000;
 
 /** One call of `capture`. */
@@ -24,12 +24,12 @@ class Capture {
     this.exporter = exporter;
   }
 
-  /** Whether `scope` is in the place of another. */
+  /** `true` if `scope` replaces another scope. */
   has(scope: unknown): boolean {
     return [...this.#scopes.values()].includes(scope as Scope);
   }
 
-  /** What is in the place of `own`: with its settings, but for those that say what becomes of its rows. */
+  /** The replacement of `own`. It has the same settings, except for those that decide where rows go. */
   inPlaceOf(own: Scope): Scope {
     const known = this.#scopes.get(own);
     if (known) return known;
@@ -42,7 +42,7 @@ class Capture {
       isInsecure: false,
       unknown: [],
     };
-    // An invocation, since it ends.
+    // Given masks, the scope acts as an invocation, which can be ended.
     const made = new Scope(settings, own.reporter, own.masks ?? new Map());
     this.#scopes.set(own, made);
     return made;
@@ -67,7 +67,7 @@ class Capture {
 
 const running = new Set<Capture>();
 
-/** What is current: in the function itself, or in a span of its. */
+/** The current store: of `capture` itself, or of a span within it. */
 interface Store {
   readonly capture?: Capture;
   readonly trace?: { readonly scope: unknown };
@@ -76,28 +76,28 @@ interface Store {
 function captureHere(): Capture | undefined {
   const captures = [...running];
   const store = currentStore() as Store | undefined;
-  // A request that comes by a socket has nothing to do with who has made it.
+  // A request through a socket does not carry the store of the function that sent it.
   if (!store) return captures.length === 1 ? captures[0] : undefined;
   return captures.find((capture) => capture === store.capture || capture.has(store.trace?.scope));
 }
 
 function redirect<S extends object>(scope: S): S {
-  if (!(scope instanceof Scope)) return scope; // another copy's
+  if (!(scope instanceof Scope)) return scope; // from another copy of the package
   if ([...running].some((capture) => capture.has(scope))) return scope;
   return (captureHere()?.inPlaceOf(scope) ?? scope) as S;
 }
 
 /**
- * The traces that `fn` records, as trees in the order in which they began, once it is done: those of `span`, `track` and the other
- * functions of the package, of clients wherever they were made, and of wrapped handlers and middleware that are called in it. They are
- * not sent, whatever `transport`, `disabled` and `sampleRate` say; other settings count. No API key is needed.
+ * Runs `fn` and returns the traces that it records, as trees in the order in which they began. It captures `span`, `track` and the
+ * other functions of the package, all clients, and the wrapped handlers and middleware that `fn` calls. Nothing is sent, and no API
+ * key is needed: `transport`, `disabled` and `sampleRate` are ignored. All other settings apply.
  *
- * What `fn` throws is thrown on. A span that is open a second after `fn` is done is recorded as unfinished, as of a response that
- * nobody has read. Of captures within captures the innermost has a trace. Several may run at once where there is AsyncLocalStorage;
- * elsewhere a second one throws. While there is one alone it also has what begins where nothing is current: the requests that a
- * server of this process gets by a socket.
+ * An error from `fn` is rethrown. A span that is still open a second after `fn` is done is recorded as unfinished, for example if
+ * nobody has read a response. With nested captures, a trace belongs to the innermost. Captures may run concurrently if
+ * AsyncLocalStorage exists; otherwise a second capture throws. A capture that runs alone also receives spans that begin outside any
+ * context, such as requests that a server of this process receives through a socket.
  *
- * `exporter` also receives the scores and the requests, which the trees lack.
+ * `exporter` also receives the scores and the requests, which the trees do not contain.
  *
  * @example
  * ```ts

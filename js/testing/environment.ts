@@ -1,31 +1,31 @@
-// A clock and random bytes that do what a test says, in place of the platform's.
+// Puts the clock and the random bytes of this package under the control of a test.
 
-// Whoever reads the declarations need not have it in `lib`.
+// `preserve` keeps the reference in the declarations, so that their users need not list it in `lib`.
 /// <reference lib="esnext.disposable" preserve="true" />
 
 import { replaceCore } from "../platform/core.js";
 import { type Environment, environment } from "../platform/env.js";
 
-/** A clock that a test moves. */
+/** A clock that a test controls. */
 export interface FakeClock {
-  /** What it shows, in ms since 1970. */
+  /** The current time, in ms since 1970. */
   readonly now: number;
   /**
-   * Timers that are set and not yet due; without those of half a day, by which a client looks after spans that stay open (see
+   * Number of pending timers. Timers of 30 minutes and more are not counted: clients use them to watch spans that stay open (see
    * `maxIdAgeMs`).
    */
   readonly timers: number;
-  /** Moves it on and runs the timers that become due, one by one. */
+  /** Advances the clock, and runs each timer that becomes due. */
   advance(ms: number): Promise<void>;
-  /** From now on it stands still, as a Worker's does between I/O; otherwise each look at it takes 1 ms. */
+  /** Stops the clock, as a Worker's clock stops between I/O. Until then each read advances it by 1 ms. */
   freeze(): void;
-  /** Puts the platform's clock back. */
+  /** Restores the platform's clock. */
   restore(): void;
-  /** `using` does so at the end of the block. */
+  /** Lets `using` restore it at the end of the block. */
   [Symbol.dispose](): void;
 }
 
-/** The least half of `maxIdAgeMs`. */
+/** The smallest possible half of `maxIdAgeMs`. */
 const LONG_MS = 30 * 60 * 1000;
 
 /**
@@ -88,16 +88,16 @@ export function useFakeClock(startMs = 1_800_000_000_000): FakeClock {
   };
 }
 
-/** What can be undone. */
+/** A replacement that can be undone. */
 export interface Restorable {
-  /** Puts the platform's back. */
+  /** Restores the platform's own. */
   restore(): void;
-  /** `using` does so at the end of the block. */
+  /** Lets `using` restore it at the end of the block. */
   [Symbol.dispose](): void;
 }
 
 /**
- * From now on ids are the same in every run with the same seed, as far as the clock is. For tests alone.
+ * Makes ids the same in every run with the same seed, provided that the clock is the same too. For tests only.
  *
  * @example
  * ```ts
@@ -117,7 +117,7 @@ export interface Restorable {
 export function useDeterministicIds(seed = 1): Restorable {
   let state = seed >>> 0;
   const next = (): number => {
-    // mulberry32: short, and even enough for ids that only have to differ.
+    // mulberry32: short, and good enough for ids that only have to differ.
     state = (state + 0x6d2b79f5) >>> 0;
     let bits = Math.imul(state ^ (state >>> 15), state | 1);
     bits ^= bits + Math.imul(bits ^ (bits >>> 7), bits | 61);
@@ -127,7 +127,7 @@ export function useDeterministicIds(seed = 1): Restorable {
   return { restore, [Symbol.dispose]: restore };
 }
 
-/** Replaces part of the environment, and the core with it, which remembers the last time and has random bytes in stock. */
+/** Replaces part of the environment, and the core, which remembers the last time and keeps random bytes. */
 function replace(part: Partial<Environment>): () => void {
   const before = { ...environment };
   Object.assign(environment, part);
@@ -138,7 +138,7 @@ function replace(part: Partial<Environment>): () => void {
   };
 }
 
-/** Lets everything go on that waits for a promise, or for the platform's own work, such as compression. */
+/** Lets pending promises continue, and platform work such as compression. */
 async function settled(): Promise<void> {
   for (let turn = 0; turn < 4; turn += 1) await new Promise((resolve) => setTimeout(resolve));
 }

@@ -1,58 +1,58 @@
-// Keeps in memory what would have been sent to Opik.
+// Keeps rows in memory instead of sending them.
 
 import type { Transport, TransportRequest } from "../settings.js";
 
-/** A row as Opik's API takes it (`Trace_Write`, `Span_Write`). */
+/** A row of Opik's API (`Trace_Write`, `Span_Write`). */
 export interface ExportedRow {
-  /** Its UUIDv7. */
+  /** The id, a UUIDv7. */
   readonly id: string;
-  /** Of a span: its trace. */
+  /** Of a span: the id of its trace. */
   readonly trace_id?: string;
-  /** Of a span: what it is under; missing at the root of a trace. */
+  /** Of a span: the id of its parent; missing at the root of a trace. */
   readonly parent_span_id?: string;
-  /** What is shown in the list. */
+  /** The name shown in the list. */
   readonly name?: string;
   readonly [field: string]: unknown;
 }
 
-/** A score as Opik's API takes it (`FeedbackScoreBatchItem`). */
+/** A score of Opik's API (`FeedbackScoreBatchItem`). */
 export interface ScoreRow {
   /** The id of the trace or the span. */
   readonly id: string;
-  /** What is scored. */
+  /** The name of the score. */
   readonly name: string;
-  /** -1e9 to 1e9. */
+  /** A number from -1e9 to 1e9. */
   readonly value: number;
   readonly [field: string]: unknown;
 }
 
-/** A score, and what is scored. */
+/** A score and the kind of its target. */
 export interface ExportedScore extends ScoreRow {
-  /** What has its `id`. */
+  /** The kind of the row that has its `id`. */
   readonly entity: "trace" | "span";
 }
 
-/** A request as it was made. */
+/** A recorded request. */
 export interface ExportedRequest {
   /** `PATCH` completes the row that its URL names. */
   readonly method: string;
-  /** Where Opik would have got it. */
+  /** The URL at Opik. */
   readonly url: string;
-  /** Names in lower case. */
+  /** The headers, with names in lower case. */
   readonly headers: Record<string, string>;
-  /** One of these; of a `PATCH` the fields of its row. */
+  /** One of these; for a `PATCH` the fields of its row. */
   readonly body: {
-    /** Of `/traces/batch`. */
+    /** To `/traces/batch`. */
     readonly traces?: readonly ExportedRow[];
-    /** Of `/spans/batch`. */
+    /** To `/spans/batch`. */
     readonly spans?: readonly ExportedRow[];
-    /** Of `/traces/feedback-scores` and `/spans/feedback-scores`. */
+    /** To `/traces/feedback-scores` or `/spans/feedback-scores`. */
     readonly scores?: readonly ScoreRow[];
   };
 }
 
 /**
- * A transport that keeps rows: `new Opik({ transport: new InMemoryExporter() })`.
+ * A transport that keeps rows in memory: `new Opik({ transport: new InMemoryExporter() })`.
  *
  * @example
  * ```ts
@@ -71,27 +71,27 @@ export interface ExportedRequest {
 export class InMemoryExporter implements Transport {
   /** Every request, oldest first. */
   readonly requests: ExportedRequest[] = [];
-  /** Plays a backend that refuses: what it gives is answered, and nothing is kept unless its status is 2xx. */
+  /** Simulates a backend's answers. Rows are kept only if the status is 2xx. */
   answer: ((request: ExportedRequest) => Response | undefined) | undefined;
   readonly #scores = new Map<string, ExportedScore>();
   readonly #rows = { traces: new Map<string, ExportedRow>(), spans: new Map<string, ExportedRow>() };
 
-  /** The traces; of those written more than once the last. */
+  /** The traces, each in its last version. */
   get traces(): ExportedRow[] {
     return [...this.#rows.traces.values()];
   }
 
-  /** The spans; of those written more than once the last. */
+  /** The spans, each in its last version. */
   get spans(): ExportedRow[] {
     return [...this.#rows.spans.values()];
   }
 
-  /** The scores, of traces and spans; of those with one name on one of them the last. */
+  /** The scores of traces and spans, each in its last version. */
   get scores(): ExportedScore[] {
     return [...this.#scores.values()];
   }
 
-  /** Forgets everything. */
+  /** Removes all rows, scores and requests. */
   clear(): void {
     this.requests.length = 0;
     this.#rows.traces.clear();

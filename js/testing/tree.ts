@@ -1,21 +1,21 @@
-// Traces as trees, and whether they are the ones that were expected.
+// Builds trees from exported traces, and compares them with expected trees.
 
 import type { ExportedRow, InMemoryExporter } from "./exporter.js";
 
 /** A trace or a span with the spans under it, in the order in which they began. */
 export interface Tree {
-  /** Its row; of a trace that began elsewhere only the id is known. */
+  /** The row. Only the id is known of a trace that began elsewhere. */
   readonly row: ExportedRow;
-  /** Those directly under it. */
+  /** The direct children. */
   readonly spans: readonly Tree[];
 }
 
 /**
- * What a trace or a span is expected to be: members of its row, of which nested objects may name a part, and the spans
- * under it, all of them when they are given at all.
+ * The expected members of a trace or span. You need to name only the fields you care about, at any depth. `spans` is the exception:
+ * if you give it, list all children in order.
  */
 export interface ExpectedTree {
-  /** All of those directly under it, in their order. */
+  /** All direct children, in order. */
   readonly spans?: readonly ExpectedTree[];
   readonly [field: string]: unknown;
 }
@@ -42,24 +42,24 @@ export function treesOf({ traces, spans }: InMemoryExporter): Tree[] {
   const roots = new Map<string, ExportedRow>(traces.map((trace) => [trace.id, trace]));
   for (const { trace_id } of spans) if (trace_id && !roots.has(trace_id)) roots.set(trace_id, { id: trace_id });
   const ids = new Set(spans.map(({ id }) => id));
-  // Ids sort by the time at which they were made.
+  // Ids sort by creation time.
   const sorted = [...spans].sort((a, b) => (a.id < b.id ? -1 : 1));
   const under = (isChild: (span: ExportedRow) => boolean): Tree[] =>
     sorted.filter(isChild).map((row) => ({ row, spans: under((span) => span.parent_span_id === row.id) }));
-  // The parent of a span that joined a trace was exported by somebody else.
+  // Another process exported the parent of a span that joined a trace.
   const isRoot = ({ parent_span_id }: ExportedRow): boolean => !parent_span_id || !ids.has(parent_span_id);
   const trees = [...roots.values()].map((row) => ({
     row,
     spans: under((span) => span.trace_id === row.id && isRoot(span)),
   }));
-  // Of one that began elsewhere it counts when it was joined.
+  // A trace that began elsewhere is sorted by its first span here.
   const begun = ({ row, spans: [first] }: Tree): string => first?.row.id ?? row.id;
   return trees.sort((a, b) => (begun(a) < begun(b) ? -1 : 1));
 }
 
 /**
- * Throws, with the actual trees in its message, unless the exported or captured traces match the expected ones, in the order in which they
- * began.
+ * Throws unless the exported or captured traces match the expected trees, in the order in which they began. The message shows the
+ * actual trees.
  *
  * @example
  * ```ts
