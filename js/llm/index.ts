@@ -1,4 +1,4 @@
-// `opik-edge/llm`: calls of models record themselves. Importing it does nothing; its module is loaded when a model is called.
+// `opik-edge/llm` records model calls automatically. Importing it does nothing; its module is loaded with the first model call.
 
 import { type Names, tellUnknown } from "../names.js";
 import { callObserver } from "../record/observed.js";
@@ -16,9 +16,9 @@ const OPTIONS: Names<LlmOptions> = { providers: 0, includeUsage: 0 };
 const made = new Map<string, CallObserver>();
 
 /**
- * An observer of model calls, for the setting `observe`. A call of a traced `fetch` to one is recorded as a span of type `llm` with
- * model, provider, messages, answer, usage, time to the first token and error; under `withOpik` so are calls of a Workers AI binding.
- * It is the same object for the same options, so it can be made where the settings are.
+ * An observer of model calls, for the setting `observe`. It records a model call through a traced `fetch` as a span of type `llm`
+ * with model, provider, messages, answer, usage, time to the first token and error. Under `withOpik` it also records calls of a
+ * Workers AI binding. The same options give the same object, so you can call it wherever you build the settings.
  *
  * @example
  * ```ts
@@ -52,7 +52,7 @@ export function llm(options: LlmOptions = {}): CallObserver {
   return observer;
 }
 
-/** Whether the reader is worth being asked: it is not loaded in a Worker that calls no model. */
+/** `true` if the call may be a model call. Cheap, so that a Worker without model calls never loads the reader. */
 function mayBeModel({ method, url }: ObservedCall, hosts: readonly string[]): boolean {
   if (method !== "POST") return false;
   const { host, path } = targetOf(url);

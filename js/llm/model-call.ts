@@ -1,4 +1,4 @@
-// One call of a model, as an observer follows it: what passes goes to the reader, and what the reader knows at the end is recorded.
+// Follows one model call: passes its data to the reader, and records the result of the reader at the end.
 
 import { namedError } from "../errors.js";
 import { JsonText } from "../record/json.js";
@@ -9,7 +9,7 @@ import { type CallText, COMPLETE, FAILED, FIRST_TOKEN, getReader, type Opened, t
 /** The longest body that is read, in characters. */
 const MAX_BODY_CHARS = 8 * 1024 * 1024;
 
-/** Headers of an answer that say something of a call. None of them is a secret. */
+/** Headers of an answer that describe a call. None of them contains a secret. */
 const HEADERS = [
   "content-type",
   "cf-aig-cache-status",
@@ -31,28 +31,28 @@ export function targetOf(url: string): { readonly host: string; readonly path: s
   return { host: authority.slice(authority.lastIndexOf("@") + 1), path: path.slice(0, length) };
 }
 
-/** What `llm()` was told, as calls are compared with it. */
+/** The options of `llm()`, in the form that calls are compared with. */
 export interface ResolvedOptions {
-  /** In lower case, in the order of `hostLines`. */
+  /** Host names in lower case, in the order of `hostLines`. */
   readonly hosts: readonly string[];
-  /** Hosts and their providers, a line each. */
+  /** Hosts and their providers, each on its own line. */
   readonly hostLines: string;
   readonly includeUsage: boolean;
 }
 
-/** The same for the same options, in whatever order they name hosts. */
+/** Normalizes options, so that the order of hosts does not matter. */
 export function resolveOptions({ providers, includeUsage = false }: LlmOptions): ResolvedOptions {
   const lower = Object.entries(providers ?? {}).map(([host, provider]) => [host.toLowerCase(), provider] as const);
   const named = Object.entries(Object.fromEntries(lower.sort()));
   return { hosts: named.map(([host]) => host), hostLines: named.flat().join("\n"), includeUsage };
 }
 
-/** Whether one of `names` is the host, with its port or without. */
+/** `true` if `names` contains the host, with its port or without. */
 export function isNamed(host: string, names: readonly string[]): boolean {
   return names.includes(host) || names.includes(host.replace(/:\d+$/, ""));
 }
 
-/** What follows a call whose target may be a model; `undefined` where it is none. */
+/** Follows a call whose target may be a model; `undefined` if it is not a model. */
 export function followModelCall(call: ObservedCall, options: ResolvedOptions): CallObservation | undefined {
   const text: CallText = { target: call.url, hosts: options.hostLines };
   const reader = getReader();
@@ -65,13 +65,13 @@ class ModelCall implements CallObservation {
   readonly #handle: number;
   readonly #text: CallText;
   readonly #asksForUsage: boolean;
-  /** Where the target does not tell that it is a model, its body has to. */
+  /** `true` if the target alone identifies a model. Otherwise the body must. */
   readonly #isKnown: boolean;
   readonly isForeign: boolean;
   readonly #isUniversal: boolean;
-  /** As JSON, or ""; `undefined` while the body is not known. */
+  /** The input as JSON, or ""; `undefined` until the body is known. */
   #input: string | undefined;
-  /** Of a universal request, until its answer tells which of its entries was called. */
+  /** The body of a universal request, kept until its answer names the entry that was used. */
   #body: string | undefined;
   #flags = 0;
   #ttft: number | undefined;
@@ -112,7 +112,7 @@ class ModelCall implements CallObservation {
   }
 
   end(): CallRecord | undefined {
-    // Of a body that has not come it can not be told whether it is a model's.
+    // Without its body, the call cannot be identified as a model call.
     if (!this.#isKnown && this.#input === undefined) return undefined;
     const read = this.#reader.finish(this.#handle);
     return (
@@ -146,12 +146,12 @@ function textOf(json: string): JsonText | undefined {
   return json === "" ? undefined : new JsonText(json);
 }
 
-/** What a provider says of a failure. */
+/** The error that a provider reported. */
 function errorOf(type: string | undefined, message = ""): Error | undefined {
   return type === undefined ? undefined : namedError(type, message);
 }
 
-/** `body` with a wish for usage at the end of its stream, where it has a stream and says nothing of that itself. */
+/** Asks for the usage at the end of a stream. `undefined` if `body` does not ask for a stream or sets `stream_options` itself. */
 function withUsage(body: string): string | undefined {
   const { stream, stream_options } = objectOf(body);
   if (stream !== true || stream_options !== undefined) return undefined;
@@ -162,6 +162,6 @@ function objectOf(json: string): { readonly stream?: unknown; readonly stream_op
   try {
     return Object(JSON.parse(json));
   } catch {
-    return {}; // the provider says what is wrong with it
+    return {}; // the provider reports the bad body
   }
 }

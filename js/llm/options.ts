@@ -1,16 +1,17 @@
-// What `llm()` may be told.
+// The options of `llm()`.
 
-/** Which calls are taken for those of models, and what is changed of them. */
+/** Options for the detection of model calls, and for changes to them. */
 export interface LlmOptions {
   /**
-   * Hosts of models, with their port where the URL has one, and the provider whose prices Opik takes: `{ "llm.internal": "openai" }`. What
-   * is sent to them is a call of a model where path and body say so; the host stands for the provider without this.
+   * Providers by host: `{ "llm.internal": "openai" }`. Name the host with its port if the URL has a port, and the provider whose
+   * prices Opik should apply. A call to such a host is recorded as a model call if its path and body are a model call's. By
+   * default the host itself is the provider.
    */
   readonly providers?: Readonly<Record<string, string>> | undefined;
   /**
-   * `true` asks OpenAI's chat API and what is like it for the usage of a stream, where the call itself says nothing of
-   * `stream_options`: it adds `"stream_options":{"include_usage":true}` to a body that is a text, so that the last event before the end
-   * has no choices: code that reads `choices[0].delta` of every event fails there (default `false`).
+   * `true` requests the usage of streams from OpenAI's chat API and compatible APIs (default `false`). It adds
+   * `"stream_options":{"include_usage":true}` to a body that is a string and has no `stream_options`. The last event of the stream
+   * then has no choices: code that reads `choices[0].delta` of every event fails there.
    */
   readonly includeUsage?: boolean | undefined;
 }

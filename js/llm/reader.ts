@@ -1,37 +1,37 @@
-// Owns the instance of the module that reads calls of models: src/llm/, made when the first such call begins, and replaced after a
-// trap or when it has grown. Its functions are described in src/llm/bindings.rs.
+// Owns the WebAssembly instance that reads model calls (src/llm/). It is made for the first such call, and replaced after a trap
+// or when it has grown. src/llm/bindings.rs documents its functions.
 
 import { load } from "#llm-wasm";
 import { OpikError } from "../errors.js";
 import { blockedBy } from "../platform/core.js";
 
-/** An idle instance above this is replaced: WebAssembly memory never shrinks. */
+/** An idle instance above this size is replaced, because WebAssembly memory never shrinks. */
 const MAX_IDLE_BYTES = 8 * 1024 * 1024;
-/** What stands between the fields of a text, and in none of them. */
+/** Separates the fields of a text. No field contains it. */
 export const SEPARATOR = "\x1f";
 
-/** What the instance exports: numbers go in and out, so nothing of the glue's is needed but its types. Booleans come as 0 and 1. */
+/** Exports of the instance. Only numbers cross the boundary, so only the types of the glue are needed. Booleans are 0 and 1. */
 type Exports = Omit<typeof import("./llm_bg.js"), "retarget"> & {
   readonly memory: WebAssembly.Memory;
   readonly retarget: (handle: number, step: number) => number;
 };
 
-/** A call: its target is a URL or `binding:` and a model of Workers AI; `hosts` has hosts and their providers, a line each. */
+/** A call. `target` is a URL, or `binding:` and a Workers AI model; `hosts` lists hosts and their providers, one per line. */
 export interface CallText {
   readonly target: string;
   readonly hosts: string;
 }
 
-/** What is known of a call by its target. */
+/** The result of opening a call by its target. */
 export interface Opened {
   readonly handle: number;
-  /** Whether the target alone tells that it is a call of a model. */
+  /** `true` if the target alone identifies a model call. */
   readonly isKnown: boolean;
-  /** Whether it is several calls, of which the answer tells the one that was made. */
+  /** `true` for a request with several alternatives; the answer names the alternative that was used. */
   readonly isUniversal: boolean;
 }
 
-/** What is known of a call at its end: each as JSON, or "". */
+/** The result of a call. Each member is JSON, or "". */
 export interface Read {
   readonly name: string;
   readonly model: string;
@@ -44,16 +44,16 @@ export interface Read {
   readonly errorMessage: string;
 }
 
-/** All of the answer has come. */
+/** Flag: the answer is complete. */
 export const COMPLETE = 1;
-/** The call has failed. */
+/** Flag: the call has failed. */
 export const FAILED = 2;
-/** The first token has come. */
+/** Flag: the first token has arrived. */
 export const FIRST_TOKEN = 4;
 
 let current: Reader | undefined;
 
-/** The live instance. Throws an `OpikError` where WebAssembly is blocked. */
+/** The live instance. Throws an `OpikError` if WebAssembly is blocked. */
 export function getReader(): Reader {
   if (!current?.isLive || current.isIdleAndLarge()) current = new Reader();
   return current;
@@ -65,19 +65,19 @@ export class Reader {
   readonly #encoder = new TextEncoder();
   readonly #decoder = new TextDecoder();
   #scratch: Uint8Array | undefined;
-  /** Whether it has not failed. */
+  /** `false` after a trap. */
   isLive = true;
 
   constructor() {
     try {
-      const glue = { __wbindgen_init_externref_table: () => {} }; // no value crosses
+      const glue = { __wbindgen_init_externref_table: () => {} }; // never called: only numbers cross
       this.#exports = new WebAssembly.Instance(load(), { "./llm_bg.js": glue }).exports as unknown as Exports;
     } catch (error) {
       throw blockedBy(error, "calls of models are recorded as every call");
     }
   }
 
-  /** Opens a call by its target alone; `undefined` where no model is called. */
+  /** Opens a call by its target; `undefined` if the target is not a model. */
   open({ target, hosts }: CallText, fieldBytes: number): Opened | undefined {
     return this.#call(() => {
       this.#stage([target, hosts, ""].join(SEPARATOR));
@@ -89,8 +89,8 @@ export class Reader {
   }
 
   /**
-   * Takes the body of a request, of a universal one what its entry `step` asks for; gives `{messages, …}` as JSON, or "" where it
-   * has none. `undefined` where the body is none of a model's call.
+   * Reads the body of a request; of a universal request, the entry `step`. Returns `{messages, …}` as JSON, or "" without
+   * messages. `undefined` if the body is not a model call's.
    */
   request(handle: number, { target, hosts }: CallText, body: string, step: number): string | undefined {
     return this.#call(() => {
@@ -99,7 +99,7 @@ export class Reader {
     });
   }
 
-  /** Takes the status of the answer, 0 where it has none, and headers: a name, its value, a name, …, line by line. */
+  /** Reads the status of the answer (0 without a status) and its headers: name and value on alternating lines. */
   answer(handle: number, status: number, headers: string): void {
     this.#call(() => {
       const { written } = this.#encoder.encodeInto(headers, this.#scratchView());
@@ -107,7 +107,7 @@ export class Reader {
     });
   }
 
-  /** Takes the next bytes of the answer; gives `COMPLETE`, `FAILED` and `FIRST_TOKEN`. */
+  /** Reads the next bytes of the answer. Returns the flags `COMPLETE`, `FAILED` and `FIRST_TOKEN`. */
   push(handle: number, bytes: Uint8Array): number {
     return this.#call(() => {
       let scratch = this.#scratchView();
@@ -126,7 +126,7 @@ export class Reader {
     });
   }
 
-  /** Ends a call; gives what is known of it. */
+  /** Ends a call and returns its result. */
   finish(handle: number): Read | undefined {
     return this.#call(() => {
       if (this.#exports.finish(handle) === 0) return undefined;
@@ -136,7 +136,7 @@ export class Reader {
     });
   }
 
-  /** Ends a call of which nothing is to be known. */
+  /** Ends a call without a result. */
   abandon(handle: number): void {
     if (this.isLive) this.#call(() => this.#exports.abandon(handle));
   }
@@ -158,7 +158,7 @@ export class Reader {
     }
   }
 
-  /** Remade when the memory has grown, which detaches every view: then it has no bytes. */
+  /** A view of the scratch memory. Memory growth detaches the view and empties it; then it is made again. */
   #scratchView(): Uint8Array {
     if (!this.#scratch?.byteLength) {
       const pointer = this.#exports.scratchPointer(); // may itself grow the memory, so it comes first
@@ -167,7 +167,7 @@ export class Reader {
     return this.#scratch;
   }
 
-  /** An exception out of the instance is a trap: its state can not be trusted any more. */
+  /** Runs a call into the instance. An exception is a trap: the state of the instance is then unreliable. */
   #call<T>(run: () => T): T {
     if (!this.isLive) throw new OpikError("wasm_trap", "this WebAssembly instance is gone: report it");
     try {

@@ -1,5 +1,5 @@
-// The binding of Workers AI, whose calls go by no `fetch` of the Worker's: `run` and its gateways' `run` are put on it in place, since
-// a Proxy of it fails at its private members. What the Worker is given stays what it is; a stream is watched as that of a `fetch` is.
+// The Workers AI binding, whose calls do not use the Worker's `fetch`. `run`, and `run` of its gateways, are replaced in place,
+// because a Proxy of the binding fails at its private members. Answers stay as they are; streams are watched as for a `fetch`.
 
 import { namedError } from "../errors.js";
 import { startSpan } from "../opik.js";
@@ -15,11 +15,11 @@ import { followModelCall, type ResolvedOptions } from "./model-call.js";
 import { GATEWAY_HOST } from "./paths.js";
 import { SEPARATOR } from "./reader.js";
 
-/** What is needed of a binding of Workers AI. */
+/** The used part of a Workers AI binding. */
 export interface AiBinding {
-  /** Asks a model. */
+  /** Calls a model. */
   run(...args: never[]): unknown;
-  /** Gives a gateway, whose `run` asks one of several. */
+  /** Returns a gateway, whose `run` calls one of several models. */
   gateway?(...args: never[]): unknown;
 }
 
@@ -29,9 +29,9 @@ const NO_OPTIONS: ResolvedOptions = { hosts: [], hostLines: "", includeUsage: fa
 const observed = new WeakSet<object>();
 
 /**
- * Records each `run` of a Workers AI binding, and of its gateways, while a span is current: as a span of type `llm`, like calls by
- * `fetch`. It changes the binding itself and gives it back; twice is once. `withOpik` does so by itself where `llm()` is among its
- * observers. A call with `websocket: true` is not recorded.
+ * Records each `run` of a Workers AI binding and of its gateways, while a span is current, as a span of type `llm`. It changes the
+ * binding in place and returns it; a second call has no effect. `withOpik` calls it for you if `llm()` is among its observers. A
+ * call with `websocket: true` is not recorded.
  *
  * @example
  * ```ts
@@ -72,7 +72,7 @@ export function observeAi<A extends AiBinding>(ai: A): A {
   });
   replace(ai, "gateway", (make, [id]) => {
     const gateway = make() as AiBinding;
-    // What is called by RPC has members of any name.
+    // An RPC stub seems to have every member, so check the class.
     if (classOf(gateway) === "AiGateway" && !observed.has(gateway)) {
       observed.add(gateway);
       replace(gateway, "run", (run, [inputs, options]) => {
@@ -108,7 +108,7 @@ interface BindingCall {
   readonly logId?: () => unknown;
 }
 
-/** What `look` gives; `undefined` where something can not be read, which is for the binding to refuse, or the host to meet. */
+/** The result of `look`; `undefined` if it throws, since the binding itself refuses an unreadable argument. */
 function quietly<T>(look: () => T): T | undefined {
   try {
     return look();
@@ -121,7 +121,7 @@ function classOf(value: unknown): string | undefined {
   return typeof value === "object" && value !== null ? Object.getPrototypeOf(value)?.constructor?.name : undefined;
 }
 
-/** Puts a method on `object` that is to look like its own; `traced` may make the call. */
+/** Replaces a method of `object` by a proxy that looks the same. `trace` may call the original. */
 function replace(
   object: AiBinding,
   name: "run" | "gateway",
@@ -135,7 +135,7 @@ function replace(
   Reflect.defineProperty(object, name, { value, writable: true, configurable: true });
 }
 
-/** The call in a span, if one is current. */
+/** Runs the call in a span, if a span is current. */
 function traced(run: () => unknown, described: BindingCall | undefined): unknown {
   const frame = currentFrame();
   if (!frame?.span?.id || !described) return run();
@@ -186,14 +186,14 @@ function traced(run: () => unknown, described: BindingCall | undefined): unknown
   }
 }
 
-/** An error of the binding by its code, which is in its message or beside it, as the REST API names it. */
+/** Names an error of the binding by its code, as the REST API does. The code is in its message or in its member `code`. */
 function withCode(error: unknown): unknown {
   const { code, message } = Object(error) as { readonly code?: unknown; readonly message?: unknown };
   const [, name = `${code}`, text = message] = /^(\d{4}): (.*)/s.exec(`${message}`) ?? [];
   return /^\d{4}$/.test(name) ? namedError(name, `${text}`) : error;
 }
 
-/** What is known of an answer that has no headers of its own. */
+/** The known headers of an answer without headers. */
 function headersOf(gatewayId: unknown, logId: unknown): Headers {
   const headers = new Headers();
   if (typeof gatewayId === "string") headers.set("cf-aig-gateway-id", gatewayId);
