@@ -1,4 +1,4 @@
-// The soak in one Node process: node --expose-gc. Prints what it came to, and the memory on the way.
+// The soak in one Node process: `node --expose-gc`. Prints its result and the memory measured on the way.
 
 import "./timers.js";
 import assert from "node:assert/strict";
@@ -10,7 +10,7 @@ const instances: WebAssembly.Instance[] = [];
 Object.assign(WebAssembly, {
   Instance: function instance(module: WebAssembly.Module, imports?: WebAssembly.Imports) {
     const made = new Instance(module, imports);
-    // What decodes the module's text imports nothing, and is not kept.
+    // The instance that decodes the module's text has no imports. It is not the core, and is not kept.
     if (imports) instances.push(made);
     return made;
   },
@@ -26,7 +26,7 @@ for (let done = 1; done <= requests; done += 1) {
   assert.equal(await (await fetch(new Request("http://host.test/chat"), {}, ctx)).text(), ANSWER);
   await Promise.all(held);
   if (done % (requests / 10) === 0) {
-    // What is on its way is no leak, nor is what its answer has yet to let go of.
+    // Rows in flight, and answers that are still to be released, are not a leak.
     while (result().rows < done * ROWS) await setTimeout(50);
     const sizes: number[] = [];
     for (let n = 0; n < 5; n += 1) {

@@ -1,4 +1,4 @@
-// A Durable Object that lives on, called by RPC: /steps calls it a hundred times, /result says what came of it.
+// A long-lived Durable Object called by RPC: /steps calls it a hundred times, /result returns the counts.
 
 import { DurableObject } from "cloudflare:workers";
 import { span } from "opik-edge";
@@ -24,7 +24,7 @@ export const Counter = withOpik(
     step(): number {
       span({ name: "step" }, () => {});
       this.#count += 1;
-      // Work that outlives its call, and overlaps with that of others.
+      // Work that outlives its call and overlaps with the work of other calls.
       this.ctx.waitUntil(new Promise((resolve) => setTimeout(resolve, 20)));
       return this.#count;
     }

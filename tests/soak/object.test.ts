@@ -1,5 +1,5 @@
-// One Durable Object that is called very often: every row of every call arrives. With scripts/check --long it is called so often that
-// its memory can be judged as well: workerd takes the first 20,000 calls to warm up.
+// Calls one Durable Object thousands of times: every row of every call arrives. With `scripts/check --long` the number of
+// calls is high enough to judge memory too: workerd warms up during the first 20,000.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -24,7 +24,7 @@ test(`${CALLS} calls of one Durable Object`, async (t) => {
     }
     t.diagnostic(`workerd's resident memory after each tenth of ${CALLS}: ${shown(resident)}`);
     let result: { count: number; rows: number };
-    // The last rows arrive after their calls. The question itself is a call: its rows are not waited for.
+    // The last rows arrive after their calls. Asking for the result is itself a call; its rows are not waited for.
     do result = (await (await fetch(`${worker.url}/result`)).json()) as typeof result;
     while (result.rows < CALLS * ROWS);
     assert.equal(result.count, CALLS);

@@ -1,23 +1,23 @@
-// A traced handler that is called very often, and an account of what it recorded. Nothing leaves it: its transport keeps
-// of each row the id alone, in memory that is there from the beginning. Its answer is made of chunks that their owners use again.
+// A traced handler for many requests, and counts of the rows it recorded. Nothing leaves the process: its transport keeps
+// only the id of each row, in memory allocated at the start. Its response consists of chunks whose owners reuse them.
 
 import { span } from "opik-edge";
 import { withOpik } from "opik-edge/cloudflare";
-import { timers } from "./timers.js"; // which the program has imported before
+import { timers } from "./timers.js"; // imported by the program before this module
 
-/** Rows of one request: the trace, its root span, and three more. */
+/** Rows of one request: the trace, its root span, and three child spans. */
 export const ROWS = 5;
 
-/** What each request is answered. */
+/** The body of every response. */
 export const ANSWER = ": ping\n\nhello, world\n: ping\n\n";
 
 const encoder = new TextEncoder();
-/** A chunk that is sent again and again. */
+/** A chunk that is sent repeatedly. */
 const PING = encoder.encode(": ping\n\n");
-/** Two chunks are parts of one buffer. */
+/** Two chunks are slices of this buffer. */
 const GREETING = encoder.encode("hello, world");
 
-/** From Node's shared pool of buffers, where there is one. */
+/** Encodes into Node's shared pool of buffers, where that exists. */
 const pooled: (text: string) => Uint8Array =
   (globalThis as { Buffer?: { from(text: string): Uint8Array } }).Buffer?.from ?? ((text) => encoder.encode(text));
 
@@ -31,25 +31,25 @@ function answer(): ReadableStream<Uint8Array> {
   });
 }
 
-/** What a run came to. */
+/** The counts of a run. */
 export interface Soaked {
   /** Rows that arrived. */
   readonly rows: number;
-  /** Ids among them that were there twice. */
+  /** Ids that arrived twice. */
   readonly repeated: number;
-  /** Timers that were set and neither ran nor were cleared. */
+  /** Timers that were set and have neither run nor been cleared. */
   readonly timers: number;
   readonly errors: string[];
 }
 
-/** The handler, with room for so many requests, and what they came to. */
+/** The handler, with room for `requests` requests, and a function that returns its counts. */
 export function prepare(requests: number) {
   const ids = new BigUint64Array(requests * ROWS);
   let rows = 0;
   const decoder = new TextDecoder();
   const transport = {
     async fetch(_url: string, { body }: { body: Uint8Array }): Promise<Response> {
-      // The last 16 hex digits of an id tell it from others as well as all of it does.
+      // The last 16 hex digits of an id identify it.
       for (const [, a, b] of decoder.decode(body).matchAll(/[[,]\{"id":"[^"]{19}(\w{4})-(\w{12})"/g)) {
         ids[rows++] = BigInt(`0x${a}${b}`);
       }

@@ -1,5 +1,6 @@
-// Many requests in one process and in one isolate: memory stays where it was, each id is there once, no timer and no
-// listener is left, and each answer is whole though its chunks are used again. 50,000 of them, or 200,000 with scripts/check --long.
+// Many requests in one process and in one isolate: memory does not grow, each id occurs once, no timer and no listener is
+// left, and each response is whole although its chunks are reused. There are 50,000 requests, or 200,000 with
+// `scripts/check --long`.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -54,7 +55,7 @@ describe(`${REQUESTS} requests`, { concurrency: 2 }, () => {
       do soaked = JSON.parse(await call("/result"));
       while (soaked.rows < REQUESTS * ROWS);
       check(soaked);
-      // Linux tells the memory of a process. V8 frees when it likes, so this is no finer than that.
+      // Linux reports the memory of a process. The limit is coarse, because V8 chooses when to free.
       if (resident.length > 0) assert.ok(growth(resident) < 32 * MB, shown(resident));
     } finally {
       await client.close();

@@ -1,12 +1,12 @@
-// Counts the timers that are set and neither ran nor were cleared, but for the one by which a client looks twice a day for what is open
-// too long. To be imported before the package, which reads them once.
+// Counts the timers that were set and have neither run nor been cleared. Leaves out the timer by which a client checks
+// twice a day for spans open too long. Import this before the package, which reads the timer functions once.
 
 const TOO_LONG_MS = 30 * 60 * 1000;
 
 const { setTimeout, clearTimeout } = globalThis;
 const open = new Set<unknown>();
 
-/** Those that are set. */
+/** Timers that are set. */
 export const timers: ReadonlySet<unknown> = open;
 
 Object.assign(globalThis, {

@@ -1,4 +1,4 @@
-// The soak in one workerd isolate: /chat is a request, /result what all of them came to.
+// The soak in one workerd isolate: /chat is one request, /result returns the counts of all of them.
 
 import "./timers.js";
 
