@@ -1,4 +1,4 @@
-// Processes that end without a flush of their own: what was recorded is sent before they do.
+// Processes that end without calling `flush`: recorded rows are sent first.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -19,7 +19,7 @@ before(async () => {
 });
 after(() => closeAll(installed, collector));
 
-/** Runs `code`, and calls `during` as soon as it has printed something. */
+/** Runs `code`, and calls `during` as soon as the program has printed something. */
 async function run(runtime: string, code: string, during?: (child: ReturnType<typeof spawn>) => void) {
   const [program, args] = PROGRAMS[runtime]!;
   const file = join(installed.folder, "exit.mjs");
@@ -39,13 +39,13 @@ const arrived = (name: string): boolean => collector.spans().some((span) => span
 
 for (const runtime of Object.keys(PROGRAMS)) {
   describe(`in ${runtime}`, () => {
-    test("a process that comes to its end sends what is left", async () => {
+    test("a process that runs to its end sends the waiting rows first", async () => {
       const name = `${runtime}: end`;
       const ended = await run(runtime, `opik.span({ name: "${name}" }, () => 1);`);
       assert.deepEqual([ended.exitCode, arrived(name)], [0, true]);
     });
 
-    test("a signal is held up for a flush, and then ends the process all the same", async () => {
+    test("a signal ends the process after a flush", async () => {
       const name = `${runtime}: signal`;
       const code = `setInterval(() => {}, 1000); opik.span({ name: "${name}" }, () => 1); console.log("ready");`;
       const ended = await run(runtime, code, (child) => child.kill("SIGTERM"));
@@ -53,7 +53,7 @@ for (const runtime of Object.keys(PROGRAMS)) {
       assert.ok(arrived(name));
     });
 
-    test("where the host listens to the signal too, it is the host that ends the process", async () => {
+    test("where the host listens for the signal too, the host ends the process", async () => {
       const name = `${runtime}: host`;
       const code = `const timer = setInterval(() => {}, 1000);
         process.on("SIGTERM", () => { clearInterval(timer); process.exitCode = 7; });
@@ -62,9 +62,9 @@ for (const runtime of Object.keys(PROGRAMS)) {
       assert.deepEqual([ended, arrived(name)], [{ exitCode: 7, signal: null }, true]);
     });
 
-    // Deno asks its listeners in the order in which they came: see docs/guides/servers.md.
+    // Deno calls its listeners in the order in which they were added: see docs/guides/servers.md.
     if (runtime === "Deno") return;
-    test("also where the host listens once, and takes its time", async () => {
+    test("the same where the host listens once and ends the process later", async () => {
       const name = `${runtime}: once`;
       const code = `const timer = setInterval(() => {}, 1000);
         process.once("SIGTERM", () => setTimeout(() => { clearInterval(timer); process.exitCode = 8; }, 300));

@@ -1,4 +1,4 @@
-// Runs the suite as a program: in Node, Deno and Bun. Reads its environment from argv, prints the results.
+// Runs the suite as a program in Node, Deno and Bun. Reads its environment from argv and prints the results.
 
 import { runSuite } from "./suite.js";
 

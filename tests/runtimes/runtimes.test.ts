@@ -42,7 +42,7 @@ describe("the suite", () => {
     test(`passes in ${name}`, () => recorded("runtimes", name, runtimeVersion(name), passes));
   }
 
-  test("OPIK_* variables configure in Deno when it may read them, and never make it ask", async () => {
+  test("OPIK_* variables configure Deno when it may read them, and never cause a permission prompt", async () => {
     const file = join(installed.folder, "variables.mjs");
     const code = `import { flush, span } from "opik-edge"; span({}, () => 1); console.log((await flush()).sent);`;
     await writeFile(file, code);
@@ -60,7 +60,7 @@ describe("the suite", () => {
     ["nodejs_als", { compatibilityFlags: ["nodejs_als"] }, false],
     ["no flag", { compatibilityFlags: [] }, false],
     ["no flag, an old date", { compatibilityFlags: [], compatibilityDate: "2023-01-01" }, false],
-    // From this day on there is nodejs_compat without a flag. The older workerd does not know it yet.
+    // From this date on, nodejs_compat is on by default. The older workerd does not support the date yet.
     ["no flag, a new date", { compatibilityFlags: [], compatibilityDate: "2026-08-04" }, true],
   ];
   for (const workerd of ["current", "old"] as const) {

@@ -1,18 +1,18 @@
-// What has to hold in every runtime. Runs in Node, Deno, Bun and workerd against the installed package and
-// a real collector; uses no API that one of them lacks.
+// Behaviour that every runtime shares. Runs in Node, Deno, Bun and workerd against the installed package and a real
+// collector, and uses only APIs that all of them have.
 
 import { assert } from "chai";
 import * as ambient from "opik-edge";
 import { type HeaderCarrier, Opik, type OpikError, type Span, type SpanOptions } from "opik-edge";
 import vectors from "../vectors/headers.json" with { type: "json" };
 
-/** Where the suite runs. */
+/** Environment of the suite. */
 export interface SuiteEnv {
   /** Base URL of the collector's API. */
   readonly collector: string;
   /** Base URL of a server that answers every request with its method, path and headers as JSON. */
   readonly echo: string;
-  /** Whether spans stay current across an await here. */
+  /** `true` if spans stay current across an await in this runtime. */
   readonly asyncContext: boolean;
 }
 
@@ -29,7 +29,7 @@ const PARENT = "01a20612-0bcc-794c-8aba-f81361854650";
 const HEADERS = { opik_trace_id: TRACE, opik_parent_span_id: PARENT };
 const UUID7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 
-/** Runs every case, one after the other, and says what became of each. */
+/** Runs every case in turn and returns the outcome of each. */
 export async function runSuite(env: SuiteEnv): Promise<CaseResult[]> {
   const results: CaseResult[] = [];
   for (const [name, run] of Object.entries(cases)) {
@@ -43,7 +43,7 @@ export async function runSuite(env: SuiteEnv): Promise<CaseResult[]> {
   return results;
 }
 
-/** A client of the collector, and what it reported. */
+/** A client that sends to the collector, and the errors that it reported. */
 class Fixture {
   readonly errors: OpikError[] = [];
   readonly opik: Opik;
@@ -55,7 +55,7 @@ class Fixture {
   client(config: object = {}): Opik {
     return new Opik({
       url: this.env.collector,
-      background: false, // each test flushes for itself
+      background: false, // each test flushes explicitly
       onError: (error) => this.errors.push(error),
       ...config,
     });
@@ -87,7 +87,7 @@ class Fixture {
     return response.ok ? row : undefined;
   }
 
-  /** The recorded row of a span opened, updated and ended with these fields. */
+  /** The recorded row of a span that is opened, updated and ended with these fields. */
   async recorded(options: SpanOptions): Promise<Row> {
     const span = this.opik.span(options);
     span.end();
@@ -96,7 +96,7 @@ class Fixture {
   }
 }
 
-/** What the host awaits between two steps, so that other work gets its turn. */
+/** Stands for work that the host awaits, so that other tasks get their turn. */
 async function later(): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, 1));
 }
@@ -140,7 +140,7 @@ const cases: Record<string, (fixture: Fixture) => Promise<void>> = {
     assert.deepEqual(t.codes(), ["joined_trace"]);
   },
 
-  async "headers are read from every shape a runtime or framework has"(t) {
+  async "headers are read from every shape that runtimes and frameworks use"(t) {
     const pairs = Object.entries(HEADERS);
     const carriers: Record<string, HeaderCarrier> = {
       Headers: new Headers(HEADERS),
@@ -175,7 +175,7 @@ const cases: Record<string, (fixture: Fixture) => Promise<void>> = {
   },
 
   async "the golden header vectors mean here what they mean in Rust"(t) {
-    // The vectors bring their own clock; those of the future would not be of the future now.
+    // The vectors bring their own clock. Ids from its future might lie in the past by now.
     const now = Date.now();
     for (const { name, given, now_ms, trace_id, parent_id } of vectors.accepted) {
       if (now_ms > now || name.includes("from the future")) continue;
@@ -184,7 +184,7 @@ const cases: Record<string, (fixture: Fixture) => Promise<void>> = {
       assert.equal(span.parentSpanId ?? null, parent_id ?? null, name);
     }
     for (const { name, given, reason } of vectors.rejected) {
-      if (reason.endsWith("in_the_future")) continue; // by the vector's clock, not by this one
+      if (reason.endsWith("in_the_future")) continue; // depends on the vector's clock
       const client = t.client();
       const before = t.errors.length;
       const span = client.span({ parent: given as HeaderCarrier });
@@ -194,7 +194,7 @@ const cases: Record<string, (fixture: Fixture) => Promise<void>> = {
     }
   },
 
-  async "headers out carry both ids in both spellings, or the one asked for"(t) {
+  async "outgoing headers carry both ids in both spellings, or in the requested spelling"(t) {
     const span = t.opik.span();
     const underscore = { opik_trace_id: span.traceId, opik_parent_span_id: span.id };
     const hyphen = { "opik-trace-id": span.traceId, "opik-parent-span-id": span.id };
@@ -203,7 +203,7 @@ const cases: Record<string, (fixture: Fixture) => Promise<void>> = {
     assert.deepEqual(span.headers({ spelling: "hyphen" }), hyphen);
   },
 
-  async "inject replaces the caller's headers in place, and copies what is immutable"(t) {
+  async "inject replaces the caller's headers in place, and copies immutable headers"(t) {
     const span = t.opik.span({ parent: HEADERS });
     const headers = new Headers({ ...HEADERS, "opik-trace-id": TRACE, accept: "*/*" });
     assert.strictEqual(span.inject(headers, { spelling: "underscore" }), headers);
@@ -239,7 +239,7 @@ const cases: Record<string, (fixture: Fixture) => Promise<void>> = {
     assert.deepEqual(t.codes(), ["field_dropped"]);
   },
 
-  async "what is not an object is wrapped, arrays too"(t) {
+  async "a value that is not a plain object is wrapped, arrays too"(t) {
     const row = await t.recorded({ input: [1, 2, 3], output: "text" });
     assert.deepEqual([row["input"], row["output"]], [{ input: [1, 2, 3] }, { output: "text" }]);
   },
@@ -280,7 +280,7 @@ const cases: Record<string, (fixture: Fixture) => Promise<void>> = {
     });
   },
 
-  async "a field that can not be written loses neither the row nor its other fields"(t) {
+  async "a field that cannot be written loses neither the row nor its other fields"(t) {
     const row = await t.recorded({
       name: "kept",
       input: {
@@ -301,7 +301,7 @@ const cases: Record<string, (fixture: Fixture) => Promise<void>> = {
     assert.isTrue((row["input"] as { text: string }).text === text);
   },
 
-  async "what is thrown is recorded and rethrown untouched, of whatever type"(t) {
+  async "a thrown value of any type is recorded and rethrown untouched"(t) {
     for (const [thrown, type, message] of [
       [new RangeError("r"), "RangeError", "r"],
       ["text", "string", "text"],
@@ -377,7 +377,7 @@ const cases: Record<string, (fixture: Fixture) => Promise<void>> = {
     await t.flushed(2);
     assert.deepEqual((await t.span(cancelled))["metadata"], { opik_edge_stopped_reading: 0 });
 
-    // A reader that goes away while it waits for the next chunk: the source then says that it is done.
+    // The reader cancels while it waits for the next chunk. The source's iterator then returns `done`.
     let waiting: Span | undefined;
     const silent = t.opik.span({}, (current) => {
       waiting = current;
@@ -385,7 +385,7 @@ const cases: Record<string, (fixture: Fixture) => Promise<void>> = {
     });
     const reader = silent.getReader();
     const pending = reader.read();
-    await Promise.resolve(); // it is asked for
+    await Promise.resolve(); // lets the reader ask for the chunk
     await reader.cancel();
     assert.isTrue((await pending).done);
     await t.flushed(2);
@@ -398,7 +398,7 @@ const cases: Record<string, (fixture: Fixture) => Promise<void>> = {
     assert.equal(((await t.span(failed))["error_info"] as Record<string, string>)["message"], "broken");
   },
 
-  async "generators and async iterables end their span when consumed, and stay what they are"(t) {
+  async "generators and async iterables end their span when consumed, and keep their type"(t) {
     const sync = t.opik.span({}, function* () {
       yield 1;
       yield 2;
@@ -512,7 +512,7 @@ const cases: Record<string, (fixture: Fixture) => Promise<void>> = {
     assert.equal(direct.parentSpanId, PARENT);
   },
 
-  async "span.fetch records the call, hands the headers on and keeps the response as it is"(t) {
+  async "span.fetch records the call, sends the headers and leaves the response unchanged"(t) {
     const span = t.opik.span({ name: "caller" });
     const response = await span.fetch(`${t.env.echo}/path?secret=1`, { method: "POST", body: "x" });
     assert.equal(response.url, `${t.env.echo}/path?secret=1`);
@@ -543,7 +543,7 @@ const cases: Record<string, (fixture: Fixture) => Promise<void>> = {
     assert.deepEqual(await only(["https://example.com", "*.example.com", (url: URL) => url.port === "1"]), []);
   },
 
-  async "arguments that make no sense never throw"(t) {
+  async "nonsensical arguments never throw"(t) {
     const nonsense = null as never;
     const span = t.opik.span(nonsense);
     const trace = t.opik.trace(nonsense);
@@ -567,7 +567,7 @@ const cases: Record<string, (fixture: Fixture) => Promise<void>> = {
     assert.deepEqual(t.codes(), ["unserializable"]);
   },
 
-  async "misuse is reported once and harms nothing"(t) {
+  async "misuse is reported once and does no harm"(t) {
     const span = t.opik.span({ name: "once" });
     span.end();
     span.end();
@@ -579,20 +579,20 @@ const cases: Record<string, (fixture: Fixture) => Promise<void>> = {
     assert.deepEqual(t.codes(), ["already_ended"]);
   },
 
-  async "of a collector that is down rows are kept, that is told, and nothing else happens"(t) {
+  async "while the collector is down rows are kept and the failure is reported, without further effect"(t) {
     const opik = t.client({ url: "http://127.0.0.1:9/api" });
     opik.span().end();
-    // Shorter than the wait before a second attempt.
+    // Shorter than the delay before a second attempt.
     const report = await opik.flush({ timeoutMs: 200 });
     assert.deepInclude(report, { sent: 0, kept: 2, dropped: {}, requests: 2 });
     assert.deepEqual(t.codes(), ["delivery_failed"]);
     assert.lengthOf(report.errors, 1);
   },
 
-  async "of more than there is room for the oldest rows are dropped, counted and reported, and the others sent"(t) {
+  async "beyond the limit the oldest rows are dropped, counted and reported, and the others sent"(t) {
     const opik = t.client({ limits: { fieldBytes: 3 << 20, spanBytes: 3 << 20, traceBytes: 1e9 } });
     const trace = opik.trace({ name: "large" });
-    // Eight megabytes may wait in memory of the core, and as many outside of it.
+    // Up to eight megabytes may wait in the core's memory, and as much again outside.
     for (let i = 0; i < 30; i += 1) trace.span({ input: "x ".repeat(500_000) }).end();
     const { sent, dropped } = await opik.flush();
     assert.deepEqual(dropped, { queue_full: 30 - sent });
@@ -602,12 +602,12 @@ const cases: Record<string, (fixture: Fixture) => Promise<void>> = {
     assert.equal((await opik.flush()).sent, 1);
   },
 
-  async "what is too long is cut, says so, and nothing is dropped"(t) {
+  async "a value that is too long is cut and marked, and no row is dropped"(t) {
     const trace = t.opik.trace({ name: "large" });
     const text = "long text ".repeat(500_000);
     const one = trace.span({ input: { text, beside: 1 } });
     one.end();
-    // Half a megabyte of each is kept.
+    // Half a megabyte of each input is kept.
     const spans = Array.from({ length: 14 }, () => trace.span({ input: { text: text.slice(0, 1_000_000) } }));
     for (const span of spans) span.end();
     const image = trace.span({ input: { image: `data:image/png;base64,${"QUJD".repeat(100_000)}` } });
@@ -624,7 +624,7 @@ const cases: Record<string, (fixture: Fixture) => Promise<void>> = {
     assert.deepEqual(t.codes(), ["field_cut"]);
   },
 
-  async "a disabled client records nothing and hands the caller's ids on"(t) {
+  async "a disabled client records nothing and forwards the caller's ids"(t) {
     const opik = t.client({ disabled: true });
     const span = opik.span({ parent: HEADERS }).span();
     assert.deepEqual(span.headers({ spelling: "underscore" }), HEADERS);
@@ -636,7 +636,7 @@ const cases: Record<string, (fixture: Fixture) => Promise<void>> = {
     assert.deepInclude(await opik.flush(), { sent: 0, requests: 0 });
   },
 
-  async "a thousand rows are one request each, one more row one more"(t) {
+  async "a thousand rows of each kind take one request, and another row a second request"(t) {
     const trace = t.opik.trace({ name: "many" });
     for (let i = 0; i < 1001; i += 1) trace.span({ name: `${i}` }).end();
     trace.end();
@@ -665,7 +665,7 @@ const cases: Record<string, (fixture: Fixture) => Promise<void>> = {
         assert.isTrue((error as Error).message.startsWith(`${field}:`), String(error));
       }
     }
-    // A suffix alone does not make a cloud.
+    // The host name ends in `comet.com` but is not below it, so it is not Opik's cloud.
     assert.instanceOf(t.client({ url: "https://evilcomet.com/api" }), Opik);
   },
 };

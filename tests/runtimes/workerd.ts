@@ -1,4 +1,4 @@
-// Runs the suite inside workerd: the request's body is its environment, the response its results.
+// Runs the suite inside workerd: the request's body is its environment, the response contains its results.
 
 import { runSuite } from "./suite.js";
 
