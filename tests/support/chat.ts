@@ -1,5 +1,5 @@
-// The chat of examples/browser with all it needs: the site, the chat Worker, and the Python server. For scripts/demo and the
-// tests.
+// The chat of examples/browser with everything it needs: the site, the chat Worker and the Python server. Used by
+// scripts/demo and the tests.
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -11,26 +11,26 @@ import { freePort } from "./ports.js";
 import { startPython } from "./python.js";
 import { ROOT, startWorker, wranglerOptions } from "./worker.js";
 
-/** What is running. */
+/** A running chat. */
 export interface Chat {
-  /** Where the page is. */
+  /** URL of the page. */
   readonly url: string;
   readonly chatUrl: string;
   readonly pythonUrl: string;
   close(): Promise<void>;
 }
 
-/** How it is run. */
+/** Options of `startChat`. */
 export interface ChatOptions {
-  /** The site's port (default any). */
+  /** The site's port (default: any free port). */
   readonly port?: number;
-  /** Where a trace can be looked at, by its id. */
+  /** Where the page links to traces, by id. */
   readonly tracesUrl?: string;
   readonly bindings?: Record<string, string>;
   readonly onLog?: (line: string) => void;
 }
 
-/** Starts it, with `upstream` as its model. */
+/** Starts the chat, with `upstream` as its model. */
 export async function startChat(opikUrl: string, upstream: Upstream, options: ChatOptions = {}): Promise<Chat> {
   const port = options.port ?? (await freePort());
   const origin = `http://127.0.0.1:${port}`;
@@ -87,7 +87,7 @@ async function bundlePage(): Promise<string> {
     write: false,
     format: "esm",
     target: "es2022",
-    // The package under test, and not one that happens to be installed.
+    // The package under test instead of an installed copy.
     alias: { "opik-edge": join(ROOT, "pkg/index.js") },
   });
   return result.outputFiles[0]!.text;

@@ -1,11 +1,11 @@
-// What a suite closes at its end.
+// Cleans up at the end of a suite.
 
-/** Something that has to be closed, or a folder that has to be removed. */
+/** Something to close, or a folder to remove. */
 type Opened = { close(): unknown } | { remove(): unknown };
 
 /**
- * Closes all of it, one after the other, whatever becomes of the others. A suite whose set-up has failed has only some of it, and would
- * not end without.
+ * Closes everything in turn, even if closing some of it fails. When a suite's set-up has failed, some arguments are
+ * `undefined`; the suite would hang if the others stayed open.
  */
 export async function closeAll(...opened: readonly (Opened | undefined)[]): Promise<void> {
   const failed: unknown[] = [];

@@ -1,5 +1,5 @@
-// Parts of the package that no entry gives. They are those of the package in pkg/, so that its clients see what a test does with
-// them; nothing declares the types of that file, which are those of the compiled ones.
+// Internal parts that no entry exports. They come from the package in pkg/, so that its clients see changes that a test
+// makes to them. pkg/core.js has no type declarations, so the types come from the compiled modules.
 
 import type * as core from "../../target/tsc/platform/core.js";
 import type * as env from "../../target/tsc/platform/env.js";

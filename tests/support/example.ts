@@ -1,9 +1,9 @@
-// The example Worker with all it needs, for scripts/demo and the tests.
+// The example Worker with everything it needs, for scripts/demo and the tests.
 
 import type { Upstream } from "../../examples/cloudflare-worker/upstream.js";
 import { type RunningWorker, startWorker, type WorkerOptions, wranglerOptions } from "./worker.js";
 
-/** Starts it: its model is `upstream`, and its retriever too unless `options.bindings` name another. */
+/** Starts the example. Its model is `upstream`, and so is its retriever unless `options.bindings` names another. */
 export async function startExample(
   opikUrl: string,
   upstream: Upstream,

@@ -1,4 +1,4 @@
-// The package as its users have it: packed by npm, installed from the tarball into a folder of its own.
+// The package as its users get it: packed by npm, and installed from the tarball into a separate folder.
 
 import { execFile } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -13,17 +13,17 @@ const run = promisify(execFile);
 /** A folder with `node_modules/opik-edge` in it, outside the repository. */
 export interface Installed {
   readonly folder: string;
-  /** The tarball itself. */
+  /** Path of the tarball. */
   readonly tarball: string;
   remove(): Promise<void>;
 }
 
-/** Packs and installs, somewhere below `parent`. Needs no network: the package has no dependencies. */
+/** Packs and installs, below `parent`. Needs no network, because the package has no dependencies. */
 export async function installTarball(parent: string = tmpdir()): Promise<Installed> {
   const folder = await mkdtemp(join(parent, "opik-edge-"));
   const { stdout } = await run("npm", ["pack", "--json", "--pack-destination", folder], { cwd: ROOT });
   const packed = JSON.parse(stdout);
-  // npm 11 gives an array, later ones an object by package name.
+  // npm 11 prints an array, later versions an object by package name.
   const { filename } = (Array.isArray(packed) ? packed[0] : Object.values(packed)[0]) as { filename: string };
   const tarball = join(folder, filename);
   await writeFile(join(folder, "package.json"), '{ "private": true, "type": "module" }');
@@ -31,7 +31,10 @@ export async function installTarball(parent: string = tmpdir()): Promise<Install
   return { folder, tarball, remove: () => rm(folder, { recursive: true, force: true }) };
 }
 
-/** The test program at `entry` as one module that still imports the installed package, and `external` ones. */
+/**
+ * Bundles the test program at `entry` into one module that still imports the installed package and the modules in
+ * `external`.
+ */
 export async function bundleForInstalled(
   installed: Installed,
   entry: string,

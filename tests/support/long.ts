@@ -1,4 +1,4 @@
-// How much a test does that can be long or short.
+// Chooses between the short and the long form of a test.
 
-/** Whether this is `scripts/check --long`. */
+/** `true` under `scripts/check --long`. */
 export const LONG: boolean = process.env["OPIK_EDGE_LONG"] === "1";

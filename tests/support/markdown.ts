@@ -5,13 +5,13 @@ import { join } from "node:path";
 import { ROOT } from "./worker.js";
 
 /**
- * A code block, and what the comments above it say: `<!-- types: page -->`, `<!-- runs: NAME -->`, with a path behind the name
- * where the example is a program of several files, or `<!-- compiled: WHY -->` where it is not run.
+ * A code block with the comments above it: `<!-- types: page -->`, `<!-- runs: NAME -->` (with a path behind the name if the
+ * example is a program of several files), or `<!-- compiled: WHY -->` for an example that is not run.
  */
 export interface Fence {
-  /** From the root of the repository. */
+  /** Path from the root of the repository. */
   readonly file: string;
-  /** The line of its first line, from 1. */
+  /** Number of its first line, from 1. */
   readonly line: number;
   readonly language: string;
   readonly code: string;
@@ -24,7 +24,7 @@ export async function guides(): Promise<string[]> {
   return (await documents()).filter((file) => /^(README|docs\/guides\/[^/]+|examples\/[^/]+\/README)\.md$/.test(file));
 }
 
-/** Every Markdown file, from the root of the repository. */
+/** Every Markdown file, as a path from the root of the repository. */
 export async function documents(): Promise<string[]> {
   const skipped = new Set(["node_modules", "target", ".git", ".wrangler", "dist"]);
   const found: string[] = [];
@@ -89,11 +89,11 @@ export async function apiExamples(): Promise<ApiExample[]> {
 /** A link to something in the repository. */
 export interface Link {
   readonly line: number;
-  /** As it is written: a path from the document's folder, an anchor, or both. */
+  /** As written: a path from the document's folder, an anchor, or both. */
   readonly target: string;
 }
 
-/** What is written outside of code blocks, line by line; the others are empty. */
+/** The lines of a Markdown file; lines inside code blocks are replaced by empty ones. */
 async function prose(file: string): Promise<string[]> {
   const lines = (await readFile(join(ROOT, file), "utf8")).split("\n");
   let end: string | undefined;

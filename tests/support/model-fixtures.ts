@@ -1,23 +1,23 @@
-// The fixtures of tests/vectors/llm as calls: what is sent, and an answer that comes in pieces.
+// The fixtures of tests/vectors/llm as calls: a request, and an answer to be sent in pieces.
 
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { frameOf, type Message } from "../models/frames.js";
 import { ROOT } from "./worker.js";
 
-/** A call of a model and what is to be recorded of it. */
+/** A call of a model, and the record that it must give. */
 export interface ModelFixture {
   /** File and name. */
   readonly name: string;
-  /** Of a call by `fetch`. */
+  /** The URL, for a call by `fetch`. */
   readonly url: string | undefined;
-  /** The model, of a call of Workers AI's binding. */
+  /** The model, for a call of Workers AI's binding. */
   readonly binding: string | undefined;
   readonly request: unknown;
   readonly status: number;
   readonly headers: Record<string, string>;
   readonly answer: Buffer;
-  /** Each field of the record that the fixture is about; of `metadata` each member. */
+  /** The fields of the record that the fixture specifies. For `metadata`, the members that it specifies. */
   readonly expected: Readonly<Record<string, unknown>>;
 }
 
@@ -35,7 +35,7 @@ interface Vector {
 
 const FOLDER = join(ROOT, "tests/vectors/llm");
 
-/** All of them, or those of one file. */
+/** All fixtures, or the fixtures of one file. */
 export function modelFixtures(file?: string): ModelFixture[] {
   const files = file ? [`${file}.json`] : readdirSync(FOLDER).filter((name) => name !== "recognised.json");
   return files.flatMap((name) =>
@@ -52,14 +52,14 @@ export function modelFixtures(file?: string): ModelFixture[] {
   );
 }
 
-/** `bytes` in pieces of so many. */
+/** Splits `bytes` into pieces of `size` bytes. */
 export function inPieces(bytes: Uint8Array, size: number): Uint8Array[] {
   const pieces: Uint8Array[] = [];
   for (let at = 0; at < bytes.length; at += size) pieces.push(bytes.slice(at, at + size));
   return pieces;
 }
 
-/** A string as it is, lines of an array joined, anything else as JSON. */
+/** Returns a string unchanged, joins an array of lines, and turns anything else into JSON. */
 function textOf(answer: unknown): string {
   if (typeof answer === "string") return answer;
   if (Array.isArray(answer) && answer.every((line) => typeof line === "string")) return answer.join("");

@@ -1,16 +1,16 @@
-// Ids as a page makes them, by Node's own SHA-256: for tests that post rows to a relay.
+// Ids as a page makes them, but with Node's SHA-256: for tests that post rows to a relay.
 
 import { createHash, randomBytes } from "node:crypto";
 
-/** A page, as a relay knows it. */
+/** A page, as a relay sees it. */
 export interface PageIds {
-  /** In the envelope of its uploads. */
+  /** The page's secret, sent in the envelope of its uploads. */
   readonly secret: string;
-  /** A new UUIDv7 of a time (default now), in ms since 1970. */
+  /** A new UUIDv7 for a time in ms since 1970 (default: now). */
   id(ms?: number): string;
 }
 
-/** A page with a secret of its own. */
+/** A page with its own secret. */
 export function pageIds(bytes: Uint8Array = randomBytes(32)): PageIds {
   let counter = 0;
   return {
@@ -23,7 +23,7 @@ export function pageIds(bytes: Uint8Array = randomBytes(32)): PageIds {
   };
 }
 
-/** What an id of this secret and counter ends in. */
+/** The last characters of an id with this secret and counter. */
 export function tail(secret: Uint8Array, counter: number): string {
   const hash = createHash("sha256")
     .update(secret)

@@ -1,13 +1,13 @@
-// A port of this machine that nobody has.
+// Finds a free port on this machine.
 
 import { randomInt } from "node:crypto";
 import { once } from "node:events";
 import { createServer } from "node:net";
 
-/** Below those that a system gives whoever asks for any port, and above those that browsers do not call. */
+/** Below the ports that a system hands out on request, and above those that browsers block. */
 const [FROM, TO] = [11_000, 32_000];
 
-/** A port that was free a moment ago. It stays so: only who asks here can come by it, and is not likely to. */
+/** A port that was free a moment ago. Only callers of this function are likely to take it, and each of them picks at random. */
 export async function freePort(): Promise<number> {
   const server = createServer().listen(randomInt(FROM, TO), "127.0.0.1");
   try {

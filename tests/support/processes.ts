@@ -1,4 +1,4 @@
-// What Linux tells of a process (elsewhere nothing is told), and the end of those that are started.
+// Facts about processes, read from Linux (`undefined` elsewhere), and a way to end started processes.
 
 import type { ChildProcess } from "node:child_process";
 import { readdir, readFile } from "node:fs/promises";
@@ -14,15 +14,15 @@ export async function ownWorkerds(): Promise<number[]> {
   return found;
 }
 
-/** The memory that a process has now, or had at most. */
+/** The memory of a process: its current size, or its peak. */
 export async function residentBytes(pid: number, field: "VmRSS" | "VmHWM" = "VmRSS"): Promise<number | undefined> {
   const kilobytes = (await statusOf(pid))(field);
   return kilobytes ? Number(kilobytes) * 1024 : undefined;
 }
 
 /**
- * The CPU time of all threads of a process, in ms: in workerd no clock can be trusted, and on a busy machine none on the
- * wall.
+ * The CPU time of all threads of a process, in ms. workerd's clocks cannot be trusted, and on a busy machine wall-clock
+ * time says little.
  */
 export async function cpuMilliseconds(pid: number): Promise<number | undefined> {
   const folder = `/proc/${pid}/task`;
@@ -30,7 +30,7 @@ export async function cpuMilliseconds(pid: number): Promise<number | undefined> 
   if (threads.length === 0) return undefined;
   let nanoseconds = 0;
   for (const thread of threads) {
-    // One may have ended since.
+    // The thread may have ended since.
     const text = await readFile(`${folder}/${thread}/schedstat`, "utf8").catch(() => "0");
     nanoseconds += Number(text.split(" ", 1)[0]);
   }
@@ -42,7 +42,7 @@ async function statusOf(pid: number): Promise<(field: string) => string> {
   return (field) => new RegExp(`^${field}:\\s+(\\S+)`, "m").exec(status)?.[1] ?? "";
 }
 
-/** Leaders of groups that have not ended. */
+/** Leaders of process groups that have not ended. */
 const leaders = new Set<ChildProcess>();
 
 function endLeaders(signal: NodeJS.Signals): void {
@@ -50,7 +50,10 @@ function endLeaders(signal: NodeJS.Signals): void {
   process.kill(process.pid, signal);
 }
 
-/** Has a process that was started in a group of its own end with this one: it does not hear the signal that ends this one. */
+/**
+ * Ends a process that leads its own group when this process ends. Such a process does not receive the signal that ends
+ * this one.
+ */
 export function endWithUs(leader: ChildProcess): void {
   if (leader.pid === undefined) return;
   if (leaders.size === 0) for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, endLeaders);

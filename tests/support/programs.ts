@@ -1,4 +1,4 @@
-// The runtimes that run a file as a program: how they are called.
+// Command lines of the runtimes that run a file as a program.
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -6,7 +6,7 @@ import { ROOT } from "./worker.js";
 
 type Command = [program: string, args: string[]];
 
-/** The Nodes of tests/nodes, of which the first is the oldest that the package promises; elsewhere only the one at hand. */
+/** The Nodes of tests/nodes. The first is the oldest version that the package supports. Without them, the running Node. */
 const NODES = ["20", "22", "24"].flatMap((major): [string, Command][] => {
   const program = join(ROOT, `tests/nodes/node_modules/node-${major}/bin/node`);
   return existsSync(program) ? [[`Node ${major}`, [program, []]]] : [];
@@ -16,7 +16,7 @@ const atHand: [string, Command] = [`Node ${process.versions.node.split(".", 1)[0
 /** By name: the program, and its arguments before the file. */
 export const PROGRAMS: Record<string, Command> = {
   ...Object.fromEntries(NODES.length > 0 ? NODES : [atHand]),
-  // Not by way of node_modules/.bin, which may be a program around it that takes its signals.
+  // Bypasses node_modules/.bin, where a wrapper may run that intercepts signals.
   Deno: [join(ROOT, "node_modules/deno/deno"), ["run", "--allow-net=127.0.0.1", "--no-prompt"]],
   Bun: [join(ROOT, "node_modules/.bin/bun"), []],
 };

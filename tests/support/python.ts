@@ -6,22 +6,22 @@ import { delimiter, join } from "node:path";
 import { freePort } from "./ports.js";
 import { ROOT } from "./worker.js";
 
-/** The Python that has the packages of tests/interop/requirements.txt; the scripts say which. */
+/** The Python that has the packages of tests/interop/requirements.txt. The scripts set it. */
 export const PYTHON: string = process.env["OPIK_EDGE_PYTHON"] ?? "python3";
 
-/** An SDK sends nothing anywhere but to the Opik it is given. */
+/** Keeps the SDK from sending anything except to the given Opik. */
 export const QUIET = { OPIK_SENTRY_ENABLE: "false", OPIK_ANALYTICS_ENABLE: "false", OPIK_WORKSPACE: "default" };
 
-/** A module, and its arguments, that serves on a port. */
+/** A module to serve on a port, and its arguments. */
 export type PythonProgram = (port: number) => string[];
 
 /** The example server, as its README starts it. */
 export const FASTAPI: PythonProgram = (port) => ["uvicorn", "server:app", "--host", "127.0.0.1", "--port", `${port}`];
 
-/** How a server is started. */
+/** Options of `startPython`. */
 export interface PythonOptions {
   readonly program?: PythonProgram;
-  /** How it continues its caller's trace (default `track`). */
+  /** The way in which the server continues its caller's trace (default `track`). */
   readonly mode?: "track" | "context";
   readonly env?: Record<string, string>;
 }
@@ -33,7 +33,7 @@ export interface PythonServer {
   close(): Promise<void>;
 }
 
-/** Starts a server of examples/python-server or tests/interop, which delivers to the Opik at `opikUrl`. */
+/** Starts a server of examples/python-server or tests/interop that delivers to the Opik at `opikUrl`. */
 export async function startPython(opikUrl: string, options: PythonOptions = {}): Promise<PythonServer> {
   const { program = FASTAPI, mode = "track", env } = options;
   const port = await freePort();

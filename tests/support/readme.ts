@@ -1,4 +1,4 @@
-// The examples of the README and the guides, as they stand there.
+// The examples of the README and the guides, as written there.
 
 import assert from "node:assert/strict";
 import { mkdir, rm, writeFile } from "node:fs/promises";
@@ -6,7 +6,7 @@ import { dirname, join } from "node:path";
 import { fencesOf, guides } from "./markdown.js";
 import { ROOT } from "./worker.js";
 
-/** The code block behind `<!-- runs: NAME -->`, written to a file in the repository. */
+/** Writes the code block below `<!-- runs: NAME -->` to a file in the repository and returns its path. */
 export async function example(name: string, extension: string): Promise<string> {
   const fences = (await Promise.all((await guides()).map(fencesOf))).flat();
   const [found, ...others] = fences.filter(({ notes }) => notes.get("runs") === name);

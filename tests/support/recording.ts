@@ -1,27 +1,27 @@
-// What a client records, and reports, in memory: made anew for each test of the file that imports this.
+// A client's rows and reports, kept in memory. Reset before each test of the importing file.
 
 import { beforeEach } from "node:test";
 import { Opik, type OpikConfig, type OpikError } from "opik-edge";
 import { InMemoryExporter } from "opik-edge/testing";
 
-/** What has been sent. */
+/** Receives the sent rows. */
 export let exporter: InMemoryExporter;
-/** What has been reported. */
+/** The reported errors. */
 export let errors: OpikError[];
 
-/** Forgets both. */
+/** Starts again with neither rows nor errors. */
 export function startOver(): void {
   exporter = new InMemoryExporter();
   errors = [];
 }
 beforeEach(startOver);
 
-/** A client that sends and reports here, when it is flushed. */
+/** A client that sends to `exporter` when it is flushed, and reports to `errors`. */
 export function client(config: OpikConfig = {}): Opik {
   return new Opik({ transport: exporter, background: false, onError: (error) => errors.push(error), ...config });
 }
 
-/** The codes of what has been reported. */
+/** The codes of the reported errors. */
 export function codes(): string[] {
   return errors.map(({ code }) => code);
 }

@@ -1,4 +1,4 @@
-// A server that answers in the ways the tests need, on 127.0.0.1.
+// A test server on 127.0.0.1 with one path for each way of answering.
 
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -8,14 +8,14 @@ import { Watchers } from "../../collector/watchers.js";
 /** A running server. */
 export interface TestUpstream {
   readonly url: string;
-  /** How many answers were broken off by the caller. */
+  /** Number of answers that the caller broke off. */
   readonly hungUp: () => number;
-  /** Resolves once that many were. */
+  /** Resolves once the caller has broken off that many. */
   untilHungUp(times: number): Promise<void>;
   close(): Promise<void>;
 }
 
-/** Starts it on a free port. Unknown paths are answered with the request as JSON. */
+/** Starts the server on a free port. It answers unknown paths with the request as JSON. */
 export async function startTestUpstream(): Promise<TestUpstream> {
   let hungUp = 0;
   const watchers = new Watchers();
@@ -35,7 +35,7 @@ export async function startTestUpstream(): Promise<TestUpstream> {
       case "/redirect":
         return response.writeHead(302, { location: "/text" }).end();
       case "/broken":
-        // The connection is reset in the middle of the body.
+        // Resets the connection in the middle of the body.
         response.writeHead(200, { "access-control-allow-origin": "*" }).write("the first half");
         return setTimeout(() => request.socket.resetAndDestroy(), 20);
       case "/endless": {

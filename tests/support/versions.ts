@@ -1,5 +1,5 @@
-// What ran in which version, and whether it passed: a file for each in target/check/versions/, of which scripts/docs makes the
-// README's tables.
+// Notes for each consumer and version whether its tests passed. Each note is a file in target/check/versions/;
+// scripts/docs makes the README's tables from them.
 
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -11,12 +11,12 @@ import { ROOT } from "./worker.js";
 
 const FOLDER = join(ROOT, "target/check/versions");
 
-/** The version of a package that is installed in `folder` of the repository. */
+/** The version of a package installed in `folder` of the repository. */
 export function versionOf(name: string, folder = "node_modules"): string {
   return JSON.parse(readFileSync(join(ROOT, folder, name, "package.json"), "utf8")).version;
 }
 
-/** The version of a runtime, of those in programs.ts, or of either workerd. */
+/** The version of a runtime in programs.ts, or of either workerd. */
 export function runtimeVersion(name: string): string {
   if (name === "old workerd") return versionOf("workerd", "node_modules/miniflare-old/node_modules");
   const [program] = PROGRAMS[name] ?? [];
@@ -24,7 +24,7 @@ export function runtimeVersion(name: string): string {
   return execFileSync(program, ["-p", "process.versions.node"], { encoding: "utf8" }).trim();
 }
 
-/** Runs `run`, and writes down what became of it. `step` is the step of scripts/check that this is part of. */
+/** Runs `run` and writes down whether it passed. `step` is the step of scripts/check that this is part of. */
 export async function recorded(step: string, consumer: string, version: string, run: () => Promise<void>) {
   let passed = false;
   try {
@@ -35,7 +35,7 @@ export async function recorded(step: string, consumer: string, version: string, 
   }
 }
 
-/** Writes down what becomes of the suite that this is called in: it has passed where tests have run, and all of them passed. */
+/** Writes down whether the calling suite passed: tests have run, and all of them passed. */
 export function recordSuite(step: string, consumer: string, version: string | (() => string)): void {
   const results: unknown[] = [];
   afterEach((context) => {

@@ -1,4 +1,4 @@
-// Runs a Worker in workerd: bundled as wrangler bundles it, the WebAssembly module beside it.
+// Runs a Worker in workerd, bundled as wrangler bundles it, with the WebAssembly module beside it.
 
 import { readFile } from "node:fs/promises";
 import { builtinModules } from "node:module";
@@ -15,10 +15,13 @@ export const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
 /** The conditions that wrangler activates. */
 const CONDITIONS = ["workerd", "worker", "browser"];
 
-/** Node's own modules, by the names without `node:`. */
+/** Names of Node's built-in modules, without `node:`. */
 const NODE_MODULES = new RegExp(`^(${builtinModules.join("|")})$`);
 
-/** The Worker at `entry` as one module. `opik-edge` is the installed package, or else the one built in pkg/. */
+/**
+ * Bundles the Worker at `entry` into one module. `opik-edge` is the installed package if given, otherwise the package in
+ * pkg/.
+ */
 export async function bundleWorker(entry: string, installed?: Installed): Promise<string> {
   const source = installed ? await bundleForInstalled(installed, entry) : undefined;
   const result = await build({
@@ -37,19 +40,19 @@ export async function bundleWorker(entry: string, installed?: Installed): Promis
       {
         name: "wasm-module",
         setup({ onResolve, resolve: resolveAgain }) {
-          // Also from an example, which is a package of its own.
+          // Imports in an example resolve here too, although the example is a separate package.
           onResolve({ filter: /^opik-edge/ }, ({ path, kind, resolveDir }) =>
             installed || resolveDir === ROOT ? undefined : resolveAgain(path, { kind, resolveDir: ROOT }),
           );
           onResolve({ filter: /\.wasm$/ }, ({ path }) => ({
-            // What others bring along is not loaded here: any module does.
+            // Modules of other packages are never loaded, so any of ours may stand for them.
             path: path.endsWith("llm_bg.wasm") ? "./llm_bg.wasm" : "./core_bg.wasm",
             external: true,
           }));
         },
       },
       {
-        // Packages that are older than ES modules `require` what workerd lets one only import.
+        // Packages older than ES modules `require` modules that workerd only lets a module import.
         name: "node-modules",
         setup({ onResolve, onLoad }) {
           onResolve({ filter: NODE_MODULES }, ({ path, kind }) =>
@@ -65,22 +68,22 @@ export async function bundleWorker(entry: string, installed?: Installed): Promis
   return result.outputFiles[0]!.text;
 }
 
-/** The workerd of today, or one that is half a year old: people update it when they update wrangler. */
+/** The current workerd, or a version from half a year ago: people update it only with wrangler. */
 export type Workerd = "current" | "old";
 
-/** How a Worker is run. */
+/** Options of `startWorker`. */
 export interface WorkerOptions {
-  /** Which workerd it runs in; by default the current one. */
+  /** The workerd to run in; the current one by default. */
   readonly workerd?: Workerd;
   readonly bindings?: Record<string, string>;
   readonly compatibilityDate?: string;
   readonly compatibilityFlags?: string[];
   readonly port?: number;
-  /** The package to run it with; by default the one in pkg/. */
+  /** The package to run with; by default the one in pkg/. */
   readonly installed?: Installed;
-  /** More of Miniflare's own options, in the shape of its version 4: queues, service bindings, Durable Objects. */
+  /** More Miniflare options, in the shape of version 4: queues, service bindings, Durable Objects. */
   readonly miniflare?: MiniflareOptions;
-  /** Receives what the Worker writes to its console. */
+  /** Receives each line that the Worker writes to its console. */
   readonly onLog?: (line: string) => void;
 }
 
@@ -93,7 +96,7 @@ export type MiniflareOptions = Readonly<Partial<Omit<V4WorkerOptions, "modules">
 export interface RunningWorker {
   /** `http://127.0.0.1:PORT` */
   readonly url: string;
-  /** What calls it in other ways than by HTTP. */
+  /** Calls the Worker by other means than HTTP. */
   readonly miniflare: Miniflare;
   close(): Promise<void>;
 }
@@ -103,7 +106,7 @@ export async function startWorker(entry: string, options: WorkerOptions = {}): P
   return startModules(await bundled(entry, options.installed), options);
 }
 
-/** The modules that a Worker may import, where they are in the package. */
+/** Paths in the package of the modules that a Worker may import. */
 const WASM = ["core_bg.wasm", "llm/llm_bg.wasm"];
 
 /** The Worker at `entry` and the modules that it imports. */
@@ -122,27 +125,27 @@ export async function bundled(entry: string, installed?: Installed): Promise<Wor
   ];
 }
 
-/** The compatibility date and flags that the wrangler.jsonc of `folder` sets. Its comments are lines of their own. */
+/** The compatibility date and flags in the wrangler.jsonc of `folder`. Its comments must be on separate lines. */
 export async function wranglerOptions(folder: string): Promise<WorkerOptions> {
   const text = await readFile(join(ROOT, folder, "wrangler.jsonc"), "utf8");
   const { compatibility_date, compatibility_flags = [] } = JSON.parse(text.replace(/^\s*\/\/.*$/gm, ""));
   return { compatibilityDate: compatibility_date, compatibilityFlags: compatibility_flags };
 }
 
-/** A file of a Worker; its entry is the first. */
+/** A file of a Worker. The entry comes first. */
 export type WorkerModule =
   | { readonly type: "ESModule"; readonly path: string; readonly contents: string }
   | { readonly type: "CompiledWasm"; readonly path: string; readonly contents: Uint8Array };
 
-/** The same for one that is bundled already. */
+/** Starts a Worker that is already bundled. */
 export async function startModules(modules: WorkerModule[], options: WorkerOptions = {}): Promise<RunningWorker> {
   const v4 = {
     host: "127.0.0.1",
     port: 0,
-    // Straight to the Worker: Miniflare's own entry in front of it does not pass on that a client hung up.
+    // Connects to the Worker directly: Miniflare's entry in front of it does not forward a client's disconnect.
     unsafeDirectSockets: [{ host: "127.0.0.1", port: options.port ?? 0 }],
     handleStructuredLogs: ({ message }: { readonly message: string }) => {
-      options.onLog?.(message); // the older Miniflare wants nothing back
+      options.onLog?.(message); // the older Miniflare expects no result
     },
     compatibilityDate: options.compatibilityDate ?? "2026-04-01",
     compatibilityFlags: options.compatibilityFlags ?? ["nodejs_als"],
@@ -151,7 +154,7 @@ export async function startModules(modules: WorkerModule[], options: WorkerOptio
     modulesRoot: "/",
     modules,
   };
-  // The Miniflare of today can not configure an older workerd. What the tests use of them is the same in both.
+  // The current Miniflare cannot configure an older workerd. The tests use only what both have in common.
   const miniflare =
     options.workerd === "old"
       ? (new OldMiniflare(v4 as ConstructorParameters<typeof OldMiniflare>[0]) as unknown as Miniflare)
