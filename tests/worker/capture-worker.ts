@@ -1,4 +1,4 @@
-// Captures in workerd, where a span may be current only until the first await: answers with what each of them has recorded.
+// Captures in workerd, where a span may be current only until the first await. Answers with what each capture recorded.
 
 import { Opik, span, track } from "opik-edge";
 import { capture, type Tree } from "opik-edge/testing";

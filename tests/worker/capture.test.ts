@@ -1,4 +1,4 @@
-// `capture` of opik-edge/testing in workerd: any number at once with AsyncLocalStorage, else one at a time.
+// `capture` of opik-edge/testing in workerd: any number at once with AsyncLocalStorage, otherwise one at a time.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -14,7 +14,7 @@ async function answer(compatibilityFlags: string[]): Promise<Record<string, unkn
   }
 }
 
-test("with AsyncLocalStorage each capture has its own", async () => {
+test("with AsyncLocalStorage each capture has its own traces", async () => {
   const below = (name: string) => [["work", ["work", [name]]]];
   assert.deepEqual(await answer(["nodejs_als"]), {
     one: below("one"),
@@ -25,7 +25,7 @@ test("with AsyncLocalStorage each capture has its own", async () => {
   });
 });
 
-test("without it there is one at a time, which has everything, and a second one says why not", async () => {
+test("without it a single capture gets every trace, and a second capture fails with the reason", async () => {
   const refused =
     "Error: capture: one at a time, since there is no AsyncLocalStorage here: await the capture that is running";
   const apart = (name: string) => [

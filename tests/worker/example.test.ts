@@ -1,4 +1,4 @@
-// The example Worker, in the four ways that scripts/demo shows.
+// The example Worker, run in the four ways that scripts/demo shows.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -28,7 +28,7 @@ before(async () => {
 });
 after(() => closeAll(worker, upstream, collector));
 
-/** What a question was answered with, and the spans of its trace in the order in which they began. */
+/** The answer to a question, and the spans of its trace in the order in which they began. */
 async function ask(
   question: object,
   spans: number,
@@ -87,7 +87,7 @@ for (const stream of [false, true]) {
   });
 }
 
-test("a model that fails: the error on every span it passed, and on the trace", async () => {
+test("a model that fails: the error is on every span it passed, and on the trace", async () => {
   const { trace, spans } = await ask({ message: "Please fail." }, 2);
   for (const row of [trace, named(spans, "POST /chat")[0]!]) {
     assert.match((row["error_info"] as Record<string, string>)["message"]!, /^500 from the model/);
@@ -97,7 +97,7 @@ test("a model that fails: the error on every span it passed, and on the trace", 
   assert.deepEqual(marks(spans), []);
 });
 
-test("a client that hangs up: what was said so far, marked, and the model stops", async () => {
+test("a client that hangs up: the partial answer is recorded and marked, and the model stops", async () => {
   const { spans } = await ask({ message: "Talk forever.", stream: true }, 6, async (response) => {
     const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
     while (!(await reader.read()).value?.includes("and on"));
@@ -109,7 +109,7 @@ test("a client that hangs up: what was said so far, marked, and the model stops"
   assert.match(choices(answering)[0]!.message.content, /^and on /);
 });
 
-test("the model streams what it asks for too, as OpenAI's does", async () => {
+test("the model streams its tool calls too, as OpenAI's does", async () => {
   const opik = new Opik({ url: collector.url, observe: [llm()] });
   const tools = [{ type: "function", function: { name: "retrieve" } }];
   const messages = [{ role: "user", content: "What is streamed?" }];
@@ -130,7 +130,7 @@ test("the model streams what it asks for too, as OpenAI's does", async () => {
   assert.equal(typeof row!["ttft"], "number");
 });
 
-test("the model's key is in no row", () => {
+test("no row contains the model's key", () => {
   assert.ok(collector.requests.length > 0);
   assert.ok(!collector.requests.some(({ body }) => body.includes("do-not-record-me")));
 });

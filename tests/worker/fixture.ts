@@ -1,22 +1,22 @@
-// The Worker that the tests call: a route for each thing that has to hold.
+// The Worker under test, with a route for each behaviour.
 
 import { fetch, flush, getTrackContext, Opik, type Span, score, span, track } from "opik-edge";
 import { withOpik } from "opik-edge/cloudflare";
 
 interface Env {
-  /** A server that answers in the ways the tests need. */
+  /** URL of a server that answers in the ways the tests need. */
   UPSTREAM: string;
-  /** How the configuration function behaves. */
+  /** Makes the configuration function throw, or return invalid settings. */
   CONFIG?: "throws" | "invalid";
   SECRET: string;
 }
 
-/** What the runtime gives; only what is used here. */
+/** The members of the runtime's context that the tests use. */
 interface Context {
   waitUntil(promise: Promise<unknown>): void;
 }
 
-/** Kept across requests on purpose, to be misused by a later one. */
+/** Kept across requests on purpose, so that a later request can misuse it. */
 let kept: Span | undefined;
 const originalNow = Date.now;
 
@@ -38,7 +38,7 @@ const routes: Record<string, Route> = {
     const root = getTrackContext()!.span;
     const name = new URL(request.url).searchParams.get("name") ?? "child";
     await pause();
-    // With AsyncLocalStorage the parent is found; without it has to be given.
+    // With AsyncLocalStorage the parent is found automatically; otherwise it is passed explicitly.
     const child = span({ name: `${name} child`, ...(getTrackContext() ? {} : { parent: root }) });
     await pause();
     const grandchild = child.span({ name: `${name} grandchild` });
@@ -93,7 +93,7 @@ const routes: Record<string, Route> = {
       (async () => {
         await pause();
         root.span({ name: "in the background" }).end();
-        // A flush in waitUntil must not wait for waitUntil.
+        // A flush inside waitUntil must not wait for waitUntil.
         await flush();
         ctx.waitUntil(pause().then(() => root.span({ name: "later still" }).end()));
       })(),
@@ -123,7 +123,7 @@ const routes: Record<string, Route> = {
     return Response.json(facts);
   },
   "/encoded": async () => {
-    // gzip of "hello", sent as it is.
+    // gzip of "hello", sent as stored here.
     const bytes = Uint8Array.from(atob("H4sIAAAAAAAAA8tIzcnJBwCGphA2BQAAAA=="), (c) => c.charCodeAt(0));
     const init = { headers: { "content-encoding": "gzip" }, encodeBody: "manual" };
     return new Response(bytes, init as ResponseInit);
@@ -185,7 +185,7 @@ const routes: Record<string, Route> = {
     }
   },
   "/own-client": async (_request, env) => {
-    // A client of its own, at request level: what it opens belongs to the invocation all the same.
+    // A new client inside a request: spans opened with it still belong to the invocation.
     const opik = new Opik({ url: env.UPSTREAM });
     opik.span({ name: "through another client" }, () => 1);
     return new Response("ok");
@@ -194,7 +194,7 @@ const routes: Record<string, Route> = {
 
 type Sockets = { 0: WebSocket; 1: WebSocket & { accept(): void } };
 
-/** A handler with state of its own, private even. */
+/** A handler with its own state, some of it private. */
 class Handler {
   #calls = 0;
   readonly #routes = routes;

@@ -1,4 +1,4 @@
-// A Worker that calls models, by Workers AI's binding and by `fetch`, and answers with what it has seen of them.
+// A Worker that calls models, through Workers AI's binding and by `fetch`, and answers with what it has seen of them.
 
 import { fetch } from "opik-edge";
 import { withOpik } from "opik-edge/cloudflare";
@@ -18,7 +18,7 @@ interface Env {
 const messages = [{ role: "user", content: "Hi" }];
 const MODEL = "@cf/meta/llama-3.1-8b-instruct";
 
-/** What a call gives, as text. */
+/** The result of a call, as text. */
 async function shown(answer: unknown): Promise<unknown> {
   if (answer instanceof ReadableStream) return { stream: await new Response(answer).text() };
   if (answer instanceof Response)
@@ -82,7 +82,7 @@ const handler = {
 const traced = withOpik(handler, () => ({ observe: [llm()] }));
 
 export default {
-  /** Without tracing where the request says so. */
+  /** Runs without tracing if the request asks for that. */
   fetch(request: Request, env: Env, ctx: unknown): Promise<Response> | Response {
     const isTraced = request.headers.get("traced") !== "no";
     return isTraced

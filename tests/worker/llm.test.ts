@@ -1,5 +1,5 @@
-// Calls of models in a Worker: by the runtime's own module of Workers AI, with a service of ours behind it, and by `fetch`. What the Worker
-// sees of them is what it sees without tracing.
+// Calls of models in a Worker: by `fetch`, and through workerd's Workers AI module with our service behind it. The Worker
+// sees the same with tracing as without.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -19,13 +19,13 @@ const CHAT = modelFixtures("openai_chat")[0]!;
 const INPUT = { messages: [{ role: "user", content: "Hi" }] };
 const answer = (content: string) => ({ choices: [{ index: 0, message: { role: "assistant", content } }] });
 
-/** `actual` has these members, among others. */
+/** Asserts that `actual` has these members, possibly among others. */
 function assertHas(actual: unknown, expected: object): void {
   const members = Object.keys(expected).map((name) => [name, (actual as Record<string, unknown>)[name]]);
   assert.deepEqual(Object.fromEntries(members), expected);
 }
 
-/** Workers AI and an upstream: what the binding's module asks for, and the calls that a Worker makes itself. */
+/** Answers as Workers AI to the binding's module, and as the upstream of the Worker's own calls. */
 function models(): Server {
   return createServer((request, response) => {
     let body = "";
@@ -95,7 +95,7 @@ for (const workerd of ["current", "old"] as const) {
       return closeAll(worker, collector, { close: () => void service.close() });
     });
 
-    /** What a call gives to the Worker, which is what it gives without tracing, and the span of it. */
+    /** The result of a call as the Worker sees it, and the span of the call. Checks that the Worker sees the same without tracing. */
     async function call(
       name: string,
     ): Promise<{ seen: unknown; span: ReturnType<Collector["spans"]>[number] | undefined }> {
@@ -127,23 +127,23 @@ for (const workerd of ["current", "old"] as const) {
       assert.equal(typeof span!["ttft"], "number");
     });
 
-    test("a stream whose reader goes away has what has come", async () => {
+    test("a stream whose reader leaves early is recorded as far as it has come", async () => {
       const { span } = await call("left-early");
       assert.equal(span!["type"], "llm");
       assert.match(JSON.stringify(span!["metadata"]), /opik_edge_stopped_reading/);
     });
 
-    test("a raw response is one as it comes", async () => {
+    test("a raw response is recorded as it arrives", async () => {
       const { seen, span } = await call("raw");
       assert.deepEqual(seen, { status: 200, body: STREAMED.answer.toString() });
       assert.deepEqual(span!["output"], STREAMED.expected["output"]);
     });
 
-    test("a call that asks for a socket passes as it is (openinference#3805)", async () => {
+    test("a call that asks for a socket passes unchanged (openinference#3805)", async () => {
       assert.equal((await call("socket")).span, undefined);
     });
 
-    test("a gateway's name and its log's are metadata", async () => {
+    test("the gateway's name and the id of its log are metadata", async () => {
       const { span } = await call("gateway");
       assertHas(span!["metadata"], { cf_aig_gateway_id: "mine", cf_aig_log_id: "log" });
     });
@@ -154,7 +154,7 @@ for (const workerd of ["current", "old"] as const) {
       assert.deepEqual([span!["type"], span!["output"]], ["llm", { embeddings }]);
     });
 
-    test("a failure is the Worker's, and its span's", async () => {
+    test("a failure reaches the Worker, and its span", async () => {
       const { seen, span } = await call("failing");
       assert.deepEqual(seen, { name: "InferenceUpstreamError", message: "5007: No such model", isError: true });
       assert.equal(span!["type"], "llm");
@@ -164,7 +164,7 @@ for (const workerd of ["current", "old"] as const) {
       });
     });
 
-    test("of a gateway's entries the one that answered is recorded, without its key", async () => {
+    test("the gateway entry that answered is recorded, without its key", async () => {
       const { span } = await call("universal");
       const { type, model, provider, input, metadata } = span!;
       assert.deepEqual(
@@ -175,11 +175,11 @@ for (const workerd of ["current", "old"] as const) {
       assert.doesNotMatch(JSON.stringify(span), /SECRET/);
     });
 
-    test("what a gateway is beside that stays", async () => {
+    test("a gateway's other methods still work", async () => {
       assert.deepEqual((await call("by-rpc")).seen, "function");
     });
 
-    test("the binding's methods look as they did", async () => {
+    test("the binding's methods look unchanged", async () => {
       const { seen } = await call("methods");
       assert.deepEqual((seen as unknown[])[0], "run");
     });

@@ -1,4 +1,4 @@
-// A Worker whose every `fetch` in a request is traced, and observed as the request's settings say; and the upstream that it asks.
+// A Worker that instruments the global `fetch`: each call is traced, and observed with the settings of its request.
 
 import { callObserver, instrumentFetch, type ObservedAnswer } from "opik-edge";
 import { withOpik } from "opik-edge/cloudflare";
@@ -6,7 +6,7 @@ import { withOpik } from "opik-edge/cloudflare";
 const platform = globalThis.fetch;
 instrumentFetch();
 
-/** Records what is told of a call. */
+/** An observer that records the events of a call. */
 const observerOf = (model: string) =>
   callObserver(({ url }) => {
     if (!new URL(url).pathname.startsWith("/model")) return undefined;
@@ -41,7 +41,7 @@ export default withOpik(
       const asString = await (await fetch(`${env.UPSTREAM}/model`, init)).text();
       const asRequest = await (await fetch(new Request(`${env.UPSTREAM}/model`, init))).text();
       const other = await (await fetch(`${env.UPSTREAM}/other`, init)).text();
-      // What the client is given is the model's answer itself.
+      // The Worker returns the model's response object itself.
       const streamed = await fetch(`${env.UPSTREAM}/model/stream`, init);
       const answers = JSON.stringify({ plain, asString, asRequest, other });
       return new Response(streamed.body, { headers: { answers } });

@@ -1,4 +1,4 @@
-// Calls in a Worker: traced where nobody has handed a `fetch` over, each with the settings of its own request, and observed.
+// Calls by the instrumented global `fetch` of a Worker: each is traced and observed with the settings of its request.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -51,7 +51,7 @@ test("each request's calls are under its own span, and observed by its own obser
     const { plain, asString, asRequest, other } = answers[index]!;
     const body = `{"of":"/${path}"}`;
     const wire = JSON.stringify({ length: `${body.length}`, isTraced: false, body });
-    // Nobody is named, so nobody is given headers; a `Request` is sent with its length.
+    // `propagateTo` is not set, so no call carries trace headers. The body of a `Request` is sent with its length.
     assert.deepEqual(
       { plain, asString, asRequest, other },
       { plain: wire, asString: wire, asRequest: wire, other: wire },

@@ -1,4 +1,4 @@
-// The examples of the README and the guides for which no other test has the surroundings, run as they stand there.
+// Runs the examples of the README and the guides whose environment no other test provides, as written there.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -71,7 +71,7 @@ test("the queue's producer and consumer are one Worker", async () => {
   }
 });
 
-test("the relay forwards what a page sends", async () => {
+test("the relay forwards a page's rows", async () => {
   const collector = await startCollector();
   const worker = await startWorker(await example("relay", "ts"), { bindings: { OPIK_URL_OVERRIDE: collector.url } });
   try {

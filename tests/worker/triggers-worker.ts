@@ -1,4 +1,5 @@
-// A Worker that is called in every way there is: each handler and class is wrapped, and says under which span it ran.
+// A Worker that is called in every possible way. Each handler and class is wrapped and reports the span that it ran
+// under.
 
 import {
   DurableObject,
@@ -32,7 +33,7 @@ export const Entry = withOpik(
       return { text: this.shout(name), calls: this.#calls, rest: rest.length, env: "COUNTER" in this.env };
     }
 
-    /** Public, so it could be called from outside; here it is called from inside, where it is no call of its own. */
+    /** A public method, callable from outside. Called from inside it opens no span. */
     shout(name: string): string {
       return `${name.toUpperCase()}!`;
     }
@@ -74,7 +75,7 @@ export const Counter = withOpik(
       super(ctx, env);
       ctx.blockConcurrencyWhile(async () => {
         await ctx.storage.get("count");
-        // Inner calls keep their results, also where nothing has come from outside yet.
+        // Calls from inside keep their results, even before any call has come from outside.
         this.ready = this.describe();
       });
     }
@@ -144,7 +145,7 @@ export const Flow = withOpik(
 
 const counter = (env: Env) => env.COUNTER.get(env.COUNTER.idFromName("one"));
 
-/** Calls of stubs of every origin, one after the other. */
+/** Calls stubs of every origin, one after the other. */
 async function callStubs(env: Env, exports: { readonly Entry: Service<Entry> }): Promise<unknown[]> {
   const { COUNTER, TALLY, ENTRY, AGAIN } = env;
   return [
@@ -190,7 +191,7 @@ const worker = withOpik(
     async fetch(request: Request, env: Env, ctx: ExecutionContext): Promise<Response> {
       const { pathname } = new URL(request.url);
       if (pathname === "/socket") return fetch(request, { opik: { via: counter(env) } });
-      // As the platform does for a Worker whose logs it reads.
+      // Called directly, as the platform calls a tail Worker.
       if (pathname === "/tail") await worker.tail([{}, {}] as TraceItem[], env, ctx);
       const result = await routes[pathname]?.(request, env, ctx);
       return Response.json({ trace: getTrackContext()?.trace.id, result });

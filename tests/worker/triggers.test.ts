@@ -1,4 +1,4 @@
-// Every way in which a Worker is called, in workerd: each is a trace, or joins its caller's.
+// Every way of calling a Worker, in workerd. Each call begins a trace or joins its caller's.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -49,7 +49,7 @@ async function call(path: string): Promise<{ trace: string; result: Record<strin
 
 const spansOf = (trace: string): StoredRow[] => collector.spans().filter(({ trace_id }) => trace_id === trace);
 
-/** Every span of a trace as the names from its root down to it, sorted; waits for so many. */
+/** The path of each span of a trace, as names from its root down, sorted. Waits for `howMany` spans. */
 async function paths(trace: string, howMany: number): Promise<string[]> {
   await collector.until(() => spansOf(trace).length >= howMany && collector.traces().some(({ id }) => id === trace));
   const spans = spansOf(trace);
@@ -60,14 +60,14 @@ async function paths(trace: string, howMany: number): Promise<string[]> {
   return spans.map(path).sort();
 }
 
-/** The root span with this name, once it is there. */
+/** Waits for the root span with this name. */
 async function root(name: string): Promise<StoredRow> {
   const find = () => collector.spans().find((span) => span["name"] === name && span.parent_span_id === undefined);
   await collector.until(() => find() !== undefined);
   return find()!;
 }
 
-test("RPC by a traced binding is one trace; what the class calls of itself is no call", async () => {
+test("RPC through a traced binding is one trace; a class that calls its own methods opens no span", async () => {
   const { trace, result } = await call("/rpc");
   assert.deepEqual(
     result,
@@ -82,14 +82,14 @@ test("RPC by a traced binding is one trace; what the class calls of itself is no
   ]);
 });
 
-test("RPC by the binding itself is a trace of its own, and its arguments are as they were", async () => {
+test("RPC through an untraced binding is a separate trace, and its arguments arrive unchanged", async () => {
   const { result } = await call("/plain-rpc");
   assert.equal(result["rest"], 1);
   const span = await root("Entry.greet");
   assert.deepEqual(await paths(span.trace_id!, 2), ["Entry.greet", "Entry.greet > in greet"]);
 });
 
-test("what a method throws is recorded on both sides, and reaches the caller", async () => {
+test("an error that a method throws is recorded on both sides, and reaches the caller", async () => {
   const response = await fetch(`${worker.url}/rpc-fails`);
   assert.equal(response.status, 500);
   const { trace_id } = await root("GET /rpc-fails");
@@ -103,7 +103,7 @@ test("what a method throws is recorded on both sides, and reaches the caller", a
   }
 });
 
-test("a service binding and a Durable Object are given headers", async () => {
+test("calls to a service binding and a Durable Object carry trace headers", async () => {
   const binding = await call("/binding");
   assert.deepEqual(binding.result, { path: "/there", trace: binding.trace });
   assert.deepEqual(await paths(binding.trace, 3), [
@@ -122,7 +122,7 @@ test("a service binding and a Durable Object are given headers", async () => {
   ]);
 });
 
-test("a Durable Object keeps its state, and its RPC joins the caller", async () => {
+test("a Durable Object keeps its state, and its RPC joins the caller's trace", async () => {
   const first = await call("/object-rpc");
   const second = await call("/object-rpc");
   assert.equal(second.result["count"], (first.result["count"] as number) + 10);
@@ -133,7 +133,7 @@ test("a Durable Object keeps its state, and its RPC joins the caller", async () 
   ]);
 });
 
-test("a call by RPC is named after the class or the binding, whatever has given the stub", async () => {
+test("a call by RPC is named after the class or the binding, wherever the stub comes from", async () => {
   const { trace, result } = await call("/stubs");
   assert.deepEqual(result as unknown, [0, 0, 0, 1, "ANN!", "BOB!", "CAT!", "a double's"]);
   await paths(trace, 16);
@@ -145,22 +145,22 @@ test("a call by RPC is named after the class or the binding, whatever has given 
     [
       ["Counter.add", "Counter.add"], // by name,
       ["Counter.add", "Counter.add"], // by id,
-      ["Counter.add", "Counter.add"], // and a new one
+      ["Counter.add", "Counter.add"], // and a new object
       ["Tally.add", "Tally.add"], // of another namespace
       ["ENTRY.greet", "Entry.greet"],
       ["AGAIN.greet", "Entry.greet"], // another binding of the same class
-      ["Entry.greet", "Entry.greet"], // of ctx.exports
-      ["double"], // of nothing that is bound
+      ["Entry.greet", "Entry.greet"], // from ctx.exports
+      ["double"], // from an object without a binding
     ],
   );
 });
 
-test("what a Durable Object does while it is made is no call", async () => {
+test("a Durable Object that calls its own method in its constructor opens no span", async () => {
   await call("/object-rpc");
   assert.ok(!collector.spans().some(({ name }) => name === "Counter.describe"));
 });
 
-test("a stream that RPC gives is recorded as it is read, on both sides", async () => {
+test("a stream returned by RPC is recorded as it is read, on both sides", async () => {
   const { trace, result } = await call("/rpc-stream");
   assert.equal(result as unknown, "one two");
   assert.deepEqual(await paths(trace, 4), [
@@ -193,7 +193,7 @@ test("each message of a hibernating socket is a trace, and so is its end", async
   assert.deepEqual((await root("webSocketClose"))["input"], { code: 1000, wasClean: true });
 });
 
-test("a cron trigger is a trace, which waits for its background work", async () => {
+test("a cron trigger is a trace that waits for its background work", async () => {
   const handlers = await worker.miniflare.getWorker();
   assert.equal((await handlers.scheduled({ cron: "*/5 * * * *", scheduledTime: new Date(1000) })).outcome, "ok");
   const span = await root("scheduled */5 * * * *");
@@ -201,7 +201,7 @@ test("a cron trigger is a trace, which waits for its background work", async () 
   assert.deepEqual(await paths(span.trace_id!, 2), ["scheduled */5 * * * *", "scheduled */5 * * * * > in scheduled"]);
 });
 
-test("a mail is a trace, also one that is refused", async () => {
+test("an email is a trace, even when it is rejected", async () => {
   const mail = (to: string) => {
     const text = `From: ann@a.test\r\nTo: ${to}\r\nMessage-ID: <1@a.test>\r\nSubject: hello\r\n\r\nhello`;
     const query = new URLSearchParams({ from: "ann@a.test", to });
@@ -223,7 +223,7 @@ test("the events of a tail are counted", async () => {
   assert.deepEqual((await root("tail"))["input"], { events: 2 });
 });
 
-test("a queue's messages are spans under what has sent them; a batch is a trace of its own", async () => {
+test("a queue's messages are spans under their sender; a batch is a separate trace", async () => {
   const { trace } = await call("/send");
   assert.deepEqual(await paths(trace, 3), ["GET /send", "GET /send > message", "GET /send > message"]);
   const bodies = spansOf(trace).flatMap(({ output }) => (output as { body?: unknown }).body ?? []);
@@ -236,7 +236,7 @@ test("a queue's messages are spans under what has sent them; a batch is a trace 
   assert.equal(parent["name"], "queue jobs", "what can carry nothing is under the batch");
 });
 
-test("a workflow joins what has created it; its steps are spans", async () => {
+test("a workflow joins the trace that created it; its steps are spans", async () => {
   const { trace, result } = await call("/flow");
   assert.deepEqual(await paths(trace, 4), [
     "GET /flow",
@@ -249,7 +249,7 @@ test("a workflow joins what has created it; its steps are spans", async () => {
   assert.deepEqual(status["output"], { doubled: 42, members: ["n"] });
 });
 
-test("nothing was said of misuse, and every row is in one project", () => {
+test("the log reports no misuse, and every row is in one project", () => {
   assert.doesNotMatch(log, /opik-edge/);
   assert.ok([...collector.spans(), ...collector.traces()].every((row) => row["project_name"] === "faces"));
 });

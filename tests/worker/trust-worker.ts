@@ -1,4 +1,4 @@
-// A Worker that pages of other origins call, and that believes whom TRUST says.
+// A Worker that pages of other origins call. TRUST sets which callers it trusts.
 
 import { corsHeaders, getTrackContext, handlePreflight } from "opik-edge";
 import { type Trust, withOpik } from "opik-edge/cloudflare";

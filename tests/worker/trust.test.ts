@@ -1,4 +1,4 @@
-// Whose trace a Worker joins, and what it answers pages of other origins.
+// Callers that a Worker trusts, and its answers to pages of other origins.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
@@ -29,7 +29,7 @@ async function workerThatTrusts(trust: string): Promise<RunningWorker> {
   return worker;
 }
 
-/** Whether a call with a caller's ids joins their trace. */
+/** `true` if a call with a caller's ids joins the caller's trace. */
 async function joins(trust: string, headers: Record<string, string> = {}): Promise<boolean> {
   const { url } = await workerThatTrusts(trust);
   const { trace, span } = await (await fetch(url, { headers: { ...HEADERS, ...headers } })).json();
@@ -46,30 +46,30 @@ async function joins(trust: string, headers: Record<string, string> = {}): Promi
   return false;
 }
 
-test("a browser's preflight is answered, and is no trace", async () => {
+test("a browser's preflight is answered without a trace", async () => {
   const { url } = await workerThatTrusts("");
   const headers = { origin: "https://app.test", "access-control-request-method": "POST" };
   assert.equal((await fetch(`${url}/preflight`, { method: "OPTIONS", headers })).status, 204);
-  // Any other OPTIONS is.
+  // Any other OPTIONS request is traced.
   const { trace } = await (await fetch(`${url}/options`, { method: "OPTIONS" })).json();
   await collector.until(() => collector.traces().some(({ id }) => id === trace));
   assert.ok(!collector.traces().some(({ name }) => name === "OPTIONS /preflight"));
 });
 
 describe("a caller's trace", () => {
-  test("is joined unless it is said otherwise", async () => {
+  test("is joined by default, and not with `never`", async () => {
     assert.equal(await joins(""), true);
     assert.equal(await joins("always"), true);
     assert.equal(await joins("never"), false);
   });
 
-  test("is joined where a function says so, and not where it throws", async () => {
+  test("is joined if a function returns true, and not if it throws", async () => {
     assert.equal(await joins("by address", { "x-from": "inside" }), true);
     assert.equal(await joins("by address"), false);
     assert.equal(await joins("throws"), false);
   });
 
-  test("is joined with a token of ours, while it is good", async () => {
+  test("is joined with a valid signed token", async () => {
     const { url } = await workerThatTrusts("signed");
     const options = { secret: { id: "a", secret: SECRET }, audience: url, projectName: "pages" };
     const with_ = async (more: object) => joins("signed", { "opik-token": await mintToken({ ...options, ...more }) });
@@ -85,7 +85,7 @@ describe("a caller's trace", () => {
     assert.equal(await with_({ secret: { id: "a", secret: "another secret of thirty-two characters" } }), false);
   });
 
-  test("a Worker that is told to believe nonsense runs untraced", async () => {
+  test("a Worker with an invalid `trust` runs untraced", async () => {
     for (const trust of ["sometimes", "signed by none"]) {
       const { url } = await workerThatTrusts(trust);
       assert.equal((await fetch(url, { headers: HEADERS })).status, 500, "this handler needs its span");
@@ -100,7 +100,7 @@ describe("pages of other origins", () => {
   };
   const preflight = { "access-control-request-method": "POST" };
 
-  test("are told exactly what they may send", async () => {
+  test("get CORS headers for exactly the methods and headers that they may send", async () => {
     for (const origin of ["https://app.test", "https://pr-7.preview.test"]) {
       const { status, headers } = await ask("OPTIONS", { origin, ...preflight });
       assert.equal(status, 204);
@@ -116,7 +116,7 @@ describe("pages of other origins", () => {
     assert.deepEqual([headers.get("access-control-allow-origin"), headers.get("vary")], ["https://app.test", "origin"]);
   });
 
-  test("that are not known are told nothing", async () => {
+  test("that are unknown get no CORS headers", async () => {
     for (const origin of ["https://evil.test", "https://evilapp.test", "null", "nonsense"]) {
       const { status, headers } = await ask("OPTIONS", { origin, ...preflight });
       assert.deepEqual([status, headers.get("access-control-allow-origin")], [403, null]);
@@ -124,7 +124,7 @@ describe("pages of other origins", () => {
     }
   });
 
-  test("an OPTIONS that is no preflight is the handler's", async () => {
+  test("an OPTIONS without a preflight's headers goes to the handler", async () => {
     assert.equal((await ask("OPTIONS", { origin: "https://app.test" })).status, 200);
   });
 });

@@ -17,18 +17,18 @@ const PARENT = "01a20612-0bcc-794c-8aba-f81361854650";
 const CALLER = { opik_trace_id: TRACE, opik_parent_span_id: PARENT };
 const SECRET = "do-not-record-me";
 
-/** A Worker, its collector and its upstream, for the length of a describe block. */
+/** A Worker, its collector and its upstream, for one describe block. */
 interface Setup {
   readonly worker: RunningWorker;
   readonly collector: Collector;
   readonly upstream: TestUpstream;
-  /** What the Worker wrote to its console so far. */
+  /** The Worker's console output so far. */
   readonly log: () => string;
-  /** Resolves once the Worker has written it. */
+  /** Resolves once the Worker's output matches. */
   logged(what: RegExp): Promise<void>;
-  /** Calls the Worker and reads the answer. */
+  /** Calls the Worker and returns the text of the response. */
   get(path: string, headers?: Record<string, string>): Promise<string>;
-  /** The span of this name; waits for it. */
+  /** Waits for a span with this name. */
   span(name: string, howMany?: number): Promise<StoredRow>;
 }
 
@@ -76,10 +76,10 @@ async function setUp(options: WorkerOptions = {}, collectorOptions: CollectorOpt
   };
 }
 
-/** There is none where it could not be set up. */
+/** Accepts `undefined`, because the set-up may have failed. */
 const tearDown = (t: Setup | undefined): Promise<void> => closeAll(t?.worker, t?.upstream, t?.collector);
 
-/** A request on the wire, without what `fetch` does to responses. */
+/** A request at the level of the wire, without the changes that `fetch` makes to responses. */
 function raw(url: string, method = "GET"): Promise<{ status: number; headers: IncomingHttpHeaders; body: Buffer }> {
   return new Promise((resolve, reject) => {
     httpRequest(url, { method, agent: false, headers: { "accept-encoding": "gzip" } }, (response) => {
@@ -95,7 +95,7 @@ function raw(url: string, method = "GET"): Promise<{ status: number; headers: In
   });
 }
 
-/** Reads one chunk of an answer without end, goes, and looks for the span that this ended. */
+/** Reads one chunk of an endless response, disconnects, and waits for the span that this ended. */
 async function hangUp(t: Setup, path: string): Promise<void> {
   const before = t.upstream.hungUp();
   const abort = new AbortController();
@@ -116,7 +116,7 @@ describe("withOpik in workerd", () => {
   });
   after(() => tearDown(t));
 
-  test("a call without headers is a trace of its own, named by method and path", async () => {
+  test("a call without headers begins a trace, named by method and path", async () => {
     assert.equal(await t.get("/hello?token=secret"), "hello");
     const root = await t.span("GET /hello");
     assert.equal(root.parent_span_id, undefined);
@@ -141,7 +141,7 @@ describe("withOpik in workerd", () => {
     assert.deepEqual([headers.authorization, headers["comet-workspace"]], ["key-1", "team"]);
   });
 
-  test("a score of any trace is sent with the invocation's rows", async () => {
+  test("a score for any trace is sent with the invocation's rows", async () => {
     const body = JSON.stringify({ traceId: TRACE, name: "helpful", value: 1, reason: "it worked" });
     assert.equal(await (await fetch(`${t.worker.url}/feedback`, { method: "POST", body })).text(), "thanks");
     await t.collector.until(() => t.collector.scores().length === 1);
@@ -152,10 +152,10 @@ describe("withOpik in workerd", () => {
     );
   });
 
-  test("any number of spans up to a batch costs two subrequests", async () => {
+  test("up to one batch of spans costs two subrequests", async () => {
     await t.get("/many");
     const { trace_id } = await t.span("GET /many");
-    // The uploads of an earlier test may come in between.
+    // Uploads of an earlier test may arrive in between.
     const own = () => t.collector.requests.filter(({ body }) => body.includes(trace_id!));
     await t.collector.until(() => own().length >= 2);
     assert.deepEqual(
@@ -195,9 +195,9 @@ describe("withOpik in workerd", () => {
     }
   });
 
-  test("a span kept from a finished request touches nothing in a later one", async () => {
+  test("a span kept from a finished request does not affect a later request", async () => {
     await t.get("/keep");
-    // It is waited for until the runtime would end the invocation.
+    // The runtime waits for it until it would end the invocation.
     await t.collector.until(() => t.collector.spans().some((row) => row["name"] === "kept" && row["end_time"]));
     const before = structuredClone(await t.span("kept"));
     assert.deepEqual(before["metadata"] as object, { opik_edge_unfinished: true });
@@ -208,14 +208,14 @@ describe("withOpik in workerd", () => {
     await t.logged(/already_ended|invocation_ended/);
   });
 
-  test("background work is waited for, and a flush inside it waits for nothing", async () => {
+  test("background work is waited for, and a flush inside it does not deadlock", async () => {
     assert.equal(await t.get("/background"), "ok");
     const root = await t.span("GET /background");
     assert.equal((await t.span("in the background")).parent_span_id, root.id);
     assert.equal((await t.span("later still")).parent_span_id, root.id);
   });
 
-  test("what is still open at the end is closed and marked", async () => {
+  test("spans still open at the end are closed and marked", async () => {
     await t.get("/left-open");
     const open = await t.span("left open");
     assert.deepEqual(open["metadata"], { opik_edge_unfinished: true });
@@ -230,7 +230,7 @@ describe("withOpik in workerd", () => {
     assert.deepEqual(call["output"], { status: 200 });
   });
 
-  test("env and ctx are never in a row, wherever they occur", async () => {
+  test("no row contains env or ctx, wherever they occur", async () => {
     await t.get("/records-env");
     const tracked = await t.span("tracked");
     const [request, env, ctx, nested] = (tracked["input"] as { arguments: unknown[] }).arguments;
@@ -240,24 +240,24 @@ describe("withOpik in workerd", () => {
     assert.ok(!t.collector.requests.some(({ body }) => body.includes(SECRET)));
   });
 
-  test("what the handler records about its root span goes before what we do", async () => {
+  test("the handler's values for its root span win over ours", async () => {
     await t.get("/own-output");
     assert.deepEqual((await t.span("renamed"))["output"], { output: "of the handler's own" });
   });
 
-  test("an output that can not be read harms neither the response nor the other fields", async () => {
+  test("an unreadable output harms neither the response nor the other fields", async () => {
     assert.equal(await t.get("/unreadable-output"), "ok");
     const root = await t.span("unreadable");
     assert.deepEqual(root["output"], { status: 200, broken: "[unserializable: no]" });
     assert.equal(root["error_info"], undefined);
   });
 
-  test("the handler keeps its own this", async () => {
+  test("the handler keeps its own `this`", async () => {
     const first = Number(await t.get("/calls"));
     assert.equal(Number(await t.get("/calls")), first + 1);
   });
 
-  test("hostile headers begin a new trace and harm nothing", async () => {
+  test("hostile headers begin a new trace and do no harm", async () => {
     for (const value of [
       "x".repeat(5000),
       "%00",
@@ -277,14 +277,14 @@ describe("withOpik in workerd", () => {
     assert.deepEqual(JSON.parse(await t.get("/frozen")), { unique: 100, sorted: true });
   });
 
-  test("a child is recorded where its parent is, whichever client opens it", async () => {
+  test("a child is recorded with its parent, whichever client opens it", async () => {
     await t.get("/own-client");
     const child = await t.span("through another client");
     assert.equal(child.parent_span_id, (await t.span("GET /own-client")).id);
   });
 });
 
-describe("responses pass through as they are", () => {
+describe("responses pass through unchanged", () => {
   let t: Setup;
   before(async () => {
     t = await setUp();
@@ -297,7 +297,7 @@ describe("responses pass through as they are", () => {
     assert.equal(body.toString(), "hello");
   });
 
-  test("so does one that a span's callback returned, and the span ends with the callback", async () => {
+  test("a string returned by a span's callback keeps its length, and the span ends with the callback", async () => {
     const { headers, body } = await raw(`${t.worker.url}/scoped`);
     assert.deepEqual([headers["content-length"], body.toString()], ["7", '{"a":1}']);
     assert.equal((await t.span("scoped"))["metadata"], undefined);
@@ -316,26 +316,26 @@ describe("responses pass through as they are", () => {
     assert.equal(gunzipSync(body).toString(), "zipped".repeat(100));
   });
 
-  test("bytes that are encoded already are not encoded again", async () => {
+  test("bytes that are already encoded are not encoded again", async () => {
     const { headers, body } = await raw(`${t.worker.url}/encoded`);
     assert.equal(headers["content-encoding"], "gzip");
     assert.equal(gunzipSync(body).toString(), "hello");
   });
 
-  test("a stream arrives chunk for chunk, and the span ends behind its last", async () => {
+  test("a stream arrives chunk by chunk, and the span ends after the last", async () => {
     assert.equal(await t.get("/chunks"), [0, 1, 2, 3, 4].map((n) => `chunk ${n}\n`).join(""));
     const root = await t.span("GET /chunks");
     assert.equal(root["metadata"], undefined);
     assert.equal(root["error_info"], undefined);
   });
 
-  test("a stream that breaks is recorded; the client's connection breaks, as it would have untraced", async () => {
+  test("a broken stream is recorded, and breaks the client's connection as it would untraced", async () => {
     await assert.rejects(t.get("/breaks"), TypeError);
     const root = await t.span("GET /breaks");
     assert.equal((root["error_info"] as Record<string, string>)["message"], "the stream broke");
   });
 
-  test("a client that hangs up ends the span and the upstream's work", async () => {
+  test("a client that hangs up ends the span and cancels the upstream", async () => {
     await hangUp(t, "/endless");
   });
 
@@ -385,7 +385,7 @@ describe("responses pass through as they are", () => {
 
 describe("tracing never breaks the host", () => {
   for (const config of ["throws", "invalid"]) {
-    test(`a configuration function that ${config}: the handler runs untraced, one report`, async () => {
+    test(`a configuration function that ${config}: the handler runs untraced, with one report`, async () => {
       const t = await setUp({ bindings: { CONFIG: config } });
       try {
         assert.equal(await t.get("/hello"), "hello");
@@ -399,7 +399,7 @@ describe("tracing never breaks the host", () => {
     });
   }
 
-  test("a disabled Worker records nothing and hands the caller's ids on", async () => {
+  test("a disabled Worker records nothing and forwards the caller's ids", async () => {
     const t = await setUp({ bindings: { OPIK_TRACK_DISABLE: "true" } });
     try {
       assert.deepEqual(JSON.parse(await t.get("/context", CALLER)), { headers: CALLER });
@@ -454,7 +454,7 @@ describe("tracing never breaks the host", () => {
     }
   });
 
-  test("a redirecting collector is not followed, so the key stays", async (context) => {
+  test("redirects of the collector are not followed, so the key stays", async (context) => {
     const elsewhere = await startCollector();
     context.after(() => elsewhere.close());
     const t = await setUp({ compatibilityDate: "2023-01-01" }, { fault: { redirect: elsewhere.url } });
@@ -469,7 +469,7 @@ describe("tracing never breaks the host", () => {
   });
 });
 
-/** Without both there is no Node in a Worker of a new date; with the first alone there still is. */
+/** Both flags are needed to turn Node off on a recent date; with only the first it stays on. */
 const OPTED_OUT = ["no_nodejs_compat", "no_nodejs_compat_v2"];
 
 describe("compatibility flags and dates", () => {

@@ -1,4 +1,4 @@
-// The example with Workers AI: the runtime's own module of the binding, with a service of ours in place of Cloudflare's.
+// The example with Workers AI: workerd's module for the binding, with our service in place of Cloudflare's.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -26,7 +26,7 @@ let hungUp = 0;
 const watchers = new Watchers();
 before(async () => {
   collector = await startCollector();
-  // The question decides: "fail" is answered with an error, "forever" without an end.
+  // The question decides: "fail" gets an error, "forever" an endless answer.
   models = createServer(async (request, response) => {
     const { inputs } = (await json(request)) as { inputs: { messages: { content: string }[] } };
     const question = inputs.messages.at(-1)!.content;
@@ -58,7 +58,7 @@ after(() => {
   return closeAll(worker, collector, { close: () => void models.close() });
 });
 
-/** Asks, and gives what the answer was and its trace: two spans. */
+/** Asks a question, and returns the answer and the two spans of its trace. */
 async function ask(message: string, read = (response: Response) => response.text()) {
   const before = collector.traces().length;
   const abort = new AbortController();
@@ -78,7 +78,7 @@ async function ask(message: string, read = (response: Response) => response.text
 const errorOf = (row: StoredRow) => (row["error_info"] as { message: string } | undefined)?.message;
 const marksOf = (row: StoredRow) => JSON.stringify(row).match(/opik_edge_\w+/g) ?? [];
 
-test("the model's stream is the answer, and its call a span", async () => {
+test("the model's stream is the answer, and its call is a span", async () => {
   const { text, trace, root, llm } = await ask("What is a trace?");
   assert.equal(text, answer.toString());
   assert.equal(trace["thread_id"], "t-1");
@@ -94,7 +94,7 @@ test("the model's stream is the answer, and its call a span", async () => {
   assert.deepEqual([...marksOf(root), ...marksOf(llm)], []);
 });
 
-test("a model that fails: the error on every span it passed, and on the trace", async () => {
+test("a model that fails: the error is on every span it passed, and on the trace", async () => {
   const { status, trace, root, llm } = await ask("Please fail.");
   assert.equal(status, 500);
   for (const row of [trace, root]) assert.match(errorOf(row)!, /3040: Capacity temporarily exceeded/);
@@ -102,7 +102,7 @@ test("a model that fails: the error on every span it passed, and on the trace", 
   assert.deepEqual([exception_type, message], ["3040", "Capacity temporarily exceeded"]);
 });
 
-test("a client that hangs up: what was said so far, marked, and the model stops", async () => {
+test("a client that hangs up: the partial answer is recorded and marked, and the model stops", async () => {
   const { root, llm } = await ask("Talk forever.", async (response) => {
     const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
     return (await reader.read()).value!;
