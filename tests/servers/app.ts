@@ -1,8 +1,8 @@
-// What every server of these tests answers, with its calls and spans. node-app.ts says it for Node.
+// The responses of every server in these tests, with their calls and spans. node-app.ts adapts them to Node.
 
 import { fetch, getTrackContext, type Span } from "opik-edge";
 
-/** The response to a path. `root` is the request's span where nothing is current. */
+/** The response to a path. `root` is the request's span on platforms without a current span. */
 export async function answer(path: string, echo: string, root?: Span): Promise<Response> {
   switch (path) {
     case "/call":
@@ -18,7 +18,7 @@ export async function answer(path: string, echo: string, root?: Span): Promise<R
   }
 }
 
-/** The headers that a service called from a span below the root is given. */
+/** Headers that reach a service called from a span below the root. */
 export async function call(echo: string, root: Span | undefined = current()): Promise<unknown> {
   return root?.span({ name: "work" }, async (work) => {
     await pause();
@@ -28,7 +28,7 @@ export async function call(echo: string, root: Span | undefined = current()): Pr
   });
 }
 
-/** What a stream says, and a span that comes late. */
+/** Lines of a stream that opens a late span. */
 export async function* lines(root: Span | undefined): AsyncGenerator<string> {
   yield "one\n";
   await pause();
@@ -36,7 +36,7 @@ export async function* lines(root: Span | undefined): AsyncGenerator<string> {
   yield "two\n";
 }
 
-/** A stream that only its reader ends. */
+/** A stream that ends only when its reader leaves. */
 export async function* endless(): AsyncGenerator<string> {
   for (;;) {
     yield "more\n";

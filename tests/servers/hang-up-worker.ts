@@ -1,18 +1,18 @@
-// A Worker whose responses come bit by bit: each chunk is asked for from a server, which gives it when it likes, and is told what
-// the producer of the response learns.
+// A Worker with streamed responses. It asks a control server for each chunk, which gives the chunk when it likes, and
+// tells that server what the producer of the response hears.
 
 import { withOpik } from "opik-edge/cloudflare";
 
 interface Env {
   CONTROL: string;
   OPIK_URL_OVERRIDE: string;
-  /** With tracing, or without it, but kept alive as tracing does it. */
+  /** `traced`, or `plain`: without tracing, but kept alive for as long as tracing would. */
   SIDE: "traced" | "plain";
 }
 
 type Tell = (what: string) => Promise<string>;
 
-/** By path: who produces the response. */
+/** Producers of the response, by path. */
 const PRODUCERS: Record<string, (tell: Tell, control: string) => BodyInit | Promise<Response>> = {
   "/pull": (tell) => pulled(tell, {}, { highWaterMark: 0 }),
   "/ahead": (tell) => pulled(tell, {}),
@@ -38,7 +38,7 @@ function pulled(tell: Tell, source: object, strategy?: object): ReadableStream<U
 function written(tell: Tell): ReadableStream<Uint8Array> {
   const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
   const writer = writable.getWriter();
-  // Whether a write is under way when the client goes is chance.
+  // Both promises report, because chance decides if a write is under way when the client leaves.
   const stopped = (reason: unknown) => tell(`stopped: ${reason}`);
   writer.closed.catch(stopped);
   const write = async (): Promise<void> => {

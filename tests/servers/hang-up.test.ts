@@ -1,4 +1,5 @@
-// A client that goes in the middle of a response of workerd's: when its span ends, and what the producer of the response is told.
+// A client that leaves in the middle of a response from workerd: the moment its span ends, and the event that the
+// producer of the response sees.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -9,7 +10,7 @@ import { type Collector, startCollector } from "../../collector/server.js";
 import { Watchers } from "../../collector/watchers.js";
 import { startWorker } from "../support/worker.js";
 
-/** Who gives the chunks, and hears what becomes of them. */
+/** Gives the chunks, and collects the events that the Worker reports. */
 class Control {
   readonly #watchers = new Watchers();
   readonly #waiting: ((text: string) => void)[] = [];
@@ -56,12 +57,12 @@ class Control {
     this.#waiting.shift()!("chunk\n");
   }
 
-  /** Resolves when so many chunks have been asked for. */
+  /** Resolves when `times` chunks have been asked for. */
   asked(times: number): Promise<void> {
     return this.until(() => this.#asked >= times);
   }
 
-  /** Whether a chunk is waited for. */
+  /** `true` if the Worker is waiting for a chunk. */
   get isAsked(): boolean {
     return this.#waiting.length > 0;
   }
@@ -78,11 +79,11 @@ class Control {
 
 const PATHS = ["/pull", "/ahead", "/bytes", "/through", "/written", "/proxied"];
 
-/** How many chunks are given after the client has gone, until that is known. The older one notices it at a write of ours. */
+/** Chunks to give after the client has left until the Worker notices. The older workerd notices only when it writes. */
 const NOTICED = { current: 1, old: 3 };
 
 for (const workerd of ["current", "old"] as const) {
-  describe(`a client of ${workerd === "old" ? "an older" : "today's"} workerd that goes`, () => {
+  describe(`a client that leaves ${workerd === "old" ? "an older" : "today's"} workerd`, () => {
     let collector: Collector;
     before(async () => {
       collector = await startCollector();
@@ -90,7 +91,7 @@ for (const workerd of ["current", "old"] as const) {
     after(() => collector.close());
 
     for (const path of PATHS) {
-      /** What the producer hears, when a client goes that has read one chunk. */
+      /** The first event that the producer hears after a client has read one chunk and left. */
       const run = async (side: "plain" | "traced"): Promise<string[]> => {
         const control = new Control();
         const bindings = { CONTROL: await control.listen(), SIDE: side, OPIK_URL_OVERRIDE: collector.url };
@@ -120,12 +121,12 @@ for (const workerd of ["current", "old"] as const) {
         }
       };
       if (workerd === "current") {
-        test(`${path}: its span ends when its producer is told, which is as early as without tracing`, async () => {
+        test(`${path}: its span ends when its producer hears of it, as early as without tracing`, async () => {
           assert.deepEqual(await run("traced"), await run("plain"));
         });
       } else {
-        // Without tracing its producer may hear of it never.
-        test(`${path}: its span ends when its producer is told`, async () => {
+        // Without tracing its producer might never hear of it.
+        test(`${path}: its span ends when its producer hears of it`, async () => {
           assert.equal((await run("traced")).length, 1);
         });
       }

@@ -1,10 +1,10 @@
-// The app with Hono, for every platform that it runs on.
+// The Hono app, for every platform that Hono runs on.
 
 import { Hono } from "hono";
 import { type OpikVariables, opikMiddleware, type ServerConfig } from "opik-edge/hono";
 import { answer } from "./app.js";
 
-/** The app; what it is made with may depend on a Worker's `env`. */
+/** Makes the app. Its options may depend on a Worker's `env`. */
 export function honoApp<Env extends object>(
   config: (env: Env) => ServerConfig,
   echo: (env: Env) => string,

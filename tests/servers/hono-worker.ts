@@ -1,4 +1,4 @@
-// The app with Hono, as a Worker.
+// The Hono app as a Worker.
 
 import { honoApp } from "./hono-app.js";
 

@@ -1,4 +1,4 @@
-// A Worker that does not use `withOpik`, and hardly ever flushes.
+// A Worker that does not use `withOpik` and rarely flushes.
 
 import { Opik } from "opik-edge";
 
@@ -6,7 +6,7 @@ interface Env {
   OPIK_URL_OVERRIDE: string;
 }
 
-// At the top, as clients mostly are: what a Worker is asked for there must not be refused.
+// Clients are usually made at module level, where workerd refuses some operations. A client must not need any of them.
 const atTheTop = new Opik({ url: "http://localhost:1/api" });
 let opik: Opik | undefined;
 

@@ -1,10 +1,10 @@
-// The answers of app.ts as a listener of Node's servers gives them.
+// Gives the responses of app.ts through a listener of Node's servers.
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { Readable } from "node:stream";
 import { call, current, endless, lines } from "./app.js";
 
-/** Answers a request. What it throws is its server's affair. */
+/** Answers a request. Errors are left to the server. */
 export async function respond({ url }: IncomingMessage, response: ServerResponse, echo: string): Promise<unknown> {
   switch (url?.split("?")[0]) {
     case "/call":

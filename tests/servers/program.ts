@@ -1,4 +1,4 @@
-// A server on a port of this machine: program.ts KIND COLLECTOR ECHO. Prints its port when it listens.
+// A server on a local port: `program.ts KIND COLLECTOR ECHO`. Prints its port once it listens.
 
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";

@@ -1,5 +1,5 @@
-// What a request is to `opik-edge/node`, `/server` and `/hono`: what is current in its events, what is recorded of every
-// request line and `Host`, when a client is said to have gone, and that one request is one trace.
+// How `opik-edge/node`, `/server` and `/hono` see a request. Its trace is current in its events, its method, path and
+// `Host` are recorded as sent, a client that leaves is noticed, and one request is one trace.
 
 import assert from "node:assert/strict";
 import { AsyncLocalStorage } from "node:async_hooks";
@@ -32,7 +32,7 @@ const CALLER = {
   opik_parent_span_id: "01a20612-0bcc-794c-8aba-f81361854650",
 };
 
-/** What is recorded and reported. `note` is called by a handler, so that its spans can be asked for. */
+/** A configuration that keeps rows and reports. A handler calls `note`, so that `spans` can flush from inside its request. */
 function recording() {
   const exporter = new InMemoryExporter();
   const errors: string[] = [];
@@ -40,14 +40,14 @@ function recording() {
   const config = {
     transport: exporter,
     onError: ({ code }: { code: string }) => void errors.push(code),
-    // Asked once for each trace that begins, in whichever scope.
+    // Called once for each trace that begins, in any scope.
     sampleRate: (name: string) => begun.push(name) && 1,
   };
   let inside: (fn: () => unknown) => unknown = () => {};
   const note = (): void => {
     inside = AsyncLocalStorage.snapshot();
   };
-  /** The spans, as soon as there are so many. */
+  /** Resolves with the spans once there are `count` of them. */
   const spans = async (count = 1): Promise<ExportedRow[]> => {
     while (exporter.spans.length < count) {
       await inside(flush);
@@ -59,7 +59,7 @@ function recording() {
   return { exporter, errors, begun, config, note, spans };
 }
 
-/** Listens on a port of this machine until the test has ended. */
+/** Listens on a local port until the test has ended. */
 async function listening(t: TestContext, server: Pick<Server, "listen" | "address" | "close">): Promise<number> {
   server.listen(0, "127.0.0.1");
   await once(server as Server, "listening");
@@ -70,7 +70,7 @@ async function listening(t: TestContext, server: Pick<Server, "listen" | "addres
   return (server.address() as AddressInfo).port;
 }
 
-/** Sends these bytes, and gives what comes back until the server closes. */
+/** Sends these bytes, and returns the bytes that come back until the server closes. */
 async function raw(port: number, bytes: string): Promise<string> {
   const socket = connect(port, "127.0.0.1");
   socket.write(Buffer.from(bytes, "latin1"));
@@ -79,13 +79,13 @@ async function raw(port: number, bytes: string): Promise<string> {
 
 type Handle = (request: IncomingMessage, response: ServerResponse) => void;
 
-/** Answers with the trace that is current. */
+/** Answers with the id of the current trace. */
 const answering = (note: () => void) => (_req: unknown, res: Pick<ServerResponse, "end">) => {
   note();
   res.end(`${traceHere()}`);
 };
 
-/** The same for the web platform. */
+/** The same handler for the web platform. */
 const web = (note: () => void) => (_request: Request) => {
   note();
   return new Response(`${traceHere()}`);
@@ -94,7 +94,7 @@ const web = (note: () => void) => (_request: Request) => {
 const traceHere = (): string | undefined => getTrackContext()?.trace.id;
 
 describe("events of a request and its response", { timeout: 60_000 }, () => {
-  /** Adds listeners of every kind, and answers with which of them the trace was current in. */
+  /** Adds listeners of every kind, and notes for each if the trace was current in it. */
   const listener = (seen: Record<string, boolean>, done: () => void) => (req: IncomingMessage, res: ServerResponse) => {
     const trace = traceHere();
     const noting = (name: string) => () => {
@@ -103,7 +103,7 @@ describe("events of a request and its response", { timeout: 60_000 }, () => {
     };
     req.on("data", noting("data"));
     res.once("finish", noting("finish"));
-    // Added where nothing is current.
+    // Added outside of the trace.
     untracked(() => {
       res.addListener("close", noting("close"));
       req.prependListener("end", noting("end"));
@@ -143,7 +143,7 @@ describe("events of a request and its response", { timeout: 60_000 }, () => {
     });
   }
 
-  test("are listened to by the host alone", async (t) => {
+  test("have only the host's listeners", async (t) => {
     const facts = (req: IncomingMessage, res: ServerResponse) =>
       [req, res].map((emitter) => {
         const own = () => {};
@@ -168,7 +168,7 @@ describe("events of a request and its response", { timeout: 60_000 }, () => {
     assert.deepEqual(actual, expected);
   });
 
-  test("what a listener of the response's end adds to the span is recorded", async (t) => {
+  test("additions to the span by a listener for the response's end are recorded", async (t) => {
     const { config, note, spans } = recording();
     const handler = withOpik((_req: IncomingMessage, res: ServerResponse) => {
       note();
@@ -234,7 +234,7 @@ describe("a request line and its Host", { timeout: 60_000 }, () => {
     "withOpik around a listener": (config, handle) => withOpik(handle, config),
     "the middleware of Express": (config, handle) => express().use(opikMiddleware(config)).use(handle),
   })) {
-    test(`${name}: the method and path are recorded as sent, the host as its header says`, async (t) => {
+    test(`${name}: the method and path are recorded as sent, the host from its header`, async (t) => {
       const { config, note, spans, errors } = recording();
       const handle = (_req: IncomingMessage, res: ServerResponse) => {
         note();
@@ -250,7 +250,7 @@ describe("a request line and its Host", { timeout: 60_000 }, () => {
         const version = host === undefined ? "1.0" : "1.1";
         const head = host === undefined ? "" : `Host: ${host}\r\n`;
         const answer = await raw(port, `${method} ${target} HTTP/${version}\r\n${head}Connection: close\r\n\r\n`);
-        if (answer.startsWith("HTTP/1.1 400")) continue; // Node's parser has refused it
+        if (answer.startsWith("HTTP/1.1 400")) continue; // Node's parser rejected it
         assert.match(answer, /^HTTP\/1.1 200/, `${method} ${target} ${host}`);
         expected.push({ name: `${method} ${path}`, input: { method, url: `${shown}${url}` || path } });
       }
@@ -264,7 +264,7 @@ describe("a request line and its Host", { timeout: 60_000 }, () => {
     });
   }
 
-  test("of several Host headers the one that the handler sees is recorded", async (t) => {
+  test("given several Host headers, the one seen by the handler is recorded", async (t) => {
     const { config, note, spans } = recording();
     const seen: unknown[] = [];
     const handler = (req: IncomingMessage, res: ServerResponse) => {
@@ -274,11 +274,11 @@ describe("a request line and its Host", { timeout: 60_000 }, () => {
     };
     const port = await listening(t, createServer(withOpik(handler, config)));
     await raw(port, "GET /x HTTP/1.1\r\nHost: one.example\r\nHost: two.example\r\nConnection: close\r\n\r\n");
-    if (seen.length === 0) return; // refused
+    if (seen.length === 0) return; // rejected
     assert.deepEqual((await spans())[0]!["input"], { method: "GET", url: `http://${seen[0]}/x` });
   });
 
-  test("a caller's trace is joined, and asked about, whatever the request line", async (t) => {
+  test("a caller's trace is joined after asking `trust`, for any request line", async (t) => {
     const { config, note, spans } = recording();
     const asked: string[] = [];
     const trust = ({ method, url }: Request) => {
@@ -298,7 +298,7 @@ describe("a request line and its Host", { timeout: 60_000 }, () => {
       [
         ["GET //evil.example/x", true, undefined],
         ["GET /y", true, undefined],
-        // What the web platform has no request for can not be asked about, and is not believed.
+        // The web platform has no `Request` for TRACE, so `trust` cannot be asked and the caller is not trusted.
         [
           "TRACE /z",
           false,
@@ -360,7 +360,7 @@ describe("over HTTP/2", { timeout: 60_000 }, () => {
 });
 
 describe("one request is one trace", { timeout: 60_000 }, () => {
-  /** An app that is traced in two places answers with the trace that its handler sees. */
+  /** An app that is traced in two places. It answers with the trace that its handler sees. */
   type App = (config: object, note: () => void) => Handle;
   const hono = (config: object, note: () => void) => {
     const app = new Hono<{ Variables: OpikVariables }>();
@@ -437,7 +437,7 @@ describe("one request is one trace", { timeout: 60_000 }, () => {
     );
   });
 
-  test("another request, and the same one again, are traces of their own", async () => {
+  test("another request, and the same request again, are separate traces", async () => {
     const { config, note, spans } = recording();
     const inner = webWithOpik(web(note), config);
     const outer = webWithOpik(async (request: Request) => {
@@ -457,8 +457,8 @@ describe("one request is one trace", { timeout: 60_000 }, () => {
   });
 });
 
-describe("a client that leaves while it is asked whether to trust it", { timeout: 60_000 }, () => {
-  test("is a request that was broken off, and reaches its handler all the same", async (t) => {
+describe("a client that leaves while `trust` is pending", { timeout: 60_000 }, () => {
+  test("is recorded as cancelled, and its request still reaches the handler", async (t) => {
     const { config, note, spans } = recording();
     const asked = deferred();
     const answered = deferred();
@@ -494,8 +494,8 @@ describe("a client that leaves while it is asked whether to trust it", { timeout
   });
 });
 
-describe("a client that leaves in the middle", { timeout: 60_000 }, () => {
-  test("breaks off what its handler stops reading then", async (t) => {
+describe("a client that leaves in the middle of a response", { timeout: 60_000 }, () => {
+  test("cancels the call that its handler then stops reading", async (t) => {
     const { config, note, spans } = recording();
     const upstream = await listening(
       t,
@@ -520,7 +520,7 @@ describe("a client that leaves in the middle", { timeout: 60_000 }, () => {
   });
 });
 
-describe("what is no Request of this realm", { timeout: 60_000 }, () => {
+describe("an argument that is not a Request of this realm", { timeout: 60_000 }, () => {
   class Polyfill {
     readonly #url: string;
     constructor(url: string) {
@@ -561,7 +561,7 @@ describe("what is no Request of this realm", { timeout: 60_000 }, () => {
     ["one whose getters throw", () => throwing, ["request", {}]],
   ];
   for (const [name, make, recorded] of REQUESTS) {
-    test(`${name} reaches the handler, and is recorded as far as it says what it is`, async () => {
+    test(`${name} reaches the handler, and is recorded as far as it can be read`, async () => {
       const { config, note, spans, errors } = recording();
       const given = make();
       const handler = webWithOpik((request: unknown) => {
@@ -575,7 +575,7 @@ describe("what is no Request of this realm", { timeout: 60_000 }, () => {
     });
   }
 
-  test("a response of Node's without events ends its span with the handler", async () => {
+  test("a Node response without events ends its span with the handler", async () => {
     const { config, note, spans } = recording();
     const handler = withOpik((_req: object, res: { statusCode: number }) => {
       note();
@@ -586,7 +586,7 @@ describe("what is no Request of this realm", { timeout: 60_000 }, () => {
     assert.deepEqual([row!["name"], row!["output"]], ["GET /x", { status: 201 }]);
   });
 
-  test("a handler's further arguments are looked at with care", async () => {
+  test("further arguments of a handler may have getters that throw", async () => {
     const { config, note, spans } = recording();
     const handler = webWithOpik((request: Request, _platform: unknown) => web(note)(request), config);
     assert.match(await (await handler(new Request("http://a.example/x"), throwing)).text(), /-/);
@@ -595,7 +595,7 @@ describe("what is no Request of this realm", { timeout: 60_000 }, () => {
 });
 
 describe("a wrapped handler", () => {
-  test("keeps what it is: its name, its length, its own members", () => {
+  test("keeps its name, its length and its own members", () => {
     const handler = Object.assign(function named(_req: unknown, _res: unknown) {}, { routes: ["/"] });
     const wrapped = withOpik(handler);
     assert.deepEqual([wrapped.name, wrapped.length, wrapped.routes], ["named", 2, handler.routes]);
@@ -605,7 +605,7 @@ describe("a wrapped handler", () => {
     assert.equal(wrappedWeb.length, 1, "Deno gives nothing to a handler that declares nothing");
   });
 
-  test("is given all that its server gives", async () => {
+  test("receives every argument from its server", async () => {
     const { config } = recording();
     const head = Buffer.from("head");
     const seen: unknown[] = [];

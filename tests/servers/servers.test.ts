@@ -1,4 +1,5 @@
-// One suite for every server: Node's and Express, Hono, Deno's and Bun's own, as the package is installed from its tarball.
+// One suite for every server: Node's HTTP server, Express, Hono, Deno's and Bun's servers. The package is installed from
+// its tarball.
 
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
@@ -24,7 +25,7 @@ let installed: Installed;
 before(async () => {
   upstream = await startTestUpstream();
   installed = await installTarball();
-  // Not bundled: what they ask for at run time would be missing.
+  // Express is not bundled, because the modules that it loads at run time would be missing.
   await symlink(join(ROOT, "node_modules/express"), join(installed.folder, "node_modules/express"));
   const program = await bundleForInstalled(installed, "tests/servers/program.ts", ["express"]);
   await writeFile(join(installed.folder, "program.mjs"), program);
@@ -39,7 +40,7 @@ interface Server {
 
 async function startProgram(runtime: string, kind: string, opikUrl: string): Promise<Server> {
   const [program, args] = PROGRAMS[runtime]!;
-  // What Express, and Node's HTTP server, ask for in Deno.
+  // Permissions that Express and Node's HTTP server need in Deno.
   const granted = runtime === "Deno" ? ["--allow-env", "--allow-read", "--allow-sys"] : [];
   const file = join(installed.folder, "program.mjs");
   const child: ChildProcess = spawn(program, [...args, ...granted, file, kind, opikUrl, upstream.url], {
@@ -77,7 +78,7 @@ const SERVERS: [name: string, start: Start][] = [
   ["hono in workerd without flags", (opikUrl) => startHonoWorker([], opikUrl)],
 ];
 
-// Most of the time each waits for its client to send what it has.
+// The tests run side by side, because each mostly waits for its client to send rows.
 describe("servers", { concurrency: 10 }, () => {
   for (const [name, start] of SERVERS) describe(name, { concurrency: 1 }, () => testServer(name, start));
 });
@@ -100,7 +101,7 @@ function testServer(name: string, start: Start): void {
     return named(path).at(-1)!;
   };
 
-  test("a request is one tree: joined under its caller, or a trace of its own", async () => {
+  test("a request is one tree: below its caller's span, or a separate trace", async () => {
     const { trace, parent } = await (await fetch(`${server.url}/call?secret=1`, { headers: CALLER })).json();
     const own = await (await fetch(`${server.url}/call`)).json();
     await collector.until(() => named("GET /call").length === 2 && collector.traces().length === 1);
@@ -121,7 +122,7 @@ function testServer(name: string, start: Start): void {
     );
   });
 
-  test("requests at one time do not mix", async () => {
+  test("concurrent requests do not mix", async () => {
     const before = named("GET /call").length;
     const answers = await Promise.all(
       Array.from({ length: 20 }, async () => (await fetch(`${server.url}/call`)).json()),
@@ -148,7 +149,7 @@ function testServer(name: string, start: Start): void {
     assert.equal((top["metadata"] as object | undefined)?.toString(), undefined);
   });
 
-  test("a client that hangs up ends the span, which says so", async () => {
+  test("a client that hangs up ends the span and marks it", async () => {
     const aborted = new AbortController();
     const response = await fetch(`${server.url}/endless`, { signal: aborted.signal });
     await response.body!.getReader().read();
@@ -157,15 +158,15 @@ function testServer(name: string, start: Start): void {
     assert.deepEqual(top["metadata"], { opik_edge_cancelled: true });
   });
 
-  test("what a handler throws is recorded, and answered as it would be without us", async () => {
+  test("an error that a handler throws is recorded, and answered as without tracing", async () => {
     assert.equal((await fetch(`${server.url}/throws`)).status, 500);
     const top = await root("GET /throws");
     if (name.startsWith("express"))
-      assert.deepEqual(top["output"], { status: 500 }); // Express has caught it
+      assert.deepEqual(top["output"], { status: 500 }); // Express caught it
     else assert.equal((top["error_info"] as { message: string }).message, "from the handler");
   });
 
-  test("a response is the handler's, also to what is not traced", async () => {
+  test("a response stays the handler's, for untraced requests too", async () => {
     const response = await fetch(`${server.url}/teapot`);
     assert.deepEqual([response.status, await response.text()], [418, "short and stout"]);
     assert.deepEqual((await root("GET /teapot"))["output"], { status: 418 });
@@ -175,7 +176,7 @@ function testServer(name: string, start: Start): void {
   });
 
   if (!name.startsWith("hono")) return;
-  test("headers of which there are several stay so", async () => {
+  test("repeated headers stay separate", async () => {
     const response = await fetch(`${server.url}/cookies`);
     assert.deepEqual(response.headers.getSetCookie(), ["a=1", "b=2"]);
     assert.equal(await response.text(), "two cookies");

@@ -1,4 +1,4 @@
-// What is recorded where nobody hands a `ctx` down is sent all the same: the platform is asked to wait for it.
+// Rows are sent even where the host passes no `ctx`: the platform is asked to wait for them.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
@@ -32,23 +32,23 @@ describe("in a Worker without withOpik", () => {
 
   test("a client's traces leave after the response", async () => {
     await get("/begun");
-    // In two uploads, of which either may be first.
+    // The rows come in two uploads, in either order.
     await collector.until(
       () => named("begun").length === 1 && collector.traces().filter(({ name }) => name === "begun").length === 1,
     );
   });
 
-  test("so do spans under a caller's", async () => {
+  test("spans under a caller's span leave after the response too", async () => {
     await get("/joined", CALLER);
     await collector.until(() => named("below").length === 1 && named("joined").length === 1);
     assert.equal(named("joined")[0]!["parent_span_id"], CALLER.opik_parent_span_id);
   });
 
-  test("a flush of the host's own comes first, and says what it has sent", async () => {
+  test("the host's own flush comes first and reports its rows", async () => {
     assert.equal(await get("/flushed"), "2");
   });
 
-  test("many of them leave together", async () => {
+  test("many traces leave together", async () => {
     const before = collector.requests.length;
     await get("/many");
     await collector.until(() => named("one of many").length === 50);
@@ -105,7 +105,7 @@ describe("on a platform with a request context", () => {
     ["gives no function", { value: { get: () => ({ waitUntil: true }) } }],
   ];
   for (const [name, holder] of BROKEN) {
-    test(`one that ${name} is noticed by nobody`, async (t) => {
+    test(`a holder that ${name} has no visible effect`, async (t) => {
       const waited: Promise<unknown>[] = [];
       const [first, second] = ["@vercel/request-context", "@next/request-context"].map((key) => Symbol.for(key));
       Object.defineProperty(globalThis, first!, { configurable: true, ...holder });
@@ -120,7 +120,7 @@ describe("on a platform with a request context", () => {
       assert.ok((await opikDoctor({ config: { url: collector.url } })).length > 0);
       const handler = withOpik((_: Request) => new Response("ok"), { url: collector.url, background: false });
       assert.equal(await (await handler(new Request("http://localhost/beside"))).text(), "ok");
-      // The next platform is asked, unless this one has said that it waits.
+      // The next platform is asked, unless this platform has agreed to wait.
       if (!name.includes("waitUntil that throws")) {
         await Promise.all(waited);
         assert.equal(named(`beside one that ${name}`).length, 1);
