@@ -1,26 +1,30 @@
-// What a host does with an SDK, what it is answered, and what its spans are to have: the words that the programs and the test share.
+// Types of the cases: a host's use of an SDK, the answers it gets, and the spans expected of it. Shared by the programs
+// and the test.
 
-/** How a host is traced: not at all, by a `fetch` that it hands over, or with nothing handed over. */
+/** Ways to trace a host: untraced, through a `fetch` that it passes to the SDK, or with the global `fetch` instrumented. */
 export const MODES = ["plain", "fetch", "instrumented"] as const;
 export type Mode = (typeof MODES)[number];
 
-/** What a host has at hand. */
+/** Everything that a host can use. */
 export interface Host {
-  /** For an SDK that takes a `fetch`. Without one it takes the platform's. */
+  /** Options for an SDK that takes a `fetch`. If `fetch` is missing, the SDK uses the platform's. */
   readonly given: { readonly fetch?: typeof globalThis.fetch };
-  /** Where the server can be called as a server of one's own. */
+  /** URL at which a host reaches the server as its own, without a provider's name. */
   readonly own: string;
-  /** Notes that something has happened. */
+  /** Notes an event. */
   readonly saw: (what: string, value?: unknown) => void;
 }
 
-/** What a call is answered: `FILE: NAME` of a fixture, whole, or its first parts, after which nothing comes until the caller has gone. */
+/**
+ * The answer to a call: a whole fixture, named `FILE: NAME`, or its first parts. After the parts nothing comes until the
+ * caller has left.
+ */
 export type Answer = string | { readonly of: string; readonly parts: number };
 
-/** An expected value that is not looked at. */
+/** Stands for any value in `Expected`. */
 export const ANY = "any";
 
-/** What the span of a call has. What is not named here is as the fixture says, and the input a user's "Hi". */
+/** The expected span of a call. Missing members default to the fixture's, and `input` to a user's "Hi". */
 export interface Expected {
   readonly provider?: string;
   readonly model?: string;
@@ -30,42 +34,42 @@ export interface Expected {
   readonly total_estimated_cost?: number | null;
   readonly error_type?: string | null;
   readonly error_message?: string | null;
-  /** Of the metadata what is named. */
+  /** The members of the metadata to compare. */
   readonly metadata?: Readonly<Record<string, unknown>>;
-  /** How the call ends, where it does not come to its end; `|` means either. */
+  /** The way in which an incomplete call ends; `|` separates alternatives. */
   readonly ending?: string;
-  /** Whether the server is told of the trace: not somebody else's. */
+  /** `true` if the request carries trace headers. Requests to third parties must not. */
   readonly isJoined?: boolean;
-  /** Whether a time to the first token is recorded. */
+  /** `true` if a time to the first token is recorded. */
   readonly has_first_token?: boolean;
 }
 
-/** Something that a host does with an SDK. */
+/** One use of an SDK. */
 export interface Case {
-  /** One for each request, in order. */
+  /** One answer per request, in order. */
   readonly answers: readonly Answer[];
-  /** Does it. What it returns, and what it throws, is its outcome. */
+  /** Runs the case. Its outcome is the value that it returns or throws. */
   readonly run: (host: Host) => unknown;
-  /** Of each request. */
+  /** Expectations for each request, in order. */
   readonly spans?: readonly Expected[];
 }
 
-/** Of one SDK. */
+/** An SDK and its cases. */
 export interface Sdk {
-  /** It calls the global `fetch` and no other. */
+  /** The SDK always calls the global `fetch`. */
   readonly takesNoFetch?: true;
-  /** What holds for all its spans, unless a case says otherwise. */
+  /** Expectations for every span of the SDK. A case can override them. */
   readonly spans: Expected;
   readonly cases: Readonly<Record<string, Case>>;
 }
 
-/** Where a program finds the others. */
+/** The task of a program. */
 export interface Job {
   /** The server of the models, as `http://127.0.0.1:PORT`. */
   readonly models: string;
-  /** Where rows go. */
+  /** URL of the collector that receives the rows. */
   readonly collector: string;
-  /** `SDK: CASE` of those that are tried; all are without. */
+  /** The cases to run, as `SDK: CASE`; all by default. */
   readonly only?: readonly string[];
 }
 
@@ -77,47 +81,47 @@ export interface SeenRequest {
   readonly body: string;
 }
 
-/** Whether a request carried trace headers, which are not among its others. */
+/** `true` if a request carried trace headers, which are left out of `headers`. */
 export interface Joined {
   readonly isJoined: boolean;
 }
 
-/** What became of a case in a mode. */
+/** The result of a case in one mode. */
 export interface Run {
-  /** The name of the span around it, too. */
+  /** Also the name of the span around the case. */
   readonly name: string;
   readonly sdk: string;
   readonly case: string;
   readonly mode: Mode;
-  /** What the host saw. */
+  /** The case's outcome as the host saw it. */
   readonly outcome: unknown;
-  /** What the server saw. */
+  /** The requests as the server saw them. */
   readonly requests: readonly (SeenRequest & Joined)[];
 }
 
-/** What a program tells. */
+/** The output of a program. */
 export interface Told {
   readonly sdks: Readonly<Record<string, Omit<Sdk, "cases"> & { readonly cases: Record<string, Omit<Case, "run">> }>>;
   readonly runs: readonly Run[];
 }
 
-/** All that an async iterable gives. */
+/** Collects the items of an async iterable. */
 export async function all<T>(iterable: AsyncIterable<T>): Promise<T[]> {
   const items: T[] = [];
   for await (const item of iterable) items.push(item);
   return items;
 }
 
-/** The secret of all providers. */
+/** The API key for every provider. */
 export const KEY = "sk-never-to-be-recorded";
 
-/** A conversation of one word, and the input that is recorded of it. */
+/** A conversation of one word, and the input recorded for it. */
 export const HI = [{ role: "user" as const, content: "Hi" }];
 export const SAID_HI = { messages: HI };
 
-/** How an SDK is tried. */
+/** The modes in which an SDK is run. */
 export const modesOf = ({ takesNoFetch }: Pick<Sdk, "takesNoFetch">): readonly Mode[] =>
   MODES.filter((mode) => mode !== "fetch" || !takesNoFetch);
 
-/** The line of a program that has something to tell begins so: SDKs print what they like. */
+/** Begins the program's line of results, because SDKs print other lines. */
 export const MARK = "\u0001told ";

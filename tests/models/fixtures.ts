@@ -1,5 +1,5 @@
-// The fixtures: the vectors of calls of models, and beside them, in fixtures.json, answers that SDKs ask more of. Both have the shape that
-// tests/vectors/README.md describes.
+// The fixtures: the vectors of model calls, and fixtures.json, with answers that have more of the fields that SDKs need.
+// Both have the shape that tests/vectors/README.md describes.
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -9,20 +9,20 @@ import { frameOf, type Message } from "./frames.js";
 
 interface Fixture {
   readonly name: string;
-  /** Where its facts are from. */
+  /** The source of its facts. */
   readonly source: string;
   readonly status?: number;
   readonly headers: Readonly<Record<string, string>>;
-  /** The answer's body, one text behind the other. */
+  /** The texts of the answer's body, to be joined. */
   readonly answer?: readonly string[];
-  /** Instead, messages of an AWS event stream. */
+  /** In place of `answer`: messages of an AWS event stream. */
   readonly events?: readonly Message[];
   readonly expected: Expected;
 }
 
 const files = new Map<string, readonly Fixture[]>();
 
-/** The fixture `FILE: NAME`. */
+/** The fixture with the title `FILE: NAME`. */
 export function fixture(title: string): Fixture {
   const [, file = "", name] = /^(\w+): (.*)$/.exec(title) ?? [];
   const path = file === "models" ? "tests/models/fixtures.json" : `tests/vectors/llm/${file}.json`;
@@ -33,7 +33,7 @@ export function fixture(title: string): Fixture {
   return found;
 }
 
-/** What is sent of it. */
+/** The response to send for a fixture. */
 export function answerOf(title: string): {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;

@@ -1,15 +1,16 @@
-// Messages of AWS's event streams as bytes: @smithy/eventstream-codec, EventStreamCodec, whose CRCs the SDK checks.
+// Encodes messages of AWS's event streams as bytes, as EventStreamCodec of @smithy/eventstream-codec does. The SDK
+// checks their CRCs.
 
 import { crc32 } from "node:zlib";
 
-/** A message: its headers, which begin with `:`, and its payload as JSON; `chunk` is JSON of a provider's, which comes in base64. */
+/** A message: headers with names that begin with `:`, and a payload of JSON. `chunk` is a provider's JSON, sent in base64. */
 export interface Message {
   readonly [header: `:${string}`]: string;
   readonly payload?: unknown;
   readonly chunk?: unknown;
 }
 
-/** The bytes of one. */
+/** The bytes of a message. */
 export function frameOf(message: Message): Uint8Array {
   const { payload, chunk, ...named } = message;
   const headers = Buffer.concat(Object.entries(named).map(([name, value]) => header(name, value as string)));
@@ -21,7 +22,7 @@ export function frameOf(message: Message): Uint8Array {
   return Buffer.concat([all, u32(crc32(all))]);
 }
 
-/** Of type 7, a string. */
+/** A header of type 7, a string. */
 function header(name: string, value: string): Buffer {
   const bytes = Buffer.from(value);
   return Buffer.concat([

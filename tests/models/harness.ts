@@ -1,15 +1,15 @@
-// Runs what a host does with each SDK, without tracing and with it, and tells what the host and the server saw. What was recorded is
-// looked at by models.test.ts.
+// Runs the cases of each SDK, with tracing and without, and returns the host's and the server's view. models.test.ts
+// checks the recorded rows.
 
 import { instrumentFetch, Opik, type OpikConfig, fetch as tracedFetch } from "opik-edge";
 import { llm } from "opik-edge/llm";
 import { type Case, type Host, type Job, type Mode, modesOf, type Run, type Told } from "./case.js";
 import { SDKS } from "./cases/index.js";
 
-/** The platform's. In workerd it must not be called as the method of something else. */
+/** The platform's `fetch`. Bound, because workerd refuses calls to it as a method of another object. */
 const untraced = globalThis.fetch.bind(globalThis);
 
-/** How programs record. */
+/** The settings of the traced runs. */
 export const settingsOf = (job: Job): OpikConfig => ({
   url: job.collector,
   projectName: "models",
@@ -42,7 +42,7 @@ async function tell({ models }: Job, action: string, body = ""): Promise<string>
   return (await untraced(`${models}/-/${action}`, { method: "POST", body })).text();
 }
 
-/** Runs a host in a span of this name, unless it is not traced. */
+/** Runs a host in a span with this name, or untraced in the mode `plain`. */
 async function inMode(
   opik: Opik,
   mode: Mode,
@@ -60,7 +60,7 @@ async function inMode(
   }
 }
 
-/** How long a host may take that would otherwise take the others' time too. */
+/** Limit for one case, so that a hanging host does not use up the time of the others. */
 const HUNG_MS = 30_000;
 
 async function outcomeOf(it: Case, host: Omit<Host, "saw">): Promise<unknown> {
@@ -80,15 +80,15 @@ async function outcomeOf(it: Case, host: Omit<Host, "saw">): Promise<unknown> {
   }
 }
 
-/** Lets everything go on that waits for promises. */
+/** Lets pending promise callbacks run. */
 async function turns(): Promise<void> {
   for (let turn = 0; turn < 5; turn += 1) await new Promise((resolve) => setTimeout(resolve));
 }
 
-/** What SDKs put on their errors, beside clients, requests and answers. */
+/** Members that SDKs put on their errors. Clients, requests and answers are left out. */
 const TOLD = ["status", "statusCode", "code", "type", "param", "error", "cause"];
 
-/** What a host can tell of a value, as JSON. */
+/** A host's view of a value, as JSON. */
 function shown(value: unknown, depth = 0): unknown {
   if (typeof value === "function") return `[function ${value.name}]`;
   if (typeof value === "bigint" || typeof value === "symbol") return `[${String(value)}]`;

@@ -1,5 +1,5 @@
-// The SDKs of models' providers, unchanged: what a host sees of them, and what they send, is the same with tracing and without, and each
-// call is recorded as what it is.
+// Runs the unmodified SDKs of model providers. The host sees and sends the same with tracing as without, and each call is
+// recorded correctly.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -19,12 +19,12 @@ const PACKAGES: Readonly<Record<string, string>> = JSON.parse(
   readFileSync(join(ROOT, "tests/models/package.json"), "utf8"),
 ).dependencies;
 for (const [name, version] of Object.entries(PACKAGES)) {
-  // `openai-6` is `npm:openai@6.49.0`.
+  // `openai-6` is an alias for `npm:openai@6.49.0`.
   const [, aliased = name, exact = version] = /^npm:(.*)@(.*)$/.exec(version) ?? [];
   recordSuite("models", `${aliased} (SDK)`, exact);
 }
 
-// Two at once: an invocation in workerd waits for bodies that SDKs leave unread.
+// Two at once, because an invocation in workerd waits for bodies that SDKs leave unread.
 describe("SDKs", { concurrency: 2 }, () => {
   for (const runtime of RUNTIMES) {
     describe(runtime, () => {
@@ -38,7 +38,7 @@ describe("SDKs", { concurrency: 2 }, () => {
       });
       after(() => closeAll(server, collector));
 
-      test("each call is made as often as it is answered", () => {
+      test("each case makes one request per answer", () => {
         const wrong = told.runs.filter(({ sdk, case: title, requests }) => {
           return requests.length !== told.sdks[sdk]!.cases[title]!.answers.length;
         });
@@ -49,7 +49,7 @@ describe("SDKs", { concurrency: 2 }, () => {
         );
       });
 
-      test("traced, a host sees and sends what it does untraced", () => {
+      test("a host sees and sends the same traced as untraced", () => {
         const seen = ({ outcome, requests }: Run) => [outcome, requests.map(({ isJoined: _, ...request }) => request)];
         const plain = new Map(told.runs.filter(({ mode }) => mode === "plain").map((run) => [keyOf(run), seen(run)]));
         const wrong = told.runs.flatMap((run) => {
@@ -59,7 +59,7 @@ describe("SDKs", { concurrency: 2 }, () => {
         assert.deepEqual(wrong, []);
       });
 
-      test("each call is a span of its model", () => {
+      test("each call is recorded as a span of its model", () => {
         const rows = collector.spans();
         const traced = told.runs.filter(({ mode }) => mode !== "plain");
         const wrong = traced.flatMap((run) => misrecorded(told, run, rows).map((line) => `${run.name}: ${line}`));

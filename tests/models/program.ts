@@ -1,4 +1,4 @@
-// All cases as a program, in Node, Deno and Bun: it prints what it has to tell as a line.
+// All cases as a program for Node, Deno and Bun. It prints the results as one line.
 
 import { MARK } from "./case.js";
 import { runAll } from "./harness.js";

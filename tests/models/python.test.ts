@@ -1,5 +1,5 @@
-// The same conversations, recorded by Opik's own wrappers around the Python SDKs: where their spans differ from ours stands in
-// python/differences.json.
+// The same conversations, recorded by Opik's own wrappers around the Python SDKs. python/differences.json lists where
+// their spans differ from ours.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -28,7 +28,7 @@ before(async () => {
 });
 after(() => closeAll(server, collector, ofPython));
 
-test("Opik's wrappers record the same, or what is written down", async () => {
+test("Opik's wrappers record the same, except for the listed differences", async () => {
   const env = { ...environment(server), ...QUIET, OPIK_URL_OVERRIDE: ofPython.url, PYTHONDONTWRITEBYTECODE: "1" };
   const { stdout } = await promisify(execFile)(PYTHON, [join(HERE, "record.py"), server.url], { env });
   const had = Object.keys(DIFFERENCES);
@@ -48,7 +48,7 @@ test("Opik's wrappers record the same, or what is written down", async () => {
 const inOrder = (rows: StoredRow[]): StoredRow[] => rows.sort((one, two) => (one.id < two.id ? -1 : 1));
 const traceOf = (from: Collector, name: string): unknown => from.traces().find((row) => row["name"] === name)?.id;
 
-/** What of a span can be compared, as text; what it has not is not there. */
+/** The comparable fields of a span, as text. Fields without a value are left out. */
 type Brief = Record<string, string>;
 
 function brief(row: StoredRow): Brief {
@@ -72,7 +72,7 @@ function brief(row: StoredRow): Brief {
   );
 }
 
-/** By field: theirs, then ours; `null` is none. Of several spans ours are told apart by the others. */
+/** Differences by field: theirs, then ours; `null` if the field is missing. Of several spans only the last is compared. */
 function differencesOf(theirs: Brief[], ours: Brief[]): Record<string, unknown> {
   const found: Record<string, unknown> = {};
   if (theirs.length !== ours.length) found["spans"] = [theirs.length, ours.length];
@@ -98,7 +98,7 @@ const joined = (texts: readonly (string | undefined)[]): string | undefined =>
 const tool = (name: string, args: unknown): string =>
   `${name}(${typeof args === "string" ? args : JSON.stringify(args)})`;
 
-/** The messages of an answer, in whichever provider's shape. */
+/** The messages of an answer in any provider's format. */
 function messagesOf(output: Json): Message[] {
   if (output?.choices) return output.choices.map(({ message }: Json) => ofChat(message));
   if (output?.message) return [ofChat(output.message)];

@@ -1,11 +1,11 @@
-// Where what was recorded of a case is not what happened.
+// Compares the recorded spans with the expected ones.
 
 import { isDeepStrictEqual } from "node:util";
 import type { StoredRow } from "../../collector/store.js";
 import { ANY, type Expected, type Run, SAID_HI, type Told } from "./case.js";
 import { fixture } from "./fixtures.js";
 
-/** A line for each. `rows` are all spans. */
+/** Differences between the rows of a run and its expectations, one line each. `rows` are all spans. */
 export function misrecorded(told: Told, run: Run, rows: readonly StoredRow[]): string[] {
   const { cases, spans: common } = told.sdks[run.sdk]!;
   const { answers, spans = [] } = cases[run.case]!;
@@ -31,7 +31,7 @@ export function misrecorded(told: Told, run: Run, rows: readonly StoredRow[]): s
       ...spans[at],
     };
     const { isJoined = false } = run.requests[at] ?? {};
-    // What sees everybody's calls gives no headers away.
+    // The instrumented global `fetch` sends no trace headers.
     const joins = run.mode === "fetch" && (expected.isJoined ?? false);
     if (isJoined !== joins) found.push(`call ${at + 1}: trace headers: ${isJoined}`);
     for (const difference of differences(row, expected)) found.push(`call ${at + 1}: ${difference}`);
@@ -39,7 +39,7 @@ export function misrecorded(told: Told, run: Run, rows: readonly StoredRow[]): s
   return found;
 }
 
-/** What a fixture says of any call that is answered so: its request is another one. */
+/** The fixture's expectations that hold for any request with this answer. Its input and metadata belong to another request. */
 function outOf({ input: _, metadata: __, ...expected }: Expected): Expected {
   return expected;
 }
@@ -72,7 +72,7 @@ function differences(row: StoredRow, expected: Expected): string[] {
   return found;
 }
 
-/** What marks a call that has not come to its end, and how it ended then. */
+/** Metadata that marks an incomplete call, and the ending that it stands for. */
 const ENDINGS = [
   ["opik_edge_cancelled", "cancelled"],
   ["opik_edge_stopped_reading", "stopped"],

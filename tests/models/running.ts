@@ -1,4 +1,4 @@
-// Runs all cases in a runtime, bundled with the SDKs: they are what is tried, and not how a runtime finds them.
+// Runs all cases in a runtime. The SDKs are bundled: the tests are about the SDKs, not about module resolution.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -11,17 +11,17 @@ import { ROOT, startWorker } from "../support/worker.js";
 import { type Job, MARK, type Told } from "./case.js";
 import { HOSTS, type ModelServer } from "./server.js";
 
-/** The Node whose `fetch` can be told of a proxy. */
+/** The newest Node, whose `fetch` can use a proxy. */
 const NODE = Object.keys(PROGRAMS).findLast((name) => name.startsWith("Node"))!;
-/** Where all cases run. The first is where they run fastest. */
+/** Runtimes for the cases. The first is the fastest. */
 export const RUNTIMES: readonly string[] = [NODE, "workerd", "Deno", "Bun"];
 
-/** Runs them there. */
+/** Runs all cases in this runtime. */
 export async function runIn(runtime: string, server: ModelServer, job: Job): Promise<Told> {
   return runtime === "workerd" ? runInWorker(server, job) : runInProcess(runtime, server, job);
 }
 
-/** What an SDK looks at in Deno besides the network. */
+/** Deno's arguments, with the permissions that SDKs need besides the network. */
 const DENO = [
   "run",
   `--allow-net=127.0.0.1,${HOSTS.join(",")}`,
@@ -49,9 +49,9 @@ async function runInProcess(runtime: string, server: ModelServer, job: Job): Pro
   return JSON.parse(line.slice(MARK.length));
 }
 
-/** What has a process of any runtime, or of Python, call the server in place of everybody. */
+/** Environment variables that make the server a proxy for every host, in any runtime and in Python. */
 export function environment(server: ModelServer): NodeJS.ProcessEnv {
-  // Lower case too, which some look at first.
+  // Lower case as well, because some programs read those names first.
   const around = { http_proxy: server.url, https_proxy: server.url, no_proxy: "127.0.0.1" };
   return {
     ...process.env,
@@ -66,7 +66,7 @@ export function environment(server: ModelServer): NodeJS.ProcessEnv {
 
 let bundled: Promise<string> | undefined;
 
-/** The program with the SDKs in it. The package itself stays outside: each runtime finds its own entry. */
+/** Bundles the program with the SDKs. The package stays external, so that each runtime resolves its own entry. */
 function bundleProgram(): Promise<string> {
   bundled ??= (async () => {
     const outfile = join(ROOT, "target/models/program.mjs");

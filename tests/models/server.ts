@@ -1,6 +1,6 @@
-// The providers, on 127.0.0.1: programs reach them at their own addresses, by way of a proxy that is this server too, so that no SDK is
-// told anything but a key. A case begins with `/-/begin`, whose body lists the fixtures that are answered, and ends with `/-/end`, which
-// gives back what was asked.
+// The providers, on 127.0.0.1. Programs call them at their real addresses, and this server is also the proxy that leads
+// there. So an SDK needs no setting except a key. A case begins with `/-/begin`, whose body lists the fixtures to answer
+// with, and ends with `/-/end`, which returns the requests.
 
 import { execFile } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
@@ -14,7 +14,7 @@ import { promisify } from "node:util";
 import type { Answer, Joined, SeenRequest } from "./case.js";
 import { answerOf } from "./fixtures.js";
 
-/** Those that SDKs call. A certificate names them. */
+/** The hosts that SDKs call, all named in one certificate. */
 export const HOSTS = [
   "api.openai.com",
   "api.anthropic.com",
@@ -42,27 +42,27 @@ export const HOSTS = [
 export interface ModelServer {
   /** `http://127.0.0.1:PORT` */
   readonly url: string;
-  /** The file of the certificate that a program has to trust. */
+  /** Path of the certificate that a program has to trust. */
   readonly certificate: string;
-  /** Answers what a Worker asks of whatever host. */
+  /** Answers a Worker's requests to any host. */
   readonly outbound: (request: IncomingMessage, response: ServerResponse) => void;
   close(): Promise<void>;
 }
 
-/** Where a run is. */
+/** The state of the running case. */
 interface Case {
   readonly answers: Answer[];
   readonly requests: (SeenRequest & Joined)[];
   readonly open: Set<ServerResponse>;
 }
 
-/** What differs from one run to the next: who signs, and when. */
+/** Headers that differ in each run: signatures and times. */
 const OF_THE_MOMENT = new Set(["authorization", "x-amz-date", "amz-sdk-invocation-id", "x-client-request-id"]);
 const TRACE_HEADERS = ["opik_trace_id", "opik_parent_span_id", "opik-trace-id", "opik-parent-span-id"];
-/** What an SDK makes up anew for each call: UUIDs, and the ids that `ai` gives calls of tools. */
+/** Values that an SDK makes up for each call: UUIDs, and the ids that `ai` gives to tool calls. */
 const RANDOM = /[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?<="(tool_call_)?id":")[A-Za-z0-9]{16}(?=")/g;
 
-/** Starts it on a free port. */
+/** Starts the server on a free port. */
 export async function startModels(): Promise<ModelServer> {
   const { folder, ...secrets } = await makeCertificate();
   let current: Case = { answers: [], requests: [], open: new Set() };
@@ -79,12 +79,12 @@ export async function startModels(): Promise<ModelServer> {
   };
 
   const listener = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    // Through a proxy the whole address stands there.
+    // A request through a proxy has the whole address in its URL.
     const { host = "" } = request.headers;
     const path = (request.url ?? "").replace(/^http:\/\/[^/]*/, "");
     const [, isControl, action] = /^\/(-)\/(\w+)$/.exec(path) ?? [];
     const body = await text(request).catch(() => undefined);
-    if (body === undefined) return; // the caller has gone already
+    if (body === undefined) return; // the caller has left
     response.sendDate = false;
     if (isControl) return void response.end(control[action!]!(body));
     const { answers, requests, open } = current;
@@ -107,12 +107,12 @@ export async function startModels(): Promise<ModelServer> {
   const server = createServer(listener);
   const secure = createSecureServer(secrets, listener);
   server.on("connect", (request: IncomingMessage, socket: Socket, head: Buffer) => {
-    socket.on("error", () => {}); // the caller has gone
+    socket.on("error", () => {}); // the caller has left
     socket.write("HTTP/1.1 200 OK\r\n\r\n");
     if (head.length > 0) socket.unshift(head);
     (request.url!.endsWith(":443") ? secure : server).emit("connection", socket);
   });
-  // An idle connection that is closed while it is taken again would be an error of nobody's making.
+  // Closing an idle connection while a client reuses it would cause an error that says nothing about the SDK.
   for (const each of [server, secure]) each.keepAliveTimeout = 600_000;
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
@@ -121,7 +121,7 @@ export async function startModels(): Promise<ModelServer> {
     certificate: join(folder, "ca.pem"),
     outbound: (request, response) => {
       const { host = "" } = request.headers;
-      // All that a Worker asks comes here, also what is for the collector.
+      // Every request of a Worker comes here, even a request to the collector.
       if (/^127\.0\.0\.1:/.test(host) && host !== `127.0.0.1:${port}`) forward(request, response);
       else void listener(request, response);
     },
@@ -134,10 +134,10 @@ export async function startModels(): Promise<ModelServer> {
   };
 }
 
-/** Sizes of pieces: no line, and no character of several bytes, is whole. */
+/** Sizes of the pieces, chosen to split every line and every multi-byte character. */
 const SIZES = [1, 7, 2, 31, 3, 64, 5, 128];
 
-/** Sends a fixture, in pieces. */
+/** Sends a fixture in pieces. */
 async function send(response: ServerResponse, answer: Answer): Promise<void> {
   const { of, parts } = typeof answer === "string" ? { of: answer, parts: Number.POSITIVE_INFINITY } : answer;
   const { status, headers, bodies } = answerOf(of);
@@ -152,7 +152,7 @@ async function send(response: ServerResponse, answer: Answer): Promise<void> {
   if (parts >= bodies.length) response.end();
 }
 
-/** Passes a request on to the host that it names. */
+/** Forwards a request to the host that it names. */
 function forward(request: IncomingMessage, response: ServerResponse): void {
   const { method, headers } = request;
   const onward = makeRequest(`http://${headers.host}${request.url}`, { method: method!, headers }, (answer) => {
@@ -163,7 +163,7 @@ function forward(request: IncomingMessage, response: ServerResponse): void {
   request.pipe(onward);
 }
 
-/** A certificate for the hosts, and whose it is, in a folder of their own. */
+/** Makes a certificate for the hosts and the CA that signs it, in a temporary folder. */
 async function makeCertificate(): Promise<{ readonly folder: string; readonly key: Buffer; readonly cert: Buffer }> {
   const folder = await mkdtemp(join(tmpdir(), "opik-edge-models-"));
   const openssl = (...args: string[]) => promisify(execFile)("openssl", args, { cwd: folder });

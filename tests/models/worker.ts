@@ -1,10 +1,10 @@
-// All cases in a Worker, as one invocation: what is still open at its end is written as unfinished.
+// All cases in a Worker, as one invocation. Spans still open at its end are written as unfinished.
 
 import { withOpik } from "opik-edge/cloudflare";
 import type { Job, Told } from "./case.js";
 import { runAll, settingsOf } from "./harness.js";
 
-/** Runs them, and resolves when what was recorded has been delivered. */
+/** Runs the cases, and resolves once the recorded rows have been delivered. */
 async function runInInvocation(job: Job): Promise<Told> {
   let told: Told | undefined;
   const work: unknown[] = [];

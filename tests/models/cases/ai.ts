@@ -26,7 +26,7 @@ const throughGateway: Model = ({ given }) =>
 
 const prompt = "Hi";
 
-/** A text as it is, and what it has cost. */
+/** A text, with its reasoning and usage. */
 const whole =
   (model: Model): Case["run"] =>
   async (host) => {
@@ -37,7 +37,7 @@ const whole =
     });
     return { text, reasoningText, finishReason, usage };
   };
-/** All the parts of a stream, without what is made up anew. */
+/** Every part of a stream, without the values that are random in each run. */
 const streamed =
   (model: Model): Case["run"] =>
   async (host) => {
@@ -50,7 +50,7 @@ const streamed =
     for await (const { type, ...part } of result.fullStream) host.saw(type, "text" in part ? part.text : undefined);
     return [await result.text, await result.finishReason, await result.usage];
   };
-/** A text by way of a tool. */
+/** A text that needs a tool call. */
 const withTool =
   (model: Model): Case["run"] =>
   async (host) => {

@@ -1,4 +1,4 @@
-// `@anthropic-ai/sdk`, and the one for Bedrock.
+// `@anthropic-ai/sdk`, and Anthropic's SDK for Bedrock.
 
 import AnthropicBedrock from "@anthropic-ai/bedrock-sdk";
 import Anthropic from "@anthropic-ai/sdk";
@@ -58,7 +58,7 @@ export const anthropic: Sdk = {
     },
     "a retry": {
       answers: ["anthropic: an answer that is refused", "models: anthropic, whole"],
-      // A 401 is not tried again by the SDK: the host does.
+      // The SDK does not retry a 401, so the host does.
       run: async (host) => {
         await client(host)
           .messages.create(asked)
@@ -137,7 +137,7 @@ const BEDROCK_MODEL = "us.anthropic.claude-haiku-4-5-20251001-v1:0";
 const bedrock = ({ given }: Host) =>
   new AnthropicBedrock({ awsRegion: "us-east-1", awsAccessKey: "AKIA", awsSecretKey: KEY, ...given });
 
-/** What is known of the stream when its first text has come: tokens are counted from the beginning. */
+/** The record at the stream's first text: it has usage already, because tokens are counted from the start. */
 function BEGUN() {
   return {
     output: { choices: [{ index: 0, message: { role: "assistant", content: "Let me see" } }] },

@@ -1,4 +1,4 @@
-// `@aws-sdk/client-bedrock-runtime` over `fetch`, as it calls outside of Node: with a `Request`.
+// `@aws-sdk/client-bedrock-runtime` over `fetch`, which it calls with a `Request` outside of Node.
 
 import {
   BedrockRuntimeClient,
@@ -12,7 +12,7 @@ import { all, HI, type Host, KEY, type Sdk } from "../case.js";
 
 const modelId = "us.anthropic.claude-haiku-4-5-20251001-v1:0";
 const asked = { modelId, messages: [{ role: "user" as const, content: [{ text: "Hi" }] }] };
-/** Its handler calls the global `fetch`, and takes no other. */
+/** Its handler always calls the global `fetch`. */
 const client = (_: Host) =>
   new BedrockRuntimeClient({
     region: "us-east-1",

@@ -1,4 +1,4 @@
-// No SDK: what hosts send by `fetch` alone.
+// Calls by `fetch`, without an SDK.
 
 import { type Host, KEY, type Sdk } from "../case.js";
 

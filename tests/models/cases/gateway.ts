@@ -1,4 +1,5 @@
-// `ai-gateway-provider`, which calls Cloudflare's AI Gateway with several calls in one, and a gateway by `fetch` alone.
+// `ai-gateway-provider`, which sends several calls to Cloudflare's AI Gateway in one request, and a gateway called by
+// `fetch`.
 
 import { createOpenAI } from "@ai-sdk/openai";
 import { generateText, streamText } from "ai";
@@ -8,7 +9,7 @@ import { type Host, KEY, type Sdk } from "../case.js";
 const gateway = (_: Host) => createAiGateway({ accountId: "acc", gateway: "gw", apiKey: KEY });
 const openai = () => createOpenAI({ apiKey: KEY });
 
-/** It calls the global `fetch`, and takes no other. */
+/** It always calls the global `fetch`. */
 export const aiGateway: Sdk = {
   takesNoFetch: true,
   spans: { provider: "openai" },

@@ -25,7 +25,7 @@ export const ollama: Sdk = {
         { model: "m", has_first_token: false, input: { messages: [{ role: "system", content: "Be brief" }, ...HI] } },
       ],
     },
-    // The SDK reads as far as the line that says it is the last, and leaves the body there: neither read to its end nor cancelled.
+    // The SDK stops reading at the line marked as the last, and leaves the body neither read to its end nor cancelled.
     "a text, streamed": {
       answers: ["models: ollama, generated, streamed"],
       run: async (host) => all(await client(host).generate({ model: "llama3.2", prompt: "Hi", stream: true })),

@@ -1,4 +1,4 @@
-// What hosts do with OpenAI's SDK, of either major version.
+// Uses of OpenAI's SDK, for both major versions.
 
 import type OpenAIClass from "openai";
 import { all, type Case, HI, type Host, KEY, SAID_HI } from "../case.js";
@@ -18,7 +18,7 @@ const CALLS = [
   { id: "call_b", type: "function", function: { name: "time", arguments: "{}" } },
 ];
 
-/** The cases, for the SDK whose class is given. */
+/** The cases for the SDK with this class. */
 export function openaiCases(OpenAI: typeof OpenAIClass): Record<string, Case> {
   const client = ({ given }: Host, options: object = {}) => new OpenAI({ apiKey: KEY, ...given, ...options });
   const tools = (host: Host) =>
@@ -253,7 +253,7 @@ export function openaiCases(OpenAI: typeof OpenAIClass): Record<string, Case> {
       },
       spans: [
         {
-          // The one that answered is named by the last event.
+          // The model that answered is named by the last event.
           model: "gpt-5",
           input: SAID_HI,
           output: {
@@ -294,10 +294,10 @@ export function openaiCases(OpenAI: typeof OpenAIClass): Record<string, Case> {
   };
 }
 
-/** The SDK does not read what refuses an attempt, when it goes on to make another. */
+/** Expected of a refused attempt that the SDK retries: it does not read the body of the refusal. */
 const UNREAD = { error_type: "HTTP 429", error_message: null, has_first_token: false };
 
-/** What is recorded of an answer that has come so far. */
+/** The recorded output of an answer that has come in part. */
 function soFar(content: string): unknown {
   return { choices: [{ index: 0, message: { role: "assistant", content } }] };
 }

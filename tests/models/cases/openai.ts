@@ -4,7 +4,7 @@ import OpenAI, { AzureOpenAI } from "openai";
 import { all, type Case, HI, KEY, type Sdk } from "../case.js";
 import { openaiCases } from "./openai-cases.js";
 
-/** Providers that speak OpenAI's format. */
+/** Providers that use OpenAI's format. */
 const OTHERS: Readonly<Record<string, string>> = {
   xai: "https://api.x.ai/v1",
   perplexity: "https://api.perplexity.ai",

@@ -1,6 +1,6 @@
-"""Has conversations with Opik's own wrappers around the SDKs, at the server of ../server.ts, under the names of ../cases.
+"""Runs cases of ../cases through Opik's own wrappers around the Python SDKs, against the server of ../server.ts.
 
-    record.py MODELS: where the server is told what comes. The names of those that were had are printed, one a line.
+Usage: record.py MODELS, where MODELS is the server's URL. Prints the name of each case on its own line.
 """
 
 import json
@@ -30,14 +30,14 @@ def tell(action, body=b""):
 
 
 def converse(name, answers, run):
-    """Runs a host under a span of this name."""
+    """Runs a host in a span with this name."""
     tell("begin", json.dumps(answers).encode())
 
     @opik.track(name=name)
     def host():
         try:
             run()
-        except Exception as error:  # what a host would see; the span is what counts here
+        except Exception as error:  # the host would see it; only the span matters here
             print(f"{name}: {type(error).__name__}", file=sys.stderr)
 
     host()
@@ -46,7 +46,7 @@ def converse(name, answers, run):
 
 
 def left(stream, is_far_enough):
-    """Reads so far, and leaves the stream as `with` and `break` do."""
+    """Reads as far as `is_far_enough`, then leaves the stream by `break` and `with`."""
     with stream:
         for item in stream:
             if is_far_enough(item):
