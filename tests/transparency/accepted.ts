@@ -1,14 +1,14 @@
-// Differences that stay: what can not be equal, each with its reason.
+// Accepted differences: properties that cannot be equal, each with its reason.
 
 import type { Accepted } from "./differential.js";
 import { ACCEPTED_HANDLERS } from "./handlers-accepted.js";
 import { ACCEPTED_RESULTS } from "./results/accepted.js";
 import type { Row } from "./table.js";
 
-/** Answers whose body comes to no end. */
+/** Answers whose body does not arrive whole. */
 const BROKEN = ["cut short", "chunked, cut short", "not gzip"];
 
-/** Consumers that read a body whole, by the platform's own means. */
+/** Consumers that read a whole body through the platform's own methods. */
 const READS = [
   ...["text", "json", "arrayBuffer", "bytes", "blob", "formData", "text twice"],
   ...["clone, both read", "clone, the clone first", "clone after reading", "clone of a clone"],

@@ -1,29 +1,29 @@
-// What the recording server answers, by name: the last part of a path is one of these. A page of data for server.ts; a program
-// picks from the names.
+// Answers of the recording server, by name. The last part of a request's path selects one. server.ts sends them; programs
+// only use the names.
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { brotliCompressSync, gzipSync } from "node:zlib";
 
-/** What an answer is made from. */
+/** Data from which an answer is made. */
 export interface Question {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
-  /** The same case's path on this origin, without the answer's name. */
+  /** The path of the same case on this origin, without the answer's name. */
   readonly path: string;
   /** The same case's URL on the other origin, which allows CORS. */
   readonly elsewhere: string;
-  /** Resolves when the program asks for the next step, or the client has gone. */
+  /** Resolves when the program asks for the next step, or the client has left. */
   next(): Promise<void>;
 }
 
 type Answer = (question: Question) => void | Promise<void>;
 
-/** The text of most answers; `integrity` knows its hash. */
+/** The text of most answers. Its hash is used by `integrity`. */
 export const TEXT = "the answer: 42, žluťoučký kůň 🐎";
 const BYTES = Buffer.from(TEXT);
 const PLAIN = { "content-type": "text/plain; charset=utf-8" };
 
-/** A whole body, with its length. */
+/** Answers with a whole body and its length. */
 const whole = (
   status: number,
   body: string | Uint8Array,
@@ -51,7 +51,7 @@ const redirect =
       .end("moved");
 const toText = ({ path }: Question): string => `${path}text`;
 
-/** A body that comes without its length. */
+/** Answers with a body of unknown length. */
 const chunked =
   (chunks: readonly (string | Uint8Array)[], headers: Record<string, string>): Answer =>
   ({ response }) => {
@@ -66,7 +66,7 @@ const FORM = [
   '--limit\r\ncontent-disposition: form-data; name="f"; filename="f.txt"\r\ncontent-type: text/plain\r\n\r\nfile\r\n--limit--\r\n',
 ].join("");
 
-/** By name. */
+/** The answers by name. */
 export const ANSWERS = {
   text: whole(200, BYTES),
   json: whole(200, JSON.stringify({ a: [1, null, "ž"] }), { "content-type": "application/json" }),
@@ -109,21 +109,21 @@ export const ANSWERS = {
   "repeated headers": whole(200, "repeated", { ...PLAIN, "x-a": ["1", "2"], "X-B": "b", vary: ["a", "b"] }),
   "headers in Latin-1": whole(200, "latin", { ...PLAIN, "x-latin": "\u00e9\u00ff" }),
   "a long header": whole(200, "long", { ...PLAIN, "x-long": "x".repeat(7000) }),
-  /** The connection ends in the middle of a body whose length is known. */
+  /** Closes the connection in the middle of a body of known length. */
   "cut short": ({ response }: Question) => {
     response.writeHead(200, { ...PLAIN, "content-length": "100" }).write("the first half", () => response.destroy());
   },
   "chunked, cut short": ({ response }: Question) => {
     response.writeHead(200, PLAIN).write("the first half", () => response.destroy());
   },
-  /** No answer at all. */
+  /** Closes the connection without an answer. */
   "closes at once": ({ response }: Question) => void response.destroy(),
-  /** The client has to go. */
+  /** Waits until the client leaves. */
   "never answers": async ({ response, next }: Question) => {
     await next();
     response.destroy();
   },
-  /** Chunks, without an end. */
+  /** Sends chunks until the client leaves. */
   endless: async ({ response, next }: Question) => {
     response.writeHead(200, PLAIN);
     while (!response.destroyed) {
@@ -131,7 +131,7 @@ export const ANSWERS = {
       await next();
     }
   },
-  /** A chunk for each step. */
+  /** Sends one chunk per step. */
   "step by step": async ({ response, next }: Question) => {
     response.writeHead(200, { "content-type": "text/event-stream" });
     for (const event of EVENTS) {
@@ -140,7 +140,7 @@ export const ANSWERS = {
     }
     response.end();
   },
-  /** The connection is reset in the second step. */
+  /** Resets the connection in the second step. */
   "reset in the second step": async ({ request, response, next }: Question) => {
     response.writeHead(200, PLAIN).write("the first half");
     await next();

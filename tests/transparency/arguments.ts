@@ -1,25 +1,25 @@
-// The two arguments of `fetch`, as a table: every form that WebIDL takes or refuses (Fetch standard, `fetch(input, init)`). Each
-// column gives one part, by name; `argumentsOf` puts them together.
+// The two arguments of `fetch` as a table: every form that WebIDL accepts or refuses (Fetch standard, `fetch(input,
+// init)`). Each column names one part; `argumentsOf` puts the parts together.
 
 import { type Columns, Lacks, type Row } from "./table.js";
 
-/** What the values of a row are made from, and what is looked at afterwards. */
+/** Data from which a row's values are made, and places to note effects. */
 export interface Ingredients {
-  /** The case's URL on the page's own origin, with a slash at its end, and the same without the origin. */
+  /** The case's URL on the page's own origin, ending in a slash, and its path alone. */
   readonly own: string;
   readonly path: string;
-  /** On another origin that allows CORS, and on one that does not. */
+  /** The same on another origin that allows CORS, and on an origin that does not. */
   readonly other: string;
   readonly refusing: string;
-  /** An origin that nobody listens to. */
+  /** An origin without a listener. */
   readonly refused: string;
   /** Buffers that the host owns. */
   readonly owned: ArrayBufferView[];
-  /** What is read of an init that counts. */
+  /** Names of the members read from an init that counts reads. */
   readonly reads: string[];
-  /** Breaks the call off: at the moment that the row says. */
+  /** Aborts the call, at the moment that the row names. */
   readonly controller: AbortController;
-  /** What a row leaves behind that has to be undone. */
+  /** Undoes the effects of a row. */
   readonly undo: (() => void)[];
 }
 
@@ -31,11 +31,11 @@ const absent = (): typeof ABSENT => ABSENT;
 const constants = (values: readonly unknown[]): Make<unknown> =>
   Object.fromEntries(values.map((value) => [JSON.stringify(value) ?? `${value}`, () => value]));
 
-// --- The members of an init. Each table has what the platform takes, then what it refuses or makes a text of.
+// --- The members of an init. Each table lists the accepted values, then the values that are refused or turned into text.
 
 const BYTES = (): Uint8Array<ArrayBuffer> => new TextEncoder().encode("bytes in žluť");
 
-/** Chunks as hosts make them: two of one buffer, and one that is sent twice. */
+/** Chunks as hosts make them: two chunks share a buffer, and a third is sent twice. */
 function chunks({ owned }: Ingredients): Uint8Array<ArrayBuffer>[] {
   const shared = new TextEncoder().encode("first, second, ");
   const ping = new TextEncoder().encode(": ping\n");
@@ -184,7 +184,7 @@ const REFUSED_HEADERS: Make<unknown> = {
   }),
 };
 
-/** Moments to break a call off; "during" ones are brought about by what calls. */
+/** When the call is aborted. The program itself aborts "during" a phase. */
 const SIGNALS: Make<unknown> = {
   absent,
   live: ({ controller }) => controller.signal,
@@ -205,7 +205,7 @@ const REFUSED_SIGNALS: Make<unknown> = {
   "an object as a signal": () => ({ aborted: false }),
 };
 
-/** By member: what is taken, and what is refused somewhere. */
+/** By member: the values that every platform accepts, and the values that some platform refuses. */
 const MEMBERS: Record<string, readonly [taken: Make<unknown>, refused: Make<unknown>]> = {
   method: [METHODS, REFUSED_METHODS],
   body: [BODIES, REFUSED_BODIES],
@@ -234,7 +234,7 @@ const MEMBERS: Record<string, readonly [taken: Make<unknown>, refused: Make<unkn
   priority: [{ absent, ...constants(["high", "low", "auto"]) }, constants(["wrong"])],
   duplex: [{ absent, ...constants(["half"]) }, constants(["full"])],
   window: [{ absent, ...constants([null]) }, constants(["wrong"])],
-  /** How this call is traced; platforms do not know it. */
+  /** The tracing options of a call, which platforms ignore. */
   opik: [
     {
       absent,
@@ -255,7 +255,7 @@ const VIA: typeof fetch = fetch.bind(globalThis);
 
 const same = (members: Members): Members => members;
 
-/** Its accessors are those of a class, and what they give is private. */
+/** An init whose class has the accessors, with private values. */
 function ofClass(members: Members): object {
   class Init {
     readonly #members = members;
@@ -275,7 +275,7 @@ function ofClass(members: Members): object {
 function counting(members: Members, { reads }: Ingredients): Members {
   return new Proxy(members, {
     get(target, name, receiver) {
-      // Whether a call is traced differently is asked by nobody but us, and promises are told by `then`.
+      // Only tracing reads `opik`, so these reads are not counted.
       if (name !== "opik") reads.push(String(name));
       return Reflect.get(target, name, receiver);
     },
@@ -323,7 +323,7 @@ const REFUSED_INITS: typeof INITS = {
   },
 };
 
-/** Inits without members: those of the row go to the `Request`, where the input is one. */
+/** `true` for an init without members. The row's members then go to the `Request`, if that is the input. */
 const isEmpty = (init: string): boolean => ["absent", "undefined", "null"].includes(init) || init in REFUSED_INITS;
 
 // --- The forms of an input
@@ -370,7 +370,7 @@ const REFUSED_INPUTS: typeof INPUTS = {
   },
 };
 
-/** Where a call goes. */
+/** Targets of a call. */
 const TARGETS: Make<string> = {
   own: (i) => i.own,
   other: (i) => i.other,
@@ -397,14 +397,14 @@ const names = (...tables: object[]): string[] => tables.flatMap((table) => Objec
 const taken = Object.entries(MEMBERS).map(([member, [first]]) => [member, names(first)]);
 const refused = Object.entries(MEMBERS).map(([member, [, second]]) => [member, names(second)]);
 
-/** What platforms take. */
+/** Values that every platform accepts. */
 export const ARGUMENTS: Columns = {
   input: names(INPUTS),
   init: names(INITS),
   target: names(TARGETS),
   ...Object.fromEntries(taken),
 };
-/** What one of them refuses, or takes in a way of its own. */
+/** Values that some platform refuses, or treats in its own way. */
 export const REFUSED: Columns = {
   input: names(REFUSED_INPUTS),
   init: names(REFUSED_INITS),
@@ -412,12 +412,12 @@ export const REFUSED: Columns = {
   ...Object.fromEntries(refused),
 };
 
-/** Whether a row's members are part of its call at all. */
+/** `true` if the row's members are part of its call. */
 export function hasMembers({ input, init }: Row): boolean {
   return !isEmpty(init!) || input!.startsWith("Request");
 }
 
-/** Whether a call must fail before all of its row matters. */
+/** `true` if a call must fail before the rest of its row has an effect. */
 export function clashes(row: Row): boolean {
   const { input, init, method, body, mode, target, keepalive, signal } = row as Record<string, string>;
   const isGiven = hasMembers(row);
@@ -433,17 +433,17 @@ export function clashes(row: Row): boolean {
 }
 
 /**
- * Whether it is up to the browser what becomes of a call that is broken off: it may find first that it sends no streams by HTTP/1.1,
- * and go on with what is kept alive.
+ * `true` if the outcome of an aborted call depends on the browser: it might first reject streams over HTTP/1.1, or let a
+ * `keepalive` request continue.
  */
 export function racesToAbort({ body, init, signal, keepalive }: Row): boolean {
   if (signal === "aborted during body") return keepalive === "true";
-  // What a `Request` has for a body is a stream.
+  // The body of a `Request` is a stream.
   const hasStream = isStream(body!) || (init === "Request" && body !== "absent");
   return signal === "aborted during headers" && hasStream;
 }
 
-/** The arguments of a row's call of the answer `answer`. */
+/** The arguments of a row's call, which requests the answer named `answer`. */
 export function argumentsOf(row: Row, answer: string, ingredients: Ingredients): unknown[] {
   const member = (name: string): unknown => {
     const [first, second] = MEMBERS[name]!;

@@ -1,4 +1,4 @@
-// Calls of a traced `fetch`, and what becomes of their responses, beside the same without tracing, in every runtime.
+// Compares calls of a traced `fetch`, and their responses, with the same calls without tracing, in every runtime.
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
@@ -21,26 +21,26 @@ import type { Side } from "./sides.js";
 import { anyRows, type Columns, pairs, product, type Row, random, usual } from "./table.js";
 
 const SEED = 15;
-/** Rows of any values in each runtime, in place of the pairs, with `scripts/check --long`. */
+/** Random rows per runtime, in place of the pairs, with `scripts/check --long`. */
 const LONG_ROWS = 20_000;
 
 interface Table {
-  /** Where it runs, if not in all runtimes. */
+  /** The runtimes to run in; all by default. */
   readonly runtimes?: readonly Runtime[];
-  /** What its program is given beside the cases. */
+  /** Further settings for the program. */
   readonly config?: object;
-  /** Its program, if it is not calls.ts. */
+  /** The program's name; `calls` by default. */
   readonly program?: string;
   readonly suite: Suite;
   readonly rows: (runtime: Runtime) => Row[];
 }
 
-/** Where a row says nothing of its arguments. */
+/** Defaults for the arguments that a row does not set. */
 const ABORTABLE: Row = { init: "plain", signal: "live" };
 
 const wholeRow = (row: Row): Row => ({ ...usual(ARGUMENTS, ABORTABLE), ...row });
 
-/** Answers that are told by what is in their bodies, and all others that come by themselves. */
+/** Answers that differ in their bodies. OTHERS has the remaining answers that need no steps. */
 const BODIES: readonly string[] = [
   ...[
     "text",
@@ -57,11 +57,11 @@ const BODIES: readonly string[] = [
   ],
   ...["204", "gzip", "br", "not gzip", "302", "500", "cut short", "chunked, cut short", "closes at once"],
 ];
-/** Answers that a client may take for a connection that was about to be closed, and ask again, as where there is none. */
+/** Answers after which a client might assume a stale connection and retry the request. */
 const BROKEN = ["cut short", "chunked, cut short", "closes at once"];
 const OTHERS = Object.keys(ANSWERS).filter((name) => !BODIES.includes(name) && !/never|endless|step/.test(name));
 
-/** What is called. */
+/** Variations of the call. */
 const CALLS: Columns = {
   ...ENTRY,
   ...ARGUMENTS,
@@ -69,7 +69,7 @@ const CALLS: Columns = {
   consumer: ["arrayBuffer", "text", "reader"],
 };
 
-/** What comes back. */
+/** Variations of the response. */
 const RESPONSES: Columns = {
   ...ENTRY,
   answer: BODIES,
@@ -78,23 +78,23 @@ const RESPONSES: Columns = {
   method: ["absent", '"POST"', '"HEAD"'],
 };
 
-/** Consumers that read all there is, or nothing. */
+/** Consumers that read a whole body, or nothing. */
 const WHOLE = ["text", "json", "arrayBuffer", "bytes", "blob", "formData", "not at all"];
 
-/** How much of a body has come when it breaks off, or is handed on, is up to the network. */
+/** `true` if timing decides how much of a body has arrived when it breaks off or is passed on. */
 function races({ answer, consumer }: Row): boolean {
   if (answer === "large") return consumer === "a request of its body";
   if (answer === "not gzip" && consumer === "cancelled unread") return true;
   return BROKEN.includes(answer!) && !WHOLE.includes(consumer!);
 }
 
-/** What comes back bit by bit. */
+/** Variations of a response that comes step by step. */
 const STREAMS: Columns = { ...ENTRY, consumer: Object.keys(STEPS), looked: ["before", "after"] };
 
-/** The forms of an init whose members are read in different ways. */
+/** Forms of an init that differ in the reading of their members. */
 const FORMS = ["plain", "undefined", "inherited", "of a class", "Proxy", "Request"];
 
-/** Each value that is refused, with each form of init and some of the rest. */
+/** Rows for each refused value: combined with each form of init, and with random values for the rest. */
 function refusedRows(): Row[] {
   const next = random(SEED);
   return Object.entries(REFUSED).flatMap(([column, values]) =>
@@ -110,7 +110,7 @@ function refusedRows(): Row[] {
   );
 }
 
-/** The same rows each time. */
+/** Computes the rows once and returns the same rows afterwards. */
 function once(make: () => Row[]): () => Row[] {
   let rows: Row[] | undefined;
   return () => {
@@ -122,10 +122,10 @@ function once(make: () => Row[]): () => Row[] {
 const long = (columns: Columns, rows: () => Row[]): (() => Row[]) =>
   once(LONG ? () => anyRows(columns, SEED, LONG_ROWS) : rows);
 
-/** What hosts do with `fetch` itself. */
+/** Ways in which hosts use the `fetch` function. */
 const IDIOMS: Columns = { ...ENTRY, idiom: Object.keys(ALL_IDIOMS) };
 
-/** What a page gets from a service worker that makes a call for it. */
+/** Variations of a response that a page gets from a service worker. */
 const RESPONDING: Columns = {
   respond: Object.keys(RESPONDS),
   ...ENTRY,
@@ -141,7 +141,7 @@ const RESPONDING: Columns = {
   method: ["GET", "POST", "HEAD"],
 };
 
-/** What a host's tests define in Node. */
+/** Globals that a host's tests define in Node. */
 const DOM_LIBRARIES: Columns = { ...DOMS, ...ENTRY };
 
 const TABLES: readonly Table[] = [
@@ -169,7 +169,7 @@ const TABLES: readonly Table[] = [
     suite: new Suite("arguments", CALLS),
     rows: ({ name }) => {
       const { input, init, method, body } = ARGUMENTS;
-      // Some 30,000.
+      // About 30,000 rows.
       return LONG && name === "Node 24"
         ? product(CALLS, { input: input!, init: init!, method: method!, body: body! })
         : [];
@@ -177,10 +177,10 @@ const TABLES: readonly Table[] = [
   },
 ];
 
-/** How many cases a page, a process or a call of a Worker has. */
+/** Number of cases per page, process or call of a Worker. */
 const BATCH = 500;
 
-/** No two cases have one name: a request may come late. */
+/** Every case has a different id, because a request may arrive late. */
 let nextId = 0;
 
 async function runCases(
@@ -215,7 +215,7 @@ async function runCases(
   return compared;
 }
 
-/** Fields by name, where those of one name are one, as in HTTP (RFC 9110, section 5.3). */
+/** Headers by name. Fields with the same name are combined, as in HTTP (RFC 9110, section 5.3). */
 function combined(headers: Seen["headers"]): Record<string, string> {
   const fields: Record<string, string> = {};
   for (const [given, value] of headers) {
@@ -225,9 +225,10 @@ function combined(headers: Seen["headers"]): Record<string, string> {
   return fields;
 }
 
-/** With the requests of the case, aspect by aspect. */
+/** The observation of a case with its requests, one member per aspect. */
 function withRequests(observed: object, row: Row, all: readonly Seen[]): object {
-  // In development a page looks by itself into a call elsewhere that has failed, and says what it found (warn-of-cors.ts).
+  // In development, our page code probes the URL of a failed cross-origin call by HEAD, to report the cause
+  // (warn-of-cors.ts).
   const isHead = row["method"] === '"HEAD"' && hasMembers(wholeRow(row));
   const isProbe = ({ method, origin }: Seen): boolean => method === "HEAD" && origin !== "own" && !isHead;
   const isAgain = (one: Seen, index: number): boolean => JSON.stringify(one) === JSON.stringify(own[index - 1]);
@@ -241,11 +242,11 @@ function withRequests(observed: object, row: Row, all: readonly Seen[]): object 
     bodies: seen.map(({ body }) => body),
     complete: seen.map(({ complete }) => complete),
   };
-  // When the network says no is for the network to say.
+  // The network decides when a failure arrives, so its time is not compared once a request was seen.
   return { ...observed, requests, ...(seen.length > 0 && { at: undefined }) };
 }
 
-/** The tables of one program in one runtime, which is started once for all of them. */
+/** The tables of one program in one runtime. The runtime is started once for all of them. */
 interface Session {
   readonly runtime: Runtime;
   readonly program: string;

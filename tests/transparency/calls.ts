@@ -1,5 +1,5 @@
-// The program of calls.test.ts: makes the calls of its rows, one after the other, on one side, and says what the host's code
-// could see of each.
+// The program of calls.test.ts. Makes the calls of its rows one after the other, on one side, and returns everything the
+// host's code could see of each.
 
 import { argumentsOf, hasMembers, type Ingredients } from "./arguments.js";
 import { CONSUMERS, described, describedResponse, STEPS } from "./consumers.js";
@@ -9,7 +9,7 @@ import type { Side } from "./sides.js";
 import { Lacks, type Row } from "./table.js";
 import { watchUnhandled } from "./unhandled.js";
 
-/** What it is given. */
+/** Input of the program. */
 export interface CallsConfig {
   readonly side: Side;
   readonly isTraced: boolean;
@@ -22,15 +22,15 @@ export interface CallsConfig {
   readonly cases: readonly { readonly id: number; readonly row: Row }[];
 }
 
-/** What it gives back. */
+/** Output of the program. */
 export interface CallsResult {
-  /** What was seen of each case, or `{ lacks }`. */
+  /** The observation of each case, or `{ lacks }`. */
   readonly observations: Record<number, unknown>;
 }
 
 const platformFetch: typeof fetch = fetch.bind(globalThis);
 
-/** Listened to once, however often a Worker is asked. */
+/** Installed once, even if a Worker is called several times. */
 let unhandled: unknown[] | undefined;
 
 export async function run({ side, isTraced, servers, cases }: CallsConfig): Promise<CallsResult> {
@@ -54,19 +54,22 @@ export async function run({ side, isTraced, servers, cases }: CallsConfig): Prom
   return { observations };
 }
 
-/** undici warns of some things once in a process: in which case is a matter of which was the first. */
+/** undici warns once per process, so the warning belongs to no particular case. */
 const isOfCase = (noticed: unknown): boolean => !JSON.stringify(noticed).includes("UNDICI-");
 
-/** Targets that some platform looks for in the network before it refuses them. */
+/** Targets that some platforms try over the network before they refuse them. */
 const NETWORK_SAYS = ["refused", "data:", "blob:", "about:", "unknown scheme", "blocked port"];
 
-/** A service worker of WebKit asks another process about a call that neither reads another origin's answer nor follows it. */
+/**
+ * `true` if the network decides when the call fails. WebKit's service workers ask another process about an opaque manual
+ * redirect.
+ */
 const isForNetwork = ({ target, method, mode, redirect }: Row): boolean =>
   NETWORK_SAYS.includes(target!) ||
   method === '"CONNECT"' ||
   (target === "other" && mode === '"no-cors"' && redirect === '"manual"');
 
-/** How long a case may take that goes on for ever. */
+/** Time limit for a case that never ends. */
 const HANGS_MS = 30_000;
 
 class OneCase {
@@ -94,7 +97,7 @@ class OneCase {
     };
   }
 
-  /** The server's part in a step; whether what was asked for has happened. */
+  /** Asks the server for a step. Resolves to `true` if the requested event has happened. */
   #control(word: string): Promise<boolean> {
     return platformFetch(`${this.servers.other}/control/${word}/${this.side}/${this.id}`).then((answer) =>
       answer.json(),
@@ -129,7 +132,7 @@ class OneCase {
     try {
       args = argumentsOf(row, answer, this.#ingredients);
     } catch (error) {
-      // The host's own mistake: there is nothing to call with.
+      // A mistake of the host: without arguments there is no call to make.
       return error instanceof Lacks ? { lacks: error.message } : { outcome: "not called", made: described(error) };
     }
     if (row["input"] && !/^http:/.test(urlOf(args[0]))) await this.#control("begin");
@@ -164,7 +167,8 @@ class OneCase {
         at,
         ...this.#after(args),
         reads,
-        // What was sent has arrived then. A client may keep the connection of what is never answered: that one is let go.
+        // Waits until the server has received everything. A client may keep the connection of an unanswered request, so
+        // `next` ends that request.
         over: await this.#control(signal === "aborted during headers" ? "next" : "over"),
       };
     }
@@ -214,7 +218,7 @@ class OneCase {
     };
   }
 
-  /** What has become of the arguments. */
+  /** The state of the arguments after the call. */
   #after([input, init]: unknown[]): object {
     const { owned } = this.#ingredients;
     const used = [input, init].map((given) => (isRequest(given) ? [given.bodyUsed, [...given.headers]] : null));
@@ -231,11 +235,11 @@ class OneCase {
   }
 }
 
-/** Whether the host still has what it owns. */
+/** Lengths of the buffers that the host owns. A detached buffer has length 0. */
 const buffersOf = (owned: readonly ArrayBufferView[]): unknown =>
   owned.map(({ byteLength, buffer }) => [byteLength, buffer.byteLength > 0]);
 
-/** Whether the task in which it was made is over: what settles at once does so before. */
+/** Tells if the task that created it is over. A promise that settles at once settles before that. */
 class Turn {
   #over = false;
 
@@ -250,7 +254,7 @@ class Turn {
   }
 }
 
-/** The next task. */
+/** Resolves in the next task. */
 function macrotask(): Promise<void> {
   return new Promise((resolve) => void setTimeout(resolve));
 }
@@ -264,12 +268,12 @@ async function attempted(step: () => unknown): Promise<unknown> {
   }
 }
 
-/** Nothing of a case is left for the next. */
+/** Cancels the body, so that nothing is left for the next case. */
 async function cleanUp(response: Response): Promise<void> {
   try {
     await response.body?.cancel();
   } catch {
-    // Locked, or broken.
+    // The body is locked or broken.
   }
 }
 

@@ -1,4 +1,5 @@
-// Real agents, plain and traced, in workerd: `agents` and `@cloudflare/ai-chat`. Both give the same; the traced ones are recorded.
+// Real agents in workerd, plain and traced: `agents` and `@cloudflare/ai-chat`. Both sides give the same results, and the
+// traced side is recorded.
 
 import assert from "node:assert/strict";
 import { createServer, type Server } from "node:http";
@@ -42,7 +43,7 @@ after(async () => {
   await closeAll(...SIDES.map((side) => workers[side]), model, collector);
 });
 
-/** A model that says the same to everybody, in the format of OpenAI's Chat Completions. */
+/** A model that always gives the same answer, in the format of OpenAI's Chat Completions. */
 async function startModel(): Promise<Server> {
   const chunk = (choice: object, usage?: object) =>
     `data: ${JSON.stringify({ id: "1", object: "chat.completion.chunk", created: 1, model: "fake", choices: [{ index: 0, ...choice }], usage })}\n\n`;
@@ -58,14 +59,14 @@ async function startModel(): Promise<Server> {
   return server;
 }
 
-/** Runs `talk` with each side; both have to give the same, which it returns. */
+/** Runs `talk` with each side, asserts that the results are equal, and returns the result. */
 async function both<T>(talk: (url: string) => Promise<T>): Promise<T> {
   const plain = await talk(workers.plain.url);
   assert.deepEqual(await talk(workers.traced.url), plain);
   return plain;
 }
 
-/** A connection to an agent: what it says, without the ids that are new each time. */
+/** Connects to an agent and collects its messages, without ids that are new in each run. */
 async function connect(url: string, path: string) {
   const socket = new WebSocket(`${url.replace("http", "ws")}${path}`);
   const said: unknown[] = [];
@@ -82,7 +83,7 @@ async function connect(url: string, path: string) {
   return {
     said,
     send: (message: unknown) => socket.send(typeof message === "string" ? message : JSON.stringify(message)),
-    /** Once it has said what `isIt` waits for. */
+    /** Resolves once a message matches `isIt`. */
     async until(isIt: (message: string) => boolean): Promise<void> {
       while (!said.some((message) => isIt(JSON.stringify(message)))) {
         await new Promise<void>((resolve) => {
@@ -106,7 +107,7 @@ function withoutIds(text: string): unknown {
   }
 }
 
-/** The path of each span that has the name `name`, from its root on, once there are `count` of them and all above. */
+/** The path from the root of each span called `name`, once there are `count` of them with all their ancestors. */
 async function paths(name: string, count: number): Promise<string[]> {
   const path = ({ name, parent_span_id }: StoredRow): string => {
     const parent = collector.spans().find(({ id }) => id === parent_span_id);
@@ -129,7 +130,7 @@ test("HTTP: its overrides, its SQL, its metadata", async () => {
   assert.deepEqual(await paths("in onRequest", 1), ["POST /agents/tester/one/some/path > in onRequest"]);
 });
 
-test("a WebSocket: connecting, messages, state, what fails, a schedule and a queue", async () => {
+test("a WebSocket: connecting, messages, state, failures, a schedule and a queue", async () => {
   const said = await both(async (url) => {
     const socket = await connect(url, "/agents/tester/two");
     await socket.until((message) => message.includes("welcome"));
@@ -154,7 +155,7 @@ test("a WebSocket: connecting, messages, state, what fails, a schedule and a que
   assert.ok((await paths("in due", 2)).includes("alarm > in due"));
 });
 
-test("callable methods by WebSocket, and those that are not", async () => {
+test("callable methods by WebSocket, and methods that are not callable", async () => {
   const said = await both(async (url) => {
     const socket = await connect(url, "/agents/tester/three");
     await socket.until((message) => message.includes("welcome"));
@@ -170,7 +171,7 @@ test("callable methods by WebSocket, and those that are not", async () => {
   assert.ok((await paths("in add", 1)).includes("webSocketMessage > in add"));
 });
 
-test("native RPC, which joins its caller", async () => {
+test("native RPC joins its caller's trace", async () => {
   const answer = await both(async (url) => (await fetch(`${url}/native`)).json());
   assert.deepEqual(answer, { sum: 10, hidden: 7, failed: "TypeError: not so" });
   assert.deepEqual(await paths("in add", 2), [

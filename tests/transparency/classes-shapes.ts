@@ -1,17 +1,17 @@
-// Classes as people write them, each as a function of what wraps it: `plain` leaves it as it is. What their own code can see of
-// themselves they tell in `inside`, which every one of them has; next: classes-worker.ts.
+// Classes in the styles that people use. Each shape is a function of its wrapper; `plain` does not wrap. Every class
+// reports in `inside` how it looks from within. classes-worker.ts calls them.
 
 import { DurableObject, RpcTarget, WorkerEntrypoint } from "cloudflare:workers";
 import { Hono } from "hono";
 import type { TABLE } from "./classes-table.js";
 
-/** What a class is wrapped with. */
+/** Wraps a class, or returns it unchanged. */
 export type Wrap = <C extends object>(Class: C) => C;
 
-/** How a class is made. */
+/** Makes a class. */
 export interface Shape {
   readonly make: (wrap: Wrap) => object;
-  /** Asked of the export itself, as a module that imports it asks. */
+  /** Looks at the export itself, as an importing module would. */
   readonly looks?: Readonly<Record<string, (exported: never, env: object, ctx: ExecutionContext) => unknown>>;
 }
 
@@ -19,9 +19,9 @@ interface Env {
   readonly NAME: string;
 }
 
-// --- What its own code sees
+// --- The view from inside
 
-/** Anything that an object can be asked without knowing it. */
+/** Everything that can be asked of an object without knowledge of its class. */
 function inside(self: object, Class: abstract new (...args: never[]) => object, extra: object = {}): object {
   const prototype = Class.prototype as object;
   const methods = Object.getOwnPropertyNames(prototype);
@@ -34,7 +34,7 @@ function inside(self: object, Class: abstract new (...args: never[]) => object, 
     isOfPrototype: Object.getPrototypeOf(self) === prototype,
     isItsConstructor: self.constructor === Class && prototype.constructor === Class,
     isInstance: self instanceof Class,
-    // biome-ignore lint/suspicious/noPrototypeBuiltins: as code of every age asks
+    // biome-ignore lint/suspicious/noPrototypeBuiltins: old code asks this way
     isPrototypeOf: prototype.isPrototypeOf(self),
     sameMethods: methods.filter((name) => typeof value(name) === "function" && Reflect.get(self, name) === value(name)),
     overridden: methods.filter((name) => Object.hasOwn(self, name)),
@@ -62,12 +62,12 @@ function keysIn(object: object): string[] {
   return names;
 }
 
-// --- What frameworks do
+// --- Features of frameworks
 
-/** Metadata by function, as `@callable()` of `agents` keeps it. */
+/** Metadata by function, as `@callable()` of `agents` stores it. */
 const callables = new WeakMap<object, string>();
 
-/** A decorator as TypeScript 5 and esbuild have it. */
+/** A decorator as TypeScript 5 and esbuild call it. */
 function callable(description: string) {
   return <T extends object>(method: T, _context: unknown): T => {
     callables.set(method, description);
@@ -75,7 +75,10 @@ function callable(description: string) {
   };
 }
 
-/** Whose overrides are told by own properties, and whose methods are wrapped on the first look, as `agents` does both. */
+/**
+ * Detects overrides by own properties of the prototype, and wraps methods when the first object is made. `agents` does
+ * both.
+ */
 class Framework extends DurableObject<Env> {
   static readonly wrapped = new WeakSet<object>();
   readonly notes: string[] = [];
@@ -124,7 +127,7 @@ class Framework extends DurableObject<Env> {
   }
 }
 
-// --- What is seen of handlers
+// --- Observations of handlers
 
 async function told(request: Request, env: Env, what: unknown): Promise<Response> {
   return Response.json({ path: new URL(request.url).pathname, name: env.NAME, what }, { headers: { "x-a": "b" } });
@@ -206,11 +209,11 @@ export const SHAPES: Readonly<Record<keyof typeof TABLE, Shape>> = {
             return #count in object;
           }
           static made() {
-            // biome-ignore lint/complexity/noThisInStatic: what `this` is there is looked at
+            // biome-ignore lint/complexity/noThisInStatic: the test observes `this`
             return this.#made > 0;
           }
           static get twice() {
-            // biome-ignore lint/complexity/noThisInStatic: what `this` is there is looked at
+            // biome-ignore lint/complexity/noThisInStatic: the test observes `this`
             return this.limit * 2;
           }
         },
@@ -251,7 +254,7 @@ export const SHAPES: Readonly<Record<keyof typeof TABLE, Shape>> = {
           this.made = new.target.name;
         }
         static which() {
-          // biome-ignore lint/complexity/noThisInStatic: what `this` is there is looked at
+          // biome-ignore lint/complexity/noThisInStatic: the test observes `this`
           return `${this.kind} of ${this.name}`;
         }
         greet(name: string) {
@@ -367,7 +370,7 @@ export const SHAPES: Readonly<Record<keyof typeof TABLE, Shape>> = {
           class Fast extends DurableObject<Env> {
             static readonly options: object = { fast: true };
             static tell() {
-              // biome-ignore lint/complexity/noThisInStatic: what `this` is there is looked at
+              // biome-ignore lint/complexity/noThisInStatic: the test observes `this`
               return this.options;
             }
             up() {
@@ -547,7 +550,7 @@ export const SHAPES: Readonly<Record<keyof typeof TABLE, Shape>> = {
         class Stand extends DurableObject<Env> {
           constructor(ctx: DurableObjectState, env: Env) {
             super(ctx, env);
-            // biome-ignore lint/correctness/noConstructorReturn: as some do
+            // biome-ignore lint/correctness/noConstructorReturn: some classes do this
             return new Proxy(this, {});
           }
           up() {
@@ -736,7 +739,7 @@ export const SHAPES: Readonly<Record<keyof typeof TABLE, Shape>> = {
 
   "a router that is a Proxy": {
     make: (wrap) => {
-      // As itty-router makes one: whatever is asked for is a method that adds a route.
+      // Like itty-router: reading any property returns a method that adds a route.
       const routes: [method: string, path: string, handle: (request: Request, env: Env) => Promise<Response>][] = [];
       const router: Record<string, unknown> = new Proxy(
         {
@@ -792,7 +795,7 @@ export const SHAPES: Readonly<Record<keyof typeof TABLE, Shape>> = {
         }),
       );
       const { fetch } = handler;
-      // As another tracer wraps a handler: in its place.
+      // Another tracer's way to wrap a handler: it replaces the method.
       handler.fetch = new Proxy(fetch, { apply: (method, self, args) => Reflect.apply(method, self, args) });
       return handler;
     },
@@ -806,9 +809,9 @@ function entry(wrap: Wrap) {
       #calls = 0;
       static #made = 0;
       static made() {
-        // biome-ignore lint/complexity/noThisInStatic: what `this` is there is looked at
+        // biome-ignore lint/complexity/noThisInStatic: the test observes `this`
         this.#made += 1;
-        // biome-ignore lint/complexity/noThisInStatic: what `this` is there is looked at
+        // biome-ignore lint/complexity/noThisInStatic: the test observes `this`
         return this.#made > 0;
       }
       greet(name: string) {
@@ -831,7 +834,7 @@ function entry(wrap: Wrap) {
   );
 }
 
-/** As another tracer wraps a class: its handlers are replaced where they are made. */
+/** Another tracer's way to wrap a class: it replaces the handlers in the constructor. */
 function others<C extends object>(Class: C): C {
   return new Proxy(Class, {
     construct(target, args, newTarget) {

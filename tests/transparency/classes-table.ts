@@ -1,16 +1,17 @@
-// The classes of classes-shapes.ts as data: what each is, how it is called from outside, and which spans that has to give.
+// The classes of classes-shapes.ts as data: their kind, their calls from outside, and the spans that these calls must
+// give.
 
-/** A class, and what is asked of an object of it. */
+/** A class, and the calls and properties to use on an object of it. */
 export interface Row {
-  /** A handler is an object; it is only fetched. */
+  /** The base class. `handler` is a plain object; only its `fetch` is called. */
   readonly base: "DurableObject" | "WorkerEntrypoint" | "handler";
-  /** By RPC: a method and its arguments. */
+  /** Calls by RPC: a method and its arguments. */
   readonly calls?: readonly (readonly [method: string, ...args: unknown[]])[];
-  /** By RPC: properties. */
+  /** Properties read by RPC. */
   readonly properties?: readonly string[];
-  /** The spans of its calls, where it is wrapped: all that `calls`, `inside` and `fetch` lead to, and no other. */
+  /** The exact spans that `calls`, `inside` and `fetch` give when the class is wrapped. */
   readonly spans: readonly string[];
-  /** The same where there is no AsyncLocalStorage, if they are others. */
+  /** The spans without AsyncLocalStorage, if they differ. */
   readonly spansWithoutFlag?: readonly string[];
 }
 
@@ -53,7 +54,7 @@ export const TABLE = {
   },
   "a handler that can not be changed": {
     base: "DurableObject",
-    // The language lets nobody put another function in its place.
+    // The method is not writable or configurable, so it cannot be replaced.
     spans: ["Fixed.inside"],
   },
   frozen: {
@@ -91,7 +92,7 @@ export const TABLE = {
       "Kinds.function",
       "Kinds.inside",
       "Kinds.late",
-      // As a property it is a stub of the method.
+      // Reading it as a property gives a stub of the method.
       "Kinds.late",
       "Kinds.nothing",
       "Kinds.reader",
@@ -109,9 +110,9 @@ export const TABLE = {
   "a subclass of a wrapped class": {
     base: "DurableObject",
     calls: [["up"], ["same"]],
-    // What it inherits is traced, where it is asked for from outside.
+    // Inherited methods are traced when they are called from outside.
     spans: ["Inner.same", "Inner.up"],
-    // There calls from outside and from inside can not be told apart.
+    // Without AsyncLocalStorage, calls from outside and from inside look the same.
     spansWithoutFlag: [],
   },
   "wrapped twice, and by others": {
@@ -154,7 +155,7 @@ export const TABLE = {
   "a frozen object of a class": { base: "handler", spans: ["fetch"] },
   "a handler that can not be changed, of an object": {
     base: "handler",
-    // The language lets nobody put another function in its place.
+    // The method is not writable or configurable, so it cannot be replaced.
     spans: [],
   },
   "a Hono app": { base: "handler", spans: ["fetch"] },
@@ -163,11 +164,11 @@ export const TABLE = {
   "an object wrapped twice, and by others": { base: "handler", spans: ["fetch"] },
 } as const satisfies Readonly<Record<string, Row>>;
 
-/** What can not be the same. */
+/** A difference that cannot be avoided. */
 export interface Accepted {
   readonly shapes: readonly (keyof typeof TABLE)[];
   readonly look: string;
-  /** Of the answer; without one it is all of it. */
+  /** The member of the answer that differs; the whole answer by default. */
   readonly member?: string;
   readonly reason: string;
 }

@@ -1,12 +1,12 @@
-// Asks each class of classes-shapes.ts in every way, plain or traced; which one says the request. What is asked is the same for
-// all; an answer is JSON, and so is what was thrown. Their exports are made by classes.test.ts.
+// Uses each class of classes-shapes.ts in every way, plain or traced as the request says. The steps are the same for
+// every class; results and errors are returned as JSON. classes.test.ts generates the exports.
 
 import { WorkerEntrypoint } from "cloudflare:workers";
 import { withOpik } from "opik-edge/cloudflare";
 import { SHAPES, type Shape, type Wrap } from "./classes-shapes.js";
 import { type Row, TABLE } from "./classes-table.js";
 
-/** What wraps the classes of each side. */
+/** The wrapper of each side. */
 export const WRAPS: Readonly<Record<string, Wrap>> = {
   plain: (Class) => Class,
   traced: (Class) => withOpik(Class as never, () => ({ projectName: "classes" })) as never,
@@ -16,7 +16,7 @@ type Stub = Record<string, (...args: unknown[]) => Promise<unknown>> & {
   fetch(url: string, init?: RequestInit): Promise<Response>;
 };
 
-/** Everything that is asked of the class `name`: of an object behind `stub`, and of its export. */
+/** Every observation of the class `name`, through `stub` and on its export. */
 export async function ask(
   name: keyof typeof TABLE,
   stub: Stub,
@@ -30,7 +30,7 @@ export async function ask(
   const tell = async (what: string, look: () => unknown): Promise<void> => {
     answers[what] = await shown(look);
   };
-  // By their positions: a class may be asked the same twice.
+  // Named by position, because the same call may occur twice.
   for (const [at, [method, ...args]] of calls.entries()) {
     await tell(`${at} ${method}(${args})`, () => stub[method]!(...args));
   }
@@ -42,7 +42,7 @@ export async function ask(
   for (const [what, look] of Object.entries(looks)) await tell(`own ${what}`, () => look(Class as never, env, ctx));
   if (base === "handler") return answers;
   await tell("inside", () => stub["inside"]!());
-  // What RPC refuses.
+  // Names that RPC refuses.
   for (const method of ["missing", "constructor", "hasOwnProperty", "toString", "__proto__", "ctx", "env"]) {
     await tell(`refused ${method}`, () => stub[method]!("x"));
   }
@@ -55,7 +55,7 @@ export async function ask(
   return answers;
 }
 
-/** What is seen of an object in its own isolate, as Cloudflare's plugin for Vitest calls them there. */
+/** Observations of an object in its own isolate, where Cloudflare's Vitest plugin calls it. */
 function local(
   Class: new (...args: never[]) => object,
   object: object,
@@ -82,12 +82,12 @@ function local(
   return looks;
 }
 
-/** What another module sees of a class that it imports. */
+/** Observations of a class by a module that imports it. */
 function outside(Class: new (...args: unknown[]) => object): Record<string, () => unknown> {
   return {
     name: () => [Class.name, Class.length, typeof Class],
     text: () => [`${Class}`, Class.toString()],
-    // biome-ignore lint/suspicious/noPrototypeBuiltins: as code of every age asks
+    // biome-ignore lint/suspicious/noPrototypeBuiltins: old code asks this way
     hasOwn: () => [Object.hasOwn(Class, "name"), Class.hasOwnProperty("prototype"), "made" in Class],
     keys: () => [Reflect.ownKeys(Class).map(String), Object.keys(Class)],
     descriptors: () => describe(Class),
@@ -133,7 +133,7 @@ function describe(object: object): unknown[] {
   });
 }
 
-/** What a look gives, as JSON. */
+/** The result of a look, as JSON. */
 async function shown(look: () => unknown): Promise<unknown> {
   try {
     return { value: await plainly(await look()) };
@@ -153,7 +153,7 @@ async function plainly(value: unknown): Promise<unknown> {
   if (value instanceof Uint8Array) return { bytes: [...value] };
   if (typeof value === "bigint") return { bigint: String(value) };
   if (value === undefined) return "undefined";
-  // A stub of something that stays on the other side.
+  // A stub of an object or function that stays on the other side.
   if (typeof value === "function") {
     const stub = value as unknown as Disposable & { hello?(): Promise<unknown> } & ((n: number) => Promise<unknown>);
     using used = stub;

@@ -1,5 +1,5 @@
-// Classes, plain and wrapped, in workerd: whatever their own code, their base classes, their callers and the modules that import
-// them can see of them is the same; and the wrapped ones are traced.
+// Classes in workerd, plain and wrapped. Both look the same to their own code, their base classes, their callers and
+// importing modules, and the wrapped classes are traced.
 
 import assert from "node:assert/strict";
 import { mkdir, writeFile } from "node:fs/promises";
@@ -13,7 +13,7 @@ import { ACCEPTED, type Accepted, type Row, TABLE } from "./classes-table.js";
 const SIDES = ["plain", "traced"] as const;
 type Side = (typeof SIDES)[number];
 
-/** The export of a shape: shapes by their position, since a name may be any. */
+/** The export name of a shape. It uses the position, because a shape's name need not be an identifier. */
 const exportOf = (side: Side, at: number): string => `${side}_${at}`;
 
 const STUB = "target/transparency/classes.stub.ts";
@@ -106,7 +106,7 @@ for (const { workerd, flags } of RUNTIMES) {
   });
 }
 
-/** Takes out what differs; what does not need not be accepted. */
+/** Removes an accepted difference from the answers. Fails if the answers do not differ. */
 function accept({ look, member, reason }: Accepted, answers: Record<Side, Record<string, unknown>>): void {
   const part = (side: Side) => {
     const answer = answers[side][look] as { value: Record<string, unknown> };

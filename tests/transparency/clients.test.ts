@@ -1,5 +1,5 @@
-// Real clients against servers that speak their providers' formats: what a host sees of a client is the same with tracing and
-// without, and what is recorded is what happened.
+// Real clients against servers that speak their providers' formats. A host sees the same with tracing as without, and the
+// recorded spans are correct.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
@@ -13,7 +13,10 @@ import { differences, misrecorded, otherEnds, runClient } from "./clients/runnin
 import { type Providers, startProviders } from "./clients/server.js";
 
 const WORKERD = "workerd, nodejs_compat";
-/** Where what the client is made for is not there, its `engines` say so, or it has no part in the runtime. */
+/**
+ * Runtimes per client. A runtime is left out if the client's target is missing there, `engines` excludes it, or the
+ * client does not depend on it.
+ */
 const EVERYWHERE = [/^Node/, /^Deno$/, /^Bun$/, /^workerd/];
 const NODE = [/^Node/];
 const NODE_22 = [/^Node (?!20)/];
@@ -45,7 +48,7 @@ before(async () => {
 });
 after(() => closeAll(providers, collector));
 
-/** What is wrong with a client in a runtime: a line for each. */
+/** Problems of a client in a runtime, one line each. */
 async function wrongIn(client: string, runtime: string, name: string, part: number | undefined): Promise<string[]> {
   const job: Job = { client: name, url: providers.url, nowhere, collector: collector.url, part };
   const ended = await runClient(client, runtime, job);
@@ -56,10 +59,13 @@ async function wrongIn(client: string, runtime: string, name: string, part: numb
   ];
 }
 
-/** The case and the mode of such a line. */
+/** The case and the mode of a problem. */
 const whereOf = (line: string): string => line.split(":", 1)[0]!;
 
-/** All is tried here, and in each of the others one in so many, each time another; with `scripts/check --long` all everywhere. */
+/**
+ * Runtimes that run every case in every mode. The others run a share, different for each; with `scripts/check --long` all
+ * run everything.
+ */
 const WHOLE_IN = ["Node 24", WORKERD];
 
 describe("clients, plain and traced", { concurrency: 3 }, () => {
@@ -70,7 +76,7 @@ describe("clients, plain and traced", { concurrency: 3 }, () => {
         const name = `${client}-${runtime.replaceAll(/\W+/g, "")}`;
         const part = LONG || WHOLE_IN.includes(runtime) ? undefined : at;
         const found = await wrongIn(client, runtime, name, part);
-        // A platform is not always at one with itself: what is wrong has to be so when it is tried again.
+        // Platforms are not fully deterministic, so a problem counts only if it occurs twice.
         const again = found.length > 0 ? (await wrongIn(client, runtime, `${name}-again`, part)).map(whereOf) : [];
         const wrong = found.filter((line) => again.includes(whereOf(line)));
         assert.ok(wrong.length === 0, `${wrong.length} differences:\n${wrong.join("\n")}`);

@@ -1,23 +1,23 @@
-// Every way to consume a response, by name. Each gives what it got as JSON; what it throws is part of what it got, too.
+// Every way to consume a response, by name. Each returns its result as JSON, including errors.
 
 import { Lacks } from "./table.js";
 
-/** What a consumer may ask of the server, and tell. */
+/** Helpers for a consumer. */
 export interface Surroundings {
   /** Makes the server go on to the next step of its answer. */
   next(): Promise<void>;
-  /** Whether the server noticed that the client has gone. */
+  /** Resolves to `true` if the server noticed that the client has left. */
   hungUp(): Promise<boolean>;
-  /** Breaks the call off. */
+  /** Aborts the call. */
   abort(reason?: unknown): void;
-  /** Where this case may send something itself, without tracing. */
+  /** URL for the consumer's own requests, which are not traced. */
   readonly url: string;
   readonly fetch: typeof fetch;
 }
 
 export type Consumer = (response: Response, surroundings: Surroundings) => Promise<unknown>;
 
-/** Bytes, short enough to be compared by eye. */
+/** Bytes in a form that people can compare. */
 export function shown(bytes: ArrayBuffer | ArrayBufferView): unknown {
   const view = ArrayBuffer.isView(bytes)
     ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
@@ -31,7 +31,7 @@ export function shown(bytes: ArrayBuffer | ArrayBufferView): unknown {
   return { bytes: view.length, text, sum };
 }
 
-/** All of `chunks` as one. How a body comes in chunks is up to the network. */
+/** Concatenates the chunks, since the network decides where a body is split. */
 function joined(chunks: readonly Uint8Array[]): unknown {
   const all = new Uint8Array(chunks.reduce((sum, { byteLength }) => sum + byteLength, 0));
   let at = 0;
@@ -42,7 +42,7 @@ function joined(chunks: readonly Uint8Array[]): unknown {
   return { ...(shown(all) as object), classes: [...new Set(chunks.map((chunk) => chunk?.constructor?.name))] };
 }
 
-/** A step that may fail, and whose failure is not the end. */
+/** Runs a step. Returns its error as a value, so that the case goes on. */
 async function attempt(step: () => unknown): Promise<unknown> {
   try {
     return { value: (await step()) ?? null };
@@ -133,7 +133,7 @@ const method = (name: "text" | "json" | "arrayBuffer" | "blob" | "formData" | "b
   };
 };
 
-/** Those that take any answer. */
+/** Consumers for any answer. */
 export const CONSUMERS: Record<string, Consumer> = {
   text: method("text"),
   json: method("json"),
@@ -293,7 +293,7 @@ export const CONSUMERS: Record<string, Consumer> = {
     const body = bodyOf(response);
     const cancelled = await attempt(() => body.cancel(new RangeError("not wanted")));
     const read = await attempt(() => body.getReader().read());
-    // What WebKit says of a text now depends on how much has come.
+    // WebKit's message for this text depends on how much of the body has arrived.
     const text = await response.text().then(
       () => "a text",
       ({ name }) => name,
@@ -351,7 +351,7 @@ export const CONSUMERS: Record<string, Consumer> = {
   },
 };
 
-/** Those of an answer that goes on step by step. */
+/** Consumers for answers that come step by step. */
 export const STEPS: Record<string, { readonly answer: string; readonly consume: Consumer }> = {
   "each chunk as it comes": {
     answer: "step by step",
@@ -361,7 +361,7 @@ export const STEPS: Record<string, { readonly answer: string; readonly consume: 
       const kept: Uint8Array[] = [];
       for (;;) {
         const { done, value } = await reader.read();
-        // The ones before are still what they were.
+        // The earlier chunks must still be intact.
         if (done) return { chunks, kept: kept.map((chunk) => [chunk.byteLength, chunk.buffer.byteLength > 0]) };
         chunks.push(new TextDecoder().decode(value));
         kept.push(value);
@@ -523,10 +523,10 @@ export const STEPS: Record<string, { readonly answer: string; readonly consume: 
   },
 };
 
-/** Own members by name. Symbols are a platform's own notes. */
+/** Own members by name. Symbols are left out, because platforms keep internal state there. */
 const ownNames = (object: object): string[] => Object.getOwnPropertyNames(object);
 
-/** A response as its host sees it without reading it. */
+/** A response as its host sees it without reading the body. */
 export function describedResponse(response: Response): Record<string, unknown> {
   const { status, statusText, ok, type, url, redirected, bodyUsed, body } = response;
   const prototype = Response.prototype as object;

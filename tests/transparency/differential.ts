@@ -1,6 +1,6 @@
-// Compares what was seen of each case without tracing and with it. They have to be equal; a difference is a failure, named by
-// runtime, case and aspect, unless it is a row of known.ts, which is to be mended, or of accepted.ts, which can not be. Prints how
-// many there were of each. A platform is not always at one with itself: what differs has to differ when it is tried again.
+// Compares the observations of each case without tracing and with it. A difference is a failure, named by runtime, case
+// and aspect, unless known.ts (to be fixed) or accepted.ts (cannot be fixed) lists it. Prints the number of each.
+// Platforms are not fully deterministic, so a difference counts only if it occurs twice.
 
 import assert from "node:assert/strict";
 import { mkdir, writeFile } from "node:fs/promises";
@@ -10,31 +10,31 @@ import { ACCEPTED } from "./accepted.js";
 import { KNOWN } from "./known.js";
 import { type Columns, nameOf, type Row } from "./table.js";
 
-/** Cases that differ in one aspect. */
+/** Selects cases that differ in one aspect. */
 export interface Listed {
-  /** By default all. */
+  /** The suite; every suite by default. */
   readonly suite?: string;
-  /** What differs: a member of what was observed and one of its members, as in `response.status`, wherever that is. */
+  /** The path of the differing member, such as `response.status`. It may be nested in other members. */
   readonly aspect: string;
-  /** In which cases: the values of some columns; by default all. All of these have to differ. */
+  /** Selects cases by the values of columns; all by default. In known.ts every selected case must differ. */
   readonly where?: Row;
-  /** By default all; `workerd` is all of it. */
+  /** The runtimes; all by default. `workerd` includes all its variants. */
   readonly runtimes?: readonly string[];
 }
 
-/** A difference that stays, and why. Not all of its cases have to differ. */
+/** An accepted difference and its reason. Some of its cases may be equal. */
 export interface Accepted extends Listed {
   readonly reason: string;
 }
 
-/** One case in one runtime, as a program has observed it on both sides. `{ lacks }` where the platform has no such thing. */
+/** The observations of a case in one runtime on both sides. A side is `{ lacks }` if the platform lacks the feature. */
 export interface Compared {
   readonly row: Row;
   readonly plain: unknown;
   readonly traced: unknown;
 }
 
-/** A member that differs. */
+/** A member that differs between the sides. */
 export interface Difference {
   readonly row: Row;
   readonly aspect: string;
@@ -42,16 +42,16 @@ export interface Difference {
   readonly traced: unknown;
 }
 
-/** What became of a suite in a runtime. */
+/** The result of a suite in a runtime. */
 interface Outcome {
   readonly runtime: string;
   readonly cases: number;
   readonly equal: number;
   readonly accepted: number;
   readonly known: number;
-  /** What differed at first, and not when it was tried again. */
+  /** Number of cases that differed at first but not when repeated. */
   readonly once: number;
-  /** By reason. */
+  /** Number of cases that were not run, by missing feature. */
   readonly notThere: Readonly<Record<string, number>>;
   readonly seconds: number;
 }
@@ -61,7 +61,7 @@ export class Suite {
   readonly #outcomes: Outcome[] = [];
   readonly #used = new Set<Accepted>();
 
-  /** `columns` name its cases. With `isSample` they are some of many, and rows of known.ts need not have any. */
+  /** `columns` name the cases. If `isSample` is set, rows of known.ts may select no case. */
   constructor(
     readonly name: string,
     readonly columns: Columns,
@@ -69,8 +69,8 @@ export class Suite {
   ) {}
 
   /**
-   * Fails with every difference that is in neither list, and with every row of known.ts that does not differ. `again` tries
-   * some of the cases once more.
+   * Fails on differences that neither list has, and on rows of known.ts whose cases are equal. `again` repeats some of
+   * the cases.
    */
   async compare(
     runtime: string,
@@ -113,7 +113,7 @@ export class Suite {
     assert.equal(problems.length, 0, `${problems.length} kinds of problems in ${runtime}:\n\n${problems.join("\n\n")}`);
   }
 
-  /** By aspect: how many cases, and the first of them. */
+  /** For each aspect, the number of differing cases and the first of them. */
   #described(found: readonly Difference[]): string[] {
     const aspects = new Map<string, Difference[]>();
     for (const difference of found) {
@@ -126,7 +126,7 @@ export class Suite {
     });
   }
 
-  /** What there is to look at in target/transparency: where to look is not in a log. */
+  /** Writes all differences to target/transparency, because they are too long for a log. */
   async #write(runtime: string, differences: Difference[], there: readonly Compared[]): Promise<void> {
     const folder = join(ROOT, "target/transparency/report");
     await mkdir(folder, { recursive: true });
@@ -135,7 +135,7 @@ export class Suite {
     await writeFile(join(folder, file), JSON.stringify({ suite: this.name, runtime, rows, differences }, null, 1));
   }
 
-  /** A line for each runtime, and what none of them had. Fails where a row of accepted.ts is no longer needed. */
+  /** One line per runtime, then the number of rows in accepted.ts and known.ts. */
   report(): string {
     const lines = this.#outcomes.map(({ runtime, cases, equal, accepted, known, once, notThere, seconds }) => {
       const missing = Object.values(notThere).reduce((sum, count) => sum + count, 0);
@@ -157,18 +157,18 @@ export class Suite {
     return lines.join("\n");
   }
 
-  /** The rows of accepted.ts that nothing differs by, in none of the runtimes. */
+  /** Rows of accepted.ts that matched no difference in any runtime. */
   unused(): Accepted[] {
     return ACCEPTED.filter((row) => row.suite === this.name && !this.#used.has(row));
   }
 }
 
-/** Whether a row is of this runtime. */
+/** `true` if a row applies to this runtime. */
 export function isRunIn({ runtimes }: Listed, runtime: string): boolean {
   return runtimes?.some((name) => name === runtime || runtime.startsWith(`${name},`)) ?? true;
 }
 
-/** Those of the differences that are there once more. */
+/** The differences that occur again when their cases are repeated. */
 async function repeated(
   found: readonly Difference[],
   again: (rows: readonly Row[]) => Promise<readonly Compared[]>,
@@ -189,7 +189,7 @@ function isListed({ aspect, where = {} }: Listed, difference: Difference): boole
   return isOf(aspect, difference) && matches(where, difference.row);
 }
 
-/** Whether a difference is in this aspect, which may be one of a response within. */
+/** `true` if a difference belongs to this aspect, possibly within a nested response. */
 function isOf(aspect: string, difference: Difference): boolean {
   return `.${difference.aspect}`.endsWith(`.${aspect}`) || difference.aspect.startsWith(`${aspect}.`);
 }
@@ -197,7 +197,7 @@ function isOf(aspect: string, difference: Difference): boolean {
 const matches = (where: Row, row: Row): boolean =>
   Object.entries(where).every(([column, value]) => row[column] === value);
 
-/** What is wrong with a row of known.ts. */
+/** Problems of a row of known.ts: it selects no case, or selects a case that is equal now. */
 function stale(listed: Listed, there: readonly Compared[], differences: readonly Difference[][]): string[] {
   const { aspect, where = {} } = listed;
   let found = 0;
@@ -213,7 +213,7 @@ function stale(listed: Listed, there: readonly Compared[], differences: readonly
     : [];
 }
 
-/** What differs, by aspect. */
+/** The differences of a case, by aspect. */
 export function differencesOf({ row, plain, traced }: Compared): Difference[] {
   const found: Difference[] = [];
   const look = (one: unknown, other: unknown, path: string[]): void => {
@@ -230,14 +230,14 @@ export function differencesOf({ row, plain, traced }: Compared): Difference[] {
   if (one.outcome === other.outcome) {
     look(one, other, []);
   } else {
-    // What else was seen is of another kind.
+    // With different outcomes, the other members are not comparable.
     look({ outcome: one }, { outcome: other }, []);
     look({ requests: one.requests }, { requests: other.requests }, []);
   }
   return found;
 }
 
-/** What a program says of a case; whatever else it has are aspects of their own. */
+/** The observation of a case. Every other member is a separate aspect. */
 interface Observation {
   readonly outcome?: string;
   readonly requests?: unknown;
@@ -247,14 +247,14 @@ const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
 /**
- * What is another each time: the sides' paths, what a service worker is told of them, what the platform calls a blob, a port of its
- * own, where form data is divided.
+ * Text that changes in every run: the paths of the sides and their parameter for service workers, blob URLs, client ports
+ * and form boundaries.
  */
 const CHANGING: readonly (readonly [RegExp, string])[] = [
   [/\b(plain|traced)\/(?=\d)/g, "side/"],
   [/&traced=[01]/g, ""],
   [/blob:[^"\\ ]+/g, "blob:"],
-  // What Chromium was doing when a text turned out not to be JSON.
+  // Chromium starts its error for invalid JSON with the method that was running.
   [/Failed to execute '(json|close)' on '\w+': /g, ""],
   [/from 127\.0\.0\.1:\d+/g, "from 127.0.0.1"],
   [/boundary=[^"\\;]+/g, "boundary="],
@@ -265,7 +265,7 @@ function withoutChanging(observed: unknown): unknown {
   return JSON.parse(CHANGING.reduce((changed, [pattern, word]) => changed.replaceAll(pattern, word), text));
 }
 
-/** The same text for the same value, in whatever order its members are. */
+/** Serializes a value with its members sorted, so that equal values give equal text. */
 function canonical(value: unknown): string {
   return JSON.stringify(value, (_, inner) =>
     isRecord(inner) ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1))) : inner,

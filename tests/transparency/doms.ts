@@ -1,5 +1,5 @@
-// DOM libraries in Node, as hosts' tests use them: they define a window, a page's globals, and some of them a `fetch` of their own.
-// A program; it makes a call in each way that such a test does.
+// A program for Node with DOM libraries as tests use them. A library defines a window, a page's globals, and sometimes a
+// `fetch`. The program makes a call in each way that such a test might.
 
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
@@ -8,16 +8,16 @@ import { described, describedResponse, shown } from "./consumers.js";
 import { type Fetch, TracedCalls } from "./entries.js";
 import { Lacks } from "./table.js";
 
-/** What the program is given beside its cases. */
+/** Input of the program. */
 export interface DomsConfig extends CallsConfig {
-  /** The package.json beside which the libraries are installed. */
+  /** The package.json next to the installed libraries. */
   readonly doms: string;
 }
 
 type Window = Record<string, unknown>;
 type Load = (name: string) => Promise<Record<string, new (options: object | string, more?: object) => unknown>>;
 
-/** A page at `url`, by library. */
+/** Makes a page at `url`, by library. */
 const LIBRARIES: Record<string, (load: Load, url: string) => Promise<Window>> = {
   jsdom: async (load, url) => {
     const { JSDOM } = await load("jsdom");
@@ -32,14 +32,14 @@ const LIBRARIES: Record<string, (load: Load, url: string) => Promise<Window>> = 
 const PAGE = ["window", "document", "location", "navigator"];
 const CLASSES = ["Headers", "FormData", "Blob", "File", "AbortController", "AbortSignal", "URL", "URLSearchParams"];
 
-/** The names that a test takes from the window. */
+/** The names that a test copies from the window. */
 const GLOBALS: Record<string, readonly string[]> = {
   "a page": PAGE,
   "a page and its classes": [...PAGE, ...CLASSES],
   "a page, its classes and its fetch": [...PAGE, ...CLASSES, "fetch", "Request", "Response"],
 };
 
-/** By name: the arguments of a call. */
+/** The arguments of a call, by name. */
 const CALLS: Record<string, (url: string) => unknown[]> = {
   absolute: (url) => [url],
   relative: (url) => [new URL(url).pathname],
@@ -61,12 +61,12 @@ const CALLS: Record<string, (url: string) => unknown[]> = {
   request: (url) => [new Request(url, { method: "POST", body: "of a page", headers: { "x-one": "1" } })],
 };
 
-/** The columns of its cases. */
+/** The columns of the program's cases. */
 export const DOMS = { library: Object.keys(LIBRARIES), globals: Object.keys(GLOBALS), call: Object.keys(CALLS) };
 
 const defined = (name: string): PropertyDescriptor | undefined => Object.getOwnPropertyDescriptor(globalThis, name);
 
-/** How long a call may take that never ends. */
+/** Time limit for a call that never ends. */
 const HANGS_MS = 10_000;
 const { setTimeout: start, clearTimeout: stop } = globalThis;
 

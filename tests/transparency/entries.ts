@@ -4,12 +4,12 @@ import { fetch as ambientFetch, callObserver, instrumentFetch, Opik } from "opik
 import { InMemoryExporter } from "opik-edge/testing";
 import { type Columns, Lacks } from "./table.js";
 
-/** A call with as many arguments as are given. */
+/** Makes a call with these arguments. */
 export type Call = (args: unknown[]) => unknown;
-/** Of any arguments. */
+/** A `fetch` that accepts any arguments. */
 export type Fetch = (...args: unknown[]) => unknown;
 
-/** Takes every call, and looks at all of it. */
+/** An observer of every call that reads the whole request and answer. */
 const everyCall = () => {
   let seen = 0;
   return callObserver(() => ({
@@ -27,7 +27,10 @@ const everyCall = () => {
   }));
 };
 
-/** To whom trace headers go, and whether calls are observed. A host names no origin that refuses them: a browser would refuse the call. */
+/**
+ * Origins that receive trace headers, with and without an observer. The refusing origin is left out, because a browser
+ * would refuse a call with extra headers.
+ */
 const PROPAGATE: Record<string, (refusing: string) => object> = {
   everywhere: (refusing) => ({ propagateTo: [({ origin }: URL) => origin !== refusing] }),
   nowhere: () => ({ propagateTo: [] }),
@@ -82,30 +85,30 @@ const ENTRIES: Record<string, (opik: Opik) => Call> = {
   },
 };
 
-/** The same as functions that a host puts somewhere, or hands on. */
+/** The same calls as functions that a host can store or pass on. */
 const FUNCTIONS: Record<string, (opik: Opik) => Fetch> = {
   "opik.fetch": (opik) => opik.fetch as Fetch,
   "span.fetch": (opik) => opik.span().fetch as Fetch,
   "fetch of the package": () => ambientFetch as Fetch,
 };
 
-/** How a traced call is made. */
+/** Variations of a traced call. */
 export const ENTRY: Columns = { entry: Object.keys(ENTRIES), propagate: Object.keys(PROPAGATE) };
 
-/** Clients whose rows go nowhere, and the calls that are made with them. */
+/** Clients whose rows are discarded, and calls through them. */
 export class TracedCalls {
   readonly #exporter = new InMemoryExporter();
   readonly #clients = new Map<string, Opik>();
 
-  /** `refusing` is the origin that allows no CORS. */
+  /** `refusing` is the origin without CORS. */
   constructor(readonly refusing: string = "") {}
 
-  /** What makes a call. */
+  /** Returns a function that makes the call. */
   call(entry: string, propagate: string): Call {
     return ENTRIES[entry]!(this.#client(propagate));
   }
 
-  /** The function itself, where there is one. */
+  /** Returns the traced `fetch` function. Throws `Lacks` for entries without a separate function. */
   function(entry: string, propagate: string): Fetch {
     const { [entry]: found } = FUNCTIONS;
     if (!found) throw new Lacks("a function of its own");
@@ -128,7 +131,7 @@ export class TracedCalls {
     return new Opik({ url: "http://opik.invalid/api", ...config });
   }
 
-  /** Sends what was recorded nowhere. */
+  /** Flushes the clients and discards their rows. */
   async flush(): Promise<void> {
     for (const client of this.#clients.values()) await client.flush();
     this.#exporter.clear();

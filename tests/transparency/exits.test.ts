@@ -1,4 +1,4 @@
-// How a process ends that makes calls: with the same exit code and the same words, whether they are traced or not.
+// A process that makes calls ends in the same way with tracing as without: same exit code, same output.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
@@ -25,7 +25,7 @@ const EXITS: Columns = {
   ],
 };
 
-/** What is said of an error, without where in which file. */
+/** The first line of each error, without file positions. */
 const plainly = (text: string): string[] =>
   text
     .split("\n")
@@ -49,7 +49,7 @@ describe("processes, plain and traced", () => {
     test(`end alike in ${name}`, async () => {
       const started = performance.now();
       const compared: Compared[] = [];
-      // One call each: a process takes its time to start.
+      // One entry per program, because starting a process is slow.
       const rows = EXITS["program"]!.map((program, index) => ({ program, entry: EXITS["entry"]![index % 3]! }));
       for (const [id, row] of partOf(name, [...rows.entries()], PART_OF_PROCESSES)) {
         const observe = async (side: Side): Promise<unknown> => {

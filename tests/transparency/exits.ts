@@ -1,15 +1,15 @@
-// Programs whose end is what is looked at: the exit code, and what is printed on the way. Each is run as a process of its own, by
-// `execute` of runtimes.ts, with its name as the last argument.
+// Programs that are compared by their exit code and output. `execute` of runtimes.ts runs each in a separate process,
+// with the program's name in its last argument.
 
 import process from "node:process";
 import { TracedCalls } from "./entries.js";
 
-/** What the process is given. */
+/** Input of the program. */
 export interface ExitConfig {
   readonly program: string;
   readonly entry: string;
   readonly isTraced: boolean;
-  /** The case's URL, with a slash at its end, and one that nobody listens to. */
+  /** The case's URL, ending in a slash, and a URL without a listener. */
   readonly url: string;
   readonly refused: string;
 }
@@ -20,7 +20,7 @@ type Program = (call: Call, config: ExitConfig) => unknown;
 const say = (...words: unknown[]): void => console.log(...words);
 const later = (): Promise<void> => new Promise((resolve) => void setTimeout(resolve, 10));
 
-/** By name. */
+/** The programs by name. */
 export const EXITS: Record<string, Program> = {
   "nobody handles a rejection": (call, { refused }) => void call(refused),
   "nobody handles wrong arguments": (call) => void call("http://"),

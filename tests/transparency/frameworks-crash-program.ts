@@ -1,4 +1,4 @@
-// A process whose listener fails in a way that nobody catches: whether it ends, and with which code. Asks itself.
+// A process with a listener whose error is not caught. It sends itself a request; the test compares how it ends.
 
 import { createServer, request } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -8,7 +8,7 @@ import { InMemoryExporter } from "opik-edge/testing";
 import { CRASHES } from "./frameworks-crashes.js";
 import type { Side } from "./sides.js";
 
-/** What it is given as its last argument. */
+/** Input of the program, its last argument. */
 export interface CrashConfig {
   readonly side: Side;
   readonly crash: string;

@@ -1,4 +1,4 @@
-// Listeners that fail in ways that nobody catches.
+// Listeners whose errors are not caught.
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 
@@ -9,7 +9,7 @@ const fail = (text: string): never => {
 };
 const later = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 1));
 
-/** What fails. */
+/** The listeners, by the kind of failure. */
 export const CRASHES: Readonly<Record<string, Listener>> = {
   nothing: (_, response) => response.end(),
   "the listener throws": () => fail("of the listener"),

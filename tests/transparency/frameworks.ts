@@ -1,4 +1,4 @@
-// What a listener of Node's servers can do, and the servers and frameworks in which one is wrapped. For Node, Deno and Bun.
+// Actions of a listener, and the servers and frameworks in which it is wrapped, for Node, Deno and Bun.
 
 import { AsyncLocalStorage } from "node:async_hooks";
 import { once } from "node:events";
@@ -13,7 +13,7 @@ import { opikMiddleware, withOpik } from "opik-edge/node";
 import type { ServerConfig } from "opik-edge/server";
 import type { Note } from "./handlers.js";
 
-/** A listener, and what it notes meanwhile. */
+/** A listener. It reports its observations through `note`. */
 export type Listener = (request: IncomingMessage, response: ServerResponse, note: Note) => unknown;
 
 const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 1));
@@ -24,14 +24,14 @@ async function* failing(): AsyncGenerator<string> {
   throw new TypeError("midway");
 }
 
-/** In which order things happen. */
+/** Records the order of events. */
 function order(note: Note): (event: string) => () => void {
   const seen: string[] = [];
   note("events", () => seen);
   return (event) => () => void seen.push(event);
 }
 
-/** What the host sees of its listeners. */
+/** The listeners of an emitter as the host sees them. */
 function listenersOf(emitter: IncomingMessage | ServerResponse): unknown {
   const names = [...new Set([...emitter.eventNames(), "finish", "close", "end", "data", "error"])];
   return names.map((name) => [
@@ -42,7 +42,7 @@ function listenersOf(emitter: IncomingMessage | ServerResponse): unknown {
   ]);
 }
 
-/** Of every kind. */
+/** Listeners of every kind. */
 export const LISTENERS: Readonly<Record<string, Listener>> = {
   end: (_, response) => response.end("text"),
   "end without a body": (_, response) => response.end(),
@@ -242,7 +242,7 @@ export const LISTENERS: Readonly<Record<string, Listener>> = {
   "a timeout of its own": (_, response, note) => {
     response.setTimeout(5, () => {
       note("timed out", true);
-      response.setTimeout(0); // it is the connection's, which is used again
+      response.setTimeout(0); // the timeout belongs to the connection, which is reused
       response.end("timed out");
     });
   },
@@ -255,10 +255,10 @@ export const LISTENERS: Readonly<Record<string, Listener>> = {
   },
 };
 
-/** Ends only when its client goes. */
+/** A listener that ends only when its client leaves. */
 export const ENDLESS_LISTENER = "endless";
 
-/** What only Express's own handlers do. */
+/** Actions of Express handlers. */
 const OF_EXPRESS: Readonly<Record<string, express.RequestHandler>> = {
   json: (_, response) => void response.status(201).json({ a: 1 }),
   send: (_, response) => void response.send(Buffer.from("sent")),
@@ -284,7 +284,7 @@ const OF_EXPRESS: Readonly<Record<string, express.RequestHandler>> = {
     }),
 };
 
-/** What only Koa's own middleware does. */
+/** Actions of Koa middleware. */
 const OF_KOA: Readonly<Record<string, (ctx: KoaContext, next: () => Promise<void>) => unknown>> = {
   "a text": (ctx) => {
     ctx.body = "<p>";
@@ -337,7 +337,7 @@ const OF_KOA: Readonly<Record<string, (ctx: KoaContext, next: () => Promise<void
   },
 };
 
-/** What only Fastify's own handlers do. */
+/** Actions of Fastify handlers. */
 const OF_FASTIFY: Readonly<Record<string, (request: FastifyRequest, reply: FastifyReply) => unknown>> = {
   "an object": async () => ({ a: 1 }),
   "a text": async (_, reply) => reply.code(201).type("text/html").send("<p>"),
@@ -361,25 +361,25 @@ const OF_FASTIFY: Readonly<Record<string, (request: FastifyRequest, reply: Fasti
   "what was sent, as text": async ({ body }) => ({ body }),
 };
 
-/** What a `Dispatch` gives where there is no such listener. */
+/** Returned by a `Dispatch` if there is no such listener. */
 export const NOT_THERE: unique symbol = Symbol("not there");
 
-/** Calls the listener that the path names: `/NAME?id=…`. */
+/** Calls the listener named in the path: `/NAME?id=…`. */
 export type Dispatch = (this: unknown, request: IncomingMessage, response: ServerResponse) => unknown;
 
-/** A certificate, as Node's servers take it. */
+/** A certificate in the form that Node's servers accept. */
 export interface Certificate {
   readonly key: string;
   readonly cert: string;
 }
 
-/** What a server is made of. */
+/** The parts of a server. */
 interface Made {
   readonly dispatch: Dispatch;
-  /** Where it is traced. */
+  /** Settings of the traced side; `undefined` on the plain side. */
   readonly config: ServerConfig | undefined;
   readonly certificate: Certificate;
-  /** Gives a package of frameworks/. */
+  /** Loads a package of frameworks/. */
   readonly load: (name: string) => unknown;
 }
 
@@ -419,7 +419,7 @@ function koaApp({ dispatch, load }: Pick<Made, "dispatch" | "load">): Dispatch {
     const handle = OF_KOA[name];
     if (handle) return handle(ctx, next);
     ctx.respond = false;
-    ctx.res.statusCode = 200; // Koa's is 404
+    ctx.res.statusCode = 200; // Koa starts with 404
     return dispatch.call(undefined, ctx.req, ctx.res);
   });
   return app.callback();
@@ -432,7 +432,7 @@ function koaInKoa(made: Made): Dispatch {
 }
 
 async function fastifyServer(made: Made, create: (handler: Dispatch) => Server, options: object = {}): Promise<Server> {
-  // A variable, since it is installed beside the repository.
+  // A variable keeps TypeScript from resolving the package, which is installed elsewhere.
   const name = "fastify";
   const { default: fastify } = (await import(name)) as { default: Fastify };
   let server: Server | undefined;
@@ -457,7 +457,7 @@ async function fastifyServer(made: Made, create: (handler: Dispatch) => Server, 
 const http2Secure = ({ certificate }: Made, listener: Dispatch): Server =>
   createSecureServer({ ...certificate, allowHTTP1: true }, listener as never) as unknown as Server;
 
-/** By name. */
+/** The servers by name. */
 export const SERVERS: Readonly<Record<string, Entry>> = {
   http: ({ dispatch, config }) => createServer(wrapped(dispatch, config)),
   "http, twice": ({ dispatch, config }) => createServer(wrapped(wrapped(dispatch, config), config)),
@@ -498,17 +498,17 @@ export const SERVERS: Readonly<Record<string, Entry>> = {
   "koa in express": (made) => createServer(expressApp(wrapped(koaApp(made), made.config), made.config)),
 };
 
-/** What a server's own handlers do beside `LISTENERS`. */
+/** Further answers of a server, which come from its framework's handlers. */
 export function ownAnswers(entry: string): readonly string[] {
   const last = ["express", "fastify", "koa"].filter((name) => entry.includes(name));
   return last.flatMap((name) => Object.keys({ express: OF_EXPRESS, fastify: OF_FASTIFY, koa: OF_KOA }[name]!));
 }
 
-/** How a client asks it. */
+/** The protocols of an entry, for the choice of a client. */
 export const isHttp2 = (entry: string): boolean => entry.startsWith("http2") && !entry.includes("HTTP/1");
 export const isSecure = (entry: string): boolean => entry.startsWith("https") || entry.includes("TLS");
 
-/** What is needed of Koa. */
+/** The members of Koa's context in use. */
 interface KoaContext {
   body: unknown;
   status: number;
@@ -528,7 +528,7 @@ interface Koa {
   callback(): Dispatch;
 }
 
-/** What is needed of Fastify. */
+/** The members of Fastify's request in use. */
 interface FastifyRequest {
   readonly url: string;
   readonly raw: IncomingMessage;

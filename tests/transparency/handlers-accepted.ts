@@ -1,4 +1,4 @@
-// Differences of servers that stay, each with its reason.
+// Accepted differences of servers, each with its reason.
 
 import type { Accepted } from "./differential.js";
 

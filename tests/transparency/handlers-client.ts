@@ -1,20 +1,21 @@
-// The clients of handlers.test.ts: the same request by Node's own client, on a connection that is used again, and by `fetch`.
+// The clients of handlers.test.ts. They send the same request by Node's client on a reused connection, by `fetch`, and
+// over HTTP/2.
 
 import { Agent, request as httpRequest, type IncomingMessage } from "node:http";
 import { connect, constants } from "node:http2";
 import { request as httpsRequest, Agent as SecureAgent } from "node:https";
 import { text } from "node:stream/consumers";
 
-/** What is asked. */
+/** A request to send. */
 export interface Question {
   readonly origin: string;
   readonly path: string;
   readonly method: string;
-  /** Of a server that has one. */
+  /** The server's certificate, for TLS. */
   readonly certificate?: string | undefined;
-  /** Goes with the first chunk, as a client does that has hung up. */
+  /** Leaves at the first chunk, like a client that hangs up. */
   readonly leaves?: boolean;
-  /** When it gives up on a server that does not answer. */
+  /** Time after which the client gives up. */
   readonly givesUpMs: number;
 }
 
@@ -22,7 +23,7 @@ const BODY = "a body that is sent";
 const hasBody = (method: string): boolean => method === "POST" || method === "PUT";
 const HEADERS = { "x-asked": "1", connection: "keep-alive" };
 
-/** What a client sees, in detail. */
+/** The detailed view of Node's HTTP client. */
 export async function askInDetail(question: Question): Promise<unknown> {
   const { origin, path, certificate, leaves } = question;
   const options = { keepAlive: true, maxSockets: 1 };
@@ -30,7 +31,7 @@ export async function askInDetail(question: Question): Promise<unknown> {
   try {
     const first = await exchange(`${origin}${path}`, agent, question);
     if (leaves) return first;
-    // Whether the connection goes on, and is where it should be.
+    // A second request shows that the connection is still in step.
     if (first["answered"] === false) return first;
     const second = await exchange(`${origin}/-/text`, agent, { ...question, method: "GET", leaves: false });
     return { ...first, next: [second["reused"], second["status"], second["body"]] };
@@ -49,7 +50,7 @@ function exchange(url: string, agent: Agent, question: Question): Promise<Record
     request.on("information", ({ statusCode, rawHeaders }) => {
       informed.push([statusCode, rawHeaders.map((text, at) => (rawHeaders[at - 1] === "Date" ? "now" : text))]);
       if (statusCode !== 101) return;
-      // Another protocol, which nobody here speaks.
+      // The server switched to another protocol, so the exchange ends here.
       request.destroy();
       resolve({ informed });
     });
@@ -87,7 +88,7 @@ function exchange(url: string, agent: Agent, question: Question): Promise<Record
       request.destroy();
     }, givesUpMs);
     request.on("close", () => clearTimeout(timer));
-    // An upgrade that nobody has asked for.
+    // The server upgraded without being asked.
     request.on("upgrade", (response, socket) => {
       socket.destroy();
       resolve({ informed, status: response.statusCode, headers: headersOf(response), upgraded: true });
@@ -101,7 +102,7 @@ async function bodyOf(response: IncomingMessage): Promise<string> {
   return body.length > 2000 ? `${body.length} characters, ${body.slice(0, 100)}` : body;
 }
 
-/** As they came, in their order and spelling; but for the time of day. */
+/** The headers in their original order and spelling, without the current time. */
 function headersOf(response: IncomingMessage): string[] {
   const pairs: string[] = [];
   for (let at = 0; at < response.rawHeaders.length; at += 2) {
@@ -111,13 +112,13 @@ function headersOf(response: IncomingMessage): string[] {
   return pairs;
 }
 
-/** Without the random boundary of a form. */
+/** Replaces the random boundary of a form. */
 function unbound({ headers }: IncomingMessage, value: string): string {
   const boundary = /boundary="?([^";]+)/.exec(headers["content-type"] ?? "")?.[1];
   return boundary ? value.replaceAll(boundary, "boundary") : value;
 }
 
-/** What `fetch` sees. */
+/** The view of `fetch`. */
 export async function askByFetch({ origin, path, method, givesUpMs }: Question): Promise<unknown> {
   try {
     const init: RequestInit = {
@@ -143,7 +144,7 @@ export async function askByFetch({ origin, path, method, givesUpMs }: Question):
   }
 }
 
-/** What a client of HTTP/2 sees. */
+/** The view of an HTTP/2 client. */
 export async function askOverHttp2({ origin, path, method, certificate, leaves }: Question): Promise<unknown> {
   const session = connect(origin, certificate ? { ca: certificate } : {});
   try {

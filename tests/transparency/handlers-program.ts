@@ -1,5 +1,5 @@
-// The program of handlers.test.ts in Node, Deno and Bun: servers of every kind on one side, and what their handlers have seen. Says
-// where it listens, and ends when it is asked to.
+// The program of handlers.test.ts in Node, Deno and Bun. Runs servers of every kind on one side and keeps the handlers'
+// notes. Reports its ports, and exits on request.
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createRequire } from "node:module";
@@ -12,22 +12,22 @@ import { type Certificate, type Dispatch, LISTENERS, NOT_THERE, SERVERS } from "
 import { dispatcher, type Fetch, Notes } from "./handlers.js";
 import type { Side } from "./sides.js";
 
-/** What it is given as its last argument. */
+/** Input of the program, its last argument. */
 export interface HandlersConfig {
   readonly side: Side;
-  /** Is sent `Listening`. */
+  /** URL that receives `Listening`. */
   readonly control: string;
   readonly certificate: Certificate;
-  /** The package.json of frameworks/. */
+  /** Path of the package.json in frameworks/. */
   readonly frameworks: string;
 }
 
-/** Where it listens. */
+/** The ports of the program. */
 export interface Listening {
   readonly admin: number;
-  /** By the entries of handlers.ts, all on one port. */
+  /** One port for all entries of handlers.ts. */
   readonly web: number;
-  /** By the names of frameworks.ts. */
+  /** Ports by the names of frameworks.ts. */
   readonly servers: Readonly<Record<string, number>>;
 }
 
@@ -76,7 +76,7 @@ const settled = async (): Promise<void> => {
   for (let n = 0; n < 3; n += 1) await new Promise((resolve) => setTimeout(resolve, 0));
 };
 
-/** How long it is waited for what may never be noted. */
+/** Number of turns to wait for a note that might never come. */
 const TURNS = 500;
 
 async function administer({ url = "" }: IncomingMessage, response: ServerResponse): Promise<void> {

@@ -32,7 +32,7 @@ const worker = (handle: Fetch, given: ServerConfig | undefined): Fetch => {
   return ((...args: Parameters<WorkerFetch>) => (wrapped.fetch as WorkerFetch)(...args)) as Fetch;
 };
 
-/** Those of handlers.ts, and what only a Worker has. */
+/** The entries of handlers.ts, and two that only a Worker has. */
 export const WORKER_ENTRIES: typeof ENTRIES = {
   ...ENTRIES,
   worker,

@@ -1,5 +1,5 @@
-// What a client of a server sees, and what its handlers see, without tracing and with it: of every value that a handler can give,
-// in every way in which it is wrapped.
+// Compares servers with tracing and without, as their clients and handlers see them. Covers every value that a handler
+// can return and every way of wrapping it.
 
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
@@ -32,13 +32,13 @@ const made = await generate([{ name: "commonName", value: "localhost" }], {
 });
 const CERTIFICATE: Certificate = { key: made.private, cert: made.cert };
 
-/** One side that is running. */
+/** A running server of one side. */
 interface Served {
-  /** Where the entry of a row is asked, and with which path. */
+  /** Origin and path for the row's entry. */
   at(row: Row): { readonly origin: string; readonly path: string };
-  /** What the handlers have noted of a case; waits for `awaits` to be noted. */
+  /** The handlers' notes of a case. Waits for the note `awaits`. */
   notes(id: string, awaits: string | undefined): Promise<Record<string, unknown>>;
-  /** Ends it, and gives how many traces it has begun. */
+  /** Stops the server and returns the number of traces that it began. */
   close(): Promise<number>;
 }
 
@@ -55,20 +55,20 @@ const FRAMEWORKS: Columns = {
   method: METHODS,
 };
 
-/** What some servers never answer: there a client has to give up. */
+/** Answers that some servers never send, so the client gives up. */
 const UNANSWERED = ["101", "205"];
-/** The same in some runtimes: Bun has no timeouts of connections with TLS. */
+/** Answers that fail to come in some runtimes: Bun has no timeouts for TLS connections. */
 const MAY_BE_UNANSWERED = [...UNANSWERED, "a timeout of its own"];
 
-/** Servers that have every answer where all is tried. */
+/** Servers that run every answer in a FULL runtime. */
 const WHOLE = ["express", "http2", "fastify", "https", "http2 over TLS", "koa"];
 
-/** Where all is tried; in the other runtimes it is every answer, but not in every way. */
+/** Runtimes that run everything. The others run every answer, but not in every server. */
 const FULL = ["Node 24", "workerd, nodejs_compat"];
 
 /**
- * Every answer in the first entry, and every fourth in each of the others, so that all of them are in some. Where `runtime` is in
- * FULL the first is asked with every method, and `whole` have every answer too.
+ * The first entry runs every answer. Each other entry runs every fourth, so that together they cover all. If FULL
+ * includes `runtime`, the first entry uses every method and the entries in `whole` run every answer too.
  */
 function rowsOf(
   runtime: string,
@@ -92,7 +92,7 @@ function rowsOf(
 const awaitedBy = (answer: string): string | undefined =>
   ENDLESS.includes(answer) ? "cancelled" : answer === ENDLESS_LISTENER ? "closed" : undefined;
 
-/** Asks what a row says. */
+/** Sends the requests of a row. */
 async function observe(served: Served, row: Row, id: string): Promise<unknown> {
   const { entry, answer, method } = row as { entry: string; answer: string; method: string };
   const { origin, path } = served.at(row);
@@ -114,14 +114,14 @@ async function observe(served: Served, row: Row, id: string): Promise<unknown> {
   const notes = await served.notes(`${id}c`, awaits);
   const { lacks } = notes["handler"] as { lacks?: string };
   if (lacks) return { lacks };
-  // What it would have to break off; and one entry will do.
+  // `fetch` would have to abort an endless answer. One entry of each kind is enough.
   if (leaves || answer === "101" || !["server", "http"].includes(entry)) return { client, ...notes };
   const byFetch = await askByFetch(question("f"));
   const more = await served.notes(`${id}f`, undefined);
   return { client, ...notes, byFetch, unhandledByFetch: more["unhandled"] };
 }
 
-/** One after the other: what nobody has handled is of the case that is asked. */
+/** Runs the rows one after the other, so that an unhandled rejection belongs to the current case. */
 async function observeAll(served: Served, rows: readonly Row[]): Promise<Map<Row, unknown>> {
   const seen = new Map<Row, unknown>();
   for (const [index, row] of rows.entries()) seen.set(row, await observe(served, row, String(index)));
@@ -160,11 +160,11 @@ async function compareSides(
     throw failed.length === 1 ? failed[0] : new AggregateError(failed, failed.map(String).join("\n\n"));
 }
 
-/** What Express and Fastify, and Node's servers, ask for in Deno. */
+/** Permissions that Express, Fastify and Node's servers need in Deno. */
 const grantedTo = (runtime: string): string[] =>
   runtime === "Deno" ? ["--allow-env", "--allow-read", "--allow-sys"] : [];
 
-/** Node, Deno or Bun. */
+/** Starts the program in Node, Deno or Bun. */
 async function startProgram(runtime: string, side: Side): Promise<Served> {
   let listens: (listening: Listening) => void = () => {};
   const listening = new Promise<Listening>((resolve) => {

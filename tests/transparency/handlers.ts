@@ -1,4 +1,4 @@
-// What a handler that takes a `Request` can return or throw, and the ways in which one is wrapped. Runs in every runtime.
+// Values that a handler of a `Request` can return or throw, and the ways to wrap it. Runs in every runtime.
 
 import { Hono, type MiddlewareHandler } from "hono";
 import { opikMiddleware } from "opik-edge/hono";
@@ -6,17 +6,17 @@ import { type ServerConfig, withOpik } from "opik-edge/server";
 import type { Side } from "./sides.js";
 import { Lacks } from "./table.js";
 
-/** Says what the host's code sees; kept until the client asks for it. */
+/** Notes an observation of the host's code, kept until the client asks for it. */
 export type Note = (what: string, value: unknown) => void;
-/** A handler: what it gives, and what it notes meanwhile. Throws `Lacks` where its platform has no such value. */
+/** A handler. Returns its value and makes notes. Throws `Lacks` if the platform has no such value. */
 export type Answer = (request: Request, note: Note) => unknown;
-/** As a server calls it. */
+/** A handler as a server calls it. */
 export type Fetch = (request: Request, ...rest: never[]) => unknown;
 
 const encoder = new TextEncoder();
 const bytes = (text: string): Uint8Array<ArrayBuffer> => encoder.encode(text);
 
-/** A global that not every platform has. */
+/** Returns a global that some platforms lack. */
 function global<T>(name: string): T {
   const found = (globalThis as Record<string, unknown>)[name];
   if (found === undefined) throw new Lacks(`no ${name}`);
@@ -27,7 +27,7 @@ interface Pool {
   from(text: string): Uint8Array<ArrayBuffer>;
 }
 
-/** A stream of these chunks, and notes of what becomes of it. */
+/** A stream of these chunks that notes its cancellation. */
 function streamOf(note: Note, chunks: readonly unknown[], source: object = {}): ReadableStream {
   let next = 0;
   return new ReadableStream({
@@ -41,7 +41,7 @@ function streamOf(note: Note, chunks: readonly unknown[], source: object = {}): 
   } as unknown as UnderlyingDefaultSource);
 }
 
-/** Whether the buffers of these chunks are still their owner's, once the response has been sent. */
+/** Notes if the buffers of these chunks are still attached after the response was sent. */
 function keeps(note: Note, ...chunks: ArrayBufferView[]): void {
   note("attached", () => chunks.map(({ byteLength, buffer }) => [byteLength, buffer.byteLength]));
 }
@@ -54,7 +54,7 @@ class OwnResponse extends Response {
 
 let again: Response | undefined;
 
-/** Values of every kind. */
+/** Values of every kind, by name. */
 export const ANSWERS: Readonly<Record<string, Answer>> = {
   text: () => new Response("text"),
   "no body": () => new Response(),
@@ -334,10 +334,10 @@ export const ANSWERS: Readonly<Record<string, Answer>> = {
     }),
 };
 
-/** Answers that end only when their client goes. */
+/** Answers that end only when their client leaves. */
 export const ENDLESS: readonly string[] = ["endless stream", "endless generator"];
 
-/** How a handler is wrapped: what is asked is `/ENTRY/ANSWER`. Without `config` it is not traced. */
+/** Ways to wrap a handler, called as `/ENTRY/ANSWER`. Without `config` the handler is not traced. */
 export const ENTRIES: Readonly<Record<string, (handle: Fetch, config: ServerConfig | undefined) => Fetch>> = {
   server: (handle, config) => traced(handle, config),
   "server, twice": (handle, config) => traced(traced(handle, config), config),
@@ -349,7 +349,7 @@ export const ENTRIES: Readonly<Record<string, (handle: Fetch, config: ServerConf
     return app.fetch as Fetch;
   },
   "server around hono": (handle, config) => traced(honoApp(handle, config).fetch as Fetch, config),
-  // The shapes in which these frameworks call.
+  // The next three call the handler as their frameworks do.
   next: (handle, config) => {
     const route = traced(handle, config) as (request: Request, context: object) => unknown;
     return (request) => route(request, { params: Promise.resolve({}) });
@@ -374,7 +374,7 @@ function traced(handle: Fetch, config: ServerConfig | undefined): Fetch {
   return config ? (withOpik(handle as (request: Request) => unknown, config) as Fetch) : handle;
 }
 
-/** An app without any middleware answers in another way. */
+/** Middleware on both sides, because Hono answers differently without any. */
 function middleware(config: ServerConfig | undefined): MiddlewareHandler {
   const nothing: MiddlewareHandler = async (_, next) => {
     await next();
@@ -389,11 +389,11 @@ function honoApp(handle: Fetch, config: ServerConfig | undefined): Hono {
   return app;
 }
 
-/** What has been noted, by the number of its case. */
+/** The notes, by the id of their case. */
 export class Notes {
   readonly #noted = new Map<string, Record<string, unknown>>();
 
-  /** Says what the case `id` sees. */
+  /** Makes the `note` function of a case. */
   of(id: string): Note {
     return (what, value) => {
       const noted = this.#noted.get(id) ?? {};
@@ -406,7 +406,7 @@ export class Notes {
     return Object.hasOwn(this.#noted.get(id) ?? {}, what);
   }
 
-  /** Everything of this case; functions say what is to be seen now. */
+  /** Removes and returns the notes of a case. Noted functions are called now. */
   take(id: string): Record<string, unknown> {
     const noted = Object.entries(this.#noted.get(id) ?? {});
     this.#noted.delete(id);
@@ -424,7 +424,7 @@ function now(look: () => unknown): unknown {
   }
 }
 
-/** Answers `/ENTRY/ANSWER?id=…` as it is wrapped. What it throws is the server's affair. */
+/** Answers `/ENTRY/ANSWER?id=…` through its wrapper. Errors are left to the server. */
 export function dispatcher(side: Side, config: ServerConfig, notes: Notes, entries = ENTRIES): Fetch {
   const wrapped = new Map<string, Fetch>();
   for (const [name, wrap] of Object.entries(entries)) {

@@ -1,23 +1,23 @@
-// What hosts, their tests and other libraries do with `fetch` itself, as a table: they replace it, hand it on, mock it, and call it
-// with objects of another realm. Each idiom makes its calls by `call`, which is traced on one of the sides.
+// Uses of `fetch` itself by hosts, their tests and other libraries, as a table: they replace it, pass it on, mock it, and
+// call it with objects of another realm. Each idiom calls through `call`, which is traced on one side.
 
 import { described, describedResponse, shown } from "./consumers.js";
 import type { Fetch, TracedCalls } from "./entries.js";
 import { Lacks, type Row } from "./table.js";
 
-/** What an idiom is given. */
+/** The helpers of an idiom. */
 interface Host {
-  /** What the host calls: the global `fetch` of the moment, or the traced one. */
+  /** The function that the host calls: the current global `fetch`, or a traced function. */
   readonly call: Fetch;
-  /** The same as a value that is put somewhere or handed on. */
+  /** The same function as a value, to be stored or passed on. */
   readonly fetch: Fetch;
-  /** The case's URL, with a slash at its end. */
+  /** The case's URL, ending in a slash. */
   readonly url: string;
 }
 
 type Idiom = (host: Host) => Promise<unknown>;
 
-/** What became of a call: everything about its response, and its text. */
+/** The result of a call: its response and text, or its error. */
 async function outcome(call: () => unknown): Promise<unknown> {
   let returned: unknown;
   try {
@@ -37,7 +37,7 @@ async function outcome(call: () => unknown): Promise<unknown> {
   }
 }
 
-/** Calls while `replacement` is the global `fetch`. */
+/** Runs `run` while `replacement` is the global `fetch`. */
 async function replaced<T>(replacement: unknown, run: () => Promise<T>): Promise<T> {
   const before = globalThis.fetch;
   globalThis.fetch = replacement as typeof fetch;
@@ -52,7 +52,7 @@ const POST = (): RequestInit => ({ method: "POST", headers: { "X-One": "1" }, bo
 
 const isOurs = (name: string): boolean => /^opik[-_]/.test(name);
 
-/** What a mock was called with, as its test would look at it. */
+/** The arguments that a mock received, as a test would check them. */
 function seenBy([input, init, ...more]: unknown[], given: readonly unknown[]): unknown {
   const { method, body, headers } = (init ?? {}) as RequestInit;
   return {
@@ -65,7 +65,7 @@ function seenBy([input, init, ...more]: unknown[], given: readonly unknown[]): u
   };
 }
 
-/** A mock that answers so, and how it was called. */
+/** Mocks `fetch` with this answer, and observes the mock's calls. */
 function mocked(
   answer: (...args: unknown[]) => unknown,
   args: (url: string) => unknown[] = (url) => [url, POST()],
@@ -97,7 +97,7 @@ class OwnPromise<T> extends Promise<T> {
   readonly own = "member";
 }
 
-/** A mock's answers. */
+/** Values that a mock returns. */
 const MOCKS: Record<string, Idiom> = {
   "a response": mocked(async () => new Response("mocked", { status: 201, headers: { "x-mock": "1" } })),
   "a response, asked by URL": mocked(
@@ -373,7 +373,7 @@ const IDIOMS: Record<string, Idiom> = {
     })),
 };
 
-/** The package that Node's `fetch` is made of. */
+/** The package inside Node that provides `fetch`. */
 async function undici(): Promise<typeof import("undici")> {
   const { process, Deno, Bun } = globalThis as {
     process?: { versions?: { undici?: string } };
@@ -381,11 +381,11 @@ async function undici(): Promise<typeof import("undici")> {
     Bun?: object;
   };
   if (!process?.versions?.undici || Deno || Bun) throw new Lacks("undici");
-  const name = "undici"; // not to be bundled
+  const name = "undici"; // keeps bundlers from including it
   return import(name);
 }
 
-/** What a DOM library defines in Node. */
+/** Globals that a DOM library defines in Node. */
 const DOM_GLOBALS = {
   window: globalThis,
   document: { baseURI: "http://page.invalid/dir/" },
@@ -430,7 +430,7 @@ async function realmOfNode(): Promise<(code: string) => unknown> {
   return (code) => vm.runInContext(code, context);
 }
 
-/** By name. */
+/** Every idiom, by name. */
 export const ALL_IDIOMS: Record<string, Idiom> = {
   ...IDIOMS,
   ...Object.fromEntries(Object.entries(MOCKS).map(([name, idiom]) => [`a mock that gives ${name}`, idiom])),
@@ -438,7 +438,7 @@ export const ALL_IDIOMS: Record<string, Idiom> = {
 
 const platform: Fetch = fetch.bind(globalThis) as Fetch;
 
-/** What a host sees of an idiom at `url`, where that is traced or not. */
+/** The host's view of an idiom at `url`, traced if `tracing` is given. */
 export async function observeIdiom(row: Row, url: string, tracing: TracedCalls | undefined): Promise<unknown> {
   const { entry, propagate, idiom } = row as { entry: string; propagate: string; idiom: string };
   const host: Host = {

@@ -1,4 +1,4 @@
-// Differences that are still to be mended; list-known.ts writes this file.
+// Differences that are still to be fixed. list-known.ts writes this file.
 
 import type { Listed } from "./differential.js";
 

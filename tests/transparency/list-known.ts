@@ -1,5 +1,5 @@
-// Writes known.ts from what the last run of the suite has found, as few rows as it can: `node --import tsx list-known.ts`. Each
-// row says no more of its cases than is needed to tell those that differ from those that do not.
+// Writes known.ts from the last run of the suite, with as few rows as possible: `node --import tsx list-known.ts`. Each
+// row sets only the conditions that separate differing cases from equal cases.
 
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -22,7 +22,7 @@ for (const name of await readdir(folder)) found.push(JSON.parse(await readFile(j
 
 const isIn = (where: Row, row: Row): boolean => Object.entries(where).every(([column, value]) => row[column] === value);
 
-/** Conditions that cover `failing` and none of `equal`: the widest first. */
+/** Conditions that cover `failing` and exclude `equal`, widest first. */
 function cover(failing: readonly Row[], equal: readonly Row[]): Row[] {
   if (equal.length === 0) return [{}];
   const chosen: Row[] = [];
@@ -47,7 +47,7 @@ function cover(failing: readonly Row[], equal: readonly Row[]): Row[] {
   return chosen;
 }
 
-/** The conditions of so many columns that a row meets. */
+/** The conditions on `size` columns that a row meets. */
 function parts(row: Row, size: number): string[] {
   const columns = Object.keys(row);
   const choose = (from: number, count: number): string[][] =>

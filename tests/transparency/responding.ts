@@ -1,5 +1,5 @@
-// A service worker that answers its page by calls of its own, and the page that makes the requests: two programs in one file. What
-// the page sees of `respondWith` has to be the same whether the worker's calls are traced or not.
+// Two programs in one file: a service worker that answers its page by making calls, and the page that sends the requests.
+// The page must see the same responses whether or not the worker's calls are traced.
 
 import type { CallsConfig, CallsResult } from "./calls.js";
 import { CONSUMERS, described, describedResponse } from "./consumers.js";
@@ -8,7 +8,7 @@ import { Lacks } from "./table.js";
 
 type Fetch = (...args: unknown[]) => Promise<Response>;
 
-/** What a worker answers with, by name. */
+/** Ways in which the worker answers, by name. */
 export const RESPONDS: Record<string, (call: Fetch, request: Request) => Promise<Response>> = {
   "the request": (call, request) => call(request),
   "the request and an init": (call, request) => call(request, { headers: { "x-of": "the worker" }, cache: "no-store" }),
@@ -30,7 +30,7 @@ interface FetchEvent {
   respondWith(response: Promise<Response>): void;
 }
 
-/** In the worker: answers what its URL says how. */
+/** In the worker: answers as the query of a request says. */
 export function respond(): void {
   const tracing = new TracedCalls();
   const plain: Fetch = (...args) => (fetch as unknown as Fetch)(...args);
@@ -51,7 +51,7 @@ export function respond(): void {
   });
 }
 
-/** In the page: asks, and looks at the answers. */
+/** In the page: sends the requests and observes the answers. */
 export async function run({ side, isTraced, servers, cases }: CallsConfig): Promise<CallsResult> {
   await controlled();
   const observations: Record<number, unknown> = {};
@@ -84,7 +84,7 @@ export async function run({ side, isTraced, servers, cases }: CallsConfig): Prom
   return { observations };
 }
 
-/** Waits until the worker answers for this page. */
+/** Waits until the worker controls this page. */
 async function controlled(): Promise<void> {
   const { serviceWorker } = navigator;
   const taken = new Promise<void>((resolve) => serviceWorker.addEventListener("controllerchange", () => resolve()));

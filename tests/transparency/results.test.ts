@@ -1,4 +1,4 @@
-// What a traced function gives its host, beside the same without tracing, in every runtime; and how its span ends.
+// Compares the result of a traced function with the untraced result in every runtime, and checks how its span ends.
 
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
@@ -11,7 +11,7 @@ import type { Side } from "./sides.js";
 import { pairs, type Row } from "./table.js";
 
 const SEED = 15;
-/** How many cases a page, a process or a call of a Worker has. */
+/** Number of cases per page, process or call of a Worker. */
 const BATCH = 500;
 
 async function runCases(
@@ -81,7 +81,7 @@ describe("results, plain and traced", { concurrency: 3 }, () => {
   after(() => console.log(TABLES.map(({ suite }) => suite.report()).join("\n")));
 });
 
-/** How the span of a row has to end by the table, if that says so. */
+/** The ending of a row's span according to the table; `any` if the table does not say. */
 function expected(family: string, { result, use, kind }: Row): Ending {
   const { results, ends, isAwaited } = FAMILIES[family]!;
   const own = results[result!]!.ends;
@@ -91,19 +91,19 @@ function expected(family: string, { result, use, kind }: Row): Ending {
   return typeof own === "string" ? own : (own?.[use!] ?? usual);
 }
 
-/** Outside an invocation a span that nobody ends is written when its result has been collected, or not at all. */
+/** Outside an invocation, an unfinished span is written when its result is garbage-collected, or never. */
 const isCollectable = ({ place, entry }: Row): boolean =>
   place !== "in an invocation" || entry === "trace.span" || entry!.startsWith("distributedHeaders");
 
-/** What was seen of a call without tracing. */
+/** The observation of a call without tracing. */
 interface Observed {
   readonly outcome?: string;
 }
 
-/** How the spans of a call have to end, if that is said. */
+/** The expected endings of a call's spans, or `undefined` if the table does not say. */
 function endingsOf(family: string, row: Row, observed: Observed): Recorded["how"][] | undefined {
   const { client, entry, place, kind } = row;
-  // A caller's trace is always followed.
+  // A caller's trace is always sampled.
   const isSampled = client === "recording" || (client === "in no sample" && entry === "distributedHeaders");
   if (!isSampled || kind === "class" || entry === "distributedHeaders, no span") return [];
   if (entry!.includes("of the package") && place === "outside") return [];

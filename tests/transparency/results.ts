@@ -1,5 +1,5 @@
-// The program of results.test.ts: calls a function of each row, one after the other, on one side, uses what it gives as its host
-// would, and says what the host could see of it; on the traced side also what was recorded.
+// The program of results.test.ts. Calls a function for each row, one after the other, on one side, and uses the result as
+// a host would. Returns the host's observations, and on the traced side the recorded spans.
 
 import {
   span as ambientSpan,
@@ -28,29 +28,29 @@ import type { Side } from "./sides.js";
 import { type Columns, Lacks, type Row } from "./table.js";
 import { watchUnhandled } from "./unhandled.js";
 
-/** What it is given. */
+/** Input of the program. */
 export interface ResultsConfig {
   readonly side: Side;
   readonly isTraced: boolean;
-  /** Of the recording server. */
+  /** URL of the recording server. */
   readonly url: string;
   readonly family: string;
   readonly cases: readonly { readonly id: number; readonly row: Row }[];
 }
 
-/** What it gives back. */
+/** Output of the program. */
 export interface ResultsResult {
-  /** What was seen of each case, or `{ lacks }`. */
+  /** The observation of each case, or `{ lacks }`. */
   readonly observations: Record<number, unknown>;
-  /** What was recorded of each. */
+  /** The recorded spans of each case. */
   readonly recorded: Record<number, Recorded[]>;
-  /** What the package has complained of. */
+  /** Errors that the package reported. */
   readonly reports: readonly string[];
-  /** Whether what is current stays so across an `await`. */
+  /** `true` if spans stay current across an `await`. */
   readonly hasAsyncContext: boolean;
 }
 
-/** A span as it was recorded. */
+/** A recorded span. */
 export interface Recorded {
   readonly how: "done" | "failed" | "cancelled" | "stopped" | "unfinished";
   readonly output: unknown;
@@ -70,7 +70,7 @@ type AnyFunction = (this: unknown, ...args: unknown[]) => unknown;
 
 // --- Kinds of functions
 
-/** A function that gives what `make` makes, and how its host calls it. */
+/** A function that returns the result of `make`, and its way of being called. */
 interface Kind {
   readonly fn: AnyFunction;
   readonly self?: object;
@@ -135,7 +135,7 @@ const KINDS: Record<string, (make: (self: unknown, args: unknown[]) => unknown, 
       }
       constructor(...args: unknown[]) {
         Model.#made += 1;
-        // biome-ignore lint/correctness/noConstructorReturn: that is the case
+        // biome-ignore lint/correctness/noConstructorReturn: this is the case under test
         return make(new.target === Model ? "new.target" : new.target, args) as Model;
       }
     } as unknown as AnyFunction,
@@ -143,7 +143,7 @@ const KINDS: Record<string, (make: (self: unknown, args: unknown[]) => unknown, 
   }),
 };
 
-/** As Jest's. */
+/** A mock like Jest's. */
 function mock(make: (self: unknown, args: unknown[]) => unknown, host: Host): AnyFunction {
   const state = { calls: [] as unknown[][], results: [] as object[], instances: [] as unknown[] };
   host.after(() => host.conclude(state.calls, state.instances, state.results));
@@ -162,7 +162,7 @@ function mock(make: (self: unknown, args: unknown[]) => unknown, host: Host): An
   return Object.assign(fn, { _isMockFunction: true, getMockName: () => "mock", mock: state, mockClear() {} });
 }
 
-// --- How it is traced
+// --- Ways to trace the function
 
 const CLIENTS: Record<string, OpikConfig> = {
   recording: {},
@@ -170,7 +170,7 @@ const CLIENTS: Record<string, OpikConfig> = {
   disabled: { disabled: true },
 };
 
-/** The function that the host calls in place of `fn`. */
+/** Returns the function that the host calls in place of `fn`. */
 type Entry = (fn: AnyFunction, name: string, opik: Opik, host: Host) => AnyFunction;
 
 const IDS = {
@@ -191,7 +191,7 @@ const ENTRIES: Record<string, Entry> = {
     scoped((run) => opik.distributedHeaders(IDS, run as () => unknown, { name, span: false }), fn),
 };
 
-/** What runs in a span is given the span; `fn` itself is handed over, since it is asked what kind of function it is. */
+/** Calls `fn` without the span that `run` receives. `run` is a proxy of `fn`, because tracing checks the kind of function. */
 function scoped(open: (run: AnyFunction) => unknown, fn: AnyFunction): AnyFunction {
   const run = new Proxy(fn, { apply: (_, self: unknown) => Reflect.apply(fn, self, []) });
   return function (this: unknown) {
@@ -199,7 +199,7 @@ function scoped(open: (run: AnyFunction) => unknown, fn: AnyFunction): AnyFuncti
   };
 }
 
-/** Where the call is made. */
+/** Places in which the call is made. */
 const PLACES = ["outside", "in a span", "in an invocation"];
 
 const COMMON: Columns = {
@@ -218,11 +218,11 @@ export function columnsOf(family: string): Columns {
 
 // --- A run
 
-/** Listened to once, however often a Worker is asked. */
+/** Installed once, even if a Worker is called several times. */
 let unhandled: unknown[] | undefined;
 
 export async function run({ side, isTraced, url, family, cases }: ResultsConfig): Promise<ResultsResult> {
-  // Tracing's own: what an invocation waits for passes at once.
+  // A fake clock for tracing only, so that an invocation's waiting passes at once.
   const clock = useFakeClock(Date.now());
   const tracing = new Tracing(clock);
   unhandled ??= watchUnhandled(described);
@@ -244,7 +244,7 @@ export async function run({ side, isTraced, url, family, cases }: ResultsConfig)
   return { observations, recorded, reports: tracing.reports, hasAsyncContext };
 }
 
-/** Clients whose rows stay here. */
+/** Clients that keep their rows in memory. */
 class Tracing {
   readonly #exporter = new InMemoryExporter();
   readonly #clients = new Map<string, Opik>();
@@ -286,7 +286,7 @@ class Tracing {
   }
 }
 
-/** How long a case may take that goes on for ever. */
+/** Time limit for a case that never ends. */
 const HANGS_MS = 3000;
 
 class OneCase {
@@ -335,7 +335,7 @@ class OneCase {
     };
     const { fetch } = withOpik(handler, () => tracing.config(client));
     await (await fetch(new Request("http://host.test/"), {}, ctx as never)).text();
-    // What is left open is waited for, for as long as a runtime may let the invocation live.
+    // Tracing waits for open spans as long as a runtime may keep the invocation alive.
     let isOver = false;
     void Promise.all(held).then(() => {
       isOver = true;
@@ -400,7 +400,7 @@ class OneCase {
     };
   }
 
-  /** The function that the host has in place of its own. */
+  /** Wraps the host's function in the way that the row names. */
   #traced({ fn, isConstructor }: Kind): AnyFunction {
     const { tracing, row, host, name } = this;
     if (!tracing) return fn;
@@ -416,13 +416,13 @@ class OneCase {
     return Reflect.apply(called, self, args);
   }
 
-  /** A span's function stays the host's own, and is not looked at. */
+  /** The function's shape, for `track` only: with a span, the host keeps its own function. */
   #ofTrack(shapeOfFunction: unknown): unknown {
     return this.row["entry"]!.includes("track") ? shapeOfFunction : undefined;
   }
 }
 
-/** A host may throw a proxy that lets nobody look at it. */
+/** A host may throw a proxy that refuses every inspection. */
 function isLack(error: unknown): error is Lacks {
   try {
     return error instanceof Lacks;
@@ -436,7 +436,7 @@ function functionShape(fn: Given): unknown {
   return {
     name: fn.name,
     length: fn.length,
-    own: Reflect.ownKeys(fn).map(String).sort(), // Firefox makes them as they are looked at
+    own: Reflect.ownKeys(fn).map(String).sort(), // Firefox orders keys by first access
     tag: Object.prototype.toString.call(fn),
     class: fn.constructor?.name,
     isFunction: fn instanceof Function,
@@ -461,9 +461,9 @@ function attempted(step: () => unknown): unknown {
   }
 }
 
-/** Symbols that Node puts on promises while AsyncLocalStorage is in use, in this package or any other. */
+/** Symbols that Node adds to promises while any package uses AsyncLocalStorage. */
 const OF_NODE = /^Symbol\((async_id_symbol|trigger_async_id_symbol|kResourceStore)\)$/;
-/** As the table of the suite allows: methods that are looked on at, where no loop meets them. */
+/** The shape of a value. Tracing may replace methods, but must not add members that a loop meets. */
 function shape(given: Given, host: Host, isDeep: boolean): unknown {
   if ((typeof given !== "object" && typeof given !== "function") || given === null)
     return { value: host.describe(given) };
@@ -492,13 +492,13 @@ function shape(given: Given, host: Host, isDeep: boolean): unknown {
   });
 }
 
-/** Looking at the body makes Bun forget what it derives from it. */
+/** Leaves the body out, because reading `body` makes Bun drop the headers that it derives from the body. */
 function withoutBody(response: Response): unknown {
   const { status, statusText, ok, type, url, redirected, bodyUsed } = response;
   return { status, statusText, ok, type, url, redirected, bodyUsed, headers: withoutBoundary([...response.headers]) };
 }
 
-/** Form data has another limit each time, and so another sum. */
+/** Replaces the boundary of form data, and the sum that depends on it, because both are random. */
 function withoutBoundary<T>(observed: T): T {
   const text = JSON.stringify(observed).replace(/"sum":-?\d+/g, '"sum":0');
   return JSON.parse(

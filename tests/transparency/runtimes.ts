@@ -1,6 +1,6 @@
-// Runs a program in every runtime: bundled with the package of pkg/, given a JSON value, giving one back. A program is a module
-// that exports `run(config)`; it uses nothing that one of its runtimes lacks. Programs of one's own go to `RUNTIMES` or to
-// `execute`, what they find goes to differential.ts.
+// Runs a program in every runtime, bundled with the package of pkg/. A program is a module that exports `run(config)`,
+// from JSON to JSON, and uses only features that all its runtimes have. New programs use `RUNTIMES` or `execute`;
+// differential.ts compares their results.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -14,25 +14,25 @@ import { PROGRAMS } from "../support/programs.js";
 import { runtimeVersion } from "../support/versions.js";
 import { ROOT, startWorker, type Workerd } from "../support/worker.js";
 
-/** Where a program runs. */
+/** A runtime for programs. */
 export interface Runtime {
-  /** `Node 24`, `old workerd, nodejs_compat`, `Firefox, service worker` */
+  /** For example `Node 24`, `old workerd, nodejs_compat` or `Firefox, service worker` */
   readonly name: string;
   readonly kind: "process" | "worker" | "page" | "service worker";
-  /** Starts it with the program at `entry`, a path in the repository. Pages are of `site`'s origin. */
+  /** Starts the runtime with the program at `entry`, a path in the repository. Pages have the origin of `site`. */
   start(entry: string, site: Site): Promise<Running>;
 }
 
-/** A program in its runtime. */
+/** A program running in its runtime. */
 export interface Running {
   /** The version of the runtime. */
   readonly version: string;
-  /** Calls the program's `run`: in a process, a page or a service worker of its own; of a Worker there is one for all calls. */
+  /** Calls the program's `run`, each time in a new process, page or service worker. A Worker is shared by all calls. */
   run(config: unknown): Promise<unknown>;
   close(): Promise<void>;
 }
 
-/** What pages are loaded from: server.ts is one. */
+/** A server for pages; server.ts has an implementation. */
 export interface Site {
   /** `http://127.0.0.1:PORT` */
   readonly url: string;
@@ -40,7 +40,7 @@ export interface Site {
   serve(path: string, type: string, body: string): void;
 }
 
-/** How a process ended. */
+/** The end of a process. */
 export interface Exit {
   readonly code: number | null;
   readonly signal: string | null;
@@ -54,7 +54,7 @@ const WORKERD_FLAGS: Record<string, string[]> = {
   "no flag": [],
 };
 
-/** All of them. */
+/** Every runtime. */
 export const RUNTIMES: readonly Runtime[] = [
   ...Object.keys(PROGRAMS).map(processRuntime),
   ...Object.keys(WORKERD_FLAGS).map((flags) => workerRuntime("current", flags)),
@@ -64,8 +64,8 @@ export const RUNTIMES: readonly Runtime[] = [
 ];
 
 /**
- * Pages whose requests a service worker answers: the program's `run` is called in the page, which registers
- * `/worker-of-page.js`, and its `respond` in that worker when it starts.
+ * Pages whose requests are answered by a service worker. The page calls the program's `run`, which registers
+ * `/worker-of-page.js`. That worker calls the program's `respond` when it starts.
  */
 export const CONTROLLED_PAGES: readonly Runtime[] = Object.keys(BROWSERS).map((name) => {
   const page = pageRuntime(name);
@@ -80,27 +80,27 @@ export const CONTROLLED_PAGES: readonly Runtime[] = Object.keys(BROWSERS).map((n
   };
 });
 
-/** Whether the whole matrix is tried: with `scripts/check --long`. */
+/** `true` if every row runs in every runtime, with `scripts/check --long`. */
 export const IS_WHOLE: boolean = LONG && !process.env["OPIK_EDGE_RUNTIMES"];
 
-/** Whether the second side is not traced either: then whatever differs is the suite's own fault. */
+/** `true` if neither side is traced. Every difference is then a fault of the suite. */
 export const IS_CONTROL: boolean = (process.env["OPIK_EDGE_CONTROL"] ?? "") !== "";
 
-/** The runtimes to try: those that `OPIK_EDGE_RUNTIMES` matches, else all. */
+/** The runtimes to use: those matched by `OPIK_EDGE_RUNTIMES`, or all. */
 export const TRIED: readonly Runtime[] = RUNTIMES.filter(({ name }) =>
   new RegExp(process.env["OPIK_EDGE_RUNTIMES"] ?? "").test(name),
 );
 
-/** Every row is tried in these also in the short form. */
+/** Runtimes that run every row even in the short form. */
 const WHOLE_IN = ["Node 24"];
-/** In each of the others it is one row of so many there, each time another: all of them together try every row. */
+/** Each other runtime runs one row in eight. Each takes a different share, so that together they run all. */
 const PART = 8;
-/** The same of what is tried in processes alone, of which there are four others. */
+/** The same for suites that run only in processes, of which there are four others. */
 export const PART_OF_PROCESSES = 4;
 
 /**
- * The rows to try in the runtime of this name: all with `scripts/check --long`, or where `OPIK_EDGE_RUNTIMES` names the runtimes;
- * otherwise one in `part`.
+ * The rows to run in this runtime: all with `scripts/check --long` or if `OPIK_EDGE_RUNTIMES` is set, otherwise one in
+ * `part`.
  */
 export function partOf<T>(runtime: string, rows: readonly T[], part: number = PART): readonly T[] {
   const isWhole = LONG || process.env["OPIK_EDGE_RUNTIMES"] || WHOLE_IN.includes(runtime);
@@ -109,12 +109,15 @@ export function partOf<T>(runtime: string, rows: readonly T[], part: number = PA
   return isWhole || at < 0 ? rows : rows.filter((_, index) => index % part === at % part);
 }
 
-/** Bundles are kept here, so that a stack trace leads somewhere. Below the root, so that packages are found. */
+/**
+ * Folder of the bundles. They are kept so that stack traces point to a file, and are below the root so that packages
+ * resolve.
+ */
 const FOLDER = join(ROOT, "target/transparency");
 
 // --- Processes: Node, Deno, Bun
 
-/** The result's line begins so: a program may print whatever else it likes. */
+/** Begins the line of the result, because a program may print other lines. */
 const RESULT = "\u0001result ";
 
 function processRuntime(name: string): Runtime {
@@ -138,8 +141,8 @@ function processRuntime(name: string): Runtime {
 }
 
 /**
- * Runs the module at `entry` as a program of its own, which gets `config` as its last argument, and ends by itself. `flags` are
- * further ones of the runtime.
+ * Runs the module at `entry` as a separate program until it ends. `config` is its last argument; `flags` are further
+ * flags for the runtime.
  */
 export async function execute(
   runtime: string,
@@ -155,7 +158,7 @@ async function spawned(runtime: string, given: readonly string[], input: string)
   const [program, args] = PROGRAMS[runtime]!;
   const all = given[0] === "--version" ? given : [...args, ...given];
   const child = spawn(program, all, { cwd: FOLDER, timeout: 300_000, stdio: "pipe" });
-  child.stdin.on("error", () => {}).end(input); // it may not read
+  child.stdin.on("error", () => {}).end(input); // the program might not read its input
   const [stdout, stderr, [code, signal]] = await Promise.all([
     text(child.stdout),
     text(child.stderr),
@@ -177,7 +180,7 @@ const bundleProcess = (entry: string): Promise<string> =>
     },
   });
 
-/** Packages other than ours are left to the runtime. */
+/** Leaves packages other than ours to the runtime. */
 const OURS_ONLY: Plugin = {
   name: "ours-only",
   setup({ onResolve }) {
@@ -191,12 +194,12 @@ const OURS_ONLY: Plugin = {
 
 const bundled = new Map<string, Promise<string>>();
 
-/** The same program is bundled once. */
+/** Bundles each program once. */
 function bundleFile(name: string, what: Pick<BuildOptions, "stdin" | "entryPoints">): Promise<string> {
   const file = join(FOLDER, `${name}.mjs`);
   const bundle = async (): Promise<string> => {
     await mkdir(FOLDER, { recursive: true });
-    // A program is there for its effects, of which the package that its tests belong to has none.
+    // Keeps the program's side effects, although its package.json declares `sideEffects` false.
     const options = { ...COMMON, ...what, ignoreAnnotations: true };
     await build({ ...options, platform: "node", plugins: [OURS_ONLY], outfile: file });
     return file;
@@ -239,7 +242,7 @@ function workerRuntime(workerd: Workerd, flags: string): Runtime {
 
 const stubs = new Map<string, Promise<string>>();
 
-/** A Worker that runs the program. It is written once, since another may be reading it. */
+/** Writes a Worker that runs the program. Written once, because another runtime may be reading it. */
 function workerStub(entry: string): Promise<string> {
   const write = async (): Promise<string> => {
     const stub = join(FOLDER, `${basename(entry, ".ts")}.worker.ts`);
@@ -265,7 +268,7 @@ function pageRuntime(name: string): Runtime {
     name,
     kind: "page",
     async start(entry, site) {
-      // As JSON, since Firefox's driver takes no typed array.
+      // The result crosses as JSON, because Firefox's driver does not support typed arrays.
       const stub = `import { run } from ${JSON.stringify(join(ROOT, entry))};
         globalThis.run = async (config) => JSON.parse(JSON.stringify(await run(config)));`;
       site.serve("/page.js", "text/javascript", await bundleScript(stub));
@@ -295,7 +298,7 @@ function serviceWorkerRuntime(name: string): Runtime {
   };
 }
 
-/** Has a new service worker for each call. It is not the page's own, whose scope is another. */
+/** A page that registers a new service worker for each call. Its scope excludes the page. */
 const SERVICE_WORKER_PAGE = `<!doctype html><meta charset="utf-8"><title>service worker</title><script>
   globalThis.run = async (config) => {
     const registration = await navigator.serviceWorker.register("/service-worker.js", { scope: "/nowhere" });
@@ -325,12 +328,12 @@ async function inBrowser(name: string, site: Site, path: string): Promise<Runnin
   };
 }
 
-/** A service worker's script is a classic one: not every browser takes a module. */
+/** Bundles a service worker as a classic script, because some browsers do not support modules there. */
 async function bundleScript(contents: string): Promise<string> {
   const result = await build({
     ...COMMON,
     format: "iife",
-    banner: { js: '"use strict";' }, // as a module is
+    banner: { js: '"use strict";' }, // modules are strict too
     platform: "browser",
     write: false,
     stdin: { contents, resolveDir: ROOT, loader: "ts" },

@@ -1,6 +1,6 @@
-// The server that both sides of a case talk to. It writes down what it sees, case by case, and answers as the path says:
-// `/plain/12/gzip` is case 12 without tracing, answered by `gzip` of answers.ts. Trace headers are left out of what was seen,
-// and with them what only they have brought about.
+// The server that both sides of a case call. It records the requests of each case. The path selects the answer:
+// `/plain/12/gzip` is case 12 without tracing, answered by `gzip` of answers.ts. Trace headers, and preflights that only
+// they cause, are not recorded.
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -13,27 +13,27 @@ import type { Side } from "./sides.js";
 /** A request as it arrived. */
 export interface Seen {
   readonly method: string;
-  /** Without the case; with its query. */
+  /** The path and query, without the case's prefix. */
   readonly path: string;
-  /** `own` is that of pages. */
+  /** `own` is the origin of the pages. */
   readonly origin: "own" | "other" | "refusing";
-  /** In their order and case. */
+  /** In their original order and spelling. */
   readonly headers: readonly (readonly [name: string, value: string])[];
-  /** The bytes as Latin-1. */
+  /** The bytes decoded as Latin-1. */
   readonly body: string;
-  /** Whether the body has come to its end. */
+  /** `true` if the body arrived completely. */
   readonly complete: boolean;
 }
 
 /** A running server: one for each runtime. */
 export interface RecordingServer extends Site {
-  /** The same at another origin, which allows CORS. */
+  /** URL of the same server at another origin, which allows CORS. */
   readonly other: string;
-  /** The same at an origin which does not. */
+  /** URL of the same server at an origin without CORS. */
   readonly refusing: string;
-  /** What a case's requests were. Forgets them. */
+  /** Removes and returns the requests of a case. */
   take(side: Side, id: number): Seen[];
-  /** How many requests carried trace headers. */
+  /** Number of requests with trace headers. */
   traced(): number;
   close(): Promise<void>;
 }
@@ -41,33 +41,33 @@ export interface RecordingServer extends Site {
 /** One case of one side. */
 class Case {
   readonly seen: Seen[] = [];
-  /** Whether more than a preflight has come. */
+  /** `true` after a request other than a preflight. */
   called = false;
   hungUp = 0;
   open = 0;
   steps = 0;
 }
 
-/** A page may read these of an answer from elsewhere. */
+/** Response headers that a cross-origin page may read. */
 const EXPOSED =
   "content-type,content-length,content-encoding,x-a,x-b,x-latin,x-long,location,www-authenticate,vary,set-cookie";
 
-/** How long a program waits for what does not happen. */
+/** Time limit for an event that a program waits for. */
 const IN_VAIN_MS = 8000;
 
-/** How long an answer waits for a client that should have gone, or asked for more. */
+/** Time limit for an answer that waits for its client to leave or to ask for more. */
 const GIVES_UP_MS = 15_000;
 
-/** How often an endless answer goes on while its end is waited for. */
+/** Interval between the chunks of an endless answer while the program waits for its end. */
 const POKE_MS = 10;
 
-/** Starts it on three free ports. */
+/** Starts the server on three free ports. */
 export async function startServer(): Promise<RecordingServer> {
   const cases = new Map<string, Case>();
   const files = new Map<string, { type: string; body: string }>();
   const watchers = new Watchers();
   let traced = 0;
-  /** Of whom a request is whose path does not say so: `fetch(undefined)` of a page. */
+  /** The case of requests without a case in their path, such as a page's `fetch(undefined)`. */
   let current: string | undefined;
 
   const caseOf = (key: string): Case => {
@@ -76,7 +76,7 @@ export async function startServer(): Promise<RecordingServer> {
     return known;
   };
 
-  /** What a program asks for: `/control/next/plain/12` and the like. Answered once it is so, or `false`. */
+  /** Answers a program's request such as `/control/next/plain/12`: `true` once the event has happened, otherwise `false`. */
   const control = async (path: string, response: ServerResponse): Promise<void> => {
     const [, , word, side, id] = path.split("/");
     const asked = caseOf(`${side}/${id}`);
@@ -90,7 +90,7 @@ export async function startServer(): Promise<RecordingServer> {
     if (word === "begin") current = `${side}/${id}`;
     if (word === "next") asked.steps += 1;
     watchers.notify();
-    // Some clients notice only with the next bytes that nobody wants them.
+    // Some clients close a connection only when more bytes arrive.
     const poke = (): void => {
       asked.steps += 1;
       watchers.notify();
@@ -136,7 +136,7 @@ export async function startServer(): Promise<RecordingServer> {
     const next = async (): Promise<void> => {
       steps += 1;
       const go = (): boolean => asked.steps >= steps || response.destroyed;
-      // A client that should have gone, and has not, would wait for ever.
+      // A client that neither leaves nor asks for more would wait forever.
       await watchers.until(go, () => "next", GIVES_UP_MS).catch(() => response.destroy());
     };
     await make({ request, response, path: `/${key}/`, elsewhere: `${other}/${key}/`, next });
@@ -145,7 +145,7 @@ export async function startServer(): Promise<RecordingServer> {
   const handle =
     (origin: Seen["origin"]) =>
     (request: IncomingMessage, response: ServerResponse): void => {
-      // Nothing that depends on the time.
+      // Headers must not depend on the time.
       response.sendDate = false;
       if (origin === "other") allow(request, response);
       const file = files.get(request.url!.split("?", 1)[0]!);
@@ -157,7 +157,7 @@ export async function startServer(): Promise<RecordingServer> {
 
   const servers: Server[] = [];
   const listen = async (origin: Seen["origin"]): Promise<string> => {
-    // A client is never told that its connection is about to be closed.
+    // Idle connections outlive the suite, so that no client has to handle their closing.
     const server = createServer({ keepAliveTimeout: 600_000, requestTimeout: 0 }, handle(origin));
     servers.push(server);
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -197,20 +197,20 @@ function allow({ headers }: IncomingMessage, response: ServerResponse): void {
 const isOurs = (name: string): boolean => /^opik[-_](trace|parent[-_]span)[-_]id$/i.test(name);
 const ASKED_FOR = "access-control-request-headers";
 
-/** A preflight that would not have been without trace headers. */
+/** `true` for a preflight that only trace headers caused. */
 function isOnlyOurs({ headers }: IncomingMessage): boolean {
   const names = headers[ASKED_FOR]?.split(",") ?? [];
   const isSimple = /^(GET|HEAD|POST)$/.test(headers["access-control-request-method"]!);
   return isSimple && names.length > 0 && names.every((name) => isOurs(name.trim()));
 }
 
-/** Headers and body, without our headers and without what is made anew for each request: the boundary of form data. */
+/** Headers and body without trace headers, and with a fixed boundary of form data. */
 function withoutOurs({ rawHeaders }: IncomingMessage, bytes: Buffer): Pick<Seen, "headers" | "body"> {
   const body = bytes.toString("latin1");
-  // A host may have put another type in its place.
+  // Found in the body, because the host may have replaced the content type.
   const boundary = /^--(\S{10,}?)(--)?\r\n/.exec(body)?.[1];
   const plainly = (text: string): string => (boundary ? text.replaceAll(boundary, "BOUNDARY") : text);
-  // Firefox makes boundaries of different lengths.
+  // Firefox's boundaries vary in length, so the content length does too.
   const isCounted = (name: string): boolean => boundary !== undefined && name.toLowerCase() === "content-length";
   const headers: [string, string][] = [];
   for (let i = 0; i < rawHeaders.length; i += 2) {

@@ -1,4 +1,4 @@
 // The two sides of every case.
 
-/** Without tracing, and with it. */
+/** `plain` is without tracing. */
 export type Side = "plain" | "traced";

@@ -1,23 +1,23 @@
-// Tables of cases: a column is a set of named values, a row names one of each. Rows are data that a test hands to a program,
-// which looks its values up.
+// Tables of cases. A column is a set of named values, and a row names one value of each. Rows are plain data, so that a
+// test can pass them to a program, which looks the values up.
 
-/** The values of a column by name; the first is the one that is meant where nothing else is said. */
+/** The names of a column's values. The first is the default. */
 export type Column = readonly string[];
 /** Columns by name. */
 export type Columns = Readonly<Record<string, Column>>;
 /** A case: the name of a value for each column. */
 export type Row = Readonly<Record<string, string>>;
 
-/** Thrown by a program where its platform has no such thing: the case is counted as not there, with this reason. */
+/** Thrown by a program if its platform lacks a feature. The case is counted as missing, with this reason. */
 export class Lacks extends Error {}
 
-/** What a row is called: the values that are not the usual ones. */
+/** Names a row by the values that differ from the defaults. */
 export function nameOf(row: Row, columns: Columns): string {
   const said = Object.keys(columns).filter((column) => row[column] !== columns[column]![0]);
   return said.map((column) => `${column}: ${row[column]}`).join(", ") || "as usual";
 }
 
-/** The row where nothing is said but `values`. */
+/** A row with `values`, and defaults for the rest. */
 export function usual(columns: Columns, values: Row = {}): Row {
   const row = Object.fromEntries(Object.entries(columns).map(([column, [first]]) => [column, first!]));
   return { ...row, ...values };
@@ -34,7 +34,7 @@ export function random(seed: number): () => number {
   };
 }
 
-/** Every combination of the values of `columns`; of other columns the usual one of `all`. */
+/** Every combination of the values of `columns`, with the defaults of `all` for other columns. */
 export function product(all: Columns, columns: Columns): Row[] {
   let rows: Row[] = [usual(all)];
   for (const [column, values] of Object.entries(columns)) {
@@ -43,7 +43,7 @@ export function product(all: Columns, columns: Columns): Row[] {
   return rows;
 }
 
-/** `count` rows of any values. */
+/** `count` rows with random values. */
 export function anyRows(columns: Columns, seed: number, count: number): Row[] {
   const next = random(seed);
   return Array.from({ length: count }, () =>
@@ -51,25 +51,24 @@ export function anyRows(columns: Columns, seed: number, count: number): Row[] {
   );
 }
 
-/** Rows tried for each that is taken. */
+/** Number of random rows to choose each row from. */
 const CANDIDATES = 24;
 
-/** What can not be one of many things in a row. */
+/** Combinations that need special treatment. */
 export interface Rules {
-  /** A row that must fail before the rest of it matters. */
+  /** `true` for a row that must fail before the rest of it has an effect. */
   readonly clashes?: (row: Row) => boolean;
-  /** A row whose outcome is up to who is faster. */
+  /** `true` for a row whose outcome depends on timing. */
   readonly races?: (row: Row) => boolean;
 }
 
 const never = (): boolean => false;
 
 /**
- * Rows in which each value meets each value of every other column at least once. A pair that clashes
- * has a row of its own, usual in all else; one that races has none.
- *
- * Greedy, as in AETG (Cohen et al., 1997). The packages for this (covertable, pict-node) want the rules in a language of their
- * own; this is shorter than their use.
+ * Rows in which each value meets each value of every other column at least once. A pair that clashes gets a separate row
+ * with defaults; a pair that races is left out.
+ * Greedy, as in AETG (Cohen et al., 1997). Packages such as covertable and pict-node need the rules in their own
+ * language, which takes more code than this.
  */
 export function pairs(columns: Columns, seed: number, { clashes = never, races = never }: Rules = {}): Row[] {
   const next = random(seed);
@@ -103,7 +102,7 @@ export function pairs(columns: Columns, seed: number, { clashes = never, races =
     const [a, x, b, y] = pair!.split("\0");
     for (let tried = 0; tried < CANDIDATES; tried += 1) {
       let row = usual(columns, { [names[Number(a)]!]: x!, [names[Number(b)]!]: y! });
-      // In any order, so that not always the same columns give way.
+      // In random order, so that the rules do not always change the same columns.
       for (const name of shuffled(names, next)) {
         if (name === names[Number(a)] || name === names[Number(b)]) continue;
         const changed = { ...row, [name]: pick(columns[name]!, next) };

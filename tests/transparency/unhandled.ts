@@ -1,4 +1,4 @@
-// What nobody has handled, as a program's runtime tells of it.
+// Collects unhandled rejections and errors as each runtime reports them.
 
 interface Process {
   on?(event: string, listener: (reason: unknown) => void): void;
@@ -11,7 +11,7 @@ interface Unhandled {
   preventDefault(): void;
 }
 
-/** A list of what nobody has handled, as it comes; what is handled later is there again. */
+/** A list that grows with each unhandled rejection, error or warning, and with each rejection that is handled later. */
 export function watchUnhandled(described: (reason: unknown) => unknown): unknown[] {
   const found: unknown[] = [];
   const { process, addEventListener } = globalThis as {
@@ -29,7 +29,7 @@ export function watchUnhandled(described: (reason: unknown) => unknown): unknown
       addEventListener?.(event, (told) => {
         const { type, promise } = told;
         told.preventDefault();
-        // Firefox tells so also of promises of its own that nobody was told of, where a response reads a stream made in JavaScript.
+        // Firefox also reports internal promises that were never unhandled, when a response reads a JavaScript stream.
         if (type === "rejectionhandled" && !raised.has(promise!)) return;
         if (type === "unhandledrejection") raised.add(promise!);
         found.push([type, described(told.reason ?? told.error)]);

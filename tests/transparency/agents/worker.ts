@@ -1,5 +1,5 @@
-// Two agents as the documentation of `agents` and `@cloudflare/ai-chat` has them, each wrapped where the binding `SIDE` says so.
-// What they tell is text and JSON; classes-agents.test.ts asks them.
+// Two agents, written as the documentation of `agents` and `@cloudflare/ai-chat` shows, and wrapped if the binding `SIDE`
+// is `traced`. They answer in text and JSON; classes-agents.test.ts calls them.
 
 import { env as variables } from "cloudflare:workers";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
@@ -15,7 +15,7 @@ interface Env {
   readonly Tester: DurableObjectNamespace<Tester>;
 }
 
-/** Of an agent's methods those that are called by native RPC. */
+/** Methods of an agent that are called by native RPC. */
 interface Remote {
   add(a: number, b: number): Promise<number>;
   hidden(): Promise<number>;
@@ -25,7 +25,7 @@ interface Remote {
 const isTraced = (variables as unknown as Env).SIDE === "traced";
 const wrap = <T extends object>(given: T): T =>
   isTraced ? (withOpik(given as never, () => ({ projectName: "agents" })) as T) : given;
-/** Something that is recorded while it runs. */
+/** Runs `fn` in a span on the traced side. */
 const within = <T>(name: string, fn: () => T): T => (isTraced ? span({ name }, fn) : fn());
 
 class TesterAgent extends Agent<Env, { count: number; last?: string }> {

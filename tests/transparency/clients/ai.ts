@@ -1,4 +1,4 @@
-// `ai`, with OpenAI's provider: a result has promises as getters, and streams that begin when they are asked for.
+// `ai` with OpenAI's provider. Its results have promises as getters, and streams that start when they are read.
 
 import { createOpenAI } from "@ai-sdk/openai";
 import { embed, generateText, Output, streamText } from "ai";
@@ -10,7 +10,7 @@ import type { Behaviour } from "./server.js";
 const model = ({ fetch, url }: Host, behaviour: Behaviour = "ok") =>
   createOpenAI({ apiKey: "key", baseURL: `${url(behaviour)}/v1`, fetch }).chat("model-1");
 const prompt = "Say hello";
-/** What goes wrong in a stream is told to the host alone. */
+/** Notes errors of a stream, which otherwise would be logged to the console. */
 const quiet = (host: Host) => ({ onError: ({ error }: { error: unknown }) => host.saw("onError", error) });
 
 export const cases: Cases = {

@@ -1,60 +1,61 @@
-// What a host does with a client, what it sees of it, and what is to be recorded: the words that the programs and the test share.
+// Types of the cases: a host's use of a client, its observations, and the expected spans. Shared by the programs and the
+// test.
 
 import type { Behaviour } from "./server.js";
 
-/** How a host is traced. */
+/** Ways to trace a host. */
 export const MODES = ["plain", "opik.fetch", "span.fetch", "fetch", "opik.track", "opik.span", "both"] as const;
 export type Mode = (typeof MODES)[number];
 
-/** Whether the calls of a client are traced in this mode. */
+/** `true` if a client's calls are traced in this mode. */
 export const tracesCalls = (mode: Mode): boolean => mode.endsWith("fetch") || mode === "both";
-/** Whether the functions of the host are. */
+/** `true` if the host's functions are traced in this mode. */
 export const tracesFunctions = (mode: Mode): boolean =>
   mode === "opik.track" || mode === "opik.span" || mode === "both";
 
-/** What a host has at hand. */
+/** Everything that a host can use. */
 export interface Host {
-  /** The platform's `fetch`, or a traced one, detached from what it belongs to. */
+  /** The platform's `fetch` or a traced one, called without its object. */
   readonly fetch: typeof globalThis.fetch;
   /** Calls `fn`, or `fn` in a span. */
   readonly call: <T>(fn: () => T) => T;
-  /** The root of the server that behaves so. */
+  /** Base URL of the server with this behaviour. */
   readonly url: (behaviour: Behaviour) => string;
-  /** Waits until so many requests have been made, and whatever follows from their answers has happened. */
+  /** Waits for `requests` requests and for the effects of their answers. */
   readonly until: (requests: number) => Promise<void>;
-  /** Has the server close the connections of what it is still answering. */
+  /** Makes the server close the connections of unfinished answers. */
   readonly breakOff: () => Promise<void>;
-  /** Gives what follows from promises and timers that are due the time to happen. */
+  /** Gives pending promises and due timers time to run. */
   readonly turns: () => Promise<void>;
-  /** Collects garbage, and lets a registry tell of it. In workerd nothing is collected: there a call has an end of its own. */
+  /** Collects garbage and lets finalization registries run. Does nothing in workerd, where spans end with the invocation. */
   readonly collect: () => Promise<void>;
-  /** Notes that something has happened. */
+  /** Notes an event. */
   readonly saw: (what: string, value?: unknown) => void;
 }
 
 /**
- * How a span ends: `done`, `error`, `cancelled` (the host broke it off), `stopped` (the host read no further), `unfinished`
- * (nobody has seen its end), or `read`: all bytes were read, whether or not the client has looked for the end behind them.
+ * The ending of a span. `cancelled`: the host aborted it. `stopped`: the host stopped reading. `unfinished`: its end was never seen.
+ * `read`: every byte was read, even if the client did not read on to the end of the stream.
  */
 export type Ending = "done" | "error" | "cancelled" | "stopped" | "unfinished" | "read";
 
-/** Something that a host does with a client. */
+/** One use of a client. */
 export interface Case {
-  /** What it does. What it returns, and what it throws, is its outcome. */
+  /** Runs the case. Its outcome is the value that it returns or throws. */
   readonly run: (host: Host) => unknown;
-  /** Of each request, in order: its status, 0 where there is none, and how its span ends. `|` means either. */
+  /** For each request, in order: its status (0 without a response) and its span's ending. `|` separates alternatives. */
   readonly calls?: readonly string[];
-  /** How the span of each `host.call` ends. `|` means either. */
+  /** The ending of the span of each `host.call`. `|` separates alternatives. */
   readonly spans?: readonly string[];
-  /** How many answers the host leaves before their end. */
+  /** Number of answers that the host leaves before their end. */
   readonly hangUps?: number;
-  /** The host does not survive it: it is run in a process of its own, which ends as it does. */
+  /** `true` if the host's process dies. The case then runs in a separate process. */
   readonly crashes?: boolean;
 }
 
 export type Cases = Readonly<Record<string, Case>>;
 
-/** What a host saw. */
+/** A host's observations. */
 export interface Outcome {
   readonly returned?: unknown;
   readonly threw?: unknown;
@@ -66,24 +67,24 @@ export interface Outcome {
 export const runName = (client: string, index: number, mode: Mode): string =>
   `${client}-${index}-${mode.replace(".", "-")}`;
 
-/** How a program is run. */
+/** Arguments of a program. */
 export interface Job {
   readonly client: string;
-  /** Where the providers are. */
+  /** Base URL of the providers. */
   readonly url: string;
-  /** Where nobody listens. */
+  /** A URL without a listener. */
   readonly nowhere: string;
-  /** Where rows go. */
+  /** URL of the collector that receives the rows. */
   readonly collector: string;
   /** Only the case with this index, in this mode. */
   readonly only?: { readonly index: number; readonly mode: Mode };
-  /** The third of what is tried that is tried here, counted from any number; by default all is. */
+  /** Selects a third of the runs, by any number; all runs by default. */
   readonly part?: number | undefined;
 }
 
 const PARTS = 3;
 
-/** Whether something that is one of many is tried in a job. */
+/** `true` if the job includes the run at position `at`. */
 export const isTried = ({ part }: Job, at: number): boolean => part === undefined || (at + part) % PARTS === 0;
 
 /** The modes in which a job runs the case with an index. */

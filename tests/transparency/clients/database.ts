@@ -1,4 +1,4 @@
-// A file for a case's database, in Node. It is gone when the host has ended.
+// A database file for a case, in Node. It is removed when the host has ended.
 
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

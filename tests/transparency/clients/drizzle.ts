@@ -1,4 +1,4 @@
-// `drizzle-orm`, whose queries are sent when they are awaited.
+// `drizzle-orm`, which sends a query when it is awaited.
 
 import { createClient } from "@libsql/client";
 import { eq, sql } from "drizzle-orm";
@@ -11,7 +11,7 @@ import { kind } from "./harness.js";
 const users = sqliteTable("users", { id: integer("id").primaryKey(), name: text("name").notNull() });
 type Database = LibSQLDatabase<{ users: typeof users }>;
 
-/** A host with a database, of which each query is noted when it is sent. */
+/** A host with a database. Notes each query when it is sent. */
 const withUsers =
   (use: (db: Database, host: Host) => unknown): Case["run"] =>
   (host) =>

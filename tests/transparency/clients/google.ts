@@ -37,7 +37,7 @@ export const cases: Cases = {
       }
       return stream.next();
     },
-    // The SDK leaves the body where it is: locked no more, and not cancelled.
+    // The SDK leaves the body unlocked and not cancelled.
     calls: ["200 unfinished|200 stopped"],
     spans: ["done|cancelled|stopped"],
   },

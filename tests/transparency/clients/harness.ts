@@ -1,5 +1,5 @@
-// Runs what a host does with a client several times in one process, without tracing and with it in each of its ways, and tells
-// what the host saw. What the server saw and what was recorded is added by clients.test.ts.
+// Runs each case of a client in every mode, in one process, and reports the host's view. clients.test.ts adds the
+// server's view and the recorded spans.
 
 import { fetch as ambientFetch, Opik, type Span } from "../../../pkg/index.js";
 import {
@@ -14,7 +14,7 @@ import {
   tracesFunctions,
 } from "./case.js";
 
-/** The platform's. In workerd it must not be called as the method of something else. */
+/** The platform's `fetch`. Bound, because workerd refuses calls to it as a method of another object. */
 const untraced = globalThis.fetch.bind(globalThis);
 
 /** Runs `cases`, and reports each outcome by its run. */
@@ -39,13 +39,13 @@ export async function runCases(
   await opik.flush();
 }
 
-/** The same as a program: it prints a line with the cases, then one for each outcome. */
+/** Runs the cases as a program. Prints a line with the cases, then one line per outcome. */
 export async function printCases(job: Job, cases: Cases): Promise<void> {
   console.log(JSON.stringify({ cases }));
   await runCases(job, cases, (run, outcome) => console.log(JSON.stringify({ run, outcome })));
 }
 
-/** The lines of a stack, in a text of JSON: where a call came from is not what a host looks at. */
+/** The lines of a stack trace in JSON text. Left out, because hosts do not look at call sites. */
 const STACK = /\\n +at (?:[^"\\]|\\.)*/g;
 
 async function runCase(opik: Opik, entry: Case, mode: Mode, name: string, job: Job): Promise<Outcome> {
@@ -73,7 +73,7 @@ async function runCase(opik: Opik, entry: Case, mode: Mode, name: string, job: J
     saw: (what, value) => void saw.push(value === undefined ? what : { [what]: plainly(value) }),
   });
   const ended = { saw, unhandled: [] as unknown[] };
-  // What ends the process has to end it.
+  // An error that should end the process must reach the process.
   const { stop } = entry.crashes ? { stop() {} } : watchUnhandled((reason) => ended.unhandled.push(plainly(reason)));
   const outcome = async (fetch: typeof globalThis.fetch): Promise<Outcome> => {
     try {
@@ -92,15 +92,15 @@ async function runCase(opik: Opik, entry: Case, mode: Mode, name: string, job: J
   } finally {
     await turns();
     stop();
-    // What the host has left open would keep its process from ending.
+    // Ends the host's open requests, which would keep its process alive.
     if (!entry.hangUps) await (await untraced(`${url}/over`)).text();
   }
 }
 
-/** How long a host may take that would otherwise take the others' time too. */
+/** Limit for one case, so that a hanging host does not use up the time of the others. */
 const HUNG_MS = 60_000;
 
-/** Rejects when `outcome` does not come. */
+/** Rejects if `outcome` does not settle in time. */
 async function unlessHung(outcome: unknown): Promise<unknown> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const hung = new Promise((_, reject) => {
@@ -109,7 +109,7 @@ async function unlessHung(outcome: unknown): Promise<unknown> {
   return Promise.race([outcome, hung]).finally(() => clearTimeout(timer));
 }
 
-/** As a client is given it: `new OpenAI({ fetch: opik.fetch })`. */
+/** The function without its object, as clients get it: `new OpenAI({ fetch: opik.fetch })`. */
 const detached = ({ fetch }: Opik | Span): typeof globalThis.fetch => fetch as typeof globalThis.fetch;
 
 function caller(opik: Opik, mode: Mode, name: string): Host["call"] {
@@ -118,7 +118,7 @@ function caller(opik: Opik, mode: Mode, name: string): Host["call"] {
   return (fn) => opik.track(fn, { name })() as ReturnType<typeof fn>;
 }
 
-/** Lets everything go on that waits for promises, and a runtime tell of rejections that nobody handled. */
+/** Lets pending promise callbacks run, and the runtime report unhandled rejections. */
 async function turns(): Promise<void> {
   for (let turn = 0; turn < 5; turn += 1) await new Promise((resolve) => setTimeout(resolve));
 }
@@ -135,7 +135,7 @@ async function collect(): Promise<void> {
 let onUnhandled: ((reason: unknown) => unknown) | undefined;
 let isWatching = false;
 
-/** Until `stop`, rejections that nobody handles are told and forgiven. */
+/** Passes unhandled rejections to `told` until `stop` is called, and keeps them from ending the process. */
 function watchUnhandled(told: (reason: unknown) => unknown): { stop: () => void } {
   onUnhandled = told;
   if (!isWatching) {
@@ -149,7 +149,7 @@ function watchUnhandled(told: (reason: unknown) => unknown): { stop: () => void 
   return { stop: () => (onUnhandled = undefined) };
 }
 
-/** What a host can tell of a value: as JSON, with what that leaves out. */
+/** A host's view of a value: JSON, extended by the values that JSON leaves out. */
 export function shown(value: unknown, depth = 0): unknown {
   if (typeof value === "function") return `[function ${value.name}]`;
   if (typeof value === "bigint" || typeof value === "symbol") return `[${String(value)}]`;
@@ -164,10 +164,10 @@ export function shown(value: unknown, depth = 0): unknown {
   return Object.fromEntries(members.map(([name, member]) => [name, shown(member, depth + 1)]));
 }
 
-/** Members of clients and answers that differ from call to call, or lead to the client itself. */
+/** Members of clients and answers that differ in each call, or that lead to the client itself. */
 const SECRETS: ReadonlySet<string> = new Set(["timestamp", "client", "_client"]);
 
-/** What SDKs put on their errors, beside clients, requests and answers. */
+/** Members that SDKs put on their errors. Clients, requests and answers are left out. */
 const TOLD = ["status", "statusCode", "code", "requestID", "type", "param", "error", "data"];
 
 function shownError(error: Error, depth: number): unknown {
@@ -181,10 +181,10 @@ function shownError(error: Error, depth: number): unknown {
   return { class: error.constructor.name, name, message, ...Object.fromEntries(more) };
 }
 
-/** The symbols of the language. Others are how a runtime keeps what belongs to an object. */
+/** The well-known symbols. Other symbols hold a runtime's internal state. */
 const WELL_KNOWN: ReadonlySet<unknown> = new Set(Reflect.ownKeys(Symbol).map((name) => Reflect.get(Symbol, name)));
 
-/** What kind of object it is: its class and those above it, and its own members that a loop or a spread sees. */
+/** The class of an object, its superclasses, and its own members that a loop or a spread sees. */
 export function kind(value: unknown): unknown {
   if (typeof value !== "object" || value === null) return typeof value;
   const classes: string[] = [];
@@ -195,7 +195,7 @@ export function kind(value: unknown): unknown {
   return { classes, members, tag: Object.prototype.toString.call(value) };
 }
 
-/** What an answer is to a host that reads it. */
+/** An answer as a reading host sees it. */
 export async function answerOf(response: Response): Promise<unknown> {
   const { status, statusText, ok, url, redirected, type, headers } = response;
   const before = response.bodyUsed;
@@ -217,7 +217,7 @@ export async function answerOf(response: Response): Promise<unknown> {
   };
 }
 
-/** All that an async iterable gives. */
+/** Collects the items of an async iterable. */
 export async function all<T>(iterable: AsyncIterable<T>): Promise<T[]> {
   const items: T[] = [];
   for await (const item of iterable) items.push(item);

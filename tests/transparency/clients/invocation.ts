@@ -1,10 +1,10 @@
-// A client's cases in a Worker, as one invocation: what is still open at its end is written as unfinished.
+// A client's cases in a Worker, as one invocation. Spans still open at its end are written as unfinished.
 
 import { withOpik } from "../../../pkg/cloudflare/index.js";
 import type { Cases, Job, Outcome } from "./case.js";
 import { runCases } from "./harness.js";
 
-/** Runs them, and resolves when what was recorded has been delivered. */
+/** Runs the cases, and resolves once the recorded rows have been delivered. */
 export async function runInInvocation(
   job: Job,
   cases: Cases,

@@ -1,5 +1,5 @@
-// `knex`, whose queries are sent when they are awaited. Its driver is `libsql`, which has the interface of better-sqlite3 and
-// needs no compiler.
+// `knex`, which sends a query when it is awaited. Its driver `libsql` has the interface of better-sqlite3 and needs no
+// compiler.
 
 import { createRequire } from "node:module";
 import knex, { type Knex } from "knex";
@@ -19,7 +19,7 @@ interface User {
   readonly name: string;
 }
 
-/** A host with a database, of which each query is noted when it is sent. */
+/** A host with a database. Notes each query when it is sent. */
 const withUsers =
   (use: (db: Knex, host: Host) => unknown): Case["run"] =>
   async (host) => {
@@ -46,7 +46,7 @@ const withUsers =
     }
   };
 
-/** A builder is full of what leads to its client. */
+/** Only the kind and the text: most members of a builder lead to its client. */
 const shape = (value: object): unknown => [kind(value), String(value)];
 
 export const cases: Cases = {

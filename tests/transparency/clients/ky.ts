@@ -1,4 +1,4 @@
-// `ky`, whose promise has the methods of a response.
+// `ky`, whose promises have a response's methods.
 
 import ky, { HTTPError } from "ky";
 import type { Cases, Host } from "./case.js";
@@ -39,7 +39,7 @@ export const cases: Cases = {
     run: async (host) => [
       await client(host).get("text").text(),
       (await client(host).get("text").arrayBuffer()).byteLength,
-      // Bun gives the blob of any body that is a stream made in JavaScript no type.
+      // In Bun, the blob of a body that is a JavaScript stream has no type.
       await client(host)
         .get("text")
         .blob()

@@ -1,4 +1,4 @@
-// Node's streams, as a function of the host returns them.
+// Node streams as results of a host's function.
 
 import { once } from "node:events";
 import { PassThrough, pipeline as pipe, Readable, Transform, Writable } from "node:stream";
@@ -9,13 +9,13 @@ import { all, kind } from "./harness.js";
 
 const parts = ["one ", "two ", "three"];
 const words = (): Readable => Readable.from(parts.map((part) => Buffer.from(part)));
-/** Gives one part, and then nothing until it is destroyed. */
+/** Gives one chunk, then nothing until it is destroyed. */
 const endless = (): Readable => {
   const stream = new Readable({ read() {} });
   stream.push("one ");
   return stream;
 };
-/** Gives one part, and fails when more is asked for. */
+/** Gives one chunk, and fails at the next read. */
 const failing = (): Readable => {
   let isBegun = false;
   return new Readable({
@@ -26,7 +26,7 @@ const failing = (): Readable => {
     },
   });
 };
-/** What is written to it. */
+/** Collects the written chunks. */
 const sink = (): Writable & { written: string } =>
   Object.assign(
     new Writable({
@@ -38,7 +38,10 @@ const sink = (): Writable & { written: string } =>
     { written: "" },
   );
 
-/** Its members tell how many listeners it has: two of ours, for `close` and `errorMonitor`, are a difference that is accepted. */
+/**
+ * Only the classes are compared. The members include the number of listeners, which tracing may raise by two (`close`,
+ * `errorMonitor`).
+ */
 const classes = (stream: Readable): unknown => (kind(stream) as { classes: unknown }).classes;
 const listeners = (stream: Readable): number[] =>
   ["error", "data", "end", "readable", "finish", "drain"].map((name) => stream.listenerCount(name));

@@ -28,7 +28,7 @@ export const cases: Cases = {
       const stream = await host.call(() => client(host).chat(streamed));
       return [kind(stream), await all(stream)];
     },
-    // The client stops at the line that says so, and leaves what may come behind it.
+    // The client stops at the line marked as the last, and leaves the rest of the body.
     calls: ["200 read|200 unfinished"],
     spans: ["done"],
   },

@@ -1,4 +1,4 @@
-// What hosts do with OpenAI's SDK, of either major version.
+// Uses of OpenAI's SDK, for both major versions.
 
 import type OpenAIClass from "openai";
 import type { Cases, Host } from "./case.js";
@@ -10,7 +10,7 @@ const messages = [{ role: "user" as const, content: "Say hello" }];
 const asked = { model: "model-1", messages };
 const streamed = { ...asked, stream: true as const };
 
-/** The cases, for the SDK whose class is given. */
+/** The cases for the SDK with this class. */
 export function openaiCases(OpenAI: typeof OpenAIClass): Cases {
   const client = ({ fetch, url }: Host, behaviour: Behaviour = "ok", options: object = {}) =>
     new OpenAI({ apiKey: "key", baseURL: `${url(behaviour)}/v1`, fetch, maxRetries: 2, ...options });
@@ -49,7 +49,7 @@ export function openaiCases(OpenAI: typeof OpenAIClass): Cases {
         return { data, request_id, status, url, bodyUsed, kind: kind(response) };
       },
       calls: ["200 read"],
-      // Nobody has asked the promise itself for its outcome.
+      // The promise itself was never asked for its outcome.
       spans: ["done|unfinished"],
     },
     "asResponse()": {
@@ -161,7 +161,7 @@ export function openaiCases(OpenAI: typeof OpenAIClass): Cases {
         return [kind(left), ...(await Promise.all([all(left), all(right)]))];
       },
       calls: ["200 read"],
-      // Version 7 goes round the iterator that is watched.
+      // Version 7 bypasses the iterator that we watch.
       spans: ["done|unfinished"],
     },
     "a stream, as a ReadableStream": {
@@ -388,7 +388,7 @@ export function openaiCases(OpenAI: typeof OpenAIClass): Cases {
         return [kind(page), page.data, page.hasNextPage()];
       },
       calls: ["200 read"],
-      // A page is an iterable, and its iteration would be the end.
+      // A page is an iterable, so its span would end with an iteration.
       spans: ["done|unfinished"],
     },
     "an answer that cannot be read twice": {

@@ -1,4 +1,4 @@
-// Prisma, whose promises are lazy, and are sent together in `$transaction`.
+// Prisma, whose promises are lazy and are sent together in `$transaction`.
 
 import { PrismaLibSql } from "@prisma/adapter-libsql";
 import { PrismaClient } from "@prisma/client";
@@ -8,7 +8,7 @@ import { kind } from "./harness.js";
 
 type Client = PrismaClient<{ adapter: PrismaLibSql; log: [{ emit: "event"; level: "query" }] }>;
 
-/** A host with a database, of which each query is noted when it is sent. */
+/** A host with a database. Notes each query when it is sent. */
 const withUsers =
   (use: (prisma: Client, host: Host) => unknown): Case["run"] =>
   (host) =>
@@ -90,7 +90,7 @@ export const cases: Cases = {
       const query = (id: number, name: string) => call(() => prisma.user.create({ data: { id, name } }));
       return [await prisma.$transaction([query(3, "Mary"), query(4, "Jean")]), await prisma.user.count()];
     }),
-    // Prisma asks them by a way of its own.
+    // Prisma asks the promises through its internal method.
     spans: ["done|unfinished", "done|unfinished"],
   },
   "$transaction of tracked queries, one of which fails": {

@@ -1,5 +1,4 @@
-// Runs a client's cases in a runtime, and tells where what is traced differs from what is not, and where what was recorded is
-// not what happened.
+// Runs a client's cases in a runtime. Finds differences between traced and plain runs, and recorded spans that are wrong.
 
 import { existsSync } from "node:fs";
 import { mkdir, symlink, writeFile } from "node:fs/promises";
@@ -24,20 +23,20 @@ import {
 } from "./case.js";
 import type { Providers } from "./server.js";
 
-/** Where the programs are: beside them is a link to the clients, as scripts/setup has installed them. */
+/** Folder of the generated programs, with a link to the clients that scripts/setup installs. */
 const FOLDER = "target/transparency";
 const CLIENTS = "tests/transparency/clients";
 
-/** What became of a client's cases. */
+/** The result of a client's cases. */
 export interface Ended {
   readonly cases: Readonly<Record<string, Expected>>;
   readonly outcomes: ReadonlyMap<string, Outcome>;
-  /** The process's exit code, or what ended it; 0 of a Worker. */
+  /** The process's exit code or signal; 0 for a Worker. */
   readonly exit: number | string;
   readonly errors: string;
 }
 
-/** What a program says of a case. */
+/** A case as a program reports it. */
 type Expected = Omit<Case, "run">;
 
 /** Runs a client's cases in a runtime of ../runtimes.ts. */
@@ -53,12 +52,12 @@ export async function runClient(client: string, runtime: string, job: Job): Prom
   const file = join(FOLDER, `${job.client}.ts`);
   await mkdir(join(ROOT, FOLDER), { recursive: true });
   const link = join(ROOT, FOLDER, "node_modules");
-  if (!existsSync(link)) await symlink(join(ROOT, CLIENTS, "node_modules"), link).catch(() => {}); // another has made it
+  if (!existsSync(link)) await symlink(join(ROOT, CLIENTS, "node_modules"), link).catch(() => {}); // another run has made it
   await writeFile(join(ROOT, file), code);
   return isWorker ? runInWorker(runtime, file, job) : runInProcess(runtime, file, job);
 }
 
-/** In Deno clients look at more than the network, and garbage is collected when a case says so. */
+/** Flags for clients in Deno, which need more than the network, and for garbage collection on demand. */
 const FLAGS: Record<string, readonly string[]> = {
   Node: ["--expose-gc"],
   Deno: ["--allow-env", "--allow-sys", "--allow-read", "--v8-flags=--expose-gc"],
@@ -89,7 +88,7 @@ async function runInWorker(runtime: string, entry: string, job: Job): Promise<En
   }
 }
 
-/** Deno and Bun are given the client as part of the program. */
+/** Bundles the program with the client, for Deno and Bun. */
 async function bundleAll(entry: string): Promise<string> {
   const outfile = entry.replace(/\.ts$/, ".all.mjs");
   await build({
@@ -110,13 +109,13 @@ async function bundleAll(entry: string): Promise<string> {
   return outfile;
 }
 
-/** What a host and its server saw of one run. */
+/** The host's and the server's view of one run. */
 interface Seen {
   readonly outcome: Outcome | undefined;
   readonly requests: readonly unknown[];
 }
 
-/** Where traced runs differ from plain ones: a line for each. */
+/** Differences between traced and plain runs, one line each. */
 export async function differences(job: Job, ended: Ended, providers: Providers): Promise<string[]> {
   const found: string[] = [];
   if (Object.keys(ended.cases).length === 0) found.push("there are no cases");
@@ -164,7 +163,7 @@ function differenceOf(plain: unknown, traced: unknown, path: string): string | u
   return `${path.slice(1)} is ${text(traced)}, and without tracing ${text(plain)}`;
 }
 
-/** Where what was recorded is not what happened: a line for each. */
+/** Recorded spans that differ from the expected ones, one line each. */
 export function misrecorded(job: Job, ended: Ended, providers: Providers, collector: Collector): string[] {
   const found: string[] = [];
   const byRun = rowsByRun(collector);
@@ -220,7 +219,7 @@ interface Rows {
   readonly functions: StoredRow[];
 }
 
-/** The spans of each run in the order in which they began: those of its functions have its name, those of its calls its URL. */
+/** The spans of each run, in the order in which they began. A function's span has the run's name, a call's span has its URL. */
 function rowsByRun(collector: Collector): Map<string, Rows> {
   const byRun = new Map<string, Rows>();
   const sorted = collector.spans().sort((a, b) => (a.id < b.id ? -1 : 1));
@@ -235,7 +234,7 @@ function rowsByRun(collector: Collector): Map<string, Rows> {
   return byRun;
 }
 
-/** How a row says that its span has ended; `bytes` is how many the body had of a call whose consumer has read no further. */
+/** The ending of a row's span. `bytes` is the length of a body that the consumer did not read to the end. */
 function ending(row: StoredRow, bytes?: number): Ending {
   const metadata = (row["metadata"] ?? {}) as Record<string, unknown>;
   if (row["error_info"]) return "error";
@@ -248,7 +247,7 @@ function ending(row: StoredRow, bytes?: number): Ending {
 
 const statusOf = (row: StoredRow): number => ((row["output"] ?? {}) as { status?: number }).status ?? 0;
 
-/** How a process of its own ends for each case that is to end it, where that is otherwise than without tracing: a line for each. */
+/** Compares the exit of processes that have to crash, with tracing and without. Gives one line per difference. */
 export async function otherEnds(client: string, runtime: string, job: Job, ended: Ended): Promise<string[]> {
   const found: string[] = [];
   for (const [index, [title, entry]] of Object.entries(ended.cases).entries()) {

@@ -1,17 +1,17 @@
-// What the clients talk to, on 127.0.0.1: each provider's wire format, well enough for its own SDK. The first part of a path
-// names the run, the second what happens to it, the rest is the provider's own: `/RUN/once-500/v1/chat/completions`. A host
-// waits with `/RUN/until/N` for N requests of its run to have arrived; `/RUN/over` ends the answers that are
-// still open, `/RUN/break` their connections.
+// The server for the clients, on 127.0.0.1: each provider's wire format, as far as its SDK needs it. A path such as
+// `/RUN/once-500/v1/chat/completions` names the run, the behaviour, and the provider's path. A host waits with
+// `/RUN/until/N` for N requests of its run. `/RUN/over` ends answers that are still open, `/RUN/break` closes their
+// connections.
 
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Watchers } from "../../../collector/watchers.js";
 
 /**
- * What happens to a request: `ok` answers it; `once-500` and `once-429` refuse the first of a run, and let it come again;
- * `always-500`, `401` refuse each; `in-stream` reports an error as an event of the stream; `broken` begins an answer, whose
- * connection the host has broken; `endless` sends the first events and then nothing, until the caller has gone; `silent` never
- * answers; `refused` is where nobody listens.
+ * The behaviour for a request. `ok` answers. `once-500` and `once-429` refuse the first request of a run; `always-500`
+ * and `401` refuse every request. `in-stream` sends an error as an event. `broken` begins an answer until the host has
+ * the connection closed. `endless` sends the first events, then nothing until the caller leaves. `silent` never answers.
+ * `refused` has no listener.
  */
 export type Behaviour =
   | "ok"
@@ -25,27 +25,27 @@ export type Behaviour =
   | "silent"
   | "refused";
 
-/** A request as the server saw it. Trace headers are not among its headers. */
+/** A request as the server saw it, without trace headers. */
 export interface SeenRequest {
   readonly method: string;
-  /** After the name of the run. */
+  /** The path after the name of the run. */
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
 }
 
-/** The trace headers of a request, and what was sent for it. */
+/** The trace headers of a request, and the size of its answer. */
 export interface SeenTrace {
   readonly traceId: string | undefined;
   readonly spanId: string | undefined;
-  /** How many bytes the body of its answer has, as far as it was sent. */
+  /** Number of bytes sent of the answer's body. */
   bytes: number;
 }
 
 /** Running servers. */
 export interface Providers {
   readonly url: string;
-  /** What a run has asked for, in its order. */
+  /** The requests of a run, in order. */
   requests(run: string): SeenRequest[];
   /** The trace headers of the same requests. */
   traces(run: string): SeenTrace[];
@@ -62,10 +62,10 @@ interface Run {
 }
 
 const TRACE_HEADERS = ["opik_trace_id", "opik_parent_span_id", "opik-trace-id", "opik-parent-span-id"];
-/** What an SDK makes up anew for each call. */
+/** Values that an SDK makes up for each call. */
 const RANDOM = /[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g;
 
-/** Starts them on a free port. */
+/** Starts the servers on a free port. */
 export async function startProviders(): Promise<Providers> {
   const seen = new Map<string, Run>();
   const watchers = new Watchers();
@@ -83,11 +83,11 @@ export async function startProviders(): Promise<Providers> {
       const waiting = watchers.until(has, () => "");
       return void waiting.then(
         () => response.end(),
-        () => response.destroy(), // the host has long been given up
+        () => response.destroy(), // the host has given up long ago
       );
     }
     if (behaviour === "over" || behaviour === "break") {
-      // Not by a reset, which would overtake what was written.
+      // Ended without a reset, because a reset could overtake the data already written.
       for (const open of entry.open) behaviour === "over" ? open.end() : open.socket?.end();
       return void response.end();
     }
@@ -101,7 +101,7 @@ export async function startProviders(): Promise<Providers> {
     try {
       for await (const chunk of request) chunks.push(chunk);
     } catch {
-      return; // the caller has gone already
+      return; // the caller has left
     }
     const body = Buffer.concat(chunks).toString();
     const path = `/${rest.join("/")}`;
@@ -109,7 +109,7 @@ export async function startProviders(): Promise<Providers> {
     const trace = { traceId: headers["opik_trace_id"], spanId: headers["opik_parent_span_id"], bytes: 0 };
     entry.traces.push(trace);
     for (const name of TRACE_HEADERS) delete headers[name];
-    // A runtime makes up another boundary for each form.
+    // Runtimes use a different boundary for each form.
     const [, boundary = "no boundary"] = /boundary=([^;]+)/.exec(headers["content-type"] ?? "") ?? [];
     const settled = (text: string): string => text.replaceAll(RANDOM, "RANDOM").replaceAll(boundary, "BOUNDARY");
     for (const [name, value] of Object.entries(headers)) headers[name] = settled(value);
@@ -132,7 +132,7 @@ export async function startProviders(): Promise<Providers> {
     response.sendDate = false;
     answer(asked);
   });
-  // An idle connection that is closed while it is taken again would be an error of nobody's making.
+  // Closing an idle connection while a client reuses it would cause an error that says nothing about the client.
   server.keepAliveTimeout = 600_000;
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {
@@ -155,10 +155,10 @@ export async function startProviders(): Promise<Providers> {
 interface Asked {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
-  /** From the provider's root, with the query. */
+  /** The path and query, from the provider's root. */
   readonly path: string;
   readonly body: string;
-  /** Which of its run this is, from 1. */
+  /** The number of the request in its run, from 1. */
   readonly attempt: number;
   readonly behaviour: Behaviour;
   readonly trace: SeenTrace;
@@ -175,7 +175,7 @@ function answer(asked: Asked): void {
   if (!format) {
     json(asked, 404, { error: { message: `no such route: ${asked.path}` } });
   } else if (refused) {
-    // The first is read by OpenAI's SDK and those made alike, in milliseconds, the second by all others, in seconds.
+    // `retry-after-ms` is for OpenAI's SDK and its derivatives, `retry-after` (in seconds) for all others.
     json(asked, refused, format.error(refused), refused === 401 ? {} : { "retry-after-ms": "1", "retry-after": "0" });
   } else if (streamed) {
     answerBitByBit(asked, streamed);
@@ -206,7 +206,7 @@ function answerBitByBit({ response, behaviour, trace }: Asked, { type, events, e
     response.end();
     return;
   }
-  // What does not come to its end comes in one piece, so that a host sees as much of it in each run.
+  // Sent in one piece, so that the host sees equally much of an incomplete answer in each run.
   response.write(events.slice(0, 2).join("") + (behaviour === "in-stream" ? error : ""));
   if (behaviour === "in-stream") response.end();
 }
@@ -218,14 +218,14 @@ function json({ response, trace }: Asked, status: number, body: unknown, headers
   response.writeHead(status, { "content-type": type, ...headers }).end(text);
 }
 
-/** A stream: its events, and the one that reports an error. */
+/** A stream: its events, and the event that reports an error. */
 interface Streamed {
   readonly type: string;
   readonly events: readonly string[];
   readonly error: string;
 }
 
-/** How a provider answers. */
+/** A provider's answers. */
 interface Format {
   readonly path: RegExp;
   whole(asked: Asked): { status?: number; body: unknown; headers?: Record<string, string> };
@@ -253,7 +253,7 @@ const chunk = (delta: unknown, finish: string | null = null, more: object = {}) 
 });
 const USAGE = { prompt_tokens: 3, completion_tokens: 4, total_tokens: 7 };
 
-/** OpenAI's chat, which Groq and Mistral speak too. */
+/** OpenAI's chat format, used by Groq and Mistral too. */
 const chat: Format = {
   path: /\/chat\/completions$/,
   whole: ({ body }) => ({
@@ -454,7 +454,7 @@ const ollamaMessage = (path: string, text: string, done: boolean) => ({
 });
 const ollamaLine = (...args: Parameters<typeof ollamaMessage>): string => `${JSON.stringify(ollamaMessage(...args))}\n`;
 
-/** PostgREST, with the one table `users`. */
+/** PostgREST with a single table, `users`. */
 const USERS = [
   { id: 1, name: "Ada" },
   { id: 2, name: "Grace" },
@@ -478,7 +478,7 @@ const rest: Format = {
   error: (status) => ({ code: `E${status}`, message: `refused with ${status}`, details: null, hint: null }),
 };
 
-/** What clients of no provider ask for. */
+/** Paths for clients without a provider. */
 const plain: Format = {
   path: /^\/(json|text|empty|stream)$/,
   whole: ({ path, request, body }) => {

@@ -1,11 +1,11 @@
-// What hosts do with the streams of several SDKs in the same way.
+// Cases that apply to the streams of several SDKs.
 
 import type { Case, Host } from "./case.js";
 
-/** Asks for a stream, as an SDK gives it: in a promise, mostly one of its own. */
+/** Requests a stream from an SDK, which returns a promise, usually of a subclass. */
 type Open<S> = (host: Host) => PromiseLike<S>;
 
-/** The host leaves its loop after the first item, and then has a `look` at the stream. */
+/** The host leaves its loop after the first item, then calls `look` with the stream. */
 export function leftByBreak<S extends AsyncIterable<unknown>>(
   open: Open<S>,
   look: (stream: S) => unknown = () => undefined,
@@ -19,14 +19,14 @@ export function leftByBreak<S extends AsyncIterable<unknown>>(
       }
       return look(stream);
     },
-    // SDKs cancel the body, abort their signal, or do one after the other.
+    // SDKs cancel the body, abort their signal, or do both.
     calls: ["200 cancelled|200 stopped"],
     spans: ["done|cancelled|stopped"],
     hangUps: 1,
   };
 }
 
-/** The server closes its connection after the first item. */
+/** The server closes the connection after the first item. */
 export function breaksOff<S extends AsyncIterable<unknown>>(open: Open<S>): Case {
   return {
     run: async (host) => {

@@ -1,4 +1,4 @@
-// `@supabase/supabase-js`, whose queries are sent when they are awaited.
+// `@supabase/supabase-js`, which sends a query when it is awaited.
 
 import { createClient } from "@supabase/supabase-js";
 import type { Cases, Host } from "./case.js";

@@ -1,4 +1,4 @@
-// What can not be equal where a function's result is watched, each with its reason.
+// Properties that cannot be equal when a function's result is watched, each with its reason.
 
 import type { Accepted } from "../differential.js";
 import type { Row } from "../table.js";
@@ -54,13 +54,13 @@ const STREAMS_COPIED = [
   "piped through",
 ];
 
-/** Results whose `then` is a member that loops meet. */
+/** Results whose `then` is enumerable. */
 const THENABLES = [
   ...["an object of functions", "several values", "callbacks", "callbacks, failing", "`then` throws"],
   ...["`then` has members", "a function"],
 ];
 
-/** The same of `next`, or of what gives an iterator. */
+/** Results whose `next`, or method that gives an iterator, is enumerable. */
 const ITERABLES = [
   ...["iterator", "iterator with `return` and `throw`", "async iterator", "async iterator of thenables"],
   ...["steps that refuse", "async iterable", "async iterable without `return`", "async iterable with one iterator"],

@@ -1,4 +1,4 @@
-// Streams of the platform and responses, whose chunks and buffers are the host's.
+// The platform's streams and responses. Their chunks and buffers belong to the host.
 
 import { CONSUMERS, described, describedResponse } from "../consumers.js";
 import { Lacks } from "../table.js";
@@ -79,7 +79,7 @@ const streamUses: Record<string, Use> = {
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 
-/** Of these chunks, as they are asked for; says who asks. */
+/** A stream that gives these chunks on demand, and notes `pull` and `cancel`. */
 function of(host: Host, chunks: readonly unknown[], strategy?: QueuingStrategy): ReadableStream {
   let next = 0;
   return new ReadableStream(
@@ -95,7 +95,7 @@ function of(host: Host, chunks: readonly unknown[], strategy?: QueuingStrategy):
   );
 }
 
-/** Of these chunks, all there at once. */
+/** A stream that has these chunks from the start. */
 const full = (chunks: readonly unknown[]): ReadableStream =>
   new ReadableStream({
     start(controller) {
@@ -240,7 +240,7 @@ const streams: Record<string, (host: Host) => unknown> = {
   "of another realm": () => elsewhere("new Response('text').body"),
 };
 
-/** What is made in a page's frame. */
+/** Evaluates the source in an iframe. */
 function elsewhere(source: string): Given {
   const { document } = globalThis as Given;
   if (!document) throw new Lacks("another realm with streams");

@@ -1,39 +1,39 @@
-// What the tables of this folder are made of: what a function gives, how its host uses it, and the host's own view of both.
+// Building blocks for the tables in this folder: results of functions, their uses by a host, and the host's view of both.
 
 import { described } from "../consumers.js";
 
-/** How the span of a call has to end. `at once` is before anybody has used the result. */
+/** The expected ending of a call's span. `at once` is before the result is used. */
 export type Ending = "at once" | "failed at once" | "done" | "failed" | "cancelled" | "stopped" | "unfinished" | "any";
 
-/** What a function gives. */
-// biome-ignore lint/suspicious/noExplicitAny: it may be anything, and is used as what it is
+/** The result of a function. */
+// biome-ignore lint/suspicious/noExplicitAny: a value of any type, used as such
 export type Given = any;
 
-/** A way to use it. What this gives, or throws, is part of what the host has seen. */
+/** A use of a result. Its value or error is part of the host's observation. */
 export type Use = (given: Given, host: Host) => unknown;
 
 /** One kind of result. */
 export interface Result {
-  /** What there has to be before the function is called, which may be sync. */
+  /** Prepares values before the function is called, since the function may be sync. */
   readonly prepare?: (host: Host) => Promise<unknown>;
   readonly make: (host: Host, prepared: Given) => unknown;
-  /** Where its span ends otherwise than that of its family. */
+  /** Overrides the family's endings. */
   readonly ends?: Ending | Readonly<Record<string, Ending>>;
 }
 
-/** Results that are used in the same ways: each in all of them, also where that fails. */
+/** Results with the same uses. Every use is applied to every result, even if it fails. */
 export interface Family {
   readonly results: Readonly<Record<string, Result>>;
   readonly uses: Readonly<Record<string, Use>>;
-  /** By use. */
+  /** The ending of the span, for all uses or by use. */
   readonly ends: Ending | Readonly<Record<string, Ending>>;
-  /** An `async` function awaits it itself. */
+  /** `true` if an `async` function awaits the result itself. */
   readonly isAwaited?: boolean;
 }
 
-/** What the host has, and what it notices. */
+/** The host's values and observations. */
 export class Host {
-  /** In their order. */
+  /** Notes in the order in which they were made. */
   readonly notes: unknown[] = [];
   readonly #names = new Map<unknown, string>();
   readonly #owned: [string, ArrayBufferView][] = [];
@@ -42,38 +42,38 @@ export class Host {
   #isTaskOver = false;
   #taskOver: Promise<void> = Promise.resolve();
   #laterTask: Promise<void> = Promise.resolve();
-  /** What is to be seen when the case is over, whatever happens meanwhile. */
+  /** Observations at the end of the case. */
   readonly conclusions: unknown[] = [];
 
-  /** `fetch` is traced where the host is; `url` is where a case's own answers are. */
+  /** `fetch` is traced on the traced side. `url` is the base of the case's answers. */
   constructor(
     readonly url: string,
     readonly fetch: typeof globalThis.fetch,
   ) {}
 
-  /** Notes that code of the host's own has been called. */
+  /** Notes a call of the host's code. */
   note(what: string, ...args: unknown[]): void {
     this.notes.push([what, ...args.map((arg) => this.describe(arg))]);
   }
 
-  /** From now on `value` is known by this name wherever it comes up. */
+  /** Shows `value` under this name from now on, wherever it occurs. */
   name<T>(value: T, name: string): T {
     this.#names.set(value, name);
     return value;
   }
 
-  /** The same for bytes that have to stay the host's. */
+  /** Names a view whose buffer must stay attached. */
   own<T extends ArrayBufferView>(view: T, name: string): T {
     this.#owned.push([name, view]);
     return this.name(view, name);
   }
 
-  /** Does so when the case is over. */
+  /** Calls `undo` when the case is over. */
   after(undo: () => unknown): void {
     this.#undo.push(undo);
   }
 
-  /** Notes what is to be seen when the case is over. */
+  /** Adds an observation at the end of the case. */
   conclude(...given: unknown[]): void {
     this.conclusions.push(given.map((one) => this.describe(one)));
   }
@@ -82,12 +82,12 @@ export class Host {
     for (const undo of this.#undo) await undo();
   }
 
-  /** Whether what it owns is still there: its length, and whether its buffer has one. */
+  /** The byte lengths of the owned views, and `true` for each buffer that is still attached. */
   owned(): unknown {
     return this.#owned.map(([name, view]) => [name, view.byteLength, view.buffer.byteLength > 0]);
   }
 
-  /** Says that the function is being called: what settles at once does so in this task. */
+  /** Marks the start of the call. A value settles at once if it settles in this task. */
   begin(): void {
     this.#taskOver = macrotask().then(() => {
       this.#isTaskOver = true;
@@ -96,29 +96,29 @@ export class Host {
   }
 
   /**
-   * Until the task is over in which the function is called. Which of two timers, or of a timer and a message, is the first is up to
-   * the platform: there is one clock for what is to come later and for whether it has.
+   * Resolves when the task of the call is over. `later` uses the same clock, because platforms order timers and messages
+   * differently.
    */
   taskOver(): Promise<void> {
     return this.#taskOver;
   }
 
-  /** Does so in the task after that. */
+  /** Calls `step` in the task after that. */
   later(step: () => unknown): void {
     void this.#laterTask.then(step);
   }
 
-  /** Keeps the case from being looked at before `work`, which goes on by itself, has ended. */
+  /** Delays the observation of the case until `work` has ended. */
   runs(work: Promise<unknown>): void {
     this.#running.push(work);
   }
 
-  /** Resolves when all work that goes on by itself has ended. */
+  /** Resolves when all work passed to `runs` has ended. */
   async idle(): Promise<void> {
     await Promise.allSettled(this.#running);
   }
 
-  /** Until what was to be done later is done, and the platform has told of what nobody has handled. */
+  /** Waits for the steps passed to `later`, and for the platform to report unhandled rejections. */
   async told(): Promise<void> {
     await this.#laterTask;
     await told();
@@ -128,7 +128,7 @@ export class Host {
     return this.#isTaskOver ? "later" : "at once";
   }
 
-  /** `value` as JSON; what has a name is the very same object. */
+  /** `value` as JSON. A named object is shown by its name, which proves its identity. */
   describe(value: unknown, depth = 0): unknown {
     const name = this.#names.get(value);
     if (name !== undefined) return `<${name}>`;
@@ -146,7 +146,7 @@ export class Host {
     }
   }
 
-  /** What becomes of a step: what it gives, or throws. */
+  /** The outcome of a step: its value or error. */
   async outcome(step: () => unknown): Promise<readonly unknown[]> {
     try {
       const value = await step();
@@ -156,7 +156,7 @@ export class Host {
     }
   }
 
-  /** The same, and whether it was in the task in which the function was called. */
+  /** The outcome, and `at once` if it came in the task of the call. */
   async timely(step: () => unknown): Promise<unknown> {
     return [...(await this.outcome(step)), this.at];
   }
@@ -169,10 +169,10 @@ function textOf(view: ArrayBufferView): string {
   return new TextDecoder("latin1").decode(new Uint8Array(view.buffer, view.byteOffset, Math.min(view.byteLength, 50)));
 }
 
-/** Pages make a timer wait for 4 ms; elsewhere a message is no task of its own. */
+/** Pages delay nested timers by 4 ms. Elsewhere, a message might not start a new task. */
 const isBrowser = "document" in globalThis || "registration" in globalThis;
 
-/** The next task. */
+/** Resolves in the next task. */
 export function macrotask(): Promise<void> {
   return new Promise((resolve) => {
     if (!isBrowser) return void setTimeout(resolve);
@@ -185,13 +185,13 @@ export function macrotask(): Promise<void> {
   });
 }
 
-/** Until the platform has told of what nobody has handled. */
+/** Waits until the platform has reported unhandled rejections. */
 async function told(): Promise<void> {
   for (let turn = 0; turn < 2; turn += 1) await new Promise((resolve) => void setTimeout(resolve));
 }
 
 type Builtins = { readonly process?: { readonly getBuiltinModule?: (name: string) => Given } };
 
-/** A module of Node's, where there is one. */
+/** A built-in module of Node, or `undefined`. */
 export const builtin = (name: string): Given =>
   (globalThis as unknown as Builtins).process?.getBuiltinModule?.(`node:${name}`);

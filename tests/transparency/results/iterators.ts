@@ -1,11 +1,11 @@
-// What is iterated: generators, iterators, iterables, and the stream objects of SDKs, which emit events beside.
+// Results that are iterated: generators, iterators, iterables, and the SDKs' stream objects, which also emit events.
 
 import { Lacks } from "../table.js";
 import { type Family, type Given, type Host, macrotask, type Result, type Use } from "./host.js";
 
 const isOf = (given: Given, symbol: symbol): boolean => typeof given?.[symbol] === "function";
 
-/** Iterates as a host does that knows what it has. */
+/** Iterates in the way that the value supports. */
 async function each(given: Given, step: (value: unknown, count: number) => boolean | undefined): Promise<void> {
   let count = 0;
   const isAsync = isOf(given, Symbol.asyncIterator);
@@ -150,7 +150,7 @@ async function* generateAsync(host: Host, failing = false): AsyncGenerator<unkno
   }
 }
 
-/** Catches what is thrown into it, and goes on. */
+/** A generator that catches errors thrown into it, and continues. */
 function* stubborn(host: Host): Generator<unknown> {
   for (let n = 0; n < 3; n += 1) {
     try {
@@ -161,7 +161,7 @@ function* stubborn(host: Host): Generator<unknown> {
   }
 }
 
-/** An iterator's `next` as an object has it that is none of the language's. */
+/** The `next` of an iterator that is not a generator's. */
 function counting(host: Host): (...args: unknown[]) => IteratorResult<unknown> {
   let n = 0;
   return (...args) => {
@@ -193,7 +193,7 @@ class Linked {
   }
 }
 
-/** As the SDKs' `Stream`: an async iterable with its controller. */
+/** Like the SDKs' `Stream`: an async iterable with a controller. */
 class SdkStream {
   readonly controller: AbortController = new AbortController();
   readonly #host: Host;
@@ -211,7 +211,7 @@ class SdkStream {
   }
 }
 
-/** As the SDKs' `ChatCompletionStream` and `MessageStream`: events, promises, and iteration of what has come. */
+/** Like the SDKs' `ChatCompletionStream` and `MessageStream`: events, promises, and iteration over the received items. */
 class EventStream {
   readonly controller: AbortController = new AbortController();
   #listeners: Record<string, Given[]> = {};
@@ -231,7 +231,8 @@ class EventStream {
       this.#reject = reject;
     });
     this.#over.catch(() => {});
-    // Tasks of two message channels have no order: without this, WebKit may look at the case before the stream's last event.
+    // Tasks of two message channels are unordered. Without this, WebKit may observe the case before the stream's last
+    // event.
     host.runs(this.#run(failing));
   }
 
@@ -335,7 +336,7 @@ const FAILING: Record<string, "failed" | "stopped"> = {
   "by hand": "failed",
   delegated: "failed",
 };
-/** As the stream goes on by itself, whoever looks. */
+/** The stream runs without a consumer, so any ending is possible. */
 const BY_ITSELF = "any";
 
 const results: Record<string, Result> = {

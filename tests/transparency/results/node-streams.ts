@@ -1,4 +1,4 @@
-// Node's streams. What is listened to changes what a stream does, so listeners are counted.
+// Node streams. Their listeners are counted, because a listener changes the behaviour of a stream.
 
 import { Lacks } from "../table.js";
 import { builtin, type Family, type Given, type Host, macrotask, type Result, type Use } from "./host.js";
@@ -8,7 +8,7 @@ const lack = (name: string): never => {
   throw new Lacks(name);
 };
 
-/** What it has said until it has come to its end: closed, or all of it done where it closes nothing. */
+/** Notes the events of a stream until it is closed, or done if it does not close automatically. */
 async function closed(given: Given, host: Host): Promise<unknown> {
   for (const event of ["end", "finish", "error", "close"]) {
     given.on(event, (...args: unknown[]) => host.note(`on ${event}`, ...args));
@@ -23,7 +23,7 @@ async function closed(given: Given, host: Host): Promise<unknown> {
   return [given.closed, given.destroyed, host.describe(given.errored)];
 }
 
-/** Writes what a stream takes, so that it gives it. */
+/** Writes to a duplex stream, so that it has something to read. */
 function feed(given: Given): void {
   if (typeof given.write === "function" && given.writable) given.end("written");
 }
@@ -140,7 +140,7 @@ const uses: Record<string, Use> = {
 
 const reading = { "not used": "unfinished", listeners: "unfinished" } as const;
 
-/** Reads what has been read, and writes what has been written: a chunk is the host's own. */
+/** A stream whose chunks belong to the host. */
 const readable = (host: Host, options: object = {}): Given => {
   let count = 0;
   return new (stream().Readable)({

@@ -1,4 +1,4 @@
-// What is awaited: promises of every kind, and what only looks like one. It counts how often it is asked for its outcome.
+// Results that are awaited: promises of every kind, and thenables. They note each call of `then`.
 
 import { Lacks } from "../table.js";
 import { builtin, type Ending, type Family, type Given, type Host, type Result, type Use } from "./host.js";
@@ -46,7 +46,7 @@ const uses: Record<string, Use> = {
 };
 
 const DONE: Ending = "done";
-/** By who asks: it is not started by anybody else. */
+/** Endings of a lazy result: only a use that asks for the outcome starts it. */
 const ONLY_IF_ASKED = (ending: Ending): Record<string, Ending> => ({
   ...Object.fromEntries(Object.keys(uses).map((use) => [use, ending])),
   "not awaited": "unfinished",
@@ -54,14 +54,14 @@ const ONLY_IF_ASKED = (ending: Ending): Record<string, Ending> => ({
   "its own state": "unfinished",
 });
 
-/** The same, where looking at its constructor counts as asking. */
+/** The same, if reading the constructor counts as asking. */
 const OF_LANGUAGE = (ending: Ending): Record<string, Ending> => ({
   ...ONLY_IF_ASKED(ending),
   "not awaited": "any",
   "its own state": "any",
 });
 
-/** What its methods give is of that realm too, and is not looked on at. */
+/** Promises of another realm return promises of that realm, which are not followed. */
 const OF_ANOTHER_REALM = (ending: Ending): Record<string, Ending> => ({
   ...ONLY_IF_ASKED(ending),
   "then with one callback": "any",
@@ -72,7 +72,7 @@ const OF_ANOTHER_REALM = (ending: Ending): Record<string, Ending> => ({
 const value = (host: Host): object => host.name({ answer: 42 }, "value");
 const failure = (host: Host): Error => host.name(new RangeError("the host's error"), "error");
 
-/** An SDK's, which sends its request when it is asked, and reads the answer but once. */
+/** An SDK's promise, which sends its request on demand and reads the answer once. */
 class ApiPromise extends Promise<unknown> {
   readonly #host: Host;
   readonly #answer: Promise<unknown>;
@@ -126,7 +126,7 @@ class StatefulPromise<T> extends Promise<T> {
   }
 }
 
-/** A query that is sent once for each time it is awaited, as Knex's, which emits events too. */
+/** Like Knex: a query that is sent each time it is awaited, and that emits events. */
 class Query {
   readonly #host: Host;
   readonly #run: () => Promise<unknown>;
@@ -163,7 +163,7 @@ class Query {
   }
 }
 
-/** As Prisma's: an object of functions, one call for all who await it. */
+/** Like Prisma: a plain object with functions, and a single call however often it is awaited. */
 function prismaLike(host: Host): object {
   let sent: Promise<unknown> | undefined;
   const call = (): Promise<unknown> => {
@@ -180,7 +180,7 @@ function prismaLike(host: Host): object {
   };
 }
 
-/** As jQuery's: several values, and `this`. */
+/** Like jQuery: passes several values, and sets `this`. */
 function jQueryLike(host: Host): object {
   const settings = host.name({}, "settings");
   return {
@@ -193,7 +193,7 @@ function jQueryLike(host: Host): object {
   };
 }
 
-/** Calls what it is given, and nothing where it is given nothing. */
+/** A thenable that calls only the callbacks that it receives. */
 function callbackLike(host: Host, isFailing: boolean): object {
   return {
     then(fulfilled?: Given, rejected?: Given) {
@@ -203,7 +203,7 @@ function callbackLike(host: Host, isFailing: boolean): object {
   };
 }
 
-/** As execa's: a process, which emits events, and the methods of a promise. */
+/** Like execa: a process that emits events and has a promise's methods. */
 function execaLike(host: Host, promise: Promise<unknown>): object {
   const child = Object.assign(new (builtin("events").EventEmitter)(), { pid: 1, stdout: null, kill: () => true });
   for (const name of ["then", "catch", "finally"] as const) {
@@ -223,13 +223,13 @@ function elsewhere(source: string): Given {
   return frame.contentWindow.eval(source);
 }
 
-/** Asked before the call: an async function would make it an outcome of its own. */
+/** Checks for a feature before the call. In an async function the error would be an outcome of the case. */
 const needs = (name: string, look: () => unknown): { readonly prepare: () => Promise<unknown> } => ({
   prepare: async () => {
     try {
       if (look()) return;
     } catch {
-      // As where it is missing.
+      // An error means that the feature is missing.
     }
     throw new Lacks(name);
   },
@@ -237,7 +237,7 @@ const needs = (name: string, look: () => unknown): { readonly prepare: () => Pro
 const EVENTS = needs("node:events", () => builtin("events"));
 const ANOTHER_REALM = needs("another realm", () => elsewhere("Promise"));
 
-/** Lets what a promise rejects with be handled in the end. */
+/** Handles the promise's rejection at the end of the case. */
 function handled<T extends Given>(promise: T, host: Host): T {
   host.after(() => Promise.prototype.then.call(promise, undefined, () => {}));
   return promise;

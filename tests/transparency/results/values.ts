@@ -1,4 +1,4 @@
-// What is there at once: values, and objects that nobody waits for. Nothing of them is looked at but what is recorded.
+// Results that are there at once: values, and objects without an outcome. Tracing reads them only to record them.
 
 import { Lacks } from "../table.js";
 import { builtin, type Family, type Given, type Host, type Result } from "./host.js";
@@ -20,7 +20,7 @@ class Account {
   }
 }
 
-/** Everything that is asked of it is a method of something far away. */
+/** A stub: every property except `then` is a remote method. */
 function stub(host: Host): object {
   const target = function stub() {};
   return new Proxy(target, {
