@@ -28,71 +28,71 @@ export const ACCEPTED: readonly Accepted[] = [
   ...ACCEPTED_RESULTS,
   {
     aspect: "response.own",
-    reason:
-      "A response whose body is watched is a copy, and no constructor takes a url, a type or whether it was redirected.",
+    reason: "A response with a watched body is a copy, and a constructor cannot set `url`, `type` or `redirected`.",
   },
   {
     aspect: "response.accessors",
-    reason: "The same: the accessors of Response.prototype tell of the copy what it was made with.",
+    reason: "The same: the accessors of Response.prototype read the copy's internal state.",
   },
   {
     aspect: "consumed.accessors",
-    reason: "The same, of a clone that was made by Response.prototype.",
+    reason: "The same, for a clone made by Response.prototype.",
   },
   {
     aspect: "immutable",
-    reason: "The same: only the platform makes headers that can not be changed.",
+    reason: "The same: only the platform can make immutable headers.",
   },
   {
     aspect: "reads",
     reason:
-      "A span is named by its method before the call is made, and its signal says afterwards whether the host broke off.",
+      "Tracing reads the method before the call to name the span, and the signal afterwards to see if the host aborted.",
   },
   {
     suite: "responses",
     aspect: "consumed",
     where: { consumer: "reads side by side" },
     runtimes: ["workerd", "old workerd"],
-    reason: "workerd's own bodies take one read at a time, against the standard; a copy's takes any number.",
+    reason: "workerd's native bodies allow one read at a time, against the standard; a copy's body allows any number.",
   },
   {
     suite: "streams",
     aspect: "consumed.waiting",
     where: { consumer: "cancelled while a read waits" },
     runtimes: ["workerd", "old workerd"],
-    reason: "A read that waits when the body is cancelled fails in workerd's own bodies, and is done in a copy's.",
+    reason:
+      "When a body is cancelled, a pending read fails in workerd's native bodies, but returns `done` in a copy's body.",
   },
   {
     aspect: "requests.spelling",
     reason:
-      "Where headers are added to a call, a platform may send the others in another order, and in lower case; in HTTP neither says anything.",
+      "When headers are added to a call, a platform may reorder the others and send them in lower case. HTTP gives neither a meaning.",
   },
   {
     aspect: "rejected.message",
     where: { init: "revoked" },
-    reason: "What a revoked proxy throws when it is asked is thrown as it is; a browser says which member it wanted.",
+    reason:
+      "Tracing rethrows the error of a revoked proxy unchanged; a browser's own error names the member that it read.",
   },
   {
     suite: "responses",
     aspect: "consumed.during",
     where: { consumer: "blob" },
     runtimes: ["Chromium"],
-    reason: "Chromium begins to read a stream that is made in JavaScript a moment after it is asked for a Blob.",
+    reason: "When asked for a Blob, Chromium starts to read a JavaScript stream a moment later.",
   },
   {
     suite: "respondWith",
     aspect: "requests.headers",
     runtimes: ["Chromium"],
     reason:
-      "Chromium sends a page's client hints (sec-ch-ua) on from a service worker only with the page's own request as it is.",
+      "In a service worker, Chromium forwards a page's client hints (sec-ch-ua) only with the page's unchanged request.",
   },
   ...rows({
     suite: "streams",
     aspects: ["response.body", "consumed.used", "bodyUsed"],
     wheres: [{ consumer: "aborted unread" }],
     runtimes: ["Node 20", "Node 22", "Deno", "Bun", "Chromium", "Firefox", "WebKit"],
-    reason:
-      "A platform's own body that is aborted unread is not used then; one that is a stream made in JavaScript is.",
+    reason: "After an abort, an unread native body counts as unused, but a JavaScript stream counts as used.",
   }),
   ...rows({
     suite: "streams",
@@ -100,58 +100,56 @@ export const ACCEPTED: readonly Accepted[] = [
     wheres: [{ consumer: "aborted unread" }],
     runtimes: ["Node 20", "Node 22"],
     reason:
-      'There Node says of an abort "The operation was aborted." or "This operation was aborted", as it notices it.',
+      'Node before 24 reports an abort as "The operation was aborted." or "This operation was aborted", depending on where it notices it.',
   }),
   ...rows({
     suite: "streams",
     aspects: ["response.body", "bodyUsed"],
     wheres: [{ consumer: "aborted while text waits" }],
     runtimes: ["Bun"],
-    reason: "Bun takes its own body for unused again when it has been aborted; a copy's stays used.",
+    reason: "Bun marks its native body as unused again after an abort; a copy's body stays used.",
   }),
   {
     suite: "responses",
     aspect: "consumed.classes",
     where: { answer: "empty", consumer: "a lock released in the middle" },
     runtimes: ["workerd"],
-    reason: "workerd gives an empty buffer with the end of a byte stream that is made in JavaScript.",
+    reason: "workerd returns an empty buffer with the end of a JavaScript byte stream.",
   },
   ...rows({
     suite: "responses",
     aspects: ["consumed", "requests"],
     wheres: [{ answer: "not gzip", consumer: "a request of its body" }],
     runtimes: ["workerd"],
-    reason: "workerd ends an upload of any stream that is made in JavaScript, and fails, as if it were whole.",
+    reason: "When a JavaScript stream fails during an upload, workerd ends the upload as if it were complete.",
   }),
   {
     suite: "responses",
     aspect: "consumed.error",
     where: { answer: "not gzip", consumer: "clone by the prototype" },
     runtimes: ["Firefox"],
-    reason: "Firefox says of a stream made in JavaScript that has failed that it was aborted, where a clone reads it.",
+    reason: "When a clone reads a JavaScript stream that has failed, Firefox reports an abort.",
   },
   {
     suite: "responses",
     aspect: "consumed.piped",
     where: { answer: "not gzip", consumer: "pipeTo, aborted" },
     runtimes: ["Bun"],
-    reason:
-      "Bun cancels its own body without a word where that has failed; one that is a stream made in JavaScript says why it has.",
+    reason: "Bun cancels a failed native body silently; a JavaScript stream reports why it failed.",
   },
   ...rows({
     suite: "responses",
     aspects: ["response.body", "consumed.used", "bodyUsed"],
     wheres: [{ consumer: "a response of its body" }],
     runtimes: ["Firefox"],
-    reason: "Firefox takes its own body for unused after another response has read it.",
+    reason: "Firefox marks its native body as unused after another response has read it.",
   }),
   ...rows({
     suite: "streams",
     aspects: ["consumed.text"],
     wheres: [{ consumer: "aborted while text waits" }],
     runtimes: ["WebKit"],
-    reason:
-      "WebKit tells of an abort as a TypeError where the body has been looked at before; a copy's as an AbortError.",
+    reason: "If `body` was accessed before, WebKit reports an abort as a TypeError; with a copy as an AbortError.",
   }),
   ...rows({
     suite: "responses",
@@ -159,7 +157,7 @@ export const ACCEPTED: readonly Accepted[] = [
     wheres: [{ answer: "cut short" }],
     runtimes: ["WebKit"],
     reason:
-      'WebKit says "Load failed", and of a stream "TypeError: Load failed"; and that the body is used or not, as it notices it.',
+      'WebKit says "Load failed", and for a stream "TypeError: Load failed". `bodyUsed` depends on when it notices the failure.',
   }),
   {
     suite: "responses",
@@ -167,14 +165,14 @@ export const ACCEPTED: readonly Accepted[] = [
     where: { consumer: "blob" },
     runtimes: ["WebKit"],
     reason:
-      "WebKit gives a blob that it reads from a stream the whole content type, and of its own body no parameters.",
+      "In WebKit, a blob read from a stream has the whole content type; a blob of a native body lacks the parameters.",
   },
   ...rows({
     suite: "responses",
     aspects: ["response.body", "consumed.error", "bodyUsed"],
     wheres: ["cut short", "chunked, cut short"].map((answer) => ({ answer, consumer: "formData" })),
     runtimes: ["Bun"],
-    reason: "Bun looks at the content type before it reads a stream, and after it has read a body of its own.",
+    reason: "Bun checks the content type before it reads a stream, but after it has read a native body.",
   }),
   ...rows({
     suite: "responses",
@@ -182,7 +180,7 @@ export const ACCEPTED: readonly Accepted[] = [
     wheres: BROKEN.flatMap((answer) => READS.map((consumer) => ({ answer, consumer }))),
     runtimes: ["Firefox"],
     reason:
-      "Firefox tells every reader that a body is cut short as if it had been aborted; what reads its own body whole is no reader.",
+      "Firefox reports a truncated body to every reader as an abort; methods that read a native body whole use no reader.",
   }),
   ...rows({
     suite: "responses",
@@ -190,21 +188,21 @@ export const ACCEPTED: readonly Accepted[] = [
     wheres: [{ consumer: "text while it is locked" }, { consumer: "cancelled while it is locked" }],
     runtimes: ["Bun"],
     reason:
-      "Bun takes its own body for used as soon as it has a reader; a copy's when it is read, as the standard has it.",
+      "Bun marks its native body as used once it has a reader; a copy's body once it is read, as the standard says.",
   }),
   {
     suite: "responses",
     aspect: "consumed.error",
     where: { answer: "empty", consumer: "json" },
     runtimes: ["Bun"],
-    reason: "Bun says of a stream in other words than of a body of its own that an empty text is no JSON.",
+    reason: "Bun's message for empty JSON differs between a stream and a native body.",
   },
   {
     suite: "responses",
     aspect: "requests.headers",
     where: { consumer: "a request of its body" },
     runtimes: ["Bun"],
-    reason: "Bun states the length of a body of its own that has come whole by the time it is sent on.",
+    reason: "Bun sends a length with a native body that has arrived completely before it is forwarded.",
   },
   {
     suite: "calls",
@@ -218,15 +216,14 @@ export const ACCEPTED: readonly Accepted[] = [
     aspects: ["used"],
     wheres: ["Blob with a type", "File", "FormData", "URLSearchParams"].map((body) => ({ body })),
     runtimes: ["Bun"],
-    reason:
-      "Bun derives a content type from a request's body when its headers are first looked at, which tracing does.",
+    reason: "Bun derives a content type from a request's body when its headers are first read, and tracing reads them.",
   }),
   ...rows({
     suite: "idioms",
     aspects: ["response.headers"],
     wheres: ["a blob", "a form"].map((given) => ({ idiom: `a mock that gives ${given}` })),
     runtimes: ["Bun"],
-    reason: "Bun forgets a content type that it has derived from a body when that is asked for; a copy keeps it.",
+    reason: "Bun drops a content type that it derived from a body once `body` is read; a copy keeps it.",
   }),
   ...["requests.lines", "requests.headers", "requests.spelling", "requests.bodies", "requests.complete"].map(
     (aspect) => ({
@@ -234,7 +231,7 @@ export const ACCEPTED: readonly Accepted[] = [
       aspect,
       where: { idiom: "a global fetch that tries again" },
       reason:
-        "A global fetch that calls ours is called once more by it the first time, and then tries again by itself.",
+        "Our fetch calls the global fetch. A global fetch that calls ours and retries therefore runs once more, inside its first call.",
     }),
   ),
 ];

@@ -182,7 +182,7 @@ export const ACCEPTED: readonly Accepted[] = [
     ],
     look: "inside",
     member: "chain",
-    reason: "there is one prototype more: the one where objects of a subclass are traced",
+    reason: "the chain has one more prototype, on which objects of a subclass are traced",
   },
   {
     shapes: [
@@ -194,6 +194,6 @@ export const ACCEPTED: readonly Accepted[] = [
       "a wrapped object, spread",
     ],
     look: "own text of fetch",
-    reason: "a function that stands for another shows no source; the handler's own code has the function itself",
+    reason: "a proxy of a function shows no source text; the handler's own code still has the original",
   },
 ];

@@ -16,34 +16,36 @@ const rows = (
 const results = (...names: string[]): Row[] => names.map((result) => ({ result }));
 
 const ofTracked = SUITES.flatMap((suite) => [
-  ...rows(suite, "function.text", "a tracked function is a proxy, of whose target the language shows no source text"),
-  ...rows(suite, "function.types", "`util.types` does not look through a proxy"),
-  ...rows(suite, "seen", "`new.target` is the tracked function where that is called with `new`", [{ kind: "class" }]),
   ...rows(
     suite,
-    "returned.hidden",
-    "what a generator function gives is watched in place, by methods that no loop meets",
-    [{ kind: "generator" }, { kind: "async generator" }],
+    "function.text",
+    "a tracked function is a proxy, and the language hides the source text of a proxy's target",
   ),
+  ...rows(suite, "function.types", "`util.types` does not look through a proxy"),
+  ...rows(suite, "seen", "`new.target` is the tracked function if that is called with `new`", [{ kind: "class" }]),
+  ...rows(suite, "returned.hidden", "a generator is watched in place, by non-enumerable methods", [
+    { kind: "generator" },
+    { kind: "async generator" },
+  ]),
 ]);
 
-const IN_PLACE = "it is watched in place, by members that no loop meets";
-const LISTENERS = "a stream's listeners are members of it: there is one of `close` and one of `events.errorMonitor`";
-const COPY = "a stream is handed on as a copy, since its end is seen by nobody but its reader";
+const IN_PLACE = "it is watched in place, by non-enumerable members";
+const LISTENERS =
+  "a stream's listeners are among its members, and tracing adds listeners for `close` and `events.errorMonitor`";
+const COPY = "a stream is passed on as a copy, because only its reader sees its end";
 const READ = "an output is recorded, so its getters and `toJSON` are called";
-const EARLY = "a copy reads from its source, which fills its queue again as soon as there is room";
+const EARLY = "a copy reads from its source, which refills its queue as soon as there is room";
 
-const SIDE =
-  "a promise that its host may have elsewhere too is looked on at from the side: its rejection is handled then";
-const BUN_ORDER = "Bun shows the methods of a class in another order where they are members of an object";
-const BUN_HIDDEN = "Bun shows also members that no loop meets";
-const BUN_TYPE = "Bun forgets a content type that it has derived from a body with that body; a copy keeps it";
+const SIDE = "a promise that the host might keep elsewhere is observed by `then`, which handles its rejection";
+const BUN_ORDER = "Bun shows a class's methods in another order if they are an object's own members";
+const BUN_HIDDEN = "Bun also shows non-enumerable members";
+const BUN_TYPE = "Bun drops a derived content type together with the body; a copy keeps it";
 const WORKERD = ["workerd", "old workerd"];
-const WORKERD_PROXY = "workerd's `util.inspect` tells a proxy: a method that a loop meets is a proxy of itself";
-const FORM_BOUNDARY = "Firefox makes boundaries of different lengths, and WebKit can not read all of them";
-const PROXY = "a proxy of a response is not to be told from a response";
-const OF_CALL =
-  "it is the copy that a traced call gives: `url`, `redirected` and `type` can not be given to a constructor";
+const WORKERD_PROXY =
+  "workerd's `util.inspect` shows proxies, and an enumerable method is replaced by a proxy of itself";
+const FORM_BOUNDARY = "Firefox's boundaries vary in length, and WebKit cannot read all of them";
+const PROXY = "a proxy of a response cannot be distinguished from a response";
+const OF_CALL = "it is the copy from a traced call: a constructor cannot set `url`, `redirected` and `type`";
 
 const STREAMS_COPIED = [
   ...["of strings", "of objects", "of bytes", "of bytes, full", "of pooled Buffers", "of the same chunk again"],
@@ -97,7 +99,7 @@ export const ACCEPTED_RESULTS: readonly Accepted[] = [
   ...rows(
     "promises",
     "unhandled",
-    "Chromium tells a frame of a rejection that comes from it, and the page of one that a promise of ours passes on",
+    "Chromium reports a rejection to the frame that it comes from, but to the page if our promise passes it on",
     results("of another realm, rejected"),
     ["Chromium"],
   ),
@@ -109,34 +111,34 @@ export const ACCEPTED_RESULTS: readonly Accepted[] = [
   ...rows(
     "bodies",
     "shape.own",
-    "a stream that Node itself has made has a `constructor` of its own; a copy has that of its class",
+    "a stream made inside Node has its own `constructor`; a copy inherits it from its class",
     [...results("of a TransformStream", "a branch of a tee", "piped through")],
   ),
   ...rows("bodies", "notes", EARLY, results("with a queue", "with a size", "piped through")),
-  ...rows("bodies", "used", "nobody can see whether a stream has been read from", results("read before")),
-  ...rows("bodies", "notes", "nobody can see whether a stream has been read from", results("read before")),
-  ...rows("bodies", "shape.inspected", "nobody can see whether a stream has been read from", results("read before")),
-  ...rows("bodies", "used.error", "that a stream has failed is seen by nobody but its reader", [
+  ...rows("bodies", "used", "no API tells if a stream has been read from", results("read before")),
+  ...rows("bodies", "notes", "no API tells if a stream has been read from", results("read before")),
+  ...rows("bodies", "shape.inspected", "no API tells if a stream has been read from", results("read before")),
+  ...rows("bodies", "used.error", "only a stream's reader sees that it has failed", [
     { result: "that fails at once", use: "with a buffer" },
   ]),
   ...rows(
     "bodies",
     "shape.inspected",
-    "workerd's `util.inspect` tells whether a stream takes buffers: a copy of one that is over does",
+    "workerd's `util.inspect` shows if a stream accepts buffers, and the copy of a finished stream does",
     results("that fails at once", "closed"),
     WORKERD,
   ),
   ...rows(
     "bodies",
     "shape.inspected",
-    "workerd's `util.inspect` tells how much is left of a body: of a copy, what there was",
+    "workerd's `util.inspect` shows the remaining length of a body; for a copy it shows the original length",
     results("of a response", "of a Blob").map((of) => ({ ...of, looked: "after" })),
     WORKERD,
   ),
   ...rows(
     "returned responses",
     "shape.inspected",
-    "workerd gives back the lock of a body that has failed; a copy keeps it",
+    "workerd releases the lock of a failed body; a copy keeps it",
     [{ result: "of a stream that fails", use: "bytes", looked: "after" }],
     WORKERD,
   ),
@@ -150,7 +152,7 @@ export const ACCEPTED_RESULTS: readonly Accepted[] = [
   ...rows(
     "returned responses",
     "used",
-    "workerd's own bodies take one read at a time, against the standard; a copy's takes any number",
+    "workerd's native bodies allow one read at a time, against the standard; a copy's body allows any number",
     results("of a call", "of a call, in pieces", "of a call that was redirected").map((of) => ({
       ...of,
       use: "reads side by side",
@@ -177,7 +179,7 @@ export const ACCEPTED_RESULTS: readonly Accepted[] = [
     ),
   ),
   ...["shape.inspected", "shape.response", "used"].flatMap((aspect) =>
-    rows("returned responses", aspect, "a copy's headers may be changed", [
+    rows("returned responses", aspect, "a copy's headers are mutable", [
       { result: "of a call", use: "headers changed" },
       { result: "of a call that was redirected", use: "headers changed" },
     ]),
@@ -186,14 +188,14 @@ export const ACCEPTED_RESULTS: readonly Accepted[] = [
   ...rows(
     "returned responses",
     "used.during",
-    "Chromium begins to read a stream that is made in JavaScript a moment after it is asked for a Blob",
+    "when asked for a Blob, Chromium starts to read a JavaScript stream a moment later",
     [{ use: "blob" }],
     ["Chromium"],
   ),
   ...rows(
     "returned responses",
     "shape.inspected",
-    "Bun shows whether a body of its own has come whole",
+    "Bun shows if a native body has arrived completely",
     results("of a call", "of a call, in pieces", "of a call that was redirected"),
     ["Bun"],
   ),
@@ -201,7 +203,7 @@ export const ACCEPTED_RESULTS: readonly Accepted[] = [
     rows(
       "returned responses",
       aspect,
-      "Bun takes its own body for used as soon as it has a reader",
+      "Bun marks its native body as used once it has a reader",
       [{ use: "text while it is locked" }, { use: "cancelled while it is locked" }],
       ["Bun"],
     ),
@@ -210,7 +212,7 @@ export const ACCEPTED_RESULTS: readonly Accepted[] = [
     rows(
       "returned responses",
       aspect,
-      "Firefox takes its own body for unused after another response has read it",
+      "Firefox marks its native body as unused after another response has read it",
       [{ use: "a response of its body" }],
       ["Firefox"],
     ),
@@ -219,7 +221,7 @@ export const ACCEPTED_RESULTS: readonly Accepted[] = [
   ...rows(
     "returned responses",
     "shape.inspected",
-    "a traced async function is done some microtasks later: a stream that fails at once has failed by then, which Bun shows",
+    "a traced async function settles some microtasks later, when a stream that fails at once has failed, which Bun shows",
     [{ result: "of a stream that fails", kind: "bound, async", looked: "before" }],
     ["Bun"],
   ),
