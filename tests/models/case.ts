@@ -1,5 +1,4 @@
-// Types of the cases: a host's use of an SDK, the answers it gets, and the spans expected of it. Shared by the programs
-// and the test.
+// Types of the cases: a host's use of an SDK, the answers it gets, and the spans expected of it. Shared by the programs and the test.
 
 /** Ways to trace a host: untraced, through a `fetch` that it passes to the SDK, or with the global `fetch` instrumented. */
 export const MODES = ["plain", "fetch", "instrumented"] as const;
@@ -16,8 +15,8 @@ export interface Host {
 }
 
 /**
- * The answer to a call: a whole fixture, named `FILE: NAME`, or its first parts. After the parts nothing comes until the
- * caller has left.
+ * The answer to a call: a whole fixture, named `FILE: NAME`, or its first parts. After the parts nothing comes until the caller has
+ * left.
  */
 export type Answer = string | { readonly of: string; readonly parts: number };
 

@@ -1,5 +1,4 @@
-// Encodes messages of AWS's event streams as bytes, as EventStreamCodec of @smithy/eventstream-codec does. The SDK
-// checks their CRCs.
+// Encodes messages of AWS's event streams as bytes, as EventStreamCodec of @smithy/eventstream-codec does. The SDK checks their CRCs.
 
 import { crc32 } from "node:zlib";
 

@@ -1,5 +1,5 @@
-// Runs the unmodified SDKs of model providers. The host sees and sends the same with tracing as without, and each call is
-// recorded correctly.
+// Runs the unmodified SDKs of model providers. The host sees and sends the same with tracing as without, and each call is recorded
+// correctly.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";

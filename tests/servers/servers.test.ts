@@ -1,5 +1,4 @@
-// One suite for every server: Node's HTTP server, Express, Hono, Deno's and Bun's servers. The package is installed from
-// its tarball.
+// One suite for every server: Node's HTTP server, Express, Hono, Deno's and Bun's servers. The package is installed from its tarball.
 
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";

@@ -1,6 +1,5 @@
-// Many requests in one process and in one isolate: memory does not grow, each id occurs once, no timer and no listener is
-// left, and each response is whole although its chunks are reused. There are 50,000 requests, or 200,000 with
-// `scripts/check --long`.
+// Many requests in one process and in one isolate: memory does not grow, each id occurs once, no timer and no listener is left,
+// and each response is whole although its chunks are reused. There are 50,000 requests, or 200,000 with `scripts/check --long`.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";

@@ -31,10 +31,7 @@ export async function installTarball(parent: string = tmpdir()): Promise<Install
   return { folder, tarball, remove: () => rm(folder, { recursive: true, force: true }) };
 }
 
-/**
- * Bundles the test program at `entry` into one module that still imports the installed package and the modules in
- * `external`.
- */
+/** Bundles the test program at `entry` into one module that still imports the installed package and the modules in `external`. */
 export async function bundleForInstalled(
   installed: Installed,
   entry: string,

@@ -21,8 +21,8 @@ export async function residentBytes(pid: number, field: "VmRSS" | "VmHWM" = "VmR
 }
 
 /**
- * The CPU time of all threads of a process, in ms. workerd's clocks cannot be trusted, and on a busy machine wall-clock
- * time says little.
+ * The CPU time of all threads of a process, in ms. workerd's clocks cannot be trusted, and on a busy machine wall-clock time says
+ * little.
  */
 export async function cpuMilliseconds(pid: number): Promise<number | undefined> {
   const folder = `/proc/${pid}/task`;
@@ -50,10 +50,7 @@ function endLeaders(signal: NodeJS.Signals): void {
   process.kill(process.pid, signal);
 }
 
-/**
- * Ends a process that leads its own group when this process ends. Such a process does not receive the signal that ends
- * this one.
- */
+/** Ends a process that leads its own group when this process ends. Such a process does not receive the signal that ends this one. */
 export function endWithUs(leader: ChildProcess): void {
   if (leader.pid === undefined) return;
   if (leaders.size === 0) for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, endLeaders);

@@ -18,10 +18,7 @@ const CONDITIONS = ["workerd", "worker", "browser"];
 /** Names of Node's built-in modules, without `node:`. */
 const NODE_MODULES = new RegExp(`^(${builtinModules.join("|")})$`);
 
-/**
- * Bundles the Worker at `entry` into one module. `opik-edge` is the installed package if given, otherwise the package in
- * pkg/.
- */
+/** Bundles the Worker at `entry` into one module, with `opik-edge` from `installed` or else from pkg/. */
 export async function bundleWorker(entry: string, installed?: Installed): Promise<string> {
   const source = installed ? await bundleForInstalled(installed, entry) : undefined;
   const result = await build({
@@ -45,7 +42,7 @@ export async function bundleWorker(entry: string, installed?: Installed): Promis
             installed || resolveDir === ROOT ? undefined : resolveAgain(path, { kind, resolveDir: ROOT }),
           );
           onResolve({ filter: /\.wasm$/ }, ({ path }) => ({
-            // Modules of other packages are never loaded, so any of ours may stand for them.
+            // WebAssembly of other packages is never loaded, so our module may stand for it.
             path: path.endsWith("llm_bg.wasm") ? "./llm_bg.wasm" : "./core_bg.wasm",
             external: true,
           }));

@@ -1,5 +1,5 @@
-// Answers of the recording server, by name. The last part of a request's path selects one. server.ts sends them; programs
-// only use the names.
+// Answers of the recording server, by name. The last part of a request's path selects one. server.ts sends them; programs only use
+// the names.
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { brotliCompressSync, gzipSync } from "node:zlib";

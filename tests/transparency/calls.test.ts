@@ -227,8 +227,7 @@ function combined(headers: Seen["headers"]): Record<string, string> {
 
 /** The observation of a case with its requests, one member per aspect. */
 function withRequests(observed: object, row: Row, all: readonly Seen[]): object {
-  // In development, our page code probes the URL of a failed cross-origin call by HEAD, to report the cause
-  // (warn-of-cors.ts).
+  // In development, our page code probes the URL of a failed cross-origin call by HEAD, to report the cause (warn-of-cors.ts).
   const isHead = row["method"] === '"HEAD"' && hasMembers(wholeRow(row));
   const isProbe = ({ method, origin }: Seen): boolean => method === "HEAD" && origin !== "own" && !isHead;
   const isAgain = (one: Seen, index: number): boolean => JSON.stringify(one) === JSON.stringify(own[index - 1]);
@@ -284,6 +283,6 @@ describe("calls, plain and traced", { concurrency: 3 }, () => {
   }
   if (IS_WHOLE)
     for (const { suite } of TABLES)
-      test(`need each row of accepted.ts: ${suite.name}`, () => assert.deepEqual(suite.unused(), []));
+      test(`every row of accepted.ts is needed: ${suite.name}`, () => assert.deepEqual(suite.unused(), []));
   after(() => console.log(TABLES.map(({ suite }) => suite.report()).join("\n")));
 });

@@ -60,10 +60,7 @@ const isOfCase = (noticed: unknown): boolean => !JSON.stringify(noticed).include
 /** Targets that some platforms try over the network before they refuse them. */
 const NETWORK_SAYS = ["refused", "data:", "blob:", "about:", "unknown scheme", "blocked port"];
 
-/**
- * `true` if the network decides when the call fails. WebKit's service workers ask another process about an opaque manual
- * redirect.
- */
+/** `true` if the network decides when the call fails. WebKit's service workers ask another process about an opaque manual redirect. */
 const isForNetwork = ({ target, method, mode, redirect }: Row): boolean =>
   NETWORK_SAYS.includes(target!) ||
   method === '"CONNECT"' ||

@@ -1,5 +1,5 @@
-// Real agents in workerd, plain and traced: `agents` and `@cloudflare/ai-chat`. Both sides give the same results, and the
-// traced side is recorded.
+// Real agents in workerd, plain and traced: `agents` and `@cloudflare/ai-chat`. Both sides give the same results, and the traced side
+// is recorded.
 
 import assert from "node:assert/strict";
 import { createServer, type Server } from "node:http";

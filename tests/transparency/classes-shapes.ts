@@ -75,10 +75,7 @@ function callable(description: string) {
   };
 }
 
-/**
- * Detects overrides by own properties of the prototype, and wraps methods when the first object is made. `agents` does
- * both.
- */
+/** Detects overrides by own properties of the prototype, and wraps methods when the first object is made. `agents` does both. */
 class Framework extends DurableObject<Env> {
   static readonly wrapped = new WeakSet<object>();
   readonly notes: string[] = [];

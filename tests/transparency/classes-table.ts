@@ -1,5 +1,4 @@
-// The classes of classes-shapes.ts as data: their kind, their calls from outside, and the spans that these calls must
-// give.
+// The classes of classes-shapes.ts as data: their kind, their calls from outside, and the spans that these calls must give.
 
 /** A class, and the calls and properties to use on an object of it. */
 export interface Row {

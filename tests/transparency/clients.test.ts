@@ -63,8 +63,8 @@ async function wrongIn(client: string, runtime: string, name: string, part: numb
 const whereOf = (line: string): string => line.split(":", 1)[0]!;
 
 /**
- * Runtimes that run every case in every mode. The others run a share, different for each; with `scripts/check --long` all
- * run everything.
+ * Runtimes that run every case in every mode. The others run a share, different for each; with `scripts/check --long` all run
+ * everything.
  */
 const WHOLE_IN = ["Node 24", WORKERD];
 

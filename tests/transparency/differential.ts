@@ -68,10 +68,7 @@ export class Suite {
     readonly isSample = false,
   ) {}
 
-  /**
-   * Fails on differences that neither list has, and on rows of known.ts whose cases are equal. `again` repeats some of
-   * the cases.
-   */
+  /** Fails on differences that neither list has, and on rows of known.ts whose cases are equal. `again` repeats some of the cases. */
   async compare(
     runtime: string,
     cases: readonly Compared[],
@@ -247,8 +244,8 @@ const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
 /**
- * Text that changes in every run: the paths of the sides and their parameter for service workers, blob URLs, client ports
- * and form boundaries.
+ * Text that changes in every run: the paths of the sides and their parameter for service workers, blob URLs, client ports and form
+ * boundaries.
  */
 const CHANGING: readonly (readonly [RegExp, string])[] = [
   [/\b(plain|traced)\/(?=\d)/g, "side/"],

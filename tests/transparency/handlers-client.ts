@@ -1,5 +1,4 @@
-// The clients of handlers.test.ts. They send the same request by Node's client on a reused connection, by `fetch`, and
-// over HTTP/2.
+// The clients of handlers.test.ts. They send the same request by Node's client on a reused connection, by `fetch`, and over HTTP/2.
 
 import { Agent, request as httpRequest, type IncomingMessage } from "node:http";
 import { connect, constants } from "node:http2";

@@ -286,7 +286,7 @@ describe("servers, plain and traced", { concurrency: 2 }, () => {
     });
   }
   if (!process.env["OPIK_EDGE_RUNTIMES"])
-    test("need each row of accepted.ts", () => {
+    test("every row of accepted.ts is needed", () => {
       assert.deepEqual(
         [handlers, frameworks, crashes].flatMap((suite) => suite.unused()),
         [],

@@ -77,7 +77,7 @@ describe("results, plain and traced", { concurrency: 3 }, () => {
   }
   if (IS_WHOLE)
     for (const { family, suite } of TABLES)
-      test(`need each row of accepted.ts: ${family}`, () => assert.deepEqual(suite.unused(), []));
+      test(`every row of accepted.ts is needed: ${family}`, () => assert.deepEqual(suite.unused(), []));
   after(() => console.log(TABLES.map(({ suite }) => suite.report()).join("\n")));
 });
 

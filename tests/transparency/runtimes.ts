@@ -98,10 +98,7 @@ const PART = 8;
 /** The same for suites that run only in processes, of which there are four others. */
 export const PART_OF_PROCESSES = 4;
 
-/**
- * The rows to run in this runtime: all with `scripts/check --long` or if `OPIK_EDGE_RUNTIMES` is set, otherwise one in
- * `part`.
- */
+/** The rows to run in this runtime: all with `scripts/check --long` or if `OPIK_EDGE_RUNTIMES` is set, otherwise one in `part`. */
 export function partOf<T>(runtime: string, rows: readonly T[], part: number = PART): readonly T[] {
   const isWhole = LONG || process.env["OPIK_EDGE_RUNTIMES"] || WHOLE_IN.includes(runtime);
   const others = RUNTIMES.filter(({ name }) => !WHOLE_IN.includes(name)).map(({ name }) => name);
@@ -109,10 +106,7 @@ export function partOf<T>(runtime: string, rows: readonly T[], part: number = PA
   return isWhole || at < 0 ? rows : rows.filter((_, index) => index % part === at % part);
 }
 
-/**
- * Folder of the bundles. They are kept so that stack traces point to a file, and are below the root so that packages
- * resolve.
- */
+/** Folder of the bundles. They are kept so that stack traces point to a file, and are below the root so that packages resolve. */
 const FOLDER = join(ROOT, "target/transparency");
 
 // --- Processes: Node, Deno, Bun
@@ -141,8 +135,8 @@ function processRuntime(name: string): Runtime {
 }
 
 /**
- * Runs the module at `entry` as a separate program until it ends. `config` is its last argument; `flags` are further
- * flags for the runtime.
+ * Runs the module at `entry` as a separate program until it ends. `config` is its last argument; `flags` are further flags for the
+ * runtime.
  */
 export async function execute(
   runtime: string,

@@ -67,6 +67,7 @@ const never = (): boolean => false;
 /**
  * Rows in which each value meets each value of every other column at least once. A pair that clashes gets a separate row
  * with defaults; a pair that races is left out.
+ *
  * Greedy, as in AETG (Cohen et al., 1997). Packages such as covertable and pict-node need the rules in their own
  * language, which takes more code than this.
  */

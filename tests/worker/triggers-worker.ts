@@ -1,5 +1,4 @@
-// A Worker that is called in every possible way. Each handler and class is wrapped and reports the span that it ran
-// under.
+// A Worker that is called in every possible way. Each handler and class is wrapped and reports the span that it ran under.
 
 import {
   DurableObject,

@@ -69,11 +69,7 @@ async function root(name: string): Promise<StoredRow> {
 
 test("RPC through a traced binding is one trace; a class that calls its own methods opens no span", async () => {
   const { trace, result } = await call("/rpc");
-  assert.deepEqual(
-    result,
-    { text: "ANN!", calls: 1, rest: 0, env: true },
-    "the context is no argument of the method's",
-  );
+  assert.deepEqual(result, { text: "ANN!", calls: 1, rest: 0, env: true }, "the context is not passed to the method");
   assert.deepEqual(await paths(trace, 4), [
     "GET /rpc",
     "GET /rpc > ENTRY.greet",
@@ -233,7 +229,7 @@ test("a queue's messages are spans under their sender; a batch is a separate tra
   const text = () => collector.spans().find(({ output }) => (output as { body?: unknown })?.body === "a text");
   await collector.until(() => text() !== undefined);
   const parent = collector.spans().find(({ id }) => id === text()!.parent_span_id)!;
-  assert.equal(parent["name"], "queue jobs", "what can carry nothing is under the batch");
+  assert.equal(parent["name"], "queue jobs", "a message that cannot carry headers is under the batch");
 });
 
 test("a workflow joins the trace that created it; its steps are spans", async () => {

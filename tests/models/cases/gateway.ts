@@ -1,5 +1,4 @@
-// `ai-gateway-provider`, which sends several calls to Cloudflare's AI Gateway in one request, and a gateway called by
-// `fetch`.
+// `ai-gateway-provider`, which sends several calls to Cloudflare's AI Gateway in one request, and a gateway called by `fetch`.
 
 import { createOpenAI } from "@ai-sdk/openai";
 import { generateText, streamText } from "ai";

@@ -1,5 +1,4 @@
-// Types of the cases: a host's use of a client, its observations, and the expected spans. Shared by the programs and the
-// test.
+// Types of the cases: a host's use of a client, its observations, and the expected spans. Shared by the programs and the test.
 
 import type { Behaviour } from "./server.js";
 
@@ -34,7 +33,7 @@ export interface Host {
 }
 
 /**
- * The ending of a span. `cancelled`: the host aborted it. `stopped`: the host stopped reading. `unfinished`: its end was never seen.
+ * The ending of a span. `cancelled`: the host aborted it. `stopped`: the host stopped reading. `unfinished`: nobody saw its end.
  * `read`: every byte was read, even if the client did not read on to the end of the stream.
  */
 export type Ending = "done" | "error" | "cancelled" | "stopped" | "unfinished" | "read";

@@ -1,5 +1,4 @@
-// `knex`, which sends a query when it is awaited. Its driver `libsql` has the interface of better-sqlite3 and needs no
-// compiler.
+// `knex`, which sends a query when it is awaited. Its driver `libsql` has the interface of better-sqlite3 and needs no compiler.
 
 import { createRequire } from "node:module";
 import knex, { type Knex } from "knex";

@@ -1,7 +1,6 @@
 // The server for the clients, on 127.0.0.1: each provider's wire format, as far as its SDK needs it. A path such as
-// `/RUN/once-500/v1/chat/completions` names the run, the behaviour, and the provider's path. A host waits with
-// `/RUN/until/N` for N requests of its run. `/RUN/over` ends answers that are still open, `/RUN/break` closes their
-// connections.
+// `/RUN/once-500/v1/chat/completions` names the run, the behaviour, and the provider's path. A host waits with `/RUN/until/N`
+// for N requests of its run. `/RUN/over` ends answers that are still open, `/RUN/break` closes their connections.
 
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -83,7 +82,7 @@ export async function startProviders(): Promise<Providers> {
       const waiting = watchers.until(has, () => "");
       return void waiting.then(
         () => response.end(),
-        () => response.destroy(), // the host has given up long ago
+        () => response.destroy(), // the host timed out long ago
       );
     }
     if (behaviour === "over" || behaviour === "break") {

@@ -95,10 +95,7 @@ export class Host {
     this.#laterTask = this.#taskOver.then(macrotask);
   }
 
-  /**
-   * Resolves when the task of the call is over. `later` uses the same clock, because platforms order timers and messages
-   * differently.
-   */
+  /** Resolves when the task of the call is over. `later` uses the same clock, because platforms order timers and messages differently. */
   taskOver(): Promise<void> {
     return this.#taskOver;
   }

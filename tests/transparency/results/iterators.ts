@@ -231,8 +231,7 @@ class EventStream {
       this.#reject = reject;
     });
     this.#over.catch(() => {});
-    // Tasks of two message channels are unordered. Without this, WebKit may observe the case before the stream's last
-    // event.
+    // Tasks of two message channels are unordered. Without this, WebKit may observe the case before the stream's last event.
     host.runs(this.#run(failing));
   }
 
