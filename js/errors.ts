@@ -220,7 +220,7 @@ export interface Listeners {
   readonly onDrop?: OnDrop | undefined;
 }
 
-/** `true` once somebody was told that WebAssembly is blocked, which concerns the whole process. */
+/** `true` after a reporter has reported that WebAssembly is blocked, which concerns the whole process. */
 let isBlockTold = false;
 
 /** Limit of reported causes: they may contain names chosen by the application's callers. */
