@@ -169,6 +169,14 @@ const NODE: Record<string, (example: Exports, t: TestContext) => unknown> = {
     const { id, trace_id } = await recorded("render");
     assert.ok(html.includes(trace_id) && html.includes(id), html);
   },
+  "opik-edge contextMetaTags": async ({ head }) => {
+    const tags: { props: { content: string } }[] = head();
+    const { id, trace_id } = await recorded("render");
+    assert.deepEqual(
+      tags.map(({ props }) => props.content),
+      [trace_id, id],
+    );
+  },
   "opik-edge contextServerTiming": async ({ page }) => {
     assert.match(page().headers.get("server-timing"), /^opik-trace-id;desc="[\w-]{36}", opik-parent-span-id;desc=/);
   },
@@ -214,6 +222,7 @@ const NODE: Record<string, (example: Exports, t: TestContext) => unknown> = {
   "opik-edge/testing useFakeClock": () => {},
   "opik-edge/testing useDeterministicIds": () => {},
   "opik-edge/testing InMemoryExporter": () => {},
+  "opik-edge/testing capture": () => {},
   "opik-edge/testing treesOf": () => {},
   "opik-edge/testing assertTrees": () => {},
   "opik-edge/server withOpik": async ({ default: server }: { default: Fetches }) => {
@@ -257,7 +266,11 @@ const WORKERS: Record<string, WorkerCase> = {
     miniflare: { durableObjects: { COUNTER: { className: "Counter", useSQLite: true } } },
     async run({ url }) {
       assert.deepEqual(await (await fetch(url)).json(), { count: 2 });
-      assert.equal((await arrives("Counter.add"))["parent_span_id"], (await arrives("add")).id);
+      // Both sides name it: the caller's span is under the request's, and the object's span is under the caller's.
+      await collector.until(() => named("Counter.add").length + named("COUNTER.add").length === 2);
+      const calls = [...named("Counter.add"), ...named("COUNTER.add")];
+      const ids = new Set(calls.map(({ id }) => id));
+      assert.equal(calls.filter(({ parent_span_id }) => ids.has(parent_span_id as string)).length, 1);
     },
   },
   "opik-edge/cloudflare withContext": {
