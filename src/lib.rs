@@ -50,6 +50,9 @@ pub mod llm;
 #[cfg(feature = "serde")]
 pub mod record;
 
+#[cfg(feature = "client")]
+pub mod client;
+
 #[cfg(feature = "serde-wasm-bindgen")]
 pub mod value;
 

@@ -150,6 +150,12 @@ impl Recorder {
         self
     }
 
+    /// Bounds a recording that nothing has been written to.
+    #[cfg(feature = "client")]
+    pub(crate) fn limit(&mut self, limits: Limits) {
+        self.buffer = Buffer::new(limits);
+    }
+
     /// Begins a span under `parent`, at `now_ms` (ms since 1970).
     ///
     /// ```
@@ -182,10 +188,15 @@ impl Recorder {
     /// ```
     #[expect(clippy::needless_pass_by_value, reason = "a span ends once, and cannot be changed afterwards")]
     pub fn end(&mut self, span: Span, now_ms: u64) -> Result<u32, DropReason> {
+        self.write(&span, now_ms)
+    }
+
+    /// The same for a span that the caller does not write to afterwards.
+    pub(crate) fn write(&mut self, span: &Span, now_ms: u64) -> Result<u32, DropReason> {
         let period = Period { start_ms: span.start_ms, end_ms: Some(now_ms), updated_ms: now_ms, unfinished: false };
-        let left_out = self.append(Kind::Span, &span, period);
+        let left_out = self.append(Kind::Span, span, period);
         if span.is_own_root {
-            self.append(Kind::Trace, &span, period)?;
+            self.append(Kind::Trace, span, period)?;
         }
         left_out
     }

@@ -1,0 +1,479 @@
+//! A client for Rust programs: spans that end by themselves, and a delivery that tries again. With the feature `client`.
+//! It needs no runtime: whatever is a [`Platform`] carries it. Built on [`crate::record`], which stays usable without it.
+//!
+//! ```
+//! use opik_edge::client::{Client, Inject, Platform};
+//! use opik_edge::record::SpanType;
+//! use serde_json::{Value, json};
+//!
+//! async fn handle<P: Platform>(client: &Client<P>, headers: &[(&str, &str)], question: &str) -> Result<Value, String> {
+//!     let mut root = client.open("POST /ask", headers);
+//!     let delivered = root.delivered(); // for whatever keeps the program alive, as `waitUntil` does
+//!     root.input(question);
+//!     let answer = root
+//!         .run("llm", async |span| {
+//!             span.kind(SpanType::Llm).model("gpt-4.1-mini").input(question);
+//!             let mut outgoing = Vec::new();
+//!             span.inject(&mut outgoing);
+//!             let answer = ask(question, outgoing).await?; // an error is the span's too
+//!             span.output(&answer);
+//!             Ok::<_, String>(answer)
+//!         })
+//!         .await;
+//!     drop(root);
+//!     delivered.await;
+//!     answer
+//! }
+//!
+//! async fn ask(question: &str, headers: Vec<(String, String)>) -> Result<Value, String> {
+//! #   drop(headers);
+//!     Ok(json!({ "content": question }))
+//! }
+//! ```
+
+mod carrier;
+mod delivery;
+mod platform;
+mod settings;
+
+use alloc::string::ToString;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt::{self, Display};
+use core::future::{Future, poll_fn};
+use core::ops::{Deref, DerefMut};
+use core::task::{Poll, Waker};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+pub use carrier::{Extract, Inject};
+pub use delivery::Report;
+pub use platform::{Answer, Platform, Request};
+pub use settings::{DEFAULT_URL, Settings};
+
+use carrier::Caller;
+use delivery::{Destination, Pending, deliver};
+
+use crate::batch::{Limits, MAX_BUFFER_BYTES};
+use crate::headers::{self, Claim, Spelling};
+use crate::id::ID_CHARS;
+use crate::record::{Recorder, Span};
+
+/// How long the last delivery of a recording may take: a Worker has 30 s after its response.
+pub const DELIVERY_MS: u64 = 28_000;
+
+/// Opens recordings, and knows where they go. A clone is the same client: what one learns of the backend, such as that it
+/// is to be left alone for a while, they all know.
+pub struct Client<P>(Arc<Inner<P>>);
+
+struct Inner<P> {
+    platform: P,
+    settings: Settings,
+    destination: Mutex<Destination>,
+}
+
+impl<P: Platform> Client<P> {
+    /// A client with these settings. With ones that are wrong it sends nothing, and says why.
+    ///
+    /// ```
+    /// use opik_edge::client::{Client, Platform, Settings};
+    ///
+    /// fn client<P: Platform>(platform: P) -> Client<P> {
+    ///     Client::new(platform, Settings::from_env(|name| std::env::var(name).ok()))
+    /// }
+    /// ```
+    pub fn new(platform: P, mut settings: Settings) -> Self {
+        if let Some(problem) = settings.problem()
+            && !settings.is_disabled
+        {
+            platform.warn(&["nothing is traced: ", problem].concat());
+            settings.is_disabled = true;
+        }
+        Self(Arc::new(Inner { platform, settings, destination: Mutex::default() }))
+    }
+
+    /// Begins a recording, and its root span: under the caller's span if `caller` names one, else in a new trace.
+    ///
+    /// ```
+    /// # use opik_edge::client::{Client, Platform, Root};
+    /// fn begin<P: Platform>(client: &Client<P>, headers: &[(String, String)]) -> Root<P> {
+    ///     client.open("POST /ask", headers)
+    /// }
+    /// ```
+    pub fn open(&self, name: &str, caller: &(impl Extract + ?Sized)) -> Root<P> {
+        let Inner { platform, settings, .. } = &*self.0;
+        let caller = Caller::of(caller);
+        let now_ms = platform.now_ms();
+        let incoming = caller.incoming();
+        let (mut recorder, span) = Recorder::open(&incoming, name, now_ms, [platform.random(), platform.random()]);
+        recorder.limit(Limits {
+            buffer_bytes: MAX_BUFFER_BYTES,
+            batch_bytes: settings.max_body_bytes,
+            ..Limits::default()
+        });
+        if !settings.project_name.is_empty() {
+            recorder.project_name(&settings.project_name);
+        }
+        if !settings.environment.is_empty() {
+            recorder.environment(&settings.environment);
+        }
+        if let Some(warning) = recorder.warning() {
+            platform.warn(&["trace headers: ", warning.code()].concat());
+        }
+        let (claim, _) = headers::read(&incoming, now_ms);
+        let state = State {
+            recorder,
+            kept: Vec::new(),
+            uploads: 0,
+            requests: 0,
+            open: 1,
+            has_ended: false,
+            waiting: Vec::new(),
+        };
+        let recording = Arc::new(Recording { client: Arc::clone(&self.0), claim, state: Mutex::new(state) });
+        Root(Active { recording, span, is_root: true })
+    }
+
+    /// Begins a recording in a new trace.
+    ///
+    /// ```
+    /// # use opik_edge::client::{Client, Platform};
+    /// async fn nightly<P: Platform>(client: &Client<P>) {
+    ///     let root = client.begin("nightly");
+    ///     let delivered = root.delivered();
+    ///     drop(root.begin("step"));
+    ///     drop(root);
+    ///     delivered.await;
+    /// }
+    /// ```
+    pub fn begin(&self, name: &str) -> Root<P> {
+        self.open(name, &[("", ""); 0])
+    }
+}
+
+impl<P> Inner<P> {
+    fn destination(&self) -> MutexGuard<'_, Destination> {
+        self.destination.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<P> Clone for Client<P> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<P> fmt::Debug for Client<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Client").field(&self.0.settings).finish()
+    }
+}
+
+/// What is recorded under one root.
+struct Recording<P: Platform> {
+    client: Arc<Inner<P>>,
+    /// What travels on where nothing is recorded.
+    claim: Option<Claim>,
+    state: Mutex<State>,
+}
+
+struct State {
+    recorder: Recorder,
+    /// What was taken out and is not settled.
+    kept: Vec<Pending>,
+    /// How many uploads were taken out.
+    uploads: u32,
+    requests: u32,
+    /// How many spans are open, the root among them.
+    open: u32,
+    /// Whether the root has ended.
+    has_ended: bool,
+    /// Who waits for the root to end, or for the spans.
+    waiting: Vec<Waker>,
+}
+
+impl State {
+    /// Takes out everything, the oldest first.
+    fn take(&mut self) -> Vec<Pending> {
+        while let Some(upload) = self.recorder.take() {
+            self.uploads = self.uploads.saturating_add(1);
+            self.kept.push(Pending::new(upload, self.uploads));
+        }
+        self.kept.sort_by_key(Pending::number);
+        core::mem::take(&mut self.kept)
+    }
+}
+
+impl<P: Platform> Recording<P> {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self) -> Vec<Pending> {
+        self.state().take()
+    }
+
+    async fn until(&self, is_so: impl Fn(&State) -> bool) {
+        poll_fn(|context| {
+            let mut state = self.state();
+            if is_so(&state) {
+                return Poll::Ready(());
+            }
+            state.waiting.push(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    async fn deliver_last(&self) -> Report {
+        deliver(self, self.client.platform.now_ms().saturating_add(DELIVERY_MS), true).await
+    }
+}
+
+impl<P: Platform> Drop for Recording<P> {
+    fn drop(&mut self) {
+        let rows = self.take().iter().map(Pending::rows).fold(0, u32::saturating_add);
+        if rows > 0 && !self.client.settings.is_disabled {
+            self.client
+                .platform
+                .warn(&[&rows.to_string(), " rows are lost: nobody waited for their delivery"].concat());
+        }
+    }
+}
+
+/// The root span of a recording, which ends when it is dropped.
+#[must_use = "a span ends when it is dropped"]
+pub struct Root<P: Platform>(Active<P>);
+
+impl<P: Platform> Root<P> {
+    /// Waits until the root has ended, and then delivers all rows, within [`DELIVERY_MS`]. Spans that end later than the root
+    /// are delivered when the last of them has. Without it nothing is sent, unless it is flushed: hand it, at the beginning,
+    /// to whatever keeps the program alive, and no early return loses the trace.
+    ///
+    /// ```
+    /// # use opik_edge::client::{Client, Platform};
+    /// fn handle<P: Platform + 'static>(client: &Client<P>, spawn: impl FnOnce(std::pin::Pin<Box<dyn Future<Output = ()>>>)) {
+    ///     let root = client.begin("request");
+    ///     let delivered = root.delivered();
+    ///     spawn(Box::pin(async {
+    ///         delivered.await;
+    ///     }));
+    /// }
+    /// ```
+    pub fn delivered(&self) -> impl Future<Output = Report> + use<P> {
+        let recording = Arc::clone(&self.0.recording);
+        async move {
+            recording.until(|state| state.has_ended).await;
+            let is_done = recording.state().open == 0;
+            let mut report = recording.deliver_last().await;
+            if !is_done {
+                recording.until(|state| state.open == 0).await;
+                report.add(recording.deliver_last().await);
+            }
+            report
+        }
+    }
+
+    /// Delivers the rows of spans that have ended by now, within `timeout_ms`; what can not be delivered is kept for the
+    /// next time. For a recording that lasts long: each has 40 requests, of which four are for its end.
+    ///
+    /// ```
+    /// # use opik_edge::client::{Platform, Root};
+    /// async fn checkpoint<P: Platform>(root: &Root<P>) -> bool {
+    ///     root.flush(10_000).await.kept == 0
+    /// }
+    /// ```
+    pub fn flush(&self, timeout_ms: u64) -> impl Future<Output = Report> + use<P> {
+        let recording = Arc::clone(&self.0.recording);
+        async move {
+            recording.client.destination().probe();
+            let until_ms = recording.client.platform.now_ms().saturating_add(timeout_ms);
+            deliver(&recording, until_ms, false).await
+        }
+    }
+
+    /// The project of every row that ends from now on, in place of the settings' one.
+    ///
+    /// ```
+    /// # use opik_edge::client::{Platform, Root};
+    /// fn name<P: Platform>(root: &mut Root<P>) {
+    ///     root.project_name("chat").thread_id("conversation-7").input("What is a span?");
+    /// }
+    /// ```
+    pub fn project_name(&mut self, name: &str) -> &mut Self {
+        self.0.recording.state().recorder.project_name(name);
+        self
+    }
+
+    /// The conversation that a trace of our own belongs to (`thread_id`).
+    pub fn thread_id(&mut self, id: &str) -> &mut Self {
+        self.0.recording.state().recorder.thread_id(id);
+        self
+    }
+}
+
+impl<P: Platform> Deref for Root<P> {
+    type Target = Active<P>;
+
+    fn deref(&self) -> &Active<P> {
+        &self.0
+    }
+}
+
+impl<P: Platform> DerefMut for Root<P> {
+    fn deref_mut(&mut self) -> &mut Active<P> {
+        &mut self.0
+    }
+}
+
+impl<P: Platform> fmt::Debug for Root<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Root").field(&self.0.span).finish()
+    }
+}
+
+/// A span that is open, and ends when it is dropped: with an error if the thread panics. Its fields are those of [`Span`].
+#[must_use = "a span ends when it is dropped"]
+pub struct Active<P: Platform> {
+    recording: Arc<Recording<P>>,
+    span: Span,
+    is_root: bool,
+}
+
+impl<P: Platform> Active<P> {
+    /// Begins a span under this one.
+    ///
+    /// ```
+    /// # use opik_edge::client::{Active, Platform};
+    /// fn look_up<P: Platform>(parent: &Active<P>) {
+    ///     let mut span = parent.begin("look up");
+    ///     span.input("a name").output("a number");
+    /// }
+    /// ```
+    pub fn begin(&self, name: &str) -> Self {
+        let platform = &self.recording.client.platform;
+        let (now_ms, random) = (platform.now_ms(), platform.random());
+        let mut state = self.recording.state();
+        state.open = state.open.saturating_add(1);
+        let span = state.recorder.begin(&self.span, name, now_ms, random);
+        drop(state);
+        Self { recording: Arc::clone(&self.recording), span, is_root: false }
+    }
+
+    /// Runs `work` in a span under this one, which ends with it, however that ends. An error is the span's too, and goes on.
+    ///
+    /// ```
+    /// # use opik_edge::client::{Active, Platform};
+    /// async fn look_up<P: Platform>(parent: &Active<P>, name: &str) -> Result<u32, std::num::ParseIntError> {
+    ///     parent.run("look up", async |span| {
+    ///         span.input(name);
+    ///         name.parse()
+    ///     }).await
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// That of `work`.
+    pub async fn run<T, E: Display>(
+        &self,
+        name: &str,
+        work: impl AsyncFnOnce(&mut Self) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut span = self.begin(name);
+        let result = work(&mut span).await;
+        if let Err(error) = &result {
+            span.fail(error);
+        }
+        result
+    }
+
+    /// That it failed, by the type of the error, of which crate and name are kept (`worker::Error`), and by what it says. Where
+    /// another name is wanted [`Span::error`] takes one.
+    ///
+    /// ```
+    /// # use opik_edge::client::{Active, Platform};
+    /// fn parse<P: Platform>(span: &mut Active<P>, text: &str) {
+    ///     if let Err(error) = text.parse::<u32>() {
+    ///         span.fail(&error); // core::ParseIntError: invalid digit found in string
+    ///     }
+    /// }
+    /// ```
+    pub fn fail<E: Display>(&mut self, error: &E) {
+        self.span.error(&type_name::<E>(), &error.to_string());
+    }
+
+    /// Sets the headers by which the next service opens its spans under this one, in both spellings.
+    ///
+    /// ```
+    /// # use opik_edge::client::{Active, Platform};
+    /// fn headers<P: Platform>(span: &Active<P>) -> Vec<(String, String)> {
+    ///     let mut headers = vec![("content-type".to_owned(), "application/json".to_owned())];
+    ///     span.inject(&mut headers);
+    ///     headers
+    /// }
+    /// ```
+    pub fn inject(&self, headers: &mut impl Inject) {
+        let (trace_id, span_id) = if self.recording.client.settings.is_disabled {
+            // No span of ours would be there to open one under.
+            let Some(Claim { trace_id, parent_id: Some(parent_id) }) = self.recording.claim else { return };
+            (trace_id, parent_id)
+        } else {
+            (self.span.trace_id(), self.span.id())
+        };
+        for (name, id) in headers::outgoing(trace_id, span_id, Spelling::Both) {
+            headers.set(name, id.encode(&mut [0; ID_CHARS]));
+        }
+    }
+}
+
+impl<P: Platform> Deref for Active<P> {
+    type Target = Span;
+
+    fn deref(&self) -> &Span {
+        &self.span
+    }
+}
+
+impl<P: Platform> DerefMut for Active<P> {
+    fn deref_mut(&mut self) -> &mut Span {
+        &mut self.span
+    }
+}
+
+impl<P: Platform> Drop for Active<P> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.span.error("panic", "the thread panicked while the span was open");
+        }
+        let platform = &self.recording.client.platform;
+        let now_ms = platform.now_ms();
+        let mut state = self.recording.state();
+        let written = state.recorder.write(&self.span, now_ms);
+        state.open = state.open.saturating_sub(1);
+        state.has_ended |= self.is_root;
+        let waiting = core::mem::take(&mut state.waiting);
+        drop(state);
+        if let Err(reason) = written {
+            platform.warn(&["a span is lost: ", reason.code()].concat());
+        }
+        waiting.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl<P: Platform> fmt::Debug for Active<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Active").field(&self.span).finish()
+    }
+}
+
+/// The crate and the name of a type: the modules between them are mostly private. Anything but a path is as it is.
+fn type_name<T>() -> alloc::string::String {
+    let whole = core::any::type_name::<T>();
+    match (whole.split_once("::"), whole.rsplit_once("::")) {
+        (Some((krate, _)), Some((_, name)))
+            if whole.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_:".contains(&byte)) =>
+        {
+            [krate, "::", name].concat()
+        }
+        _ => whole.into(),
+    }
+}
