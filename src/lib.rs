@@ -56,6 +56,9 @@ pub mod client;
 #[cfg(feature = "serde-wasm-bindgen")]
 pub mod value;
 
+#[cfg(feature = "tracing")]
+pub mod tracing;
+
 #[cfg(feature = "bindings")]
 pub mod bindings;
 

@@ -130,7 +130,7 @@ impl<P: Platform> Client<P> {
             waiting: Vec::new(),
         };
         let recording = Arc::new(Recording { client: Arc::clone(&self.0), claim, state: Mutex::new(state) });
-        Root(Active { recording, span, is_root: true })
+        Root(Active { recording, span, is_root: true, is_kept: true })
     }
 
     /// Begins a recording in a new trace.
@@ -311,6 +311,14 @@ impl<P: Platform> Root<P> {
     }
 }
 
+#[cfg(feature = "tracing")]
+impl<P: Platform> Root<P> {
+    /// Its span, which is the root all the same.
+    pub(crate) fn into_active(self) -> Active<P> {
+        self.0
+    }
+}
+
 impl<P: Platform> Deref for Root<P> {
     type Target = Active<P>;
 
@@ -337,6 +345,8 @@ pub struct Active<P: Platform> {
     recording: Arc<Recording<P>>,
     span: Span,
     is_root: bool,
+    /// Whether its row is written.
+    is_kept: bool,
 }
 
 impl<P: Platform> Active<P> {
@@ -356,7 +366,7 @@ impl<P: Platform> Active<P> {
         state.open = state.open.saturating_add(1);
         let span = state.recorder.begin(&self.span, name, now_ms, random);
         drop(state);
-        Self { recording: Arc::clone(&self.recording), span, is_root: false }
+        Self { recording: Arc::clone(&self.recording), span, is_root: false, is_kept: true }
     }
 
     /// Runs `work` in a span under this one, which ends with it, however that ends. An error is the span's too, and goes on.
@@ -399,6 +409,12 @@ impl<P: Platform> Active<P> {
     /// ```
     pub fn fail<E: Display>(&mut self, error: &E) {
         self.span.error(&type_name::<E>(), &error.to_string());
+    }
+
+    /// Ends it without a row.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn discard(mut self) {
+        self.is_kept = false;
     }
 
     /// Sets the headers by which the next service opens its spans under this one, in both spellings.
@@ -447,7 +463,7 @@ impl<P: Platform> Drop for Active<P> {
         let platform = &self.recording.client.platform;
         let now_ms = platform.now_ms();
         let mut state = self.recording.state();
-        let written = state.recorder.write(&self.span, now_ms);
+        let written = if self.is_kept { state.recorder.write(&self.span, now_ms) } else { Ok(0) };
         state.open = state.open.saturating_sub(1);
         state.has_ended |= self.is_root;
         let waiting = core::mem::take(&mut state.waiting);

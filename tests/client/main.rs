@@ -11,4 +11,6 @@
 
 mod delivery;
 mod fake;
+#[cfg(feature = "tracing")]
+mod layer;
 mod spans;
