@@ -56,6 +56,9 @@ pub mod client;
 #[cfg(feature = "serde-wasm-bindgen")]
 pub mod value;
 
+#[cfg(feature = "web")]
+pub mod web;
+
 #[cfg(feature = "tracing")]
 pub mod tracing;
 

@@ -1,4 +1,5 @@
 //! Properties that hold for any input.
+#![cfg(not(target_arch = "wasm32"))]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -1,18 +1,15 @@
 //! A Worker in Rust that joins its caller's trace, calls a language model in a child span, and hands the trace on.
 
-mod opik;
-
-use opik_edge::headers::Spelling;
-use opik_edge::record::{Recorder, Span, SpanType};
+use opik_edge::record::SpanType;
 use opik_edge::value::Js;
+use opik_edge::web::{Opik, Web};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use worker::wasm_bindgen_futures::JsFuture;
-use worker::{
-    Context, Env, Error, Fetch, Headers, Method, Request, RequestInit, Response, Result, console_warn, event,
-};
+use worker::{Context, Env, Error, Fetch, Headers, Method, Request, RequestInit, Response, Result, event};
 
-use opik::{Opik, now, random};
+type Root = opik_edge::client::Root<Web>;
+type Span = opik_edge::client::Active<Web>;
 
 /// The body of `POST /ask`.
 #[derive(Deserialize, Serialize)]
@@ -22,48 +19,38 @@ struct Question {
 
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, ctx: Context) -> Result<Response> {
-    let opik = Opik::from_env(&env);
-    let (mut recorder, mut root) = opik.open(&request);
-    let answer = handle(&request, &env, &mut recorder, &mut root).await;
-    match &answer {
-        Ok(answer) => root.output(answer),
-        Err(error) => root.error("worker::Error", &error.to_string()),
-    };
-    end(&mut recorder, root);
-    ctx.wait_until(opik.deliver(recorder));
-    match answer {
-        Ok(answer) => Response::ok(answer),
-        Err(error) => Response::error(error.to_string(), 502),
+    let mut root = Opik::from_env(env.as_ref()).open_request(request.inner());
+    let delivered = root.delivered();
+    ctx.wait_until(async { drop(delivered.await) });
+    match handle(&request, &env, &mut root).await {
+        Ok(answer) => {
+            root.output(&answer);
+            Response::ok(answer)
+        }
+        Err(error) => {
+            root.fail(&error);
+            Response::error(error.to_string(), 502)
+        }
     }
 }
 
-async fn handle(request: &Request, env: &Env, recorder: &mut Recorder, root: &mut Span) -> Result<String> {
+async fn handle(request: &Request, env: &Env, root: &mut Root) -> Result<String> {
     let body = JsFuture::from(request.inner().json()?).await?;
     // A JavaScript value is recorded unchanged, even if it is not a question.
     root.input(&Js(&body));
     let question: Question = serde_wasm_bindgen::from_value(body)?;
-
-    let mut span = recorder.begin(root, "llm", now(), random());
-    span.kind(SpanType::Llm).input(&question);
-    let answer = complete(&question, env, &mut span).await;
-    // The span ends, whether the call succeeds or fails.
-    if let Err(error) = &answer {
-        span.error("worker::Error", &error.to_string());
-    }
-    end(recorder, span);
-    answer
+    // The span ends with the closure; an error is recorded in it and returned.
+    root.run("llm", async |span| complete(&question, env, span).await).await
 }
 
 async fn complete(question: &Question, env: &Env, span: &mut Span) -> Result<String> {
     let model = env.var("LLM_MODEL")?.to_string();
-    span.model(&model);
+    span.kind(SpanType::Llm).model(&model).input(question);
 
-    let headers = Headers::new();
+    let mut headers = Headers::new();
     headers.set("content-type", "application/json")?;
     headers.set("authorization", &format!("Bearer {}", env.secret("LLM_API_KEY")?))?;
-    for (name, id) in span.headers(Spelling::Both) {
-        headers.set(name, &id.to_string())?;
-    }
+    span.inject(&mut headers.0);
     let body = json!({ "model": model, "messages": [{ "role": "user", "content": question.message }] });
     let mut init = RequestInit::new();
     init.with_method(Method::Post).with_headers(headers).with_body(Some(body.to_string().into()));
@@ -77,10 +64,4 @@ async fn complete(question: &Question, env: &Env, span: &mut Span) -> Result<Str
     let message = &completion["choices"][0]["message"];
     span.output(message).usage(&completion["usage"]);
     Ok(message["content"].as_str().unwrap_or_default().to_owned())
-}
-
-fn end(recorder: &mut Recorder, span: Span) {
-    if let Err(reason) = recorder.end(span, now()) {
-        console_warn!("a span was not recorded: {reason}");
-    }
 }
