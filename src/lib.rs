@@ -65,6 +65,11 @@ pub mod tracing;
 #[cfg(feature = "bindings")]
 pub mod bindings;
 
+/// The guide, whose examples run as doctests.
+#[cfg(all(doctest, feature = "http", feature = "tracing", feature = "web"))]
+#[doc = include_str!("../docs/guides/rust.md")]
+mod guide {}
+
 /// The allocator and the panic handler of the npm build. Both are small, because every page and Worker loads them.
 #[cfg(all(any(feature = "npm", feature = "npm-llm"), target_arch = "wasm32"))]
 mod program {

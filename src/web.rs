@@ -38,13 +38,7 @@ use crate::upload::METHOD;
 /// }
 /// ```
 ///
-/// A key does not belong into a page: there the URL is that of a relay, which holds it.
-///
-/// ```no_run
-/// use opik_edge::{client::Settings, web::{Opik, Web}};
-///
-/// let opik = Opik::new(Web, Settings { url: "https://shop.example/opik".into(), ..Settings::default() });
-/// ```
+/// A key does not belong into a page: there [`Client::for_relay`] is used.
 pub type Opik = Client<Web>;
 
 /// The platform of JavaScript: its clock, its random bytes, its `fetch`, its timers and its console.
@@ -65,6 +59,20 @@ impl Client<Web> {
     pub fn from_env(env: &JsValue) -> Self {
         let get = |name: &str| Reflect::get(env, &name.into()).ok()?.as_string();
         Self::new(Web, Settings::from_env(get))
+    }
+
+    /// A client of a page, whose rows go to a relay: its URL, or a path of the page's own origin. See [`Settings::for_relay`].
+    ///
+    /// ```no_run
+    /// let opik = opik_edge::web::Opik::for_relay("/opik");
+    /// let root = opik.begin("click");
+    /// ```
+    #[must_use]
+    pub fn for_relay(url: &str) -> Self {
+        let origin =
+            || Reflect::get(&Reflect::get(&global(), &"location".into()).ok()?, &"origin".into()).ok()?.as_string();
+        let origin = if url.starts_with('/') { origin().unwrap_or_default() } else { String::new() };
+        Self::new(Web, Settings::for_relay(&[&origin, url].concat()))
     }
 
     /// Begins the recording of a request, under its caller's span if its headers name one. It is called by its method and the

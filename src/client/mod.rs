@@ -178,7 +178,7 @@ struct Recording<P: Platform> {
 
 struct State {
     recorder: Recorder,
-    /// What was taken out and is not settled.
+    /// What was taken out and is not settled, in the order of its numbers.
     kept: Vec<Pending>,
     /// How many uploads were taken out.
     uploads: u32,
@@ -198,7 +198,6 @@ impl State {
             self.uploads = self.uploads.saturating_add(1);
             self.kept.push(Pending::new(upload, self.uploads));
         }
-        self.kept.sort_by_key(Pending::number);
         core::mem::take(&mut self.kept)
     }
 }

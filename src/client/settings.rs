@@ -11,6 +11,9 @@ pub const DEFAULT_URL: &str = "https://www.comet.com/opik/api";
 /// The longest name of an environment that the API takes (`environment` of `Span_Write`).
 const MAX_ENVIRONMENT_CHARS: usize = 150;
 
+/// The longest body that a relay takes, unless it is told otherwise.
+const RELAY_BODY_BYTES: usize = 1024 * 1024;
+
 /// Where traces go. `Debug` leaves the key out.
 ///
 /// ```
@@ -26,7 +29,7 @@ pub struct Settings {
     pub url: String,
     /// Sent raw, and not at all when it is empty. Printable ASCII.
     pub api_key: String,
-    /// Printable ASCII.
+    /// Printable ASCII. Not sent when it is empty.
     pub workspace: String,
     /// The project of all rows. Where it is empty, the API's own default.
     pub project_name: String,
@@ -62,6 +65,26 @@ impl Settings {
             is_disabled: read("OPIK_TRACK_DISABLE")
                 .is_some_and(|value| disabled.iter().any(|yes| value.eq_ignore_ascii_case(yes))),
             max_body_bytes: preset.max_body_bytes,
+        }
+    }
+
+    /// Of a page, whose rows go to a relay at this URL: it holds the key, and pins workspace and project. It must be one that asks
+    /// for no tokens, since with those it wants ids that are made otherwise.
+    ///
+    /// ```
+    /// use opik_edge::client::Settings;
+    ///
+    /// let settings = Settings::for_relay("https://shop.example/opik");
+    /// assert_eq!((settings.workspace.as_str(), settings.problem()), ("", None));
+    /// ```
+    #[must_use]
+    pub fn for_relay(url: &str) -> Self {
+        Self {
+            url: url.into(),
+            workspace: String::new(),
+            project_name: String::new(),
+            max_body_bytes: RELAY_BODY_BYTES,
+            ..Self::default()
         }
     }
 

@@ -132,8 +132,8 @@ async fn a_request_joins_its_caller_and_hands_the_trace_on() {
 #[wasm_bindgen_test]
 async fn without_a_caller_it_begins_a_trace() {
     let made = Made::to("begun.test", &[]);
-    let settings = Settings { url: "https://begun.test/relay".into(), ..Settings::default() };
-    let root = Client::new(Web, settings).open_request(&request("https://shop.test", &Headers::new().unwrap()));
+    let root = Opik::for_relay("https://begun.test/relay")
+        .open_request(&request("https://shop.test", &Headers::new().unwrap()));
     let trace = root.trace_id().to_string();
     let is_done = Rc::new(Cell::new(false));
     let (delivered, place) = (root.delivered(), Rc::clone(&is_done));
@@ -149,7 +149,12 @@ async fn without_a_caller_it_begins_a_trace() {
     let ids: Vec<_> = made.rows().iter().map(|row| row.get("trace_id").unwrap_or(&row["id"]).clone()).collect();
     assert_eq!(ids, [json!(trace), json!(trace)]);
     assert_eq!(made.requests()[0]["url"], "https://begun.test/relay/v1/private/traces/batch");
-    assert!(made.requests()[0]["headers"].get("authorization").is_none());
+    assert_eq!(
+        made.requests()[0]["headers"],
+        json!({ "content-type": "application/json" }),
+        "all that a relay lets pass"
+    );
+    assert!(made.rows().iter().all(|row| row.get("project_name").is_none()), "the project is the relay's");
 }
 
 #[wasm_bindgen_test]
