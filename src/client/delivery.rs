@@ -347,7 +347,7 @@ fn judge<P: Platform>(client: &Inner<P>, pending: &Pending, number: u32, deadlin
 /// The answer; status 0 where there is none.
 async fn post<P: Platform>(client: &Inner<P>, upload: &Upload) -> Answer {
     let settings = &client.settings;
-    let url = [settings.base_url(), upload.path()].concat();
+    let url = settings.url_for(upload.path());
     let headers = request_headers(settings.api_key.as_bytes(), settings.workspace.as_bytes(), false)
         .map(|(name, value)| (name, String::from_utf8_lossy(value).into_owned()))
         .collect();

@@ -37,6 +37,8 @@ pub struct Settings {
     pub environment: String,
     /// Whether nothing is sent. The caller's ids still travel on.
     pub is_disabled: bool,
+    /// Whether the URL is that of a relay, which takes all rows at the URL itself.
+    pub is_relay: bool,
     /// The longest body, in bytes: 32768 to 4 MB. Rows are cut to fit.
     pub max_body_bytes: usize,
 }
@@ -64,6 +66,7 @@ impl Settings {
             environment: read("OPIK_ENVIRONMENT").unwrap_or(preset.environment),
             is_disabled: read("OPIK_TRACK_DISABLE")
                 .is_some_and(|value| disabled.iter().any(|yes| value.eq_ignore_ascii_case(yes))),
+            is_relay: preset.is_relay,
             max_body_bytes: preset.max_body_bytes,
         }
     }
@@ -83,6 +86,7 @@ impl Settings {
             url: url.into(),
             workspace: String::new(),
             project_name: String::new(),
+            is_relay: true,
             max_body_bytes: RELAY_BODY_BYTES,
             ..Self::default()
         }
@@ -112,9 +116,10 @@ impl Settings {
         }
     }
 
-    /// What paths are appended to.
-    pub(super) fn base_url(&self) -> &str {
-        self.url.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/')
+    /// Where what belongs to a path of the API is sent.
+    pub(super) fn url_for(&self, path: &str) -> String {
+        let base = self.url.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
+        [base, if self.is_relay { "" } else { path }].concat()
     }
 }
 
@@ -127,6 +132,7 @@ impl Default for Settings {
             project_name: "Default Project".into(),
             environment: String::new(),
             is_disabled: false,
+            is_relay: false,
             max_body_bytes: MAX_BATCH_BYTES,
         }
     }
@@ -140,6 +146,7 @@ impl fmt::Debug for Settings {
             .field("project_name", &self.project_name)
             .field("environment", &self.environment)
             .field("is_disabled", &self.is_disabled)
+            .field("is_relay", &self.is_relay)
             .field("max_body_bytes", &self.max_body_bytes)
             .finish_non_exhaustive()
     }

@@ -148,7 +148,7 @@ async fn without_a_caller_it_begins_a_trace() {
     assert_eq!(made.rows().iter().map(|row| row["name"].as_str().unwrap()).collect::<Vec<_>>(), ["POST /"; 2]);
     let ids: Vec<_> = made.rows().iter().map(|row| row.get("trace_id").unwrap_or(&row["id"]).clone()).collect();
     assert_eq!(ids, [json!(trace), json!(trace)]);
-    assert_eq!(made.requests()[0]["url"], "https://begun.test/relay/v1/private/traces/batch");
+    assert_eq!(made.requests()[0]["url"], "https://begun.test/relay");
     assert_eq!(
         made.requests()[0]["headers"],
         json!({ "content-type": "application/json" }),
