@@ -150,7 +150,7 @@ impl Recorder {
         self
     }
 
-    /// Bounds a recording that nothing has been written to.
+    /// Sets the limits of an empty recording.
     #[cfg(feature = "client")]
     pub(crate) fn limit(&mut self, limits: Limits) {
         self.buffer = Buffer::new(limits);
@@ -191,7 +191,7 @@ impl Recorder {
         self.write(&span, now_ms)
     }
 
-    /// The same for a span that the caller does not write to afterwards.
+    /// Like [`Recorder::end`], for a caller that drops the span afterwards.
     pub(crate) fn write(&mut self, span: &Span, now_ms: u64) -> Result<u32, DropReason> {
         let period = Period { start_ms: span.start_ms, end_ms: Some(now_ms), updated_ms: now_ms, unfinished: false };
         let left_out = self.append(Kind::Span, span, period);

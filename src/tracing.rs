@@ -1,8 +1,8 @@
-//! A layer for the crate `tracing`: what a program says there already is recorded. With the feature `tracing`.
+//! A layer for the crate `tracing`, which records its spans. Needs the feature `tracing`.
 //!
-//! Each span of `tracing` is a span here, under the one that is its parent there, whichever task or thread either is in. Where it has
-//! no parent it begins a trace, unless [`open_under`] says otherwise. These fields of it are fields here, and of several
-//! in a line the last counts:
+//! A span of `tracing` becomes a span in Opik, under its parent in `tracing`, across tasks and threads. A span without
+//! a parent begins a trace, unless [`open_under`] gives it a parent. Fields are recorded by their names; the last
+//! present field of a line counts:
 //!
 //! | `tracing` | here |
 //! |---|---|
@@ -18,7 +18,7 @@
 //! | `error`, as an error or a text, and `error.type` | error |
 //! | any other | metadata |
 //!
-//! An event of the level `ERROR` is the error of the span that it happens in. Other events are not recorded.
+//! An event of the level `ERROR` sets the error of its span. Other events are ignored.
 #![expect(clippy::disallowed_macros, reason = "not in the npm build")]
 
 use alloc::borrow::ToOwned;
@@ -38,7 +38,7 @@ use tracing_subscriber::registry::{LookupSpan, Registry};
 use crate::client::{Active, Client, Platform, Root};
 use crate::record::{Span, SpanType};
 
-/// Records the spans of `tracing` with a client.
+/// Records spans of `tracing` with a client.
 ///
 /// ```
 /// use opik_edge::client::{Client, Platform};
@@ -54,15 +54,24 @@ use crate::record::{Span, SpanType};
 /// }
 /// ```
 ///
-/// Give it a filter that leaves out the spans of whatever the platform sends its requests by: each delivery would be followed by
-/// another, of these.
+/// Filter out the spans of your platform's HTTP client: otherwise each delivery records new spans, which cause the next
+/// delivery.
 pub struct OpikLayer<P, F> {
     client: Client<P>,
     on_root: F,
 }
 
 impl<P: Platform + Send + Sync + 'static, F: Fn(&Root<P>) + Send + Sync + 'static> OpikLayer<P, F> {
-    /// A layer that records with `client`. `on_root` is called with each root, to have it [`delivered`](Root::delivered).
+    /// A layer that records with `client`. `on_root` receives each new root and must have it
+    /// [`delivered`](Root::delivered).
+    ///
+    /// ```
+    /// use opik_edge::{client::{Client, Platform}, tracing::OpikLayer};
+    ///
+    /// fn layer<P: Platform + Send + Sync + 'static>(client: Client<P>) {
+    ///     let layer = OpikLayer::new(client, |root| drop(root.delivered())); // spawn the future
+    /// }
+    /// ```
     pub fn new(client: Client<P>, on_root: F) -> Self {
         Self { client, on_root }
     }
@@ -74,8 +83,8 @@ impl<P, F> fmt::Debug for OpikLayer<P, F> {
     }
 }
 
-/// Opens a span of `tracing` under one of ours, such as the root of a request that joins its caller's trace. For one that has no
-/// parent, before others are opened within it. Without an [`OpikLayer`] it does nothing.
+/// Moves a span of `tracing` under a span of this crate, such as the root of a joined request. The span must have no
+/// parent and no children yet. Without an [`OpikLayer`] nothing happens.
 ///
 /// ```
 /// use opik_edge::client::{Platform, Root};
@@ -100,17 +109,17 @@ pub fn open_under<P: Platform + Send + Sync + 'static>(span: &tracing::Span, par
     });
 }
 
-/// In the order of their names, whatever order the maps of `serde_json` are in.
+/// Sorted by name, whatever order the maps of `serde_json` have.
 type Fields = BTreeMap<String, Value>;
 
-/// What is known of a span of `tracing`.
+/// The data of one span of `tracing`.
 struct Node<P: Platform> {
     active: Active<P>,
     fields: Fields,
 }
 
 impl<P: Platform> Node<P> {
-    /// Ends it with what was said of it.
+    /// Writes the fields to the span and ends it.
     fn end(mut self) {
         let mut metadata = Map::new();
         let mut usage = Map::new();
@@ -130,7 +139,7 @@ impl<P: Platform> Node<P> {
     }
 }
 
-/// Writes one field of `tracing` to where it belongs.
+/// Writes one field to its place in the span.
 fn write(
     span: &mut Span,
     usage: &mut Map<String, Value>,
@@ -179,7 +188,7 @@ fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)
 }
 
-/// The object or the array that a text is.
+/// Parses a text that is a JSON object or array; other values stay unchanged.
 fn parsed(value: Value) -> Value {
     match value.as_str().map(serde_json::from_str::<Value>) {
         Some(Ok(inner)) if inner.is_object() || inner.is_array() => inner,
@@ -187,7 +196,7 @@ fn parsed(value: Value) -> Value {
     }
 }
 
-/// Keeps fields by their names. A later value replaces an earlier one.
+/// Collects fields by name. A later value replaces an earlier value.
 struct Keep<'a>(&'a mut Fields);
 
 impl Keep<'_> {
@@ -268,7 +277,7 @@ where
 
     fn on_close(&self, id: Id, context: Context<'_, S>) {
         let node = context.span(&id).and_then(|span| span.extensions_mut().remove::<Node<P>>());
-        // Once nothing is locked: the platform may be told of something, and `tracing` be where it says so.
+        // Ends the span without a lock: the platform may warn, and may use `tracing` for that.
         if let Some(node) = node {
             node.end();
         }

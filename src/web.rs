@@ -1,8 +1,8 @@
-//! The platform of JavaScript: Workers, pages and servers alike, as [`crate::client`] asks for it. With the feature `web`.
-//! Compiles on every machine; runs where there is JavaScript.
+//! The platform of JavaScript for [`crate::client`]: Workers, pages and servers. Needs the feature `web`. Compiles for
+//! every target; runs in JavaScript engines.
 //!
-//! What it needs it looks up on the global object, so that it asks for neither a `Window` nor a `WorkerGlobalScope`. Random
-//! bytes are uuid's, and so `crypto.getRandomValues`.
+//! It looks up functions on the global object, and so needs neither a `Window` nor a `WorkerGlobalScope`. Random bytes
+//! come from uuid, which uses `crypto.getRandomValues`.
 
 use alloc::borrow::Cow;
 use alloc::rc::Rc;
@@ -23,7 +23,7 @@ use crate::client::{Answer, Client, Extract, Inject, Platform, Request, Root, Se
 use crate::record::Random;
 use crate::upload::METHOD;
 
-/// A client where there is JavaScript.
+/// A client in a JavaScript engine.
 ///
 /// ```no_run
 /// use js_sys::wasm_bindgen::JsValue;
@@ -38,16 +38,22 @@ use crate::upload::METHOD;
 /// }
 /// ```
 ///
-/// A key does not belong into a page: there [`Client::for_relay`] is used.
+/// A page must not have a key: it uses [`Client::for_relay`].
 pub type Opik = Client<Web>;
 
-/// The platform of JavaScript: its clock, its random bytes, its `fetch`, its timers and its console.
+/// The platform of JavaScript: its clock, random bytes, `fetch`, timers and console.
+///
+/// ```no_run
+/// use opik_edge::{client::{Client, Settings}, web::Web};
+///
+/// let client = Client::new(Web, Settings { api_key: "my-key".into(), ..Settings::default() });
+/// ```
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Web;
 
 impl Client<Web> {
-    /// A client with the settings that the members of an object name, as [`Settings::from_env`] reads them: the `env` of a
-    /// Worker, `process.env`. What is no string, is none.
+    /// A client with settings from the members of an object, as [`Settings::from_env`] reads them: the `env` of a
+    /// Worker, `process.env`. Members that are not strings are ignored.
     ///
     /// ```no_run
     /// # use js_sys::wasm_bindgen::JsValue;
@@ -61,7 +67,7 @@ impl Client<Web> {
         Self::new(Web, Settings::from_env(get))
     }
 
-    /// A client of a page, whose rows go to a relay: its URL, or a path of the page's own origin. See [`Settings::for_relay`].
+    /// A client that sends its rows to a relay: its URL, or a path on the page's origin. See [`Settings::for_relay`].
     ///
     /// ```no_run
     /// let opik = opik_edge::web::Opik::for_relay("/opik");
@@ -75,8 +81,8 @@ impl Client<Web> {
         Self::new(Web, Settings::for_relay(&[&origin, url].concat()))
     }
 
-    /// Begins the recording of a request, under its caller's span if its headers name one. It is called by its method and the
-    /// path of its URL: `POST /ask`.
+    /// Begins the recording of a request: under the caller's span if the headers name a trace, otherwise in a new
+    /// trace. The root's name is the method and the path of the URL: `POST /ask`.
     ///
     /// ```no_run
     /// # use opik_edge::web::Opik;
@@ -95,7 +101,7 @@ impl Client<Web> {
     }
 }
 
-/// The path of a URL, whose query may hold secrets.
+/// The path of a URL, without the query, which may contain secrets.
 fn path(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let path = rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/");
@@ -110,7 +116,7 @@ impl Platform for Web {
 
     fn random(&self) -> Random {
         let uuid = Uuid::new_v4().into_bytes();
-        // The bytes 6 and 8 say the version and the variant too.
+        // Bytes 6 and 8 also encode the version and the variant.
         let bytes = uuid.iter().enumerate().filter(|(at, _)| !matches!(at, 6 | 8)).map(|(_, byte)| *byte);
         let mut random = Random::default();
         for (slot, byte) in random.iter_mut().zip(bytes) {
@@ -155,7 +161,7 @@ async fn post(request: &Request<'_>) -> Result<Answer, JsValue> {
     let fetch: Function = Reflect::get(&global(), &"fetch".into())?.dyn_into()?;
     let answer: Promise = fetch.call2(&global(), &request.url.into(), &init)?.dyn_into()?;
     let response: Response = JsFuture::from(answer).await?.unchecked_into();
-    // What a page may not see of a redirect is that it was one.
+    // Browsers hide the status of a redirect from pages.
     let status = if response.type_() == ResponseType::Opaqueredirect { 302 } else { response.status() };
     Ok(Answer { status, headers: pairs(&response.headers()) })
 }
@@ -168,7 +174,8 @@ fn pairs(headers: &Headers) -> Vec<(String, String)> {
     Array::from(headers).iter().filter_map(pair).collect()
 }
 
-/// Breaks a request off when nobody waits for it, and leaves the body of its response behind, which would hold its connection.
+/// Interrupts a request that is no longer awaited, and discards the body of its response, which would occupy the
+/// connection.
 struct BreakOff(AbortController);
 
 impl Drop for BreakOff {
@@ -177,7 +184,7 @@ impl Drop for BreakOff {
     }
 }
 
-/// A timer, which ends with whoever waits for it: one that is left would keep a process alive.
+/// A timer that is cleared when its future is dropped: a pending timer would keep a process alive.
 struct Timer {
     state: Rc<TimerState>,
     handle: JsValue,
@@ -200,7 +207,7 @@ impl Timer {
                 waker.wake();
             }
         });
-        // A longer one would be due at once.
+        // A longer delay would fire immediately.
         let ms = JsValue::from(u32::try_from(ms).unwrap_or(u32::MAX).min(i32::MAX.unsigned_abs()));
         let handle = call("setTimeout", |set| set.call2(&global(), callback.as_ref(), &ms));
         Self { state, handle, _callback: callback }
@@ -213,7 +220,7 @@ impl Drop for Timer {
     }
 }
 
-/// Calls a function of the platform; `undefined` where there is none.
+/// Calls a function of the platform; returns `undefined` if the platform lacks the function.
 fn call(name: &str, with: impl FnOnce(&Function) -> Result<JsValue, JsValue>) -> JsValue {
     let function = Reflect::get(&global(), &name.into()).unwrap_or_default();
     function.dyn_ref().and_then(|function| with(function).ok()).unwrap_or_default()
@@ -233,7 +240,7 @@ impl Extract for web_sys::Request {
 
 impl Inject for Headers {
     fn set(&mut self, name: &'static str, value: &str) {
-        // It fails where headers may not be changed: then none are.
+        // Immutable headers stay unchanged.
         _ = Self::set(self, name, value);
     }
 }

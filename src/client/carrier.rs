@@ -1,4 +1,4 @@
-//! Headers to join a trace by, and headers to hand it on by.
+//! Reads trace headers from incoming requests and writes them to outgoing requests.
 
 use alloc::borrow::Cow;
 use alloc::string::String;
@@ -8,7 +8,7 @@ use crate::headers::{
     HYPHEN_PARENT_SPAN_ID_HEADER, HYPHEN_TRACE_ID_HEADER, Incoming, OPIK_PARENT_SPAN_ID_HEADER, OPIK_TRACE_ID_HEADER,
 };
 
-/// Headers that may name the caller's trace.
+/// Incoming headers, which may name the caller's trace.
 ///
 /// ```
 /// use opik_edge::client::Extract;
@@ -18,11 +18,12 @@ use crate::headers::{
 /// assert!(headers.value("opik_trace_id").is_none());
 /// ```
 pub trait Extract {
-    /// The value of a header, whose name is in lower case. Of repeated ones the last, or all of them joined by commas.
+    /// The value of a header, whose name is in lower case: the last value of a repeated header, or all values joined by
+    /// commas.
     fn value(&self, name: &str) -> Option<Cow<'_, [u8]>>;
 }
 
-/// Headers that a trace can be handed on by.
+/// Outgoing headers, to which a trace can be written.
 ///
 /// ```
 /// use opik_edge::client::Inject;
@@ -32,7 +33,7 @@ pub trait Extract {
 /// assert_eq!(headers, [("opik_trace_id".to_owned(), "ours".to_owned())]);
 /// ```
 pub trait Inject {
-    /// Sets a header in place of those of this name. A name is in lower case, a value an id.
+    /// Sets a header and removes other headers of this name. Names are in lower case, values are ids.
     fn set(&mut self, name: &'static str, value: &str);
 }
 
@@ -78,7 +79,7 @@ impl Inject for http::HeaderMap {
     }
 }
 
-/// The four values that a trace is named by, as they came.
+/// The values of the four trace headers.
 #[derive(Default)]
 pub(super) struct Caller<'a> {
     values: [Cow<'a, [u8]>; 4],

@@ -1,5 +1,5 @@
-//! Sends what a recording holds: at most two requests at a time, each upload until its verdict is final. What an answer
-//! means is decided in [`crate::upload`].
+//! Sends the rows of a recording: at most two requests at a time, each upload until its verdict is final.
+//! [`crate::upload`] decides the meaning of an answer.
 #![expect(clippy::disallowed_macros, reason = "not in the npm build")]
 
 use alloc::boxed::Box;
@@ -17,27 +17,36 @@ use crate::record::Random;
 use crate::span::Kind;
 use crate::upload::{Attempt, Upload, Verdict, pause_ms, request_headers, verdict};
 
-/// Uploads under way at once; Workers allow few connections.
+/// Concurrent requests; Workers allow few connections.
 const MAX_CONNECTIONS: usize = 2;
-/// Requests of a recording: a free Worker has 50 subrequests, and some are the host's.
+/// Requests of a recording: a free Worker has 50 subrequests, and the host needs some of them.
 const MAX_REQUESTS: u32 = 40;
-/// Of these the last delivery has some left.
+/// Requests that are reserved for the last delivery.
 const RESERVED_REQUESTS: u32 = 4;
 
-/// What a delivery came to: counts of rows and of requests. Each row that it began with is in exactly one of `sent`, `kept`
-/// and `dropped`.
+/// The result of a delivery: counts of rows and of requests. Each row is in exactly one of `sent`, `kept` and
+/// `dropped`.
+///
+/// ```
+/// use opik_edge::client::Report;
+///
+/// fn lost(report: &Report) -> u32 {
+///     report.dropped.iter().map(|(_, rows)| rows).sum()
+/// }
+/// assert_eq!(lost(&Report::default()), 0);
+/// ```
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 #[non_exhaustive]
 pub struct Report {
     /// Rows that Opik accepted.
     pub sent: u32,
-    /// Rows that wait for a later delivery.
+    /// Rows that are kept for a later delivery.
     pub kept: u32,
-    /// Rows that were in more than one request, whatever became of them.
+    /// Rows that were in more than one request, delivered or not.
     pub retried: u32,
     /// Requests made.
     pub requests: u32,
-    /// Rows that are lost, by reason: a [`Reason::code`](crate::upload::Reason::code), `deadline`, `circuit_open` or
+    /// Lost rows by reason: a [`Reason::code`](crate::upload::Reason::code), `deadline`, `circuit_open` or
     /// `too_many_requests`.
     pub dropped: Vec<(&'static str, u32)>,
 }
@@ -61,12 +70,12 @@ impl Report {
     }
 }
 
-/// What is known of the backend.
+/// The state of the backend.
 #[derive(Default, Debug)]
 pub(super) struct Destination {
     failures: u32,
     paused_until_ms: u64,
-    /// Whether it was left alone and has not delivered since: then one attempt has to do.
+    /// `true` after a pause, until the next success: then each upload is tried once.
     is_on_trial: bool,
 }
 
@@ -80,7 +89,7 @@ impl Destination {
         }
     }
 
-    /// Ends the pause. If the next upload fails too another begins, and is longer.
+    /// Ends the pause. If the next upload fails too, a longer pause begins.
     pub(super) fn probe(&mut self) {
         self.paused_until_ms = 0;
     }
@@ -91,16 +100,16 @@ fn bits(random: Random) -> u32 {
     u32::from_be_bytes([a, b, c, d])
 }
 
-/// An upload that is not settled.
+/// An upload that is neither delivered nor lost.
 #[derive(Clone, Debug)]
 pub(super) struct Pending {
     upload: Arc<Upload>,
-    /// Counts all uploads of a recording; halves have that of the whole.
+    /// Counts the uploads of a recording; halves keep the number of the whole.
     number: u32,
     was_sent: bool,
     is_retry: bool,
     is_part: bool,
-    /// Why it was kept.
+    /// The reason for its last failure.
     failure: Option<&'static str>,
 }
 
@@ -122,24 +131,26 @@ impl Pending {
         self.upload.rows()
     }
 
-    /// The least is worth most: a trace's row, and of spans the latest, since a root ends after its children.
+    /// The order in which uploads are sent when requests are scarce: the trace's row first, then the latest spans,
+    /// since a root ends after its children.
     fn worth(&self) -> (bool, Reverse<u32>) {
         (self.upload.kind() != Kind::Trace, Reverse(self.number))
     }
 }
 
-/// What became of an upload.
+/// The result of an upload.
 #[derive(Clone, Copy)]
 enum Outcome {
     Sent,
     Kept(&'static str),
-    /// It was not tried.
+    /// No request was made.
     Waits,
     Split,
     Lost(&'static str),
 }
 
-/// A delivery of all that a recording holds. What is not settled goes back to it, also when it is dropped midway.
+/// A delivery of the rows of a recording. Unsettled uploads return to the recording, also when the delivery is dropped
+/// midway.
 struct Delivery<'a, P: Platform> {
     recording: &'a Recording<P>,
     until_ms: u64,
@@ -160,7 +171,7 @@ impl<P: Platform> Drop for Delivery<'_, P> {
     }
 }
 
-/// Sends what is there, until `until_ms`. What can not be delivered is kept, and lost if it `is_last`.
+/// Sends the rows of a recording until `until_ms`. Undelivered rows are kept, or lost if the delivery `is_last`.
 pub(super) async fn deliver<P: Platform>(recording: &Recording<P>, until_ms: u64, is_last: bool) -> Report {
     let (queue, under_way, kept) = (recording.take(), Vec::new(), Vec::new());
     let mut delivery = Delivery { recording, until_ms, is_last, queue, under_way, kept };
@@ -187,7 +198,7 @@ pub(super) async fn deliver<P: Platform>(recording: &Recording<P>, until_ms: u64
     report
 }
 
-/// What bounds a delivery.
+/// The bounds of a delivery.
 #[derive(Clone, Copy)]
 struct Limits {
     until_ms: u64,
@@ -195,7 +206,7 @@ struct Limits {
 }
 
 impl<P: Platform> Delivery<'_, P> {
-    /// Takes out what is sent next, if there is a connection for it.
+    /// Takes the next upload, if a connection is free.
     fn next(&mut self, lanes: usize, limits: Limits) -> Option<Pending> {
         let is_on_trial = self.recording.client.destination().is_on_trial;
         let requests_left = self.recording.requests_left(limits);
@@ -208,10 +219,10 @@ impl<P: Platform> Delivery<'_, P> {
             let best = if is_scarce { found.min_by_key(|(_, pending)| pending.worth()) } else { found.next() };
             best.map(|(index, _)| index)
         };
-        // On trial one that was not sent before, since on the others the backend may fail for good.
+        // On trial a new upload is sent first: the backend may refuse the others for good.
         let fresh = if is_on_trial { pick(&|pending| !pending.was_sent) } else { None };
         let pending = self.queue.remove(fresh.or_else(|| pick(&|_| true))?);
-        // Broken off it may have arrived all the same.
+        // An interrupted request may have arrived.
         self.under_way.push(Pending { was_sent: true, ..pending.clone() });
         Some(pending)
     }
@@ -239,7 +250,7 @@ impl<P: Platform> Delivery<'_, P> {
         }
     }
 
-    /// Accounts for what is left, and tells of it.
+    /// Accounts for the remaining uploads, and warns about them.
     fn close(mut self, report: &mut Report) {
         let Inner { platform, .. } = &*self.recording.client;
         self.kept.append(&mut self.queue);
@@ -273,7 +284,7 @@ impl<P: Platform> Delivery<'_, P> {
     }
 }
 
-/// Tries one upload until the verdict is final. Returns how many requests that took.
+/// Tries one upload until its verdict is final. Returns the upload, the number of requests and the result.
 async fn attempts<P: Platform>(
     recording: &Recording<P>,
     mut pending: Pending,
@@ -291,7 +302,7 @@ async fn attempts<P: Platform>(
         pending.was_sent = true;
         let left_ms = limits.until_ms.saturating_sub(client.platform.now_ms());
         let Some(answer) = race(post(client, &pending.upload), client.platform.sleep(left_ms)).await else {
-            // That it was broken off says nothing of the backend.
+            // An interrupted request says nothing about the backend.
             break Outcome::Kept(pending.failure.unwrap_or("deadline"));
         };
         let status = answer.status;
@@ -304,7 +315,7 @@ async fn attempts<P: Platform>(
                 client.platform.sleep(after_ms).await;
             }
             Verdict::Retry { reason, .. } | Verdict::Defer(reason) => {
-                // The backend has failed: on all that is sent to it, or on some rows.
+                // The backend has failed, unless it only failed on part of a split upload.
                 if !pending.is_part || status < 500 {
                     client.failed(false);
                 }
@@ -316,7 +327,7 @@ async fn attempts<P: Platform>(
                 client.failed(true);
                 break Outcome::Kept(reason.code());
             }
-            // Nothing is compressed.
+            // Bodies are not compressed.
             Verdict::Plain => break Outcome::Lost("unexpected_status"),
         }
     };
@@ -344,7 +355,7 @@ fn judge<P: Platform>(client: &Inner<P>, pending: &Pending, number: u32, deadlin
     verdict(answer.status, headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())), &attempt)
 }
 
-/// The answer; status 0 where there is none.
+/// The answer; without an answer its status is 0.
 async fn post<P: Platform>(client: &Inner<P>, upload: &Upload) -> Answer {
     let settings = &client.settings;
     let url = settings.url_for(upload.path());
@@ -354,14 +365,15 @@ async fn post<P: Platform>(client: &Inner<P>, upload: &Upload) -> Answer {
     client.platform.post(Request { url: &url, headers, body: upload.body() }).await.unwrap_or_default()
 }
 
-/// Inserts into what is sorted by `key`, behind its equals. There are few: a sort would be 8 KB of WebAssembly.
+/// Inserts an item into a list that is sorted by `key`, behind equal items. The lists are short, and a sort adds 8 KB
+/// of WebAssembly.
 fn insert<T, K: Ord>(sorted: &mut Vec<T>, item: T, key: impl Fn(&T) -> K) {
     let place = key(&item);
     let at = sorted.iter().rposition(|other| key(other) <= place).map_or(0, |last| last.saturating_add(1));
     sorted.insert(at, item);
 }
 
-/// What `work` gives; `None` where `limit` ends before it.
+/// The result of `work`, or `None` if `limit` ends first.
 async fn race<T>(work: impl Future<Output = T>, limit: impl Future<Output = ()>) -> Option<T> {
     let (mut work, mut limit) = (pin!(work), pin!(limit));
     poll_fn(|context| match work.as_mut().poll(context) {
@@ -371,7 +383,7 @@ async fn race<T>(work: impl Future<Output = T>, limit: impl Future<Output = ()>)
     .await
 }
 
-/// Takes out the first of `lanes` that ends, and gives what it came to.
+/// Waits for the first of `lanes` to end, removes it and returns its result.
 async fn first<F: Future>(lanes: &mut Vec<Pin<Box<F>>>) -> F::Output {
     poll_fn(|context| {
         for (index, lane) in lanes.iter_mut().enumerate() {
@@ -386,7 +398,7 @@ async fn first<F: Future>(lanes: &mut Vec<Pin<Box<F>>>) -> F::Output {
 }
 
 impl<P: Platform> Recording<P> {
-    /// How many requests may still be made.
+    /// The number of requests that are left.
     fn requests_left(&self, limits: Limits) -> u32 {
         let now_ms = self.client.platform.now_ms();
         let is_paused = self.client.destination().paused_until_ms > now_ms;

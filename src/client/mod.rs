@@ -1,5 +1,6 @@
-//! A client for Rust programs: spans that end by themselves, and a delivery that tries again. With the feature `client`.
-//! It needs no runtime: whatever is a [`Platform`] carries it. Built on [`crate::record`], which stays usable without it.
+//! A client for Rust programs: spans that end when they are dropped, and a delivery with retries. Needs the feature
+//! `client`. It needs no async runtime: it runs on any [`Platform`]. It is built on [`crate::record`], which stays
+//! usable without it.
 //!
 //! ```
 //! use opik_edge::client::{Client, Inject, Platform};
@@ -8,14 +9,14 @@
 //!
 //! async fn handle<P: Platform>(client: &Client<P>, headers: &[(&str, &str)], question: &str) -> Result<Value, String> {
 //!     let mut root = client.open("POST /ask", headers);
-//!     let delivered = root.delivered(); // for whatever keeps the program alive, as `waitUntil` does
+//!     let delivered = root.delivered(); // for `waitUntil`, or a spawner
 //!     root.input(question);
 //!     let answer = root
 //!         .run("llm", async |span| {
 //!             span.kind(SpanType::Llm).model("gpt-4.1-mini").input(question);
 //!             let mut outgoing = Vec::new();
 //!             span.inject(&mut outgoing);
-//!             let answer = ask(question, outgoing).await?; // an error is the span's too
+//!             let answer = ask(question, outgoing).await?; // the span records an error
 //!             span.output(&answer);
 //!             Ok::<_, String>(answer)
 //!         })
@@ -58,11 +59,26 @@ use crate::headers::{self, Claim, Spelling};
 use crate::id::ID_CHARS;
 use crate::record::{Recorder, Span};
 
-/// How long the last delivery of a recording may take: a Worker has 30 s after its response.
+/// The longest time that the last delivery of a recording takes, in ms: a Worker has 30 s after its response.
+///
+/// ```
+/// assert!(opik_edge::client::DELIVERY_MS < 30_000);
+/// ```
 pub const DELIVERY_MS: u64 = 28_000;
 
-/// Opens recordings, and knows where they go. A clone is the same client: what one learns of the backend, such as that it
-/// is to be left alone for a while, they all know.
+/// Opens recordings and delivers them. Clones share their state: the settings, and a pause after failures of the
+/// backend.
+///
+/// ```
+/// use opik_edge::client::{Client, Platform};
+///
+/// async fn handle<P: Platform>(client: &Client<P>, headers: &[(String, String)]) {
+///     let root = client.open("GET /users", headers);
+///     let delivered = root.delivered();
+///     drop(root);
+///     delivered.await;
+/// }
+/// ```
 pub struct Client<P>(Arc<Inner<P>>);
 
 struct Inner<P> {
@@ -72,7 +88,8 @@ struct Inner<P> {
 }
 
 impl<P: Platform> Client<P> {
-    /// A client with these settings. With ones that are wrong it sends nothing, and says why.
+    /// A client with these settings. If they have a [`problem`](Settings::problem), the client warns about it and sends
+    /// nothing.
     ///
     /// ```
     /// use opik_edge::client::{Client, Platform, Settings};
@@ -91,7 +108,8 @@ impl<P: Platform> Client<P> {
         Self(Arc::new(Inner { platform, settings, destination: Mutex::default() }))
     }
 
-    /// Begins a recording, and its root span: under the caller's span if `caller` names one, else in a new trace.
+    /// Begins a recording and its root span: under the caller's span if `caller` names a trace, otherwise in a new
+    /// trace.
     ///
     /// ```
     /// # use opik_edge::client::{Client, Platform, Root};
@@ -168,31 +186,31 @@ impl<P> fmt::Debug for Client<P> {
     }
 }
 
-/// What is recorded under one root.
+/// The recording of one root.
 struct Recording<P: Platform> {
     client: Arc<Inner<P>>,
-    /// What travels on where nothing is recorded.
+    /// The caller's ids, which a disabled client hands on.
     claim: Option<Claim>,
     state: Mutex<State>,
 }
 
 struct State {
     recorder: Recorder,
-    /// What was taken out and is not settled, in the order of its numbers.
+    /// Uploads that are neither delivered nor lost, in the order of their numbers.
     kept: Vec<Pending>,
-    /// How many uploads were taken out.
+    /// The number of uploads so far.
     uploads: u32,
     requests: u32,
-    /// How many spans are open, the root among them.
+    /// The number of open spans, including the root.
     open: u32,
-    /// Whether the root has ended.
+    /// `true` after the end of the root.
     has_ended: bool,
-    /// Who waits for the root to end, or for the spans.
+    /// Wakers of tasks that wait for the root or for all spans to end.
     waiting: Vec<Waker>,
 }
 
 impl State {
-    /// Takes out everything, the oldest first.
+    /// Takes all uploads, the oldest first.
     fn take(&mut self) -> Vec<Pending> {
         while let Some(upload) = self.recorder.take() {
             self.uploads = self.uploads.saturating_add(1);
@@ -239,14 +257,27 @@ impl<P: Platform> Drop for Recording<P> {
     }
 }
 
-/// The root span of a recording, which ends when it is dropped.
+/// The root span of a recording. It ends when it is dropped.
+///
+/// ```
+/// use opik_edge::client::{Client, Platform, Report};
+///
+/// async fn nightly<P: Platform>(client: &Client<P>) -> Report {
+///     let mut root = client.begin("nightly");
+///     let delivered = root.delivered();
+///     root.input("everything");
+///     drop(root.begin("step"));
+///     drop(root);
+///     delivered.await
+/// }
+/// ```
 #[must_use = "a span ends when it is dropped"]
 pub struct Root<P: Platform>(Active<P>);
 
 impl<P: Platform> Root<P> {
-    /// Waits until the root has ended, and then delivers all rows, within [`DELIVERY_MS`]. Spans that end later than the root
-    /// are delivered when the last of them has. Without it nothing is sent, unless it is flushed: hand it, at the beginning,
-    /// to whatever keeps the program alive, and no early return loses the trace.
+    /// Waits until the root has ended, then delivers all rows within [`DELIVERY_MS`]. Spans that end after the root are
+    /// delivered when the last of them has ended. Pass the future to `waitUntil` or a spawner at the beginning: then an
+    /// early return does not lose the trace. Rows that are neither awaited here nor flushed are lost, with a warning.
     ///
     /// ```
     /// # use opik_edge::client::{Client, Platform};
@@ -272,8 +303,8 @@ impl<P: Platform> Root<P> {
         }
     }
 
-    /// Delivers the rows of spans that have ended by now, within `timeout_ms`; what can not be delivered is kept for the
-    /// next time. For a recording that lasts long: each has 40 requests, of which four are for its end.
+    /// Delivers the rows of all spans that have ended, within `timeout_ms`. Undelivered rows are kept for the next
+    /// flush. Use it for long recordings: each has 40 requests, four of them reserved for its end.
     ///
     /// ```
     /// # use opik_edge::client::{Platform, Root};
@@ -290,7 +321,7 @@ impl<P: Platform> Root<P> {
         }
     }
 
-    /// The project of every row that ends from now on, in place of the settings' one.
+    /// The project of every row that ends from now on; overrides the settings.
     ///
     /// ```
     /// # use opik_edge::client::{Platform, Root};
@@ -303,7 +334,14 @@ impl<P: Platform> Root<P> {
         self
     }
 
-    /// The conversation that a trace of our own belongs to (`thread_id`).
+    /// The conversation of a new trace (`thread_id`). A joined trace keeps its own.
+    ///
+    /// ```
+    /// # use opik_edge::client::{Platform, Root};
+    /// fn name<P: Platform>(root: &mut Root<P>) {
+    ///     root.thread_id("conversation-7");
+    /// }
+    /// ```
     pub fn thread_id(&mut self, id: &str) -> &mut Self {
         self.0.recording.state().recorder.thread_id(id);
         self
@@ -312,7 +350,7 @@ impl<P: Platform> Root<P> {
 
 #[cfg(feature = "tracing")]
 impl<P: Platform> Root<P> {
-    /// Its span, which is the root all the same.
+    /// The root as a plain span.
     pub(crate) fn into_active(self) -> Active<P> {
         self.0
     }
@@ -338,18 +376,29 @@ impl<P: Platform> fmt::Debug for Root<P> {
     }
 }
 
-/// A span that is open, and ends when it is dropped: with an error if the thread panics. Its fields are those of [`Span`].
+/// An open span. It ends when it is dropped, with an error if the thread panics. Its fields are set with the methods of
+/// [`Span`].
+///
+/// ```
+/// use opik_edge::client::{Active, Platform};
+/// use opik_edge::record::SpanType;
+///
+/// fn retrieve<P: Platform>(parent: &Active<P>) {
+///     let mut span = parent.begin("retrieve");
+///     span.kind(SpanType::Tool).input("What is a span?").output(&["A part of a trace."]);
+/// } // the span ends here
+/// ```
 #[must_use = "a span ends when it is dropped"]
 pub struct Active<P: Platform> {
     recording: Arc<Recording<P>>,
     span: Span,
     is_root: bool,
-    /// Whether its row is written.
+    /// `false` if no row is written.
     is_kept: bool,
 }
 
 impl<P: Platform> Active<P> {
-    /// Begins a span under this one.
+    /// Begins a child span.
     ///
     /// ```
     /// # use opik_edge::client::{Active, Platform};
@@ -368,7 +417,8 @@ impl<P: Platform> Active<P> {
         Self { recording: Arc::clone(&self.recording), span, is_root: false, is_kept: true }
     }
 
-    /// Runs `work` in a span under this one, which ends with it, however that ends. An error is the span's too, and goes on.
+    /// Runs `work` in a child span, which ends when `work` returns or is cancelled. An error is recorded in the span
+    /// and returned.
     ///
     /// ```
     /// # use opik_edge::client::{Active, Platform};
@@ -381,7 +431,7 @@ impl<P: Platform> Active<P> {
     /// ```
     ///
     /// # Errors
-    /// That of `work`.
+    /// The error of `work`.
     pub async fn run<T, E: Display>(
         &self,
         name: &str,
@@ -395,8 +445,8 @@ impl<P: Platform> Active<P> {
         result
     }
 
-    /// That it failed, by the type of the error, of which crate and name are kept (`worker::Error`), and by what it says. Where
-    /// another name is wanted [`Span::error`] takes one.
+    /// Records an error: the crate and the name of its type (`worker::Error`), and its message. [`Span::error`] takes
+    /// another name.
     ///
     /// ```
     /// # use opik_edge::client::{Active, Platform};
@@ -410,13 +460,13 @@ impl<P: Platform> Active<P> {
         self.span.error(&type_name::<E>(), &error.to_string());
     }
 
-    /// Ends it without a row.
+    /// Ends the span without a row.
     #[cfg(feature = "tracing")]
     pub(crate) fn discard(mut self) {
         self.is_kept = false;
     }
 
-    /// Sets the headers by which the next service opens its spans under this one, in both spellings.
+    /// Sets the headers that let the next service open its spans under this span, in both spellings.
     ///
     /// ```
     /// # use opik_edge::client::{Active, Platform};
@@ -428,7 +478,7 @@ impl<P: Platform> Active<P> {
     /// ```
     pub fn inject(&self, headers: &mut impl Inject) {
         let (trace_id, span_id) = if self.recording.client.settings.is_disabled {
-            // No span of ours would be there to open one under.
+            // This span has no row that a child could refer to.
             let Some(Claim { trace_id, parent_id: Some(parent_id) }) = self.recording.claim else { return };
             (trace_id, parent_id)
         } else {
@@ -480,7 +530,8 @@ impl<P: Platform> fmt::Debug for Active<P> {
     }
 }
 
-/// The crate and the name of a type: the modules between them are mostly private. Anything but a path is as it is.
+/// The crate and the name of a type, without the modules between them, which are mostly private. Types that are not
+/// paths stay unchanged.
 fn type_name<T>() -> alloc::string::String {
     let whole = core::any::type_name::<T>();
     match (whole.split_once("::"), whole.rsplit_once("::")) {

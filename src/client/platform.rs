@@ -1,4 +1,4 @@
-//! What a client leaves to its platform.
+//! The platform that a client runs on.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -6,9 +6,9 @@ use core::future::Future;
 
 use crate::record::Random;
 
-/// A clock, random bytes, requests, timers, and somebody who is told: all that a [`Client`](super::Client) asks for.
+/// The platform of a [`Client`](super::Client): clock, random bytes, requests, timers and warnings.
 ///
-/// Its futures need no runtime of a certain kind. A client is `Send` where its platform and their futures are.
+/// Its futures may belong to any async runtime. A client is `Send` if its platform and the futures of the platform are.
 ///
 /// ```
 /// use opik_edge::client::{Answer, Client, Extract, Platform, Request, Settings};
@@ -45,33 +45,47 @@ pub trait Platform {
     /// Milliseconds since 1970.
     fn now_ms(&self) -> u64;
 
-    /// Bytes of the platform's cryptographic source.
+    /// Random bytes from the platform's cryptographic source.
     fn random(&self) -> Random;
 
-    /// Sends a request; `None` where no response comes. A redirect must not be followed, since the key would travel with it:
-    /// its status is the answer. When the future is dropped the request is broken off.
+    /// Sends a request and returns the answer, or `None` without an answer. It must not follow redirects, which would
+    /// receive the key: it returns their status. Dropping the future must interrupt the request.
     fn post(&self, request: Request<'_>) -> impl Future<Output = Option<Answer>>;
 
     /// Ends after `ms` milliseconds.
     fn sleep(&self, ms: u64) -> impl Future<Output = ()>;
 
-    /// Told, in a sentence, of what went wrong: rows that are lost, headers that were refused.
+    /// Receives a sentence for the developer: rows that are lost, headers that were refused.
     fn warn(&self, message: &str);
 }
 
 /// One request: a `POST`.
+///
+/// ```
+/// use opik_edge::client::Request;
+///
+/// fn length(request: &Request<'_>) -> usize {
+///     assert!(request.headers.contains(&("content-type", "application/json".to_owned())));
+///     request.body.len()
+/// }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Request<'a> {
     /// Absolute.
     pub url: &'a str,
-    /// Names in lower case. The key is among them.
+    /// Names in lower case, and values. The API key is among them.
     pub headers: Vec<(&'static str, String)>,
     /// JSON in UTF-8, at most [`Settings::max_body_bytes`](super::Settings::max_body_bytes).
     pub body: &'a [u8],
 }
 
-/// The response to a [`Request`]. Its body is of no interest.
+/// The answer to a [`Request`], without its body.
+///
+/// ```
+/// let answer = opik_edge::client::Answer { status: 429, headers: vec![("Retry-After".into(), "2".into())] };
+/// assert_eq!(answer.status, 429);
+/// ```
 #[derive(Clone, Default, Debug)]
 pub struct Answer {
     /// The HTTP status.

@@ -1,4 +1,4 @@
-//! Where a client's settings come from, and what is wrong with them.
+//! The settings of a client: their sources and their checks.
 
 use alloc::string::String;
 use core::fmt;
@@ -6,15 +6,21 @@ use core::fmt;
 use crate::batch::MAX_BATCH_BYTES;
 
 /// The API of Opik Cloud.
+///
+/// ```
+/// use opik_edge::client::{DEFAULT_URL, Settings};
+///
+/// assert_eq!(Settings::default().url, DEFAULT_URL);
+/// ```
 pub const DEFAULT_URL: &str = "https://www.comet.com/opik/api";
 
-/// The longest name of an environment that the API takes (`environment` of `Span_Write`).
+/// The longest environment name that the API accepts (`environment` of `Span_Write`).
 const MAX_ENVIRONMENT_CHARS: usize = 150;
 
-/// The longest body that a relay takes, unless it is told otherwise.
+/// The default limit of a relay.
 const RELAY_BODY_BYTES: usize = 1024 * 1024;
 
-/// Where traces go. `Debug` leaves the key out.
+/// The settings of a client. `Debug` omits the key.
 ///
 /// ```
 /// use opik_edge::client::Settings;
@@ -25,27 +31,27 @@ const RELAY_BODY_BYTES: usize = 1024 * 1024;
 /// ```
 #[derive(Clone)]
 pub struct Settings {
-    /// The base URL of the API, or of a relay: absolute, http or https, without user name and password.
+    /// The base URL of the API, or the URL of a relay: absolute, http or https, without user name and password.
     pub url: String,
-    /// Sent raw, and not at all when it is empty. Printable ASCII.
+    /// The API key, in printable ASCII. Empty: no key is sent.
     pub api_key: String,
-    /// Printable ASCII. Not sent when it is empty.
+    /// The workspace, in printable ASCII. Empty: no workspace is sent.
     pub workspace: String,
-    /// The project of all rows. Where it is empty, the API's own default.
+    /// The project of all rows. Empty: the API's default.
     pub project_name: String,
-    /// The environment of all rows, at most 150 characters; none where it is empty.
+    /// The environment of all rows, at most 150 characters. Empty: no environment.
     pub environment: String,
-    /// Whether nothing is sent. The caller's ids still travel on.
+    /// `true` if nothing is sent. The caller's ids are still handed on.
     pub is_disabled: bool,
-    /// Whether the URL is that of a relay, which takes all rows at the URL itself.
+    /// `true` if the URL belongs to a relay, which accepts all rows at this URL.
     pub is_relay: bool,
     /// The longest body, in bytes: 32768 to 4 MB. Rows are cut to fit.
     pub max_body_bytes: usize,
 }
 
 impl Settings {
-    /// From variables with the names that the official SDKs have: `OPIK_URL_OVERRIDE`, `OPIK_API_KEY`, `OPIK_WORKSPACE`,
-    /// `OPIK_PROJECT_NAME`, `OPIK_ENVIRONMENT`, `OPIK_TRACK_DISABLE`. An empty one counts as none.
+    /// Reads variables with the names of the official SDKs: `OPIK_URL_OVERRIDE`, `OPIK_API_KEY`, `OPIK_WORKSPACE`,
+    /// `OPIK_PROJECT_NAME`, `OPIK_ENVIRONMENT`, `OPIK_TRACK_DISABLE`. Empty variables count as missing.
     ///
     /// ```
     /// use opik_edge::client::Settings;
@@ -71,8 +77,8 @@ impl Settings {
         }
     }
 
-    /// Of a page, whose rows go to a relay at this URL: it holds the key, and pins workspace and project. It must be one that asks
-    /// for no tokens, since with those it wants ids that are made otherwise.
+    /// The settings of a page that sends its rows to a relay. The relay holds the key, and sets workspace and project.
+    /// It must not ask for tokens: a relay with tokens requires ids that this crate does not make.
     ///
     /// ```
     /// use opik_edge::client::Settings;
@@ -92,7 +98,14 @@ impl Settings {
         }
     }
 
-    /// Why nothing can be sent with these settings, if it is so.
+    /// The first problem of the settings, which prevents every request; `None` for valid settings.
+    ///
+    /// ```
+    /// use opik_edge::client::Settings;
+    ///
+    /// let settings = Settings { url: "opik.example".into(), ..Settings::default() };
+    /// assert!(settings.problem().is_some_and(|problem| problem.contains("absolute")));
+    /// ```
     #[must_use]
     pub fn problem(&self) -> Option<&'static str> {
         let is_https = self.url.starts_with("https://");
@@ -116,7 +129,7 @@ impl Settings {
         }
     }
 
-    /// Where what belongs to a path of the API is sent.
+    /// The URL of an upload with this path of the API.
     pub(super) fn url_for(&self, path: &str) -> String {
         let base = self.url.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
         [base, if self.is_relay { "" } else { path }].concat()

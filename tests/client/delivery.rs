@@ -1,4 +1,4 @@
-//! The golden vectors of delivery, which JavaScript reads too. Here a recording stands for whatever records.
+//! The golden vectors of delivery, which JavaScript also runs. A recording of the client plays the recorder.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::fake::{Fake, Reply};
 
-/// The vectors of what a recording does not do, by the reason.
+/// The vectors that do not apply to the Rust client, with the reason.
 const LEFT_OUT: [(&str, &[&str]); 6] = [
     (
         "it has no scores, and one trace",
@@ -86,7 +86,7 @@ fn reply(answer: &Value) -> Reply {
     }
 }
 
-/// What the vectors say of a report.
+/// A report in the form of the vectors.
 fn told(at: u64, report: &Report) -> Value {
     let dropped: BTreeMap<_, _> = report.dropped.iter().copied().collect();
     json!({
@@ -156,7 +156,7 @@ fn play(vector: &Value) {
     );
 }
 
-/// One step: what it records, the flush that it begins, or the end.
+/// Plays one step: records rows, begins a flush, or ends the recording.
 fn take(step: &Value, fake: &Fake, root: &mut Option<Root<Fake>>, reports: &Rc<RefCell<BTreeMap<String, Value>>>) {
     let text = "x".repeat(usize::try_from(step["bytes"].as_u64().unwrap_or(0)).unwrap() / 2);
     for name in expand(&step["rows"]) {

@@ -1,4 +1,5 @@
-//! A platform without time of its own. Every answer comes by way of a timer, also one that takes no time: as from a network.
+//! A platform with a manual clock. Every answer arrives through a timer, even an immediate answer: so does an answer of
+//! a network.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -13,7 +14,7 @@ use serde_json::Value;
 
 pub const START_MS: u64 = 1_800_000_000_000;
 
-/// A request that was made.
+/// A request of the client.
 #[derive(Clone, Debug)]
 pub struct Made {
     /// Since the beginning.
@@ -34,7 +35,7 @@ impl Made {
     }
 }
 
-/// How a request is answered: nothing for no answer at all.
+/// The answer to a request; without a status the request hangs.
 #[derive(Clone, Debug)]
 pub struct Reply {
     pub status: Option<u16>,
@@ -64,7 +65,7 @@ struct World {
     tasks: RefCell<Vec<Pin<Box<dyn Future<Output = ()>>>>>,
 }
 
-/// A clone is the same platform.
+/// Clones share their state.
 #[derive(Clone)]
 pub struct Fake(Rc<World>);
 
@@ -82,12 +83,12 @@ impl Fake {
         }))
     }
 
-    /// The 32 bits that every wait is spread by.
+    /// Sets the 32 random bits for waits and pauses.
     pub fn random_bits(&self, bits: u32) {
         self.0.random.set(bits);
     }
 
-    /// The answers to the first requests, and the one to all others.
+    /// Sets the answers to the first requests, and the answer to all others.
     pub fn answer(&self, first: impl IntoIterator<Item = Reply>, others: Reply) {
         *self.0.replies.borrow_mut() = first.into_iter().collect();
         *self.0.reply.borrow_mut() = others;
@@ -111,7 +112,7 @@ impl Fake {
         self.poll();
     }
 
-    /// Lets so much time pass. Returns how many tasks have not ended.
+    /// Advances the clock by `ms`. Returns the number of unfinished tasks.
     pub fn advance(&self, ms: u64) -> usize {
         let until = self.0.now.get() + ms;
         self.poll();
@@ -124,7 +125,7 @@ impl Fake {
         self.0.tasks.borrow().len()
     }
 
-    /// Runs a future to its end, however long that takes.
+    /// Runs a future to its end and advances the clock as needed.
     pub fn run<T: 'static>(&self, future: impl Future<Output = T> + 'static) -> T {
         let result = Rc::new(RefCell::new(None));
         let place = Rc::clone(&result);
@@ -140,13 +141,13 @@ impl Fake {
 
     fn next_timer(&self, until: u64) -> Option<Timer> {
         let mut timers = self.0.timers.borrow_mut();
-        // Whoever waited has left.
+        // Forgets the timers of dropped futures.
         timers.retain(|timer| Rc::strong_count(&timer.is_due) > 1);
         let (index, timer) = timers.iter().enumerate().min_by_key(|(_, timer)| timer.at)?;
         (timer.at <= until).then_some(index).map(|index| timers.remove(index))
     }
 
-    /// Twice, since what one task does may be what another waits for.
+    /// Polls twice: a task may wait for another task.
     fn poll(&self) {
         let mut context = Context::from_waker(Waker::noop());
         for _ in 0..2 {

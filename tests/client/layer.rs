@@ -1,4 +1,4 @@
-//! The layer for `tracing`: which spans it makes of what a program says there.
+//! The layer for `tracing`: the spans that it records.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tracing::{Dispatch, Instrument, dispatcher, error, info, info_span, warn};
 use tracing_subscriber::layer::SubscriberExt;
 
-/// A platform that may be asked from any thread. Its clock counts how often it is.
+/// A platform for several threads. Its clock counts its calls.
 #[derive(Clone, Default)]
 struct Kept {
     clock: Arc<AtomicU64>,
@@ -43,7 +43,7 @@ impl Platform for Kept {
 
 type Task = Pin<Box<dyn Future<Output = Report> + Send>>;
 
-/// A subscriber, and what it makes.
+/// A subscriber with the layer, and its output.
 struct Traced {
     kept: Kept,
     client: Client<Kept>,
@@ -61,7 +61,7 @@ impl Traced {
         Self { kept, client, delivered, dispatch: Dispatch::new(tracing_subscriber::registry().with(layer)) }
     }
 
-    /// The rows of all spans, once they have ended.
+    /// Delivers all roots and returns the rows of their spans.
     fn rows(&self) -> Vec<Value> {
         for task in self.delivered.lock().unwrap().drain(..) {
             pollster::block_on(task);

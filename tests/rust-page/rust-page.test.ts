@@ -15,7 +15,7 @@ import { closeAll } from "../support/closing.js";
 import { ROOT } from "../support/worker.js";
 
 const ANSWER = "A part of a trace.";
-/** What the site serves, by its path. */
+/** The files of the site by path. */
 const FILES: Record<string, [file: string, type: string]> = {
   "/": ["examples/rust-page/index.html", "text/html"],
   "/page.js": ["target/rust-page/site/page.js", "text/javascript"],
@@ -25,7 +25,7 @@ const FILES: Record<string, [file: string, type: string]> = {
 let collector: Collector;
 let browser: Browser;
 let origin: string;
-/** The headers with which the answer was asked for. */
+/** The headers of the request for the answer. */
 let asked: IncomingHttpHeaders | undefined;
 
 const site = createServer(async (request, response) => {

@@ -1,5 +1,5 @@
-//! The client where there is JavaScript: in Node, in a page and in a worker of a page. What `fetch` gets is looked at, and the
-//! answers are the test's. Run by `scripts/check wasm`.
+//! The client in JavaScript engines: Node, a page, and a worker of a page. The tests replace `fetch`, inspect its
+//! requests and choose the answers. Run by `scripts/check wasm`.
 #![cfg(target_arch = "wasm32")]
 #![allow(
     clippy::unwrap_used,
@@ -26,7 +26,8 @@ use web_sys::Headers;
 const TRACE: &str = "019ab5c0-7c00-7a11-8a11-0123456789ab";
 const PARENT: &str = "019ab5c0-7c01-7a11-9a11-0123456789ab";
 
-/// Keeps what is sent to `host`, and answers with one status after another; 0 is a failure, -1 no answer, and then 204.
+/// Records requests to `host` and answers them with the given statuses, then with 204. Status 0 fails; -1 never
+/// answers.
 const FETCH: &str = r#"
     const before = globalThis.fetch;
     const made = [];
@@ -44,7 +45,7 @@ const FETCH: &str = r#"
     return made;
 "#;
 
-/// What was sent to a host.
+/// The requests to one host.
 struct Made(JsValue);
 
 impl Made {
@@ -175,7 +176,7 @@ async fn the_platform_is_that_of_javascript() {
     assert_ne!(one, other);
     let clock = js_sys::Date::now();
     assert!(Web.now_ms().abs_diff(format!("{clock:.0}").parse().unwrap()) < 60_000);
-    // What is not waited for is not called, and nothing is left of it.
+    // A dropped timer is cleared.
     drop(Web.sleep(u64::MAX));
     let promise: js_sys::Promise = Reflect::get(&global(), &"Promise".into())
         .and_then(|promise| {

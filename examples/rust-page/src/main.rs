@@ -1,4 +1,4 @@
-//! A page in Rust that asks its server, in a trace that it begins itself. Its rows go through the relay at `/opik`.
+//! A page in Rust that begins a trace and calls its server. Its rows go to the relay at `/opik`.
 
 use opik_edge::client::Active;
 use opik_edge::web::{Opik, Web};
@@ -45,7 +45,7 @@ async fn ask(span: &mut Active<Web>) -> Result<String, String> {
     Ok(text)
 }
 
-/// What is at a URL. The server opens its spans under this one.
+/// Fetches a URL. The server opens its spans under `span`.
 async fn get(url: &str, span: &Active<Web>) -> Result<String, JsValue> {
     let mut headers = Headers::new()?;
     span.inject(&mut headers);
