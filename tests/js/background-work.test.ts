@@ -1,4 +1,4 @@
-// When the flush happens: after the handler's own background work, but not for ever. The clock is the test's.
+// A request is flushed after the handler's own background work, within a time limit. The tests move the clock.
 
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
@@ -6,7 +6,7 @@ import { span } from "opik-edge";
 import { withOpik } from "opik-edge/cloudflare";
 import { type FakeClock, useFakeClock } from "opik-edge/testing";
 
-/** What was posted, as the names of its rows; `fetch` is replaced, since real ones need the clock. */
+/** Names of the rows in each request. `fetch` is replaced, because real requests need the real clock. */
 let posted: string[][];
 let clock: FakeClock;
 const realFetch = globalThis.fetch;
@@ -30,10 +30,12 @@ afterEach(() => {
   globalThis.fetch = realFetch;
 });
 
-/** What is written of a span that is open for more than fifteen seconds. */
+/** Requests of a span that stays open for more than fifteen seconds. */
 const EARLY_AND_WHOLE = [["background"], ["background"]];
 
-/** Calls a Worker whose background work ends when `finishWork` is called; it is handed to the platform, unless `isHidden`. */
+/**
+ * Calls a Worker whose background work ends when `finishWork` is called. The platform knows of the work unless `isHidden`.
+ */
 async function call(isHidden = false): Promise<{ finishWork: () => void; waited: Promise<unknown>[] }> {
   let finishWork = () => {};
   const work = new Promise<void>((resolve) => {
@@ -44,7 +46,7 @@ async function call(isHidden = false): Promise<{ finishWork: () => void; waited:
       fetch(_request: Request, _env: object, ctx: { waitUntil(promise: Promise<unknown>): void }) {
         const background = span({ name: "background" });
         const done = work.then(() => background.end());
-        // As with the `waitUntil` of cloudflare:workers, of Vercel, or Next's `after`.
+        // Stands for `waitUntil` of cloudflare:workers or Vercel, and for Next's `after`.
         if (!isHidden) ctx.waitUntil(done);
         return new Response("ok");
       },
@@ -67,7 +69,7 @@ test("the flush waits for the background work, and sends everything at once", as
   assert.deepEqual(posted, [["GET /path"], ["GET /path", "background"]], "the trace, then its spans");
 });
 
-test("what has ended is sent every five seconds, and what the work ends later with it", async () => {
+test("ended spans are sent every five seconds, together with those that the work ends later", async () => {
   const { finishWork, waited } = await call();
   await clock.advance(4999);
   assert.deepEqual(posted, []);
@@ -79,7 +81,7 @@ test("what has ended is sent every five seconds, and what the work ends later wi
   assert.deepEqual(posted.slice(2), EARLY_AND_WHOLE);
 });
 
-test("a span that outlives its response is waited for, while the rest is sent", async () => {
+test("a span that outlives its response is waited for, and the other rows are sent meanwhile", async () => {
   const { finishWork, waited } = await call(true);
   await clock.advance(0);
   assert.deepEqual(posted, [["GET /path"], ["GET /path"]]);
@@ -89,7 +91,7 @@ test("a span that outlives its response is waited for, while the rest is sent", 
   assert.deepEqual(posted.slice(2), EARLY_AND_WHOLE);
 });
 
-test("a span that is never ended is closed before the runtime lets go", async () => {
+test("a span that never ends is closed before the runtime stops", async () => {
   const { waited } = await call(true);
   await clock.advance(25_999);
   assert.equal(posted.length, 3);

@@ -1,5 +1,5 @@
-// A queue's batch is one trace, named after the queue, unless everything about it is in the traces of those who have sent its
-// messages: then it is none. Called as the platform calls; tests/worker/triggers.test.ts has the same in workerd.
+// A queue's batch is one trace, named after the queue. It has no trace when the traces of the messages' senders cover
+// everything. The tests call the handler as the platform does; tests/worker/triggers.test.ts does the same in workerd.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -19,7 +19,7 @@ const CALLERS = [
 ];
 const ROWS = JSON.stringify({ spans: [{ id: "01a20612-0bcc-794c-8aba-f81361854650" }] });
 
-/** What a batch is made of: messages with a sender's context, without one, or with rows for Opik. */
+/** Kinds of message in a batch: with a sender's context, without a context, or with rows for Opik. */
 type Kind = "carrying" | "bare" | "rows";
 
 interface Message {
@@ -55,13 +55,13 @@ function batchOf(kinds: readonly Kind[]): Batch {
   return { queue: "jobs", messages, ackAll() {}, retryAll() {} };
 }
 
-/** A trace as names, those below in brackets; one that began elsewhere is called `(sender)`. */
+/** A trace as a string of names, with children in brackets. A trace that began elsewhere is called `(sender)`. */
 const drawn = ({ row, spans }: Tree): string => {
   const { name = "(sender)" } = row;
   return spans.length > 0 ? `${name}[${spans.map(drawn).join(" ")}]` : name;
 };
 
-/** The traces that are recorded while `handle` handles a batch, and whether it has failed. */
+/** The traces that are recorded while `handle` handles a batch, and `true` if it fails. */
 async function recorded(
   kinds: readonly Kind[],
   handle: Handle,
@@ -97,11 +97,11 @@ const BATCH = "queue jobs[queue jobs]";
 const SENT = "(sender)[message]";
 
 const CASES: Record<string, readonly [kinds: readonly Kind[], handle: Handle, traces: readonly string[]]> = {
-  // No contexts: one trace, with what is in it.
+  // No message has a context: one trace, with everything in it.
   "no messages": [[], (batch) => each(batch), [BATCH]],
   "messages without contexts": [["bare", "bare"], (batch) => each(batch), ["queue jobs[queue jobs[message message]]"]],
   "messages that nobody traces": [["bare"], (batch) => batch.ackAll(), [BATCH]],
-  // All of them: no trace, unless there is something else to say.
+  // Every message has a context: no trace, unless something else is recorded.
   "a message with a context": [["carrying"], (batch) => each(batch), [SENT]],
   "messages with contexts": [["carrying", "carrying"], (batch) => each(batch), [SENT, SENT]],
   "the same, and ackAll": [["carrying"], (batch) => each(batch).then(() => batch.ackAll()), [SENT]],
@@ -205,14 +205,14 @@ const CASES: Record<string, readonly [kinds: readonly Kind[], handle: Handle, tr
     },
     [SENT],
   ],
-  // Some of them: those without one are under the batch.
+  // Some messages have a context: the others are under the batch.
   "some with a context": [["carrying", "bare"], (batch) => each(batch), [SENT, "queue jobs[queue jobs[message]]"]],
   "some of them traced": [
     ["carrying", "carrying", "bare"],
     (batch) => each({ ...batch, messages: batch.messages.slice(0, 2) }),
     [SENT, SENT, BATCH],
   ],
-  // Rows on their way to Opik are not to be the cause of further rows.
+  // Delivering rows to Opik records no further rows.
   "rows that are delivered": [["rows", "rows"], (batch) => deliverQueue(batch, exporterOf()), []],
   "rows of which some are delivered by themselves": [
     ["rows", "rows"],
@@ -256,7 +256,7 @@ for (const [name, [kinds, handle, traces]] of Object.entries(CASES)) {
   });
 }
 
-test("a batch that fails says so, in its own trace", async () => {
+test("a batch that fails records the failure in its own trace", async () => {
   const { failed, trees } = await recorded(["carrying"], () => assert.fail("all of it"));
   const error = trees[0]!.spans[0]!.row["error_info"] as { readonly message: string };
   assert.deepEqual([failed, error.message], [true, "all of it"]);

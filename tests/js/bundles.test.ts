@@ -1,4 +1,4 @@
-// What a bundle carries: of what only some need, nothing where nobody imports it.
+// Optional parts of the package are in a bundle only if it imports them.
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
@@ -16,7 +16,7 @@ const SIGNED = `
   import { signed } from "opik-edge/relay";
   export default withOpik({ fetch: () => new Response() }, () => ({ trust: signed({ secrets: [] }) }));`;
 
-/** What only a part of the package has in it, in whatever file that part is. */
+/** Patterns that occur only in one part of the package, in whatever file that part is. */
 const TOKENS = /HMAC|base64url|tokens\./;
 const RELAY = /method_not_allowed|rate_limited|foreign_project/;
 const OBSERVERS = /observer_failed/;
@@ -24,7 +24,7 @@ const MODELS = /\/chat\/completions|llm_bg/;
 const PROCESSES = /beforeExit|prependListener/;
 const PAGES = /visibilitychange|pagehide|"online"|indexedDB/;
 
-/** The text of a bundle. For Node it has all that the package knows of processes and pages. */
+/** The text of a bundle. A bundle for Node has every part that concerns processes and pages. */
 async function bundled(
   contents: string,
   conditions: string[],
@@ -77,19 +77,19 @@ test("a bundle of everything, for Node, has each part", async () => {
 });
 
 describe("a Worker's bundle", () => {
-  test("has no byte of tokens, the relay, observers or models unless it asks for them", async () => {
+  test("contains no byte of tokens, the relay, observers or models unless it asks for them", async () => {
     const text = await bundled(WORKER, ["workerd", "worker"]);
     assert.match(text, /traceRequest/, "it is the package that is looked at");
     for (const part of [TOKENS, RELAY, OBSERVERS, MODELS]) assert.doesNotMatch(text, part);
   });
 
-  test("has of the relay the tokens alone where it believes signed callers", async () => {
+  test("contains only the tokens of the relay when it believes signed callers", async () => {
     const text = await bundled(SIGNED, ["workerd", "worker"]);
     assert.match(text, TOKENS);
     assert.doesNotMatch(text, RELAY);
   });
 
-  test("has nothing of pages and processes, whose end is told of", async () => {
+  test("has no code for the end of pages and processes", async () => {
     for (const conditions of [["workerd", "worker"], ["edge-light"]]) {
       const text = await bundled(WORKER, conditions);
       for (const part of [PROCESSES, PAGES]) assert.doesNotMatch(text, part);
@@ -97,7 +97,7 @@ describe("a Worker's bundle", () => {
   });
 });
 
-test("a page's bundle has nothing of processes", async () => {
+test("a page's bundle has no code for processes", async () => {
   const text = await bundled(WORKER, []);
   assert.match(text, PAGES, "it is a page's");
   assert.doesNotMatch(text, PROCESSES);

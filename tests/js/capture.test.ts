@@ -1,4 +1,4 @@
-// `capture` of opik-edge/testing: what a user's unit test calls, called as it does.
+// `capture` of opik-edge/testing, called as in a user's unit test.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -19,7 +19,7 @@ const CALLER = {
   opik_parent_span_id: "01a20612-0bcc-794c-8aba-f81361854650",
 };
 
-// As modules of a user's have them: made when they are imported, by whatever settings.
+// Stands for a user's modules: created at import, with any settings.
 const exporter = new InMemoryExporter();
 const client = new Opik({ transport: exporter, background: false, projectName: "shop", redact: { keys: ["secret"] } });
 const disabled = new Opik({ disabled: true });
@@ -35,7 +35,7 @@ const ofClient = client.track(async function ofClient(secret: string) {
 const sent: string[] = [];
 before(() => {
   for (const name of ["OPIK_API_KEY", "OPIK_URL_OVERRIDE"]) delete process.env[name];
-  // Nothing that is captured is sent, nor is anything said.
+  // Nothing that is captured is sent or logged.
   mock.method(console, "warn", (...said: unknown[]) => void sent.push(String(said)));
   mock.method(globalThis, "fetch", original(globalThis.fetch));
 });
@@ -56,7 +56,7 @@ test("the package's own functions, without a client and without a key", async ()
   assertTrees(traces, [{ name: "summarise", spans: [{ ...SUMMARISE, output: { output: "hel" } }] }]);
 });
 
-test("whatever they are: spans, traces, joined ones, calls", async () => {
+test("spans, traces, joined traces and calls of any kind", async () => {
   const traces = await capture(async () => {
     trace({ name: "empty" }).end();
     span({ name: "joined", parent: CALLER }).end();
@@ -74,11 +74,11 @@ test("whatever they are: spans, traces, joined ones, calls", async () => {
   ]);
 });
 
-test("nothing at all", async () => {
+test("a function that records nothing", async () => {
   assert.deepEqual(await capture(() => {}), []);
 });
 
-test("clients that were made before, with their settings; and disabled ones", async () => {
+test("clients that were created before, with their settings, and disabled clients", async () => {
   const traces = await capture(async () => {
     await ofClient("password");
     disabled.span({ name: "disabled" }, () => {});
@@ -117,7 +117,7 @@ test("a Worker's handler, which has no key", async () => {
   assertTrees(traces, [{ name: "POST /chat", spans: [{ ...root, spans: [{ name: "later" }, SUMMARISE] }] }]);
 });
 
-test("a handler of a web server, a route of Next among them; the first request and further ones", async () => {
+test("a handler of a web server, including a Next route, for its first and for further requests", async () => {
   const GET = withOpik(async (_request: Request) => new Response(await summarise("hello")));
   const request = () => new Request("https://host.test/next", { headers: CALLER });
   for (let n = 0; n < 2; n += 1) {
@@ -126,7 +126,7 @@ test("a handler of a web server, a route of Next among them; the first request a
   }
 });
 
-/** What each kind of server is, with a path that gives what `summarise` says. */
+/** One listener of each kind of server. The path `/text` answers with the result of `summarise`. */
 const SERVERS: Record<string, () => RequestListener> = {
   Express: () => {
     const app = express();
@@ -149,7 +149,7 @@ function closed({ server }: { readonly server: Server }): void {
 }
 
 for (const [name, listener] of Object.entries(SERVERS)) {
-  test(`${name}, that listens already and that is started in the capture`, async () => {
+  test(`${name}, listening before the capture or started in it`, async () => {
     const running = await listening(listener());
     const asked = await capture(async () => assert.equal(await (await fetch(running.url)).text(), "hel"));
     closed(running);
@@ -174,7 +174,7 @@ test("Hono", async () => {
   assertTrees(traces, [{ name: "GET /text", spans: [{ name: "GET /text", spans: [SUMMARISE] }] }]);
 });
 
-test("handlers with an exporter of their own, after a flush", async () => {
+test("handlers with their own exporter, after a flush", async () => {
   const own = new InMemoryExporter();
   const settings = { transport: own };
   const GET = withOpik(async (_request: Request) => new Response("web"), settings);
@@ -197,7 +197,7 @@ test("handlers with an exporter of their own, after a flush", async () => {
   assertTrees(own, [{ name: "GET /route" }, { name: "GET /text" }, { name: "GET /text" }, { name: "GET /text" }]);
 });
 
-test("what is thrown is thrown on; in an assertion the traces are given", async () => {
+test("capture passes on what the function throws, and an assertion inside gives the traces", async () => {
   const error = new RangeError("no");
   const fails = track(async function fails() {
     throw error;
@@ -214,7 +214,7 @@ test("what is thrown is thrown on; in an assertion the traces are given", async 
   assertTrees(traces, [{ name: "fails", spans: [{ error_info: { message: "no" } }] }]);
 });
 
-test("captures in captures, at the same time, and in a span", async () => {
+test("nested captures, concurrent captures, and a capture in a span", async () => {
   let inner: unknown;
   const outer = await capture(async () => {
     span({ name: "before" }, () => {});
@@ -245,7 +245,7 @@ test("captures in captures, at the same time, and in a span", async () => {
   exporter.clear();
 });
 
-test("what is recorded outside of a capture goes where it goes", async () => {
+test("rows that are recorded outside of a capture go to their own destination", async () => {
   let release = (): void => {};
   const waiting = new Promise<void>((resolve) => {
     release = resolve;
@@ -263,7 +263,7 @@ test("what is recorded outside of a capture goes where it goes", async () => {
   exporter.clear();
 });
 
-test("what stays open is unfinished, and what comes later is not captured", async () => {
+test("open spans are unfinished, and later rows are not captured", async () => {
   const traces = await capture(() => void span({ name: "open" }));
   assertTrees(traces, [{ name: "open", spans: [{ metadata: { opik_edge_unfinished: true } }] }]);
 });
@@ -281,7 +281,7 @@ test("scores are in the exporter", async () => {
   assert.deepEqual(own.scores.map(({ name }) => name).sort(), ["client's", "own", "span's"]);
 });
 
-test("with a clock and ids of the test's", async () => {
+test("with a clock and ids that the test sets", async () => {
   const run = async () => {
     using clock = useFakeClock();
     using _ids = useDeterministicIds(7);

@@ -1,4 +1,4 @@
-// The golden vectors of delivery (tests/vectors/README.md), run on the package by a clock and a transport of the test's own.
+// Runs the golden vectors of delivery (tests/vectors/README.md) on the package, with a clock and a transport of the test.
 
 import assert from "node:assert/strict";
 import { AsyncLocalStorage } from "node:async_hooks";
@@ -21,7 +21,7 @@ import vectors from "../vectors/delivery.json" with { type: "json" };
 
 type RowKind = "traces" | "spans" | "trace_scores" | "span_scores";
 
-/** Something that happens `at` a time; it is what else is there that says what. */
+/** An event at the time `at`. The other members say which. */
 interface Step {
   readonly at: number;
   readonly record?: RowKind;
@@ -35,7 +35,7 @@ interface Step {
 }
 
 interface Answer {
-  /** 0 where there is none; `null` where it is waited for in vain. */
+  /** 0 for a failed request; `null` for a request that is never answered. */
   readonly status: number | null;
   readonly headers?: Record<string, string>;
   readonly after_ms?: number;
@@ -51,7 +51,7 @@ interface Request {
 interface Report extends Partial<Pick<FlushReport, "sent" | "kept" | "retried" | "checkpoints" | "requests">> {
   readonly at: number;
   readonly dropped?: Record<string, number>;
-  /** Of the requests those that are out before the flush returns. */
+  /** Number of requests that are out before the flush returns. */
   readonly out?: number;
 }
 
@@ -63,7 +63,7 @@ interface Vector {
   readonly buffer_bytes?: number;
   readonly steps: readonly Step[];
   readonly answers?: readonly Answer[];
-  /** To all further requests. */
+  /** Answer to all further requests. */
   readonly answer?: Answer;
   readonly until?: number;
   readonly requests?: readonly Request[];
@@ -73,10 +73,10 @@ interface Vector {
 
 const START_MS = 1_800_000_000_000;
 const OK: Answer = { status: 204 };
-/** How long an invocation's last flush may take: what its platform allows. */
+/** Time limit of an invocation's last flush, set by its platform. */
 const END_MS = 28_000;
 
-/** What is recorded in: a client, or an invocation from within. */
+/** Records rows: a client, or an invocation seen from inside. */
 interface Recorder {
   trace(name: string, fields: object): Trace;
   readonly parent: Trace | Span;
@@ -94,7 +94,7 @@ function expand(rows: readonly string[]): string[] {
   });
 }
 
-/** What a vector comes to. */
+/** The outcome of a vector. */
 class Run {
   readonly requests: Request[] = [];
   readonly reports: Record<string, Required<Report>> = {};
@@ -117,7 +117,7 @@ class Run {
       this.#take(step, recorder);
     }
     await this.#clock.advance(until - this.#now);
-    // Leaves nothing behind for the vectors that follow.
+    // Leaves nothing open for the next vectors.
     this.#isOver = true;
     recorder.end();
     await this.#clock.advance(24 * 3_600_000);
@@ -130,7 +130,7 @@ class Run {
   #take(step: Step, recorder: Recorder): void {
     const { record, rows = [], bytes = 0, open, close, flush: name, timeout_ms, end } = step;
     const input = bytes > 0 ? "x".repeat(bytes / 2) : undefined;
-    const fields = { input, output: input }; // one long string would be cut
+    const fields = { input, output: input }; // a single long string would be cut
     if (open !== undefined) this.#open.set(open, recorder.parent.span({ name: open }));
     if (close !== undefined) this.#open.get(close)!.end();
     for (const row of expand(rows)) {
@@ -197,7 +197,7 @@ class Run {
     };
   }
 
-  /** Its root and the row of its trace are called `root`, and end with it. */
+  /** Its root and the row of its trace are called `root` and end with it. */
   async #invocation(): Promise<Recorder> {
     let end = (): void => {};
     const ended = new Promise<void>((resolve) => {
@@ -233,13 +233,13 @@ const NOTHING = { sent: 0, kept: 0, retried: 0, checkpoints: 0, requests: 0, dro
 for (const vector of vectors as unknown as Vector[]) {
   test(`delivery: ${vector.name}`, async () => {
     const { of, random = 0, steps, requests, reports = {}, dropped = {} } = vector;
-    // In this process: whether it outlives its requests is asked of the platform.
+    // `shared` is a process too, but only the platform knows that it outlives its requests.
     const isServer = of === "client" || of === "process";
     if (!isServer) Object.assign(globalThis, { EdgeRuntime: "edge-runtime" });
     const clock = useFakeClock(START_MS);
     clock.freeze();
     const { randomBytes } = environment;
-    // Four bytes are what spreads a wait; ids are made of more.
+    // Four bytes decide the jitter of a wait; ids need more.
     environment.randomBytes = (length) => {
       const bytes = randomBytes(length);
       if (length === 4) new DataView(bytes.buffer).setUint32(0, random);

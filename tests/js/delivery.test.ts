@@ -1,5 +1,5 @@
-// What delivery does as time goes by, by a clock that the tests move: when it retries, when it leaves a destination
-// alone, when it flushes by itself and what it writes early.
+// Delivery over time, with a clock that the tests move: when it retries, when it pauses a destination, when it flushes
+// automatically and which rows it writes early.
 
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
@@ -45,7 +45,7 @@ const refuse = (status: number, headers = {}): void => {
 };
 const codes = (): string[] => errors.map(({ code }) => code);
 
-/** A Worker's invocation: what its handler does, until `waitUntil` is settled. */
+/** Runs `handle` as a Worker's handler, until `waitUntil` is settled. */
 async function invocation(handle: (span: Span) => unknown, config: OpikConfig = {}): Promise<void> {
   const { getTrackContext } = await import("opik-edge");
   let held: Promise<unknown> = Promise.resolve();
@@ -63,7 +63,7 @@ async function invocation(handle: (span: Span) => unknown, config: OpikConfig = 
   await held;
 }
 
-test("a failing upload is tried again, later and later, until its deadline", async () => {
+test("a failing upload is retried at growing intervals until its deadline", async () => {
   refuse(503);
   const opik = client();
   opik.trace().end();
@@ -88,7 +88,7 @@ test("a failing upload is tried again, later and later, until its deadline", asy
   assert.deepEqual([next.sent, next.retried, drops], [1, 1, []]);
 });
 
-test("an attempt lasts as long as somebody waits, or thirty seconds, also where its transport takes no notice", async () => {
+test("an attempt lasts while somebody waits, or thirty seconds, even if its transport ignores the signal", async () => {
   let aborted = 0;
   const transport = {
     fetch: (_url: string, { signal }: { signal: AbortSignal }) => {
@@ -115,7 +115,7 @@ test("an attempt lasts as long as somebody waits, or thirty seconds, also where 
   assert.equal(aborted, 3);
 });
 
-test("a transport that misbehaves harms nothing", async () => {
+test("a transport that misbehaves does no harm", async () => {
   for (const fetch of [
     () => {
       throw new Error("at once");
@@ -132,7 +132,7 @@ test("a transport that misbehaves harms nothing", async () => {
   }
 });
 
-test("a destination that fails is left alone for a while, and then tried again", async () => {
+test("a destination that fails is paused for a while, then tried again", async () => {
   refuse(429, { "retry-after": "3600" });
   for (let n = 0; n < 2; n += 1) await await invocation(() => {});
   const before = exporter.requests.length;
@@ -145,7 +145,7 @@ test("a destination that fails is left alone for a while, and then tried again",
   assert.equal(exporter.spans.length, 1);
 });
 
-test("a flush that the host asks for tries all the same, once", async () => {
+test("a flush that the host calls makes one attempt during a pause", async () => {
   refuse(401);
   const opik = client();
   opik.trace().end();
@@ -173,7 +173,7 @@ test("in the background rows are sent after two seconds, many traces to a reques
   assert.equal(process.listenerCount("beforeExit"), listeners, "with nothing to flush nothing is listened to");
 });
 
-test("a host that flushes by itself keeps one timer, and what comes later is sent within two seconds", async () => {
+test("a host that flushes automatically keeps one timer, and later rows are sent within two seconds", async () => {
   const opik = client({ background: true });
   for (let n = 0; n < 3; n += 1) {
     opik.span({}, () => 1);
@@ -187,9 +187,9 @@ test("a host that flushes by itself keeps one timer, and what comes later is sen
   await clock.advance(2000);
 });
 
-test("rows that come again and again do not put off the ones before", async () => {
+test("rows that keep arriving do not delay earlier rows", async () => {
   clock.restore();
-  clock = useFakeClock(); // which goes on with each look at it
+  clock = useFakeClock(); // this clock advances each time it is read
   const opik = client({ background: true });
   for (let n = 0; n < 6; n += 1) {
     opik.span({}, () => 1);
@@ -200,7 +200,7 @@ test("rows that come again and again do not put off the ones before", async () =
   assert.equal(exporter.spans.length, 6);
 });
 
-test("after a pause that another flush has ended what comes next waits no longer than ever", async () => {
+test("after a pause that another flush has ended, the next row waits no longer than usual", async () => {
   refuse(401);
   const opik = client({ background: true });
   opik.span({}, () => 1);
@@ -228,7 +228,7 @@ test("in the background a thousand rows are sent at once", async () => {
   await clock.advance(2000);
 });
 
-test("in the background a destination that fails is not asked more and more often", async () => {
+test("in the background a failing destination is not asked more and more often", async () => {
   const times: number[] = [];
   exporter.answer = () => {
     times.push(clock.now);
@@ -245,7 +245,7 @@ test("in the background a destination that fails is not asked more and more ofte
   assert.deepEqual([exporter.traces.length, drops], [600, []]);
 });
 
-test("in the background what can not be delivered is kept, the oldest dropped when it is too much", async () => {
+test("in the background undeliverable rows are kept, and the oldest are dropped when the buffer is full", async () => {
   refuse(503);
   const opik = client({ background: true, limits: { bufferBytes: 3 << 20, fieldBytes: 1 << 20, traceBytes: 1e9 } });
   const trace = opik.trace();
@@ -274,7 +274,7 @@ test("in the background what can not be delivered is kept, the oldest dropped wh
   );
 });
 
-test("a span that is open for fifteen seconds is written early, and whole at its end", async () => {
+test("a span that is open for fifteen seconds is written early, and completely at its end", async () => {
   const held = invocation(async (root) => {
     const child = root.span({ name: "long", input: { a: 1 } });
     root.span({ name: "short" }).end();
@@ -298,7 +298,7 @@ test("a span that is open for fifteen seconds is written early, and whole at its
   assert.deepEqual([late!["input"], late!["output"], late!["metadata"]], [{ a: 1 }, { b: 2 }, undefined]);
 });
 
-test("an invocation writes early three times at most, each span once, and accounts for it apart", async () => {
+test("an invocation writes early at most three times, each span once, and counts these rows separately", async () => {
   await await invocation(async (root) => {
     for (let n = 0; n < 6; n += 1) {
       root.span({ name: `${n}` });
@@ -317,7 +317,7 @@ test("an invocation writes early three times at most, each span once, and accoun
   assert.deepEqual(drops, []);
 });
 
-test("what was written early is not lost when it can not be sent early", async () => {
+test("a row whose early write fails is not lost", async () => {
   await await invocation(async () => {
     refuse(400);
     await clock.advance(16_000);
@@ -329,7 +329,7 @@ test("what was written early is not lost when it can not be sent early", async (
 /** A backend that never answers. */
 const hangs = { fetch: () => new Promise<Response>(() => {}) };
 
-test("an attempt that has taken too long aborts its signal, however and whenever a transport takes it", async () => {
+test("an attempt that takes too long aborts its signal, however and whenever a transport takes it", async () => {
   const signals: Record<string, AbortSignal> = {};
   let readLater = (): AbortSignal | undefined => undefined;
   const takes: Record<string, (init: TransportRequest) => AbortSignal | undefined> = {
@@ -361,7 +361,7 @@ test("an attempt that has taken too long aborts its signal, however and whenever
   }
 });
 
-test("a flush waits for what is under way, and leaves it when its time is over", async () => {
+test("a flush waits for requests under way, and stops waiting when its time is over", async () => {
   const opik = client({ background: true, transport: hangs });
   opik.trace().end();
   await clock.advance(2500);
@@ -374,7 +374,7 @@ test("a flush waits for what is under way, and leaves it when its time is over",
   await clock.advance(2000);
 });
 
-test("of flushes that follow each other fast every row is counted, whatever the backend does", async () => {
+test("flushes in quick succession count every row, whatever the backend does", async () => {
   for (const answer of [undefined, "hangs", "fails"]) {
     drops = [];
     exporter = new InMemoryExporter(); // another destination
@@ -397,7 +397,7 @@ test("of flushes that follow each other fast every row is counted, whatever the 
   }
 });
 
-test("a short flush leaves the rows of a longer one to it", async () => {
+test("a short flush leaves the rows of a longer flush to that flush", async () => {
   const answers: (() => void)[] = [];
   const transport = {
     fetch: () => new Promise<Response>((resolve) => answers.push(() => resolve(new Response(null, { status: 204 })))),
@@ -417,7 +417,7 @@ test("a short flush leaves the rows of a longer one to it", async () => {
   assert.deepEqual([(await long).sent, (await long).dropped], [4000, {}]);
 });
 
-/** A backend that answers when it is told to, and what it has been asked. */
+/** A backend that answers when `answer` is called, with the requests it has received. */
 function patient() {
   const answers: (() => void)[] = [];
   let [underWay, most, requests] = [0, 0, 0];
@@ -430,7 +430,7 @@ function patient() {
       underWay -= 1;
       return exporter.fetch(...args);
     },
-    /** Answers all that is under way, and what follows from that. */
+    /** Answers every request under way, and those that follow from the answers. */
     async answer(): Promise<void> {
       await clock.advance(0);
       for (let next = answers.shift(); next; next = answers.shift()) {
@@ -444,7 +444,7 @@ function patient() {
   };
 }
 
-test("a hundred flushes in one invocation are a few requests, two at a time, and every row is in one report", async () => {
+test("a hundred flushes in one invocation make few requests, two at a time, and every row is in one report", async () => {
   const transport = patient();
   const { flush } = await import("opik-edge");
   const reports: Promise<FlushReport>[] = [];
@@ -461,13 +461,13 @@ test("a hundred flushes in one invocation are a few requests, two at a time, and
   while (exporter.traces.length === 0) await transport.answer();
   await held;
   const sent = (await Promise.all(reports)).reduce((sum, report) => sum + report.sent, 0);
-  // What ends with the invocation may go along with the last of them.
+  // Rows that end with the invocation can be sent with the last flush.
   assert.ok(sent >= 100 && sent <= 102, `${sent}`);
   assert.deepEqual([exporter.spans.length, exporter.traces.length, drops], [101, 1, []]);
   assert.ok(transport.asked.requests <= 20 && transport.asked.most <= 2, JSON.stringify(transport.asked));
 });
 
-test("flushes that give up waiting begin no request beside the two that are under way", async () => {
+test("flushes that give up waiting begin no request beside the two under way", async () => {
   const transport = patient();
   const opik = client({ background: true, transport });
   const trace = opik.trace();
@@ -484,7 +484,7 @@ test("flushes that give up waiting begin no request beside the two that are unde
   await clock.advance(2000);
 });
 
-test("quick steps of a workflow are sent together, and none is lost to the bound on an invocation's requests", async () => {
+test("quick steps of a workflow are sent together, and no row is lost to the bound on an invocation's requests", async () => {
   let held: Promise<unknown> = Promise.resolve();
   const Flow = withOpik(
     class Flow {
@@ -506,7 +506,7 @@ test("quick steps of a workflow are sent together, and none is lost to the bound
   assert.deepEqual([exporter.spans.length, exporter.traces.length, drops], [301, 1, []]);
 });
 
-test("an invocation's last requests go to its trace and to what has ended last", async () => {
+test("an invocation spends its last requests on its trace and on the rows that ended last", async () => {
   const { flush } = await import("opik-edge");
   Object.assign(exporter, { maxBodyBytes: 40_000 });
   Object.assign(globalThis, { EdgeRuntime: "edge-runtime" }); // where requests are counted
@@ -527,7 +527,7 @@ test("an invocation's last requests go to its trace and to what has ended last",
   assert.ok(dropped > 0 && names.includes("GET /path") && names.includes("late 7"), `${names}`);
 });
 
-test("a row that was written early takes nothing from what is written at the end", async () => {
+test("a row that was written early takes no space from the rows at the end", async () => {
   const text = Array.from({ length: 96 }, () => "x ".repeat(5000));
   await invocation(async (root) => {
     root.update({ input: { text } });
@@ -541,7 +541,7 @@ test("a row that was written early takes nothing from what is written at the end
   );
 });
 
-test("a row that waits to be written early is not, once it has ended", async () => {
+test("a row that waits for its early write is not written early once it has ended", async () => {
   const transport = patient();
   const held = invocation(
     async (root) => {
@@ -562,7 +562,7 @@ test("a row that waits to be written early is not, once it has ended", async () 
   );
 });
 
-test("one row that fails and fails does not hold up the others", async () => {
+test("a row that keeps failing does not delay the others", async () => {
   exporter.answer = ({ body }) => (body.traces ? new Response(null, { status: 503 }) : undefined);
   const opik = client({ background: true });
   const trace = opik.trace();
@@ -577,7 +577,7 @@ test("one row that fails and fails does not hold up the others", async () => {
   await opik.flush();
 });
 
-test("what ends after its invocation is told of", async () => {
+test("rows that end after their invocation are reported", async () => {
   await invocation((root) => {
     exporter.answer = () => {
       root.trace.span({ name: "later still" }).end();
@@ -587,7 +587,7 @@ test("what ends after its invocation is told of", async () => {
   assert.deepEqual(codes(), ["invocation_ended"]);
 });
 
-test("a trace that is begun in an invocation that is not recorded is sent all the same", async () => {
+test("a trace that begins in an invocation without recording is sent too", async () => {
   const { trace } = await import("opik-edge");
   await invocation(() => trace({ name: "job" }).end(), { sampleRate: (name) => (name === "job" ? 1 : 0) });
   assert.deepEqual(
@@ -596,7 +596,7 @@ test("a trace that is begun in an invocation that is not recorded is sent all th
   );
 });
 
-test("a transport that reads a refusal's body itself does not hide it", async () => {
+test("a transport that reads a refusal's body itself does not hide the refusal", async () => {
   const transport = {
     async fetch() {
       const response = new Response("no", { status: 401 });
@@ -611,7 +611,7 @@ test("a transport that reads a refusal's body itself does not hide it", async ()
   assert.match(report.errors[0]!.message, /unauthorized/);
 });
 
-test("listeners that reject, and times that are none, harm nothing", async () => {
+test("listeners that reject and invalid times do no harm", async () => {
   refuse(401);
   const warn = console.warn;
   const warnings: string[] = [];
@@ -630,7 +630,7 @@ test("listeners that reject, and times that are none, harm nothing", async () =>
   assert.equal(warnings.length, 1, "and are told of once");
 });
 
-test("a queue's messages are acknowledged when their rows are accepted or refused for good, and else come again", async () => {
+test("a queue's messages are acknowledged when their rows are accepted or refused for good, and otherwise come again", async () => {
   const sent: string[] = [];
   const opik = client({ transport: queueTransport({ send: async (text) => sent.push(text) }) });
   for (let n = 0; n < 3; n += 1) opik.span({ name: `${n}` }, () => 1);
@@ -654,7 +654,7 @@ test("a queue's messages are acknowledged when their rows are accepted or refuse
     return { told: [...new Set(told)], report };
   };
   const accepted = await deliver();
-  // The rows are there twice: the API refuses an id twice in one batch, so there are two of each kind.
+  // The rows are there twice. The API refuses a repeated id in one batch, so each kind is sent in two batches.
   assert.deepEqual([accepted.told, accepted.report.sent, accepted.report.requests], [["ack"], 12, 4]);
   const refused = await deliver(400);
   assert.deepEqual([refused.told, refused.report.dropped], [["ack"], { rejected: 12 }]);
@@ -667,7 +667,7 @@ test("a queue's messages are acknowledged when their rows are accepted or refuse
   await assert.rejects(deliverQueue(batch(), { url: "nonsense" }), { code: "invalid_config" });
 });
 
-test("two flushes at once leave no timer behind, and nobody listening, once there was nothing for a while", async () => {
+test("two flushes at once leave no timer and no listener behind once nothing is left to do", async () => {
   const listeners = process.listenerCount("beforeExit");
   const opik = client({ background: true });
   opik.trace().end();
@@ -679,7 +679,7 @@ test("two flushes at once leave no timer behind, and nobody listening, once ther
   assert.deepEqual([clock.timers, process.listenerCount("beforeExit")], [0, listeners]);
 });
 
-test("a queue's message is delivered whole, and comes again whole", async () => {
+test("a queue's message is delivered completely, and comes again completely", async () => {
   const message = (from: number) => {
     const id = (n: number) => `019ab5c0-7c00-7a11-8a11-${(from + n).toString(16).padStart(12, "0")}`;
     const told: string[] = [];

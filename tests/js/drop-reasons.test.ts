@@ -1,5 +1,5 @@
-// `DropReason` names the reasons that the code gives, all of them and no others, and so does the guide. What JavaScript gives by
-// itself the compiler checks against the union; what it takes from the core and from errors it can not.
+// `DropReason` and the guide name exactly the reasons that the code gives. The compiler checks the reasons that JavaScript
+// gives; it cannot check those that come from the core and from errors.
 
 import assert from "node:assert/strict";
 import { readdir, readFile } from "node:fs/promises";
@@ -15,7 +15,7 @@ const errors = await read("js/errors.ts");
 const [union = ""] = /export type DropReason =[^;]*(?:;(?! *\n\n)[^;]*)*;\n\n/.exec(errors) ?? [];
 const reasons = all(union, /^ {2}\| "(\w+)"/gm);
 
-/** The codes of the core's reasons, for rows that it does not keep and for answers. */
+/** Codes of the core's reasons, for rows that it does not keep and for answers. */
 async function codesOfCore(): Promise<string[]> {
   const files = await Promise.all(["src/batch.rs", "src/upload.rs"].map(read));
   return files.flatMap((text) => all(text, /Self::\w+ => "(\w+)"/g));
@@ -30,17 +30,17 @@ test("every reason of the core is in the union", async () => {
   );
 });
 
-test("every error with which the core dies is in the union", async () => {
+test("every error that stops the core is in the union", async () => {
   const codes = all(await read("js/platform/core.ts"), /new OpikError\(\s*"(\w+)"/g);
   assert.ok(codes.includes("wasm_trap"));
-  // Without random bytes there is no id, and so no row that could be lost.
+  // Without random bytes there is no id, so there is no row to lose.
   assert.deepEqual(
     codes.filter((code) => code !== "no_random" && !reasons.includes(code)),
     [],
   );
 });
 
-test("every reason of the union is given somewhere", async () => {
+test("every reason of the union occurs somewhere in the code", async () => {
   const files = (await readdir(join(ROOT, "js"), { recursive: true })).filter((path) => path.endsWith(".ts"));
   const code = (await Promise.all(files.map((path) => read(join("js", path))))).join("\n").replace(union, "");
   const given = new Set([...all(code, /"(\w+)"/g), ...(await codesOfCore())]);
@@ -50,7 +50,7 @@ test("every reason of the union is given somewhere", async () => {
   );
 });
 
-test("every reason says what happened and what can be done", () => {
+test("every reason says what happened and how to fix it", () => {
   const described = all(union, /^ {2}\/\*\* .+[.:;] .+\. \*\/\n {2}\| "(\w+)"/gm);
   assert.deepEqual(described, reasons);
 });

@@ -1,5 +1,5 @@
-// A field of a row is written down in several places: its type, the row in the core, the relay's table of what a page may write.
-// One that is added to some of them alone fails here.
+// A field of a row is defined in several places: its type, the row in the core, and the relay's table of the fields that a
+// page may write. A field that is missing in one of them fails here.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -39,7 +39,7 @@ const exporter = new InMemoryExporter();
 const opik = new Opik({ transport: exporter, background: false, projectName: "p", environment: "e" });
 const STAMP = { projectName: "p", environment: "e" };
 
-/** What has been recorded, as one request per kind has it. */
+/** The recorded fields, from one request per kind. */
 async function recorded(record: () => void): Promise<Record<string, Record<string, unknown>[]>> {
   const before = exporter.requests.length;
   record();
@@ -47,7 +47,7 @@ async function recorded(record: () => void): Promise<Record<string, Record<strin
   return Object.assign({}, ...exporter.requests.slice(before).map(({ body }) => body));
 }
 
-test("a span and a trace with every field have a row with every name of the relay's, which takes it", async () => {
+test("a span and a trace with every field have a row with every name of the relay's table, and the relay accepts it", async () => {
   const { spans, traces } = await recorded(() => {
     const trace = opik.trace(TRACE);
     trace.span({}).span(SPAN).end();
@@ -56,7 +56,7 @@ test("a span and a trace with every field have a row with every name of the rela
   const full = { spans: spans!.filter(({ name }) => name === SPAN.name), traces: traces! };
   for (const kind of ["spans", "traces"] as const) {
     const [row] = full[kind];
-    // Opik takes it of traces too; ours have none.
+    // Opik also accepts this field for traces; our traces do not have it.
     const names = Object.keys(FIELDS[kind]).filter((name) => kind === "spans" || name !== "ttft");
     assert.deepEqual(Object.keys(row!).sort(), [...names, ...STAMPED].sort(), kind);
     const [stamped] = stampRows(parseBatch(JSON.stringify({ [kind]: full[kind] })), STAMP, undefined, Date.now());

@@ -1,4 +1,4 @@
-// `flush` without a client, in a process: every client's rows, in one report, which also says what is still open.
+// In a process, `flush` without a client sends every client's rows and gives one report, which also counts open spans.
 
 import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
@@ -12,7 +12,7 @@ import { client, codes, errors, exporter } from "../support/recording.js";
 
 afterEach(() => flush());
 
-test("every client is flushed, and one report has it all", async () => {
+test("every client is flushed, and one report covers all of them", async () => {
   const other = new InMemoryExporter();
   const one = client();
   const two = client({ transport: other });
@@ -28,7 +28,7 @@ test("every client is flushed, and one report has it all", async () => {
   assert.deepEqual(codes(), []);
 });
 
-test("what is lost or kept by any of them is in it", async () => {
+test("the report covers lost and kept rows of every client", async () => {
   const refusing = new InMemoryExporter();
   refusing.answer = () => new Response("no", { status: 400 });
   const failing = new InMemoryExporter();
@@ -47,7 +47,7 @@ test("what is lost or kept by any of them is in it", async () => {
   assert.equal((await flush()).sent, 1);
 });
 
-test("so it is for a server, in a request and outside of it", async () => {
+test("a server does the same, in a request and outside of it", async () => {
   let inside: FlushReport | undefined;
   const handler = withOpik(
     async (_request: Request) => {
@@ -66,7 +66,7 @@ test("so it is for a server, in a request and outside of it", async () => {
   assert.deepEqual(codes(), []);
 });
 
-test("in an invocation that ends it is the invocation's alone", async () => {
+test("in an invocation that ends, flush covers only that invocation", async () => {
   const opik = client();
   opik.span({ name: "a client's" }).end();
   let inside: FlushReport | undefined;
@@ -91,7 +91,7 @@ test("in an invocation that ends it is the invocation's alone", async () => {
   assert.equal((await flush()).sent, 2);
 });
 
-test("a client that is flushed by itself leaves the others alone", async () => {
+test("flushing one client leaves the others alone", async () => {
   const one = client();
   const two = client();
   one.span({}).end();
@@ -100,7 +100,7 @@ test("a client that is flushed by itself leaves the others alone", async () => {
   assert.equal((await flush()).sent, 2);
 });
 
-test("what is still open is counted, and is neither sent nor kept nor lost", async () => {
+test("open spans are counted, and are neither sent nor kept nor lost", async () => {
   const opik = client();
   const root = opik.span({ name: "root" });
   const child = root.span({ name: "child" });
@@ -124,7 +124,7 @@ test("what is still open is counted, and is neither sent nor kept nor lost", asy
   assert.deepEqual([(await off.flush()).open, (await unsampled.flush()).open], [0, 0]);
 });
 
-test("a client that nobody has any more is not kept", async () => {
+test("a client without references is garbage-collected", async () => {
   setFlagsFromString("--expose-gc");
   const collect: () => void = runInNewContext("gc");
   const opik = new WeakRef(new Opik({ transport: exporter, background: false }));

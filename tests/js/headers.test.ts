@@ -1,5 +1,5 @@
-// The vectors of headers, by every path on which a caller's ids travel: what is read from them, and what is handed on, is the same
-// whether there is a core to read them or not.
+// Runs the vectors of headers on every path that a caller's ids can take. The ids that are read and handed on are the same
+// with and without a core.
 
 import assert from "node:assert/strict";
 import { createServer, type IncomingHttpHeaders } from "node:http";
@@ -14,7 +14,7 @@ import { InMemoryExporter, useFakeClock } from "opik-edge/testing";
 import { replaceCore } from "../support/core.js";
 import vectors from "../vectors/headers.json" with { type: "json" };
 
-/** A row of the vectors: what comes in, and what it means. */
+/** A row of the vectors: the incoming headers and their meaning. */
 interface Row {
   readonly name: string;
   readonly now_ms: number;
@@ -25,7 +25,7 @@ interface Row {
 }
 const ROWS: readonly Row[] = [...vectors.accepted, ...vectors.rejected] as readonly Row[];
 
-/** Runs `fn` for each row, at the row's time. */
+/** Runs `fn` for each row at the row's time. */
 async function forEachRow(fn: (row: Row) => unknown): Promise<void> {
   for (const row of ROWS) {
     using clock = useFakeClock(row.now_ms);
@@ -34,7 +34,7 @@ async function forEachRow(fn: (row: Row) => unknown): Promise<void> {
   }
 }
 
-/** What HTTP carries of a row: a value with letters outside Latin-1 is none. */
+/** The row as HTTP headers, or `undefined` if a value has characters outside Latin-1. */
 function asHeaders({ given }: Row): Headers | undefined {
   try {
     return new Headers(given);
@@ -43,7 +43,7 @@ function asHeaders({ given }: Row): Headers | undefined {
   }
 }
 
-/** What is read of a caller, seen at the span that opens under it. */
+/** The caller as read, seen from the span that opens under it. */
 interface Seen {
   readonly trace: string;
   readonly parent: string;
@@ -52,7 +52,7 @@ interface Seen {
 const seenAt = (span: Span): Seen => ({ trace: span.traceId, parent: span.parentSpanId ?? "" });
 const seenHere = (): Seen => seenAt(getTrackContext()!.span);
 
-/** A server that answers with the headers it is given. */
+/** A server that answers with the headers of the request. */
 async function withEcho(run: (url: string) => Promise<void>): Promise<void> {
   const server = createServer((request, response) => response.end(JSON.stringify(request.headers)));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -67,7 +67,7 @@ async function withEcho(run: (url: string) => Promise<void>): Promise<void> {
 const QUIET = { onError: () => {}, background: false } as const;
 const ctx = { waitUntil: () => {} };
 
-/** Each path by which headers come in. */
+/** Every path by which headers come in. */
 function pathsOf(config: object): Record<string, (row: Row) => Seen | undefined | Promise<Seen | undefined>> {
   const opik = new Opik(config);
   const server = withOpik((_: Request) => Response.json(seenHere()), config);
@@ -112,7 +112,7 @@ function pathsOf(config: object): Record<string, (row: Row) => Seen | undefined 
   };
 }
 
-/** Whether what is recorded begins a trace of its own where there is no claim; else it has no ids. */
+/** With `isRecording`, a row without a trace begins its own trace; otherwise its span has no ids. */
 async function checkPaths(config: object, isRecording: boolean): Promise<void> {
   for (const [path, read] of Object.entries(pathsOf({ ...config, ...QUIET }))) {
     await forEachRow(async (row) => {
@@ -128,7 +128,7 @@ async function checkPaths(config: object, isRecording: boolean): Promise<void> {
   }
 }
 
-/** What `span.fetch` hands on where nothing is recorded: both ids of the caller, or nothing. */
+/** Checks that `span.fetch` hands on both ids of the caller, or no header, where nothing is recorded. */
 async function checkForwarding(config: object): Promise<void> {
   const opik = new Opik({ ...config, ...QUIET });
   await withEcho(async (url) => {
@@ -164,7 +164,7 @@ test("headers are read alike where a client is disabled, and hand the caller's i
   await checkForwarding({ disabled: true });
 });
 
-test("a signed caller's trace is joined as often, and in as many spellings, as it is read", async () => {
+test("a signed caller's trace is joined in every case, and in every spelling, in which it is read", async () => {
   const secret = { id: "1", secret: "0123456789abcdef0123456789abcdef" };
   const [audience, projectName] = ["http://127.0.0.1", "Default Project"];
   await forEachRow(async (row) => {
@@ -185,7 +185,7 @@ test("a signed caller's trace is joined as often, and in as many spellings, as i
     };
     const other = "019ab5c0-7c00-7a11-8a11-000000000000";
     const joined = { trace: row.trace_id, parent: row.parent_id ?? "" };
-    // It may name no other trace either, though that one would not be joined.
+    // The headers must not name another trace either, even though that trace would not be joined.
     const isOther = row.warning === "conflicting_spellings" && headers.get("opik-trace-id") !== row.trace_id;
     if (row.trace_id !== undefined && !isOther) assert.deepEqual(await of(row.trace_id), joined, row.name);
     assert.notEqual((await of(other)).trace, row.trace_id, row.name);

@@ -1,5 +1,5 @@
-// What has to hold for the process around the package, each in a process of its own: importing does nothing, a
-// blocked or broken WebAssembly breaks nothing, two copies agree, variables configure.
+// Guarantees for the process around the package, each tested in a new process. Importing has no effect, a blocked or broken
+// WebAssembly does no harm, two copies agree, and variables configure.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -16,7 +16,7 @@ const run = promisify(execFile);
 const IDS = `const TRACE = "01a20612-0b81-7cc1-922c-2da813a3fcfc", PARENT = "01a20612-0bcc-794c-8aba-f81361854650";
 const HEADERS = { opik_trace_id: TRACE, opik_parent_span_id: PARENT };`;
 
-/** Runs a module in a fresh Node and gives what it printed last, as JSON. */
+/** Runs a module in a new Node process and returns its last output, as JSON. */
 async function inNode(code: string, env: Record<string, string> = {}): Promise<unknown> {
   const { stdout } = await run(process.execPath, ["--input-type=module", "-e", code], {
     cwd: ROOT,
@@ -25,7 +25,7 @@ async function inNode(code: string, env: Record<string, string> = {}): Promise<u
   return JSON.parse(stdout.trim().split("\n").at(-1)!);
 }
 
-test("importing reads no clock and no randomness, reads timers and sets none, calls nobody and makes no instance", async () => {
+test("importing reads no clock and no randomness, sets no timer, calls nobody and creates no instance", async () => {
   const seen = await inNode(`
     const seen = [];
     const trap = (object, name) => Object.defineProperty(object, name, { get() { seen.push(name); } });
@@ -57,7 +57,7 @@ test("a flush ends under a test runner's fake timers too, whatever the backend d
   assert.deepEqual(kept, [1, 1]);
 });
 
-test("where WebAssembly is blocked, spans still hand the caller's ids on, with one report", async () => {
+test("where WebAssembly is blocked, spans still hand the caller's ids on, and one message reports it", async () => {
   const result = await inNode(`${IDS}
     WebAssembly.Module = class { constructor() { throw new WebAssembly.CompileError("blocked by CSP"); } };
     const { Opik } = await import("opik-edge");
@@ -116,7 +116,7 @@ test("where WebAssembly is blocked, one message for the whole process names the 
     assert.ok(inWorker[0]!.includes(line), inWorker[0]);
 });
 
-test("when the memory is full rows are refused and counted, and those that were kept are sent", async () => {
+test("when the memory is full, rows are refused and counted, and the kept rows are sent", async () => {
   const collector = await startCollector();
   try {
     const result = await inNode(`
@@ -125,7 +125,7 @@ test("when the memory is full rows are refused and counted, and those that were 
       const url = ${JSON.stringify(collector.url)};
       const limits = { fieldBytes: 3 << 20, spanBytes: 3 << 20, traceBytes: 1e9 };
       const make = () => new Opik({ url, limits, background: false, onError: (error) => codes.add(error.code) });
-      // 64 MB is all that an instance may have; twelve buffers of 7 MB are more.
+      // An instance has at most 64 MB; twelve buffers of 7 MB are more.
       const clients = Array.from({ length: 12 }, make);
       let recorded = 0;
       for (const opik of clients) {
@@ -150,12 +150,12 @@ test("a trap loses and counts the rows of its instance, and the next rows are ke
   const collector = await startCollector();
   try {
     const result = await inNode(`
-      // The core has no panic to provoke, so the third append of the first instance is made one.
+      // The core has no panic to provoke, so the first instance's third append throws.
       const { Instance } = WebAssembly;
       let instances = 0, appends = 0;
       WebAssembly.Instance = function (module, imports) {
         const instance = new Instance(module, imports);
-        // Node has instances of its own.
+        // Node instantiates other modules too.
         if (!imports?.["./core_bg.js"] || ++instances > 1) return instance;
         const { exports } = instance;
         const append = (...args) => {
@@ -194,7 +194,10 @@ test("a trap loses and counts the rows of its instance, and the next rows are ke
   }
 });
 
-/** A model that answers in two pieces, and what is recorded of calls of it; `broken` is done to the reader's exports, of its first instance. */
+/**
+ * A model that answers in two pieces, and the rows of calls to it. `broken` is code that changes the exports of the
+ * reader's first instance.
+ */
 const MODEL_CALLS = (broken: string): string => `
   const { Instance } = WebAssembly;
   let readers = 0, openCalls;
@@ -218,7 +221,7 @@ const MODEL_CALLS = (broken: string): string => `
   const init = { method: "POST", body: JSON.stringify({ model: "m", messages: [] }), opik: { via } };
   const ask = (url = "https://api.openai.com/v1/chat/completions") => opik.span({}, (span) => span.fetch(url, init));`;
 
-test("the reader of model calls is loaded when a model is called, and not before", async () => {
+test("the reader of model calls is loaded at the first call to a model, and not before", async () => {
   const result = await inNode(`${MODEL_CALLS("() => ({})")}
     await (await ask("https://api.openai.com/v1/files")).text();
     const before = readers;
@@ -249,7 +252,7 @@ test("the reader holds no call that has ended, was given up, or is not recorded"
   assert.deepEqual(result, [[0, 0, 1, 0, 0], []]);
 });
 
-test("a trap of the reader makes its open calls ordinary ones, and the next is read by a new one", async () => {
+test("a trap of the reader turns its open calls into ordinary calls, and a new reader reads the next call", async () => {
   const broken = `({ push }) => { let count = 0; return { push: (...args) => {
     if (++count === 2) throw new WebAssembly.RuntimeError("unreachable");
     return push(...args);
@@ -272,14 +275,14 @@ test("a trap of the reader makes its open calls ordinary ones, and the next is r
   ]);
 });
 
-test("a large instance is replaced once a client has flushed: its memory never shrinks", async () => {
+test("a large instance is replaced after a flush, because its memory never shrinks", async () => {
   const collector = await startCollector();
   try {
     const result = await inNode(`
       const { Instance } = WebAssembly;
       let instances = 0;
       WebAssembly.Instance = function (module, imports) {
-        // Node has instances of its own.
+        // Node instantiates other modules too.
         if (imports?.["./core_bg.js"]) instances += 1;
         return new Instance(module, imports);
       };
@@ -301,18 +304,18 @@ test("a large instance is replaced once a client has flushed: its memory never s
   }
 });
 
-test("headers are written as the golden vectors say", async () => {
+test("headers are written as in the golden vectors", async () => {
   const span = { id: "019ab5c0-7c01-7a11-9a11-0123456789ab", trace: "019ab5c0-7c00-7a11-8a11-0123456789ab" };
   const written = await inNode(`
     import { Opik } from "opik-edge";
-    // A disabled client hands the caller's own ids on, so they can be fixed ones.
+    // A disabled client hands the caller's own ids on, so the ids can be fixed.
     const span = new Opik({ disabled: true }).span({ parent: {
       opik_trace_id: "${span.trace}", opik_parent_span_id: "${span.id}" } });
     console.log(JSON.stringify(["both", "underscore", "hyphen"].map((spelling) => ({ spelling, headers: span.headers({ spelling }) }))));`);
   assert.deepEqual(written, outgoing);
 });
 
-test("two copies of the package agree on what is current", async () => {
+test("two copies of the package agree on the current span", async () => {
   const folder = await mkdtemp(join(tmpdir(), "opik-edge-copy-"));
   try {
     await cp(join(ROOT, "pkg"), join(folder, "pkg"), { recursive: true });
@@ -355,7 +358,7 @@ test("without a client the OPIK_* variables configure", async () => {
   }
 });
 
-test("OPIK_TRACK_DISABLE turns recording off, and a missing key does too, with one report", async () => {
+test("OPIK_TRACK_DISABLE turns recording off, and so does a missing key, with one report", async () => {
   const code = `
     import { flush, span } from "opik-edge";
     const warnings = [];

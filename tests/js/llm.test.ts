@@ -1,4 +1,4 @@
-// What `llm()` records of calls of models, by the fixtures of tests/vectors/llm, and what a call notices of it: nothing.
+// Records calls to models with `llm()`, for the fixtures of tests/vectors/llm, and checks that the calls do not notice.
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
@@ -16,14 +16,14 @@ const EVENTS = { "content-type": "text/event-stream" };
 /** A Worker's handler, as its platform calls it. */
 type Fetched = (request: Request, env: unknown, ctx: unknown) => Promise<Response>;
 
-/** What a model's host has been sent. */
+/** A request that the model's host received. */
 interface Sent {
   readonly url: string;
   readonly headers: Headers;
   readonly body: string;
 }
 
-/** An answer in pieces, and what pulls them. */
+/** An answer in pieces. Reading it pulls them. */
 function streamOf(pieces: Iterable<Uint8Array | string>): ReadableStream<Uint8Array> {
   const iterator = pieces[Symbol.iterator]();
   return new ReadableStream<Uint8Array>(
@@ -38,7 +38,7 @@ function streamOf(pieces: Iterable<Uint8Array | string>): ReadableStream<Uint8Ar
   );
 }
 
-/** A provider, which can not be called from here: what it is sent, and the answer that it gives. */
+/** Stands for a provider, because the tests cannot call a real one: it keeps its requests and gives the answer. */
 function provider(answer: () => Response): { sent: Sent[]; fetch: typeof fetch } {
   const sent: Sent[] = [];
   return {
@@ -55,7 +55,7 @@ function answering(pieces: Iterable<Uint8Array | string>, init: ResponseInit = {
   return () => new Response(streamOf(pieces), init);
 }
 
-/** A client whose calls of models record themselves. */
+/** A client that records its calls to models. */
 function observing(config: OpikConfig = {}): Opik {
   return client({ observe: [llm()], ...config });
 }
@@ -76,7 +76,7 @@ async function call(
   return { span: span!, sent: via.sent[0]! };
 }
 
-/** What `expected` of a fixture names, out of a span. */
+/** The members of a span that `expected` of a fixture names. */
 function seen(span: ExportedRow, { expected }: ModelFixture): Record<string, unknown> {
   const error = span["error_info"] as { exception_type?: string; message?: string } | undefined;
   const own: Record<string, unknown> = {
@@ -104,7 +104,7 @@ function expectedOf({ expected: { is_complete: _, ...expected } }: ModelFixture)
   return expected;
 }
 
-describe("a fixture in pieces of any size is recorded as it says, and reaches its consumer", () => {
+describe("a fixture in pieces of any size is recorded as described, and reaches its consumer", () => {
   for (const fixture of modelFixtures().filter(({ url }) => url)) {
     test(fixture.name, async () => {
       for (const size of [1, 7, 64, fixture.answer.length || 1]) {
@@ -136,7 +136,7 @@ test("llm() gives the same observer for the same options", () => {
   assert.notEqual(llm({ providers: { a: "openai" } }), llm({ providers: { a: "groq" } }));
 });
 
-describe("which calls are taken", () => {
+describe("calls that are recorded as calls to models", () => {
   const ordinary = { type: "general", name: "POST app.example/v1/chat/completions" };
   const cases: [what: string, url: string, body: unknown, expected: Record<string, unknown>][] = [
     [
@@ -166,7 +166,7 @@ describe("which calls are taken", () => {
     });
   }
 
-  test("a GET is none", async () => {
+  test("a GET is not recorded as a call to a model", async () => {
     const opik = observing();
     const via = provider(() => Response.json({}));
     await opik.span({ name: "root" }, (root) => root.fetch(CHAT, { opik: { via } }));
@@ -174,7 +174,7 @@ describe("which calls are taken", () => {
     assert.ok(exporter.spans.every(({ type }) => type !== "llm"));
   });
 
-  test("a body that can not be read is recorded of a known host, without input", async () => {
+  test("a body that cannot be read is recorded for a known host, without input", async () => {
     const stream = { body: streamOf([JSON.stringify(HI)]), duplex: "half" };
     for (const [url, type] of [
       [CHAT, "llm"],
@@ -195,7 +195,7 @@ describe("which calls are taken", () => {
     }
   });
 
-  test("the body of a Request tells as well", async () => {
+  test("the body of a Request is read too", async () => {
     const opik = observing();
     const via = provider(answering(['data: {"choices":[{"delta":{"content":"Hello"}}]}\n\n', "data: [DONE]\n\n"]));
     await opik.span({ name: "root" }, async (root) => {
@@ -234,7 +234,7 @@ describe("trace headers", () => {
     });
   }
 
-  test("a call that says propagate is given them", async () => {
+  test("a call with `propagate` carries them", async () => {
     const opik = observing();
     const via = provider(answering(["data: [DONE]\n\n"]));
     await opik.span({ name: "root" }, async (root) => {
@@ -267,13 +267,13 @@ describe("includeUsage", () => {
     });
   }
 
-  test("without it a call is sent as it is", async () => {
+  test("without includeUsage a call is sent unchanged", async () => {
     const { sent } = await call(observing(), answering(["data: [DONE]\n\n"]), undefined, { body });
     assert.equal(sent.body, body);
   });
 });
 
-describe("how a call ends", () => {
+describe("the end of a call", () => {
   const text = (content: string) => `data: {"choices":[{"index":0,"delta":{"content":"${content}"}}]}\n\n`;
   const failure = `data: {"error":{"message":"boom","type":"server_error"}}\n\n`;
   const said = (content: string) => ({ choices: [{ index: 0, message: { role: "assistant", content } }] });
@@ -283,19 +283,19 @@ describe("how a call ends", () => {
     await reader.cancel();
   };
 
-  test("who stops behind the end has read everything", async () => {
+  test("a consumer that stops after the end has read everything", async () => {
     const { span } = await call(observing(), answering([text("Hello"), "data: [DONE]\n\n", "more"]), readSome(2));
     assert.deepEqual([span["output"], span["error_info"]], [said("Hello"), undefined]);
     assert.ok(!/opik_edge_(stopped|cancelled)/.test(JSON.stringify(span["metadata"])));
   });
 
-  test("who stops before it is said to have stopped, beside what has come", async () => {
+  test("a consumer that stops early is recorded as stopped, with the output so far", async () => {
     const { span } = await call(observing(), answering([text("Hel"), text("lo"), "data: [DONE]\n\n"]), readSome(1));
     assert.deepEqual(span["output"], said("Hel"));
     assert.match(JSON.stringify(span["metadata"]), /opik_edge_stopped_reading/);
   });
 
-  test("a call that is broken off is said to be cancelled, beside what has come", async () => {
+  test("an aborted call is recorded as cancelled, with the output so far", async () => {
     const controller = new AbortController();
     const { span } = await call(
       observing(),
@@ -312,14 +312,14 @@ describe("how a call ends", () => {
     assert.match(JSON.stringify(span["metadata"]), /opik_edge_cancelled/);
   });
 
-  test("an error event is the error, whatever the consumer does then", async () => {
+  test("an error event is the error, whatever the consumer does afterwards", async () => {
     const { span } = await call(observing(), answering([text("Hel"), failure, text("lo")]), readSome(2));
     assert.deepEqual(span["output"], said("Hel"));
     assert.deepEqual(failureOf(span), ["server_error", "boom"]);
     assert.ok(!/opik_edge_(stopped|cancelled)/.test(JSON.stringify(span["metadata"])));
   });
 
-  test("a status is the error, with the message of its body if that passes by", async () => {
+  test("a failing status is the error, with the message of the body if the consumer reads it", async () => {
     const refused = { status: 429, headers: { "content-type": "application/json" } };
     const body = `{"error":{"message":"slow down","type":"requests","code":"rate_limit_exceeded"}}`;
     const read = await call(observing(), answering([body], refused));
@@ -329,7 +329,7 @@ describe("how a call ends", () => {
     assert.deepEqual(failureOf(unread.span), ["HTTP 429", undefined]);
   });
 
-  test("a connection that breaks is the error, beside what has come", async () => {
+  test("a connection that breaks is the error, with the output so far", async () => {
     const broken = () => {
       let count = 0;
       const stream = new ReadableStream<Uint8Array>({
@@ -346,7 +346,7 @@ describe("how a call ends", () => {
     assert.deepEqual(failureOf(span), ["TypeError", "terminated"]);
   });
 
-  test("one that never answers is the error", async () => {
+  test("a call without an answer has the network's error", async () => {
     const opik = observing();
     const via = { fetch: () => Promise.reject(new TypeError("fetch failed")) };
     await opik.span({ name: "root" }, (root) =>
@@ -360,7 +360,7 @@ describe("how a call ends", () => {
 });
 
 describe("privacy", () => {
-  test("rules see the joined text: a secret that chunks cut in two is found", async () => {
+  test("rules see the joined text: a secret that is split between chunks is found", async () => {
     const opik = observing({ redact: { patterns: [/sk-\w+/g] } as never });
     const halves = ["sk-sec", "ret42"].map((content) => `data: {"choices":[{"delta":{"content":"${content}"}}]}\n\n`);
     const body = { ...HI, messages: [{ role: "user", content: "my key is sk-abc" }] };
@@ -368,14 +368,14 @@ describe("privacy", () => {
     assert.doesNotMatch(JSON.stringify(span), /sk-|ret42/);
   });
 
-  test("recordInputs and recordOutputs hold", async () => {
+  test("recordInputs and recordOutputs are respected", async () => {
     const opik = observing({ recordInputs: false, recordOutputs: false });
     const { span } = await call(opik, answering(['data: {"choices":[{"delta":{"content":"Hello"}}]}\n\n']));
     assert.deepEqual([span["type"], span["input"], span["output"]], ["llm", undefined, undefined]);
     assert.doesNotMatch(JSON.stringify(span), /Hello|"Hi"/);
   });
 
-  test("no key of a URL, a header or an entry of a gateway is recorded", async () => {
+  test("no key in a URL, a header or a gateway's entry is recorded", async () => {
     const opik = observing();
     const body = [
       { provider: "openai", endpoint: "chat/completions", headers: { authorization: "Bearer SECRET" }, query: HI },
@@ -393,7 +393,7 @@ describe("privacy", () => {
 });
 
 describe("bounds", () => {
-  test("of a stream of 50 MB nothing is read ahead, and 256 KB of text are kept", async () => {
+  test("a stream of 50 MB is not read ahead, and 256 KB of text are kept", async () => {
     const event = `data: {"choices":[{"index":0,"delta":{"content":"${"x".repeat(64 * 1024)}"}}]}\n\n`;
     let pulled = 0;
     function* events(): Generator<string> {
@@ -413,7 +413,7 @@ describe("bounds", () => {
     assert.equal((span["metadata"] as Record<string, unknown>)["opik_edge_llm"], "cut");
   });
 
-  test("a thousand calls at once have a record each", async () => {
+  test("each of a thousand concurrent calls has its record", async () => {
     const opik = observing({ limits: { bufferBytes: 8 * 1024 * 1024 } });
     const event = (content: string) => `data: {"choices":[{"index":0,"delta":{"content":"${content}"}}]}\n\n`;
     await opik.span({ name: "root" }, async (root) => {
@@ -435,7 +435,7 @@ describe("bounds", () => {
   });
 });
 
-describe("what other tools get wrong", () => {
+describe("known bugs of other tools", () => {
   const text = (content: string) => `data: {"model":"m","choices":[{"index":0,"delta":{"content":"${content}"}}]}\n\n`;
   const usage = `data: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}}\n\n`;
   const said = (content: string) => ({ choices: [{ index: 0, message: { role: "assistant", content } }] });
@@ -479,7 +479,7 @@ describe("what other tools get wrong", () => {
     assert.deepEqual([row["output"], (row["usage"] as { total_tokens: number }).total_tokens], [said("Hello"), 3]);
   });
 
-  test("a call in waitUntil, behind the answer, is delivered (sentry-javascript#23427)", async () => {
+  test("a call in waitUntil, after the answer, is delivered (sentry-javascript#23427)", async () => {
     const via = provider(answering([text("Hello"), "data: [DONE]\n\n"]));
     const held: Promise<unknown>[] = [];
     const ctx = { waitUntil: (promise: Promise<unknown>) => void held.push(promise) };
@@ -503,7 +503,7 @@ describe("what other tools get wrong", () => {
     assert.deepEqual(exporter.spans.find(({ type }) => type === "llm")?.["output"], said("Hello"));
   });
 
-  test("a call that is broken off leaves no rejection behind (langsmith-sdk#2023)", async () => {
+  test("an aborted call leaves no rejection behind (langsmith-sdk#2023)", async () => {
     const unhandled: unknown[] = [];
     const noticed = (error: unknown): void => void unhandled.push(error);
     process.on("unhandledRejection", noticed);
@@ -534,7 +534,7 @@ describe("what other tools get wrong", () => {
     assert.match(JSON.stringify(span["metadata"]), /opik_edge_cancelled/);
   });
 
-  test("under an llm span of the host's usage stands once (opik#7177)", async () => {
+  test("under the host's llm span, usage is recorded once (opik#7177)", async () => {
     const opik = observing();
     const via = provider(answering([text("Hello"), usage, "data: [DONE]\n\n"]));
     await opik.span({ name: "mine", type: "llm", model: "my name" }, async (mine) => {
@@ -549,7 +549,7 @@ describe("what other tools get wrong", () => {
       [own!["type"] ?? "general", own!["usage"], own!["output"]],
       ["general", undefined, { status: 200 }],
     );
-    // Counts of the host's own are not mixed with those of the call.
+    // The host's own counts are not mixed with the call's counts.
     exporter.clear();
     const counted = opik.span({ name: "counted", type: "llm", usage: { prompt_tokens: 9 } });
     const again = provider(answering([text("Hello"), usage, "data: [DONE]\n\n"]));
@@ -561,7 +561,7 @@ describe("what other tools get wrong", () => {
 });
 
 describe("a binding of Workers AI", () => {
-  /** One whose `run` does as it is told. */
+  /** A binding whose `run` calls `inputs.do`. */
   class Ai {
     readonly #own = "private";
     aiGatewayLogId: unknown = null;
@@ -575,7 +575,7 @@ describe("a binding of Workers AI", () => {
   const unreadable = Object.defineProperty(new Error("x"), "message", { get: throwing(new Error("its message")) });
   const coded = Object.assign(new Error("No such model"), { code: 5007 });
 
-  /** What a call gives, or throws, and the span of it. */
+  /** Calls `run` and returns its result, or the thrown error, and its span. */
   async function run(
     args: unknown[],
     observe = true,
@@ -630,7 +630,7 @@ describe("a binding of Workers AI", () => {
     ],
   ];
   for (const [what, args, type] of cases) {
-    test(`${what}: what it gives is what it gives unobserved`, async () => {
+    test(`${what}: the result is the same as without observation`, async () => {
       const { given: expected } = await run(args, false);
       const { given, span } = await run(args);
       assert.deepEqual(given, expected);
@@ -642,20 +642,20 @@ describe("a binding of Workers AI", () => {
     });
   }
 
-  test("a failure has the code of the provider, and that of a DOMException is none", async () => {
+  test("a failure has the code of the provider, and a DOMException has its name instead", async () => {
     const failure = async (thrown: unknown) => failureOf((await run(["@cf/m", { do: throwing(thrown) }])).span!);
     assert.deepEqual(await failure(coded), ["5007", "No such model"]);
     assert.deepEqual(await failure(new Error("3040: Capacity")), ["3040", "Capacity"]);
     assert.deepEqual((await failure(new DOMException("x", "AbortError")))[0], "AbortError");
   });
 
-  test("a log's id that can not be read harms nothing", async () => {
+  test("a log's id that cannot be read does no harm", async () => {
     const ai = Object.defineProperty(new Ai(), "aiGatewayLogId", { get: throwing(new Error("x")) });
     const { given, span } = await run(["@cf/m", { do: () => answer }], true, ai);
     assert.deepEqual([given, span!["type"]], [answer, "llm"]);
   });
 
-  test("what is frozen stays, and twice is once", async () => {
+  test("a frozen binding stays as it is, and observing twice changes nothing", async () => {
     const frozen: Ai = Object.freeze(new Ai()) as Ai;
     assert.equal(observeAi(frozen), frozen);
     assert.equal((await run(["@cf/m", { do: () => answer }], true, frozen)).span, undefined);
@@ -665,7 +665,7 @@ describe("a binding of Workers AI", () => {
   });
 });
 
-test("the official function records as well", async () => {
+test("the package's own `fetch` records as well", async () => {
   const opik = observing();
   const via = provider(answering(["data: [DONE]\n\n"]));
   await opik.span({ name: "root" }, async () => {

@@ -1,4 +1,4 @@
-// Records one span for the Opik that it is told of, flushes, and prints what the host is told first.
+// Records one span for the Opik at the given URL, flushes, and prints the first message to the host.
 
 import { Opik } from "opik-edge";
 

@@ -1,4 +1,4 @@
-// A Worker whose handlers have no settings, or those of its bindings, and use the package's own functions too.
+// A Worker whose handlers take their settings from nowhere or from its bindings, and also use the package's own functions.
 
 import { Opik, span } from "opik-edge";
 import { withOpik } from "opik-edge/cloudflare";

@@ -1,4 +1,4 @@
-// What the host is told: each situation is provoked for real, and a message says what happened, where, and what to do.
+// Provokes each situation for real. Its message to the host says what happened, where, and what to do.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -24,7 +24,7 @@ import { ROOT, startWorker } from "../support/worker.js";
 const run = promisify(execFile);
 const KEY = "a-secret-key";
 
-/** A server of this machine, which is closed at the end. */
+/** A server on this machine, closed at the end. */
 async function listen(answer: RequestListener): Promise<{ readonly url: string; close(): void }> {
   const server = createServer(answer).listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -45,7 +45,7 @@ interface Told {
   readonly dropped: object;
 }
 
-/** What a client with these settings tells when it flushes what `use` has recorded. */
+/** The messages of a client with these settings that flushes the rows of `use`. */
 async function tell(
   config: OpikConfig,
   use = (opik: Opik): void => opik.span({ name: "one" }).end(),
@@ -70,7 +70,7 @@ function assertParts(text: string, parts: readonly (string | RegExp)[]): void {
   assert.ok(!text.includes(KEY), text);
 }
 
-describe("a backend that is not reached", () => {
+describe("a backend that cannot be reached", () => {
   let installed: Installed;
   let folder: string;
   let port: number;
@@ -95,7 +95,7 @@ describe("a backend that is not reached", () => {
     await closeAll(installed, folder ? { remove: () => rm(folder, { recursive: true }) } : undefined);
   });
 
-  /** What the program prints in a runtime. */
+  /** Output of the program in a runtime. */
   async function inRuntime(name: string, url: string): Promise<string> {
     const [program, args] = PROGRAMS[name]!;
     const all = [...args, join(installed.folder, "program.mjs"), url];
@@ -118,7 +118,7 @@ describe("a backend that is not reached", () => {
     assertParts(told, ["network_error: ", /E(NOTFOUND|AI_AGAIN)/, "opik.invalid", ` at ${url}; ${REMEDY}`]);
   });
 
-  test("a certificate that nobody has signed, and a server without TLS", async () => {
+  test("an untrusted certificate, and a server without TLS", async () => {
     const signed = `https://127.0.0.1:${(tls.address() as AddressInfo).port}/api`;
     assertParts(await inRuntime("Node 24", signed), [
       "network_error: self-signed certificate",
@@ -132,12 +132,12 @@ describe("a backend that is not reached", () => {
   });
 
   test("Deno without --allow-net", async () => {
-    const url = "https://opik.test:5173/api"; // another host than the one that is allowed
+    const url = "https://opik.test:5173/api"; // not the host that is allowed
     const told = await inRuntime("Deno", url);
     assertParts(told, ["network_error: ", "Requires net access to", "--allow-net", ` at ${url}; ${REMEDY}`]);
   });
 
-  test("the first failure is told at once, before the flush has ended; losses at the end", async () => {
+  test("the first failure is reported at once, before the flush ends; losses at the end", async () => {
     const messages: string[] = [];
     let isFirst: () => void = () => {};
     const first = new Promise<void>((resolve) => {
@@ -172,7 +172,7 @@ describe("a backend that is not reached", () => {
   });
 });
 
-describe("what answers is not Opik, or refuses", () => {
+describe("an answer that is not Opik's, or a refusal", () => {
   const JSON_TYPE = "application/json";
   const rows: [what: string, status: number, headers: Record<string, string>, parts: (string | RegExp)[]][] = [
     [
@@ -217,7 +217,7 @@ describe("what answers is not Opik, or refuses", () => {
     ],
   ];
   for (const [what, status, headers, parts] of rows) {
-    test(`${what} (${status}): nothing is sent, and it is told once`, async () => {
+    test(`${what} (${status}): nothing is sent, and one message says why`, async () => {
       const server = await listen((_, response) => response.writeHead(status, headers).end('{"message":"no"}'));
       const { messages, sent, kept } = await tell({ url: `${server.url}/api` }, undefined, 60_000);
       server.close();
@@ -243,7 +243,7 @@ describe("what answers is not Opik, or refuses", () => {
     });
   }
 
-  test("a transport of the host's may answer with text, but with no page", async () => {
+  test("the host's own transport may answer with text, but not with a page", async () => {
     for (const [type, expected] of [
       ["text/plain", 2],
       ["text/html", 0],
@@ -253,7 +253,7 @@ describe("what answers is not Opik, or refuses", () => {
     }
   });
 
-  test("the doctor says so too", async () => {
+  test("the doctor reports it too", async () => {
     const server = await listen((_, response) => response.writeHead(200, { "content-type": "text/html" }).end("<p>"));
     const find = async (url: string) => (await opikDoctor({ config: { url } })).find(({ check }) => check === "Opik")!;
     const { level, found, fix } = await find(server.url);
@@ -265,7 +265,7 @@ describe("what answers is not Opik, or refuses", () => {
   });
 });
 
-describe("a setting that is wrong", () => {
+describe("a wrong setting", () => {
   const WRONG: [setting: string, expected: string, ...values: unknown[]][] = [
     ["apiKey", "a string", 5, true, {}, [], () => "k"],
     ["apiKey", "printable ASCII in one line", "a\nb", "a\rb", "a\u0000b", "ké", "a\tb", "😀"],
@@ -319,7 +319,7 @@ describe("a setting that is wrong", () => {
     test(`${setting}: expected ${expected}`, () => {
       const [member = ""] = setting.split(".", 1);
       for (const value of values) {
-        const isOther = setting === "limits.spanBytes"; // of which null is the default
+        const isOther = setting === "limits.spanBytes"; // its default is null
         assert.throws(
           () => new Opik({ transport: new InMemoryExporter(), [member]: value } as never),
           ({ name, code, message }: OpikError) => {
@@ -333,13 +333,13 @@ describe("a setting that is wrong", () => {
     });
   }
 
-  test("null is as if it were not there", () => {
+  test("null counts as missing", () => {
     const names = new Set(WRONG.map(([setting]) => setting.split(".", 1)[0]!));
     for (const name of names) new Opik({ url: "http://localhost", apiKey: "k", [name]: null } as never);
     new Opik({ url: "http://localhost", redact: { keys: null, patterns: null, replace: null } } as never);
   });
 
-  test("a key that no header takes: nothing is sent", async () => {
+  test("a key that is not valid in a header: nothing is sent", async () => {
     let requests = 0;
     const server = await listen((_, response) => {
       requests += 1;
@@ -386,7 +386,7 @@ describe("a field that Opik would refuse, or that is cut", () => {
     });
   }
 
-  test("two fields are told of both, one field once, and what may be a secret not at all", async () => {
+  test("each of two fields has a message, a repeated field only the first time, and possible secrets are not shown", async () => {
     const { messages } = await told({ usage: { n: `more, and ${KEY}` }, type: "lm" } as never);
     assert.deepEqual(messages.map((message) => message.split(" ")[1]).sort(), ["type", "usage"]);
     for (const message of messages) assertParts(message, ["field_dropped: "]);
@@ -448,7 +448,7 @@ describe("a field that Opik would refuse, or that is cut", () => {
 });
 
 describe("no settings", () => {
-  test("in a Worker: said once, with what to set and where", async () => {
+  test("in a Worker: one message, with the variables and where to set them", async () => {
     const lines: string[] = [];
     const worker = await startWorker("tests/js/messages-worker.ts", { onLog: (line) => lines.push(line) });
     try {
@@ -468,7 +468,7 @@ describe("no settings", () => {
     ]);
   });
 
-  test("of two handlers and a function without a client: said once", async () => {
+  test("for two handlers and a function without a client: one message", async () => {
     const lines: string[] = [];
     const { warn } = console;
     const before = process.env["OPIK_URL_OVERRIDE"];
@@ -489,7 +489,7 @@ describe("no settings", () => {
 });
 
 describe("the guide", () => {
-  test("has a section for each code, and no other", async () => {
+  test("has exactly one section for each code", async () => {
     const [source, guide] = await Promise.all(
       ["js/errors.ts", "docs/guides/messages.md"].map((file) => readFile(join(ROOT, file), "utf8")),
     );

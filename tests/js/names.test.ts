@@ -1,4 +1,5 @@
-// A member that the public API has no name for does nothing, so it is reported: each object that the API takes is here.
+// A member without a name in the public API has no effect, so it is reported. The tests cover each object that the API
+// takes.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -10,12 +11,12 @@ import { mintToken, relay, signed } from "opik-edge/relay";
 import { withOpik } from "opik-edge/server";
 import { client, codes, errors, exporter } from "../support/recording.js";
 
-/** What has been reported. */
+/** The reported messages. */
 function messages(): string[] {
   return errors.map(({ message }) => message);
 }
 
-/** What `run` writes with `console.warn`. */
+/** The output of `run` to `console.warn`. */
 function warned(run: () => unknown): string[] {
   const { warn } = console;
   const lines: string[] = [];
@@ -44,7 +45,7 @@ const SETTINGS: [given: object, sentence: string][] = [
   ],
 ];
 
-test("a setting of no known name is reported once, and tracing stays on", async () => {
+test("an unknown setting is reported once, and tracing stays on", async () => {
   for (const [given, sentence] of SETTINGS) {
     errors.length = 0;
     const opik = client(given);
@@ -55,7 +56,7 @@ test("a setting of no known name is reported once, and tracing stays on", async 
   }
 });
 
-test("so it is in a server, a Worker and a queue's consumer, once for all requests", async () => {
+test("a server, a Worker and a queue's consumer report it once for all requests", async () => {
   const onError = (error: OpikError): number => errors.push(error);
   const given = { transport: exporter, background: false, onError, trust: "always", apiUrl: "x" } as never;
   const server = withOpik(() => new Response(), given);
@@ -72,7 +73,7 @@ test("so it is in a server, a Worker and a queue's consumer, once for all reques
   assert.deepEqual(messages(), ["apiUrl is no setting of opik-edge: did you mean url?"]);
 });
 
-test("a name like that of a setting by which less is recorded, or believed, is refused", () => {
+test("a misspelled setting that would restrict recording or trust is refused", () => {
   const refused: [object, string][] = [
     [{ redact: { key: ["password"] } }, "redact.key is no setting of opik-edge: did you mean redact.keys?"],
     [{ redact: "password" }, "redact: expected an object, got string, which has no setting of opik-edge"],
@@ -131,7 +132,7 @@ const FIELDS: [what: string, use: (holder: Holder) => unknown, sentence: string]
   ],
 ];
 
-test("a field of no known name is reported once, and the rest is recorded", async () => {
+test("an unknown field is reported once, and the rest is recorded", async () => {
   for (const [what, use, sentence] of FIELDS) {
     errors.length = 0;
     const opik = client();
@@ -170,7 +171,7 @@ const OPTIONS: [what: string, use: (holder: Holder) => unknown, sentence: string
   ],
 ];
 
-test("an option of no known name is reported once", async () => {
+test("an unknown option is reported once", async () => {
   for (const [what, use, sentence] of OPTIONS) {
     errors.length = 0;
     const opik = client();
@@ -181,7 +182,7 @@ test("an option of no known name is reported once", async () => {
   }
 });
 
-test("what has no client at hand warns in the console, once", () => {
+test("functions without a client warn in the console, once", () => {
   const request = new Request("http://host.test/", {
     method: "OPTIONS",
     headers: { origin: "http://a.test", "access-control-request-method": "GET" },
@@ -197,7 +198,7 @@ test("what has no client at hand warns in the console, once", () => {
   );
 });
 
-test("an option that guards a relay, or a token, is refused", async () => {
+test("an unknown option of a relay, or of a token, is refused", async () => {
   const tokens = { secrets: [{ id: "a", secret: "s".repeat(32) }], audience: "http://a.test" };
   const options = { transport: exporter, origins: ["http://a.test"], tokens };
   const refused = (sentence: string) => (error: unknown) =>
@@ -211,7 +212,7 @@ test("an option that guards a relay, or a token, is refused", async () => {
     refused("lateMS is no setting of a relay: did you mean lateMs?"),
   );
   const onError = (error: OpikError): number => errors.push(error);
-  relay({ ...options, onError, redact: {}, sampleRate: 0 } as never); // of a server that shares its settings with it
+  relay({ ...options, onError, redact: {}, sampleRate: 0 } as never); // a server may share its settings with the relay
   assert.deepEqual(messages(), ["redact is no setting of a relay", "sampleRate is no setting of a relay"]);
   const misspelt = { ...tokens, sesion: () => "s" };
   const sentence = "tokens.sesion is no setting of a relay: did you mean tokens.session?";
@@ -237,7 +238,7 @@ test("the doctor finds them", async () => {
   }
 });
 
-test("what is right says nothing, and a member is not read to be named", async () => {
+test("correct members cause no message, and naming a member does not read it", async () => {
   const opik = client({ limits: { fieldBytes: 5000 }, redact: { keys: ["k"] }, propagateTo: ["*.a.test"] });
   let reads = 0;
   const fields = {
@@ -264,7 +265,7 @@ test("what is right says nothing, and a member is not read to be named", async (
   assert.deepEqual(messages(), []);
 });
 
-test("names that a host takes from its own clients do not pile up", async () => {
+test("names that a host takes from its own clients do not accumulate", async () => {
   const opik = client();
   for (let n = 0; n < 1000; n += 1)
     opik.span({ name: "a", [`${"x".repeat(1000)}${n}`.slice(-1000)]: 1, [`n${n}`]: 1 } as never).end();

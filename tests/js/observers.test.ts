@@ -1,4 +1,4 @@
-// What an observer of calls is told, what becomes of what it says, and that the call notices nothing of it.
+// Observers of calls: their input, the record of the call, and the guarantee that the call does not notice them.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -22,7 +22,7 @@ import { client, codes, errors, exporter } from "../support/recording.js";
 
 const MB = 1024 * 1024;
 
-/** A promise, and what settles it. */
+/** A promise and the function that settles it. */
 function deferred<T>(): { promise: Promise<T>; resolve: (value: T) => void } {
   let resolve!: (value: T) => void;
   const promise = new Promise<T>((settle) => {
@@ -31,7 +31,7 @@ function deferred<T>(): { promise: Promise<T>; resolve: (value: T) => void } {
   return { promise, resolve };
 }
 
-/** A request as it came over the wire. */
+/** A request as the server received it. */
 interface Wire {
   readonly method: string | undefined;
   readonly headers: IncomingHttpHeaders;
@@ -45,7 +45,7 @@ const noticed = (error: unknown): void => void unhandled.push(error);
 before(async () => {
   process.on("unhandledRejection", noticed);
   url = await serve((request, response) => {
-    // Before anything of its body is read.
+    // Answers before any of the body is read.
     if (request.url === "/early") return response.end("early");
     let body = "";
     request.setEncoding("latin1").on("data", (text) => {
@@ -75,7 +75,7 @@ async function serve(listener: RequestListener): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-/** An observer that takes every call, and what it is told. */
+/** An observer that takes every call, with everything it has seen. */
 function everything(record: CallRecord | undefined | (() => CallRecord | undefined) = {}, more?: object) {
   const told: unknown[] = [];
   const observer = callObserver(({ method, url }) => {
@@ -107,7 +107,7 @@ const LLM: CallRecord = {
   metadata: { temperature: 1 },
 };
 
-/** A stream of these chunks, each made when it is asked for. */
+/** A stream of these chunks, each created when the consumer asks for it. */
 function streamOf(chunks: readonly string[], pulled?: (n: number) => void): ReadableStream<Uint8Array<ArrayBuffer>> {
   let next = 0;
   return new ReadableStream(
@@ -162,7 +162,7 @@ describe("a call", () => {
     assert.deepEqual({ type, name, model, provider, input, output, usage, metadata }, LLM);
   });
 
-  test("that none takes, or of which nothing is said, is recorded as every call", async () => {
+  test("that no observer takes, or whose observer returns no record, is recorded like every call", async () => {
     for (const observe of [[], [callObserver(() => undefined)], [everything(() => undefined).observer]]) {
       exporter.clear();
       const opik = client({ observe });
@@ -177,7 +177,7 @@ describe("a call", () => {
     assert.deepEqual(codes(), []);
   });
 
-  test("is given up where its body does not fit", async () => {
+  test("is given up if its body does not fit", async () => {
     const { told, observer } = everything(LLM, { request: (body: string) => body.includes("messages") });
     const opik = client({ observe: [observer] });
     await (await opik.fetch(url, { method: "POST", body: `{"file":1}` })).text();
@@ -191,7 +191,7 @@ describe("a call", () => {
     );
   });
 
-  test("has the name that the host gives it, and of what is not said nothing", async () => {
+  test("has the name that the host gives it, and leaves out fields without a value", async () => {
     const opik = client({ observe: [everything({ type: "llm", name: "theirs" }).observer] });
     await (await opik.fetch(url, { opik: { name: "mine" } })).text();
     const { name, type, ...others } = await spanOf(opik);
@@ -199,14 +199,14 @@ describe("a call", () => {
     for (const field of ["input", "output", "usage", "metadata"]) assert.ok(!(field in others), field);
   });
 
-  test("that is not recorded is asked for, and no further followed", async () => {
+  test("that is not recorded is offered to observers, and not followed further", async () => {
     const { told, observer } = everything(LLM);
     const opik = client({ observe: [observer], disabled: true });
     await (await opik.fetch(url)).text();
     assert.deepEqual(told, [`GET ${url}/`]);
   });
 
-  test("is looked at by observers alone: anything else is an invalid setting", () => {
+  test("takes only observers: anything else is an invalid setting", () => {
     for (const observe of [{}, "llm", [{}], [undefined], [() => {}]]) {
       assert.throws(() => client({ observe } as never), { code: "invalid_config" });
     }
@@ -214,7 +214,7 @@ describe("a call", () => {
 });
 
 describe("chunks", () => {
-  test("are shown in order, each before its consumer has it, and none before it is asked for", async () => {
+  test("are shown in order, each before its consumer gets it, and only once the consumer asks for it", async () => {
     const log: string[] = [];
     const { observer } = everything(LLM, {
       chunk: (bytes: Uint8Array, ms: number) => {
@@ -227,7 +227,7 @@ describe("chunks", () => {
     const reader = (await opik.fetch(url, { opik: answering(source) })).body!.getReader();
     for (let next = await reader.read(); !next.done; next = await reader.read()) {
       log.push(`read ${Buffer.from(next.value)}`);
-      await new Promise(setImmediate); // long enough for anybody to read ahead
+      await new Promise(setImmediate); // long enough for any reading ahead
     }
     assert.deepEqual(log, [
       ...["pulled 1", "shown a", "read a"],
@@ -236,7 +236,7 @@ describe("chunks", () => {
     ]);
   });
 
-  test("of 50 MB that are read slowly are pulled one by one, and shown whole", async () => {
+  test("of 50 MB that are read slowly are pulled one at a time, and shown completely", async () => {
     const chunk = new Uint8Array(64 * 1024).fill(7);
     let [pulled, shown, read] = [0, 0, 0];
     const source = new ReadableStream<Uint8Array<ArrayBuffer>>(
@@ -263,7 +263,7 @@ describe("chunks", () => {
     assert.equal(read, 800 * chunk.byteLength);
   });
 
-  test("are handed on as they are, of a stream of bytes too, whose buffers change hands", async () => {
+  test("are handed on unchanged, and the chunks of a byte stream, whose buffers are transferred, are too", async () => {
     const given = [Uint8Array.of(1, 2), Uint8Array.of(3)];
     const source = new ReadableStream({
       type: "bytes",
@@ -288,7 +288,7 @@ describe("chunks", () => {
     );
   });
 
-  test("of an answer with no body, and of a HEAD, are none, and the end is told", async () => {
+  test("do not exist in an answer without a body or to a HEAD, and the observer still learns of the end", async () => {
     const { told, observer } = everything(LLM);
     const opik = client({ observe: [observer] });
     await opik.fetch(url, { method: "HEAD" });
@@ -301,7 +301,7 @@ describe("chunks", () => {
   });
 });
 
-describe("an observer's fault is told once, the call is recorded as every call, and the host has its answer", () => {
+describe("an observer's fault is reported once, the call is recorded like every call, and the host has its answer", () => {
   const broken = (): never => {
     throw new Error("broken");
   };
@@ -369,7 +369,7 @@ describe("the request's body", () => {
   };
   const post = (body: unknown): RequestInit => ({ method: "POST", body, duplex: "half" }) as RequestInit;
   let gets = 0;
-  /** What is fetched, and what is told of its body. */
+  /** Arguments of fetch, and the body that the observer sees. */
   const BODIES: Record<string, [make: () => [string | Request, RequestInit?], told: string | undefined]> = {
     "a string": [() => [url, post(text)], text],
     "a long string": [() => [url, post(long)], long],
@@ -410,7 +410,7 @@ describe("the request's body", () => {
     return { method, headers: { ...headers, "content-type": same(headers["content-type"]) }, body: same(body) };
   };
   for (const [what, [make, expected]] of Object.entries(BODIES)) {
-    test(`${what}: what is told of it, and what goes over the wire`, async () => {
+    test(`${what}: the body that the observer sees, and the body that is sent`, async () => {
       const send = async (fetch: (...args: never[]) => Promise<Response>): Promise<Wire> =>
         withoutBoundary((await (await fetch(...(make() as unknown as never[]))).json()) as Wire);
       gets = 0;
@@ -429,7 +429,7 @@ describe("the request's body", () => {
     });
   }
 
-  test("is another one where its observer says so, and it is a text in `init`", async () => {
+  test("is replaced if its observer changes it, and is then a text in `init`", async () => {
     const request = (body = ""): string => `${body}!`;
     const opik = client({ observe: [everything(LLM, { request }).observer], propagateTo: [url] });
     class Init {
@@ -455,7 +455,7 @@ describe("the request's body", () => {
     assert.deepEqual(codes(), []);
   });
 
-  test("of a Request that is used up is not told of, and the platform says so", async () => {
+  test("of a used Request is not shown, and the platform throws", async () => {
     const { told, observer } = everything(LLM);
     const opik = client({ observe: [observer] });
     const request = new Request(url, post(text));
@@ -484,7 +484,7 @@ describe("the request's body", () => {
     };
     given!.enqueue(new TextEncoder().encode("{"));
     assert.equal(await (await opik.fetch(request, { opik: { via } })).text(), "x");
-    await cancelled.promise; // by both: the platform that took the call, and us
+    await cancelled.promise; // by both: the platform that took the call, and our reader
     assert.deepEqual(told.at(-1), "done");
     assert.ok(!told.some((what) => typeof what === "object" && "body" in what!), "the end came first");
   });
@@ -515,12 +515,12 @@ describe("the request's body", () => {
   });
 });
 
-describe("how a call ends", () => {
+describe("the end of a call", () => {
   interface Ended {
     readonly how: unknown;
     readonly row: ExportedRow;
   }
-  /** A call whose answer's consumer does as `consume` says. */
+  /** A call whose answer is consumed by `consume`. */
   async function ended(
     record: CallRecord,
     consume: (response: Response, abort: AbortController) => unknown,
@@ -609,7 +609,10 @@ describe("how a call ends", () => {
     assert.ok(row["error_info"]);
   });
 
-  /** What is told, and the row of a call, whose body nobody has read further than one chunk when its invocation ends, 30 s later. */
+  /**
+   * The last reports to an observer, and the row of the call. Only one chunk of its body has been read when its invocation
+   * ends, 30 s later.
+   */
   async function left(record: CallRecord): Promise<{ told: unknown[]; row: ExportedRow }> {
     const { told, observer } = everything(record);
     const handler = withOpik(
@@ -633,14 +636,14 @@ describe("how a call ends", () => {
   const tookMs = (row: ExportedRow): number =>
     Date.parse(row["end_time"] as string) - Date.parse(row["start_time"] as string);
 
-  test("still going on when its invocation ends: what there is so far is recorded", async () => {
+  test("still going on when its invocation ends: the record so far is kept", async () => {
     const { told, row } = await left(LLM);
     assert.deepEqual(told, [{ chunk: "a" }, "unfinished"]);
     assert.deepEqual(row["metadata"], { temperature: 1, opik_edge_unfinished: true });
     assert.deepEqual(row["output"], LLM.output);
   });
 
-  test("complete, or failed by what it has said, and then neither read on nor cancelled: it has ended with its last chunk", async () => {
+  test("complete, or failed by its content, and neither read on nor cancelled: it has ended with its last chunk", async () => {
     for (const record of [
       { ...LLM, isComplete: true },
       { ...LLM, error: new Error("overloaded") },
@@ -653,11 +656,11 @@ describe("how a call ends", () => {
   });
 });
 
-describe("a call under an `llm` span of the host's", () => {
+describe("a call under the host's `llm` span", () => {
   const byType = (type: string): ExportedRow[] => exporter.spans.filter((row) => row["type"] === type);
   const usages = (): number => exporter.spans.filter((row) => "usage" in row).length;
 
-  test("gives it its record, beside what the host says itself, and stays one as every call", async () => {
+  test("gives it its record, beside the host's own fields, and stays an ordinary call", async () => {
     const opik = client({ observe: [everything(LLM).observer] });
     await opik.span({ type: "llm", name: "mine", output: "short", metadata: { a: 1 } }, async (span) => {
       await (await opik.fetch(url, { method: "POST" })).text();
@@ -678,7 +681,7 @@ describe("a call under an `llm` span of the host's", () => {
     assert.deepEqual([usages(), exporter.spans.length], [1, 2]);
   });
 
-  test("of JSON texts too, which merge with what the host says", async () => {
+  test("gives it JSON texts too, which merge with the host's own fields", async () => {
     const record = { ...LLM, metadata: new JsonText(`{"b":2}`), output: new JsonText(`{"choices":[1]}`) };
     const opik = client({ observe: [everything(record as never).observer] });
     await opik.span({ type: "llm", output: { mine: 1 } }, async (span) => {
@@ -691,7 +694,7 @@ describe("a call under an `llm` span of the host's", () => {
     });
   });
 
-  test("is an `llm` span of its own where another has been before", async () => {
+  test("is its own `llm` span if another call came before", async () => {
     const opik = client({ observe: [everything(LLM).observer] });
     await opik.span({ type: "llm", name: "mine" }, async (span) => {
       await Promise.all([1, 2, 3].map(async () => (await span.fetch(url)).text()));
@@ -701,7 +704,7 @@ describe("a call under an `llm` span of the host's", () => {
     assert.deepEqual([own.length, byType("general").length, usages()], [2, 1, 3]);
   });
 
-  test("leaves it to the next one where it failed, was given up, or its observer failed", async () => {
+  test("leaves the record to the next call if it failed, was given up, or its observer failed", async () => {
     let calls = 0;
     const observer = callObserver(() => {
       calls += 1;
@@ -729,7 +732,7 @@ describe("a call under an `llm` span of the host's", () => {
     assert.equal(byType("general").length, 3);
   });
 
-  test("has its record itself where that span has ended before", async () => {
+  test("keeps its record if that span has ended before", async () => {
     const opik = client({ observe: [everything(LLM).observer] });
     const response = await opik.span({ type: "llm", name: "mine" }, async (span) => {
       const answer = await span.fetch(url);
@@ -741,7 +744,7 @@ describe("a call under an `llm` span of the host's", () => {
     assert.deepEqual(["usage" in held!, usages(), byType("general").length], [false, 1, 0]);
   });
 
-  test("has given it its record when its consumer goes away, for whom the source need not have cleaned up", async () => {
+  test("has given it its record when its consumer cancels, even before the source has cleaned up", async () => {
     const opik = client({ observe: [everything({ ...LLM, isComplete: true }).observer] });
     const cleanUp = deferred<void>();
     const source = new ReadableStream<Uint8Array<ArrayBuffer>>({
@@ -760,7 +763,7 @@ describe("a call under an `llm` span of the host's", () => {
     assert.deepEqual([held!["usage"], usages(), byType("general").length], [LLM.usage, 1, 1]);
   });
 
-  test("that is not the nearest has nothing of it", async () => {
+  test("gives nothing to a span that is not the nearest", async () => {
     const opik = client({ observe: [everything(LLM).observer] });
     await opik.span({ type: "llm", name: "mine" }, (span) =>
       span.span({ name: "between" }, async () => (await opik.fetch(url)).text()),
@@ -773,7 +776,7 @@ describe("a call under an `llm` span of the host's", () => {
     assert.deepEqual([held.map((row) => row["model"]), usages()], [[undefined, undefined], 2]);
   });
 
-  test("that `parent` names has it", async () => {
+  test("gives its record to the span that `parent` names", async () => {
     const opik = client({ observe: [everything(LLM).observer] });
     const span = opik.span({ type: "llm", name: "mine" });
     await (await opik.fetch(url, { opik: { parent: span } })).text();
@@ -803,13 +806,13 @@ describe("privacy", () => {
     const opik = client({ observe: [everything(record).observer], transport });
     await (await opik.fetch(url)).text();
     await opik.flush();
-    // What stands between the fields of a row is in no JSON, and begins no field.
+    // Control characters between the fields of a row are not valid JSON, and begin no field.
     for (const text of [`{"messages":[1.0]}`, `{"choices":["\\u00f6 "]}`, `{"key":"sk-3","prompt_cache_key":"c"}`])
       assert.ok(sent.includes(text), text);
     assert.deepEqual(codes(), []);
   });
 
-  test("rules apply to what is in them", async () => {
+  test("rules apply to their content", async () => {
     const record = texts(`{"messages":["my key is sk-1","b"]}`, `{"choices":[{"password":"p"},"sk-2"]}`);
     const redact = { keys: ["password"], patterns: [/sk-\d/] };
     const opik = client({ observe: [everything(record).observer], redact });
@@ -821,7 +824,7 @@ describe("privacy", () => {
     });
   });
 
-  test("inputs and outputs are not recorded where they are not to be", async () => {
+  test("inputs and outputs are left out where recording them is off", async () => {
     for (const off of ["recordInputs", "recordOutputs"] as const) {
       exporter.clear();
       const opik = client({ observe: [everything(texts("{}", "{}")).observer], [off]: false });
@@ -831,7 +834,7 @@ describe("privacy", () => {
     }
   });
 
-  test("no value of the host's is taken for a JSON text", async () => {
+  test("no value of the host is mistaken for a JSON text", async () => {
     const value = { json: "{}", text: "{}" };
     const opik = client();
     opik.span({ input: value, output: { ...value }, metadata: value }).end();
@@ -852,7 +855,7 @@ describe("trace headers", () => {
     opik_parent_span_id: "01a20612-0bcc-794c-8aba-f81361854650",
   };
 
-  test("are not for those who are somebody else's, unless they are named", async () => {
+  test("are not sent to foreign hosts, unless the settings name them", async () => {
     assert.equal(await ask({}, false), true);
     assert.equal(await ask({}, true), false);
     assert.equal(await ask({ propagateTo: [url] }, true), true);
@@ -861,12 +864,12 @@ describe("trace headers", () => {
     assert.equal(await ask({ propagateTo: [url] }, true, { opik: { propagate: false } }), false);
   });
 
-  test("are as for every call where the body shows that it is none of the observer's", async () => {
+  test("are sent as for every call if the body shows that the observer does not want the call", async () => {
     const observer = callObserver(() => ({ isForeign: true, request: () => false, end: () => LLM }));
     assert.equal(await ask({ observe: [observer] }, true, { method: "POST", body: "{}" }), true);
   });
 
-  test("of a caller are not either, where nothing is recorded", async () => {
+  test("of a caller are not sent to foreign hosts either, where nothing is recorded", async () => {
     const init = { opik: { parent: CALLER } };
     assert.equal(await ask({ disabled: true }, false, init), true);
     assert.equal(await ask({ disabled: true }, true, init), false);
@@ -874,7 +877,7 @@ describe("trace headers", () => {
 });
 
 describe("instrumentFetch", () => {
-  test("traces the calls that are made in a span, with that span's settings, and leaves all others alone", async () => {
+  test("traces the calls inside a span, with that span's settings, and leaves all others alone", async () => {
     const platform = globalThis.fetch;
     const [one, two] = [everything({ type: "llm", name: "one" }), everything({ type: "llm", name: "two" })];
     const clients = [client({ observe: [one.observer] }), client({ observe: [two.observer], propagateTo: [url] })];
@@ -905,7 +908,7 @@ describe("instrumentFetch", () => {
     for (const row of exporter.spans.filter(({ name }) => name === "two")) assert.ok(roots.has(row.parent_span_id!));
   });
 
-  test("calls what was there before, of the host's too, and changes nothing in what it says", async () => {
+  test("calls the previous `fetch`, even the host's, and changes no argument and no answer", async () => {
     const platform = globalThis.fetch;
     const seen: unknown[][] = [];
     const answer = new Response("mine");
@@ -929,7 +932,7 @@ describe("instrumentFetch", () => {
     }
   });
 
-  test("passes on what is called by what the host has wrapped around it, and that once", async () => {
+  test("traces a call once and passes it on, also when the host has wrapped it", async () => {
     const platform = globalThis.fetch;
     const { told, observer } = everything(LLM);
     const opik = client({ observe: [observer] });
@@ -960,7 +963,7 @@ describe("instrumentFetch", () => {
     }
   });
 
-  test("is for `span` of the package as well", async () => {
+  test("works for `span` of the package as well", async () => {
     const stop = instrumentFetch();
     const { told, observer } = everything(LLM);
     const opik = client({ observe: [observer] });

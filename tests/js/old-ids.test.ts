@@ -1,5 +1,5 @@
-// Rows whose ids Opik finds too old or too new, before a collector that checks them as Opik does, and by a clock that the tests
-// move: what is open for longer than Opik takes new rows of its age, and what waits for so long.
+// Rows whose ids Opik finds too old or too new. The collector checks them as Opik does, and the tests move the clock. A
+// span is open, or its row waits, for longer than Opik accepts new rows of that age.
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, test } from "node:test";
@@ -13,7 +13,7 @@ const MINUTE = 60 * 1000;
 const HOUR = 60 * MINUTE;
 
 let clock: FakeClock;
-/** How far ahead of the collector's the clock is. */
+/** Lead of the clock over the collector's clock, in milliseconds. */
 let aheadMs = 0;
 let collector: Collector;
 before(async () => {
@@ -50,13 +50,13 @@ const stored = (kind: "traces" | "spans", id: string) => collector[kind]().find(
 const isUnfinished = (row: object | undefined): boolean =>
   (row as { metadata?: { opik_edge_unfinished?: boolean } })?.metadata?.opik_edge_unfinished === true;
 
-/** Lets a client go on that sends by itself, until it has nothing under way. */
+/** Advances the clock for a client that sends automatically, until it has nothing under way. */
 async function advance(opik: Opik, ms: number): Promise<FlushReport> {
   await clock.advance(ms);
   return await opik.flush();
 }
 
-test("of rows that are refused for the time of an id those that are outside the window go at once", async () => {
+test("when rows are refused for the time of an id, those outside the window are dropped at once", async () => {
   for (const [ms, reason] of [
     [-25 * HOUR, "too_old"],
     [25 * HOUR, "too_far_future"],
@@ -77,7 +77,7 @@ test("of rows that are refused for the time of an id those that are outside the 
   }
 });
 
-test("what is refused for its time, but is inside the window by our clock, is looked for in halves", async () => {
+test("a refused row that is inside the window by our clock is searched for by halving the batch", async () => {
   const opik = client();
   for (let n = 0; n < 8; n += 1) opik.trace().end();
   aheadMs = 25 * HOUR;
@@ -85,7 +85,7 @@ test("what is refused for its time, but is inside the window by our clock, is lo
   assert.deepEqual([report.sent, report.dropped, report.requests], [0, { rejected: 8 }, 15]);
 });
 
-test("a window that the refusal names counts more than the one that is set", async () => {
+test("a window that the refusal names takes precedence over the setting", async () => {
   const exporter = new InMemoryExporter();
   let isRefused = true;
   exporter.answer = () => {
@@ -105,7 +105,7 @@ test("a window that the refusal names counts more than the one that is set", asy
   );
 });
 
-/** A session with children that end early and late, for as long as `hours`. */
+/** A session of the given length, with children that end early and late. */
 async function session(opik: Opik, hours: number) {
   const root = opik.span({ name: "session", input: { from: "a page" }, metadata: { of: "the host" } });
   const child = root.span({ name: "open as long" });
@@ -148,11 +148,11 @@ test("a span that is open for 25 hours is written early, and completed at its en
     assert.deepEqual([rows[1]!["parent_span_id"], rows[1]!["metadata"]], [root.id, {}]);
     assert.equal(collector.spans().filter((row) => row["trace_id"] === root.traceId).length, 4);
     seen = collector.requests.length;
-    await clock.advance(10 * MINUTE); // where it sends by itself its timer goes
+    await clock.advance(10 * MINUTE); // if it sends automatically, its timer fires
   }
 });
 
-test("what ends before it is too old is written whole, by the ordinary batch", async () => {
+test("a span that ends before it is too old is written completely, by the ordinary batch", async () => {
   for (const hours of [1, 13, 23.9]) {
     seen = collector.requests.length;
     const opik = client();
@@ -164,7 +164,7 @@ test("what ends before it is too old is written whole, by the ordinary batch", a
   }
 });
 
-test("how old is too old can be set", async () => {
+test("the age of a row that is too old can be set", async () => {
   const exporter = new InMemoryExporter();
   const opik = client({ transport: exporter, maxIdAgeMs: 12 * HOUR });
   const span = opik.span({ name: "n" });
@@ -184,7 +184,7 @@ test("how old is too old can be set", async () => {
   }
 });
 
-test("without an early row that Opik has, a row that is too old is dropped before it is sent", async () => {
+test("a row that is too old is dropped before it is sent, unless Opik has its early row", async () => {
   const exporter = new InMemoryExporter();
   exporter.answer = () => new Response(null, { status: 503 });
   const opik = client({ transport: exporter });
@@ -199,7 +199,7 @@ test("without an early row that Opik has, a row that is too old is dropped befor
   assert.deepEqual([report.sent, report.dropped, exporter.requests.length], [1, { too_old: 2 }, 1]);
 });
 
-test("a queue and what else only carries rows on complete none", async () => {
+test("a queue, and every other transport that only carries rows on, completes none", async () => {
   const messages: string[] = [];
   const queue = { send: async (message: string) => void messages.push(message) };
   const opik = client({ transport: queueTransport(queue) });
@@ -211,7 +211,7 @@ test("a queue and what else only carries rows on complete none", async () => {
   const report = await opik.flush();
   assert.deepEqual([report.sent, report.dropped], [2, { too_old: 2 }]);
   assert.equal(messages.length, 2);
-  // What waits there for a day is refused, and set aside by its consumer.
+  // A row that waits in the queue for a day is refused, and set aside by its consumer.
   await clock.advance(25 * HOUR);
   let acks = 0;
   const ack = (): void => {
@@ -224,7 +224,7 @@ test("a queue and what else only carries rows on complete none", async () => {
   assert.deepEqual([delivered.sent, delivered.dropped, acks], [0, { too_old: 2 }, 2]);
 });
 
-test("a backend that knows no PATCH goes on getting everything else", async () => {
+test("a backend without PATCH still receives everything else", async () => {
   const exporter = new InMemoryExporter();
   exporter.answer = ({ method }) => (method === "PATCH" ? new Response(null, { status: 405 }) : undefined);
   const opik = client({ transport: exporter });
@@ -275,7 +275,7 @@ test("an invocation that goes on for 25 hours loses nothing either", async () =>
   assert.ok(!isUnfinished(exporter.traces[0]));
 });
 
-test("of many open spans those that last are seen, and those that the host has lost are not held", async () => {
+test("among many open spans the longest are noticed, and spans that the host has dropped are not held", async () => {
   const exporter = new InMemoryExporter();
   const opik = client({ transport: exporter });
   const first = opik.trace({ name: "first" });

@@ -1,5 +1,5 @@
-// What a page's client sends to its relay, how its calls are traced, and what it knows of its server and its tab: with a
-// `fetch` that says what it was asked.
+// A page's client: its requests to the relay, its traced calls, and its knowledge of its server and tab. A `fetch` of the
+// test records the requests.
 
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
@@ -25,10 +25,10 @@ interface Asked {
 }
 
 const native = globalThis.fetch;
-/** As a page sees it: who it is, and where. */
+/** Gives the process a page's globals: its user agent and its location. */
 function pretendToBePage(userAgent = "Mozilla/5.0"): void {
   Object.defineProperty(globalThis, "navigator", { value: { userAgent }, configurable: true });
-  Object.defineProperty(process, "type", { value: "renderer", configurable: true }); // one of Electron's: other DOMs in Node are no pages
+  Object.defineProperty(process, "type", { value: "renderer", configurable: true }); // as in Electron's renderer; other DOMs in Node are not pages
   const location = new URL("http://site.test/");
   Object.defineProperty(globalThis, "location", { value: location, configurable: true });
 }
@@ -80,7 +80,7 @@ test("a token travels in the envelope", async () => {
   }
 });
 
-test("a clock that is wrong is learnt from the relay's answer, and later traces begin at the relay's time", async () => {
+test("a wrong clock is corrected from the relay's answer, and later traces begin at the relay's time", async () => {
   const opik = client();
   const offsets = [];
   for (const aheadMs of [0, 90_000, -90_000, 500]) {
@@ -100,7 +100,7 @@ test("a clock that is wrong is learnt from the relay's answer, and later traces 
   assert.deepEqual(offsets, [0, 90_000, -90_000, 0], "half a second is no difference");
 });
 
-test("only a relay's own answer, with a time that can be one, sets the clock", async () => {
+test("only a relay's own answer, with a plausible time, sets the clock", async () => {
   const year = 365 * 24 * 60 * 60 * 1000;
   const offsetAfter = async (body: (now: number) => object | string, status: number): Promise<number> => {
     const opik = client();
@@ -163,7 +163,7 @@ test("a page's own token goes where the page sends it", async () => {
   assert.equal(new Headers(asked[0]!.init.headers).get(OPIK_TOKEN_HEADER), "v1.a.b");
 });
 
-/** What a call has sent as `opik-token`: all of it, as a server sees it. */
+/** The values of `opik-token` that a call has sent, joined as a server sees them. */
 async function tokenOf(call: () => Promise<unknown>): Promise<string | null> {
   answer = () => new Response();
   asked = [];
@@ -196,7 +196,7 @@ test("a traced call to the page's own origin carries its token", async () => {
   assert.equal(await tokenOf(() => fetch(HERE)), null);
 });
 
-test("a token that is asked for is carried from its answer on, for as long as it is good", async () => {
+test("a fetched token is carried from its answer on, while it is valid", async () => {
   let answerWith = (_: string): void => {};
   const given = new Promise<string>((resolve) => {
     answerWith = resolve;
@@ -219,7 +219,7 @@ test("a token that is asked for is carried from its answer on, for as long as it
   assert.deepEqual(tokens, [null, token, null]);
 });
 
-test("nobody else is given the page's token", async () => {
+test("no other origin receives the page's token", async () => {
   const everybody = { token: TOKEN, propagateTo: [() => true] };
   const opik = client(everybody);
   for (const url of [
@@ -256,7 +256,7 @@ test("nobody else is given the page's token", async () => {
   assert.equal(await tokenOf(() => opik.fetch("data:text/plain,x", { opik: { propagate: true } })), null);
 });
 
-test("a token of the caller's own stays as it is", async () => {
+test("a caller's own token stays unchanged", async () => {
   const opik = client({ token: TOKEN });
   const own = "v1.own.one";
   const pairs = function* () {
@@ -278,7 +278,7 @@ test("a token of the caller's own stays as it is", async () => {
   }
 });
 
-test("elements that stand in place of the page's functions harm nothing", async () => {
+test("elements that shadow the page's functions do no harm", async () => {
   const element = { name: "an element" };
   const given = { document: Object.getOwnPropertyDescriptor(globalThis, "document") };
   const names = ["querySelector", "addEventListener", "visibilityState", "baseURI"];
@@ -307,12 +307,12 @@ test("rows that the relay takes for another day's are counted as such", async ()
   assert.deepEqual((await opik.flush()).dropped, { clock_skew: 1 });
 });
 
-test("a key has no place in a page's settings", () => {
+test("a key is not allowed in a page's settings", () => {
   assert.throws(() => client({ apiKey: "key" }), { code: "invalid_config", message: /^apiKey:/ });
   assert.throws(() => client({ relayUrl: "http://" }), { code: "invalid_config" });
 });
 
-test("a call says for itself what it is called, under what, and with what headers", async () => {
+test("a call can set its own name, parent and headers", async () => {
   answer = () => new Response();
   const opik = client({ propagateTo: ["http://api.test"] });
   const parent = opik.span({ name: "parent" });
@@ -341,7 +341,7 @@ test("a call says for itself what it is called, under what, and with what header
   assert.equal(spans.filter((span) => span["parent_span_id"] === parent.id).length, 4);
 });
 
-test("the global fetch is traced until it is given back, and the client's own uploads are not", async () => {
+test("the global fetch is traced until it is restored, and the client's own uploads are not", async () => {
   const original = globalThis.fetch;
   const opik = client();
   const restore = opik.instrumentFetch({ ignore: ["http://ignored.test"] });
@@ -355,7 +355,7 @@ test("the global fetch is traced until it is given back, and the client's own up
   assert.equal(globalThis.fetch, original);
 });
 
-test("headers go to the page's own origin and to what is named, from a worker of the page too", async () => {
+test("headers go to the page's own origin and to named origins, also from a worker of the page", async () => {
   const opik = client({ propagateTo: ["http://*.friend.test"] });
   answer = () => new Response();
   const isGiven = async (url: string) => {
@@ -369,7 +369,7 @@ test("headers go to the page's own origin and to what is named, from a worker of
   );
 });
 
-test("off a page a client with a relay does nothing, and harms nothing", async () => {
+test("outside a page, a client with a relay does nothing, and does no harm", async () => {
   for (const userAgent of ["Node.js/22", "Cloudflare-Workers"]) {
     pretendToBePage(userAgent);
     const errors: OpikError[] = [];
@@ -426,7 +426,7 @@ test("a server hands its context to the page it renders", async () => {
     contextMetaTags(span),
     contextMeta(span),
     contextServerTiming(span),
-    span.headers({ spelling: "hyphen" }), // all that is handed on to any other service
+    span.headers({ spelling: "hyphen" }), // every header that is handed on to any other service
   ]);
   const pretend = (found: Record<string, string>, serverTiming: object[]) => {
     const querySelector = (selector: string) => {
@@ -472,7 +472,7 @@ test("a server hands its context to the page it renders", async () => {
   assert.deepEqual([contextMetaTags(off), contextMetaTags(undefined)], [[], []]);
 });
 
-test("during development a call that fails for want of a header says for which", async () => {
+test("during development, a call that fails because a header is missing names the header", async () => {
   const told = async (origin: string, allows: (names: string[]) => boolean): Promise<string[]> => {
     const errors: OpikError[] = [];
     const opik = client({ propagateTo: [origin], onError: (error) => errors.push(error) });
@@ -506,7 +506,7 @@ test("during development a call that fails for want of a header says for which",
   assert.equal(calls, 2);
 });
 
-test("rows are sent with the token of their time, and scores of one thing once, the last one", async () => {
+test("rows are sent with the token of their time, and of several scores for one subject only the last", async () => {
   const secret = { id: "a", secret: "0123456789abcdef0123456789abcdef" };
   let lastToken: Promise<string>;
   const mint = () => {
@@ -547,7 +547,7 @@ test("rows are sent with the token of their time, and scores of one thing once, 
   );
 });
 
-test("a call that fails where only the name is a browser's fails as it did", async () => {
+test("a call that fails in a runtime with only a browser's name fails as before", async () => {
   Reflect.deleteProperty(globalThis, "location");
   globalThis.fetch = (async () => {
     throw new TypeError("no network");
@@ -555,7 +555,7 @@ test("a call that fails where only the name is a browser's fails as it did", asy
   await assert.rejects(client({ relayUrl: "http://site.test/opik" }).fetch("http://api.test/"), /no network/);
 });
 
-test("what could not be sent is sent as soon as the network is back, and where nothing waits nothing is listened to", async (t) => {
+test("unsent rows are sent as soon as the network is back, and without waiting rows there is no listener", async (t) => {
   const listeners = new Map<string, Set<unknown>>();
   const window = new EventTarget();
   t.mock.method(window, "addEventListener", function (this: EventTarget, type: string, listener: () => void) {

@@ -1,4 +1,4 @@
-// What is recorded and what is not: sampling, redaction, inputs and outputs, limits; and the kit for tests.
+// Rules of recording: sampling, redaction, inputs and outputs, limits; and the kit for tests.
 
 import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
@@ -11,7 +11,7 @@ const HEADERS = {
   opik_parent_span_id: "01a20612-0bcc-794c-8aba-f81361854650",
 };
 
-test("a sample is drawn where the trace begins, from its id, and everything under it does as it does", async () => {
+test("sampling is decided where the trace begins, from its id, and everything under it follows", async () => {
   const opik = client({ sampleRate: 0.25 });
   const sampled: string[] = [];
   for (let n = 0; n < 2000; n += 1) {
@@ -24,7 +24,7 @@ test("a sample is drawn where the trace begins, from its id, and everything unde
   }
   // Ten standard deviations around 500.
   assert.ok(sampled.length > 300 && sampled.length < 700, `${sampled.length} of 2000`);
-  // By a reading of the id that is written down: its last 8 bytes, the last one first.
+  // Checks the documented reading of the id: its last 8 bytes, the last one first.
   for (const id of sampled) {
     const bytes = id.slice(19).replace("-", "").match(/../g)!.reverse();
     assert.ok(Number.parseInt(bytes.slice(0, 6).join(""), 16) < 2 ** 48 / 4, id);
@@ -43,7 +43,7 @@ test("a caller's trace is followed whatever the rate", async () => {
   assert.deepEqual(codes(), []);
 });
 
-test("a rate may depend on the name, which in a Worker is the route; what makes no sense records", async () => {
+test("a rate may depend on the name, which in a Worker is the route; an invalid rate records", async () => {
   const rates: Record<string, unknown> = { "GET /health": 0, "GET /chat": 1, "GET /broken": "often" };
   const handler = withOpik({ fetch: async (_request: Request, _env: object, _ctx: object) => new Response() }, () => ({
     transport: exporter,
@@ -69,7 +69,7 @@ test("a rate may depend on the name, which in a Worker is the route; what makes 
   }
 });
 
-test("what is redacted is nowhere in what leaves, neither in rows of traces nor in errors", async () => {
+test("redacted text never leaves, neither in rows of traces nor in errors", async () => {
   const opik = client({
     redact: {
       keys: ["password", /^x-.*token$/gi],
@@ -113,16 +113,16 @@ test("what is redacted is nowhere in what leaves, neither in rows of traces nor 
   assert.deepEqual(codes(), []);
 });
 
-test("redaction comes before anything is cut", async () => {
+test("redaction comes before cutting", async () => {
   const opik = client({ redact: { patterns: [/secret-\d+/] }, limits: { fieldBytes: 4096 } });
-  // Cut first, the last one would be "secret-1" and no longer match a longer pattern.
+  // Cut first, the last secret would be "secret-1" and no longer match a longer pattern.
   opik.span({ input: { text: "secret-1234567890 ".repeat(1000) } }).end();
   await opik.flush();
   assert.doesNotMatch(JSON.stringify(exporter.requests), /secret/);
   assert.deepEqual(codes(), ["field_cut"]);
 });
 
-test("a redactor that fails masks the whole field, and is told of once", async () => {
+test("a redactor that fails masks the whole field, and is reported once", async () => {
   const opik = client({
     redact: {
       replace: (value, key) => {
@@ -151,7 +151,7 @@ test("inputs and outputs can be left out altogether", async () => {
   assert.equal(exporter.spans[0]!.name, "tracked");
 });
 
-test("limits are limits, and wrong ones are refused by name", async () => {
+test("limits are applied, and invalid limits are refused by name", async () => {
   const opik = client({ limits: { fieldBytes: 16_384, spanBytes: 16_384, traceBytes: 20_000 } });
   const trace = opik.trace({ name: "limited" });
   for (let n = 0; n < 5; n += 1) trace.span({ input: { text: "x ".repeat(3000) }, output: { n } }).end();
@@ -179,7 +179,7 @@ test("limits are limits, and wrong ones are refused by name", async () => {
   }
 });
 
-test("what was exported is looked at as trees, by part", async () => {
+test("exported rows are compared as trees, by part", async () => {
   const opik = client();
   await opik.span({ name: "chat", input: { q: 1, more: 2 } }, async (root) => {
     await root.span({ name: "llm", type: "llm", usage: { total_tokens: 3 } }, async () => {});
@@ -208,7 +208,7 @@ test("what was exported is looked at as trees, by part", async () => {
   assertTrees(exporter, []);
 });
 
-test("with a seed and a clock rows are the same in every run", async () => {
+test("with a seed and a clock, rows are the same in every run", async () => {
   const run = async (): Promise<unknown> => {
     using _clock = useFakeClock();
     using _ids = useDeterministicIds(7);

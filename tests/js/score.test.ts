@@ -1,4 +1,4 @@
-// Feedback scores: what is kept of them, and how they leave.
+// Feedback scores: which are kept, and how they are sent.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -9,7 +9,7 @@ import { client, errors, exporter } from "../support/recording.js";
 
 const ID = "01a20612-0b81-7cc1-922c-2da813a3fcfc";
 
-test("a trace, a span, and whatever an id names are scored, each kind in one request", async () => {
+test("traces, spans, and anything else with an id are scored, each kind in one request", async () => {
   const opik = client({ projectName: "feedback" });
   const [trace, span] = opik.span({ name: "chat" }, (chat) => {
     chat.score({ name: "fast", value: 0.5, categoryName: "middling" });
@@ -34,7 +34,7 @@ test("a trace, a span, and whatever an id names are scored, each kind in one req
   );
 });
 
-test("of those with one name that wait the last one is sent", async () => {
+test("of waiting scores with one name only the last is sent", async () => {
   const opik = client();
   for (const value of [1, 0, 0.5]) opik.score({ traceId: ID, name: "helpful", value });
   opik.score({ traceId: ID, name: "fast", value: 1 });
@@ -48,7 +48,7 @@ test("of those with one name that wait the last one is sent", async () => {
   );
 });
 
-test("what the API would refuse is refused here, and says why", async () => {
+test("a score that the API would refuse is refused here, with a reason", async () => {
   const score = { traceId: ID, name: "n", value: 1 };
   const wrong: [unknown, RegExp][] = [
     [{ ...score, name: " " }, /name: expected/],
@@ -87,7 +87,7 @@ test("what the API would refuse is refused here, and says why", async () => {
   assert.equal((await opik.flush()).sent, 3);
 });
 
-test("what is not recorded is not scored, without a word", async () => {
+test("scores of rows that are not recorded are dropped silently", async () => {
   for (const config of [{ disabled: true }, { sampleRate: 0 }]) {
     const opik = client(config);
     const trace = opik.trace();
@@ -121,7 +121,7 @@ test("a reason is redacted, then cut between characters", async () => {
   assert.equal(exporter.scores.at(-1)!["reason"], "[redacted]");
 });
 
-test("more than a request takes is not kept, and counted", async () => {
+test("more scores than a request takes are counted and not kept", async () => {
   const opik = client();
   for (let n = 0; n < 1010; n += 1) opik.score({ traceId: ID, name: `${n}`, value: n });
   const { sent, dropped } = await opik.flush();
@@ -138,14 +138,14 @@ test("a score that a backend refuses goes alone", async () => {
   assert.deepEqual([sent, dropped], [3, { rejected: 1 }]);
 });
 
-test("a span's id of null, as JSON has it, is none", async () => {
+test("a span's id of null, as in JSON, counts as missing", async () => {
   const opik = client();
   opik.score({ ...JSON.parse(`{"traceId":"${ID}","spanId":null}`), name: "n", value: 1 });
   await opik.flush();
   assert.equal(exporter.scores[0]!.entity, "trace");
 });
 
-test("scores keep to what a transport takes at a time", async () => {
+test("requests with scores respect the size limit of a transport", async () => {
   const sizes: number[] = [];
   const transport = {
     maxBodyBytes: 40_000,
@@ -160,7 +160,7 @@ test("scores keep to what a transport takes at a time", async () => {
   assert.ok(sizes.length === 8 && sizes.every((size) => size <= 40_000), `${sizes}`);
 });
 
-test("an earlier score that is tried again does not arrive after a later one", async () => {
+test("a retried earlier score does not arrive after a later one", async () => {
   const clock = useFakeClock();
   clock.freeze();
   const values: unknown[] = [];
@@ -186,7 +186,7 @@ test("an earlier score that is tried again does not arrive after a later one", a
   }
 });
 
-test("a backend that knows no scores goes on taking spans", async () => {
+test("a backend without scores still accepts spans", async () => {
   const drops: unknown[] = [];
   const opik = client({ onDrop: (drop) => drops.push(drop) });
   exporter.answer = ({ body }) => (body.scores ? new Response(null, { status: 405 }) : undefined);
@@ -197,7 +197,7 @@ test("a backend that knows no scores goes on taking spans", async () => {
   assert.deepEqual(drops, [{ reason: "not_found", rows: 1 }]);
 });
 
-test("a Worker that samples nothing still scores, and follows what it is told to", async () => {
+test("a Worker that samples nothing still scores, and follows its settings", async () => {
   const held: Promise<unknown>[] = [];
   const ctx = { waitUntil: (promise: Promise<unknown>) => held.push(promise) };
   const parent = { opik_trace_id: ID, opik_parent_span_id: "01a20612-0bcc-794c-8aba-f81361854650" };

@@ -1,4 +1,4 @@
-// The conversation of a trace, named by the span that begins it, or by its client.
+// The conversation of a trace, set by the span that begins it, or by its client.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -11,7 +11,7 @@ const HEADERS = {
   opik_parent_span_id: "01a20612-0bcc-794c-8aba-f81361854650",
 };
 
-/** The threads of the traces, by their names. */
+/** The threads of the traces, by name. */
 function threads(): Record<string, unknown> {
   return Object.fromEntries(exporter.traces.map(({ name, thread_id }) => [name, thread_id]));
 }
@@ -30,7 +30,7 @@ test("a span names the thread of its trace", async () => {
   assert.deepEqual(codes(), []);
 });
 
-test("that of a caller's trace is the caller's", async () => {
+test("a caller's trace keeps the caller's thread", async () => {
   const opik = client({ threadId: "of the client" });
   opik.span({ name: "joined", parent: HEADERS }).end();
   assert.deepEqual(codes(), []);
@@ -63,7 +63,7 @@ test("a client has a thread for the traces that begin in it", async () => {
   assert.deepEqual(codes(), []);
 });
 
-test("a Worker's settings give it for each request", async () => {
+test("a Worker's settings set it for each request", async () => {
   const handler = withOpik(
     { fetch: async (_request: Request, _env: object, _ctx: object) => new Response() },
     (_env, trigger) => ({
@@ -82,7 +82,7 @@ test("a Worker's settings give it for each request", async () => {
   assert.deepEqual([threads(), codes()], [{ "GET /a": "a", "GET /b": "b" }, []]);
 });
 
-test("a thread that can not be had is reported, and one that is none is refused", async () => {
+test("a thread that cannot be read is reported, and an invalid thread is refused", async () => {
   const opik = client({
     threadId: () => {
       throw new Error("no");

@@ -1,4 +1,4 @@
-// `track` takes its arguments in either order, and hands back what is no function.
+// `track` takes its arguments in either order, and returns anything but a function unchanged.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -27,7 +27,7 @@ test("a function is tracked with its options before or after it", async () => {
   assert.deepEqual(codes(), []);
 });
 
-test("what is no function is reported once and handed back", () => {
+test("a value that is not a function is reported once and returned", () => {
   const opik = client();
   for (const wrong of [undefined, null, "hello", 1, {}, { name: "n" }, Promise.resolve()] as never[]) {
     errors.length = 0;
@@ -47,7 +47,7 @@ test("what is no function is reported once and handed back", () => {
   assert.deepEqual(codes(), ["invalid_config"]);
 });
 
-test("so is what `track` is given without a client", () => {
+test("`track` without a client does the same", () => {
   const { warn } = console;
   const lines: string[] = [];
   console.warn = (line: string) => lines.push(line);

@@ -1,4 +1,4 @@
-// What `withOpik` makes of handlers and classes, where the platform itself is not needed: doubles are called as it calls.
+// Handlers and classes wrapped by `withOpik`, without the platform: the tests call doubles as the platform does.
 
 import assert from "node:assert/strict";
 import { EventEmitter } from "node:events";
@@ -12,7 +12,7 @@ const CALLER = {
   opik_parent_span_id: "01a20612-0bcc-794c-8aba-f81361854650",
 };
 
-/** A Worker's `ctx`, an exporter, and what was reported. */
+/** A Worker's `ctx`, an exporter, and the reports. */
 function setUp() {
   const exporter = new InMemoryExporter();
   const errors: string[] = [];
@@ -27,7 +27,7 @@ function setUp() {
   return { exporter, errors, ctx, config, settled, names, named };
 }
 
-/** As `cloudflare:workers` has it. */
+/** As in `cloudflare:workers`. */
 class Base {
   constructor(
     readonly ctx: unknown,
@@ -35,7 +35,7 @@ class Base {
   ) {}
 }
 
-test("settings are an object, or a function of env and trigger, whatever is wrapped", async () => {
+test("settings are an object, or a function of env and trigger, for every wrapped thing", async () => {
   const { exporter, ctx } = setUp();
   const asked: unknown[] = [];
   const settings = { transport: exporter, background: false };
@@ -76,7 +76,7 @@ test("settings are an object, or a function of env and trigger, whatever is wrap
   ]);
 });
 
-test("settings that are made anew for each call are the same where their members are", async () => {
+test("settings that are created for each call count as the same if their members are the same", async () => {
   const { ctx, exporter, settled } = setUp();
   let read = 0;
   const env = new Proxy(
@@ -109,7 +109,7 @@ test("settings that are made anew for each call are the same where their members
   );
 });
 
-test("what a class does of itself while it is made is no call from outside", async () => {
+test("calls that a class makes to itself while it is constructed are not calls from outside", async () => {
   const { ctx, config, settled, names } = setUp();
   let made: Promise<unknown> = Promise.resolve();
   const Traced = withOpik(
@@ -123,7 +123,7 @@ test("what a class does of itself while it is made is no call from outside", asy
       }
       /** A query builder: awaited lazily, and more than a promise. */
       table() {
-        // biome-ignore lint/suspicious/noThenProperty: as such builders have it
+        // biome-ignore lint/suspicious/noThenProperty: such builders have it
         return { then: (resolve: (rows: string[]) => void) => resolve(["row"]), where: (text: string) => text };
       }
     },
@@ -138,7 +138,7 @@ test("what a class does of itself while it is made is no call from outside", asy
   assert.deepEqual(names(), ["Store.table"]);
 });
 
-test("everything that a class is made with reaches it, and a class without a name is called after its base", async () => {
+test("every argument of a constructor reaches the class, and a class without a name is called after its base", async () => {
   const { ctx, config, settled, names } = setUp();
   const Traced = withOpik(
     class extends Base {
@@ -163,7 +163,7 @@ test("everything that a class is made with reaches it, and a class without a nam
   assert.deepEqual(names(), ["Base.add"]);
 });
 
-test("a handler behind a getter and a private field is traced; what is no handler is left as it is", async () => {
+test("a handler behind a getter and a private field is traced; anything but a handler stays as it is", async () => {
   const { ctx, config, settled, names } = setUp();
   class Model {}
   class Worker {
@@ -187,7 +187,7 @@ test("a handler behind a getter and a private field is traced; what is no handle
   assert.deepEqual(names(), ["scheduled * * * * *"]);
 });
 
-test("a method called run is a workflow's only if it is given a workflow's event", async () => {
+test("a method called run is a workflow's only if its argument is a workflow's event", async () => {
   const { ctx, config, settled, named } = setUp();
   const Agent = withOpik(
     class Agent extends Base {
@@ -206,7 +206,7 @@ test("a method called run is a workflow's only if it is given a workflow's event
   assert.ok(named("Agent.run"));
 });
 
-test("a workflow's steps keep all they are given, are sent as they end, and a run that is broken off has not failed", async () => {
+test("a workflow's steps keep all their arguments, are sent as they end, and an interrupted run has not failed", async () => {
   const { ctx, config, settled, exporter, named } = setUp();
   const given: unknown[][] = [];
   const sentBefore: string[][] = [];
@@ -216,7 +216,7 @@ test("a workflow's steps keep all they are given, are sent as they end, and a ru
       return (rest.find((value) => typeof value === "function") as (context: object) => unknown)({ attempt: 1 });
     },
     async sleep() {
-      for (let n = 0; n < 20; n += 1) await Promise.resolve(); // a flush into memory takes as long
+      for (let n = 0; n < 20; n += 1) await Promise.resolve(); // a flush into memory takes that many turns
       sentBefore.push(exporter.spans.map(({ name }) => name as string));
       throw new Error("Aborting engine: User called pause");
     },
@@ -248,7 +248,7 @@ test("a workflow's steps keep all they are given, are sent as they end, and a ru
   assert.deepEqual(named("Flow.run")["input"], { instanceId: "i1" });
 });
 
-test("an RPC that gives a stream ends when that has been read", async () => {
+test("an RPC that returns a stream ends when the stream has been read", async () => {
   const { ctx, config, settled, named, errors } = setUp();
   const Entry = withOpik(
     class Entry extends Base {
@@ -300,7 +300,7 @@ test("calls of one object wait for their own background work, not for each other
   });
   await counter.work("long", long);
   await counter.work("short", Promise.resolve());
-  // What was handed over: for each call the flush that is held, and its own work.
+  // The promises that were handed over: for each call its flush and its own work.
   assert.equal(waits.length, 4);
   await waits[2];
   assert.deepEqual(names(), ["after short", "Counter.work"]);
@@ -310,7 +310,7 @@ test("calls of one object wait for their own background work, not for each other
   void ctx;
 });
 
-test("in waitUntil a span under the call's is no misuse", async () => {
+test("in waitUntil, a span under the call's span is not misuse", async () => {
   const { ctx, config, settled, named, errors } = setUp();
   const worker = withOpik(
     {
@@ -327,7 +327,7 @@ test("in waitUntil a span under the call's is no misuse", async () => {
   assert.deepEqual(errors, []);
 });
 
-test("what a stranger has sent is no context: neither as an argument, nor in what is sent on", async () => {
+test("a stranger's message is not a context: neither as an argument, nor in a message that is sent on", async () => {
   const { ctx, config, settled, exporter } = setUp();
   const member = { "opik-edge": CALLER };
   const sent: unknown[] = [];
@@ -349,7 +349,7 @@ test("what a stranger has sent is no context: neither as an argument, nor in wha
   assert.ok(exporter.spans.every(({ trace_id }) => trace_id !== CALLER.opik_trace_id));
 });
 
-test("a consumer that is disabled sends nothing, and loses nothing: every message comes again", async () => {
+test("a disabled consumer sends nothing and loses nothing: every message comes again", async () => {
   const { exporter } = setUp();
   const told: unknown[] = [];
   const message = (body: unknown) => ({
@@ -364,7 +364,7 @@ test("a consumer that is disabled sends nothing, and loses nothing: every messag
   assert.deepEqual([exporter.spans.length, report.requests, report.dropped, report.errors], [0, 0, {}, []]);
 });
 
-test("a traced queue hands on messages of any kind as they are, but for the context", async () => {
+test("a traced queue hands on messages of any kind unchanged, except for the context", async () => {
   const { ctx, config, settled } = setUp();
   class Message {
     readonly #body: unknown;
@@ -380,7 +380,7 @@ test("a traced queue hands on messages of any kind as they are, but for the cont
     }
   }
   const sent: { body: unknown; contentType?: string; delaySeconds?: number }[] = [];
-  // As the platform reads them: member by member, inherited ones too.
+  // Copies the members singly, as the platform does, including inherited members.
   const queue = {
     async sendBatch(messages: Iterable<{ body: unknown; contentType?: string; delaySeconds?: number }>) {
       for (const { body, contentType, delaySeconds } of messages) {
@@ -413,12 +413,12 @@ test("a traced queue hands on messages of any kind as they are, but for the cont
   assert.ok((first!.body as Record<string, unknown>)["opik-edge"]);
   assert.deepEqual(rest, [{ body: "text" }, { body: new Date(0) }]);
   assert.equal((tracedQueue(queue as never) as object).constructor, Object);
-  // A binding of before there were batches has no method for them.
+  // Bindings from the time before batches have no method for them.
   assert.equal("sendBatch" in tracedQueue({ send: async () => {} }), false);
   assert.equal((tracedQueue({ send: async () => {} }) as { sendBatch?: unknown }).sendBatch, undefined);
 });
 
-test("a queue that refuses a short message is not asked again, and a long one goes without its context", async () => {
+test("a queue that refuses a short message is not asked again, and a long message goes without its context", async () => {
   const { ctx, config, settled } = setUp();
   const refused = new Error("no");
   const sent: unknown[] = [];

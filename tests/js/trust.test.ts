@@ -1,4 +1,4 @@
-// A server that does not believe a caller says so once, and what to do about it.
+// A server that does not believe a caller reports it once, with the remedy.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -12,7 +12,7 @@ const CALLER = { opik_trace_id: TRACE, opik_parent_span_id: "01a20612-0bcc-794c-
 const SECRET = { id: "a", secret: "0123456789abcdef0123456789abcdef" };
 const SITE = "https://app.test";
 
-/** Whether each request joins its caller's trace, and what is reported. */
+/** For each request `true` if it joins its caller's trace, and the reports. */
 async function ask(trust: ServerConfig["trust"], ...requests: Record<string, string>[]) {
   const errors: OpikError[] = [];
   const handler = withOpik(async (_: Request) => new Response(getTrackContext()?.span.traceId), {
@@ -32,7 +32,7 @@ async function ask(trust: ServerConfig["trust"], ...requests: Record<string, str
 
 const REFUSED = "invalid_headers: trust refused a caller: send a good opik-token, or believe it in trust";
 
-test("a caller without a token, or with one that is not good, is reported once", async () => {
+test("a caller without a token, or with an invalid token, is reported once", async () => {
   const trust = signed({ secrets: [SECRET], audience: SITE });
   const mint = (more: object) => mintToken({ secret: SECRET, audience: SITE, projectName: "pages", ...more });
   const good = { ...CALLER, "opik-token": await mint({}) };
@@ -51,7 +51,7 @@ test("a caller without a token, or with one that is not good, is reported once",
   }
 });
 
-test("so is one whom a function or a word refuses", async () => {
+test("a caller that a function or a word refuses is reported too", async () => {
   const error = new Error("no such address");
   for (const trust of [
     "never",
@@ -70,7 +70,7 @@ test("so is one whom a function or a word refuses", async () => {
   }
 });
 
-test("who names no trace is not refused", async () => {
+test("a caller that names no trace is not refused", async () => {
   for (const headers of [{}, { "opik-token": "v1.forged.token" }] as Record<string, string>[]) {
     assert.deepEqual((await ask("never", headers)).told, []);
   }

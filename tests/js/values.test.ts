@@ -1,5 +1,5 @@
-// What is recorded of values: a table for each kind, each row with the exact JSON. How much work is done is told in reads
-// and in characters, never in time.
+// Recording of values: a table for each kind, each row with the exact JSON. The tests count work in reads and characters,
+// never in time.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -16,7 +16,7 @@ import { useDeterministicIds, useFakeClock } from "opik-edge/testing";
 import * as undici from "undici";
 import { client, codes, errors, exporter } from "../support/recording.js";
 
-/** What is recorded of a value. */
+/** The recorded form of a value. */
 async function recorded(value: unknown, config?: OpikConfig): Promise<unknown> {
   const opik = client(config);
   opik.span({ input: { value } }).end();
@@ -24,7 +24,7 @@ async function recorded(value: unknown, config?: OpikConfig): Promise<unknown> {
   return (exporter.spans.at(-1)!["input"] as { value: unknown }).value;
 }
 
-/** The same as the text that left. */
+/** The same, as the text that was sent. */
 const textOf = async (value: unknown, config?: OpikConfig): Promise<string> =>
   JSON.stringify(await recorded(value, config)) ?? "undefined";
 
@@ -46,7 +46,7 @@ class Point {
   ) {}
 }
 
-describe("what JSON has no form for", () => {
+describe("values without a form in JSON", () => {
   const twice = { a: 1 };
   testRows([
     ["a Map with names", () => new Map<unknown, unknown>([["a", new Map([["b", 1n]])]]), { a: { b: "1" } }],
@@ -129,7 +129,7 @@ describe("what JSON has no form for", () => {
   ]);
 });
 
-describe("objects of another realm are what they are", () => {
+describe("objects of another realm are recognised", () => {
   const other = (code: string) => () => runInNewContext(`(${code})`, { URLSearchParams });
   testRows([
     ["plain ones", other("{ a: [1, { b: 2 }] }"), { a: [1, { b: 2 }] }],
@@ -161,7 +161,7 @@ describe("objects of another realm are what they are", () => {
     ["a response", () => new undici.Response("", { status: 404 }), { status: 404 }],
   ]);
 
-  test("plain ones merge", async () => {
+  test("plain objects merge", async () => {
     const opik = client();
     const opened = opik.span({ input: { a: 1 } });
     opened.update({ input: runInNewContext("({ b: 2 })") });
@@ -170,7 +170,7 @@ describe("objects of another realm are what they are", () => {
     assert.deepEqual(exporter.spans[0]!["input"], { a: 1, b: 2 });
   });
 
-  test("what one throws has its class, its message and its stack", async () => {
+  test("an error of another realm has its class, its message and its stack", async () => {
     const opik = client();
     assert.throws(() => opik.span({}, () => runInNewContext("throw new TypeError('m', { cause: new Error('c') })")));
     await opik.flush();
@@ -180,7 +180,7 @@ describe("objects of another realm are what they are", () => {
   });
 });
 
-describe("secrets in what is alive", () => {
+describe("secrets in live objects", () => {
   const secret = "sk-secret";
   const close = (server: Server) => new Promise((resolve) => server.close(resolve));
   const listen = async (server: Server): Promise<string> => {
@@ -189,7 +189,7 @@ describe("secrets in what is alive", () => {
   };
   const credentials = { authorization: secret, cookie: secret, "x-api-key": secret };
 
-  test("of Node's request, and Express's, method and URL without query are recorded, of the response the status", async () => {
+  test("for requests of Node and Express, method and URL without query are recorded, for responses the status", async () => {
     const opik = client();
     const app = express();
     const seen = opik.track((request: unknown, response: unknown) => [request, response].length, { name: "seen" });
@@ -214,7 +214,7 @@ describe("secrets in what is alive", () => {
     assert.doesNotMatch(JSON.stringify(exporter.requests), /secret/);
   });
 
-  test("of HTTP/2 the same", async () => {
+  test("the same for HTTP/2", async () => {
     const opik = client();
     const server = createServer2((request, response) => {
       opik.span({ input: { request, response, stream: response.stream, session: response.stream.session } }).end();
@@ -234,7 +234,7 @@ describe("secrets in what is alive", () => {
     });
   });
 
-  test("of Hono's request the same", async () => {
+  test("the same for a request of Hono", async () => {
     const opik = client();
     const app = new Hono();
     app.get("*", (c: Context) => {
@@ -248,7 +248,7 @@ describe("secrets in what is alive", () => {
     assert.deepEqual(context!["env"], { API_KEY: "[redacted]" });
   });
 
-  /** As clients of model providers and databases are made. */
+  /** Built like the clients of model providers and databases. */
   class Client {
     apiKey = secret;
     readonly baseURL = `https://user:${secret}@api.test/v1`;
@@ -305,10 +305,10 @@ describe("secrets in what is alive", () => {
 
   test("a service binding is not called", async () => {
     let calls = 0;
-    // As workerd's: a member of any name, which calls the other side.
+    // As in workerd: a member of any name, which calls the other side.
     class Fetcher {
       constructor() {
-        // biome-ignore lint/correctness/noConstructorReturn: so does workerd
+        // biome-ignore lint/correctness/noConstructorReturn: workerd does so
         return new Proxy(this, {
           has: () => true,
           get: (target, name) => Reflect.get(target, name) ?? (() => ++calls),
@@ -339,7 +339,7 @@ describe("URLs", () => {
     ["mailto:me@a.test", "mailto:"],
     ["file:///etc/passwd?q", "file:///etc/passwd"],
   ];
-  test("data is the host's own", async () => {
+  test("data of the host stay unchanged", async () => {
     const data = { method: "GET", url: "https://user:pw@a.test/p?q#f", headers: { authorization: "mine" }, big: 1n };
     assert.deepEqual(await recorded(data), { ...data, big: "1" });
   });
@@ -348,7 +348,7 @@ describe("URLs", () => {
       assert.deepEqual(await recorded(new Asked(given)), { method: "GET", url: expected });
     });
   }
-  test("of a call without a host, its span's name has no more than the scheme and the type", async () => {
+  test("for a call without a host, the span's name contains only the scheme and the type", async () => {
     const opik = client();
     await (await opik.fetch(`data:text/plain;base64,${"A".repeat(400)}`)).text();
     await opik.flush();
@@ -356,7 +356,7 @@ describe("URLs", () => {
   });
 });
 
-/** What throws whatever is asked of it. */
+/** A value that throws on every access. */
 function revoked(): object {
   const { proxy, revoke } = Proxy.revocable({}, {});
   revoke();
@@ -369,7 +369,7 @@ describe("errors", () => {
     try {
       await opik.span({}, fail);
     } catch {
-      // As it should.
+      // The failure is expected.
     }
     await opik.flush();
     return exporter.spans.at(-1)!["error_info"] as Record<string, string>;
@@ -395,7 +395,7 @@ describe("errors", () => {
     });
   }
 
-  test("what no error was thrown by has none", async () => {
+  test("a thrown value that is not an error has no traceback", async () => {
     const opik = client();
     for (const error of [null, undefined]) {
       opik.span({ error }).end();
@@ -448,7 +448,7 @@ describe("errors", () => {
     ["really? owner/repo#123 me@a.test a?b:c", "really? owner/repo#123 me@a.test a?b:c"],
   ];
   for (const [text, shown] of texts) {
-    test(`a text without what is secret in its URLs: ${shown}`, async () => {
+    test(`a text without the secrets in its URLs: ${shown}`, async () => {
       const { message, traceback } = await info(() => {
         throw new Error(text, { cause: new Error(text) });
       });
@@ -466,7 +466,7 @@ describe("errors", () => {
     });
   }
 
-  test("a failed fetch tells nothing that its recorded URL hides, in no span that it fails", async () => {
+  test("a failed fetch reveals nothing that its recorded URL hides, in any span that it fails", async () => {
     const opik = client();
     for (const url of [
       "http://user:s3cret@127.0.0.1:99999/p?key=s3cret",
@@ -481,7 +481,7 @@ describe("errors", () => {
   });
 });
 
-describe("what can not be read is lost by itself, with a note in its place and one report", () => {
+describe("values that cannot be read are lost alone, with a note in their place and one report", () => {
   const fail = (): never => {
     throw new Error("no");
   };
@@ -543,7 +543,7 @@ describe("what can not be read is lost by itself, with a note in its place and o
     ["unserializable"],
   );
 
-  test("of fields and options too", async () => {
+  test("in fields and options too", async () => {
     const opik = client();
     const bad = {
       name: "kept",
@@ -596,7 +596,7 @@ describe("what can not be read is lost by itself, with a note in its place and o
     assert.deepEqual(exporter.spans.at(-1)!["input"], { input: "[redacted]" });
   });
 
-  test("no option that is null, or can not be read, throws at the host", async () => {
+  test("no option that is null, or cannot be read, throws at the host", async () => {
     const unreadable = new Proxy(
       {},
       { get: fail, has: fail, ownKeys: fail, getOwnPropertyDescriptor: fail, getPrototypeOf: fail },
@@ -663,7 +663,7 @@ describe("what can not be read is lost by itself, with a note in its place and o
     }
   });
 
-  test("a configuration of null is none, and one that can not be read is an invalid one", () => {
+  test("a configuration of null counts as missing, and a configuration that cannot be read is invalid", () => {
     const nothing = {
       url: null,
       propagateTo: null,
@@ -693,7 +693,7 @@ describe("what can not be read is lost by itself, with a note in its place and o
 });
 
 describe("work is bounded", () => {
-  /** n users who are all each other's friends; `reads` counts how often their friends are asked for. */
+  /** n users who are all each other's friends; `reads` counts the reads of their friends. */
   function friends(n: number) {
     const counted = { reads: 0 };
     const users = Array.from({ length: n }, (_, id) => ({ id, friends: [] as unknown[] }));
@@ -713,7 +713,7 @@ describe("work is bounded", () => {
     test(`${n} users who are all each other's friends`, async () => {
       const { users, counted } = friends(n);
       const text = await textOf(users);
-      // The quick check gives up at its depth; the copy reads each once, and again while there is room for half a field.
+      // The quick check gives up at its depth; the copy reads each once, and again while half a field is free.
       assert.ok(counted.reads < 20_000, `${counted.reads} reads`);
       assert.ok(text.length < 1_000_000, `${text.length} characters`);
       if (n === 2)
@@ -753,7 +753,7 @@ describe("work is bounded", () => {
     assert.deepEqual(codes(), []);
   });
 
-  test("a toJSON that gives another one without an end", async () => {
+  test("a toJSON that returns another object with a toJSON, without end", async () => {
     class Endless {
       toJSON() {
         return { again: new Endless() };
@@ -799,11 +799,11 @@ describe("work is bounded", () => {
       assert.match(text, /opik_truncated/, name);
       assert.ok(text.length < 1 << 20, `${name}: ${text.length} characters`);
     }
-    // Written twice, in the row of the span and in that of its trace.
+    // Written twice, in the row of the span and in the row of its trace.
     assert.ok(reads < 1_500_000, `${reads} reads`);
   });
 
-  test("what is long but a tree is written whole, and its length is known", async () => {
+  test("long trees are written completely, and their length is known", async () => {
     const rows = Array.from({ length: 30_000 }, (_, n) => ({ n, big: BigInt(n) }));
     const opik = client({ limits: { fieldBytes: 3 << 20, spanBytes: 3 << 20 } });
     opik.span({ input: { rows } }).end();
@@ -817,7 +817,7 @@ describe("work is bounded", () => {
     assert.deepEqual(codes(), []);
   });
 
-  test("redaction sees all that is written", async () => {
+  test("redaction sees everything that is written", async () => {
     const { users } = friends(6);
     const text = await textOf(
       users.map((user) => Object.assign(user, { secret: "sk-1" })),
@@ -829,7 +829,7 @@ describe("work is bounded", () => {
 });
 
 describe("the runtime", () => {
-  test("a navigator that a DOM library has put into Node makes no page of it: what is recorded is sent", async () => {
+  test("a navigator that a DOM library has put into Node does not make it a page: recorded rows are sent", async () => {
     const before = Object.getOwnPropertyDescriptor(globalThis, "navigator");
     const userAgent = "Mozilla/5.0 (linux) AppleWebKit/537.36 (KHTML, like Gecko) jsdom/26.1.0";
     Object.defineProperty(globalThis, "navigator", { value: { userAgent }, configurable: true });
@@ -848,9 +848,9 @@ describe("the runtime", () => {
     }
   });
 
-  test("what the runtime lacks is told by its name, not as a trap", async () => {
+  test("the report names the features that the runtime lacks, not a trap", async () => {
     const { TextEncoder } = globalThis;
-    const ids = useDeterministicIds(); // a core of its own
+    const ids = useDeterministicIds(); // with its own core
     Reflect.deleteProperty(globalThis, "TextEncoder");
     try {
       client().span({}).end();

@@ -1,4 +1,4 @@
-// The golden vectors of the core, run on the module as it is shipped: optimised, and called as the package calls it.
+// Runs the golden vectors of the core on the module as shipped: optimised, and called as the package calls it.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -16,13 +16,13 @@ const ORDER = [
   ...["metadata", "input", "output"],
 ];
 
-/** What a buffer gives next, as an upload. */
+/** The next upload of a buffer. */
 function taken(core: Core, handle: number): Upload {
   const { kind, body, rowEnds } = core.take(handle)!;
   return new Upload(kind === SPAN_ROW ? "spans" : "traces", body, rowEnds);
 }
 
-test("headers mean what they mean in Rust, by the vectors' own clock", () => {
+test("headers are read as in Rust, with the clock of the vectors", () => {
   const core = getCore();
   const context = (given: Record<string, string>, now: number) => {
     const value = (name: string) => Object.entries(given).find(([key]) => key.toLowerCase() === name)?.[1] ?? "";
