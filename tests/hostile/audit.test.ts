@@ -1,4 +1,4 @@
-// What scripts/audit.mjs makes of what a registry answers: npm itself asks one on this machine.
+// scripts/audit.mjs against answers of a registry: npm itself asks a registry on this machine.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -12,13 +12,13 @@ import { text } from "node:stream/consumers";
 import { test } from "node:test";
 import { ROOT } from "../support/worker.js";
 
-/** How the script ends, and what it prints, where the registry answers so. */
+/** Runs the script against a registry with this answer; gives its exit code and its output. */
 async function audit(answer: RequestListener | undefined): Promise<{ code: number; printed: string }> {
   const server = createServer(answer);
   await once(server.listen(0, "127.0.0.1"), "listening");
   const { port } = server.address() as AddressInfo;
-  if (!answer) server.close(); // nobody is there
-  // npm remembers what it was told.
+  if (!answer) server.close(); // nothing listens there
+  // npm caches answers, so each run has its own cache.
   const cache = await mkdtemp(join(tmpdir(), "opik-edge-npm-"));
   const args = ["scripts/audit.mjs", `--registry=http://127.0.0.1:${port}/`, `--cache=${cache}`];
   const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ["ignore", "pipe", "inherit"] });
@@ -29,7 +29,7 @@ async function audit(answer: RequestListener | undefined): Promise<{ code: numbe
   return { code: code as number, printed };
 }
 
-/** A registry that knows this of esbuild, and nothing of anything else. */
+/** A registry with an advisory of this severity for esbuild, and with no other package. */
 const knowing = (severity: string): RequestListener => {
   const advisory = { id: 1, url: "https://a.test/1", title: "t", severity, vulnerable_versions: "*", cwe: [] };
   return (request, response) => {
@@ -42,13 +42,13 @@ const knowing = (severity: string): RequestListener => {
   };
 };
 
-test("a finding fails, and is named", async () => {
+test("a finding is printed, and the script fails", async () => {
   const { code, printed } = await audit(knowing("high"));
   assert.equal(code, 1, printed);
   assert.match(printed, /high: esbuild/);
 });
 
-test("what is of no concern for tools is named, and fails nothing", async () => {
+test("a finding that does not matter for tools is printed, and the script succeeds", async () => {
   const { code, printed } = await audit(knowing("low"));
   assert.equal(code, 0, printed);
   assert.match(printed, /low: esbuild/);
@@ -61,7 +61,7 @@ for (const [what, answer] of Object.entries<RequestListener | undefined>({
   },
   "is not there": undefined,
 })) {
-  test(`one that ${what} is named, and fails nothing`, async () => {
+  test(`a registry that ${what} is printed, and the script succeeds`, async () => {
     const { code, printed } = await audit(answer);
     assert.equal(code, 0, printed);
     assert.match(printed, /npm audit, \.: not asked: ./);

@@ -1,5 +1,5 @@
-// What something costs in blocks of the package's JavaScript that have run, by V8's own count of each: the same on a busy machine. What
-// runs inside of the engine is not in it; what a regular expression may cost is in regexes.test.ts.
+// Measures cost as the number of executed blocks of the package's JavaScript, from V8's own coverage. The count is the same
+// on a busy machine. It leaves out work inside the engine; regexes.test.ts covers regular expressions.
 
 import { Session } from "node:inspector/promises";
 import { after, before } from "node:test";
@@ -14,7 +14,7 @@ export function countBlocks(): { of(run: () => unknown): Promise<number> } {
   });
   after(() => session.disconnect());
 
-  /** How many blocks of the package have run since the last call. */
+  /** The number of blocks of the package that have run since the last call. */
   async function taken(): Promise<number> {
     const { result } = await session.post("Profiler.takePreciseCoverage");
     const functions = result.filter(({ url }) => url.includes("/pkg/")).flatMap((script) => script.functions);

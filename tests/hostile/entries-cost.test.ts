@@ -1,5 +1,5 @@
-// What the public entries cost at their limits: none more for each byte or member because there are many. The relay, which strangers
-// call, is in relay-cost.test.ts.
+// Cost of the public entries at their limits: a byte or member of a large input costs no more than one of a small input.
+// The relay, which strangers call, is in relay-cost.test.ts.
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
@@ -9,9 +9,9 @@ import { mintToken } from "opik-edge/relay";
 import { countBlocks } from "./blocks.js";
 
 const KB = 1024;
-/** The smaller one is beyond what costs the same however little there is. */
+/** The smaller size is large enough that fixed costs do not matter. */
 const SIZES = [64 * KB, KB * KB] as const;
-/** How much more the larger may cost, which is sixteen times the smaller. */
+/** Largest allowed cost of the larger size, relative to the smaller, which is a sixteenth of it. */
 const MOST_TIMES = 16 * 1.1;
 
 const ID = "01a20612-0b81-7cc1-922c-2da813a3fcfc";
@@ -20,7 +20,7 @@ const SECRET = { id: "a", secret: "0123456789abcdef0123456789abcdef" };
 const PATTERNS = [/sk-[\w-]+/, /(?<![\w.+-])[\w.+-]+@[\w.-]+/];
 
 const text = (bytes: number): string => "a".repeat(bytes);
-/** So many members of about eight bytes each. */
+/** Members of about eight bytes each, `bytes` in total. */
 const members = (bytes: number): Record<string, number> =>
   Object.fromEntries(Array.from({ length: bytes / 8 }, (_, n) => [`m${n}`, n]));
 const items = (bytes: number): string[] => Array.from({ length: bytes / 8 }, (_, n) => `${n}`);
@@ -43,7 +43,7 @@ class Instance {
   }
 }
 
-/** Each calls an entry with what has about so many bytes, and is told apart in what it is called with. */
+/** Each entry is called with a value of about `bytes` bytes. The name says which argument it is. */
 const ENTRIES: Record<string, (bytes: number) => unknown> = {
   "corsHeaders: an origin": (bytes) =>
     corsHeaders({ headers: new Headers({ origin: `https://${text(bytes)}.test` }) } as Request, {
@@ -133,7 +133,7 @@ describe("blocks of JavaScript", () => {
   const blocks = countBlocks();
   for (const [name, call] of Object.entries(ENTRIES)) {
     test(name, async (t) => {
-      await call(KB); // what is done once is not counted
+      await call(KB); // work that happens once is not counted
       const steps: number[] = [];
       for (const bytes of SIZES) steps.push(await blocks.of(() => call(bytes)));
       t.diagnostic(`${steps.join(", ")} blocks for ${SIZES.join(", ")} bytes`);

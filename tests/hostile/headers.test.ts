@@ -1,5 +1,5 @@
-// What a caller's headers may do, and where they may go: a token ends at the server that it was sent to, and trace headers go to no
-// target that only looks like one.
+// Limits of a caller's headers: a token ends at the server that it was sent to, and trace headers go to no host that only
+// resembles a target.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -32,7 +32,7 @@ beforeEach(() => {
   seen = [];
 });
 
-/** Ways in which a server makes a call with what it was sent. */
+/** Ways in which a server calls another with the headers it received. */
 const idioms: Record<string, (request: Request) => Promise<unknown>> = {
   "a request made of it": (request) => currentFetch(new Request(url, request)),
   "a request made of it, to a target without headers": (request) =>
@@ -79,7 +79,7 @@ describe("a page's token is not handed on with", () => {
   }
 });
 
-describe("trace headers go to no target that only looks like one", () => {
+describe("trace headers go to no host that only resembles a target", () => {
   const opik = new Opik({
     url: "https://opik.test/api",
     background: false,
@@ -98,7 +98,7 @@ describe("trace headers go to no target that only looks like one", () => {
     return headers.has("opik_trace_id");
   };
 
-  test("and to those that are", async () => {
+  test("and to every real target", async () => {
     for (const target of [
       "https://api.example.com/x?y#z",
       "https://API.example.com:443/",

@@ -1,5 +1,5 @@
-// What others have written gets into messages: what Opik answers, what a proxy's header says, what is set wrongly. None of it
-// controls a terminal, tells of a secret, or keeps the doctor from its end.
+// Foreign text gets into messages: Opik's answers, a proxy's headers, wrong settings. None of it controls a terminal,
+// reveals a secret, or keeps the doctor from its end.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -14,7 +14,7 @@ import { relay } from "opik-edge/relay";
 import { useFakeClock } from "opik-edge/testing";
 import { CASES, type Random, seeded } from "./seeded.js";
 
-/** C0, DEL, C1, what turns the direction of a text, and what ends a line elsewhere. */
+/** C0, DEL, C1, characters that change the direction of a text, and line ends of other systems. */
 const CONTROLS = [
   ...Array.from({ length: 0x20 }, (_, code) => code),
   ...Array.from({ length: 0x21 }, (_, code) => 0x7f + code),
@@ -28,7 +28,7 @@ const FORBIDDEN = new RegExp(
   `[${CONTROLS.map((char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`).join("")}]`,
 );
 
-/** Sequences that move a cursor, set a title, turn a text around, begin a line, among letters. */
+/** Sequences that move a cursor, set a title, reverse a text or begin a line, among letters. */
 const PIECES = [
   ...CONTROLS,
   "\u001b[2J",
@@ -44,7 +44,7 @@ const PIECES = [
 const attack = (random: Random): string =>
   Array.from({ length: 1 + random.below(12) }, () => random.of(PIECES)).join("");
 
-/** What the console is told while `use` runs. */
+/** The lines written to the console while `use` runs. */
 async function logged(use: () => unknown): Promise<string[]> {
   const lines: string[] = [];
   const { warn } = console;
@@ -57,10 +57,10 @@ async function logged(use: () => unknown): Promise<string[]> {
   return lines;
 }
 
-/** A server that answers as `answer` says. */
+/** A server that answers with `answer`. */
 class Server {
   answer: (request: IncomingMessage, response: ServerResponse) => unknown = (_, response) => response.end();
-  /** Bytes that it has written of endless answers. */
+  /** Bytes that endless answers have written. */
   written = 0;
   readonly #server = createServer((request, response) => {
     request.resume();
@@ -82,8 +82,8 @@ const server = new Server();
 before(() => server.start());
 after(() => server.close());
 
-describe("what others have written controls no terminal", () => {
-  test(`a refusal of Opik's, of ${CASES} kinds`, async () => {
+describe("foreign text controls no terminal", () => {
+  test(`a refusal by Opik, in ${CASES} variants`, async () => {
     for (let seed = 1; seed <= CASES; seed += 1) {
       const random = seeded(seed);
       const text = attack(random);
@@ -162,9 +162,9 @@ describe("what others have written controls no terminal", () => {
     assert.equal(new OpikError("unexpected", others).message, others);
   });
 
-  test("the doctor's findings are of one line each", async () => {
+  test("each of the doctor's findings is one line", async () => {
     server.answer = (_, response) => {
-      // Node's own client and server refuse most of them in a header.
+      // Node's own client and server refuse most of these characters in a header.
       response.writeHead(200, { "access-control-allow-origin": "https://a.test\u009b31m" }).end("{}");
     };
     const findings = await opikDoctor({
@@ -177,7 +177,7 @@ describe("what others have written controls no terminal", () => {
   });
 });
 
-describe("what is set wrongly is named, and never shown", () => {
+describe("a wrong setting is named, and never shown", () => {
   const SECRET = "s3cr3t";
   const wrong = (config: object): OpikError => {
     try {
@@ -210,7 +210,7 @@ describe("what is set wrongly is named, and never shown", () => {
       assert.doesNotMatch(`${error.message}${error.stack}${JSON.stringify(error)}${String(error.cause)}`, /s3cr3t/);
       assert.doesNotMatch(wrong({ env: { OPIK_URL_OVERRIDE: url }, apiKey: "k" }).message, /s3cr3t/);
       const findings = JSON.stringify(await opikDoctor({ config: { url }, url, origin: url }));
-      // One that is none is what is told in the doctor's own words: a user name and password are not.
+      // The doctor shows a text without a colon or an at sign in its own words: it holds no user name and password.
       if (url.includes(":") || url.includes("@")) assert.doesNotMatch(findings, /s3cr3t/);
     });
   }
@@ -244,7 +244,7 @@ describe("plain http", () => {
       assert.throws(make, { code: "invalid_config", message: /^url: expected https/ });
     });
   }
-  test("is told of off this machine, once", async () => {
+  test("is reported once for another machine", async () => {
     for (const host of [
       "opik.internal:5173",
       "10.0.0.1",
@@ -274,7 +274,7 @@ describe("plain http", () => {
       "the handler, the relay and the queue's consumer",
     );
   });
-  test("is as good as any on this machine, with a transport of one's own, or where nothing is sent", async () => {
+  test("is accepted for this machine, with the host's own transport, or where nothing is sent", async () => {
     for (const host of ["localhost:5173", "opik.localhost", "127.0.0.1", "127.1.2.3", "127.1", "[::1]:80"]) {
       assert.deepEqual(await told(`http://${host}/api`), [], host);
     }
@@ -284,7 +284,7 @@ describe("plain http", () => {
   });
 });
 
-describe("the doctor comes to an end", () => {
+describe("the doctor ends", () => {
   const endless = (chunk: Uint8Array | string) => (_: IncomingMessage, response: ServerResponse) => {
     response.on("error", () => {});
     const more = (): void => {
@@ -299,23 +299,23 @@ describe("the doctor comes to an end", () => {
     more();
   };
 
-  test("of an answer that never ends, of which it reads no more than it looks through", async () => {
+  test("with an endless answer, of which it reads only the part that it searches", async () => {
     server.written = 0;
     server.answer = endless("x".repeat(64 * 1024));
     const findings = await opikDoctor({ config: { disabled: true }, url: server.url, origin: "https://a.test" });
     assert.match(findings.find(({ check }) => check === "headers")!.found, /neither spelling/);
-    // What the sockets between hold is written too.
+    // The sockets in between buffer more than the doctor reads.
     assert.ok(server.written < 32 * 1024 * 1024, `${server.written} bytes`);
   });
 
-  test("of one that is small until it is unpacked", async () => {
+  test("with a small answer that is large once decompressed", async () => {
     const packed = gzipSync(Buffer.alloc(200 * 1024 * 1024));
     server.answer = (_, response) => response.writeHead(200, { "content-encoding": "gzip" }).end(packed);
     const findings = await opikDoctor({ config: { disabled: true }, url: server.url });
     assert.match(findings.find(({ check }) => check === "headers")!.found, /neither spelling/);
   });
 
-  test("of Opik's, too", async () => {
+  test("with an endless answer of Opik", async () => {
     server.answer = (request, response) => {
       response.statusCode = 401;
       endless("x".repeat(64 * 1024))(request, response);
@@ -328,7 +328,7 @@ describe("the doctor comes to an end", () => {
     "never comes": () => {},
     "comes byte by byte": (_: IncomingMessage, response: ServerResponse) => response.writeHead(200).write("x"),
   })) {
-    test(`of one that ${what}, after ten seconds`, async () => {
+    test(`with an answer that ${what}, after ten seconds`, async () => {
       using clock = useFakeClock();
       let asked = 0;
       const askedAgain: (() => void)[] = [];

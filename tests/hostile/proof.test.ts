@@ -1,5 +1,5 @@
-// One page's user against another's trace, through one relay: who knows its id, and holds a token of the same project, writes
-// nothing into it, replaces no row of it, and scores nothing in it.
+// One page's user attacks another's trace through the same relay. With its id and a token of the same project, the attacker
+// writes nothing into it, replaces no row of it, and scores nothing in it.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
@@ -28,7 +28,7 @@ const mint = (more: object = {}): Promise<string> =>
   mintToken({ secret: SECRET, audience: ORIGIN, projectName: "pages", ...more });
 const start = (): { start_time: string } => ({ start_time: new Date().toISOString() });
 
-/** Posts what it is given; gives the code of the refusal, or 200. What is refused is not forwarded. */
+/** Posts `body`; gives the code of the refusal, or 200. The relay forwards no refused body. */
 async function post(body: object): Promise<string | number> {
   const before = collector.requests.length;
   const headers = { origin: ORIGIN, "content-type": "text/plain" };
@@ -46,7 +46,7 @@ describe("a user with a token of the project", () => {
   const traceId = victim.id();
   const spanId = victim.id();
   const { secret } = page;
-  /** Another UUIDv7 that ends as one of the victim's. */
+  /** Another UUIDv7 that ends like the victim's. */
   const lookAlike = `${traceId.slice(0, 15)}001${spanId.slice(18)}`;
   const score = { name: "helpful", value: 0 };
   const attacks: Record<string, () => object> = {
@@ -73,7 +73,7 @@ describe("a user with a token of the project", () => {
     });
   }
 
-  test("needs the secret, as it was drawn", async () => {
+  test("needs the secret exactly as it was drawn", async () => {
     const rows = { traces: [{ id: traceId, ...start() }] };
     const bytes = Buffer.from(victim.secret, "base64url");
     const last = victim.secret.at(-1) as string;
@@ -90,7 +90,7 @@ describe("a user with a token of the project", () => {
     assert.equal(await post({ token, secret: victim.secret, ...rows }), 200);
   });
 
-  test("writes what is its own, with any counter and at any time of the token", async () => {
+  test("writes into its own traces, with any counter and at any time of the token", async () => {
     const token = await mint();
     const bytes = Buffer.from(secret, "base64url");
     const time = Date.now().toString(16).padStart(12, "0");
@@ -108,7 +108,7 @@ describe("a user with a token of the project", () => {
     );
   });
 
-  test("writes into the trace that the token names, and into no other", async () => {
+  test("writes only into the trace that the token names", async () => {
     for (const named of [traceId, traceId.toUpperCase()]) {
       const token = await mint({ traceId: named });
       const within = { trace_id: traceId, parent_span_id: spanId, ...start() };
@@ -122,7 +122,7 @@ describe("a user with a token of the project", () => {
   });
 });
 
-test("a relay that asks for no token takes rows with a secret and without", async () => {
+test("a relay without tokens takes rows with a secret and without", async () => {
   const open = relay({ url: collector.url, origins: [ORIGIN] });
   const page = pageIds();
   for (const secret of [undefined, page.secret]) {

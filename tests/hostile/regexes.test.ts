@@ -1,5 +1,5 @@
-// Every regular expression of js/ against its worst input: none takes time that grows faster than its text. Decided from
-// the expression's automaton, so the length of that text makes no difference.
+// Runs every regular expression of js/ against its worst input: its time grows linearly with the text. The checker decides
+// from the expression's automaton, so the length of the text makes no difference.
 
 import assert from "node:assert/strict";
 import { join, relative } from "node:path";
@@ -9,15 +9,15 @@ import { isIdentifier, isNewExpression, isRegularExpressionLiteral } from "types
 import { API } from "typescript/unstable/sync";
 import { ROOT } from "../support/worker.js";
 
-// The checker in JavaScript, which is the same on every machine; the variable is read when it is loaded.
+// The JavaScript checker is the same on every machine. It reads the variable when it is loaded.
 process.env["RECHECK_SYNC_BACKEND"] = "pure";
 const { checkSync } = await import("recheck");
 
-/** What would be slow on a long text, and why it is never given one. */
+/** Expressions that would be slow on a long text, and the reason why they never get a long text. */
 const BOUNDED: Readonly<Record<string, string>> = {
   "/(:\\d+:\\d+)?\\W*$/": "js/record/json.ts gives it the last 32 characters of a word",
 };
-/** Where an expression is made of what the host gives. */
+/** Files that build expressions from the host's settings. */
 const MADE = ["js/record/redact.ts"];
 
 const found = new Map<string, string>();
@@ -48,7 +48,7 @@ describe("a regular expression is linear", () => {
   }
 });
 
-test("all of them were found", () => {
+test("every expression was found", () => {
   assert.ok(found.size > 20, `${found.size} expressions`);
   assert.deepEqual(made, MADE);
   for (const literal of Object.keys(BOUNDED)) assert.ok(found.has(literal), `there is no ${literal} any more`);

@@ -1,11 +1,11 @@
-// Bodies for the relay: what a page would post, with something done to it. Some are still good.
+// Bodies for the relay: a page's post, mutated. Some are still valid.
 
 import { idOf, NOW, spanOf, traceOf } from "./relay-support.js";
 import type { Random } from "./seeded.js";
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
-/** What may stand anywhere, good or not. Texts of JSON, since not all of them can be made of a value. */
+/** Values for any place, valid or not. They are JSON texts, because some cannot be made from a value. */
 const VALUES = [
   ...[
     "null",
@@ -121,7 +121,7 @@ const PIECES = [
   "*",
 ];
 
-/** A body: about every third is taken by a relay of the project `pages` whose time is `NOW`. */
+/** A body. A relay of the project `pages` whose time is `NOW` accepts about every third. */
 export function generateBody(random: Random): string {
   const kind = random.of(KINDS);
   const rows = Array.from({ length: 1 + random.below(3) }, () => rowOf(kind, random));
@@ -148,7 +148,7 @@ function rowOf(kind: string, random: Random): string {
   return `{${members.map(([name, value]) => `${space}${name}${space}:${space}${value}${space}`).join(",")}}`;
 }
 
-/** A member: mostly one that is right. */
+/** A member, mostly a valid member. */
 function memberOf(random: Random): readonly [name: string, value: string] {
   if (random.percent(3)) return [random.of(STRANGE_NAMES), random.of(VALUES)];
   if (random.percent(12)) return [random.of(NAMES), random.of(VALUES)];
@@ -178,7 +178,7 @@ function nested(depth: number, random: Random): string {
   return `{"a":${open.repeat(depth)}${open === "[" ? "" : "1"}${close.repeat(depth)}}`;
 }
 
-/** `text` with a few pieces put in, taken out, doubled or cut off. */
+/** `text` with a few pieces inserted, removed, doubled or cut off. */
 function mutated(text: string, random: Random): string {
   let mutant = text;
   for (let more = 1 + random.below(3); more > 0; more -= 1) {

@@ -1,4 +1,4 @@
-// Bodies of a given length that are as much work for a relay as can be thought of.
+// Bodies of a given length that make as much work for a relay as possible.
 
 let counter = 0;
 function idOf(ms) {
@@ -8,12 +8,12 @@ function idOf(ms) {
 }
 const row = (ms) => `"id":"${idOf(ms)}","trace_id":"${idOf(ms)}","start_time":"${new Date(ms).toISOString()}"`;
 const filled = (text, bytes) => text.repeat(Math.ceil(Math.max(0, bytes) / text.length));
-/** One row, with a field that is as long as it takes. */
+/** One row, with a field that fills the length. */
 const withField = (before, filler, after) => (bytes, ms) => {
   const start = `{"spans":[{${row(ms)},${before}`;
   return `${start}${filled(filler, bytes - start.length - after.length - 3)}${after}}]}`;
 };
-/** As many of them as it takes. */
+/** Enough rows to fill the length. */
 const many = (kind, make) => (bytes, ms) => {
   const rows = [];
   for (let length = 20; length < bytes; length += rows.at(-1).length + 1) rows.push(make(ms, rows.length));
@@ -70,10 +70,10 @@ const BODIES = {
   "objects in objects": withField('"input":[{}', ',{"a":{"b":{"c":{"d":{}}}}}', "]"),
 };
 
-/** The names of all. */
+/** The names of all bodies. */
 export const SHAPES = Object.keys(BODIES);
 
-/** The body of `shape`, of about so many bytes; its rows are of the time `ms`. */
+/** The body of `shape`, about `bytes` long; its rows have the time `ms`. */
 export function bodyOf(shape, bytes, ms) {
   counter = 0;
   return BODIES[shape](bytes, ms);

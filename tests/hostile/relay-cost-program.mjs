@@ -1,5 +1,5 @@
-// A relay that is posted one body again and again, for its instructions to be counted: reads `{"shape","bytes","posts"}` from
-// its standard input.
+// Posts one body to a relay repeatedly, so that callgrind can count its instructions. Reads `{"shape","bytes","posts"}`
+// from standard input.
 
 import { readFileSync } from "node:fs";
 import { relay } from "opik-edge/relay";

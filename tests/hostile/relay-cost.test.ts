@@ -1,6 +1,6 @@
-// What a post may cost a relay: of the worst bodies that can be thought of, none costs more for each of its bytes because it is
-// long. Counted are the blocks that have run (blocks.ts), and with --long the instructions of the whole process, by
-// callgrind; both are the same on a busy machine. What a regular expression may cost is in regexes.test.ts.
+// Cost of a post to a relay: even for the worst body, a byte costs no more because the body is long. The tests count
+// executed blocks (blocks.ts), and with --long the instructions of the whole process, by callgrind. Both counts are the
+// same on a busy machine. regexes.test.ts covers regular expressions.
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
@@ -15,7 +15,7 @@ import { post, relayTo, Upstream } from "./relay-support.js";
 const KB = 1024;
 const SIZES = [KB, 64 * KB, KB * KB] as const;
 
-/** How much more the longest may cost than one of 64 KB, which has a sixteenth of its bytes. */
+/** Largest allowed cost of the longest body, relative to a body of 64 KB, a sixteenth of its length. */
 const MOST_TIMES = 16 * 1.1;
 
 describe("blocks of JavaScript", () => {
@@ -50,7 +50,7 @@ test("instructions of the worst body", { skip: why }, async (t) => {
     countProgram(program, JSON.stringify({ shape, bytes, posts }));
   for (const shape of ["usage of many names", "a string of escaped quotes that does not end"]) {
     const costs: number[] = [];
-    // What the process costs itself, and what is loaded and compiled for the first, is in both.
+    // The difference leaves out the process itself, and loading and compiling for the first post.
     for (const bytes of SIZES) costs.push((await count(shape, bytes, 3)) - (await count(shape, bytes, 2)));
     t.diagnostic(`${shape}: ${costs.join(", ")} instructions for ${SIZES.join(", ")} bytes`);
     const [, middle, longest] = costs as [number, number, number];

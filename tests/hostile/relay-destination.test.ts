@@ -1,4 +1,4 @@
-// What one page makes of Opik's answers: it stops no other page, and nothing that the server itself records.
+// Opik's refusals of one page's rows stop no other page, and none of the server's own rows.
 
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, test } from "node:test";
@@ -27,7 +27,7 @@ describe("with one Opik, key and workspace", () => {
   const good = (): Request => post(JSON.stringify({ spans: [spanOf(Date.now())] }));
   const pages = (more: Partial<RelayConfig> = {}) =>
     relay({ url: collector.url, apiKey: "k", origins: [ORIGIN], onError: () => {}, ...more });
-  /** What an invocation of the server's own has delivered. */
+  /** The number of rows that an invocation of the server itself has delivered. */
   const invoke = async (): Promise<number> => {
     let held: Promise<unknown> = Promise.resolve();
     const handler = withOpik(
@@ -61,13 +61,13 @@ describe("with one Opik, key and workspace", () => {
     });
   }
 
-  test("a failing row costs two requests, whatever it is answered", async () => {
+  test("a failing row costs two requests, whatever the answers", async () => {
     answer = { status: 500, headers: { "retry-after": "0" } };
     await pages()(poison());
     assert.equal(collector.requests.length, 2);
   });
 
-  test("a refused key is left alone, by all pages", async () => {
+  test("a refused key is not retried, for any page", async () => {
     answer = { status: 401, headers: {} };
     const handle = pages();
     for (let n = 0; n < 5; n += 1) assert.equal((await handle(poison())).status, 502);
@@ -76,7 +76,7 @@ describe("with one Opik, key and workspace", () => {
   });
 });
 
-test("what a transport can not carry is refused, and not tried", async () => {
+test("rows that a transport cannot carry are refused, and not tried", async () => {
   const upstream = Object.assign(new Upstream(), { maxBodyBytes: 40_000 });
   const handle = relayTo(upstream);
   const large = post(JSON.stringify({ spans: [spanOf(Date.now(), { input: "x".repeat(40_000) })] }));
@@ -84,7 +84,7 @@ test("what a transport can not carry is refused, and not tried", async () => {
   assert.equal(upstream.requests.length, 0);
 });
 
-test("a row that the backend always fails on keeps no others waiting behind it", async () => {
+test("a row that the backend always fails on delays no other row", async () => {
   const clock: FakeClock = useFakeClock(NOW);
   try {
     clock.freeze();

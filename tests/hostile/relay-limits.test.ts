@@ -1,5 +1,5 @@
-// What a relay is given by whom: settings that are no numbers, tokens that are over, addresses by the network, and bodies
-// that arrive in any way they like.
+// Hostile input to a relay: settings that are not numbers, expired tokens, addresses of one network, and bodies in any
+// pieces.
 
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, test } from "node:test";
@@ -17,7 +17,7 @@ afterEach(() => clock.restore());
 
 const HOUR = 60 * 60 * 1000;
 
-test("a setting that is no number of its range is told of at once", () => {
+test("a setting that is not a number in its range is reported at once", () => {
   const wrong: readonly unknown[] = [
     Number.NaN,
     -1,
@@ -57,7 +57,7 @@ describe("a token", () => {
     return answer.status === 200 ? 200 : (await answer.json()).code;
   };
 
-  test("delivers rows of its life for a day after its end, or for as long as the relay says", async () => {
+  test("delivers rows of its life for a day after its end, or for as long as the relay allows", async () => {
     const endedAt = (agoMs: number): Promise<string> => minted(NOW - agoMs - HOUR);
     const rows = (agoMs: number): object => ({
       spans: [{ ...spanOf(NOW - agoMs), id: page.id(NOW - agoMs), trace_id: page.id(NOW - agoMs) }],
@@ -105,7 +105,7 @@ describe("the rate limit", () => {
     return keys;
   };
 
-  test("counts an address of IPv4 by itself, and IPv6 by its network of 64 bits", async () => {
+  test("counts an IPv4 address alone, and IPv6 by its network of 64 bits", async () => {
     for (const network of [
       ["2001:db8:1:2::1", "2001:db8:1:2:ffff:ffff:ffff:ffff", "2001:0DB8:0001:0002:0000::9", "2001:db8:1:2:a::"],
       ["2001:db8::1", "2001:db8:0:0:8::", "2001:db8::5:6:7:8", "2001:0db8:0000:0000:1:2:3:4"],
@@ -126,7 +126,7 @@ describe("the rate limit", () => {
 });
 
 describe("a body", () => {
-  test("in a hundred thousand pieces is read, and what is behind its limit is not", async () => {
+  test("in a hundred thousand pieces is read, and bytes beyond its limit are not", async () => {
     const text = JSON.stringify({ spans: [spanOf(NOW, { input: "x".repeat(100_000) })] });
     let at = 0;
     const pieces = new ReadableStream<Uint8Array>({
@@ -151,7 +151,7 @@ describe("a body", () => {
     assert.ok(pulled < 1010, `${pulled} bytes were read`);
   });
 
-  test("of a single string that is too long for a row is refused as that", async () => {
+  test("with a single string that is too long for a row is refused as too large", async () => {
     for (const filler of ["x", '\\"', "\\\\", "\\u0000", "[", "é"]) {
       const body = `{"spans":[${JSON.stringify(spanOf(NOW)).slice(0, -1)},"input":"${filler.repeat(4 << 20)}"}]}`;
       const answer = await relayTo(new Upstream(), { maxBytes: 32 << 20 })(post(body));
@@ -159,7 +159,7 @@ describe("a body", () => {
     }
   });
 
-  test("of nothing but the beginning of a string is refused as no JSON", async () => {
+  test("that is only the beginning of a string is refused", async () => {
     for (const filler of ["\\", '\\"', "[", "{", '"', '""', "\\u", "1", " "]) {
       const answer = await relayTo(new Upstream())(post(`"${filler.repeat((1 << 20) / filler.length - 1)}`));
       assert.ok([400, 422].includes(answer.status), `${filler}: ${answer.status}`);
@@ -167,7 +167,7 @@ describe("a body", () => {
   });
 });
 
-test("each answer says the relay's time, in whole ms", async () => {
+test("each answer contains the relay's time, in whole ms", async () => {
   const upstream = new Upstream();
   const handle = relayTo(upstream);
   const good = (): Request => post(JSON.stringify({ spans: [spanOf(NOW)] }));

@@ -1,4 +1,4 @@
-// Who may call: origins that look like those that may, those that are none, and what `Vary` is for.
+// Origins that may call, origins that resemble them, and invalid origins; and the header `Vary`.
 
 import assert from "node:assert/strict";
 import { afterEach, describe, test } from "node:test";
@@ -125,7 +125,7 @@ const CASES: Record<string, Case> = {
 afterEach(() => {
   delete (globalThis as { location?: unknown }).location;
 });
-/** As Deno and pages have it: what is no URL by itself is one of the place's. */
+/** As in Deno and pages: `URL` resolves a relative text against the location. */
 function beAt(href: string): void {
   Object.defineProperty(globalThis, "location", { value: new URL(href), configurable: true });
 }
@@ -168,7 +168,7 @@ for (const [name, { origins, allowed, refused }] of Object.entries(CASES)) {
   });
 }
 
-test("trace headers go to the scheme and the host that are named", async () => {
+test("trace headers go to the named scheme and host", async () => {
   const given = async (propagateTo: readonly PropagateTo[], url: string): Promise<boolean> => {
     const original = globalThis.fetch;
     let headers = new Headers();
@@ -214,7 +214,7 @@ test("trace headers go to the scheme and the host that are named", async () => {
 
 const escaped = (text: string): string => text.replace(/[.*?()[\]]/g, "\\$&");
 
-/** What names no origin, and how it has to be written: "" where that can not be told. */
+/** Texts that name no origin, and their right spelling: "" if it cannot be guessed. */
 const WRONG: readonly (readonly [wrong: unknown, right: string])[] = [
   ["localhost:5199", "http://localhost:5199"],
   ["localhost", "http://localhost"],
@@ -272,7 +272,7 @@ const WRONG: readonly (readonly [wrong: unknown, right: string])[] = [
   [undefined, ""],
 ];
 
-describe("what can match no origin is a mistake that says how to write it", () => {
+describe("a setting that can match no origin is a mistake whose message says how to write it", () => {
   const transport = new InMemoryExporter();
   const client = (propagateTo: unknown): Opik =>
     new Opik({ url: "http://opik.test/api", transport, background: false, propagateTo: propagateTo as never });
@@ -288,12 +288,12 @@ describe("what can match no origin is a mistake that says how to write it", () =
       assert.throws(() => client([wrong]), said("propagateTo"));
       assert.throws(() => client(["https://a.test", { to: wrong, spelling: "both" }]), said("propagateTo"));
       assert.throws(() => relayTo(new Upstream(), { origins: ["https://a.test", wrong as string] }), said("origins"));
-      // What it says is taken, and is not wrong itself.
+      // The suggested spelling is accepted, and causes no message itself.
       if (right) assert.ok(client([right]) && relayTo(new Upstream(), { origins: [right] }));
     });
   }
 
-  test("of an API, and of a page's calls, it is reported once", (t) => {
+  test("in an API, and in a page's calls, it is reported once", (t) => {
     const { mock } = t.mock.method(console, "warn", () => {});
     for (let n = 0; n < 2; n += 1) {
       for (const origins of [["localhost:5198"], "https://a.test", undefined]) {
@@ -314,7 +314,7 @@ describe("what can match no origin is a mistake that says how to write it", () =
     ]);
   });
 
-  test("a target without a spelling is given both", async () => {
+  test("a target without a spelling receives both", async () => {
     const opik = client([{ to: "https://api.test" }]);
     const seen: string[] = [];
     const via = {

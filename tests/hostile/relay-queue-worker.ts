@@ -1,4 +1,4 @@
-// A relay that puts what pages write into a queue, and the consumer that delivers it.
+// A relay that puts the rows of pages into a queue, and the consumer that delivers them.
 
 import { deliverQueue, type QueueBatch, type QueueProducer, queueTransport } from "opik-edge/cloudflare";
 import { relay } from "opik-edge/relay";

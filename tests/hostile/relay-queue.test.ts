@@ -1,4 +1,4 @@
-// A relay behind a queue, in workerd: what one page posts keeps nothing of others from being delivered.
+// A relay with a queue, in workerd: no page's rows keep others' rows from being delivered.
 
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, test } from "node:test";
@@ -39,14 +39,14 @@ describe("in workerd", () => {
     Array.from({ length: count }, () => spanOf(Date.now(), { name }));
   const delivered = (name: string): number => collector.spans().filter(({ name: own }) => own === name).length;
 
-  test("refused rows are done with, and what is behind them is delivered", async () => {
+  test("refused rows are given up, and the rows after them are delivered", async () => {
     await send(rows(25, POISON));
     for (let n = 0; n < 5; n += 1) await send(rows(3, "good"));
     await collector.until(() => delivered("good") === 15);
     await send(rows(1, "last"));
     await collector.until(() => delivered("last") === 1);
     const refused = collector.requests.filter(({ body }) => body.includes(POISON));
-    // With the others, then alone, and in halves as often as it takes to find one of 25 rows.
+    // One request with the others, one alone, and halves until one of 25 rows is found.
     assert.ok(refused.length <= 4 + 2 * 5, `${refused.length} requests`);
   });
 });
@@ -65,7 +65,7 @@ describe("a batch of messages", () => {
     return { body: JSON.stringify({ spans: rows }), attempts, told, ack: () => told.push("ack"), retry };
   };
   const rows = (count: number, name = "good"): object[] => Array.from({ length: count }, () => spanOf(NOW, { name }));
-  /** An Opik that answers `status` wherever a row is poisoned. */
+  /** An Opik that answers `status` to each request with a poisoned row. */
   const failing = (status: number) =>
     new (class extends Upstream {
       override async fetch(url: string, request: { readonly body: Uint8Array }): Promise<Response> {
@@ -73,7 +73,7 @@ describe("a batch of messages", () => {
         const isPoisoned = new TextDecoder().decode(request.body).includes(POISON);
         return new Response(null, { status: isPoisoned ? status : 204, headers: { "retry-after": "3600" } });
       }
-      /** How many rows it has taken. */
+      /** The number of rows that it has accepted. */
       get taken(): number {
         const bodies = this.requests.map(({ body }) => body).filter((body) => !body.includes(POISON));
         return bodies.reduce((sum, body) => sum + JSON.parse(body).spans.length, 0);
@@ -92,7 +92,7 @@ describe("a batch of messages", () => {
     assert.deepEqual(new Set(messages.flatMap(({ told }) => told)), new Set(["ack"]));
   });
 
-  test("has a budget for each message, whatever is in it", async () => {
+  test("has a budget for each message, whatever its content", async () => {
     const messages = Array.from({ length: 5 }, () => messageOf(rows(100, POISON)));
     const upstream = failing(422);
     const report = await deliver(messages, upstream);

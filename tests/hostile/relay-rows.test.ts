@@ -1,5 +1,5 @@
-// Rows that Opik would refuse, and rows that are not what they seem: the relay reads each as `JSON.parse` does, and forwards
-// what it has read, or nothing.
+// Rows that Opik would refuse, and rows that are not what they seem. The relay reads each as `JSON.parse` does, and
+// forwards what it has read, or nothing.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
@@ -18,7 +18,7 @@ before(() => {
 });
 after(() => clock.restore());
 
-/** What becomes of a body. */
+/** The relay's answer to a body, and the rows that it forwards. */
 async function send(body: string) {
   const upstream = new Upstream();
   const answer = await relayTo(upstream)(post(body));
@@ -72,7 +72,7 @@ const FIELDS: Record<string, readonly unknown[]> = {
   hasOwnProperty: [1],
 };
 
-describe("what Opik would refuse is refused, and nothing is forwarded", () => {
+describe("rows that Opik would refuse are refused, and nothing is forwarded", () => {
   for (const [field, values] of Object.entries(FIELDS)) {
     test(field, async () => {
       for (const value of values) {
@@ -85,7 +85,7 @@ describe("what Opik would refuse is refused, and nothing is forwarded", () => {
     });
   }
 
-  test("numbers that no double holds", async () => {
+  test("numbers that do not fit a double", async () => {
     for (const field of [
       '"ttft":1e400',
       '"total_estimated_cost":1e400',
@@ -113,7 +113,7 @@ describe("what Opik would refuse is refused, and nothing is forwarded", () => {
   });
 });
 
-test("what Opik takes is forwarded", async () => {
+test("rows that Opik accepts are forwarded", async () => {
   const times = [
     "2026-06-01T12:00:00Z",
     "2024-02-29T00:00:00.123456789Z",
@@ -145,7 +145,7 @@ test("what Opik takes is forwarded", async () => {
   assert.equal(checkBatch("spans", JSON.parse(request!.body), NOW).length, rows.length);
 });
 
-test("what this package writes is forwarded", async () => {
+test("rows that this package writes are forwarded", async () => {
   const exporter = new InMemoryExporter();
   const opik = new Opik({
     url: "http://opik.test/api",
@@ -216,7 +216,7 @@ test("what this package writes is forwarded", async () => {
         throw error;
       });
     } catch {
-      // Recorded.
+      // The row has been recorded.
     }
   }
   await opik.flush();
@@ -227,13 +227,13 @@ test("what this package writes is forwarded", async () => {
   }
 });
 
-test("whatever is sent is read as JSON.parse reads it, or refused", async (t) => {
+test("every body is read as JSON.parse reads it, or refused", async (t) => {
   const random = seeded(16);
   const upstream = new Upstream();
   const handle = relayTo(upstream);
   const seen: Record<string, number> = {};
   for (let n = 0; n < (LONG ? 1_000_000 : 20_000); n += 1) {
-    // As it arrives: what is no character of Unicode is none in UTF-8 either, and a mark of the byte order is taken off.
+    // The body as it arrives: UTF-8 replaces lone surrogates, and decoding removes a byte order mark.
     const text = new TextDecoder().decode(new TextEncoder().encode(generateBody(random)));
     const answer = await handle(post(text));
     const { code = "ok", now } = await answer.json();
@@ -260,9 +260,9 @@ test("whatever is sent is read as JSON.parse reads it, or refused", async (t) =>
 
 type Rows = Record<string, unknown>[];
 
-/** What is forwarded means what was sent, but for what the relay stamps; and Opik takes it. */
+/** Checks that the forwarded rows equal the sent rows, except for the relay's stamps, and that Opik accepts them. */
 function checkForwarded(text: string, forwarded: Record<string, Rows>): void {
-  // Numbers as JavaScript has them: what is too large for one is none.
+  // Through `JSON.stringify`, a number that is too large for a double becomes null.
   const { token: _, ...sent } = JSON.parse(JSON.stringify(JSON.parse(text))) as Record<string, Rows>;
   const [kind, rows] = Object.entries(sent)[0]!;
   const isOfScores = kind.endsWith("scores");
@@ -290,7 +290,7 @@ function lastOfEach(rows: Rows): Rows {
   return [...last.values()];
 }
 
-/** What is no JSON, or too deep, is said to be malformed, and nothing else is. */
+/** Checks that exactly the bodies that are not JSON, or nested too deep, are `malformed`. */
 function checkRefused(text: string, code: string): void {
   let isJson = true;
   try {
@@ -301,7 +301,7 @@ function checkRefused(text: string, code: string): void {
   assert.equal(code === "malformed", !isJson || depthOf(text) > 64);
 }
 
-/** How deep JSON is nested, also in what is written twice. */
+/** The nesting depth of a JSON text, including members that are written twice. */
 function depthOf(json: string): number {
   let depth = 0;
   const depths = [...json.replace(/"(?:[^"\\]|\\.)*"/g, "")].map((char) => {

@@ -1,24 +1,24 @@
-// A relay whose pages are hostile: what it is sent, and what it forwards.
+// A relay with hostile pages: requests to it, and the rows that it forwards.
 
 import type { Transport } from "opik-edge";
 import { type RelayConfig, relay } from "opik-edge/relay";
 
 /** The origin that may write. */
 export const ORIGIN = "https://app.test";
-/** A time that no test depends on the length of. */
+/** A time on which no test depends. */
 export const NOW = Date.parse("2026-06-01T12:00:00.000Z");
 
-/** What was forwarded. */
+/** A forwarded request. */
 export interface Forwarded {
   readonly path: string;
   readonly body: string;
 }
 
-/** Keeps what is forwarded. */
+/** Keeps the forwarded requests. */
 export class Upstream implements Transport {
   readonly compress = false;
   readonly requests: Forwarded[] = [];
-  /** What is answered. */
+  /** Status of the answers. */
   status = 204;
 
   async fetch(url: string, { body }: { readonly body: Uint8Array }): Promise<Response> {
@@ -27,20 +27,20 @@ export class Upstream implements Transport {
   }
 }
 
-/** A relay before `upstream`, which reports nothing. */
+/** A relay in front of `upstream`, which reports nothing. */
 export function relayTo(upstream: Transport, more: Partial<RelayConfig> = {}): (request: Request) => Promise<Response> {
   const config = { url: "http://opik.test/api", projectName: "pages", origins: [ORIGIN] };
   return relay({ ...config, transport: upstream, onError: () => {}, ...more });
 }
 
-/** What a page posts. */
+/** A page's post. */
 export function post(body: BodyInit, headers: Record<string, string> = {}): Request {
   const given = { origin: ORIGIN, "content-type": "text/plain", ...headers };
   return new Request("http://relay.test/opik", { method: "POST", headers: given, body });
 }
 
 let counter = 0;
-/** A UUIDv7 of a time. */
+/** A UUIDv7 of the given time. */
 export function idOf(ms: number): string {
   const time = ms.toString(16).padStart(12, "0");
   counter += 1;

@@ -1,5 +1,5 @@
-// Requests that are not what they say, to a relay in workerd, byte by byte as a browser would not send them; and many requests
-// at once, none of which may see anything of another.
+// Forged requests to a relay in workerd, written byte by byte as no browser would send them; and many requests at once,
+// none of which may see a byte of another.
 
 import assert from "node:assert/strict";
 import { request as httpRequest } from "node:http";
@@ -31,7 +31,7 @@ describe("in workerd", () => {
     readonly headers?: Record<string, string | string[]>;
     readonly body?: string | Uint8Array;
   }
-  /** The status and the code of what is answered to bytes. */
+  /** The status and the code of the answer to these bytes. */
   function send({ method = "POST", path = "/opik", headers = {}, body = good() }: Sent): Promise<[number, unknown]> {
     const given = { origin: ORIGIN, "content-type": "text/plain", ...headers };
     return new Promise((resolve, reject) => {
@@ -96,7 +96,7 @@ describe("in workerd", () => {
     });
   }
 
-  test("what a page says of keys, workspaces and paths reaches nobody", async () => {
+  test("keys, workspaces and paths in a page's request reach nobody", async () => {
     const headers = {
       authorization: "theirs",
       "comet-workspace": "theirs",
@@ -117,7 +117,7 @@ describe("in workerd", () => {
   });
 });
 
-describe("names that are written in other ways", () => {
+describe("names in other spellings", () => {
   const send = async (body: string) => {
     const upstream = new Upstream();
     const answer = await relayTo(upstream)(post(body));
@@ -139,7 +139,7 @@ describe("names that are written in other ways", () => {
     }
   });
 
-  test("kinds named twice are the last one, and others are refused", async () => {
+  test("a kind named twice is the last one, and unknown kinds are refused", async () => {
     const rows = `[{${row}}]`;
     assert.equal((await send(`{"spans":7,"spans":${rows}}`)).status, 200);
     for (const body of [
@@ -152,7 +152,7 @@ describe("names that are written in other ways", () => {
     }
   });
 
-  test("members of the prototype are members like others", async () => {
+  test("members with names of the prototype are ordinary members", async () => {
     const input = '{"__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}}}';
     const { status, sent } = await send(`{"spans":[{${row},"input":${input}}]}`);
     assert.equal(status, 200);
@@ -161,12 +161,12 @@ describe("names that are written in other ways", () => {
   });
 });
 
-test("of requests that are served at once none has a byte of another", async () => {
+test("requests that are served at once share no byte", async () => {
   const random = seeded(17);
   const upstream = new Upstream();
   const handle = relayTo(upstream);
   const encoder = new TextEncoder();
-  /** A body that arrives in pieces, between those of others. */
+  /** A body that arrives in pieces, between the pieces of other bodies. */
   const inPieces = (text: string): ReadableStream<Uint8Array> => {
     const bytes = encoder.encode(text);
     const step = 1 + random.below(bytes.length);

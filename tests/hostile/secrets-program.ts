@@ -1,30 +1,30 @@
-// Looks for a key in all that the package hands to its users: as JSON, printed, cloned, walked through, recorded, reported.
-// Runs in every runtime.
+// Searches everything that the package hands to its users for a key: as JSON, printed, cloned, walked through, recorded,
+// reported. Runs in every runtime.
 
 import type { Trace } from "opik-edge";
 import { flush, Opik, type OpikConfig, type OpikError, type Span, track } from "opik-edge";
 import { queueTransport, withOpik } from "opik-edge/cloudflare";
 import { relay } from "opik-edge/relay";
 
-/** In every secret of this program, and nowhere else. */
+/** Part of every secret of this program, and of nothing else. */
 export const SENTINEL = "SENTINEL";
 const KEY = `sk-${SENTINEL}-key`;
 
 export interface SecretsConfig {
   /** Base URL of a collector's API. */
   readonly collector: string;
-  /** Base URL of an API that refuses everything, and repeats the key as it does so. */
+  /** Base URL of an API that refuses everything, and repeats the key in its answer. */
   readonly refusing: string;
 }
 
 export interface SecretsResult {
-  /** Where the sentinel was found, and in what. */
+  /** Places where the sentinel was found. */
   readonly leaks: readonly string[];
-  /** How things print. */
+  /** Printed forms of values. */
   readonly printed: Readonly<Record<string, unknown>>;
-  /** By what they were printed. */
+  /** The functions that printed them. */
   readonly printers: readonly string[];
-  /** How many values were looked at. */
+  /** The number of values that were examined. */
   readonly looks: number;
 }
 
@@ -35,7 +35,7 @@ interface Host {
 
 type Print = (value: unknown) => string;
 
-/** What copies of the package share: it hangs on the global object, by symbols that every program can name. */
+/** State that copies of the package share: it is on the global object, under symbols that every program can name. */
 function shared(): unknown[] {
   const keys = Object.getOwnPropertySymbols(globalThis).filter(({ description }) =>
     description?.startsWith("opik-edge/"),
@@ -48,7 +48,7 @@ async function printersOf(): Promise<Record<string, Print>> {
   const { Deno, Bun } = globalThis as Host;
   const printers: Record<string, Print> = {};
   try {
-    // Not in every workerd; a name that no bundler follows.
+    // Some workerd lack the module, and a computed name keeps bundlers from following it.
     const name = ["node", "util"].join(":");
     const { inspect } = (await import(name)) as typeof import("node:util");
     printers["inspect"] = (value) => inspect(value, { depth: 12 });
@@ -56,7 +56,7 @@ async function printersOf(): Promise<Record<string, Print>> {
     printers["inspect, as it is"] = (value) => inspect(value, { depth: 8, showHidden: true, customInspect: false });
     printers["inspect, proxies"] = (value) => inspect(value, { depth: 8, showProxy: true });
   } catch {
-    // Told by `printers`.
+    // `printers` shows that it is missing.
   }
   if (Deno) printers["Deno.inspect"] = (value) => Deno.inspect(value, { depth: 12 });
   if (Bun) printers["Bun.inspect"] = (value) => Bun.inspect(value, { depth: 12 });
@@ -79,11 +79,11 @@ export async function run({ collector, refusing }: SecretsConfig): Promise<Secre
     try {
       return make();
     } catch (error) {
-      return error; // which is looked at too
+      return error; // and is examined too
     }
   };
 
-  /** Everything below a value, by every name it has, also by symbols and by names that are not enumerable. */
+  /** Everything below a value, by every name it has, including symbols and names that are not enumerable. */
   const walk = (where: string, value: unknown, met = new Set<unknown>()): void => {
     if (typeof value === "string") look(where, value);
     if ((typeof value !== "object" && typeof value !== "function") || value === null || met.has(value)) return;
@@ -153,7 +153,7 @@ export async function run({ collector, refusing }: SecretsConfig): Promise<Secre
   };
   for (const [name, value] of Object.entries(things)) examine(name, value);
 
-  // What is seen from inside, where something is current.
+  // Examines the inside of a span, while it is current.
   const tracked = opik.track((...args: unknown[]) => args.length, { name: "tracked" });
   const own = { key: SENTINEL, fetch: async () => new Response(null, { status: 204 }) };
   const carried = new Opik({ apiKey: KEY, transport: own, background: false, onError: () => {} });
@@ -172,17 +172,17 @@ export async function run({ collector, refusing }: SecretsConfig): Promise<Secre
           attempt(() => hooks.executionAsyncResource?.()),
         );
     } catch {
-      // Not in this runtime.
+      // This runtime lacks the module.
     }
     examine("the span of a client whose transport has the key", carried.span({}));
     examine("what copies share", shared());
-    // `track` of whatever is current, which has its scope from there.
+    // `track` under the current span, which gives it its scope.
     track((given: unknown) => given, { name: "ambient" })(current);
   });
   await flush();
   span.end();
   trace.end();
-  // What can not be kept is told of with what was caught.
+  // The value that cannot be kept is reported with the error that was caught.
   opik
     .span({
       input: {
@@ -194,7 +194,7 @@ export async function run({ collector, refusing }: SecretsConfig): Promise<Secre
     .end();
   examine("a report", await opik.flush());
 
-  // A backend that repeats the key as it refuses it.
+  // A backend that repeats the key when it refuses it.
   const refused = new Opik({ ...config, url: refusing });
   refused.span({}).end();
   refused.trace({ name: "refused" }).score({ name: "a", value: 1 });

@@ -1,4 +1,4 @@
-// A key is looked for in all that users can get hold of, in every runtime; one that is found is named with the way to it.
+// Searches everything that users can get hold of for a key, in every runtime. A failure names the path to the key.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -10,15 +10,15 @@ import { RUNTIMES } from "../transparency/runtimes.js";
 import { SENTINEL, type SecretsResult } from "./secrets-program.js";
 
 const PROGRAM = "tests/hostile/secrets-program.ts";
-/** A page has no key. */
+/** Pages are left out, because a page has no key. */
 const TRIED = RUNTIMES.filter(({ kind }) => kind === "process" || kind === "worker");
-/** Without Node's modules there is nothing in a Worker that prints, but for its console. */
+/** Without Node's modules, only the console of a Worker prints. */
 const PRINTS = /^(Node|Deno|Bun)|nodejs_compat/;
 const UUID = "[0-9a-f]{8}-[0-9a-f-]{27}";
 
-describe("a key is nowhere to be seen", () => {
+describe("a key is visible nowhere", () => {
   let collector: Collector;
-  /** Refuses everything, and repeats the key, as a proxy's page for developers does. */
+  /** Refuses everything and repeats the key, as a proxy's debugging page does. */
   const refusing = createServer((request, response) => {
     request.resume();
     response.writeHead(400, { "content-type": "text/plain", "x-key": request.headers.authorization ?? "" });

@@ -1,4 +1,4 @@
-// Attacks that are made up at random, the same in each run: a failure names the seed of its case.
+// Random attacks, the same in each run. A failure names the seed of its case.
 
 /** Numbers from 0 to below 1, and choices made with them. */
 export interface Random {
@@ -7,11 +7,11 @@ export interface Random {
   below(limit: number): number;
   /** One of `items`. */
   of<T>(items: ArrayLike<T>): T;
-  /** Whether something that happens so often in a hundred times happens now. */
+  /** `true` in `share` of a hundred calls, on average. */
   percent(share: number): boolean;
 }
 
-/** The numbers of a seed: mulberry32. */
+/** The numbers of a seed, by mulberry32. */
 export function seeded(seed: number): Random {
   let state = seed >>> 0;
   const next = (): number => {
@@ -28,5 +28,5 @@ export function seeded(seed: number): Random {
   });
 }
 
-/** How many cases of each kind are made up. */
+/** The number of generated cases of each kind. */
 export const CASES = 300;

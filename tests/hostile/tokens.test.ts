@@ -1,5 +1,5 @@
-// Tokens under attack: what was not minted by one of the secrets, for this relay or server and for now, is good for nothing; and
-// what can not be a token is not minted.
+// Attacks on tokens. A token is valid only if one of the secrets signed it, for this relay or server, and for the present
+// time. Invalid tokens are not minted.
 
 import assert from "node:assert/strict";
 import { createHmac, randomInt } from "node:crypto";
@@ -28,7 +28,7 @@ const mint = (more: object = {}): Promise<string> =>
 const tokens = { secrets: [SECRET, OTHER], audience: SITE };
 
 let handle: ReturnType<typeof relay> | undefined;
-/** Whether a relay takes a row with this token. */
+/** `true` if a relay accepts a row with this token. */
 async function isTaken(token: unknown): Promise<boolean> {
   handle ??= relay({ url: collector.url, projectName: "pages", origins: [SITE], tokens });
   const page = pageIds();
@@ -46,7 +46,7 @@ const onError = (error: OpikError): void => void errors.push(error);
 const tracedBy = (config: ServerConfig): ((request: Request) => Promise<Response>) =>
   withOpik(async (_request: Request) => new Response(getTrackContext()?.span.traceId), config);
 let usual: ReturnType<typeof tracedBy> | undefined;
-/** Whether a server joins the trace of a request with this token. */
+/** `true` if a server joins the trace of a request with this token. */
 async function isJoined(token: string, config?: ServerConfig, url = `${SITE}/`, more = {}): Promise<boolean> {
   const settings = { url: collector.url, projectName: "pages", trust: signed(tokens), onError };
   usual ??= tracedBy(settings);
@@ -54,14 +54,14 @@ async function isJoined(token: string, config?: ServerConfig, url = `${SITE}/`, 
   const answering = config ? tracedBy({ ...settings, ...config }) : usual;
   const id = await (await answering(new Request(url, { headers }))).text();
   assert.match(id, /^[0-9a-f-]{36}$/);
-  // Each server says once that it has refused somebody, and nothing else.
+  // Each server reports a refusal once, and nothing else.
   const refused = errors.splice(0).map(({ code, message }) => `${code}: ${message}`);
   assert.ok(refused.length <= (id === TRACE ? 0 : 1), `${refused}`);
   for (const said of refused) assert.match(said, /^invalid_headers: trust refused a caller: /);
   return id === TRACE;
 }
 
-/** A token as anybody who knows `secret` would make it. */
+/** A token made by anybody who knows `secret`. */
 function forge(payload: unknown, secret = SECRET.secret, version = "v1"): string {
   const text = typeof payload === "string" ? payload : JSON.stringify(payload);
   const signed = `${version}.${Buffer.from(text).toString("base64url")}`;
@@ -138,7 +138,7 @@ test("base64url has one spelling", async () => {
   assert.equal(await isTaken(`${version}.${body}A.${mac}`), false);
 });
 
-test("a token that is wrong in any way is refused by the relay, and joins no trace", async () => {
+test("a wrong token is refused by the relay, and joins no trace", async () => {
   assert.ok(await isTaken(await mint()));
   assert.ok(await isJoined(await mint()));
   assert.ok(await isTaken(forge(payload())), "what the forger of this file makes with a secret is one");
@@ -151,17 +151,17 @@ test("a token that is wrong in any way is refused by the relay, and joins no tra
   }
 });
 
-describe("a server joins a trace with a token for it alone", () => {
+describe("a server joins a trace only if the token matches", () => {
   const thread = ({ url }: Request): string | undefined => new URL(url).searchParams.get("thread") ?? undefined;
   const session = ({ headers }: Request): string | undefined => headers.get("x-session") ?? undefined;
 
-  test("of its project", async () => {
+  test("its project", async () => {
     assert.equal(await isJoined(await mint({ projectName: "another" })), false);
     const config = { projectName: "another" };
     assert.equal(await isJoined(await mint({ projectName: "another" }), config), true);
   });
 
-  test("of the conversation, where it names one", async () => {
+  test("its conversation, if the token names a conversation", async () => {
     const token = await mint({ threadId: "t1" });
     const knows = { trust: signed({ ...tokens, thread }) };
     assert.equal(await isJoined(token), false, "what it is limited to can not be told");
@@ -171,7 +171,7 @@ describe("a server joins a trace with a token for it alone", () => {
     assert.equal(await isJoined(await mint(), knows, `${SITE}/?thread=t1`), true);
   });
 
-  test("of the session, where it names one", async () => {
+  test("its session, if the token names a session", async () => {
     const token = await mint({ session: "s1" });
     const knows = { trust: signed({ ...tokens, session }) };
     assert.equal(await isJoined(token), false);
@@ -179,7 +179,7 @@ describe("a server joins a trace with a token for it alone", () => {
     assert.equal(await isJoined(token, knows, undefined, { "x-session": "s1" }), true);
   });
 
-  test("of the trace, where it names one", async () => {
+  test("its trace, if the token names a trace", async () => {
     assert.equal(await isJoined(await mint({ traceId: PARENT })), false);
     const token = await mint({ traceId: TRACE.toUpperCase() });
     assert.equal(await isJoined(token), true);
@@ -191,20 +191,20 @@ describe("a server joins a trace with a token for it alone", () => {
     assert.equal(await isJoined(token, undefined, undefined, both), false, "the other spelling names another");
   });
 
-  test("of its origin, whatever host the request names", async () => {
+  test("its origin, whatever host the request names", async () => {
     const elsewhere = await mint({ audience: "https://evil.test" });
     assert.equal(await isJoined(elsewhere, undefined, "https://evil.test/"), false);
     assert.equal(await isJoined(elsewhere, undefined, "https://evil.test/", { host: "evil.test" }), false);
     assert.equal(await isJoined(await mint(), undefined, "https://evil.test/"), true, "behind another name");
   });
 
-  test("of now", async () => {
+  test("the current time", async () => {
     const hour = 60 * 60 * 1000;
     assert.equal(await isJoined(await mint({ nowMs: Date.now() - hour })), false);
     assert.equal(await isJoined(await mint({ nowMs: Date.now() + hour })), false);
   });
 
-  test("and fails closed where it can not be told", async () => {
+  test("and it fails closed if a function of its settings fails", async () => {
     const failing = (): never => {
       throw new Error("no");
     };
@@ -228,7 +228,7 @@ describe("a server joins a trace with a token for it alone", () => {
   });
 });
 
-describe("what is wrong is said at once", () => {
+describe("a wrong argument is reported at once", () => {
   const rejected = (options: object, field: RegExp): Promise<void> =>
     assert.rejects(mint(options), (error: OpikError) => error.code === "invalid_config" && field.test(error.message));
 
@@ -241,7 +241,7 @@ describe("what is wrong is said at once", () => {
     for (const lifetimeMs of [1, 1000.5, day, undefined]) assert.ok(await isTaken(await mint({ lifetimeMs })));
   });
 
-  test("a time of now is one of this century", async () => {
+  test("a time is one of this century", async () => {
     for (const nowMs of ["1795868650671", 0, -1, Number.NaN, 1.795e9, 1e300, null, new Date()]) {
       await rejected({ nowMs }, /^nowMs: expected a number/);
     }
@@ -260,7 +260,7 @@ describe("what is wrong is said at once", () => {
     await rejected({ threadId: "t".repeat(3000) }, /^token: expected at most 2048 characters/);
   });
 
-  test("an audience is an origin of the web", async () => {
+  test("an audience is a web origin", async () => {
     for (const audience of [undefined, null, "", "app.test", "capacitor://localhost", "file:///x", "data:,x", 7, {}]) {
       await rejected({ audience }, /^audience:/);
       const { secrets } = tokens;
@@ -271,7 +271,7 @@ describe("what is wrong is said at once", () => {
     }
   });
 
-  test("a function of settings that finds no audience has its server run untraced, and says why once", async (t) => {
+  test("without an audience from its function of settings, a server runs untraced and reports the reason once", async (t) => {
     const warn = t.mock.method(console, "warn", () => {});
     const handler = withOpik(
       (_request: Request) => new Response(String(getTrackContext())),
@@ -283,7 +283,7 @@ describe("what is wrong is said at once", () => {
     assert.match(told[0]!, /invalid_config: tracing is off: tokens\.audience/);
   });
 
-  test("whom to believe is a word that is known, or a function", async () => {
+  test("`trust` is a known word or a function", async () => {
     for (const trust of ["signed", "sometimes", "", null, 7, {}, tokens]) {
       const errors: OpikError[] = [];
       const config = { url: collector.url, trust, onError: (error: OpikError) => errors.push(error) } as never;
@@ -296,7 +296,7 @@ describe("what is wrong is said at once", () => {
     }
   });
 
-  test("a secret is one, long enough, and has an id of its own", async () => {
+  test("a secret is long enough, and has its own id", async () => {
     for (const secret of [
       undefined,
       null,
@@ -318,7 +318,7 @@ describe("what is wrong is said at once", () => {
     });
   });
 
-  test("no message has a secret or a token in it", async () => {
+  test("no message contains a secret or a token", async () => {
     const token = await mint();
     const attempts = [
       () => mint({ session: { token } }),

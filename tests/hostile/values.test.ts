@@ -1,5 +1,5 @@
-// What is recorded of values that were made to get a secret past the rules, and of options that somebody else has set by way of
-// Object.prototype. Secrets are put at random into every container that is known, in every combination.
+// Values built to get a secret past the rules of recording, and options that somebody else has set through
+// Object.prototype. Random secrets are put into every known container, in every combination.
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
@@ -15,7 +15,7 @@ const NAMED = "pa55word";
 const RULES: OpikConfig = { redact: { keys: ["password", /^x-/i], patterns: [/sk-[a-z0-9]+/] } };
 const HIDDEN = /5ecret|pa55word/;
 
-/** What holds a text, by a name of its own. */
+/** Containers of a text, under a harmless name. */
 const HOLDERS: Record<string, (text: string) => unknown> = {
   text: (text) => `before ${text} behind`,
   boxed: (text) => new String(text),
@@ -40,7 +40,7 @@ const HOLDERS: Record<string, (text: string) => unknown> = {
   "a URL": (text) => new URL(`https://a.test/${text}`),
   "a request": (text) => new Request(`https://a.test/${text}`),
 };
-/** What holds a value under a name that is a secret's. */
+/** Containers of a value under the name of a secret. */
 const NAMES: Record<string, (value: unknown) => unknown> = {
   literal: (value) => ({ password: value }),
   "without a prototype": (value) => Object.assign(Object.create(null), { password: value }),
@@ -65,7 +65,7 @@ const NAMES: Record<string, (value: unknown) => unknown> = {
     return form;
   },
 };
-/** What a value is put into. */
+/** Values around a value. */
 const AROUND: Record<string, (value: unknown) => unknown> = {
   array: (value) => [value],
   literal: (value) => ({ value }),
@@ -86,7 +86,7 @@ const AROUND: Record<string, (value: unknown) => unknown> = {
   "another realm": (value) => runInNewContext("({ value })", { value }),
 };
 
-/** A value with a secret somewhere in it, and how it was made. */
+/** A value with a secret somewhere in it, and a description of it. */
 function attack(random: Random): { readonly how: string; readonly value: unknown } {
   let how: string;
   let value: unknown;
@@ -105,7 +105,7 @@ function attack(random: Random): { readonly how: string; readonly value: unknown
   return { how, value };
 }
 
-describe("what the rules hide is hidden", () => {
+describe("the rules hide every secret", () => {
   for (const [kind, make] of Object.entries({
     "with a secret in a text": Object.entries(HOLDERS).map(([how, hold]) => [how, hold(SECRET)] as const),
     "with a secret by its name": Object.entries(NAMES).map(([how, hold]) => [how, hold(NAMED)] as const),
@@ -122,7 +122,7 @@ describe("what the rules hide is hidden", () => {
     }
   }
 
-  test(`${CASES} values made up at random`, async () => {
+  test(`${CASES} random values`, async () => {
     for (let seed = 1; seed <= CASES; seed += 1) {
       const { how, value } = attack(seeded(seed));
       const opik = client(RULES);
@@ -138,7 +138,7 @@ describe("what the rules hide is hidden", () => {
     }
   });
 
-  test("scores are, in each of their texts, and count by the names that they were given", async () => {
+  test("the rules hide every text of a score, and scores count by the names that they had before", async () => {
     const opik = client(RULES);
     const opened = opik.span({});
     opened.score({ name: `a ${SECRET}`, value: 1, reason: `b ${SECRET}`, categoryName: `c ${SECRET}` });
@@ -155,7 +155,7 @@ describe("what the rules hide is hidden", () => {
     );
   });
 
-  test("what `replace` gives is looked through as what was given is", async () => {
+  test("the result of `replace` is searched like the original", async () => {
     const given = [
       new String(SECRET),
       new Error(SECRET),
@@ -171,7 +171,7 @@ describe("what the rules hide is hidden", () => {
     }
   });
 
-  test("a value of which a map's key is no name keeps its place", async () => {
+  test("a value in a map whose key is not a name keeps its place", async () => {
     const opik = client(RULES);
     opik
       .span({
@@ -197,14 +197,14 @@ describe("what the rules hide is hidden", () => {
 
 describe("long texts", () => {
   const FIELD = 64 * 1024;
-  /** How much of a text a pattern is given, by a pattern that says so. */
+  /** A pattern to look for in calls of `replace`. */
   const seen = (): { pattern: RegExp; lengths: number[] } => {
     const lengths: number[] = [];
     const pattern = /sk-[a-z0-9]+/;
     return { pattern, lengths };
   };
 
-  test("patterns see no more of one than can be kept, and a margin; no half of a secret is kept", async (t) => {
+  test("patterns see only the part of a text that can be kept, and a margin; no half of a secret is kept", async (t) => {
     const { pattern } = seen();
     const lengths: number[] = [];
     const { replace } = String.prototype;
@@ -212,7 +212,7 @@ describe("long texts", () => {
       if (args[0] instanceof RegExp && args[0].source === pattern.source) lengths.push(this.length);
       return Reflect.apply(replace, this, args);
     });
-    // A secret every few characters, so that one is cut in two wherever the text ends, and it shrinks where they are masked.
+    // With a secret every few characters, the end of the text cuts a secret in two, and masking shortens the text.
     for (const filler of ["x", "é", "\n", "😀", "😀".repeat(40)]) {
       for (const shift of [0, 1, 2, 3, 4, 5]) {
         const text = " ".repeat(shift) + `sk-5ecret5ecret5ecret${" "}${filler} `.repeat(40_000);
@@ -231,7 +231,7 @@ describe("long texts", () => {
     assert.deepEqual([...new Set(codes())], ["field_cut"]);
   });
 
-  test("one that is no longer than what is kept is cut by the core alone", async () => {
+  test("a text that is no longer than the kept part is cut by the core alone", async () => {
     const text = "y ".repeat(FIELD);
     const opik = client({ limits: { fieldBytes: FIELD } });
     opik.span({ input: { text } }).end();
@@ -239,8 +239,8 @@ describe("long texts", () => {
     assert.match((exporter.spans[0]!["input"] as { text: string }).text, /\[opik_truncated: 131072 bytes\]$/);
   });
 
-  /** As the security guide has them: the test comes to no end where one takes more time than the text has characters. */
-  test("the guide's patterns come to an end on a megabyte of their worst", async () => {
+  /** Reads the patterns from the security guide. The test would not end if a pattern took more than linear time. */
+  test("the guide's patterns end on a megabyte of their worst input", async () => {
     const { readFile } = await import("node:fs/promises");
     const guide = await readFile(new URL("../../docs/guides/security.md", import.meta.url), "utf8");
     const list = /patterns: \[(.*)\],/.exec(guide)![1]!;
@@ -263,7 +263,7 @@ describe("long texts", () => {
     assert.equal(exporter.spans.length, 13);
   });
 
-  test("what is recorded of errors and URLs is, too", async () => {
+  test("the rules apply to errors and URLs too", async () => {
     const opik = client();
     class Asked {
       readonly method = "GET";
@@ -319,7 +319,7 @@ describe("long texts", () => {
   });
 });
 
-describe("what somebody has added to Object.prototype is no option", () => {
+describe("members that somebody has added to Object.prototype are not options", () => {
   /** Runs `use` while Object.prototype has `members`. */
   const polluted = async <T>(members: object, use: () => T): Promise<Awaited<T>> => {
     Object.assign(Object.prototype, members);
@@ -432,7 +432,7 @@ describe("what somebody has added to Object.prototype is no option", () => {
     });
   }
 
-  test("nor is it one of a Worker's, whose variables are its own", async () => {
+  test("a Worker, whose variables are its own, does not read them as options either", async () => {
     const made = async (): Promise<unknown> => {
       const seen: Record<string, unknown>[] = [];
       const transport = {
@@ -460,8 +460,8 @@ describe("what somebody has added to Object.prototype is no option", () => {
     assert.deepEqual(codes(), []);
   });
 
-  test("a process that is none of the platform's has no variables", async () => {
-    // Of `globalThis` too, where the platform has none of its own.
+  test("a foreign `process` or `Deno` provides no variables", async () => {
+    // `Deno` on the prototype is also one of `globalThis`, where the platform has no such member.
     const { Deno } = globalThis as { Deno?: unknown };
     assert.equal(Deno, undefined);
     const evil = {
@@ -488,9 +488,9 @@ describe("numbers", () => {
     "limits.bufferBytes": (value) => ({ limits: { bufferBytes: value as number } }),
   };
   for (const [field, config] of Object.entries(SETTINGS)) {
-    test(`${field} is one in its range, or the configuration is wrong`, () => {
+    test(`${field} is a number in its range, or the configuration is wrong`, () => {
       for (const value of WRONG) {
-        if (value === null) continue; // as if it were not there
+        if (value === null) continue; // null counts as missing
         assert.throws(
           () => client(config(value)),
           { code: "invalid_config", message: new RegExp(`^${field}:`) },
@@ -499,7 +499,7 @@ describe("numbers", () => {
       }
     });
   }
-  test("those of a transport are, too", () => {
+  test("a transport's numbers are in their ranges too", () => {
     for (const value of [Number.NaN, Infinity, -1, 0, 100, 1e300]) {
       const wrong = { fetch: exporter.fetch, maxBodyBytes: value };
       assert.throws(() => client({ transport: wrong }), {
@@ -515,7 +515,7 @@ describe("numbers", () => {
       });
     }
   });
-  test("a clock that goes wrong later is not believed", async () => {
+  test("a clock that goes wrong later is not used", async () => {
     const transport = { fetch: (url: string, init: never) => exporter.fetch(url, init), clockOffsetMs: 0 };
     const opik = client({ transport });
     transport.clockOffsetMs = Number.NaN;
@@ -524,7 +524,7 @@ describe("numbers", () => {
     opik.span({}).end();
     assert.equal((await opik.flush()).sent, 4);
   });
-  test("a flush takes its own time where it was given a wrong one, and says so once", async () => {
+  test("a flush with an invalid time uses the default, and reports the mistake once", async () => {
     for (const value of [Number.NaN, Infinity, -1, "1000"]) {
       errors.length = 0;
       const opik = client();
@@ -537,8 +537,8 @@ describe("numbers", () => {
   });
 });
 
-describe("metadata that is ours", () => {
-  test("stands once in a row, whatever the host has written there", async (t) => {
+describe("the package's own metadata", () => {
+  test("is in a row once, whatever the host has written there", async (t) => {
     const clock = useFakeClock();
     t.after(() => clock.restore());
     const given: Record<string, unknown>[] = [
@@ -574,7 +574,7 @@ describe("metadata that is ours", () => {
       await clock.advance(30_000);
       await Promise.all(pending);
       const { opik_edge_unfinished: _, ...own } = metadata;
-      // A name that is there twice is lost as the text is read.
+      // A name that is there twice would be lost when the text is parsed.
       for (const body of bodies) assert.equal(JSON.stringify(JSON.parse(body)), body);
       const spans = bodies.flatMap(
         (body) => (JSON.parse(body) as { spans?: { name: string; metadata: object }[] }).spans ?? [],

@@ -1,5 +1,5 @@
-// One device, several users: a page's client and the relay that it writes through. What one user has recorded goes out with a token
-// of that user, or not at all. How it is at rest, and in other tabs, is tried in tests/browsers/.
+// One device with several users: a page's client and the relay that it writes through. A user's rows go out with a token of
+// that user, or not at all. tests/browsers/ covers rows at rest and in other tabs.
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, test } from "node:test";
@@ -22,7 +22,7 @@ before(async () => {
 });
 after(() => collector.close());
 
-/** Which bodies have come, and whether the relay answers. */
+/** The received bodies, and `true` while the relay answers. */
 let posted: { token?: string; secret?: string; [kind: string]: unknown }[];
 let isDown: boolean;
 let errors: OpikError[];
@@ -63,7 +63,7 @@ const mint = (threadId: string, more: object = {}): Promise<string> => {
   lastToken = mintToken({ secret: SECRET, audience: SITE, projectName: "pages", threadId, ...more });
   return lastToken;
 };
-/** Whose conversation a trace has come into; `undefined` where it has not come. */
+/** The conversation of a delivered trace; `undefined` if it was not delivered. */
 const threadOf = (id: string): unknown => collector.traces().find((row) => row.id === id)?.["thread_id"];
 const record = (opik: Opik): string => {
   const trace = opik.trace({ name: "of a user" });
@@ -71,13 +71,13 @@ const record = (opik: Opik): string => {
   trace.end();
   return trace.id;
 };
-/** Waits until the client has the token that it asked for last: a thread of its own signs it. */
+/** Waits until the client has the token that it asked for last. Signing runs in its own thread. */
 const settle = async (): Promise<void> => {
   await lastToken;
   await new Promise((resolve) => setImmediate(resolve));
 };
 
-test("ids end in the hash of the page's secret and their counter, ascend, and are no two the same", async () => {
+test("ids end in the hash of the page's secret and their counter, ascend, and are all different", async () => {
   const opik = client({ token: () => mint("t") });
   const ids: string[] = [];
   for (let n = 0; n < 10_000; n += 1) ids.push(opik.span({ name: "n" }).id);
@@ -95,7 +95,7 @@ test("ids end in the hash of the page's secret and their counter, ascend, and ar
   assert.equal(threadOf(trace.id), "t");
 });
 
-test("the secret is in the envelope, and in no header, no row, no error and nothing that is printed", async () => {
+test("the secret is in the envelope, and in no header, row, error or printed text", async () => {
   const { inspect } = await import("node:util");
   const opik = client({ token: () => mint("t") });
   const span = opik.span({ name: "n", input: { opik, fetch: opik.fetch } });
@@ -107,7 +107,7 @@ test("the secret is in the envelope, and in no header, no row, no error and noth
   for (const text of shown) assert.ok(!text.includes(secret!) && !text.includes(token!));
 });
 
-test("what was recorded without a token waits for the first one, and goes with none of another visit", async () => {
+test("rows recorded without a token wait for the first token, and never go with another visit's token", async () => {
   let user: string | undefined;
   const opik = client({ token: async () => (user === undefined ? undefined : mint(user)) });
   const first = record(opik);
@@ -126,7 +126,7 @@ test("what was recorded without a token waits for the first one, and goes with n
   assert.deepEqual([threadOf(ofNobody), threadOf(second)], [undefined, "b"]);
 });
 
-test("after a logout nothing of it goes out: not what waits, nor what is tried again, nor what is still open", async () => {
+test("after a logout no row of the visit goes out: no waiting, retried or open row", async () => {
   let user = "a";
   const drops: Record<string, number> = {};
   const onDrop = ({ reason, rows }: { reason: string; rows: number }): void => {
@@ -176,7 +176,7 @@ test("a logout does not wait for a relay that does not answer", async () => {
   }
 });
 
-test("a token that was asked for before a logout is not that of what comes after it", async () => {
+test("a token that was requested before a logout is not used for later rows", async () => {
   let answer = (_token: string): void => {};
   let user = "a";
   const opik = client({
@@ -192,7 +192,7 @@ test("a token that was asked for before a logout is not that of what comes after
   assert.equal(threadOf(own), "b");
 });
 
-test("a second client of the page is of the same visit", async () => {
+test("a second client of the page has the same visit", async () => {
   const relayUrl = `${SITE}/shared`;
   const [one, other] = [client({ relayUrl, token: () => mint("a") }), client({ relayUrl, token: () => mint("a") })];
   const id = record(one);
@@ -247,7 +247,7 @@ test("a score goes with a token that is alive", async () => {
   }
 });
 
-test("a token that the relay refuses gives way to another one, and is asked for no more than that", async () => {
+test("a token that the relay refuses is replaced by another token, with a single request for it", async () => {
   let token = await mint("a", { projectName: "another" });
   const opik = client({ token: () => token });
   const id = record(opik);
@@ -265,7 +265,7 @@ test("a token that the relay refuses gives way to another one, and is asked for 
   assert.equal(threadOf(id), "a");
 });
 
-test("who logs in later and only scores is asked for a token then", async () => {
+test("a user who logs in later and only scores is asked for a token then", async () => {
   let user: string | undefined = "a";
   const opik = client({ token: async () => (user === undefined ? undefined : mint(user)), background: true });
   const id = record(opik);
@@ -294,7 +294,7 @@ test("one burst asks for one token", async () => {
   assert.ok(asked > 0 && asked < 4, `${asked}`);
 });
 
-test("what waits for a token is bounded, and what is too much is counted", async () => {
+test("rows that wait for a token are bounded, and the excess is counted", async () => {
   const opik = client({ token: () => undefined });
   for (let n = 0; n < 200; n += 1) opik.trace({ name: "n", input: { text: "x".repeat(40_000) } }).end();
   const { dropped } = await opik.flush();
@@ -302,14 +302,14 @@ test("what waits for a token is bounded, and what is too much is counted", async
   assert.equal((await opik.discard()).dropped["discarded"], 200 - dropped["queue_full"]!);
 });
 
-test("off a page, and without a relay, there is nothing to discard", async () => {
+test("outside a page, and without a relay, there is nothing to discard", async () => {
   const opik = new Opik({ url: collector.url, background: false });
   record(opik);
   assert.equal((await opik.discard()).requests, 0);
   assert.equal((await opik.flush()).sent, 2);
 });
 
-test("a source of tokens that throws, rejects, or gives no text harms nothing", async () => {
+test("a source of tokens that throws, rejects, or gives no text does no harm", async () => {
   for (const token of [
     () => {
       throw new Error("no");
