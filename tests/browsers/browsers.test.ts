@@ -16,7 +16,7 @@ import { BROWSERS, type Browser, startBrowser, until } from "./webdriver.js";
 let collector: Collector;
 let upstream: TestUpstream;
 let site: RunningWorker;
-/** The same at another origin. */
+/** The same site at another origin. */
 let stranger: RunningWorker;
 before(async () => {
   collector = await startCollector();
@@ -35,7 +35,7 @@ before(async () => {
 });
 after(() => closeAll(site, stranger, upstream, collector));
 
-/** The guide's page without a bundler: the file is the one that was built, and a module sets the same global. */
+/** The guide's page without a bundler. It loads the built file, and a module sets the same global. */
 async function standalonePage(): Promise<string> {
   const html = await readFile(join(ROOT, await example("standalone", "html")), "utf8");
   const local = html.replace(/src="[^"]+"/, 'src="/standalone.js"');
@@ -66,7 +66,7 @@ async function bundle(entry: string): Promise<string> {
 const spansOf = (trace: string) => collector.spans().filter(({ trace_id }) => trace_id === trace);
 const named = (trace: string, name: string) => spansOf(trace).find((span) => span["name"] === name);
 
-/** How often rows of a trace were written. */
+/** The number of times that rows of a trace were written. */
 function writes(trace: string): number {
   const accepted = collector.requests.filter(({ status, method }) => method === "POST" && status === 204);
   const rows = accepted.flatMap(({ body }) =>
@@ -78,17 +78,17 @@ function writes(trace: string): number {
 /** The ids of the rows that the browser keeps. */
 const keptIn = async (browser: Browser): Promise<string[]> => (await browser.call("kept")) as string[];
 
-/** Waits until nothing is kept in the browser: rows are forgotten a moment after they have arrived. */
+/** Waits until the browser keeps no row: it forgets rows a moment after they have arrived. */
 const untilEmpty = (browser: Browser): Promise<void> => until(async () => (await keptIn(browser)).length === 0);
 
 /** The rows that are neither in the browser nor at the collector. */
 async function missing(browser: Browser, ids: readonly string[]): Promise<string[]> {
-  // In this order: a row leaves the browser when it has arrived.
+  // In this order, because a row leaves the browser when it has arrived.
   const kept = await keptIn(browser);
   return ids.filter((id) => !kept.includes(id) && !hasArrived(id));
 }
 
-/** Waits until every row is safe: written down by the browser, or delivered. */
+/** Waits until every row is safe: kept by the browser, or delivered. */
 const untilSafe = (browser: Browser, ids: readonly string[]): Promise<void> =>
   until(async () => (await missing(browser, ids)).length === 0);
 
@@ -108,7 +108,7 @@ for (const name of Object.keys(BROWSERS)) {
       await browser.goTo(site.url);
       const { trace, span, text } = (await browser.call("click")) as Record<string, string>;
       assert.equal(text, "one two three");
-      // Nobody has flushed: it is sent in the background, through the relay.
+      // Nobody has flushed: the trace is sent in the background, through the relay.
       await collector.until(() => spansOf(trace!).length === 4 && collector.traces().some(({ id }) => id === trace));
       const { host } = new URL(site.url);
       const call = named(trace!, `POST ${host}/chat`)!;
@@ -120,7 +120,7 @@ for (const name of Object.keys(BROWSERS)) {
       assert.deepEqual(await browser.call("errors"), []);
     });
 
-    test("the page's own fetch is traced for as long as it is asked to be", async () => {
+    test("the page's own fetch is traced until it is restored", async () => {
       const result = (await browser.call("instrumented")) as Record<string, string | boolean>;
       const { trace, span, isReplaced, isStillReplaced, isRestored } = result;
       assert.deepEqual([isReplaced, isStillReplaced, isRestored], [true, true, true]);
@@ -128,7 +128,7 @@ for (const name of Object.keys(BROWSERS)) {
       assert.equal(named(trace as string, "own name")!.parent_span_id, span);
     });
 
-    test("a call of a model records itself", async () => {
+    test("a call to a model records itself", async () => {
       await browser.goTo(site.url);
       const { trace, texts } = (await browser.call("askModel")) as { trace: string; texts: string[] };
       assert.ok(texts.every((text) => text.endsWith("data: [DONE]\n\n")));
@@ -151,12 +151,12 @@ for (const name of Object.keys(BROWSERS)) {
       assert.deepEqual(await browser.call("errors"), []);
     });
 
-    test("what is recorded when a page is left still arrives", async () => {
+    test("rows that are recorded when a page is left still arrive", async () => {
       await browser.goTo(site.url);
       const ids = (await browser.call("leave", 50)) as string[];
       await untilSafe(browser, ids);
       await browser.goTo("about:blank");
-      // Firefox does not always finish what a page has asked for on its way out: then it is the next visit that sends it.
+      // Firefox does not always finish the requests of a page that goes; then the next visit sends the rows.
       if (name === "Firefox") await browser.goTo(site.url);
       await untilArrived(ids);
     });
@@ -168,7 +168,7 @@ for (const name of Object.keys(BROWSERS)) {
       await untilSafe(browser, ids);
       await browser.goTo("about:blank");
       assert.ok(!ids.some(hasArrived));
-      // Up for this visit only: what the page asked for on its way out, Firefox may send at any time.
+      // Up for this visit only, because Firefox may send the earlier page's requests at any time.
       await browser.goTo(`${site.url}/?back`);
       await untilArrived(ids);
       assert.equal(writes(ids[0]!), 21);
@@ -188,7 +188,7 @@ for (const name of Object.keys(BROWSERS)) {
       await untilEmpty(browser);
     });
 
-    test("a page that is hidden sends what has ended, and the rest when it ends", async () => {
+    test("a page that is hidden sends its ended spans, and the rest when they end", async () => {
       await browser.goTo(site.url);
       const [trace, span, child] = (await browser.call("begin")) as [string, string, string];
       const show = await browser.hide();
@@ -201,7 +201,7 @@ for (const name of Object.keys(BROWSERS)) {
       assert.equal(named(trace, "has ended")!.parent_span_id, span);
     });
 
-    test("a tab that is closed in the middle of a stream: what had ended has arrived, or is kept", async () => {
+    test("a tab that is closed in the middle of a stream: its ended spans have arrived, or are kept", async () => {
       const close = await browser.openTab();
       await browser.goTo(site.url);
       const ids = (await browser.call("reading")) as string[];
@@ -215,10 +215,10 @@ for (const name of Object.keys(BROWSERS)) {
 
     test("offline, then online: everything arrives without a further visit", async () => {
       await browser.goTo(site.url);
-      // What an earlier visit has not forgotten in time is sent again.
+      // Rows that an earlier visit has not forgotten in time are sent again.
       await untilEmpty(browser);
       await browser.call("flush");
-      // Where the driver can not cut the network, the relay is out of order.
+      // Where the driver cannot cut the network, the relay is taken down.
       const setOffline = browser.setOffline ?? ((isOffline) => fetch(`${site.url}/${isOffline ? "down" : "up"}`));
       await setOffline(true);
       const ids: string[] = [];
@@ -234,7 +234,7 @@ for (const name of Object.keys(BROWSERS)) {
       await untilEmpty(browser);
     });
 
-    test("a database that fails once keeps its rows, and forgets them", async () => {
+    test("a database that fails once keeps its rows, and forgets them later", async () => {
       for (const what of ["transaction", "delete"]) {
         await browser.goTo(site.url);
         await untilEmpty(browser);
@@ -250,7 +250,7 @@ for (const name of Object.keys(BROWSERS)) {
       }
     });
 
-    test("a second tab leaves alone what the first one still has", async () => {
+    test("a second tab leaves the first tab's rows alone", async () => {
       await browser.goTo(site.url);
       await fetch(`${site.url}/down`);
       const ids = (await browser.call("leave", 10)) as string[];
@@ -275,7 +275,7 @@ for (const name of Object.keys(BROWSERS)) {
       assert.deepEqual([ended["metadata"], ended["error_info"]], [undefined, undefined]);
       const broken = (await read(`${upstream.url}/broken`)).call;
       assert.ok((broken["error_info"] as Record<string, string>)["exception_type"]);
-      // How many of the server's writes a chunk holds is the browser's affair.
+      // The browser decides how many of the server's writes a chunk holds.
       const stopped = await read("/stream?how=goes-on", 2);
       assert.ok(stopped.bytes >= 18, `${stopped.bytes}`);
       assert.deepEqual(stopped.call["metadata"], { opik_edge_stopped_reading: stopped.bytes });
@@ -292,7 +292,7 @@ for (const name of Object.keys(BROWSERS)) {
       }
     });
 
-    test("elements with the names of functions harm nothing, and keep nothing from being traced", async () => {
+    test("elements with the names of functions do no harm, and tracing goes on", async () => {
       await browser.goTo(`${site.url}/?clobbered`);
       assert.equal(await browser.call("isClobbered"), true);
       const { joined, trace: own } = (await browser.call("hydrate")) as { trace: string; joined: boolean };
@@ -312,7 +312,7 @@ for (const name of Object.keys(BROWSERS)) {
         return keptIn(browser);
       };
 
-      test("what was recorded without a token is not left for the next visit, whoever that is", async () => {
+      test("rows recorded without a token are not left for the next visit, whoever the user is", async () => {
         await visit("");
         const ids = (await browser.call("leave", 5)) as string[];
         assert.deepEqual(await browser.call("flush"), { sent: 0, dropped: {} });
@@ -324,7 +324,7 @@ for (const name of Object.keys(BROWSERS)) {
         assert.ok(!ids.some(hasArrived));
       });
 
-      test("without a token rows wait for the first one of their visit", async () => {
+      test("without a token, rows wait for the first token of their visit", async () => {
         await visit("");
         const ids = (await browser.call("leave", 5)) as string[];
         await browser.call("logIn", "a");
@@ -333,7 +333,7 @@ for (const name of Object.keys(BROWSERS)) {
         assert.deepEqual([threadOf(ids[0]!), threadOf(more[0]!)], ["a", "a"]);
       });
 
-      test("what the next user's visit finds goes with the token of its own", async () => {
+      test("rows that the next user's visit finds go with their own token", async () => {
         await visit("a");
         await fetch(`${site.url}/down`);
         const ids = (await browser.call("leave", 5)) as string[];
@@ -348,7 +348,7 @@ for (const name of Object.keys(BROWSERS)) {
         await untilEmpty(browser);
       });
 
-      test("a logout leaves nothing: not at rest, not in memory, not in another tab", async () => {
+      test("a logout leaves no row: not at rest, not in memory, not in another tab", async () => {
         await visit("a");
         await fetch(`${site.url}/down`);
         const ids = (await browser.call("leave", 5)) as string[];
@@ -358,7 +358,7 @@ for (const name of Object.keys(BROWSERS)) {
         const others = (await browser.call("leave", 5)) as string[];
         await untilSafe(browser, others);
         assert.deepEqual(await browser.call("logOut"), { sent: 0, dropped: { discarded: 6 } });
-        // The other tab forgets the rows of its own, and its client says so.
+        // The other tab forgets its own rows, and its client reports the loss.
         await close();
         await until(async () => ((await browser.call("drops")) as Record<string, number>)["discarded"] === 6);
         assert.deepEqual(await keptIn(browser), []);
@@ -370,7 +370,7 @@ for (const name of Object.keys(BROWSERS)) {
         assert.ok(![...ids, ...others].some(hasArrived));
       });
 
-      test("rows whose token is refused are set aside, and hold up no others", async () => {
+      test("rows whose token is refused are set aside, and delay no others", async () => {
         await visit("stale");
         const ids = (await browser.call("leave", 5)) as string[];
         await untilSafe(browser, ids);
@@ -385,7 +385,7 @@ for (const name of Object.keys(BROWSERS)) {
         assert.deepEqual(await look(), []);
       });
 
-      test("what an older version has left is sent where no token is asked for, and else goes with none but its own", async () => {
+      test("rows of an older version are sent to a relay without tokens, and otherwise go only with their own token", async () => {
         const plant = async (token: string | null, path: string) => {
           await browser.goTo(`${site.url}/?looking`);
           return (await browser.call("plant", token, site.url + path)) as string;
@@ -407,7 +407,7 @@ for (const name of Object.keys(BROWSERS)) {
         await untilEmpty(browser);
       });
 
-      test("after a reload a trace is scored with a token that names it, and another's is not", async () => {
+      test("after a reload, a trace is scored with a token that names it, and another's is not", async () => {
         await visit("a");
         const ids = (await browser.call("leave", 1)) as string[];
         await untilArrived(ids);
@@ -438,7 +438,7 @@ for (const name of Object.keys(BROWSERS)) {
       assert.equal(bad["headers"]![0], "problem");
     });
 
-    test("a call to another origin that does not allow its headers says which", async () => {
+    test("a call to another origin that does not allow its headers names the origin and the headers", async () => {
       await browser.goTo(`${site.url}/?friend=${stranger.url}`);
       const errors = (await browser.call("stranger", `${stranger.url}/partial`)) as string[];
       const missing = "opik-trace-id, opik-parent-span-id";
@@ -471,19 +471,19 @@ for (const name of Object.keys(BROWSERS)) {
       assert.deepEqual(await browser.call("imported"), [true, true]);
     });
 
-    test("a private window has no database, and sends all the same", async () => {
+    test("a private window has no database, and sends its rows", async () => {
       await browser.goTo(`${site.url}/?private`);
       const ids = (await browser.call("leave", 5)) as string[];
       assert.deepEqual(await browser.call("flush"), { sent: 6, dropped: {} });
       assert.ok(ids.every(hasArrived));
     });
 
-    test("a page whose policy forbids WebAssembly works, untraced, and is told what to do", async () => {
+    test("a page whose policy forbids WebAssembly works untraced, and one message names the remedy", async () => {
       await browser.goTo(site.url);
       await fetch(`${site.url}/down`);
       const ids = (await browser.call("leave", 3)) as string[];
       await untilSafe(browser, ids);
-      // Up for this visit only: what the page before asked for on its way out may arrive at any time.
+      // Up for this visit only, because the earlier page's requests may arrive at any time.
       await browser.goTo(`${site.url}/?csp&back`);
       const { text } = (await browser.call("click")) as Record<string, string>;
       assert.equal(text, "one two three");
@@ -491,7 +491,7 @@ for (const name of Object.keys(BROWSERS)) {
       assert.equal(errors.length, 1, `${errors}`);
       assert.match(errors[0]!, /^wasm_blocked: .*'wasm-unsafe-eval'/);
       assert.deepEqual(await browser.call("flush"), { sent: 0, dropped: {} });
-      // What another page has left is left to one that can send it.
+      // Rows of another page are left to a page that can send them.
       const kept = await keptIn(browser);
       assert.ok(ids.every((id) => kept.includes(id) && !hasArrived(id)));
       await fetch(`${site.url}/up`);
@@ -501,7 +501,7 @@ for (const name of Object.keys(BROWSERS)) {
   });
 }
 
-test("the key was in no page", () => {
+test("no page had the key", () => {
   const uploads = collector.requests.filter(({ method }) => method === "POST");
   assert.ok(uploads.length > 0 && uploads.every(({ headers }) => headers.authorization === "stays-on-the-server"));
 });

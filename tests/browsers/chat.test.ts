@@ -1,4 +1,5 @@
-// The example as a user has it: a question typed into examples/browser becomes one tree that spans page, Worker and Python.
+// Uses the example as a user does: a question typed into examples/browser becomes one tree that spans page, Worker and
+// Python.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
@@ -27,7 +28,7 @@ for (const name of Object.keys(BROWSERS)) {
     });
     after(() => browser?.close());
 
-    /** Types a question, waits for its answer, and gives its trace, with all that came of it. */
+    /** Types a question, waits for its answer, and returns its trace, once everything has arrived. */
     async function ask(question: string): Promise<StoredRow> {
       const before = new Set(collector.traces().map(({ id }) => id));
       const answered = (await browser.texts(".feedback")).length;
@@ -77,7 +78,7 @@ for (const name of Object.keys(BROWSERS)) {
       );
     });
 
-    test("after a reload the last answer is still scored, by its own session alone", async () => {
+    test("after a reload the last answer can still be scored, by its own session only", async () => {
       await browser.goTo(chat.url);
       const trace = await ask("Is it still helpful?");
       await browser.goTo(chat.url);
@@ -87,7 +88,7 @@ for (const name of Object.keys(BROWSERS)) {
       assert.equal((await fetch(`${chat.url}/session?trace=${trace.id}`)).status, 403);
     });
 
-    test("a tab is one conversation, reloads included, until it begins another", async () => {
+    test("a tab is one conversation, including reloads, until it begins another", async () => {
       const threads: unknown[] = [];
       for (const begin of [() => browser.goTo(chat.url), () => browser.goTo(chat.url), () => browser.click("#renew")]) {
         await begin();
@@ -100,7 +101,7 @@ for (const name of Object.keys(BROWSERS)) {
   });
 }
 
-test("what the page was given is no key, and its preflights are no traces", () => {
+test("the page received no key, and its preflights are not traces", () => {
   const uploads = collector.requests.filter(
     ({ method, headers }) => method !== "GET" && !("x-fern-language" in headers),
   );

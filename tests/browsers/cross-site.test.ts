@@ -1,5 +1,5 @@
-// What a page of another site can make a browser send to a relay: it reaches the relay, is refused there, and the page reads
-// nothing of the answer. In Chromium, whose rules for requests across sites the other browsers share.
+// Requests that a page of another site can make a browser send to a relay. They reach the relay, are refused there, and the
+// page reads nothing of the answers. In Chromium; the other browsers share its rules for requests across sites.
 
 import assert from "node:assert/strict";
 import { createServer, type Server } from "node:http";
@@ -15,7 +15,7 @@ let collector: Collector;
 let browser: Browser;
 let site: Server;
 let evil: Server;
-/** What has reached the relay: the origin that the browser says, and what was answered. */
+/** Requests at the relay: the origin that the browser sends, and the status of the answer. */
 const seen: { way: string; method: string; origin: string | undefined; status: number }[] = [];
 
 before(async () => {
@@ -58,7 +58,7 @@ async function serve(answer: (request: Request) => Promise<Response>): Promise<S
   return server;
 }
 
-/** Each way gives what the page could read of an answer. */
+/** Each way returns the part of an answer that the page could read. */
 const PAGE = `<!doctype html><script>
   const read = async (promise) => {
     try {
@@ -82,7 +82,7 @@ const PAGE = `<!doctype html><script>
     const sent = document.createElement("form");
     Object.assign(sent, { method: "post", action: url, enctype, target: frame.name });
     const input = document.createElement("input");
-    // A form of text/plain sends NAME=VALUE: with the sign in a string it is JSON.
+    // A form of text/plain sends NAME=VALUE. With the sign inside a string, the text is JSON.
     const cut = body.lastIndexOf("page") + 2;
     Object.assign(input, { name: body.slice(0, cut), value: body.slice(cut) });
     sent.append(input);
@@ -123,7 +123,7 @@ const PAGE = `<!doctype html><script>
   };
 </script><body></body>`;
 
-test("is refused, whatever way it goes, and the page reads nothing", async () => {
+test("is refused in every way, and the page reads nothing", async () => {
   const body = JSON.stringify({ traces: [traceOf(Date.now())] });
   await browser.goTo(originOf(evil, "localhost"));
   const found = (await browser.call("attack", relayUrl(), body)) as Record<string, string>;

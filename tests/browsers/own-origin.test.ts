@@ -1,5 +1,5 @@
-// What Chromium, Firefox and WebKit say of where a page's request comes from, by which a relay without `origins` knows its own
-// pages; and where a redirect takes a header.
+// Headers that Chromium, Firefox and WebKit send about the origin of a page's request. A relay without `origins` recognises
+// its own pages by them. Also: where a redirect takes a header.
 
 import assert from "node:assert/strict";
 import { createServer, type IncomingHttpHeaders, type Server } from "node:http";
@@ -10,7 +10,7 @@ import { traceOf, Upstream } from "../hostile/relay-support.js";
 import { closeAll } from "../support/closing.js";
 import { BROWSERS, type Browser, startBrowser, until } from "./webdriver.js";
 
-/** Each way gives what the page could read of the answer, but for a beacon, which has none. */
+/** Each way returns the part of the answer that the page could read; a beacon cannot read its answer. */
 const PAGE = `<!doctype html><script>
   const text = (promise) => promise.then((response) => response.text(), () => "nothing");
   const inWorker = (url, body) => new Promise((resolve) => {
@@ -30,7 +30,7 @@ const PAGE = `<!doctype html><script>
 
 const upstream = new Upstream();
 const handle = relay({ url: "http://opik.test/api", transport: upstream, onError: () => {} });
-/** What has reached the relay, by the query of its URL, and the headers that a redirect has brought to the other origin. */
+/** Requests at the relay, by the query of their URL, and the headers that a redirect has brought to the other origin. */
 const seen = new Map<string, { readonly site: string | undefined; readonly status: number }>();
 const brought: IncomingHttpHeaders[] = [];
 
@@ -42,7 +42,10 @@ before(async () => {
 after(() => closeAll(site, other));
 const originOf = (server: Server): string => `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 
-/** A site with a page, a relay, and a path that leads to the other origin, which allows every page what it asks for. */
+/**
+ * A site with a page, a relay, and a path that redirects to the other origin, whose CORS headers allow every page what it
+ * asks for.
+ */
 async function serve(): Promise<Server> {
   const server = createServer(async (incoming, outgoing) => {
     const { url = "/", method = "GET", headers } = incoming;
@@ -93,7 +96,7 @@ for (const name of Object.keys(BROWSERS)) {
       return { ...seen.get(query)!, read };
     };
 
-    test("the relay takes what a page of its own origin sends, in every way", async () => {
+    test("the relay takes every kind of request from its origin's pages", async () => {
       await browser.goTo(originOf(site));
       for (const way of ["fetch", "keepalive", "beacon", "worker"]) {
         const { site: said, status, read } = await send(way, "own");
@@ -113,7 +116,7 @@ for (const name of Object.keys(BROWSERS)) {
       assert.equal(upstream.requests.length, taken);
     });
 
-    test("a redirect brings a token to another origin only where that allows it by name", async () => {
+    test("a redirect brings a token only to an origin that allows the header by name", async () => {
       await browser.goTo(originOf(site));
       brought.length = 0;
       assert.equal(await browser.call("call", "/redirect", { "opik-token": "v1.a.b" }), "arrived");

@@ -1,13 +1,13 @@
-// What the test pages do: functions that the driver calls by name.
+// Functions of the test pages, which the driver calls by name.
 
 import { Opik, type OpikError, serverContext } from "opik-edge";
 import { opikDoctor } from "opik-edge/doctor";
 import { llm } from "opik-edge/llm";
 
-// A private window, where there is no database to be had.
+// A private window has no database.
 if (location.search.includes("private")) Object.defineProperty(globalThis, "indexedDB", { value: undefined });
 
-// Whether the page could be seen when it uploaded.
+// Visibility of the page at each upload.
 const uploads: string[] = [];
 const native = globalThis.fetch;
 globalThis.fetch = (input, init) => {
@@ -19,7 +19,7 @@ const query = new URLSearchParams(location.search);
 const errors: OpikError[] = [];
 const drops: Record<string, number> = {};
 
-// Who is logged in, where the relay asks for tokens.
+// The user who is logged in, for a relay with tokens.
 let user = query.get("user");
 async function token(): Promise<string | undefined> {
   const response = await fetch(`/token?${new URLSearchParams({ user: user ?? "", ...traceOf(query) })}`);
@@ -28,7 +28,7 @@ async function token(): Promise<string | undefined> {
 const traceOf = (given: URLSearchParams): Record<string, string> =>
   given.has("trace") ? { trace: given.get("trace") as string } : {};
 
-// A visit that only looks has no client, which would send what it finds.
+// With `looking`, the client is disabled, because an active client would send the kept rows.
 const opik = new Opik({
   ...(user === null ? { relayUrl: "/opik" } : { relayUrl: "/guarded", token }),
   disabled: query.has("looking"),
@@ -42,7 +42,7 @@ const opik = new Opik({
 
 let end = (): void => {};
 
-/** The client's database. On a busy machine WebKit does not always open it at once: then it is asked again. */
+/** Opens the client's database. On a busy machine WebKit does not always open it at once, so it is asked again. */
 async function openDatabase(): Promise<IDBDatabase> {
   for (let attempt = 1; ; attempt += 1) {
     try {
@@ -64,7 +64,7 @@ const idOf = ({ json }: { json: Uint8Array }): string => JSON.parse(new TextDeco
 Object.assign(globalThis, {
   errors: () => errors.map(({ code, message }) => `${code}: ${message}`),
 
-  /** A click: a trace, a call to the API under it, its stream read to the end. */
+  /** A click: a trace with a call to the API under it, whose stream is read to the end. */
   async click() {
     return opik.span({ name: "click", input: { button: "ask" } }, async (click) => {
       click.trace.update({ threadId: "tab-1" });
@@ -91,7 +91,7 @@ Object.assign(globalThis, {
     return { ...ids, isReplaced, isStillReplaced, isRestored: fetch === native };
   },
 
-  /** Asks a model that the site passes on, through the page's own `fetch`, once by a text and once by a `Request`. */
+  /** Asks a model through the site, with the page's own `fetch`, once by a text and once by a `Request`. */
   async askModel() {
     const restore = opik.instrumentFetch();
     const body = JSON.stringify({ model: "m", stream: true, messages: [{ role: "user", content: "Hi" }] });
@@ -108,7 +108,7 @@ Object.assign(globalThis, {
     });
   },
 
-  /** Rows that are there when the page goes: gives their ids, the trace's first. */
+  /** Leaves rows behind when the page goes; returns their ids, the trace's first. */
   leave(count: number, bytes = 0) {
     const trace = opik.trace({ name: "leaving" });
     const text = "some text ".repeat(bytes / 10);
@@ -122,12 +122,12 @@ Object.assign(globalThis, {
     return ids;
   },
 
-  /** Another user, or nobody (""), is logged in from now on. */
+  /** From now on, another user is logged in, or nobody (""). */
   logIn(name: string) {
     user = name;
   },
 
-  /** What a page does at a logout. */
+  /** The page's part of a logout. */
   async logOut() {
     user = "";
     const { sent, dropped } = await opik.discard();
@@ -139,7 +139,7 @@ Object.assign(globalThis, {
     opik.score({ traceId, name: "helpful", value: 1 });
   },
 
-  /** Something that goes on, with something under it that has ended. */
+  /** Begins an open span, with an ended span under it. */
   begin() {
     const span = opik.span({ name: "going on" });
     const child = span.span({ name: "has ended" });
@@ -149,7 +149,9 @@ Object.assign(globalThis, {
   },
   end: () => end(),
 
-  /** Reads a stream: to its end, or until it fails, or so many chunks. Gives the trace and the number of bytes read. */
+  /**
+   * Reads a stream to its end, until it fails, or up to `chunks` chunks. Returns the trace and the number of bytes read.
+   */
   async stream(url: string, chunks: number | null) {
     const span = opik.span({ name: "reading" });
     const response = await span.fetch(url, { opik: { name: "call" } });
@@ -163,7 +165,7 @@ Object.assign(globalThis, {
       }
       await reader.cancel();
     } catch {
-      // It was to fail.
+      // The failure is expected.
     }
     span.end();
     return { trace: span.traceId, bytes };
@@ -183,14 +185,14 @@ Object.assign(globalThis, {
     return [child.id];
   },
 
-  /** What belongs to the page's loading, under what the server has said. */
+  /** Records the page's loading under the server's context. */
   hydrate() {
     const span = opik.span({ name: "hydrate", parent: serverContext() });
     span.end();
     return { trace: span.traceId, joined: span.trace.joined };
   },
 
-  /** Whether elements stand in place of what this package asks for. */
+  /** `true` if elements shadow all of these members, which the package reads. */
   isClobbered() {
     const { Deno, AsyncLocalStorage } = globalThis as { Deno?: { unrefTimer: unknown }; AsyncLocalStorage?: unknown };
     const found = [
@@ -203,14 +205,14 @@ Object.assign(globalThis, {
     return found.every((member) => (member as unknown) instanceof Element);
   },
 
-  /** A traced call to another origin that does not allow it. */
+  /** Makes a traced call to another origin that does not allow it. */
   async stranger(url: string) {
     await opik.fetch(url).catch(() => {});
     while (errors.length === 0) await new Promise((resolve) => setTimeout(resolve, 20));
     return errors.map(({ code, message }) => `${code}: ${message}`);
   },
 
-  /** The ids of the rows that the database of this browser holds. */
+  /** The ids of the rows in this browser's database. */
   async kept() {
     const database = await openDatabase();
     return new Promise((resolve, reject) => {
@@ -221,7 +223,7 @@ Object.assign(globalThis, {
     });
   },
 
-  /** Puts a row at rest as a version without visits has left it: beside no secret, under a token or none. */
+  /** Stores a row as a version without visits did: without a secret, with a token or without. */
   async plant(token: string | null, url: string) {
     const time = Date.now().toString(16).padStart(12, "0");
     const random = Math.random().toString(16).slice(2).padEnd(12, "0").slice(0, 12);
@@ -239,7 +241,7 @@ Object.assign(globalThis, {
     });
   },
 
-  /** Has the database fail once: a transaction that is begun for a row to be forgotten, or any. */
+  /** Makes the database fail once: at the next transaction, or the next that deletes a row. */
   breakOnce(what: "delete" | "transaction") {
     const prototype = what === "delete" ? IDBObjectStore.prototype : IDBDatabase.prototype;
     const method = Reflect.get(prototype, what) as (...args: unknown[]) => unknown;
@@ -255,7 +257,7 @@ Object.assign(globalThis, {
   drops: () => drops,
   uploads: () => uploads,
 
-  /** What the doctor says here of the relay, and of the way to a URL. */
+  /** The doctor's findings about the relay, and about the way to a URL. */
   async doctor(relayUrl: string, url: string) {
     const findings = await opikDoctor({ config: { relayUrl }, url });
     return findings.map(({ check, level, found, fix }) => [check, level, fix ?? found]);

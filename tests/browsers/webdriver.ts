@@ -1,4 +1,4 @@
-// Drives a browser by WebDriver over HTTP (W3C WebDriver): no package, one way for all three.
+// Drives a browser by WebDriver over HTTP (W3C WebDriver), without a package, in the same way for all three.
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -13,7 +13,7 @@ export interface Browser {
   readonly version: string;
   /** Loads a page. */
   goTo(url: string): Promise<void>;
-  /** Calls a function of the page, and gives what its promise resolves to. */
+  /** Calls a function of the page, and returns the value that its promise resolves to. */
   call(name: string, ...args: unknown[]): Promise<unknown>;
   /** Types into the first element that `selector` finds. */
   type(selector: string, text: string): Promise<void>;
@@ -21,11 +21,11 @@ export interface Browser {
   click(selector: string): Promise<void>;
   /** The visible texts of the elements that `selector` finds. */
   texts(selector: string): Promise<string[]>;
-  /** Opens another tab and turns to it; gives what closes it and turns back. */
+  /** Opens another tab and switches to it; returns a function that closes it and switches back. */
   openTab(): Promise<() => Promise<void>>;
-  /** Hides the window; gives what shows it again. */
+  /** Hides the window; returns a function that shows it again. */
   hide(): Promise<() => Promise<void>>;
-  /** Cuts the browser off from the network, or ends that; only where there is such a command: in Chromium. */
+  /** Cuts the browser off from the network, or reconnects it. Only Chromium has such a command. */
   setOffline?: (offline: boolean) => Promise<void>;
   /** The visible page as a PNG, in base64. */
   screenshot(): Promise<string>;
@@ -43,7 +43,7 @@ const CHROMIUM_FLAGS = [
 ];
 const WEBKIT = "/usr/lib/x86_64-linux-gnu/webkit2gtk-4.1/MiniBrowser";
 
-/** By name: how its driver is started, and what it is asked for. */
+/** By name: the command that starts the driver, and the requested capabilities. */
 export const BROWSERS: Record<string, Kind> = {
   Chromium: {
     driver: (port) => ["chromedriver", `--port=${port}`],
@@ -62,13 +62,13 @@ export const BROWSERS: Record<string, Kind> = {
     capabilities: () => ({ "moz:firefoxOptions": { args: ["-headless"] } }),
   },
   WebKit: {
-    // It has no headless mode of its own.
+    // WebKit lacks a headless mode.
     driver: (port) => ["xvfb-run", "--auto-servernum", "WebKitWebDriver", `--port=${port}`],
     capabilities: () => ({ "webkitgtk:browserOptions": { binary: WEBKIT, args: ["--automation"] } }),
   },
 };
 
-/** The name under which an element is given (W3C WebDriver, "web element identifier"). */
+/** The key of an element's id in answers (W3C WebDriver, "web element identifier"). */
 const ELEMENT = "element-6066-11e4-a52e-4f735466cecf";
 
 /** Starts a browser. */
@@ -77,7 +77,7 @@ export async function startBrowser(name: string): Promise<Browser> {
   const port = await freePort();
   const profile = await mkdtemp(join(tmpdir(), "opik-edge-browser-"));
   const [program, ...args] = kind.driver(port);
-  // A group of its own, so that the browser ends with its driver.
+  // In its own process group, so that the browser ends with its driver.
   const driver = spawn(program, args, { stdio: "ignore", detached: true });
   endWithUs(driver);
   const failed = once(driver, "error").then(([error]) => Promise.reject(error));
@@ -184,7 +184,7 @@ async function endGroup(driver: ChildProcess): Promise<void> {
   await ended;
 }
 
-/** When it is said what was waited for in vain. */
+/** Time limit of `until`, whose error names the condition. */
 const IN_VAIN_MS = 120_000;
 
 /** Waits until `condition` holds. */

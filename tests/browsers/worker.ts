@@ -1,4 +1,4 @@
-// The site of the browser tests: a page and its script, a relay, and a traced API that streams; all of one origin.
+// The site of the browser tests: a page and its script, a relay, and a traced API that streams, all of one origin.
 
 import { contextMeta, contextServerTiming, fetch, getTrackContext } from "opik-edge";
 import { withOpik } from "opik-edge/cloudflare";
@@ -7,7 +7,7 @@ import { mintToken, relay } from "opik-edge/relay";
 
 interface Env {
   PAGE_JS: string;
-  /** The page's example of the guide. */
+  /** The guide's example for a page. */
   README_JS: string;
   /** The guide's page without a bundler, and the file that it loads. */
   STANDALONE_HTML: string;
@@ -39,11 +39,11 @@ const api = withOpik(
   () => ({ projectName: "site", onError: () => {} }),
 );
 
-/** What the guide's example finds in its page. */
+/** The page of the guide's example. */
 const README = `<!doctype html><input id="input"><button id="button">ask</button><p id="answer"></p>
   <button id="thumbsUp">helpful</button><script type="module" src="/readme.js"></script>`;
 
-/** Elements that stand in place of what a document or a window is asked for (DOM clobbering). */
+/** Elements that shadow the members of document and window (DOM clobbering). */
 const CLOBBERING =
   ["querySelector", "addEventListener", "visibilityState", "baseURI"].map((name) => `<img name="${name}">`).join("") +
   ["AsyncLocalStorage", "Bun", "EdgeRuntime", "WebSocketPair"].map((id) => `<a id="${id}"></a>`).join("") +
@@ -52,7 +52,7 @@ const CLOBBERING =
    <form id="process" name="versions"><input name="node"></form>
    <form id="process" name="env"><input name="OPIK_API_KEY"><input name="OPIK_WORKSPACE"></form>`;
 
-/** Pages that are told under which span they were rendered. */
+/** Pages that contain the context of the span that rendered them. */
 const rendered = withOpik(
   {
     fetch(request: Request, _env: Env, _ctx: unknown): Response {
@@ -66,7 +66,7 @@ const rendered = withOpik(
   () => ({ projectName: "site", onError: () => {} }),
 );
 
-/** A stream that goes on, or ends. */
+/** A stream that goes on without end, or that ends. */
 function stream(how: string | null): Response {
   let sent = 0;
   const body = new ReadableStream({
@@ -80,7 +80,7 @@ function stream(how: string | null): Response {
   return new Response(body, { headers: { "content-type": "text/event-stream" } });
 }
 
-/** A model, which the site passes on (openai 7.57, `chat/completions.d.ts`). */
+/** A model behind the site (openai 7.57, `chat/completions.d.ts`). */
 function model(): Response {
   const chunks = [
     { model: "m-1", choices: [{ index: 0, delta: { role: "assistant", content: "Hel" } }] },
@@ -100,16 +100,18 @@ function partial(request: Request): Response {
   return new Response(request.method === "OPTIONS" ? null : "partial", { headers });
 }
 
-/** Whether the relay is out of order: for every visit but those that know better, whose requests are told by their referrer. */
+/** `true` while the relays are down. Pages whose URL ends in `back` still reach `/opik`. */
 let isDown = false;
 let handle: ((request: Request) => Promise<Response>) | undefined;
 
-/** What tokens are made with. Tokens of `stale` are made with one that is not in use any more. */
+/** Secrets of the tokens. Tokens of the user `stale` are signed with a retired secret. */
 const SECRET = { id: "now", secret: "a secret of the tests, in 32 characters" };
 const STALE = { id: "then", secret: "a secret of the tests, in 32 characters" };
 let guarded: ((request: Request) => Promise<Response>) | undefined;
 
-/** A token for the conversation of a user, which has the user's name; none for nobody. With `trace` it names that trace. */
+/**
+ * A token for the conversation of a user, which has the user's name; nobody is refused. With `trace` it names that trace.
+ */
 async function tokenFor({ origin, searchParams }: URL): Promise<Response> {
   const user = searchParams.get("user");
   if (!user) return new Response("log in first", { status: 401 });
