@@ -1,5 +1,5 @@
-// A relay without `origins`: pages of its own origin may write, as their browser says. That browsers do say so is shown in
-// tests/browsers/.
+// A relay without `origins` accepts the pages of its origin, which it knows by a header of their browser. tests/browsers/
+// shows that browsers send the header.
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
@@ -9,7 +9,7 @@ import { pageIds } from "../support/page-ids.js";
 
 const body = (): string => JSON.stringify({ spans: [spanOf(Date.now())] });
 
-/** What a relay at http://relay.test answers to these headers. */
+/** Answer of a relay at http://relay.test to these headers. */
 async function answerTo(given: Record<string, string>, config: Partial<RelayConfig> = {}) {
   const upstream = new Upstream();
   const own = { url: "http://opik.test/api", projectName: "pages", transport: upstream, onError: () => {} };
@@ -25,7 +25,7 @@ async function answerTo(given: Record<string, string>, config: Partial<RelayConf
 }
 
 describe("a relay without origins", () => {
-  test("takes what its own pages send, by whatever name their browser knows it", async () => {
+  test("takes rows of its origin's pages, by whatever name their browser knows it", async () => {
     for (const origin of ["http://relay.test", "https://app.example.com", "null", ""]) {
       for (const host of ["relay.test", "inside.test:8080"]) {
         const { status, headers } = await answerTo({ "sec-fetch-site": "same-origin", origin, host });
@@ -36,7 +36,7 @@ describe("a relay without origins", () => {
     }
   });
 
-  test("refuses every other page, also one whose origin is what Host says", async () => {
+  test("refuses every other page, even if its origin equals Host", async () => {
     for (const site of [
       "same-site",
       "cross-site",
@@ -57,7 +57,7 @@ describe("a relay without origins", () => {
     }
   });
 
-  test("refuses who does not say, as no page over plain http and no program does, and names what to set", async () => {
+  test("refuses requests without the header, from plain http and programs, and names the setting", async () => {
     for (const given of [{ origin: "http://relay.test", host: "relay.test" }, { origin: "" }] as Record<
       string,
       string
@@ -68,7 +68,7 @@ describe("a relay without origins", () => {
     }
   });
 
-  test("refuses a preflight, which no page of its own sends", async () => {
+  test("refuses a preflight, because pages of the same origin send no preflight", async () => {
     const handle = relay({ url: "http://opik.test/api", transport: new Upstream(), onError: () => {} });
     const headers = {
       origin: "https://a.test",
@@ -79,7 +79,7 @@ describe("a relay without origins", () => {
     assert.deepEqual([answer.status, answer.headers.has("access-control-allow-origin")], [403, false]);
   });
 
-  test("asks for tokens as any other does", async () => {
+  test("asks for tokens like any other", async () => {
     const secret = { id: "a", secret: "0123456789abcdef0123456789abcdef" };
     const audience = "https://app.example.com";
     const transport = new Upstream();
@@ -102,7 +102,7 @@ describe("a relay without origins", () => {
     );
   });
 
-  test("is what null and undefined make, and nothing else", async () => {
+  test("results from null and undefined, and from no other value", async () => {
     for (const origins of [undefined, null] as never[]) {
       assert.equal((await answerTo({ "sec-fetch-site": "same-origin" }, { origins })).status, 200);
     }
@@ -115,7 +115,7 @@ describe("a relay without origins", () => {
   });
 });
 
-test("a relay with origins asks the origin alone", async () => {
+test("a relay with origins checks only the origin", async () => {
   const origins = ["https://app.test"];
   for (const [site, origin, expected] of [
     ["cross-site", "https://app.test", 200],

@@ -1,4 +1,4 @@
-// A page whose clock is wrong, before a relay in workerd whose clock is right: what its clock costs is accuracy, and no row.
+// A page with a wrong clock and a relay in workerd with a right clock. The page loses accuracy, and no row.
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, test } from "node:test";
@@ -33,7 +33,7 @@ beforeEach(() => {
   set(process, "type", "renderer");
   set(globalThis, "location", new URL("https://app.test/"));
   requests = 0;
-  // A browser says where a page comes from.
+  // A browser sends the page's origin.
   globalThis.fetch = (url, init) => {
     requests += 1;
     const headers = { ...(init?.headers as Record<string, string>), origin: "https://app.test" };
@@ -47,7 +47,7 @@ afterEach(() => {
   clock?.restore();
 });
 
-/** A page whose clock is ahead by so much, and its client. */
+/** A page whose clock is ahead by `aheadMs`, and its client. */
 function page(aheadMs: number, worker: RunningWorker): Opik {
   clock = useFakeClock(Date.now() + aheadMs);
   clock.freeze();
@@ -59,7 +59,7 @@ function page(aheadMs: number, worker: RunningWorker): Opik {
 const timeOf = (id: string): number => Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16);
 const isNow = (ms: number): boolean => Math.abs(ms - Date.now()) < MINUTE;
 
-/** A chain of three spans that have ended, one of them in `still`. */
+/** A chain of three ended spans, and an ended span under `still`, which stays open. */
 function record(opik: Opik): Span {
   opik.span({ name: "root" }, (root) =>
     root.span({ name: "child" }, (child) => child.span({ name: "leaf" }, () => {})),
@@ -88,7 +88,7 @@ for (const [name, aheadMs, isGuarded, shifts] of [
     const first = await opik.flush();
     assert.deepEqual([first.sent, first.dropped, first.kept], [5, {}, 0], "a trace and four spans");
     assert.ok(requests <= 4, `${requests} requests: the ones that were refused, and as many again`);
-    // What was open then, and what begins in it, moves with it; so does what is scored.
+    // Spans that were open then, their later children and their scores move too.
     await clock!.advance(1000);
     still.span({ name: "late" }).end();
     still.end();
@@ -128,14 +128,14 @@ for (const [name, aheadMs, isGuarded, shifts] of [
   });
 }
 
-test("what the offset does not explain is refused for good, once its rows have moved", async () => {
+test("a skew that the offset does not explain is refused for good, once its rows have moved", async () => {
   const opik = page(20 * MINUTE, guarded);
   const reports: FlushReport[] = [];
   const wrong = opik.trace({ name: "of another conversation" });
   wrong.end();
   reports.push(await opik.flush());
   assert.deepEqual([reports[0]!.sent, reports[0]!.dropped], [1, {}]);
-  // Refused by a relay whose clock agrees by now: nothing moves twice.
+  // The relay refuses again although the clocks agree by now: nothing moves twice.
   globalThis.fetch = async () => Response.json({ code: "clock_skew", now: Date.now() + 40 * MINUTE }, { status: 425 });
   opik.trace({ name: "later" }).end();
   assert.deepEqual((await opik.flush()).dropped, { clock_skew: 1 });

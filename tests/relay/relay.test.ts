@@ -1,5 +1,5 @@
-// The relay under attack, in workerd: what a page should not send is refused with a clear reason, nothing of it reaches
-// Opik, and no answer gives anything of the relay's away.
+// The relay under attack, in workerd. It refuses invalid requests with a clear reason, forwards no part of them to Opik,
+// and its answers reveal nothing secret.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
@@ -29,7 +29,7 @@ before(async () => {
 after(() => closeAll(open, guarded, collector));
 
 let counter = 0;
-/** A UUIDv7 of a time. */
+/** A UUIDv7 of the given time. */
 function id(ms = Date.now()): string {
   const time = ms.toString(16).padStart(12, "0");
   return `${time.slice(0, 8)}-${time.slice(8)}-7000-8000-${(++counter).toString(16).padStart(12, "0")}`;
@@ -53,7 +53,7 @@ interface Sent {
   readonly body?: BodyInit | null;
 }
 
-/** Sends what a page would, but for what is said otherwise; gives what a page can see. */
+/** Sends a valid request of a page, with changes; returns the parts of the answer that a page can see. */
 async function send({ worker = open, method = "POST", headers = {}, body = null }: Sent) {
   const sent = { origin: ORIGIN, "content-type": "text/plain", ...headers };
   const given = Object.fromEntries(Object.entries(sent).filter(([, value]) => value !== ""));
@@ -68,7 +68,7 @@ const score = (more: object = {}): object => ({ id: id(), name: "helpful", value
 const scores = (...rows: object[]): string => JSON.stringify({ trace_scores: rows });
 const spans = (...rows: object[]): string => JSON.stringify({ spans: rows });
 
-describe("what a page may send", () => {
+describe("a page may send", () => {
   test("is stamped and forwarded with the key", async () => {
     const row = span({ environment: "mine", source: "experiment", last_updated_at: "2199-01-01T00:00:00Z" }) as {
       id: string;
@@ -92,7 +92,7 @@ describe("what a page may send", () => {
     );
   });
 
-  test("scores, of anything that is there already", async () => {
+  test("scores of anything that already exists", async () => {
     const old = id(Date.now() - 400 * 24 * 60 * 60 * 1000);
     assert.equal((await send({ body: scores(score({ id: old, reason: "it helped" }), score()) })).status, 200);
     assert.equal(
@@ -108,11 +108,11 @@ describe("what a page may send", () => {
     assert.equal(collector.requests.at(-1)!.method, "PUT");
   });
 
-  test("what was begun, or is referred to, up to 24 h from now", async () => {
+  test("rows that begin within 24 h of the present, and references to rows of any age", async () => {
     const day = 24 * 60 * 60 * 1000;
     const near = day - 60_000;
     const far = day + 60_000;
-    // What is referred to may be of any age.
+    // A row that is referred to may be of any age.
     for (const [ms, mayCreate, mayRefer] of [
       [-400 * day, false, true],
       [-far, false, true],
@@ -136,13 +136,13 @@ describe("what a page may send", () => {
     }
   });
 
-  test("of scores with one name the last one", async () => {
+  test("several scores with one name, of which the last counts", async () => {
     const first = score() as { id: string };
     assert.equal((await send({ body: scores(first, { ...first, value: 0 }) })).status, 200);
     assert.equal(collector.scores().find(({ id }) => id === first.id)!.value, 0);
   });
 
-  test("a preflight is answered with exactly what is needed", async () => {
+  test("a preflight, whose answer contains exactly the necessary headers", async () => {
     const { status, headers } = await send({ method: "OPTIONS" });
     assert.equal(status, 204);
     assert.equal(headers.get("access-control-allow-methods"), "POST");
@@ -151,7 +151,7 @@ describe("what a page may send", () => {
   });
 });
 
-describe("what it may not", () => {
+describe("a page must not send", () => {
   const day = 24 * 60 * 60 * 1000;
   const deep = `${"[".repeat(50_000)}${"]".repeat(50_000)}`;
   const attacks: Record<string, [status: number, code: string, sent: () => Sent]> = {
@@ -262,7 +262,7 @@ describe("what it may not", () => {
     });
   }
 
-  test("a large body that does not say how large it is", async () => {
+  test("a large body without its length", async () => {
     const handler = relay({ url: collector.url, origins: [ORIGIN], maxBytes: 1000 });
     let pulled = 0;
     const body = new ReadableStream({
@@ -310,7 +310,7 @@ describe("tokens", () => {
     return answer.code ?? answer.status;
   };
   const hour = 60 * 60 * 1000;
-  /** What a page posts to a relay that is called as a function. */
+  /** A page's request to a relay that is called as a function. */
   const posted = (token: string): Request => {
     const headers = { origin: ORIGIN, "content-type": "text/plain" };
     return new Request("http://relay.test/x", {
@@ -320,7 +320,7 @@ describe("tokens", () => {
     });
   };
 
-  test("let a page write, for as long as they are good", async () => {
+  test("let a page write while they are valid", async () => {
     assert.equal(await write(await mint()), 200);
     assert.equal(await write(undefined), "token_missing");
     const minted = { nowMs: Date.now() - 2 * hour };
@@ -369,7 +369,7 @@ describe("tokens", () => {
     assert.equal((await write(trace({ id: page.id(), thread_id: "t2" }))).code, "outside_token");
   });
 
-  test("are made with a secret that is long enough, and two may be active", async () => {
+  test("are signed with a secret that is long enough, and two secrets may be active", async () => {
     await assert.rejects(mint({ secret: { id: "a", secret: "short" } }), { code: "invalid_config" });
     const secrets = [SECRET, { id: "b", secret: "another secret of some thirty-two characters" }];
     const handler = relay({
@@ -384,7 +384,7 @@ describe("tokens", () => {
     }
   });
 
-  test("know a relay behind another name by its origin, however that is written", async () => {
+  test("name a relay behind another host by its origin, in any spelling", async () => {
     const config = { url: collector.url, projectName: "pages", origins: [ORIGIN] };
     const token = await mintToken({ secret: SECRET, audience: "https://Public.test/opik", projectName: "pages" });
     for (const audience of ["https://public.test", "https://public.test/", "HTTPS://PUBLIC.test:443/x"]) {
@@ -399,7 +399,7 @@ describe("tokens", () => {
   });
 });
 
-describe("when Opik does not take it", () => {
+describe("when Opik refuses", () => {
   for (const [upstream, status, code] of [
     [400, 422, "rejected"],
     [401, 502, "unavailable"],
@@ -408,7 +408,7 @@ describe("when Opik does not take it", () => {
     [500, 502, "unavailable"],
   ] as const) {
     test(`HTTP ${upstream}`, async () => {
-      // Each a destination of its own: after a refused key the relay leaves Opik alone for a while.
+      // Each has its own destination, because after a refused key the relay pauses Opik for a while.
       const failing = await startCollector({ fault: { status: upstream, headers: { "retry-after": "3600" } } });
       try {
         const handler = relay({ url: failing.url, apiKey: KEY, origins: [ORIGIN], onError: () => {} });
@@ -426,7 +426,7 @@ describe("when Opik does not take it", () => {
   }
 });
 
-test("a rate limit is asked by the caller's address, or is a function", async () => {
+test("the key of a rate limit is the caller's address, or the result of a function", async () => {
   const keys: string[] = [];
   const request = () =>
     new Request("http://relay.test/", {
@@ -449,7 +449,7 @@ test("a rate limit is asked by the caller's address, or is a function", async ()
   assert.equal((await broken(request())).status, 502, "what can not be asked lets nobody pass");
 });
 
-test("a relay that is configured wrongly says so at once", () => {
+test("a wrong configuration of a relay throws at once", () => {
   for (const config of [
     { origins: [] },
     { origins: [ORIGIN], tokens: { secrets: [] } },
@@ -461,4 +461,4 @@ test("a relay that is configured wrongly says so at once", () => {
   }
 });
 
-test("the key is in no log", () => assert.doesNotMatch(log, new RegExp(KEY)));
+test("no log contains the key", () => assert.doesNotMatch(log, new RegExp(KEY)));

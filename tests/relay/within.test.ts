@@ -1,4 +1,4 @@
-// A relay in a server that is traced: what pages send is recorded, that they send it is not.
+// A relay in a traced server: rows of pages are forwarded, and their requests are not recorded.
 
 import assert from "node:assert/strict";
 import { AsyncLocalStorage } from "node:async_hooks";
@@ -26,13 +26,13 @@ const CALLER = {
 
 type Handler = (request: Request) => Response | Promise<Response>;
 
-/** Reads an answer to its end, with which its span ends. */
+/** Reads an answer to its end, because its span ends then. */
 async function read(response: Response): Promise<Response> {
   await response.text();
   return response;
 }
 
-/** Gives the answer of `handler` to each request once all is delivered. */
+/** Servers that answer each request with `handler`, once all rows are delivered. */
 const SERVERS: Record<string, (handler: Handler) => Handler> = {
   Worker: (handler) => {
     const worker = withWorker(
@@ -87,7 +87,7 @@ function config() {
 
 const handle = relay({ origins: [ORIGIN], transport: { fetch: async () => new Response(null, { status: 204 }) } });
 
-/** The ways in which a handler comes to the relay. */
+/** Ways in which a handler reaches the relay. */
 const WAYS: Record<string, Handler> = {
   "at once": (request) => handle(request),
   "after an await": async (request) => {
@@ -119,7 +119,7 @@ for (const [name, open] of Object.entries(SERVERS)) {
         const { status } = await answer(request());
         assert.ok(status >= 200 && status < 500, `${way}, ${which}: ${status}`);
       }
-      // The request after them is recorded: so theirs would have been by now.
+      // By the time this later request is recorded, earlier rows would have arrived.
       await answer(new Request("http://host.test/other"));
       while (exporter.traces.length === 0) {
         await inside(flush);
@@ -134,7 +134,7 @@ for (const [name, open] of Object.entries(SERVERS)) {
   });
 }
 
-test("what was recorded before the relay was asked keeps its trace", async () => {
+test("spans that were recorded before the relay was called keep their trace", async () => {
   const answer = SERVERS["Worker"]!(async (request) => {
     span({ name: "who is it?" }).end();
     return handle(request);
@@ -147,7 +147,7 @@ test("what was recorded before the relay was asked keeps its trace", async () =>
   );
 });
 
-test("outside a server a relay leaves alone what is current", async () => {
+test("outside a server a relay leaves the current span alone", async () => {
   const opik = client();
   await opik.span({ name: "a test of the host's" }, () => handle(REQUESTS["a page's"]!()));
   await opik.flush();
