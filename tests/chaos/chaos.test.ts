@@ -1,5 +1,5 @@
-// A backend that fails in every way, in Node and in workerd: each row is sent or counted as dropped, exactly; no row is
-// written twice; the host's response is what it would be without tracing.
+// A backend that fails in every way, in Node and in workerd. Each row is sent, or exactly counted as dropped. No row is
+// written twice. The host's response is the same as without tracing.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
@@ -8,21 +8,21 @@ import { type Collector, startCollector } from "../../collector/server.js";
 import { type RunningWorker, startWorker } from "../support/worker.js";
 import { REFUSED, type Recorded, type Recording, record } from "./record.js";
 
-/** Too short for a second attempt, whose wait is 250 ms at the least. For what gives no answer, however long it takes. */
+/** Too short for a second attempt, which waits at least 250 ms. For a backend that never answers. */
 const ONCE = { spans: 9, timeoutMs: 200 };
-/** Later than any deadline. */
+/** Longer than any deadline. */
 const LATER = { "retry-after": "3600" };
 
 interface Scenario {
   readonly faults?: Faults;
   readonly run?: Omit<Recording, "url">;
-  /** Rows that are lost, by reason. */
+  /** Lost rows, by reason. */
   readonly dropped?: Record<string, number>;
-  /** Why all rows are kept for a later flush. */
+  /** Reason why all rows are kept for a later flush. */
   readonly kept?: string;
   /** Rows that were in more than one request. */
   readonly retried?: number;
-  /** The backend keeps what it says nothing about, or says that it has it although it has not. */
+  /** The backend keeps rows without an answer, or answers that it has rows that it does not have. */
   readonly isUncertain?: boolean;
   readonly requests?: number;
 }
@@ -34,7 +34,7 @@ const scenarios: Record<string, Scenario> = { "nothing fails": { dropped: {}, re
 for (const status of [200, 201, 202, 204]) scenarios[`HTTP ${status}`] = { faults: { status }, requests: 2 };
 scenarios["HTTP 409: they are there already"] = { faults: { status: 409 }, isUncertain: true, requests: 2 };
 for (const [status, reason, requests] of [
-  // One row by itself, then the nine spans in halves.
+  // One row alone, then the nine spans in halves.
   [400, "rejected", 1 + 17],
   [422, "rejected", 1 + 17],
   [413, "payload_too_large", 1 + 17],
@@ -46,7 +46,7 @@ scenarios["HTTP 415, whether compressed or not"] = {
   faults: { status: 415 },
   dropped: all("unexpected_status"),
 };
-// Both connections may have begun before the first is answered.
+// Both connections may have begun before the first answer.
 for (const [status, reason] of [
   [401, "unauthorized"],
   [402, "quota_exceeded"],
@@ -124,7 +124,7 @@ Object.assign(scenarios, {
     retried: 10,
   },
   "connections that break off, for good": { faults: "reset", run: ONCE, kept: "network_error" },
-  // In a Worker nothing goes on behind a flush.
+  // In a Worker, nothing continues after a flush.
   "no answer": { faults: "hang", run: ONCE, kept: "(deadline|network_error)", requests: 2 },
   "no answer to what was kept": {
     faults: "reset after keeping",
@@ -146,7 +146,7 @@ Object.assign(scenarios, {
   "no gzip": {
     faults: ({ headers }) => (headers["content-encoding"] ? { status: 415 } : undefined),
     run: { spans: 50, bytes: 25_000, times: 3, compress: true },
-    // The first flush learns it; the trace's row is too short to be compressed.
+    // The first flush learns it; the trace's row is too short for compression.
     retried: 50,
     requests: 7,
   },
@@ -207,7 +207,7 @@ for (const [runtime, runner] of Object.entries(runtimes)) {
   });
 }
 
-/** What holds whatever happens. */
+/** Properties that hold in every scenario. */
 function check(
   { ids, bad, sent, kept, dropped, told, errors }: Recorded,
   collector: Collector,
@@ -232,7 +232,7 @@ function check(
 }
 
 describe("the host's response", () => {
-  /** All that a client can see of a response. */
+  /** The parts of a response that a client can see. */
   const seen = async (url: string) => {
     const response = await fetch(`${url}/chat?spans=20`);
     const { status, statusText, headers } = response;
@@ -249,7 +249,7 @@ describe("the host's response", () => {
     },
     ...{ "an endless body": { status: 500, next: "endless" }, "a redirect": { redirect: "http://127.0.0.1:9/" } },
   } as Record<string, Faults | undefined>)) {
-    test(`is what it would be without tracing: ${name}`, async () => {
+    test(`is the same as without tracing: ${name}`, async () => {
       const collector = await startCollector(fault ? { fault } : {});
       const bindings = { OPIK_URL_OVERRIDE: collector.url };
       const traced = await startWorker("tests/chaos/worker.ts", { bindings });

@@ -1,27 +1,27 @@
-// What a chaos test does inside the runtime under test: records rows, flushes, and says what it was told of them.
+// Runs a chaos test inside the runtime under test: records rows, flushes, and returns the reports about them.
 
 import { type Drop, Opik, type Transport } from "opik-edge";
 
-/** What to record, and how long the flush may take. */
+/** The rows to record, and the timeout of the flush. */
 export interface Recording {
   readonly url: string;
-  /** Spans under one trace; with the trace's own row there is one row more. */
+  /** Spans under one trace; the trace itself adds one row. */
   readonly spans: number;
   /** Bytes of text in each span's input. */
   readonly bytes?: number;
-  /** Every so many spans one that the backend refuses. */
+  /** Every `badEvery`th span is a span that the backend refuses. */
   readonly badEvery?: number;
   readonly timeoutMs?: number;
-  /** Whether bodies are compressed in any runtime. */
+  /** Compresses bodies in every runtime. */
   readonly compress?: boolean;
-  /** How often to record and flush. */
+  /** Number of times to record and flush. */
   readonly times?: number;
 }
 
 /** The name of a span that the backend refuses. */
 export const REFUSED = "refused by the backend";
 
-/** What became of it, as far as the runtime was told. */
+/** The recorded rows, and the reports about them. */
 export interface Recorded {
   readonly ids: string[];
   readonly bad: string[];
@@ -30,7 +30,7 @@ export interface Recorded {
   readonly kept: number;
   readonly retried: number;
   readonly dropped: Record<string, number>;
-  /** What `onDrop` was told, in sum. */
+  /** Rows reported to `onDrop`, by reason. */
   readonly told: Record<string, number>;
   readonly requests: number;
   readonly errors: string[];

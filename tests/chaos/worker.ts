@@ -1,4 +1,4 @@
-// A Worker for the chaos tests: records what it is told to, and is a traced handler whose response must not change.
+// A Worker for the chaos tests: it records the requested rows, and has a traced handler whose response must not change.
 
 import { span } from "opik-edge";
 import { withOpik } from "opik-edge/cloudflare";
