@@ -1,5 +1,5 @@
-// A Worker without a key and without a way out: its uploads go through a service binding. And a Durable Object that
-// flushes by itself.
+// A Worker without a key and without network access: its uploads go through a service binding. Also a Durable Object that
+// flushes automatically.
 
 import { Opik, type Transport } from "opik-edge";
 import { withOpik } from "opik-edge/cloudflare";
@@ -10,7 +10,7 @@ interface Env {
   COUNTER: { idFromName(name: string): unknown; get(id: unknown): { fetch(url: string): Promise<Response> } };
 }
 
-/** At the top of the module: used by every request. */
+/** Module scope, so every request uses it. */
 let shared: Opik | undefined;
 
 const traced = withOpik(
@@ -31,7 +31,7 @@ export default {
   },
 };
 
-/** Lives as long as it likes, so nothing is flushed at the end of a request. */
+/** The object outlives its requests, so nothing is flushed at their end. */
 export class Counter {
   readonly #opik: Opik;
   #count = 0;

@@ -16,7 +16,7 @@ before(async () => {
     bindings: { OPIK_URL_OVERRIDE: collector.url },
     miniflare: {
       serviceBindings: {
-        // What a Worker of the user's would do: it has the key, and passes the rows on.
+        // Stands for a user's Worker that has the key and passes the rows on.
         PROXY: async ({ url, headers, body }: Request) => {
           const encoding = headers.get("content-encoding");
           proxied.push({ url, key: headers.get("authorization"), encoding });
@@ -46,7 +46,7 @@ test("rows go through a service binding, which holds the key", async () => {
   );
 });
 
-test("of requests that share a client none waits for another, nor sends its rows", async () => {
+test("requests that share a client do not wait for each other, and do not send each other's rows", async () => {
   const slow = fetch(`${worker.url}/?shared=hangs`).then((response) => response.json());
   await collector.until(() => collector.requests.some(({ body }) => body.includes("hangs")));
   const { sent, dropped, requests } = await (await fetch(`${worker.url}/?shared=quick`)).json();

@@ -12,7 +12,7 @@ export default withOpik(
   {
     async fetch(request: Request, env: Env): Promise<Response> {
       const { pathname, searchParams } = new URL(request.url);
-      // What no producer of ours would send.
+      // Messages that no `queueTransport` sends.
       if (pathname === "/garbage") {
         for (const text of ["garbage", "[]", "null", '{"spans":7}']) await env.ROWS.send(text, { contentType: "text" });
         return new Response("sent");
@@ -30,6 +30,6 @@ export default withOpik(
       await deliverQueue(batch, { env, apiKey: "the consumer's key", onError: () => {} });
     },
   },
-  // The producer has no key, though Opik Cloud would ask for one.
+  // The producer has no key, although Opik Cloud requires one.
   (env) => ({ url: "https://www.comet.com/opik/api", transport: queueTransport(env.ROWS) }),
 );

@@ -10,7 +10,7 @@ let collector: Collector;
 let worker: RunningWorker;
 let isDown = false;
 before(async () => {
-  // For longer than any invocation lives, so that it is the queue that keeps the rows.
+  // Longer than any invocation lives, so that the queue has to keep the rows.
   const fault = { status: 503, headers: { "retry-after": "3600" } };
   collector = await startCollector({ fault: () => (isDown ? fault : undefined) });
   worker = await startWorker("tests/transports/queue-worker.ts", {
@@ -25,7 +25,7 @@ after(() => closeAll(worker, collector));
 
 const call = async (path: string): Promise<string> => (await fetch(`${worker.url}${path}`)).text();
 
-test("rows go through the queue, many messages to a request, and the key is the consumer's", async () => {
+test("rows go through the queue, many messages to a request, and the consumer adds the key", async () => {
   const before = collector.requests.length;
   const traces = await Promise.all(Array.from({ length: 10 }, () => call("/?spans=3")));
   await collector.until(() => traces.every((id) => collector.traces().some((trace) => trace.id === id)));
@@ -35,7 +35,7 @@ test("rows go through the queue, many messages to a request, and the key is the 
   for (const { headers } of requests) assert.equal(headers.authorization, "the consumer's key");
 });
 
-test("scores go through it too, of traces and of spans", async () => {
+test("scores go through it too, for traces and for spans", async () => {
   const trace = await call("/?spans=1&score");
   await collector.until(() => collector.scores().length === 2);
   assert.deepEqual(
@@ -51,20 +51,20 @@ test("scores go through it too, of traces and of spans", async () => {
   assert.ok(collector.scores().some(({ id }) => id === trace));
 });
 
-test("a row that no message can hold is cut to fit", async () => {
+test("a row that is too large for a message is cut to fit", async () => {
   const trace = await call("/?spans=3&bytes=400000");
   await collector.until(() => collector.spans().filter(({ trace_id }) => trace_id === trace).length === 4);
   const [cut] = collector.spans().filter(({ trace_id, name }) => trace_id === trace && name === "0");
   assert.match(JSON.stringify(cut!["input"]), /opik_truncated: 400000 bytes/);
 });
 
-test("messages that are none of ours are left out, and what comes after them is delivered", async () => {
+test("foreign messages are left out, and messages after them are delivered", async () => {
   await call("/garbage");
   const trace = await call("/?spans=1");
   await collector.until(() => collector.spans().filter(({ trace_id }) => trace_id === trace).length === 2);
 });
 
-test("while the backend is down rows wait, and afterwards nothing is lost and nothing doubled", async () => {
+test("while the backend is down rows wait, and afterwards no row is missing or doubled", async () => {
   isDown = true;
   const before = collector.requests.length;
   const traces = await Promise.all(Array.from({ length: 20 }, () => call("/?spans=5")));

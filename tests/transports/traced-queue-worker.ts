@@ -1,18 +1,18 @@
-// Puts messages of any length and form into a queue, traced and untraced, and says what has come out of it.
+// Puts messages of any length and form into a queue, traced and untraced, and lists the messages that come out of it.
 
 import { tracedQueue, withOpik } from "opik-edge/cloudflare";
 
-/** What to send. */
+/** The messages to send. */
 export interface Sent {
   readonly isTraced: boolean;
-  /** Characters of each message's body, and the one that they are made of. */
+  /** Length of each message's body in characters, and the character that fills it. */
   readonly lengths: readonly number[];
   readonly of: string;
   readonly contentType: "json" | "v8" | "text" | "bytes";
   readonly isBatch: boolean;
 }
 
-/** What has come: its length, and whether there is a context in it. */
+/** A received message: its length, and `true` if it has a context. */
 export interface Received {
   readonly length: number;
   readonly hasContext: boolean;

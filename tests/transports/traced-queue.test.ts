@@ -1,4 +1,5 @@
-// A traced queue takes whatever the queue itself takes: a message that is too long for its context goes without one.
+// A traced queue accepts every message that the queue itself accepts. A message that is too long for its context goes
+// without the context.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -16,7 +17,7 @@ before(async () => {
 });
 after(() => worker.close());
 
-/** Sends messages, and gives the error and what has come. */
+/** Sends messages; returns the error and the received messages. */
 async function send(what: Sent): Promise<{ readonly error: unknown; readonly received: Received[] }> {
   const error = await (await fetch(worker.url, { method: "POST", body: JSON.stringify(what) })).json();
   const received: Received[] = [];
@@ -26,13 +27,13 @@ async function send(what: Sent): Promise<{ readonly error: unknown; readonly rec
   return { error, received };
 }
 
-/** `{"text":"…"}` in JSON is 11 bytes longer than its text; in the platform's own format it is about as much. */
+/** `{"text":"…"}` in JSON is 11 bytes longer than its text; the platform's own format adds about as much. */
 const AROUND = 11;
-/** Bytes of a message (Queues: 128 KB of 1000 bytes), and of a batch in Miniflare. */
+/** Limits in bytes, for a message (Queues: 128 KB of 1000 bytes) and for a batch in Miniflare. */
 const MESSAGE = 128_000;
 const BATCH = 288_000;
 
-/** Lengths of the messages, in bytes of what they are made of, and whether there is room for their contexts. */
+/** Lengths of the messages in bytes, and `true` if there is room for their contexts. */
 const CASES: readonly (readonly [lengths: readonly number[], hasRoom: boolean])[] = [
   [[10], true],
   [[MESSAGE - AROUND - 200], true],
@@ -47,7 +48,7 @@ const CASES: readonly (readonly [lengths: readonly number[], hasRoom: boolean])[
 for (const contentType of ["json", "v8", "text", "bytes"] as const) {
   for (const of of ["x", "é", "語"]) {
     test(`messages of ${of} as ${contentType} are sent as without tracing, with a context where there is room`, async () => {
-      // What a character takes: v8 knows strings of one byte a character and of two.
+      // Bytes of a character: v8 stores strings with one byte a character or with two.
       const width = contentType === "v8" ? (of === "語" ? 2 : 1) : new TextEncoder().encode(of).length;
       for (const [bytes, hasRoom] of CASES) {
         const lengths = bytes.map((length) => Math.floor((length - (contentType === "v8" ? 10 : 0)) / width));
@@ -71,7 +72,7 @@ for (const contentType of ["json", "v8", "text", "bytes"] as const) {
   }
 }
 
-test("what is too long in any case is refused with the same error", async () => {
+test("a message that is too long in any case is refused with the same error", async () => {
   for (const contentType of ["json", "v8", "text", "bytes"] as const) {
     for (const isBatch of [false, true]) {
       const what = { lengths: [MESSAGE + 1], of: "x", contentType, isBatch };
