@@ -1,5 +1,5 @@
-// The tarball in the hands of its users: bundled, served and run by the tools they have, outside the repository. Each
-// consumer in consumers/ makes the same traced request, and what counts is the tree that arrives.
+// The tarball in the hands of its users: bundled, served and run by their tools, outside the repository. Each consumer in
+// consumers/ makes the same traced request, and the test checks the tree that arrives.
 
 import assert from "node:assert/strict";
 import { cp, readdir, readFile } from "node:fs/promises";
@@ -28,7 +28,7 @@ before(async () => {
 });
 after(() => closeAll(installed, upstream, collector));
 
-/** A copy of a project in consumers/, with what they share, below the installed package. */
+/** A copy of a project in consumers/, with the shared files, below the installed package. */
 async function project(name: string): Promise<string> {
   const folder = join(installed.folder, name);
   await cp(join(PROJECTS, "shared"), folder, { recursive: true });
@@ -42,10 +42,10 @@ function start(program: Omit<Program, "env">, env: NodeJS.ProcessEnv = {}): Prom
   return startProgram({ ...program, env: { ...ENVIRONMENT, ...variables, ...env } });
 }
 
-/** What a traced request answers: what the server behind it was sent. */
+/** A consumer's answer: the headers that the server behind it received. */
 type Answer = { headers: Record<string, string> };
 
-/** Has a consumer make its request under a caller's span, and looks at what became of it. */
+/** Lets a consumer make its request under a caller's span, and checks the recorded tree. */
 async function assertTraced(request: (headers: Record<string, string>) => Promise<Answer>): Promise<void> {
   const opik = new Opik({ url: collector.url, background: false });
   const caller = opik.span({ name: "caller" });
@@ -59,19 +59,22 @@ async function assertTraced(request: (headers: Record<string, string>) => Promis
   const [root] = under(caller.id);
   const [child] = under(root?.id ?? "");
   assert.equal(child?.["type"], "llm", collector.tree(caller.traceId));
-  // What is behind the consumer can join in its turn.
+  // The server behind the consumer can join the trace too.
   assert.deepEqual([headers["opik_trace_id"], headers["opik_parent_span_id"]], [caller.traceId, child!.id]);
   // The trace's row is the caller's.
   const [trace] = collector.traces().filter(({ id }) => id === caller.traceId);
   assert.equal(trace!["name"], "caller");
 }
 
-/** The same with a server. */
+/** Checks a consumer that is a server. */
 async function onServer(url: string): Promise<void> {
   await assertTraced(async (headers) => (await (await fetch(url, { headers })).json()) as Answer);
 }
 
-/** With a proxy and a route that are both traced: one tree, if the proxy gives the request the headers of its span, else two traces. */
+/**
+ * Checks a proxy and a route that are both traced: one tree if the proxy adds its span's headers to the request, otherwise
+ * two traces.
+ */
 async function onProxyAndRoute(url: string): Promise<void> {
   const spans = () => collector.spans().filter(({ name }) => name === "GET /through");
   const before = spans().length;
@@ -95,7 +98,7 @@ async function onProxyAndRoute(url: string): Promise<void> {
   );
 }
 
-/** With a proxy that is traced, which hands the caller's headers on as they are. */
+/** Checks a traced proxy that hands the caller's headers on unchanged. */
 async function onProxy(url: string): Promise<void> {
   const caller = new Opik({ url: collector.url, background: false }).span({ name: "caller" });
   assert.equal((await fetch(url, { headers: caller.headers() })).status, 200);
@@ -126,7 +129,7 @@ describe("in a browser", () => {
   for (const tool of ["vite", "webpack", "rollup", "esbuild"]) {
     testConsumer(`${tool} build`, tool, async () => {
       const folder = await project(tool);
-      // Each of them is told to say what it has to complain of, and nothing else.
+      // Each tool is configured to print only warnings and errors.
       assert.equal(await buildProject(folder), "");
       await onSite([join(folder, "dist"), folder], ({ url }) => inPage(url));
     });
@@ -145,9 +148,9 @@ describe("in a browser", () => {
   });
 
   async function buildNext(folder: string): Promise<void> {
-    // It complains of edge routes as such. Of a file of ours it should not.
+    // Next warns about edge routes in general. It must not warn about a file of the package.
     assert.doesNotMatch(await buildProject(folder), /opik-edge/);
-    // Vercel's runtime has to be given the modules. Next's own would compile bytes as well.
+    // Vercel's runtime needs the modules as such. Next's own runtime would also compile bytes.
     const { functions } = JSON.parse(await readFile(join(folder, ".next/server/middleware-manifest.json"), "utf8"));
     assert.equal(functions["/edge/route"].wasm.length, 2);
   }
@@ -188,7 +191,7 @@ describe("on a server", () => {
   const platform = `${process.platform}-${process.arch}`;
   const elsewhere = platform === "linux-x64" ? undefined : `the lock has no Node for ${platform}`;
   for (const [major, files] of [
-    // The oldest that package.json admits, which has no require() of modules yet.
+    // The oldest Node that package.json allows. It lacks require() of modules.
     [20, ["import.js", "dynamic-import.cjs"]],
     [22, ["import.js", "dynamic-import.cjs", "require.cjs"]],
     [24, ["import.js", "dynamic-import.cjs", "require.cjs"]],
@@ -214,7 +217,7 @@ describe("on a server", () => {
         const cwd = await project("deno");
         await inProgram("deno", ["run", "--allow-net=127.0.0.1", "--allow-env", file], cwd, {
           NPM_CONFIG_REGISTRY: registry.url,
-          // Deno takes the package from the registry, and not from the folder of the others.
+          // Deno installs the package from the registry, and ignores the folder of the others.
           DENO_NO_PACKAGE_JSON: "1",
           DENO_DIR: join(cwd, "cache"),
         });

@@ -1,4 +1,4 @@
-// The tarball, installed for real: what is in it, and that it is as npm, TypeScript and wrangler want it.
+// Installs the tarball for real, and checks its files and that npm, TypeScript and wrangler accept it.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -17,7 +17,7 @@ describe("the packed tarball", () => {
   });
   after(() => installed.remove());
 
-  test("has the package, its licence and its documents, and nothing else", async () => {
+  test("contains only the package, its licence and its documents", async () => {
     const root = join(installed.folder, "node_modules/opik-edge");
     const top = (await readdir(root)).sort();
     assert.deepEqual(top, ["CHANGELOG.md", "LICENSE", "README.md", "package.json", "pkg"]);
@@ -45,7 +45,7 @@ describe("the packed tarball", () => {
     assert.equal(JSON.parse(await readFile(join(root, "package.json"), "utf8")).dependencies, undefined);
   });
 
-  test("runs nothing as it is installed, and is published with its provenance", async () => {
+  test("runs no script at installation, and is published with its provenance", async () => {
     const root = join(installed.folder, "node_modules/opik-edge");
     const manifest = JSON.parse(await readFile(join(root, "package.json"), "utf8"));
     const run = [
@@ -62,7 +62,7 @@ describe("the packed tarball", () => {
       Object.keys(manifest.scripts ?? {}).filter((name) => run.includes(name)),
       [],
     );
-    // npm would build what has one.
+    // npm would build a package with such a file.
     assert.ok(!(await readdir(root, { recursive: true })).some((name) => name.endsWith(".gyp")));
     for (const kind of ["", "optional", "peer", "bundle", "bundled"]) {
       assert.equal(manifest[kind ? `${kind}Dependencies` : "dependencies"], undefined, kind);
@@ -73,7 +73,7 @@ describe("the packed tarball", () => {
     assert.equal(lock.packages["node_modules/opik-edge"].hasInstallScript, undefined);
   });
 
-  test("is of plain files, of which only the command is a program", async () => {
+  test("consists of plain files, and only the command is executable", async () => {
     const root = join(installed.folder, "node_modules/opik-edge");
     for (const entry of await readdir(root, { recursive: true, withFileTypes: true })) {
       assert.ok(entry.isFile() || entry.isDirectory(), entry.name);
@@ -84,7 +84,7 @@ describe("the packed tarball", () => {
     assert.match(await readFile(join(root, "pkg/doctor/cli.js"), "utf8"), /^#!\/usr\/bin\/env node\n/);
   });
 
-  test("is built and tested with packages whose content is known by its hash", async () => {
+  test("is built and tested with packages that are pinned by their hash", async () => {
     const { stdout } = await promisify(execFile)("git", ["ls-files", "*package-lock.json"], { cwd: ROOT });
     const locks = stdout.trim().split("\n");
     assert.ok(locks.includes("package-lock.json"), stdout);
@@ -100,7 +100,7 @@ describe("the packed tarball", () => {
     }
   });
 
-  test("knows no path of the machine that built it", async () => {
+  test("contains no path of the build machine", async () => {
     const root = join(installed.folder, "node_modules/opik-edge/pkg");
     for (const name of await readdir(root, { recursive: true })) {
       if (!/\.\w+$/.test(name)) continue;

@@ -1,4 +1,4 @@
-// A release is one command away: npm has nothing to say about the package but that nobody is logged in.
+// A release takes one command: npm's only complaint about the package is that nobody is logged in.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -9,7 +9,7 @@ import { promisify } from "node:util";
 import { ROOT } from "../support/worker.js";
 
 test("npm publish --dry-run", async () => {
-  // A registry that nobody is at.
+  // No registry listens here.
   const args = ["publish", "--dry-run", "--ignore-scripts", "--registry=http://127.0.0.1:9", "--fetch-retries=0"];
   const { stdout, stderr } = await promisify(execFile)("npm", args, { cwd: ROOT });
   const { version } = JSON.parse(await readFile(join(ROOT, "package.json"), "utf8")) as { version: string };

@@ -1,4 +1,5 @@
-// The servers around the consumers, all on 127.0.0.1: a page's, an npm registry, and consumers that are servers themselves.
+// The servers around the consumers, all on 127.0.0.1: a page's site, an npm registry, and consumers that are servers
+// themselves.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -21,13 +22,13 @@ export interface Running {
 const TYPES: Record<string, string> = { ".html": "text/html", ".js": "text/javascript" };
 
 /**
- * Starts the server of a page: files, each from the first of `folders` that has it; the installed package's relay; and
- * `/echo` and what is below it, which answers with what it was sent.
+ * Starts the server of a page. It serves files, each from the first of `folders` that has it, the installed package's
+ * relay, and everything below `/echo`, which answers with the headers it received.
  */
 export async function startSite(installed: Installed, opikUrl: string, folders: readonly string[]): Promise<Running> {
   const entry = pathToFileURL(join(installed.folder, "node_modules/opik-edge/pkg/relay/index.js"));
   const { relay } = (await import(entry.href)) as typeof import("opik-edge/relay");
-  // Of any port: a bundler's development server stands before this one.
+  // Any port is allowed, because a bundler's development server stands before this server.
   const handle = relay({ url: opikUrl, origins: [({ hostname }) => hostname === "127.0.0.1"] });
 
   return listen(async (request, response) => {
@@ -56,7 +57,7 @@ async function requestOf(request: IncomingMessage): Promise<Request> {
   });
 }
 
-/** Starts an npm registry that has the tarball and nothing else. */
+/** Starts an npm registry with only the tarball. */
 export async function startRegistry({ folder, tarball }: Installed): Promise<Running> {
   const manifest = JSON.parse(await readFile(join(folder, "node_modules/opik-edge/package.json"), "utf8"));
   const { name, version } = manifest;
@@ -87,7 +88,7 @@ async function listen(listener: RequestListener): Promise<Running> {
 /** A program that is a server. */
 export interface Program {
   readonly program: string;
-  /** Its arguments, for the port that it is to listen on; it is in the variable `PORT` too. */
+  /** Its arguments for the port to listen on, which is in the variable `PORT` too. */
   readonly args: (port: number) => readonly string[];
   readonly cwd: string;
   readonly env: NodeJS.ProcessEnv;
@@ -101,7 +102,7 @@ export async function startProgram({ program, args, cwd, env }: Program): Promis
     cwd,
     env: { ...env, PORT: `${port}`, ORIGIN: url },
     stdio: ["ignore", "pipe", "pipe"],
-    // A group of its own, so that its own children end with it.
+    // In its own process group, so that its children end with it.
     detached: true,
   });
   endWithUs(child);

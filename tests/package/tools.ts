@@ -1,4 +1,4 @@
-// What the consumers are built and run with, and how a test of one is written down.
+// Tools that build and run the consumers, and tests that record the version of their tool.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -11,14 +11,14 @@ import { ROOT } from "../support/worker.js";
 
 const run = promisify(execFile);
 
-/** Where scripts/setup has installed what consumers/package.json names. */
+/** Folder where scripts/setup has installed the packages of consumers/package.json. */
 export const TOOLS: string =
   process.env["OPIK_EDGE_CONSUMERS"] ??
   (() => {
     throw new Error("OPIK_EDGE_CONSUMERS is not set: use scripts/check package");
   })();
 
-/** The folder of a tool, which is one of the repository's own, a Node, or there. */
+/** The folder of a tool: in the repository's own packages, among the Nodes, or in `TOOLS`. */
 export function toolFolder(tool: string): string {
   const own = ["node_modules", "tests/nodes/node_modules"].map((folder) => join(ROOT, folder, tool));
   return own.find(existsSync) ?? join(TOOLS, "node_modules", tool);
@@ -27,7 +27,7 @@ export function toolFolder(tool: string): string {
 /** The environment in which the tools are commands. */
 export const ENVIRONMENT: NodeJS.ProcessEnv = {
   ...process.env,
-  // This Node, whatever else brings one along.
+  // First this Node, because some tools bring their own.
   PATH: [
     dirname(process.execPath),
     join(ROOT, "node_modules/.bin"),
@@ -39,24 +39,24 @@ export const ENVIRONMENT: NodeJS.ProcessEnv = {
   CI: "1",
 };
 
-/** Runs a command that fails where it has something to complain of; gives what it said. */
+/** Runs a command and returns its output; fails with the output if the command fails. */
 export async function runTool(command: string, args: readonly string[], cwd: string): Promise<string> {
   const failed = (error: { stdout: string; stderr: string }) => assert.fail(error.stdout + error.stderr);
   const { stdout, stderr } = await run(command, args, { cwd, env: ENVIRONMENT }).catch(failed);
   return stdout + stderr;
 }
 
-/** Builds a project by its own script, if it has one. */
+/** Builds a project with its own script, if package.json has a script for it. */
 export async function buildProject(folder: string): Promise<string> {
   const { scripts } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
   return runTool("sh", ["-c", scripts.build ?? ""], folder);
 }
 
-/** A test of one consumer, which is written down with the version of its tool; or why there is none, in `skip`. */
+/** A test of one consumer, recorded with the version of its tool; or the reason to leave it out, in `skip`. */
 export function testConsumer(consumer: string, tool: string, passes: () => Promise<void>, skip?: string): void {
   test(consumer, { skip }, () => {
     const { version } = JSON.parse(readFileSync(join(toolFolder(tool), "package.json"), "utf8"));
-    // That of a Node may begin with a "v".
+    // The version of a Node may begin with a "v".
     return recorded("package", consumer, version.replace(/^v/, ""), passes);
   });
 }

@@ -1,4 +1,5 @@
-// The types of the tarball, as strict consumers check them: in pages, Workers and Node, however they resolve modules.
+// The types of the tarball, as strict consumers check them: in pages, Workers and Node, with every kind of module
+// resolution.
 
 import assert from "node:assert/strict";
 import { cp, mkdir, readFile, writeFile } from "node:fs/promises";
@@ -29,11 +30,11 @@ for (const platform of ["page", "worker", "node"]) {
   for (const [module, resolution] of RESOLUTIONS) {
     for (const skipLibCheck of [false, true]) check("typescript", platform, module, resolution, skipLibCheck);
   }
-  // Most users' compiler; it takes ten times as long.
+  // The compiler of most users; it takes ten times as long.
   check("typescript-5", platform, "nodenext", "nodenext", false);
 }
 
-/** What tests/types/api.ts expects to fail, and what its author is told. */
+/** The compiler's messages for the misuses in tests/types/api.ts. */
 const COMPLAINTS = [
   "Property 'refused' does not exist on type",
   "'provider' does not exist in type 'LlmOptions'. Did you mean to write 'providers'?",
@@ -69,7 +70,7 @@ for (const compiler of ["typescript", "typescript-5"]) {
   });
 }
 
-/** What a command says that has something to complain of. */
+/** The output of a command that has to fail. */
 async function failing(command: string, args: readonly string[], cwd: string): Promise<string> {
   return runTool(command, args, cwd).then(
     (output) => assert.fail(`it complains of nothing: ${output}`),

@@ -1,5 +1,5 @@
-// What `wrangler types` generates for a Worker whose classes and handler are wrapped, and whether that compiles: the methods of
-// a wrapped class are those of its binding.
+// Compiles the types that `wrangler types` generates for a Worker whose classes and handler are wrapped. A binding has the
+// methods of its wrapped class.
 
 import assert from "node:assert/strict";
 import { cp, readFile } from "node:fs/promises";
@@ -31,7 +31,7 @@ for (const compiler of ["typescript", "typescript-5"]) {
     await check();
   });
 
-  // Whoever has the declarations checked is told of what is exported without its type, and of nothing else.
+  // With the declarations checked, the compiler reports only the class that is exported without its type.
   testConsumer(`${compiler}: a class that is exported without its type`, compiler, async () => {
     const said = await check("--skipLibCheck", "false", "--pretty", "false").then(
       () => "",

@@ -1,4 +1,4 @@
-// A Deno server; how it comes by the package is what its callers differ in.
+// A Deno server. Its callers differ in how it finds the package.
 
 import { observe, traced } from "./traced.js";
 

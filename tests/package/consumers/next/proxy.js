@@ -6,7 +6,7 @@ export const proxy = withOpik((request) => {
   const { pathname, search } = request.nextUrl;
   if (pathname === "/proxied") return NextResponse.rewrite(new URL("/echo", request.url));
   if (search) return NextResponse.next();
-  // The route's span is under the proxy's.
+  // Puts the route's span under the proxy's.
   const headers = getTrackContext()?.span.inject(new Headers(request.headers));
   return NextResponse.next({ request: { headers } });
 });

@@ -1,4 +1,4 @@
-// A Node server; how it comes by the package is what its callers differ in.
+// A Node server. Its callers differ in how it finds the package.
 
 import { createServer } from "node:http";
 import { observe, traced } from "./traced.js";

@@ -2,7 +2,7 @@ import { fetch } from "opik-edge";
 import { withOpik } from "opik-edge/server";
 import { observe } from "../../traced.js";
 
-// What is recorded is sent by itself.
+// Recorded rows are sent automatically.
 export const GET = withOpik(
   async () => {
     const body = JSON.stringify({ messages: [{ role: "user", content: "Hi" }] });

@@ -3,7 +3,7 @@ import { relay } from "opik-edge/relay";
 let handle;
 
 export function POST(request) {
-  // Not while Next builds, when nothing is configured yet.
+  // Created at the first request, because nothing is configured while Next builds.
   handle ??= relay({ origins: [process.env.ORIGIN] });
   return handle(request);
 }
