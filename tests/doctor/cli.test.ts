@@ -27,7 +27,7 @@ interface Ended {
   readonly output: string;
 }
 
-/** Writes the files of a Worker's project beside the installed package, for as long as `use` runs. */
+/** Writes the files of a Worker's project beside the installed package while `use` runs. */
 async function inProject(files: Record<string, string>, use: () => Promise<void>): Promise<void> {
   const paths = Object.keys(files).map((file) => join(installed.folder, file));
   await Promise.all(Object.entries(files).map(([file, text]) => writeFile(join(installed.folder, file), text)));
@@ -38,7 +38,7 @@ async function inProject(files: Record<string, string>, use: () => Promise<void>
   }
 }
 
-/** Runs a program in the folder of the installed package, with that Opik. */
+/** Runs a program in the folder of the installed package, with the Opik at this URL. */
 function run(program: string, args: readonly string[], opikUrl: string | undefined = collector.url): Promise<Ended> {
   const { OPIK_URL_OVERRIDE: _, ...others } = process.env;
   const env = opikUrl === "" ? others : { ...others, OPIK_URL_OVERRIDE: opikUrl };
@@ -65,15 +65,15 @@ test("npx opik-edge doctor: all is well", async () => {
   );
 });
 
-test("a problem has its fix below it, and is the exit code", async () => {
-  // What the collector answers to a GET names no header.
+test("a problem is followed by its fix, and sets the exit code", async () => {
+  // The collector's answer to a GET names no header.
   const { code, output } = await npx("doctor", `${collector.url}/is-alive/ping`, "--origin", "https://app.test");
   assert.equal(code, 1, output);
   assert.match(output, /^FIX +headers +neither spelling is in the answer \(200\).*\n +→ let the URL answer/m);
   assert.match(output, /^FIX +CORS +pages of https:\/\/app\.test are not allowed .*\n +→ answer with handlePreflight/m);
 });
 
-test("it says how it is called", async () => {
+test("it prints its usage, with --help and without arguments", async () => {
   for (const args of [["--help"], []]) {
     const { code, output } = await npx(...args);
     assert.deepEqual([code, output.split("\n")[0]], [0, "opik-edge doctor [url] [--origin origin]"]);
@@ -113,7 +113,7 @@ const VARS: [file: string, text: (url: string) => string][] = [
   ["wrangler.toml", (url) => `name = "w"\nvars = { A = "1", OPIK_URL_OVERRIDE = "${url}" }\n`],
 ];
 for (const [file, text] of VARS) {
-  test(`it has the variables of ${file}, which it does not show`, () =>
+  test(`it reads the variables of ${file}, and does not show them`, () =>
     inProject({ [file]: text(collector.url) }, async () => {
       const { code, output } = await run("npx", ["--offline", "opik-edge", "doctor"], "");
       assert.equal(code, 0, output);
@@ -123,14 +123,14 @@ for (const [file, text] of VARS) {
     }));
 }
 
-test("what the environment has goes before a file, and a file that can not be read is none", () =>
+test("the environment takes precedence over a file, and an unreadable file counts as missing", () =>
   inProject({ ".dev.vars": "OPIK_URL_OVERRIDE=http://127.0.0.1:1", "wrangler.jsonc": "{ vars" }, async () => {
     const { code, output } = await npx("doctor");
     assert.equal(code, 0, output);
     assert.match(output, /^ok +settings nothing that the environment has not from \.dev\.vars$/m);
   }));
 
-test("causes are told: nobody listens, and a page answers", async () => {
+test("causes are reported: nobody listens, and a page answers", async () => {
   const port = await freePort();
   assert.match((await npx("doctor", `http://127.0.0.1:${port}/`)).output, new RegExp(`ECONNREFUSED 127.0.0.1:${port}`));
   const page = createServer((_, response) => response.setHeader("content-type", "text/html").end("<p>"));

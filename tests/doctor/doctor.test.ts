@@ -1,4 +1,4 @@
-// What the doctor says of what surrounds the package, each thing once in order and once not.
+// The doctor's findings about the package's surroundings, each in good order and with a problem.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -10,7 +10,7 @@ import { type DoctorOptions, echoHeaders, type Finding, opikDoctor } from "opik-
 import type { Faults } from "../../collector/faults.js";
 import { type Collector, startCollector } from "../../collector/server.js";
 
-/** What it says of one thing. */
+/** Its finding about one check. */
 async function look(check: string, options: DoctorOptions): Promise<Finding> {
   const finding = (await opikDoctor(options)).find((each) => each.check === check);
   assert.ok(finding, check);
@@ -18,7 +18,7 @@ async function look(check: string, options: DoctorOptions): Promise<Finding> {
   return finding;
 }
 
-test("Node has all it needs", async () => {
+test("Node has everything it needs", async () => {
   const findings = await opikDoctor({ config: { disabled: true } });
   const levels = findings.map(({ check, level }) => [check, level]);
   assert.deepEqual(levels, [
@@ -33,7 +33,7 @@ test("Node has all it needs", async () => {
 });
 
 describe("Opik", () => {
-  /** What it says of an Opik that answers so, and what that has kept. */
+  /** Its finding about an Opik with this fault, and the collector with the rows it has kept. */
   async function ask(fault?: Faults): Promise<{ finding: Finding; collector: Collector }> {
     const collector = await startCollector({ ...(fault !== undefined && { fault }) });
     const config = { url: collector.url, apiKey: "secret", workspace: "team", projectName: "chat" };
@@ -42,7 +42,7 @@ describe("Opik", () => {
     return { finding, collector };
   }
 
-  test("takes key and workspace, and is left nothing", async () => {
+  test("accepts key and workspace, and stores nothing", async () => {
     const { finding, collector } = await ask();
     assert.equal(finding.level, "ok");
     assert.match(finding.found, /workspace team, project chat: key and workspace are accepted/);
@@ -75,7 +75,7 @@ describe("Opik", () => {
     assert.match(finding.found, /redirects \(307\)/);
   });
 
-  test("is not there", async () => {
+  test("cannot be reached", async () => {
     const { url, close } = await startCollector();
     await close();
     const finding = await look("Opik", { config: { url } });
@@ -91,7 +91,7 @@ describe("Opik", () => {
 });
 
 describe("the way to a URL", () => {
-  /** What the proxy, if any, makes of the headers that a service answers with. */
+  /** The headers of a service's answer, after the proxy on the way, if any. */
   type Proxy = (headers: IncomingMessage["rawHeaders"]) => [string, string][];
   const pairs: Proxy = (raw) =>
     raw.flatMap((name, index) => (index % 2 === 0 ? [[name.toLowerCase(), raw[index + 1]!] as [string, string]] : []));
@@ -169,7 +169,7 @@ describe("the way to a URL", () => {
     assert.deepEqual([finding.level, finding.fix], ["problem", "check the URL"]);
   });
 
-  test("it is no URL", async () => {
+  test("the text is not a URL", async () => {
     const finding = await look("headers", { config: disabled, url: "api.example.com" });
     assert.deepEqual([finding.level, finding.found], ["problem", "api.example.com is no URL"]);
   });

@@ -12,7 +12,7 @@ before(async () => {
 });
 after(() => collector.close());
 
-/** What it says in a Worker with these flags, and that compatibility date. */
+/** Its findings in a Worker with these flags, and this compatibility date. */
 async function findings(compatibilityFlags: string[], compatibilityDate: string): Promise<Record<string, Finding>> {
   const bindings = { OPIK_URL_OVERRIDE: collector.url };
   const worker = await startWorker("tests/doctor/worker.ts", { bindings, compatibilityFlags, compatibilityDate });
@@ -37,12 +37,12 @@ describe("in workerd", () => {
       );
       assert.deepEqual(Object.keys(others), ["core", "nesting", "flush", "streams", "Opik", "headers"]);
       assert.match(others["flush"]!.found, /waitUntil/);
-      // On a developer's machine workerd's clock moves; in a data center it does not.
+      // On a developer's machine workerd's clock advances; in a data center it stands still.
       assert.ok(clock);
     });
   }
 
-  test("without either the one who asks is told of both", async () => {
+  test("without either flag, the finding names both", async () => {
     const found = await findings([], "2026-08-03");
     assert.deepEqual([found["nesting"]!.level, found["flush"]!.level], ["note", "ok"]);
     assert.match(found["nesting"]!.fix!, /2026-08-04.*nodejs_als/);

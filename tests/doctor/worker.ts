@@ -1,4 +1,4 @@
-// A Worker that asks the doctor, and has it look at the way to the Worker itself.
+// A Worker that asks the doctor, and has it check the way to the Worker itself.
 
 import { echoHeaders, opikDoctor } from "opik-edge/doctor";
 
