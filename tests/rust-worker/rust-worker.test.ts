@@ -1,4 +1,4 @@
-// The example Worker in Rust, as worker-build builds it, in workerd, against a real collector.
+// The example Worker in Rust, built by worker-build, in workerd, with a real collector.
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
@@ -20,7 +20,7 @@ describe("the Rust Worker in workerd", () => {
   let collector: Collector;
   let upstream: Upstream;
   let worker: RunningWorker;
-  /** How the collector fails. */
+  /** Fault of the collector. */
   let fault: Faults | undefined;
   let log = "";
   const watchers = new Watchers();
@@ -62,7 +62,7 @@ describe("the Rust Worker in workerd", () => {
   const post = (body: string, headers: Record<string, string> = {}) =>
     fetch(`${worker.url}/ask`, { method: "POST", body, headers });
   const ask = (message: string, headers: Record<string, string> = {}) => post(JSON.stringify({ message }), headers);
-  /** Waits for the root of a request, which says what it was asked. */
+  /** Waits for the root of the request with this message. */
   const rootFor = async (message: string): Promise<StoredRow> => {
     const root = () =>
       collector.spans().find(({ name, input }) => name === "POST /ask" && (input as Asked)?.message === message);
@@ -116,13 +116,13 @@ describe("the Rust Worker in workerd", () => {
     assert.equal(childrenOf(root)[0]!.trace_id, trace.id);
   });
 
-  test("a garbled header begins a trace and is told of", async () => {
+  test("a garbled header begins a trace and is logged", async () => {
     await ask("garbled", { opik_trace_id: "garbage" });
     assert.notEqual((await rootFor("garbled")).trace_id, TRACE);
     await logged(/trace headers: trace_not_uuid/);
   });
 
-  test("a model that fails: the error on every span it passed", async () => {
+  test("a model that fails: the error is on every span it passed", async () => {
     const response = await ask("please fail", { opik_trace_id: TRACE });
     assert.equal(response.status, 502);
     const root = await rootFor("please fail");
@@ -136,7 +136,7 @@ describe("the Rust Worker in workerd", () => {
     ["{", undefined, /JSON/],
     ['{"massage":["?",null,1.5]}', { massage: ["?", null, 1.5] }, /missing field `message`/],
   ] as const) {
-    test(`what is no question is recorded as it came: ${body}`, async () => {
+    test(`an invalid question is recorded as it came: ${body}`, async () => {
       const before = collector.spans().length;
       assert.equal((await post(body)).status, 502);
       await collector.until(() => collector.spans().length > before);
@@ -146,7 +146,7 @@ describe("the Rust Worker in workerd", () => {
     });
   }
 
-  test("what could not be sent is sent again", async () => {
+  test("rows that could not be sent are sent again", async () => {
     fault = ({ ofPath }) => {
       tries ??= ofPath;
       return ofPath - tries < 2 ? { status: 503, headers: { "retry-after": "0" } } : undefined;
@@ -156,14 +156,14 @@ describe("the Rust Worker in workerd", () => {
     assert.equal(childrenOf(await rootFor("again")).length, 1);
   });
 
-  test("of rows that are refused together the good ones are kept", async () => {
+  test("of rows that are refused together, the good rows are kept", async () => {
     fault = ({ body }) => (body.includes('"type":"llm"') ? { status: 400 } : undefined);
     await ask("refused", { opik_trace_id: TRACE });
     assert.deepEqual(childrenOf(await rootFor("refused")), []);
     await logged(/1 rows are lost: rejected/);
   });
 
-  test("a key that is refused ends it, and the answer is as ever", async () => {
+  test("a refused key ends delivery, and the answer is the usual one", async () => {
     fault = { status: 401 };
     const before = collector.requests.length;
     const response = await ask("unauthorized");
