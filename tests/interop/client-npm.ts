@@ -1,4 +1,4 @@
-// The same caller with the official TypeScript SDK. TARGET_URL is what to call; prints what client.py prints.
+// The caller of client.py with the official TypeScript SDK. It calls TARGET_URL, and prints the same as client.py.
 
 import { flushAll, getDistributedTraceHeaders, track } from "opik";
 

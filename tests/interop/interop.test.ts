@@ -1,5 +1,5 @@
-// The main job with the official SDKs: a client (Python, TypeScript) calls the example Worker in workerd, which
-// calls a Python server; everything has to arrive as one tree.
+// The main job with the official SDKs: a client (Python, TypeScript) calls the example Worker in workerd, which calls a
+// Python server. Everything has to arrive as one tree.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -32,7 +32,7 @@ const CLIENTS: Record<string, [string, string[]]> = {
   "the TypeScript SDK": [process.execPath, ["--import", "tsx", "client-npm.ts"]],
 };
 
-// Those that are pinned.
+// The pinned versions.
 const locked = readFileSync(join(HERE, "requirements.txt"), "utf8");
 for (const [, name, version] of locked.matchAll(/^(opik|fastapi|flask|gunicorn|uvicorn)==([\d.]+)/gim)) {
   recordSuite("interop", `${name} (PyPI)`, version as string);
@@ -114,7 +114,7 @@ test("default gunicorn loses the trace when the official SDK calls it alone, and
   }
 });
 
-test("a score of ours and one of the Python SDK's are the same to Opik, but for the reason", async () => {
+test("our score and the Python SDK's are the same to Opik, except for the reason", async () => {
   const trace_id = "01a20612-0b81-7cc1-922c-2da813a3fcfc";
   const opik = new Opik({ url: collector.url, projectName: "scored" });
   opik.score({ traceId: trace_id, name: "helpful", value: 1, reason: "by us" });
@@ -128,7 +128,7 @@ test("a score of ours and one of the Python SDK's are the same to Opik, but for 
   assert.deepEqual(scores, [{ ...ours, reason: "by the SDK" }], "it has replaced ours");
 });
 
-test("the collector, and so Opik's schema, and the Python SDK's models agree on what is valid", async () => {
+test("the collector (with Opik's schema) and the Python SDK's models agree about valid rows", async () => {
   const span = { id: "01a20612-0bcc-794c-8aba-f81361854650", trace_id: "01a20612-0b81-7cc1-922c-2da813a3fcfc" };
   const whole = { ...span, name: "x", type: "llm", start_time: "2026-11-23T01:42:55.616Z", source: "sdk" };
   const invalid: StoredRow[] = [
