@@ -27,7 +27,7 @@ void report;
 declare const dropped: Dropped;
 same<keyof typeof dropped, DropReason>(true);
 same<Parameters<OnDrop>[0]["reason"], DropReason>(true);
-// A count may be asked for by its name, and a name that is none does not compile.
+// A count can be read by its reason, and an unknown reason does not compile.
 const rejected: number = dropped.rejected ?? 0;
 // @ts-expect-error: there is no such reason.
 void (rejected + dropped.refused);

@@ -1,4 +1,4 @@
-// A server's use of the types, without those of a page. Compiled, never run.
+// A server's use of the types, without a page's types. Compiled, never run.
 
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { Opik } from "opik-edge";
@@ -21,7 +21,7 @@ export const express: unknown = middleware({ projectName: "types" });
 export const web: (request: Request) => unknown = withWebOpik((request: Request) => new Response(request.url));
 export const handle: (request: Request) => Promise<Response> = relay({ origins: ["https://example.com"] });
 
-// A function's result is looked at as an object is: a typo is an error in both, and what is right is none in either.
+// A function's result is checked like an object: a typo is an error in both, and valid settings compile in both.
 const handler = (_request: Request): Response => new Response();
 void withWebOpik(handler, () => ({ url: "x", limits: { fieldBytes: 5000 }, redact: { keys: ["k"] }, trust: "never" }));
 void withWebOpik(handler, () => (exporter ? { url: "x" } : {}));

@@ -27,7 +27,7 @@ export default withOpik(
   },
 );
 
-/** Every handler by itself, and what the configuration is given of its `env`. */
+/** Every handler alone, and the `env` that its configuration receives. */
 export const queueOnly = withOpik(
   {
     async queue(batch: MessageBatch<string>, env: Env) {
@@ -36,7 +36,7 @@ export const queueOnly = withOpik(
   },
   (env) => ({ apiKey: env.OPIK_API_KEY }),
 );
-/** A consumer as the guide writes it is a handler of the platform's, with tracing and without. */
+/** A consumer from the guide is a handler of the platform, with tracing and without. */
 export const consumer = {
   queue: (batch, env) => deliverQueue(batch, { env }),
 } satisfies ExportedHandler<Env>;
@@ -47,7 +47,7 @@ export const cronOnly = withOpik({ scheduled() {} } satisfies ExportedHandler<En
 // @ts-expect-error -- neither a handler nor a class
 withOpik({ nothing: 1 });
 
-/** A class stays what it is: its methods, what it is made with, and what the configuration is given. */
+/** A class keeps its type: its methods, its constructor's arguments, and the `env` of its configuration. */
 export const Counter = withOpik(
   class Counter extends DurableObject<Env> {
     add(n: number): number {
