@@ -1,5 +1,5 @@
-// The `@example` of every exported function and class, as docs/api shows it, is run: in Node, and in workerd for
-// `opik-edge/cloudflare`. Each example has one case here, which calls what it exports and looks at the recorded rows.
+// Runs the `@example` of every exported function and class, as docs/api shows it: in Node, and in workerd for
+// `opik-edge/cloudflare`. Each example has one case here, which calls its exports and checks the recorded rows.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -34,7 +34,7 @@ const earlier = new Set<unknown>();
 const arrived = (): StoredRow[] => collector.spans().filter(({ id }) => !earlier.has(id));
 const named = (name: string): StoredRow[] => arrived().filter((row) => row["name"] === name);
 
-/** The example of this name, before whose rows everything else has arrived. */
+/** The example of this name. Everything else is flushed first, so that its rows come last. */
 async function begin(name: string): Promise<ApiExample> {
   await flush();
   for (const { id } of collector.spans()) earlier.add(id);
@@ -70,7 +70,7 @@ interface Fetches {
 
 const get = (path: string, headers: Record<string, string> = {}) => new Request(`http://localhost${path}`, { headers });
 
-/** Lets calls to this machine pass, and answers every other call. */
+/** Lets calls to this machine pass, and answers every other call with `body`. */
 function answer(t: TestContext, body: unknown): void {
   const { fetch } = globalThis;
   t.mock.method(globalThis, "fetch", (input: string | URL, init?: RequestInit) => {
@@ -97,7 +97,7 @@ const APP = { origin: "https://app.example.com" };
 const NODE: Record<string, (example: Exports, t: TestContext) => unknown> = {
   "opik-edge tabThreadId": async ({ ask }, t) => {
     answer(t, { text: "Hi" });
-    assert.deepEqual(await (await ask("Hello?")).json(), { text: "Hi" }); // off a page nothing is recorded
+    assert.deepEqual(await (await ask("Hello?")).json(), { text: "Hi" }); // nothing is recorded outside a page
   },
   "opik-edge span": async ({ answer }) => {
     assert.equal(await answer("why?"), "You asked: why?");
@@ -184,7 +184,7 @@ const NODE: Record<string, (example: Exports, t: TestContext) => unknown> = {
     assert.equal(
       hydrate(() => "rendered"),
       "rendered",
-    ); // off a page nothing is recorded
+    ); // nothing is recorded outside a page
   },
   "opik-edge/llm llm": async ({ ask }, t) => {
     const message = { role: "assistant", content: "A tree of spans." };
@@ -218,7 +218,7 @@ const NODE: Record<string, (example: Exports, t: TestContext) => unknown> = {
     const echoed = await server.fetch(get("/opik-check", { opik_trace_id: "01a20612-0b81-7cc1-922c-2da813a3fcfc" }));
     assert.match(await echoed.text(), /01a20612-0b81-7cc1-922c-2da813a3fcfc/);
   },
-  // These assert in the example itself.
+  // These examples contain their own assertions.
   "opik-edge/testing useFakeClock": () => {},
   "opik-edge/testing useDeterministicIds": () => {},
   "opik-edge/testing InMemoryExporter": () => {},
@@ -249,7 +249,7 @@ interface WorkerCase {
   run(worker: RunningWorker): Promise<unknown>;
 }
 
-/** Waits for a span of this name, which a Worker sends when it likes. */
+/** Waits for a span of this name, which a Worker sends at any time. */
 async function arrives(name: string): Promise<StoredRow> {
   await collector.until(() => named(name).length > 0);
   return named(name)[0]!;

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { ROOT } from "../support/worker.js";
 
-/** The files with public items. The two `bindings.rs` are called by js/ alone; the other files of src/llm/ are private. */
+/** The files with public items. Only js/ calls the two `bindings.rs`; the other files of src/llm/ are private. */
 const files = readdirSync(join(ROOT, "src"))
   .filter((file) => file.endsWith(".rs") && file !== "bindings.rs")
   .concat("llm/mod.rs", "llm/recognise.rs", "llm/request.rs");

@@ -1,5 +1,5 @@
-// The main examples of the guides, run as they stand there: each server is asked under a caller's span, and its request has
-// to be a span there.
+// Runs the main examples of the guides, unchanged. Each server is asked under a caller's span, and its request has to be a
+// span there.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -33,7 +33,7 @@ after(() => collector.close());
 
 const named = (name: string): StoredRow[] => collector.spans().filter((row) => row["name"] === name);
 
-/** Waits for the one span of this name; it is under the caller's. */
+/** Waits for the one span of this name, which has to be under the caller's. */
 async function assertJoined(name: string): Promise<void> {
   await collector.until(() => named(name).length > 0);
   const [span, ...others] = named(name);
@@ -146,7 +146,7 @@ test("servers: React Router's middleware", async () => {
   await assertJoined("GET /router");
 });
 
-test("headers: a service that answers with what it was sent", async () => {
+test("headers: a service that answers with the headers of its request", async () => {
   const { default: server } = await load<{ default: WebServer }>("guide-echo");
   assert.deepEqual(await (await server.fetch(asked("/echo"))).json(), CALLER);
   assert.equal(await (await server.fetch(asked("/other"))).text(), "http://localhost/other");
@@ -218,7 +218,7 @@ test("delivery: a job reports its sent rows", async (t) => {
   assert.deepEqual(log.mock.calls[0]!.arguments, [{ sent: 2, kept: 0, dropped: {} }]);
 });
 
-test("observers: a search is recorded as a tool, and any other call as every call", async () => {
+test("observers: a search is recorded as a tool, and any other call is recorded as usual", async () => {
   const { opik } = await load<{ opik: Opik }>("guide-observer");
   const wire: (string | undefined)[] = [];
   const server = createServer((request, response) => {
@@ -286,7 +286,7 @@ interface Asking {
   flush(): Promise<unknown>;
 }
 
-/** A body like a platform's: the body of a response that is made from a text is not watched. */
+/** A body like a platform's. The body of a response that is made from a text is not observed. */
 function streamOf(value: unknown): ReadableStream<Uint8Array> {
   return new Blob([JSON.stringify(value)]).stream();
 }
@@ -300,7 +300,7 @@ test("testing: a backend that fails, and a handler", async () => {
   await load("guide-flush-handler");
 });
 
-/** A handler that the examples for Workers take for granted, and the requests that it has been asked. */
+/** Defines the handler that the examples for Workers rely on. */
 function giveHandler(answer: (request: Request) => Promise<Response>): void {
   Object.assign(globalThis, { handler: { fetch: answer } });
 }
@@ -309,7 +309,7 @@ interface Worker<Env> {
   fetch(request: Request, env: Env, ctx: { waitUntil(promise: Promise<unknown>): void }): Promise<Response>;
 }
 
-/** Asks a Worker that runs here, and waits for what its `ctx` was asked to wait for. */
+/** Asks a Worker that runs here, and waits for the promises that its `ctx` received. */
 async function askWorker<Env>(worker: Worker<Env>, request: Request, env: Env): Promise<string> {
   const waited: Promise<unknown>[] = [];
   const response = await worker.fetch(request, env, { waitUntil: (promise) => void waited.push(promise) });
@@ -329,7 +329,7 @@ test("delivery: a function keeps a health check out of the sample", async () => 
   assert.deepEqual(named("GET /health"), []);
 });
 
-test("headers: targets that get them, and the spelling for old ones", async (t) => {
+test("headers: targets that receive them, and the spelling for old targets", async (t) => {
   const seen = new Map<string, string[]>();
   const { fetch: untraced } = globalThis;
   t.mock.method(globalThis, "fetch", async (input: string | URL, init: RequestInit = {}) => {
@@ -403,7 +403,7 @@ test("security: a Worker that believes tokens, masks secrets and records no outp
 
 test("models: a call of Workers AI by its binding", async () => {
   const { default: worker } = await load<{ default: Worker<object> }>("guide-workers-ai");
-  // In place of the platform's, which needs an account; tests/worker runs one in workerd.
+  // Stands for the platform's binding, which needs an account; tests/worker runs a binding in workerd.
   class Ai {
     async run(): Promise<ReadableStream> {
       return new Blob([`data: {"response":"Hello"}\n\ndata: [DONE]\n\n`]).stream();

@@ -1,4 +1,4 @@
-// Every link from one document to another, or to a file, leads somewhere.
+// Checks that every link from one document to another, or to a file, leads somewhere.
 
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";

@@ -1,4 +1,4 @@
-// Every file and folder that the maps of this repository name is there.
+// Checks that every file and folder in the maps of this repository exists.
 
 import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { ROOT } from "../support/worker.js";
 
-/** A path from the root of the repository, as it stands in a text: no part of a link, a URL or a longer path. */
+/** A path from the root of the repository in a text; not part of a link, a URL or a longer path. */
 const PATH =
   /(?<![\w./-])(?:(?:bench|collector|docs|examples|fuzz|js|scripts|src|tests)\/[\w./-]*\w\/?|[A-Z]+\.md|package\.json|Cargo\.toml)/g;
 

@@ -1,4 +1,4 @@
-// Runs the guides' larger examples exactly as they stand there: programs of several files, and pages in a browser.
+// Runs the guides' larger examples unchanged: programs of several files, and pages in a browser.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -26,7 +26,7 @@ import { ROOT, startWorker } from "../support/worker.js";
 
 const run = promisify(execFile);
 
-/** Where scripts/setup has installed what tools/package.json names. */
+/** Folder where scripts/setup has installed the packages of tools/package.json. */
 const TOOLS = process.env["OPIK_EDGE_DOCS"];
 
 let collector: Collector;
@@ -69,11 +69,11 @@ async function inBrowser(visit: (browser: Browser) => Promise<void>): Promise<vo
   await visit(browser).finally(() => browser.close());
 }
 
-/** Asks the chat of a page, scores the answer, and gives the trace of both. */
+/** Asks the chat of a page, scores the answer, and returns the trace of both. */
 async function chatIn(browser: Browser, url: string): Promise<string> {
   const asked = new Set(named("ask").map(({ id }) => id));
   await browser.goTo(url);
-  // A form that a server has rendered answers no click before React has taken it over.
+  // A form from a server's rendering answers no click before React has hydrated it.
   const isReady = `Object.keys(document.querySelector("form") ?? {}).some((key) => key.startsWith("__react"))`;
   await until(async () => (await browser.call("eval", isReady)) === true);
   await browser.type("input", "What is a trace?");
@@ -161,7 +161,7 @@ async function withPage(
   await writeFile(join(ROOT, "target/readme/page-script.tsx"), code);
   const bundled = await build({
     entryPoints: [join(ROOT, "target/readme/page-script.tsx")],
-    // They are below a package that is said to be without side effects.
+    // The scripts are in a package that is marked as free of side effects.
     ignoreAnnotations: true,
     absWorkingDir: ROOT,
     bundle: true,
@@ -185,7 +185,7 @@ async function withPage(
   }
 }
 
-/** A site with a relay, of which everything else answers with its path. */
+/** A site with a relay, which answers every other request with its path. */
 async function siteWithRelay(): Promise<Hono> {
   process.env["SITE_ORIGIN"] = `http://127.0.0.1:${await freePort()}`;
   const app = new Hono();
@@ -262,7 +262,7 @@ test("React: the same component is rendered on a server", async () => {
 test("Next: one trace from the page to its model and to the work after the response", {
   skip: TOOLS ? false : "OPIK_EDGE_DOCS is not set: use scripts/check docs",
 }, async () => {
-  // Below the packages that it imports, which its bundler wants in one tree.
+  // Below the packages that it imports, because Next's bundler wants them in one tree.
   const installed = await installTarball(TOOLS!);
   const cwd = join(installed.folder, "app");
   try {
@@ -271,7 +271,7 @@ test("Next: one trace from the page to its model and to the work after the respo
     const config = `export default { turbopack: { root: ${JSON.stringify(TOOLS)} } };`;
     await writeFile(join(cwd, "next.config.js"), config);
     const next = join(TOOLS!, "node_modules/next/dist/bin/next");
-    // Without the settings of the server, as where it is built elsewhere.
+    // Builds without the server's settings, as on a build machine.
     const { OPIK_URL_OVERRIDE: _, ...outside } = process.env;
     await run(process.execPath, [next, "build"], { cwd, env: { ...outside, NEXT_TELEMETRY_DISABLED: "1" } });
     const app = await startProgram({
@@ -331,7 +331,7 @@ test("Python: a trace goes through a Worker and back, as with programs in TypeSc
           assert.match(stdout, /What is a trace\? A tree of spans\./);
           const added = () => named("retrieve").filter(({ id }) => !before.has(id));
           const path = (await pathTo("retrieve", added)).filter((name) => !String(name).includes("127.0.0.1"));
-          // Our own servers have a span for the request, which the Python SDK has not.
+          // Our own servers have a span for the request; the Python SDK has not.
           const served = RETRIEVER_URL.includes(`:${port}/`) ? ["POST /"] : [];
           assert.deepEqual(path, ["ask", "POST /", "look up", ...served, "retrieve"]);
         }

@@ -1,4 +1,4 @@
-// The rules of scripts/prose, on their own examples, and the parts of a file that the rules apply to.
+// Tests the rules of scripts/prose on their own examples, and the parts of a file that the rules apply to.
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";

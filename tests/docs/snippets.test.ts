@@ -1,7 +1,7 @@
-// The examples in the README, the guides and the API reference compile for those who copy them, and a test runs each example
-// that is marked so. Blocks of TypeScript, JavaScript and HTML are written to target/docs/, each at the line where it stands, and compiled
-// against the package in pkg/ with the types of the platform that a comment above names (`<!-- types: worker -->`). The files of
-// one program (`<!-- runs: NAME PATH -->`) import each other.
+// The examples in the README, the guides and the API reference compile for anybody who copies them, and a test runs each
+// example with the mark `runs`. Blocks of TypeScript, JavaScript and HTML are written to target/docs/, each at its line in
+// the document. They are compiled against the package in pkg/, with the types of the platform that a comment above names
+// (`<!-- types: worker -->`). The files of one program (`<!-- runs: NAME PATH -->`) import each other.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -15,7 +15,7 @@ const FOLDER = join(ROOT, "target/docs");
 
 const DOM = ["es2023", "esnext.disposable", "dom", "dom.iterable"];
 
-/** What each platform's examples may use: its types, and the names of given/. */
+/** Each platform's examples may use these types, and the names of given/. */
 const PLATFORMS: Record<string, object> = {
   node: { types: ["node"] },
   page: { types: [], lib: DOM, jsx: "react-jsx" },
@@ -28,7 +28,7 @@ const OPTIONS = {
   lib: ["es2023", "esnext.disposable"],
   module: "esnext",
   moduleResolution: "bundler",
-  // Each block is a module of its own.
+  // Each block is its own module.
   moduleDetection: "force",
   strict: true,
   exactOptionalPropertyTypes: true,
@@ -53,7 +53,7 @@ function sources({ language, code, line }: Fence): { extension: string; code: st
 const platformOf = ({ file, language, notes }: Fence): string =>
   notes.get("types") ?? (language === "html" ? "page" : file === "docs/api/cloudflare.md" ? "worker" : "node");
 
-/** Compiles everything for a platform; gives what the compiler says, each line with the place in the document. */
+/** Compiles everything for a platform; returns the compiler's messages, each with its place in the document. */
 async function compile(platform: string, settings: object): Promise<string[]> {
   const folder = join(FOLDER, platform);
   const project = (file: string, options: object, include: string[]) =>
@@ -63,7 +63,7 @@ async function compile(platform: string, settings: object): Promise<string[]> {
     );
   const given = `../../../tests/docs/given/${platform}.d.ts`;
   await project("tsconfig.json", {}, [given, "**/*.ts", "**/*.tsx"]);
-  // Who writes JavaScript says no types.
+  // JavaScript has no annotations, so parameters may be `any`.
   await project("tsconfig.js.json", { allowJs: true, checkJs: true, noImplicitAny: false }, [given, "**/*.js"]);
   const said: string[] = [];
   for (const file of ["tsconfig.json", "tsconfig.js.json"]) {
@@ -80,7 +80,7 @@ const fences = new Map(await Promise.all((await guides()).map(async (file) => [f
 for (const example of await apiExamples()) fences.set(example.file, [...(fences.get(example.file) ?? []), example]);
 const files = [...fences.keys()];
 
-describe("what the examples say is true for the compiler", () => {
+describe("the examples compile", () => {
   const complaints: string[] = [];
   before(async () => {
     await rm(FOLDER, { recursive: true, force: true });
@@ -109,7 +109,7 @@ describe("what the examples say is true for the compiler", () => {
     });
   }
 
-  test("and that is all that it says", () => {
+  test("and the compiler has no other message", () => {
     const others = complaints.filter((line) => !files.some((file) => line.startsWith(`${file}:`)));
     assert.deepEqual(others, []);
   });
@@ -129,7 +129,7 @@ test("every example runs, or says why it is only compiled", () => {
   );
 });
 
-test("what is said to run is run by a test", async () => {
+test("every example with the mark `runs` is run by a test", async () => {
   const names = [...fences.values()].flat().flatMap(({ notes }) => notes.get("runs")?.split(" ", 1) ?? []);
   assert.ok(names.length > 5, String(names));
   const tests = (await readdir(join(ROOT, "tests"), { recursive: true })).filter((name) => name.endsWith(".test.ts"));

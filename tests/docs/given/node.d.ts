@@ -1,4 +1,4 @@
-// What the examples for servers take for granted: as much of frameworks that are not installed here as they use.
+// Declarations that the examples for servers rely on: the used parts of frameworks that are not installed here.
 
 declare module "@sveltejs/kit" {
   export interface RequestEvent {

@@ -1,4 +1,4 @@
-// What the examples for pages take for granted: their elements, and what a script tag has loaded.
+// Declarations that the examples for pages rely on: their elements, and the global that a script tag has loaded.
 
 declare const button: HTMLButtonElement;
 declare const thumbsUp: HTMLButtonElement;

@@ -1,4 +1,5 @@
-// What the examples for Workers take for granted: the bindings in `env` that `wrangler types` would declare, and a handler.
+// Declarations that the examples for Workers rely on: the bindings in `env` that `wrangler types` would declare, and a
+// handler.
 
 interface Env {
   readonly OPENAI_API_KEY: string;
