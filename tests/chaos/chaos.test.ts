@@ -126,7 +126,7 @@ Object.assign(scenarios, {
   "connections that break off, for good": { faults: "reset", run: ONCE, kept: "network_error" },
   // In a Worker, nothing continues after a flush.
   "no answer": { faults: "hang", run: ONCE, kept: "(deadline|network_error)", requests: 2 },
-  "no answer to what was kept": {
+  "no answer to rows that were kept": {
     faults: "reset after keeping",
     run: ONCE,
     isUncertain: true,
@@ -172,7 +172,7 @@ after(() => worker.close());
 for (const [runtime, runner] of Object.entries(runtimes)) {
   describe(`in ${runtime}`, () => {
     for (const compress of [false, true]) {
-      test(`large bodies are ${compress ? "compressed where the transport says so" : "sent as they are"}`, async () => {
+      test(`large bodies are ${compress ? "compressed if the transport asks for it" : "sent as they are"}`, async () => {
         const collector = await startCollector();
         try {
           await runner(worker)({ spans: 50, bytes: 25_000, url: collector.url, compress });
@@ -215,8 +215,8 @@ function check(
 ): void {
   const lost = Object.values(dropped).reduce((sum, rows) => sum + rows, 0);
   assert.equal(new Set(ids).size, ids.length);
-  assert.equal(sent + kept + lost, ids.length, "sent, kept and dropped are what was recorded");
-  assert.deepEqual(told, dropped, "onDrop is told of every loss");
+  assert.equal(sent + kept + lost, ids.length, "sent, kept and dropped add up to the recorded rows");
+  assert.deepEqual(told, dropped, "onDrop reports every loss");
   assert.equal(errors.length, Object.keys(dropped).length + (kept > 0 ? 1 : 0), "one error for each reason");
   if (isUncertain) return;
   const written = collector.requests
@@ -224,7 +224,7 @@ function check(
     .flatMap(({ body }) => Object.values(JSON.parse(body) as Record<string, { id: string }[]>).flat())
     .map(({ id }) => id);
   assert.equal(new Set(written).size, written.length, "no row is written twice");
-  assert.equal(written.length, sent, "what counts as sent was kept");
+  assert.equal(written.length, sent, "the collector has every row that counts as sent");
   assert.ok(
     written.every((id) => ids.includes(id) && !bad.includes(id)),
     "and nothing else",

@@ -14,7 +14,7 @@ import { type Collector, startCollector } from "../../collector/server.js";
 async function look(check: string, options: DoctorOptions): Promise<Finding> {
   const finding = (await opikDoctor(options)).find((each) => each.check === check);
   assert.ok(finding, check);
-  assert.equal(finding.fix === undefined, finding.level === "ok", "whoever is told of something is told what to do");
+  assert.equal(finding.fix === undefined, finding.level === "ok", "every finding but an ok has a fix");
   return finding;
 }
 

@@ -66,7 +66,7 @@ const ENTRIES: Record<string, (bytes: number) => unknown> = {
   "a span under headers: their value": (bytes) =>
     record({ parent: { opik_trace_id: `${ID},`.repeat(bytes / 37), opik_parent_span_id: ID } }),
   "a span under headers: their number": (bytes) => record({ parent: members(bytes) }),
-  "a span under headers: what is no id": (bytes) =>
+  "a span under headers: invalid ids": (bytes) =>
     record({ parent: { opik_trace_id: text(bytes), opik_parent_span_id: ",".repeat(bytes) } }),
   "a field: a text": (bytes) => record({ input: text(bytes) }),
   "a field: members": (bytes) => record({ input: members(bytes) }),

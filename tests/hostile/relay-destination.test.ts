@@ -104,7 +104,7 @@ test("a row that the backend always fails on delays no other row", async () => {
     );
     exporter.answer = undefined;
     await opik.flush();
-    assert.equal(exporter.traces.length, 2, "nor is it lost");
+    assert.equal(exporter.traces.length, 2, "and it is not lost");
     await clock.advance(10 * 60_000);
   } finally {
     clock.restore();

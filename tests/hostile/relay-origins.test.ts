@@ -90,7 +90,7 @@ const CASES: Record<string, Case> = {
     allowed: ["http://a.preview.test", "http://a.preview.test:80", "https://a.app.test", "https://a.app.test:443"],
     refused: ["http://a.preview.test:8080", "https://a.preview.test", "https://a.app.test:8443", "http://a.app.test"],
   },
-  "one that is written otherwise than a browser does": {
+  "another spelling than a browser's": {
     origins: [
       "HTTPS://App.test:443/",
       "https://*.PREVIEW.test",
@@ -110,7 +110,7 @@ const CASES: Record<string, Case> = {
       "https://[::1]",
     ],
   },
-  "one that throws, and what says anything but true": {
+  "a function that throws, or returns anything but true": {
     origins: [
       () => {
         throw new Error("no");

@@ -65,7 +65,7 @@ const FIELDS: Record<string, readonly unknown[]> = {
   ],
   total_estimated_cost: [-1, -0.01, "5", {}, true, [5]],
   project_name: ["theirs", "", " ", 5, 0, {}, [], ["pages"], true, { toString: null }, { toString: "x", valueOf: 5 }],
-  thread_id: ["a span has none"],
+  thread_id: ["spans lack it"],
   workspace_name: ["theirs"],
   toString: ["x"],
   constructor: [{}],

@@ -78,7 +78,7 @@ describe("in workerd", () => {
         { headers: { "content-encoding": encoding }, body: gzipSync("{}") },
       ]),
     ),
-    "a compressed body that does not say so": { body: gzipSync(JSON.stringify({ spans: [spanOf(Date.now())] })) },
+    "a compressed body without content-encoding": { body: gzipSync(JSON.stringify({ spans: [spanOf(Date.now())] })) },
     "UTF-16": {
       headers: { "content-type": "text/plain;charset=utf-16" },
       body: Buffer.from('{"spans":[]}', "utf16le"),

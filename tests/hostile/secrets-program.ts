@@ -168,14 +168,14 @@ export async function run({ collector, refusing }: SecretsConfig): Promise<Secre
       const hooks = (await import(name)) as Partial<typeof import("node:async_hooks")>;
       if (hooks.executionAsyncResource)
         examine(
-          "what runs",
+          "the running resource",
           attempt(() => hooks.executionAsyncResource?.()),
         );
     } catch {
       // This runtime lacks the module.
     }
     examine("the span of a client whose transport has the key", carried.span({}));
-    examine("what copies share", shared());
+    examine("state that copies share", shared());
     // `track` under the current span, which gives it its scope.
     track((given: unknown) => given, { name: "ambient" })(current);
   });
@@ -198,7 +198,7 @@ export async function run({ collector, refusing }: SecretsConfig): Promise<Secre
   const refused = new Opik({ ...config, url: refusing });
   refused.span({}).end();
   refused.trace({ name: "refused" }).score({ name: "a", value: 1 });
-  examine("a report of what was refused", await refused.flush());
+  examine("a report of refused rows", await refused.flush());
   const broken = new Opik({
     ...config,
     transport: {

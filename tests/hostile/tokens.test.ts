@@ -87,8 +87,8 @@ async function wrongTokens(): Promise<[name: string, token: string][]> {
   const last = ALPHABET.indexOf(mac.at(-1) as string);
   for (const spare of [1, 2, 3]) wrong.push([`spare bits ${spare}`, good.slice(0, -1) + ALPHABET[last ^ spare]]);
   for (const [name, token] of Object.entries({
-    "two of it": `${good}, ${good}`,
-    "two of it, joined": `${good}.${good}`,
+    "the token twice": `${good}, ${good}`,
+    "the token twice, joined": `${good}.${good}`,
     padded: `${good}=`,
     "in base64": `${version}.${body}.${mac.replaceAll("-", "+").replaceAll("_", "/")}==`,
     "another version": forge(payload(), SECRET.secret, "v2"),
@@ -141,7 +141,7 @@ test("base64url has one spelling", async () => {
 test("a wrong token is refused by the relay, and joins no trace", async () => {
   assert.ok(await isTaken(await mint()));
   assert.ok(await isJoined(await mint()));
-  assert.ok(await isTaken(forge(payload())), "what the forger of this file makes with a secret is one");
+  assert.ok(await isTaken(forge(payload())), "forge makes a valid token from a known secret");
   for (const [name, token] of await wrongTokens()) {
     assert.equal(await isTaken(token), false, `the relay: ${name}`);
     assert.equal(await isJoined(token), false, `a server: ${name}`);
@@ -164,7 +164,7 @@ describe("a server joins a trace only if the token matches", () => {
   test("its conversation, if the token names a conversation", async () => {
     const token = await mint({ threadId: "t1" });
     const knows = { trust: signed({ ...tokens, thread }) };
-    assert.equal(await isJoined(token), false, "what it is limited to can not be told");
+    assert.equal(await isJoined(token), false, "the server does not know the conversation");
     assert.equal(await isJoined(token, knows), false);
     assert.equal(await isJoined(token, knows, `${SITE}/?thread=t2`), false);
     assert.equal(await isJoined(token, knows, `${SITE}/?thread=t1`), true);
@@ -254,7 +254,7 @@ describe("a wrong argument is reported at once", () => {
       if (text !== "") await rejected({ traceId: text }, /^traceId:/);
       await rejected({ projectName: text }, /^projectName:/);
     }
-    assert.ok(await isTaken(await mint({ traceId: "" })), "as a span has it that is not recorded");
+    assert.ok(await isTaken(await mint({ traceId: "" })), "as in a span that is not recorded");
     await rejected({ traceId: "9b2d0f2e-3a38-4a37-9b5a-6a1a1c1f0f0f" }, /^traceId: expected a UUIDv7/);
     await rejected({ projectName: undefined }, /^projectName:/);
     await rejected({ threadId: "t".repeat(3000) }, /^token: expected at most 2048 characters/);

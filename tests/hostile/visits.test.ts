@@ -143,7 +143,7 @@ test("after a logout no row of the visit goes out: no waiting, retried or open r
   isDown = false;
   user = "b";
   posted = [];
-  open.span({ name: "child of what was open" }).end();
+  open.span({ name: "child of the open span" }).end();
   open.end();
   const own = record(opik);
   const after = await opik.flush();

@@ -100,7 +100,7 @@ const CASES: Record<string, readonly [kinds: readonly Kind[], handle: Handle, tr
   // No message has a context: one trace, with everything in it.
   "no messages": [[], (batch) => each(batch), [BATCH]],
   "messages without contexts": [["bare", "bare"], (batch) => each(batch), ["queue jobs[queue jobs[message message]]"]],
-  "messages that nobody traces": [["bare"], (batch) => batch.ackAll(), [BATCH]],
+  "messages without a trace": [["bare"], (batch) => batch.ackAll(), [BATCH]],
   // Every message has a context: no trace, unless something else is recorded.
   "a message with a context": [["carrying"], (batch) => each(batch), [SENT]],
   "messages with contexts": [["carrying", "carrying"], (batch) => each(batch), [SENT, SENT]],
@@ -127,7 +127,7 @@ const CASES: Record<string, readonly [kinds: readonly Kind[], handle: Handle, tr
     },
     [SENT, SENT],
   ],
-  "one of them traced twice is no other": [
+  "one message traced twice, the other not at all": [
     ["carrying", "carrying"],
     async ({ messages: [first] }) => {
       for (let n = 0; n < 2; n += 1) await traceMessage(first!, async () => {});
@@ -214,13 +214,13 @@ const CASES: Record<string, readonly [kinds: readonly Kind[], handle: Handle, tr
   ],
   // Delivering rows to Opik records no further rows.
   "rows that are delivered": [["rows", "rows"], (batch) => deliverQueue(batch, exporterOf()), []],
-  "rows of which some are delivered by themselves": [
+  "rows of which some are delivered": [
     ["rows", "rows"],
     (batch) => deliverQueue({ messages: batch.messages.slice(1) }, exporterOf()),
     [BATCH],
   ],
   "rows that a disabled consumer puts back": [["rows"], (batch) => deliverQueue(batch, { disabled: true }), []],
-  "rows that can not be delivered": [
+  "rows that cannot be delivered": [
     ["rows"],
     (batch) =>
       deliverQueue(batch, { transport: { fetch: async () => new Response(null, { status: 401 }) }, onError() {} }),

@@ -154,7 +154,7 @@ test("a flush that the host calls makes one attempt during a pause", async () =>
   for (let n = 0; n < 5; n += 1) opik.trace().end();
   const report = await opik.flush();
   assert.deepEqual([report.requests, report.kept, report.dropped], [1, 6, {}]);
-  assert.deepEqual(codes(), ["delivery_failed"], "a wrong key is told of once");
+  assert.deepEqual(codes(), ["delivery_failed"], "a wrong key is reported once");
   exporter.answer = undefined;
   opik.trace().end();
   assert.equal((await opik.flush()).sent, 7);
@@ -264,7 +264,11 @@ test("in the background undeliverable rows are kept, and the oldest are dropped 
   const report = await opik.flush();
   const lost = drops.reduce((sum, { rows }) => sum + rows, 0);
   assert.ok(lost > 0);
-  assert.deepEqual([report.sent, report.dropped], [recorded - lost, { queue_full: lost }], "what nobody waited for");
+  assert.deepEqual(
+    [report.sent, report.dropped],
+    [recorded - lost, { queue_full: lost }],
+    "the report also counts rows that nobody waited for",
+  );
   assert.equal(exporter.spans.length + lost, recorded);
   const names = exporter.spans.map(({ name }) => Number(name)).sort((one, other) => one - other);
   assert.deepEqual(
@@ -627,7 +631,7 @@ test("listeners that reject and invalid times do no harm", async () => {
   } finally {
     console.warn = warn;
   }
-  assert.equal(warnings.length, 1, "and are told of once");
+  assert.equal(warnings.length, 1, "and are reported once");
 });
 
 test("a queue's messages are acknowledged when their rows are accepted or refused for good, and otherwise come again", async () => {

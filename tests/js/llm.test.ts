@@ -215,17 +215,17 @@ describe("calls that are recorded as calls to models", () => {
 
 describe("trace headers", () => {
   const cases: [what: string, url: string, config: OpikConfig, expected: boolean][] = [
-    ["a provider is given none", CHAT, {}, false],
-    ["an AI Gateway is given none", "https://gateway.ai.cloudflare.com/v1/a/g/openai/chat/completions", {}, false],
-    ["a provider that propagateTo names is given them", CHAT, { propagateTo: ["https://api.openai.com"] }, true],
-    ["a model server of one's own is given them", "https://app.example/v1/chat/completions", {}, true],
+    ["a provider gets no headers", CHAT, {}, false],
+    ["an AI Gateway gets no headers", "https://gateway.ai.cloudflare.com/v1/a/g/openai/chat/completions", {}, false],
+    ["a provider that propagateTo names gets them", CHAT, { propagateTo: ["https://api.openai.com"] }, true],
+    ["the host's own model server gets them", "https://app.example/v1/chat/completions", {}, true],
     [
-      "so is one that is named",
+      "and so does a server that `providers` names",
       "https://llm.internal/v1/chat/completions",
       { observe: [llm({ providers: { "llm.internal": "openai" } })] },
       true,
     ],
-    ["a path of an application's own is none of a model", "https://app.example/responses", {}, true],
+    ["an application's own path is not a model's", "https://app.example/responses", {}, true],
   ];
   for (const [what, url, config, expected] of cases) {
     test(what, async () => {
@@ -250,12 +250,12 @@ describe("includeUsage", () => {
   const cases: [what: string, url: string, body: string, sent: string][] = [
     ["asks for usage of a stream", CHAT, body, body.replace(" }", ' ,"stream_options":{"include_usage":true}}')],
     [
-      "leaves a call alone that has options of its own",
+      "leaves a call with its own options alone",
       CHAT,
       `{"stream":true,"stream_options":{}}`,
       `{"stream":true,"stream_options":{}}`,
     ],
-    ["leaves a call alone that has no stream", CHAT, `{"stream":false}`, `{"stream":false}`],
+    ["leaves a call without a stream alone", CHAT, `{"stream":false}`, `{"stream":false}`],
     ["leaves other formats alone", "https://api.openai.com/v1/responses", body, body],
   ];
   for (const [what, url, given, expected] of cases) {
@@ -597,13 +597,13 @@ describe("a binding of Workers AI", () => {
     ["nothing", ["@cf/m", { do: () => undefined }], "llm"],
     ["an error with a code in its message", ["@cf/m", { do: throwing(new Error("5007: No such model")) }], "llm"],
     ["an error with a code beside it", ["@cf/m", { do: throwing(coded) }], "llm"],
-    ["an error that was broken off", ["@cf/m", { do: throwing(new DOMException("x", "AbortError")) }], "llm"],
-    ["an error that can not be read", ["@cf/m", { do: throwing(unreadable) }], "llm"],
+    ["an error that aborts the call", ["@cf/m", { do: throwing(new DOMException("x", "AbortError")) }], "llm"],
+    ["an error that cannot be read", ["@cf/m", { do: throwing(unreadable) }], "llm"],
     ["no error", ["@cf/m", { do: throwing(undefined) }], "llm"],
     ["no arguments", [], "general"],
-    ["a model that is no text", [Symbol("m"), { do: () => answer }], "none"],
+    ["a model that is not a text", [Symbol("m"), { do: () => answer }], "none"],
     [
-      "options that can not be read",
+      "options that cannot be read",
       [
         "@cf/m",
         { do: () => answer },
@@ -616,7 +616,7 @@ describe("a binding of Workers AI", () => {
       "none",
     ],
     [
-      "inputs that can not be read",
+      "inputs that cannot be read",
       [
         "@cf/m",
         {

@@ -309,7 +309,7 @@ describe("an observer's fault is reported once, the call is recorded like every 
   const FAULTS: Record<string, object | (() => unknown)> = {
     "taking throws": broken,
     "taking rejects": rejects,
-    "what it gives is no observation": () => true,
+    "taking returns something else than an observation": () => true,
     "a getter throws": () => ({
       get isForeign() {
         return broken();
@@ -323,14 +323,14 @@ describe("an observer's fault is reported once, the call is recorded like every 
     "the end": { end: broken },
     "the end, by a promise": { end: rejects },
     "no end": { end: undefined },
-    "a record that can not be read": {
+    "a record that cannot be read": {
       end: () => ({
         get error() {
           return broken();
         },
       }),
     },
-    "a text that is no JSON, where it has to be read": { end: () => ({ type: "llm", metadata: new JsonText("{") }) },
+    "a text that is not JSON, and has to be parsed": { end: () => ({ type: "llm", metadata: new JsonText("{") }) },
   };
   for (const [what, fault] of Object.entries(FAULTS)) {
     test(what, async () => {
@@ -515,7 +515,7 @@ describe("the request's body", () => {
   });
 });
 
-describe("the end of a call", () => {
+describe("a call that is", () => {
   interface Ended {
     readonly how: unknown;
     readonly row: ExportedRow;

@@ -97,7 +97,7 @@ test("a wrong clock is corrected from the relay's answer, and later traces begin
     assert.equal(idTime, Date.parse(trace.start_time), "ids go back with a clock that is put right");
     await clock.advance(200_000);
   }
-  assert.deepEqual(offsets, [0, 90_000, -90_000, 0], "half a second is no difference");
+  assert.deepEqual(offsets, [0, 90_000, -90_000, 0], "half a second does not count");
 });
 
 test("only a relay's own answer, with a plausible time, sets the clock", async () => {
@@ -181,7 +181,7 @@ test("a traced call to the page's own origin carries its token", async () => {
     "a URL": () => opik.fetch(new URL(HERE)),
     "a request": () => opik.fetch(new Request(HERE, { headers: { a: "b" } })),
     "of a span": () => opik.span({ name: "n" }, (span) => span.fetch(HERE)),
-    "of what is current": () => opik.span({ name: "n" }, () => tracedFetch(HERE)),
+    "of the current span": () => opik.span({ name: "n" }, () => tracedFetch(HERE)),
     "with one spelling": () => opik.fetch(HERE, { opik: { propagate: "hyphen" } }),
     "a record": () => opik.fetch(HERE, { headers: { a: "b" } }),
     Headers: () => opik.fetch(HERE, { headers: new Headers({ a: "b" }) }),
@@ -237,13 +237,13 @@ test("no other origin receives the page's token", async () => {
     assert.ok(asked.length === 1);
   }
   for (const [name, config, init] of [
-    ["a call that hands nothing on", everybody, { opik: { propagate: false } }],
+    ["a call without headers", everybody, { opik: { propagate: false } }],
     ["the relay", { ...everybody, relayUrl: HERE }, {}],
     ["a trace that is not sampled", { ...everybody, sampleRate: 0 }, {}],
-    ["a client that is off", { ...everybody, disabled: true }, {}],
+    ["a disabled client", { ...everybody, disabled: true }, {}],
     ["a client without a token", { propagateTo: [() => true] }, {}],
-    ["one that is empty", { token: "" }, {}],
-    ["what can be no header", { token: "v1.a\n.b" }, {}],
+    ["an empty token", { token: "" }, {}],
+    ["a token that is not valid in a header", { token: "v1.a\n.b" }, {}],
     ["a token that is not a text", { token: () => 7 as never }, {}],
   ] as const) {
     assert.equal(await tokenOf(() => client(config as OpikConfig).fetch(HERE, init)), null, name);
@@ -407,7 +407,7 @@ test("a tab has one conversation until it idles, or begins another", async () =>
   for (const idleMs of wrong) {
     const kept = tabThreadId();
     await clock.advance(29 * 60_000);
-    assert.equal(tabThreadId({ idleMs }), kept, "a time that is none is the default");
+    assert.equal(tabThreadId({ idleMs }), kept, "an invalid time means the default");
     await clock.advance(31 * 60_000);
     assert.notEqual(tabThreadId({ idleMs }), kept);
   }

@@ -108,7 +108,7 @@ test("redacted text never leaves, neither in rows of traces nor in errors", asyn
   assert.deepEqual(
     [child!["usage"], child!["model"]],
     [{ tokens: 3 }, "sk-model"],
-    "what the API knows is not touched",
+    "fields that the API interprets stay unchanged",
   );
   assert.deepEqual(codes(), []);
 });

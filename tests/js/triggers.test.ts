@@ -397,7 +397,7 @@ test("a traced queue hands on messages of any kind unchanged, except for the con
         await tracedQueue(queue as never as { send(body: never): Promise<unknown> } & typeof queue).sendBatch(
           messages as never,
         );
-        assert.equal(sent[2]!.body, date, "what can carry nothing is the same");
+        assert.equal(sent[2]!.body, date, "a value that cannot carry a context stays the same");
       },
     },
     config,
@@ -455,7 +455,7 @@ test("a stub that is traced twice is traced once", async () => {
       async scheduled(_controller: object, _env: unknown, _ctx: typeof ctx) {
         const args = await tracedRpc(tracedRpc(stub)).greet("ann");
         assert.equal(args.length, 2);
-        assert.ok(args[1] instanceof Map, "what no JSON can be");
+        assert.ok(args[1] instanceof Map, "a value without a form in JSON");
       },
     },
     config,

@@ -60,9 +60,9 @@ describe("values without a form in JSON", () => {
     ["holes", () => Object.assign([], { 1: 1n }), [null, "1"]],
     ["an object that occurs twice", () => ({ a: twice, b: [twice, 1n] }), { a: { a: 1 }, b: [{ a: 1 }, "1"] }],
     ["a class of data", () => [new Point(1, 2)], [{ x: 1, y: 2 }]],
-    ["what its toJSON gives", () => ({ toJSON: (key: string) => new Map([[key, 1n]]) }), { value: "1" }],
+    ["the result of its toJSON", () => ({ toJSON: (key: string) => new Map([[key, 1n]]) }), { value: "1" }],
     [
-      "what __proto__ is the name of",
+      "a member named __proto__",
       () => JSON.parse('{"__proto__":{"a":1},"b":{"c":1}}'),
       JSON.parse('{"__proto__":{"a":1},"b":{"c":1}}'),
     ],
@@ -106,7 +106,7 @@ describe("values without a form in JSON", () => {
       JSON.parse('{"q":["1","2"],"__proto__":["3"]}'),
     ],
     [
-      "what can not be read without changing it",
+      "objects that reading would change",
       () => [Promise.resolve(), new ReadableStream(), (function* () {})(), new WeakMap(), /a/g],
       ["[Promise]", "[ReadableStream]", "[Generator]", "[WeakMap]", "[RegExp]"],
     ],
@@ -278,19 +278,19 @@ describe("secrets in live objects", () => {
     self: "[circular]",
   };
   testRows([
-    ["of a client's members those that are named like secrets are not", () => new Client(), shown],
+    ["secret members of a client are not recorded", () => new Client(), shown],
     [
-      "of one inside of data neither",
+      "secret members of a client inside data are not either",
       () => ({ password: "mine", list: [new Client()] }),
       { password: "mine", list: [shown] },
     ],
     [
-      "of one with a toJSON neither",
+      "secrets that a toJSON returns are not either",
       () => Object.assign(new Client(), { toJSON: () => ({ apiKey: secret, model: "m" }) }),
       { apiKey: "[redacted]", model: "m" },
     ],
     [
-      "what is data is the host's own",
+      "data of the host is recorded",
       () => [{ token: "mine" }, new Map([["token", "mine"]]), 1n],
       [{ token: "mine" }, { token: "mine" }, "1"],
     ],
@@ -523,7 +523,7 @@ describe("values that cannot be read are lost alone, with a note in their place 
         [1, note],
       ],
       [
-        "what throws nothing readable",
+        "a getter that throws an unreadable value",
         () => ({
           get b() {
             throw revoked();
@@ -532,7 +532,7 @@ describe("values that cannot be read are lost alone, with a note in their place 
         { b: "[unserializable: it cannot be read]" },
       ],
       [
-        "what is seen twice",
+        "an unreadable object that occurs twice",
         () => {
           const p = new Proxy({}, { ownKeys: fail });
           return [p, p];

@@ -86,7 +86,7 @@ async function onProxyAndRoute(url: string): Promise<void> {
     .sort((a) => (a.parent_span_id ? 1 : -1));
   assert.deepEqual([outer!.trace_id, inner!.trace_id], [opik_trace_id, opik_trace_id]);
   assert.deepEqual([outer!.parent_span_id, inner!.parent_span_id], [undefined, outer!.id]);
-  assert.equal((await asked("?apart"))["opik_trace_id"], undefined, "the route is given what was sent");
+  assert.equal((await asked("?apart"))["opik_trace_id"], undefined, "the route gets the original request");
   await collector.until(() => spans().length === before + 4);
   assert.equal(
     new Set(

@@ -199,7 +199,7 @@ describe("a page must not send", () => {
     "another route": [422, "invalid", () => ({ body: '{"projects":[{}]}' })],
     "two kinds of rows": [422, "invalid", () => ({ body: JSON.stringify({ spans: [span()], traces: [trace()] }) })],
     "an array": [422, "invalid", () => ({ body: "[]" })],
-    "a row that is none": [422, "invalid", () => ({ body: '{"spans":[7]}' })],
+    "a row that is not an object": [422, "invalid", () => ({ body: '{"spans":[7]}' })],
     "a field that is the relay's": [422, "invalid", () => ({ body: spans(span({ workspace_name: "theirs" })) })],
     "a field of the prototype": [
       422,
@@ -222,8 +222,8 @@ describe("a page must not send", () => {
       () => ({ body: spans(span({ id: "9b2d0f2e-3a38-4a37-9b5a-6a1a1c1f0f0f" })) }),
     ],
     "a score without a name": [422, "invalid", () => ({ body: scores(score(), score({ name: " " })) })],
-    "a score that is no number": [422, "invalid", () => ({ body: scores(score({ value: "9" })) })],
-    "a score beyond what is taken": [422, "invalid", () => ({ body: scores(score({ value: -1e10 })) })],
+    "a score that is not a number": [422, "invalid", () => ({ body: scores(score({ value: "9" })) })],
+    "a score out of range": [422, "invalid", () => ({ body: scores(score({ value: -1e10 })) })],
     "a score with an author": [422, "invalid", () => ({ body: scores(score({ author: "somebody else" })) })],
     "a score of nothing": [422, "invalid_id", () => ({ body: scores(score({ id: undefined })) })],
     "a score of the future": [
@@ -232,7 +232,7 @@ describe("a page must not send", () => {
       () => ({ body: scores(score({ id: id(Date.now() + day + 60_000) })) }),
     ],
     "a score in another project": [403, "foreign_project", () => ({ body: scores(score({ project_name: "theirs" })) })],
-    "scores that do not say of what": [422, "invalid", () => ({ body: JSON.stringify({ scores: [score()] }) })],
+    "scores without their kind": [422, "invalid", () => ({ body: JSON.stringify({ scores: [score()] }) })],
     "no id": [422, "invalid_id", () => ({ body: spans(span({ id: undefined })) })],
     "an id of yesterday": [425, "clock_skew", () => ({ body: spans(span({ id: id(Date.now() - day - 60_000) })) })],
     "an id of tomorrow": [425, "clock_skew", () => ({ body: spans(span({ id: id(Date.now() + day + 60_000) })) })],
@@ -324,14 +324,14 @@ describe("tokens", () => {
     assert.equal(await write(await mint()), 200);
     assert.equal(await write(undefined), "token_missing");
     const minted = { nowMs: Date.now() - 2 * hour };
-    assert.equal(await write(await mint(minted)), "outside_token", "a row of now is none of its life");
+    assert.equal(await write(await mint(minted)), "outside_token", "the present is not in its life");
     const kept = ownSpan(Date.now() - 2 * hour + 1000);
-    assert.equal(await write(await mint(minted), kept), 200, "one that was kept offline is");
+    assert.equal(await write(await mint(minted), kept), 200, "a row that was kept offline is in its life");
     const old = { nowMs: Date.now() - 25 * hour, lifetimeMs: 1000 };
     assert.equal(await write(await mint(old), ownSpan(Date.now() - 23 * hour)), "token_expired");
     assert.equal(await write(await mint({ nowMs: Date.now() + hour })), "outside_token", "its time has not come");
     const began = ownSpan(Date.now() - 10 * 60_000);
-    assert.equal(await write(await mint(), began), 200, "what began before the page renewed its token");
+    assert.equal(await write(await mint(), began), 200, "a row that began before the page renewed its token");
   });
 
   test("that are forged or meant for others are refused", async () => {
@@ -446,7 +446,7 @@ test("the key of a rate limit is the caller's address, or the result of a functi
       throw new Error("no");
     },
   });
-  assert.equal((await broken(request())).status, 502, "what can not be asked lets nobody pass");
+  assert.equal((await broken(request())).status, 502, "a failing limit lets nobody pass");
 });
 
 test("a wrong configuration of a relay throws at once", () => {

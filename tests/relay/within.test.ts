@@ -101,8 +101,8 @@ const WAYS: Record<string, Handler> = {
 const BODY = JSON.stringify({ scores: [] });
 const REQUESTS: Record<string, () => Request> = {
   "a page's": () => new Request("http://host.test/opik", { method: "POST", body: BODY, headers: { origin: ORIGIN } }),
-  "one that is refused": () => new Request("http://host.test/opik", { method: "POST", body: BODY }),
-  "one with a caller": () =>
+  "a refused request": () => new Request("http://host.test/opik", { method: "POST", body: BODY }),
+  "a caller's request": () =>
     new Request("http://host.test/opik", { method: "POST", body: BODY, headers: { origin: ORIGIN, ...CALLER } }),
 };
 
