@@ -1,4 +1,4 @@
-// Frameworks that build Workers, each by its own command; wrangler runs what comes out in workerd.
+// Frameworks that build Workers with their own commands. wrangler runs each built Worker in workerd.
 
 import assert from "node:assert/strict";
 import { cp } from "node:fs/promises";
@@ -16,7 +16,7 @@ import { buildProject, ENVIRONMENT } from "./tools.js";
 const FRAMEWORKS = process.env["OPIK_EDGE_BUILDS"] ?? "";
 const PROJECTS = join(ROOT, "tests/package/consumers/builds");
 
-/** What wrangler is to run of each. */
+/** Arguments of wrangler for each framework's output. */
 const BUILT = {
   sveltekit: [],
   astro: ["-c", "dist/server/wrangler.json"],

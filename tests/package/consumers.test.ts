@@ -225,7 +225,7 @@ describe("on a server", () => {
     }
   });
 
-  /** Builds a Worker by wrangler, and makes its request in workerd. */
+  /** Builds a Worker with wrangler, and makes its request in workerd. */
   async function inWorker(name: string, out: string): Promise<void> {
     const folder = await project(name);
     await buildProject(folder);

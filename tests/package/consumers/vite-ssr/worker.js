@@ -1,4 +1,4 @@
-// The root span is the invocation's, and the flush is in its waitUntil.
+// The invocation opens the root span, and flushes in its waitUntil.
 
 import { fetch } from "opik-edge";
 import { withOpik } from "opik-edge/cloudflare";

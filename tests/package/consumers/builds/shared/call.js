@@ -1,4 +1,4 @@
-// A handler that makes a call of a model, so that both modules of the package are loaded.
+// A handler that makes a call to a model, so that both modules of the package are loaded.
 
 import { fetch } from "opik-edge";
 import { llm } from "opik-edge/llm";
