@@ -12,7 +12,7 @@ const inTools = createRequire(join(tools, "package.json"));
 const { Application, Converter, ReflectionKind } = await import(pathToFileURL(inTools.resolve("typedoc")));
 
 const { name, exports } = createRequire(import.meta.url)("../package.json");
-/** The entries by their sources as TypeDoc names these: `server/hono` is `hono`. */
+/** The entries, keyed by TypeDoc's names for their sources: `server/hono` is `hono`. */
 const entries = new Map(
   Object.entries(exports)
     .filter(([, { types }]) => types)
@@ -32,9 +32,9 @@ const app = await Application.bootstrapWithPlugins({
   name: `${name}: API reference`,
   logLevel: "Warn",
   readme: "none",
-  // Sources move with every line that is written.
+  // Links to source lines would change with every edit.
   disableSources: true,
-  // The members of `Error`.
+  // Leaves out the members of `Error`.
   excludeExternals: true,
   sort: ["source-order"],
   validation: { notDocumented: true, notExported: true, invalidLink: true },

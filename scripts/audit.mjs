@@ -4,11 +4,14 @@
 
 import { spawnSync } from "node:child_process";
 
-/** Lock files of what builds, tests or shows the package; those under tests/ that hold others' old versions are left out. */
+/**
+ * Lock files of packages that build, test or show this package. Those under tests/ that pin others' old versions are left
+ * out.
+ */
 const FOLDERS = [".", "tests/nodes"];
 /** Findings in development tools fail from this level on. The package itself has no dependencies. */
 const LEVEL = "high";
-/** How cargo-deny says that it could not get the list of advisories. */
+/** Messages of cargo-deny when it cannot get the list of advisories. */
 const UNREACHABLE =
   /failed to (fetch|clone|open|update|acquire|load) .*(advisor|db|database)|unable to (fetch|connect)|network/i;
 

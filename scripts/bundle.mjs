@@ -1,6 +1,7 @@
-// Makes the files of the package out of what TypeScript has compiled: node scripts/bundle.mjs COMPILED OUT.
-// One for each target in package.json; what two of them share is in core.js, or in opik.js where it needs `#host`, which itself imports
-// core.js (docs/adr/0017-one-file-below-the-faces.md). Names and comments stay: it is what one reads in a debugger.
+// Bundles the compiled TypeScript into the files of the package: node scripts/bundle.mjs COMPILED OUT. Each target in
+// package.json is one file. Modules that two targets share are in core.js, or in opik.js if they need `#host`, which itself
+// imports core.js (docs/adr/0017-one-file-below-the-faces.md). Names and comments stay, for people who read the files in a
+// debugger.
 
 import { copyFile, mkdir, readFile } from "node:fs/promises";
 import { dirname, relative, resolve } from "node:path";
@@ -13,9 +14,9 @@ const { exports, imports, bin } = JSON.parse(await readFile("package.json", "utf
 const targets = [...leaves(exports), ...leaves(imports), ...leaves(bin)].flatMap(
   (path) => /^(?:\.\/)?pkg\/(.*)\.js$/.exec(path)?.[1] ?? [],
 );
-/** The examples of a documentation comment, which end it. */
+/** The examples at the end of a documentation comment. */
 const EXAMPLE = /^ *\*\n *\* @example\n(?: *\*(?!\/).*\n)*(?= *\*\/)/gm;
-/** core.js is also what `#host` gives by default. */
+/** The default module of `#host`, which core.js includes. */
 const CORE = fileOf("browser/host-and-process");
 const bundle = await rollup({
   input: Object.fromEntries(targets.map((name) => [name, name === "core" ? CORE : fileOf(name)])),
@@ -38,8 +39,8 @@ await bundle.write({
     {
       name: "text",
       renderChunk: (code) => ({
-        // Editors show the examples of the declarations. V8 keeps a file that is not ASCII as UTF-16 and reads it more slowly:
-        // 1 ms of an import.
+        // Editors show the examples of the declarations, so they are removed from the code. V8 stores a file that is not ASCII as
+        // UTF-16 and reads it more slowly: 1 ms of an import.
         code: code.replace(EXAMPLE, "").replace(/[^\0-\x7f]/g, escaped),
         map: null,
       }),
@@ -52,7 +53,7 @@ for (const file of await declarations()) {
   await copyFile(file, target);
 }
 
-/** The file that has a module which two targets reach, or `#host` by default. */
+/** The file for a module that two targets reach, or that is the default of `#host`. */
 function sharedFile(id, getModuleInfo) {
   const isTarget = (module) => module.isEntry;
   const importers = reached(id, (module) => (isTarget(module) ? [] : module.importers)).filter(isTarget);

@@ -1,4 +1,4 @@
-// The demo behind `scripts/demo browser`: a chat page and all behind it; stays up.
+// The demo behind `scripts/demo browser`: a chat page and every server behind it; stays up.
 
 import { startCollector } from "../collector/server.js";
 import { startUpstream } from "../examples/cloudflare-worker/upstream.js";

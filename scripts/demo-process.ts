@@ -1,6 +1,6 @@
 // Shared by the demos.
 
-/** The OPIK_* variables that are set: what a Worker's own are set to. */
+/** The OPIK_* variables of this process, for the Worker's own variables. */
 export function variables(): Record<string, string> {
   const names = ["OPIK_API_KEY", "OPIK_WORKSPACE", "OPIK_PROJECT_NAME", "OPIK_ENVIRONMENT"];
   return Object.fromEntries(names.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])));

@@ -1,4 +1,4 @@
-// The demo behind scripts/demo: one Worker, four kinds of request, their traces.
+// The demo behind scripts/demo: sends four kinds of request to a Worker, and prints their traces.
 
 import { type Collector, startCollector } from "../collector/server.js";
 import { startUpstream } from "../examples/cloudflare-worker/upstream.js";
@@ -49,7 +49,7 @@ async function show(what: string, run: () => Promise<string>): Promise<void> {
   if (collector) console.log(`${await arrived(collector, before)}\n`);
 }
 
-/** The tree of the trace that was not there before. */
+/** The tree of the new trace. */
 async function arrived(collector: Collector, before: ReadonlySet<string>): Promise<string> {
   const isNew = ({ id }: { id: string }) => !before.has(id);
   const hasSpans = (id: string) => collector.spans().some((span) => span.trace_id === id);

@@ -14,13 +14,13 @@ die() {
 }
 has() { command -v "$1" >/dev/null 2>&1; }
 
-# SHA-256 of standard input. macOS before 15 has only the second.
+# SHA-256 of standard input. macOS before 15 has only shasum.
 sha256() { if has sha256sum; then sha256sum; else shasum -a 256; fi | cut -d' ' -f1; }
 
 # One hash over the names and contents of files.
 hash_of() { for file in "$@"; do printf '%s %s\n' "$file" "$(sha256 <"$file")"; done | sha256; }
 
-# Two runs at once would spoil each other's files: the second waits. Held until the script ends.
+# Two concurrent runs would spoil each other's files, so the second waits. The lock is held until the script ends.
 lock() {
   has flock || return 0
   exec 9>"$1"
@@ -42,7 +42,7 @@ limit() {
 # The version of crate $1 in the lock file $2.
 locked() { awk -v name="name = \"$1\"" '$0 == name { getline; gsub(/[^0-9.]/, ""); print; exit }' "$2"; }
 
-# The wasm-bindgen CLI has to be of exactly the version of the crate.
+# The wasm-bindgen CLI needs exactly the version of the crate.
 WASM_BINDGEN_VERSION=$(locked wasm-bindgen Cargo.lock)
 # shellcheck disable=SC2034 # setup, build and check use it
 WASM_BINDGEN=$CACHE/wasm-bindgen-$WASM_BINDGEN_VERSION/bin
@@ -57,7 +57,7 @@ WORKER_BUILD_VERSION=$(locked worker examples/rust-worker/Cargo.lock)
 # shellcheck disable=SC2034 # setup and check use it
 WORKER_BUILD=$CACHE/worker-build-$WORKER_BUILD_VERSION/bin
 
-# The fuzzer, of a version that is known to work.
+# The fuzzer, in a version that is known to work.
 CARGO_FUZZ_VERSION=0.13.1
 # shellcheck disable=SC2034 # setup and fuzz use it
 CARGO_FUZZ=$CACHE/cargo-fuzz-$CARGO_FUZZ_VERSION/bin
@@ -72,7 +72,7 @@ PYTHON_LOCK=tests/interop/requirements.txt
 # shellcheck disable=SC2034 # setup and check use it
 VENV=$CACHE/venv-$(sha256 <"$PYTHON_LOCK" | cut -c1-12)
 
-# The Nodes that the tests run in and that the package is tried with, keyed by their lock.
+# The Nodes that run the tests and try the package, keyed by their lock.
 NODES_LOCK=tests/nodes/package-lock.json
 # shellcheck disable=SC2034 # setup uses it
 NODES=$CACHE/nodes-$(sha256 <"$NODES_LOCK" | cut -c1-12)
@@ -82,7 +82,7 @@ DOMS_LOCK=tests/transparency/doms/package-lock.json
 # shellcheck disable=SC2034 # setup uses it
 DOMS=$CACHE/doms-$(sha256 <"$DOMS_LOCK" | cut -c1-12)
 
-# The frameworks whose servers are tried with tracing and without, keyed by their lock.
+# The frameworks whose servers are tested with tracing and without, keyed by their lock.
 FRAMEWORKS_LOCK=tests/transparency/frameworks/package-lock.json
 # shellcheck disable=SC2034 # setup uses it
 FRAMEWORKS=$CACHE/frameworks-$(sha256 <"$FRAMEWORKS_LOCK" | cut -c1-12)
@@ -107,7 +107,7 @@ MODELS_LOCK=tests/models/package-lock.json
 # shellcheck disable=SC2034 # setup uses it
 MODELS=$CACHE/models-$(sha256 <"$MODELS_LOCK" | cut -c1-12)
 
-# Cloudflare's Agents, which are tried with tracing and without, keyed by their lock.
+# Cloudflare's Agents, which are tested with tracing and without, keyed by their lock.
 AGENTS_LOCK=tests/transparency/agents/package-lock.json
 # shellcheck disable=SC2034 # setup uses it
 AGENTS=$CACHE/agents-$(sha256 <"$AGENTS_LOCK" | cut -c1-12)
@@ -116,7 +116,7 @@ AGENTS=$CACHE/agents-$(sha256 <"$AGENTS_LOCK" | cut -c1-12)
 DOCS_LOCK=tests/docs/tools/package-lock.json
 # shellcheck disable=SC2034 # setup, docs and check use it
 DOCS_TOOLS=$CACHE/docs-$(sha256 <"$DOCS_LOCK" | cut -c1-12)
-# The peers that bench/ compares with, keyed by their locks: Langfuse asks for an older OpenTelemetry than the current one.
+# The peers in bench/, keyed by their locks. Langfuse needs an older OpenTelemetry than the current version.
 BENCH_LOCK=bench/package-lock.json
 # shellcheck disable=SC2034 # setup uses it
 BENCH=$CACHE/bench-$(sha256 <"$BENCH_LOCK" | cut -c1-12)
@@ -124,7 +124,7 @@ LANGFUSE_LOCK=bench/langfuse/package-lock.json
 # shellcheck disable=SC2034 # setup uses it
 LANGFUSE=$CACHE/langfuse-$(sha256 <"$LANGFUSE_LOCK" | cut -c1-12)
 
-# Whether the compiler at hand has the wasm32 standard library, by rustup or otherwise.
+# Succeeds if the installed compiler has the wasm32 standard library, from rustup or elsewhere.
 has_wasm32() {
   local lib
   lib=$(rustc --print target-libdir --target wasm32-unknown-unknown 2>/dev/null) || return 1
@@ -135,8 +135,8 @@ has_wasm32() {
 # one version of that compiler.
 fallback_sysroot() { printf '%s/wasm32-sysroot-%s' "$CACHE" "$(dpkg-query -W -f '${Version}' rustc-web 2>/dev/null)"; }
 
-# Runs a command with a compiler that has the wasm32 standard library: the one at hand, or else Debian's with the
-# fallback sysroot. RUSTC rather than `rustup toolchain link`: it needs no rustup, and changes nothing outside the cache.
+# Runs a command with a compiler that has the wasm32 standard library: the installed compiler, or Debian's with the fallback
+# sysroot. RUSTC rather than `rustup toolchain link`: it needs no rustup, and changes nothing outside the cache.
 with_wasm32() {
   if has_wasm32; then
     "$@"

@@ -1,4 +1,4 @@
-//! Prints, as JavaScript, by what a path may be one of a model's call: for a test that loads no module.
+//! Prints, as JavaScript, the parts of a path that mark a call to a model, for a test that loads no module.
 
 #![allow(clippy::print_stdout, clippy::disallowed_macros, reason = "it is what this does")]
 

@@ -1,9 +1,9 @@
-// Takes the sentences of prose out of a file: comments and documentation, Markdown, titles of tests, messages in string literals.
-// Code inside of prose (fences, examples, inline code) is left out; inline code counts as one word.
+// Extracts the sentences of prose from a file: comments and documentation, Markdown, titles of tests, messages in string
+// literals. Code inside of prose (fences, examples, inline code) is left out; inline code counts as one word.
 
 import jsTokens from "js-tokens";
 
-/** A sentence, and the line that it begins in, from 1. */
+/** A sentence, and its first line, counted from 1. */
 export interface Sentence {
   readonly line: number;
   readonly sentence: string;
@@ -15,7 +15,7 @@ interface Block {
   readonly lines: string[];
 }
 
-/** The sentences of a file; none of a file of an unknown kind. */
+/** The sentences of a file; an empty list for an unknown kind of file. */
 export function proseOf(file: string, text: string): Sentence[] {
   return blocksOf(file, text).flatMap(sentencesOf);
 }
@@ -32,7 +32,7 @@ function blocksOf(file: string, text: string): Block[] {
 
 const isTest = (file: string) => /^(tests|fuzz)\/|\.test\.ts$/.test(file);
 
-/** A token of a source: one group of comment, documentation in a string, or string. */
+/** A token of a source, in one of two groups: a comment, including documentation in a string, or a string. */
 const RUST =
   /(?<comment>\/\/.*|\/\*[\s\S]*?\*\/)|r(?<hashes>#*)"[\s\S]*?"\k<hashes>|(?<string>"(?:\\[\s\S]|[^"\\])*")|'(?:\\[^']+|[^'\\])'/g;
 const PYTHON = /(?<comment>#.*|"""[\s\S]*?""")|(?<string>"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')/g;
@@ -50,7 +50,7 @@ function blocksOfTokens(text: string, token: RegExp, marker: string, hasMessages
   return blocks;
 }
 
-/** JavaScript and TypeScript: of tests the titles, of everything else the messages. */
+/** JavaScript and TypeScript: the titles of a test file, the messages of any other file. */
 function blocksOfScript(text: string, isTestFile: boolean): Block[] {
   const blocks: Block[] = [];
   const comments = new Comments("//", blocks);
@@ -168,7 +168,7 @@ function split(paragraph: readonly { line: number; text: string }[]): Sentence[]
   const joined = paragraph.map(({ text }) => text).join(" ");
   const starts: { line: number; at: number }[] = [];
   for (const { line, text } of paragraph) starts.push({ line, at: (starts.at(-1)?.at ?? 0) + text.length + 1 });
-  // Of the same length, so that positions stay. In upper case, because a sentence can begin with code.
+  // Replacements of the same length, so that positions stay. In upper case, because a sentence can begin with code.
   const plain = joined
     .replaceAll(/(`+)(.+?)\1/g, (code) => `\`${"X".repeat(code.length - 2)}\``)
     .replaceAll(/\{@link [^}]*\}/g, (code) => `\`${"X".repeat(code.length - 2)}\``)
@@ -187,7 +187,7 @@ function split(paragraph: readonly { line: number; text: string }[]): Sentence[]
     .filter(({ sentence }) => /\p{L}{2}/u.test(sentence));
 }
 
-/** Counts lines for positions that only grow. */
+/** Line numbers for positions that only grow. */
 function lineCounter(text: string): (index: number) => number {
   let [line, at] = [1, 0];
   return (index) => {

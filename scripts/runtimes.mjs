@@ -1,6 +1,6 @@
-// The README's tables of what the package was tried with, made of what the tests have written down in target/check/versions/.
-// Without an argument it writes them; with --check it fails where something in them has not run, has failed, or ran in another
-// version: of what the machine brings along (browsers), the version may differ.
+// Writes the README's tables of tested runtimes and tools, from the results of the tests in target/check/versions/. With
+// --check it writes nothing, and fails if an entry has not run, has failed, or ran in another version. The versions of
+// browsers may differ, because they come with the machine.
 
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 
@@ -85,7 +85,7 @@ const all = (existsSync(FOLDER) ? readdirSync(FOLDER) : []).map((file) =>
 );
 const problems = [];
 
-/** The versions in which `records` ran, each once, without what differs from machine to machine. */
+/** The versions in which `records` ran, each once, without the parts that differ from machine to machine. */
 function versionsOf(name, records) {
   if (records.length === 0) problems.push(`${name}: nothing has run`);
   for (const { step, consumer, passed } of records) if (!passed) problems.push(`${name}: ${consumer} failed (${step})`);

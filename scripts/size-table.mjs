@@ -1,5 +1,5 @@
-// Writes the table of sizes in the guide for pages. With --check it writes nothing, and fails where a figure in the guide differs
-// from the measured size by more than 1 KB.
+// Writes the table of sizes in the guide for pages. With --check it writes nothing, and fails if a figure in the guide
+// differs from the measured size by more than 1 KB.
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";

@@ -1,11 +1,11 @@
-// The size budgets, which are gates: raise one only in the commit that says why.
+// The size budgets. They are gates: a commit that raises a budget gives the reason.
 
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { measureSizes } from "./sizes.mjs";
 
 const KB = 1024;
-/** In KB. */
+/** In KB, of 1024 bytes. */
 const BUDGETS = {
   "wasm, gzip": 18.65,
   "Worker upload (minified JS + wasm), gzip": 48.4,

@@ -1,5 +1,5 @@
-// How large the package is: as a module, in a Worker, in a page, as a file, as a tarball. 1 KB is 1024 bytes; gzip is level 9,
-// as a registry or a CDN would do it.
+// Measures the size of the package: as a module, in a Worker, in a page, as a file, as a tarball. 1 KB is 1024 bytes; gzip
+// is level 9, as registries and CDNs use it.
 
 import { execFileSync } from "node:child_process";
 import { readFile } from "node:fs/promises";
@@ -24,7 +24,7 @@ const MODELS = `
   export default withOpik({ fetch: () => new Response() }, () => ({ observe: [llm()] }));`;
 const PAGE = `export { Opik } from "opik-edge";`;
 
-/** Each in bytes. */
+/** All sizes, in bytes. */
 export async function measureSizes() {
   const wasm = await readFile(`${ROOT}/pkg/core_bg.wasm`);
   const [worker, observed, models] = await Promise.all(
@@ -42,7 +42,7 @@ export async function measureSizes() {
   ];
 }
 
-/** `source` with what it imports, minified. It finds the package by its own name, as a user's bundler does. */
+/** Bundles and minifies `source`. It finds the package by the package's name, as a user's bundler does. */
 export async function bundle(source, conditions, resolveDir = ROOT) {
   const result = await build({
     stdin: { contents: source, resolveDir },

@@ -21,7 +21,7 @@ const PAGE_BYTES = 65536;
 const folder = process.argv[2];
 const core = await textOf("core_bg.wasm");
 const llm = await textOf("llm/llm_bg.wasm");
-/** One decoder for both, which has room for either. */
+/** One decoder for both, large enough for either. */
 const longest = Math.max(core.length, llm.length);
 
 async function textOf(file) {
@@ -32,7 +32,7 @@ async function textOf(file) {
   }).join("");
 }
 
-/** Decodes in place the characters at the beginning of its memory, and gives how many bytes they were. */
+/** Decodes the characters at the beginning of its memory in place, and returns the number of bytes. */
 const decoder = binaryen.parseText(`(module
   (memory (export "memory") ${Math.ceil(longest / PAGE_BYTES)})
   (func $value (param $at i32) (result i32)

@@ -1,6 +1,6 @@
-// Makes an allocation that fails trap at once. The standard library writes a message first, with a number in it, for a panic handler
-// that reads none (src/lib.rs): 0.3 KB of the module, which stable Rust has no other way to leave out. Nothing else in the core
-// formats anything (clippy.toml), and what does would trap in every test.
+// Makes a failing allocation trap at once. The standard library first formats a message with a number, for a panic handler that
+// reads no message (src/lib.rs). That is 0.3 KB of the module, and stable Rust has no other way to leave it out. Nothing else in
+// the core formats anything (clippy.toml); any code that did would trap in every test.
 // Usage: trap-on-alloc-error.mjs <in.wasm> <out.wasm>
 
 import { readFileSync, writeFileSync } from "node:fs";
