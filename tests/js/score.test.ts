@@ -60,7 +60,7 @@ test("a score that the API would refuse is refused here, with a reason", async (
     [{ ...score, traceId: undefined }, /id: expected a UUIDv7/],
     [{ ...score, traceId: [ID] }, /id: expected a UUIDv7/],
     [{ ...score, traceId: Symbol("id") }, /id: expected a UUIDv7/],
-    [null, /it can not be read/],
+    [null, /it cannot be read/],
     [
       {
         ...score,
@@ -68,7 +68,7 @@ test("a score that the API would refuse is refused here, with a reason", async (
           throw new Error("no name");
         },
       },
-      /it can not be read: Error: no name/,
+      /it cannot be read: Error: no name/,
     ],
   ];
   for (const [given, message] of wrong) {
