@@ -236,7 +236,7 @@ export async function run({ collector, refusing }: SecretsConfig): Promise<Secre
     {
       redact: {
         get keys() {
-          throw new Error("can not be read");
+          throw new Error("cannot be read");
         },
       },
     },
