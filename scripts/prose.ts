@@ -1,8 +1,7 @@
 // Checks the English of comments, documents, test titles and messages against the rules of prose-rules.ts.
-//   scripts/prose                 every file of the repository except the paths in prose-pending.txt
-//   scripts/prose PATH …          the files in these paths, pending or not
-//   scripts/prose --count         violations by folder, pending or not
-// prose-pending.txt lists the paths that are still to be rewritten. A path without violations must leave the list.
+//   scripts/prose                 every file of the repository
+//   scripts/prose PATH …          the files in these paths
+//   scripts/prose --count         violations by folder
 // The rules are a floor. The rest is up to the reader: name the subject, use a verb, keep to one idea a sentence.
 
 import { execFileSync } from "node:child_process";
@@ -46,10 +45,6 @@ const files = execFileSync("git", LIST, { cwd: ROOT, encoding: "utf8" })
 const args = process.argv.slice(2);
 const isCount = args[0] === "--count";
 const paths = isCount ? args.slice(1) : args;
-const pending = readFileSync(join(ROOT, "scripts/prose-pending.txt"), "utf8")
-  .split("\n")
-  .filter((line) => line && !line.startsWith("#"));
-
 const named = paths.filter((path) => statSync(join(ROOT, path)).isFile());
 const searched = files.filter((file) => paths.length === 0 || paths.some((path) => isBelow(file, path)));
 const found = [...new Set([...searched, ...named])].flatMap(violationsOf);
@@ -63,13 +58,11 @@ if (isCount) {
   for (const [folder, count] of [...table].sort(([, a], [, b]) => b - a)) console.log(`${count}`.padStart(5), folder);
   console.log(`${found.length}`.padStart(5), "in all");
 } else {
-  const isPending = (file: string) => paths.length === 0 && pending.some((path) => isBelow(file, path));
-  const shown = found.filter(({ file }) => !isPending(file));
-  for (const { file, line, rule, advice, sentence } of shown) {
+  for (const { file, line, rule, advice, sentence } of found) {
     console.log(`${file}:${line}: ${rule}: ${advice}\n    ${sentence}`);
   }
-  const clean = pending.filter((path) => paths.length === 0 && !found.some(({ file }) => isBelow(file, path)));
-  for (const path of clean) console.log(`${path} has no violation: remove it from scripts/prose-pending.txt`);
-  if (shown.length > 0) console.log(`${shown.length} violations`);
-  if (shown.length > 0 || clean.length > 0) process.exitCode = 1;
+  if (found.length > 0) {
+    console.log(`${found.length} violations`);
+    process.exitCode = 1;
+  }
 }

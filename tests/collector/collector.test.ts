@@ -99,7 +99,7 @@ test("a batch of scores is refused whole too", async () => {
   assert.equal(collector.scores().length, 2);
 });
 
-describe("what is kept", () => {
+describe("the kept rows", () => {
   let row: ReturnType<typeof span>;
   beforeEach(() => {
     row = span({ name: "first", last_updated_at: "2026-01-01T00:00:01Z" });
@@ -122,7 +122,7 @@ describe("what is kept", () => {
     assert.equal(stored()["input"], undefined, "nothing is merged");
   });
 
-  test("a PATCH merges, and one that moves the span is refused", async () => {
+  test("a PATCH merges, and a PATCH that moves the span is refused", async () => {
     await sendSpans(row);
     const patch = { trace_id: row.trace_id, output: { o: 1 } };
     assert.equal((await send("PATCH", `spans/${row.id}`, patch)).status, 204);
@@ -161,7 +161,7 @@ describe("what is kept", () => {
   });
 });
 
-test("a trace is printed as a tree, with what is odd about it", () => {
+test("a trace is printed as a tree that marks oddities", () => {
   const at = (ms: number) => new Date(ms).toISOString();
   const common = { last_updated_at: START, project_name: "p", type: "general" };
   const row = (id: string, name: string, from: number, to: number, more: object = {}) => ({
