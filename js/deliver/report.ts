@@ -101,7 +101,7 @@ export class Account {
     const lost = (reason: DropReason): number => (dropped[reason] ?? 0) - (this.#told[reason] ?? 0);
     for (const [reason, failure] of this.#failures ?? []) {
       const rows = lost(reason);
-      const what = rows > 0 ? `${rows} rows are lost` : "rows are kept for the next flush";
+      const what = rows > 0 ? `${rows} ${rows > 1 ? "rows are" : "row is"} lost` : "rows are kept for the next flush";
       const error = new OpikError(
         "delivery_failed",
         `${what}: ${failureText(reason, failure, settings)}`,

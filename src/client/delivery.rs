@@ -276,7 +276,7 @@ impl<P: Platform> Delivery<'_, P> {
             why = why.or(pending.failure);
         }
         for (reason, rows) in &report.dropped {
-            platform.warn(&alloc::format!("{rows} rows are lost: {reason}"));
+            platform.warn(&alloc::format!("{}: {reason}", super::lost(*rows)));
         }
         if let Some(why) = why {
             platform.warn(&alloc::format!("{} rows are kept for the next flush: {why}", report.kept));

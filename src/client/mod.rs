@@ -250,11 +250,14 @@ impl<P: Platform> Drop for Recording<P> {
     fn drop(&mut self) {
         let rows = self.take().iter().map(Pending::rows).fold(0, u32::saturating_add);
         if rows > 0 && !self.client.settings.is_disabled {
-            self.client
-                .platform
-                .warn(&[&rows.to_string(), " rows are lost: nobody waited for their delivery"].concat());
+            self.client.platform.warn(&[&lost(rows), ": nobody waited for the delivery"].concat());
         }
     }
+}
+
+/// `2 rows are lost`.
+fn lost(rows: u32) -> String {
+    [rows.to_string().as_str(), if rows == 1 { " row is lost" } else { " rows are lost" }].concat()
 }
 
 /// The root span of a recording. It ends when it is dropped.

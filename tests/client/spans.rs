@@ -165,7 +165,7 @@ fn what_nobody_delivers_is_told_of() {
     let fake = Fake::new();
     let client = client(&fake);
     drop(client.open("GET /", &CALLER).begin("step"));
-    assert_eq!(fake.warnings(), ["2 rows are lost: nobody waited for their delivery"]);
+    assert_eq!(fake.warnings(), ["2 rows are lost: nobody waited for the delivery"]);
     assert!(fake.requests().is_empty());
 }
 

@@ -160,7 +160,7 @@ describe("the Rust Worker in workerd", () => {
     fault = ({ body }) => (body.includes('"type":"llm"') ? { status: 400 } : undefined);
     await ask("refused", { opik_trace_id: TRACE });
     assert.deepEqual(childrenOf(await rootFor("refused")), []);
-    await logged(/1 rows are lost: rejected/);
+    await logged(/1 row is lost: rejected/);
   });
 
   test("a refused key ends delivery, and the answer is the usual one", async () => {
