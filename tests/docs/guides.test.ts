@@ -87,6 +87,41 @@ test("Workers: a request, RPC to an object and a queue's message are one trace",
   }
 });
 
+test("Workers: a run of a cron trigger is a trace, and fails like an untraced run", async () => {
+  const entry = await example("guide-cron", "ts");
+  let answers = 0;
+  const site = createServer((_request, response) => {
+    answers++;
+    response.writeHead(answers === 1 ? 200 : 503).end(JSON.stringify(["/a", "/b"]));
+  });
+  site.listen(0, "127.0.0.1");
+  await once(site, "listening");
+  const FEED_URL = `http://127.0.0.1:${(site.address() as AddressInfo).port}/pages`;
+  const worker = await startWorker(entry, { bindings: { OPIK_URL_OVERRIDE: collector.url, FEED_URL } });
+  try {
+    const handlers = await worker.miniflare.getWorker();
+    const run = async (cron: string) => (await handlers.scheduled({ cron })).outcome;
+    assert.deepEqual([await run("0 * * * *"), await run("0 3 * * *")], ["ok", "exception"]);
+    await collector.until(() => named("scheduled 0 * * * *").length + named("scheduled 0 3 * * *").length === 2);
+    const [good, failed] = [named("scheduled 0 * * * *")[0]!, named("scheduled 0 3 * * *")[0]!];
+    const under = (root: StoredRow) => collector.spans().filter(({ parent_span_id }) => parent_span_id === root.id);
+    const call = new URL(FEED_URL).host;
+    assert.deepEqual(
+      under(good).map(({ name }) => name),
+      [`GET ${call}/pages`, "index", "index"],
+    );
+    assert.deepEqual(
+      under(failed).map((row) => [row["name"], row["output"]]),
+      [[`GET ${call}/pages`, { status: 503 }]],
+    );
+    assert.equal((failed["error_info"] as { message: string }).message, "the feed answered 503");
+  } finally {
+    await worker.close();
+    site.close();
+    site.closeAllConnections();
+  }
+});
+
 test("servers: a handler of Deno.serve and Bun.serve", async (t) => {
   t.mock.method(globalThis, "fetch", async (_input: unknown, init: RequestInit) => new Response(`${init.body}!`));
   const { default: server } = await load<{ default: WebServer }>("guide-server");
