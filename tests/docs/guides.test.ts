@@ -224,6 +224,32 @@ test("security: a relay that asks for a session's token", async () => {
   assert.equal(named("from a page").length, 1);
 });
 
+test("browser: a relay beside the routes of Express", async () => {
+  const { app } = await load<{ app: RequestListener }>("guide-relay-express");
+  const server = createServer(app);
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const page = pageIds();
+  const row = { id: page.id(), trace_id: page.id(), name: "through Express", start_time: new Date().toISOString() };
+  const post = async (origin: string) => {
+    const body = JSON.stringify({ secret: page.secret, spans: [row] });
+    const headers = { origin, "content-type": "text/plain" };
+    return (await fetch(`${url}/opik`, { method: "POST", headers, body })).status;
+  };
+  try {
+    assert.deepEqual([await post("https://evil.example"), await post("https://app.example.com")], [403, 200]);
+    assert.equal(named("through Express").length, 1);
+    const question = { method: "POST", body: "?", headers: CALLER };
+    assert.equal(await (await fetch(`${url}/chat`, question)).text(), "an answer");
+    await assertJoined("POST /chat");
+    assert.deepEqual(named("POST /opik"), []);
+  } finally {
+    server.close();
+    server.closeAllConnections();
+  }
+});
+
 test("security: a page continues its server's trace with a token that names it", async () => {
   process.env["TOKEN_SECRET"] = "0123456789abcdef0123456789abcdef";
   const { GET } = await load<{ GET(request: Request): Promise<Response> }>("guide-trace-token");
