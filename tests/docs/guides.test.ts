@@ -356,6 +356,7 @@ test("testing: a backend that fails, and a handler", async () => {
   await load("guide-failing");
   await load("guide-handler");
   await load("guide-capture");
+  await load("guide-capture-rows");
   await load("guide-capture-handler");
   await load("guide-capture-express");
   await load("guide-flush-handler");
