@@ -513,6 +513,21 @@ test("servers: a script flushes before it exits", async () => {
   assert.equal(named("job").length, jobs + 1);
 });
 
+test("servers: a script that fails sends its spans, and ends with its error", async () => {
+  const file = await example("guide-script", "ts");
+  const run = (feed: string) =>
+    promisify(execFile)(process.execPath, ["--import", "tsx", file], {
+      cwd: ROOT,
+      env: { ...process.env, OPIK_URL_OVERRIDE: collector.url, FEED: feed },
+    });
+  assert.equal((await run("a,b")).stdout, "2\n");
+  await assert.rejects(run(""), /there is nothing to index/);
+  assert.deepEqual(
+    named("nightly").map((row) => (row["error_info"] as { message: string } | undefined)?.message),
+    [undefined, "there is nothing to index"],
+  );
+});
+
 test("moving: a script of `opik` and the same script of this package write the same rows", async () => {
   const seen: (string | undefined)[] = [];
   const server = createServer((request, response) => {
