@@ -402,7 +402,7 @@ test("headers: targets that receive them, and the spelling for old targets", asy
   const { fetch } = await import("opik-edge");
   const targets = [
     "https://api.example.com/a",
-    "http://db.internal.example.com/b",
+    "https://db.internal.example.com/b",
     "https://example.org/legacy/c",
     "https://example.org/d",
   ];
