@@ -1,11 +1,11 @@
-// Frameworks that build Workers with their own commands. wrangler runs each built Worker in workerd.
+// Builds Workers by the frameworks' own commands. wrangler or vitest runs them in workerd.
 
 import assert from "node:assert/strict";
-import { cp } from "node:fs/promises";
+import { cp, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { Opik } from "opik-edge";
-import { startCollector } from "../../collector/server.js";
+import { type Collector, startCollector } from "../../collector/server.js";
 import { installTarball } from "../support/installed.js";
 import { LONG } from "../support/long.js";
 import { startTestUpstream } from "../support/upstream.js";
@@ -15,43 +15,75 @@ import { buildProject, ENVIRONMENT } from "./tools.js";
 
 const FRAMEWORKS = process.env["OPIK_EDGE_BUILDS"] ?? "";
 const PROJECTS = join(ROOT, "tests/package/consumers/builds");
+const OPTIONS = { skip: LONG ? false : "scripts/check --long" };
 
-/** Arguments of wrangler for each framework's output. */
-const BUILT = {
-  sveltekit: [],
-  astro: ["-c", "dist/server/wrangler.json"],
-  "react-router": ["-c", "build/server/wrangler.json"],
+ENVIRONMENT["PATH"] = `${join(FRAMEWORKS, "node_modules/.bin")}:${ENVIRONMENT["PATH"]}`;
+
+/** The configuration that wrangler runs, if it isn't the project's own. */
+const BUILT: Record<string, { readonly config?: string }> = {
+  "vite-cloudflare": { config: "dist/consumer/wrangler.json" },
+  sveltekit: {},
+  astro: { config: "dist/server/wrangler.json" },
+  "react-router": { config: "build/server/wrangler.json" },
+  nuxt: {},
 };
 
-for (const [name, built] of Object.entries(BUILT)) {
-  test(`${name}: a request to the Worker is recorded`, { skip: LONG ? false : "scripts/check --long" }, async (t) => {
-    const collector = await startCollector();
-    t.after(() => collector.close());
-    const upstream = await startTestUpstream();
-    t.after(() => upstream.close());
-    const installed = await installTarball(FRAMEWORKS);
-    t.after(() => installed.remove());
-    const cwd = join(installed.folder, name);
-    await cp(join(PROJECTS, "shared"), cwd, { recursive: true });
-    await cp(join(PROJECTS, name), cwd, { recursive: true });
-    ENVIRONMENT["PATH"] = `${join(FRAMEWORKS, "node_modules/.bin")}:${ENVIRONMENT["PATH"]}`;
+for (const [name, { config = "wrangler.jsonc" }] of Object.entries(BUILT)) {
+  test(`${name}: a request to the Worker is recorded`, OPTIONS, async (t) => {
+    const { cwd, collector } = await copyProject(t, name);
     await buildProject(cwd);
-    const variables = ["--var", `OPIK_URL_OVERRIDE:${collector.url}`, "--var", `ECHO_URL:${upstream.url}`];
-    const args = (port: number) => ["dev", ...built, "--ip", "127.0.0.1", "--port", `${port}`, ...variables];
+    const settings = ["-c", config, "--env-file", ".dev.vars", "--ip", "127.0.0.1"];
+    const args = (port: number) => ["dev", ...settings, "--port", `${port}`];
     const worker = await startProgram({ program: "wrangler", args, cwd, env: ENVIRONMENT });
-    t.after(() => worker.close());
-
-    const opik = new Opik({ url: collector.url, background: false });
-    const caller = opik.span({ name: "caller" });
-    assert.equal((await fetch(`${worker.url}/call`, { headers: caller.headers() })).status, 200);
-    const spans = () => collector.spans().filter(({ trace_id }) => trace_id === caller.traceId);
-    await collector.until(() => spans().length === 2);
-    assert.deepEqual(
-      spans()
-        .map((span) => span["type"])
-        .sort(),
-      ["general", "llm"],
-    );
-    assert.ok(spans().some((span) => span["name"] === "GET /call" && span.parent_span_id === caller.id));
+    try {
+      await isRecorded(`${worker.url}/call`, collector);
+    } finally {
+      // Before the project is removed, which the context does.
+      await worker.close();
+    }
   });
+}
+
+test("vitest: rows of a Worker are captured, or sent from `waitUntil`", OPTIONS, async (t) => {
+  const { cwd, collector } = await copyProject(t, "vitest");
+  assert.match(await buildProject(cwd), /4 passed/);
+  assert.deepEqual(
+    collector
+      .spans()
+      .map((span) => span["name"])
+      .sort(),
+    ["GET /call", "GET /text", "chat"],
+  );
+});
+
+/** Copies a project beside the frameworks, with the package installed, and starts the servers that its `.dev.vars` names. */
+async function copyProject(t: TestContext, name: string): Promise<{ cwd: string; collector: Collector }> {
+  const collector = await startCollector();
+  t.after(() => collector.close());
+  const upstream = await startTestUpstream();
+  t.after(() => upstream.close());
+  const installed = await installTarball(FRAMEWORKS);
+  t.after(() => installed.remove());
+  const cwd = join(installed.folder, name);
+  await cp(join(PROJECTS, "shared"), cwd, { recursive: true });
+  await cp(join(PROJECTS, name), cwd, { recursive: true });
+  await writeFile(join(cwd, ".dev.vars"), `OPIK_URL_OVERRIDE=${collector.url}\nECHO_URL=${upstream.url}\n`);
+  return { cwd, collector };
+}
+
+/** Calls a route as a traced caller would. */
+async function isRecorded(url: string, collector: Collector): Promise<void> {
+  const opik = new Opik({ url: collector.url, background: false });
+  const caller = opik.span({ name: "caller" });
+  assert.equal((await fetch(url, { headers: caller.headers() })).status, 200);
+  const spans = () => collector.spans().filter(({ trace_id }) => trace_id === caller.traceId);
+  await collector.until(() => spans().length === 2);
+  assert.deepEqual(
+    spans()
+      .map((span) => span["type"])
+      .sort(),
+    ["general", "llm"],
+  );
+  const name = `GET ${new URL(url).pathname}`;
+  assert.ok(spans().some((span) => span["name"] === name && span.parent_span_id === caller.id));
 }
