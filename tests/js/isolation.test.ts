@@ -110,6 +110,7 @@ test("where WebAssembly is blocked, one message for the whole process names the 
   assert.doesNotMatch(inWorker[0]!, /Content-Security-Policy|unsafe-eval/);
   for (const line of [
     'serverExternalPackages: ["opik-edge"]',
+    "next build --webpack",
     "experimental: { wasm: true }",
     'external: ["opik-edge"]',
   ])

@@ -1,7 +1,7 @@
 // Builds Workers by the frameworks' own commands. wrangler or vitest runs them in workerd.
 
 import assert from "node:assert/strict";
-import { cp, writeFile } from "node:fs/promises";
+import { cp, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { Opik } from "opik-edge";
@@ -19,16 +19,17 @@ const OPTIONS = { skip: LONG ? false : "scripts/check --long" };
 
 ENVIRONMENT["PATH"] = `${join(FRAMEWORKS, "node_modules/.bin")}:${ENVIRONMENT["PATH"]}`;
 
-/** The configuration that wrangler runs, if it isn't the project's own. */
-const BUILT: Record<string, { readonly config?: string }> = {
+/** The configuration that wrangler runs, if it isn't the project's own, and the routes that make the call. */
+const BUILT: Record<string, { readonly config?: string; readonly paths?: readonly string[] }> = {
   "vite-cloudflare": { config: "dist/consumer/wrangler.json" },
   sveltekit: {},
   astro: { config: "dist/server/wrangler.json" },
   "react-router": { config: "build/server/wrangler.json" },
   nuxt: {},
+  next: { paths: ["/call", "/again"] },
 };
 
-for (const [name, { config = "wrangler.jsonc" }] of Object.entries(BUILT)) {
+for (const [name, { config = "wrangler.jsonc", paths = ["/call"] }] of Object.entries(BUILT)) {
   test(`${name}: a request to the Worker is recorded`, OPTIONS, async (t) => {
     const { cwd, collector } = await copyProject(t, name);
     await buildProject(cwd);
@@ -36,7 +37,7 @@ for (const [name, { config = "wrangler.jsonc" }] of Object.entries(BUILT)) {
     const args = (port: number) => ["dev", ...settings, "--port", `${port}`];
     const worker = await startProgram({ program: "wrangler", args, cwd, env: ENVIRONMENT });
     try {
-      await isRecorded(`${worker.url}/call`, collector);
+      for (const path of paths) await isRecorded(`${worker.url}${path}`, collector);
     } finally {
       // Before the project is removed, which the context does.
       await worker.close();
@@ -64,6 +65,8 @@ async function copyProject(t: TestContext, name: string): Promise<{ cwd: string;
   t.after(() => upstream.close());
   const installed = await installTarball(FRAMEWORKS);
   t.after(() => installed.remove());
+  // OpenNext takes the folder of the nearest lock file for the root, which has to contain the frameworks.
+  await rm(join(installed.folder, "package-lock.json"));
   const cwd = join(installed.folder, name);
   await cp(join(PROJECTS, "shared"), cwd, { recursive: true });
   await cp(join(PROJECTS, name), cwd, { recursive: true });

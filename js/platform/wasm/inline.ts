@@ -19,7 +19,7 @@ export function compile(text: string): WebAssembly.Module {
     // A Worker's bundle contains this file if its bundler knows none of the conditions in package.json.
     const remedy =
       "WebSocketPair" in globalThis
-        ? 'serverExternalPackages: ["opik-edge"] in Next, ssr: { external: ["opik-edge"] } in Vite, experimental: { wasm: true } in Nitro'
+        ? 'serverExternalPackages: ["opik-edge"] and next build --webpack in Next, ssr: { external: ["opik-edge"] } in Vite, experimental: { wasm: true } in Nitro'
         : "script-src needs 'wasm-unsafe-eval'";
     throw new Error(remedy, { cause });
   }

@@ -1,0 +1,5 @@
+// A second route, so that both share a chunk.
+
+import { call } from "../../call.js";
+
+export const GET = call;

@@ -1,0 +1,3 @@
+import { call } from "../../call.js";
+
+export const GET = call;
