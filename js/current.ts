@@ -25,7 +25,7 @@ import { scoped } from "./record/settle.js";
 import type { SpanHandle } from "./record/span.js";
 import { openTrace } from "./record/trace.js";
 import { type AnyFunction, type TrackOptions, trackEither } from "./record/track.js";
-import { resolveConfig } from "./resolve-settings.js";
+import { offSettings, resolveConfig } from "./resolve-settings.js";
 
 /**
  * Opens a span under `parent`, by default under the current span, else in a new trace.
@@ -232,6 +232,6 @@ function scopeFromVariables(): Scope {
     return new Scope(resolveConfig({}), reporter);
   } catch (error) {
     tellOff(error);
-    return new Scope(resolveConfig({ disabled: true }), reporter);
+    return new Scope(offSettings(), reporter);
   }
 }

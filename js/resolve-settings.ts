@@ -92,6 +92,11 @@ export function unknownSettings(config: OpikConfig): string[] {
   return found;
 }
 
+/** Settings that record nothing. They read no variable, since a malformed one may be why nothing is recorded. */
+export function offSettings(): Settings {
+  return resolveConfig({ disabled: true, url: "", apiKey: "", workspace: "", projectName: "", environment: "" });
+}
+
 /**
  * The settings from `config` and the variables.
  * Throws an `OpikError` (`invalid_config`) that names the field and the expected value.

@@ -14,6 +14,7 @@ import {
   runCall,
   type ServerConfig,
   type ServerConfigFor,
+  untraced,
 } from "../server/invocation.js";
 import { traceRequest } from "../server/trace-request.js";
 import { runBatch } from "./batch.js";
@@ -233,16 +234,16 @@ function traceCall(
 
 /** A call other than an HTTP request. A sync handler stays sync once the search for AsyncLocalStorage is over. */
 function traceDescribed(handle: Method, { root: options, tracedArgs, ...trigger }: DescribedCall, open: Open): unknown {
-  const untraced = (): unknown => handle(...trigger.args);
+  const run = (): unknown => handle(...trigger.args);
   const trace = (): unknown => {
     const invocation = open(trigger);
-    if (!invocation) return untraced();
+    if (!invocation) return untraced(run);
     const call = beginCall(invocation, options);
-    if (trigger.type === "queue") return runBatch(call, (options.input as { messages?: number })?.messages, untraced);
-    return tracedArgs ? runCall(call, (root) => handle(...tracedArgs(root))) : runCall(call, untraced);
+    if (trigger.type === "queue") return runBatch(call, (options.input as { messages?: number })?.messages, run);
+    return tracedArgs ? runCall(call, (root) => handle(...tracedArgs(root))) : runCall(call, run);
   };
   const prepared = prepareAsyncContext();
   // An RPC call that comes before the search for AsyncLocalStorage is over runs untraced.
-  if (trigger.type === "rpc" && prepared) return untraced();
+  if (trigger.type === "rpc" && prepared) return untraced(run);
   return prepared ? prepared.then(trace) : trace();
 }

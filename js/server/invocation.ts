@@ -12,8 +12,8 @@ import type { SpanOptions } from "../record/model.js";
 import { Scope } from "../record/scope.js";
 import { SpanHandle } from "../record/span.js";
 import { watchStream } from "../record/stream.js";
-import { openTrace } from "../record/trace.js";
-import { resolveConfig } from "../resolve-settings.js";
+import { openTrace, TraceHandle } from "../record/trace.js";
+import { offSettings, resolveConfig } from "../resolve-settings.js";
 import type { HeaderCarrier, OpikConfig, Settings } from "../settings.js";
 import { BackgroundWork, type WaitUntil } from "./background-work.js";
 import { type Judge, resolveTrust, type TrustConfig } from "./trust.js";
@@ -136,6 +136,18 @@ function openScope(
     tellOff(error, listeners.onError && new Reporter(listeners, memory.seen));
     return undefined;
   }
+}
+
+let off: Scope | undefined;
+
+/**
+ * Runs `fn`, a call without an invocation. Its spans are not recorded: the client of the process, which they would go to, lacks the
+ * settings that say what must not be recorded.
+ */
+export function untraced<T>(fn: () => T): T {
+  off ??= new Scope(offSettings(), new Reporter());
+  const trace = { id: "", joined: false, parentId: "", spanId: "", recording: false, startMs: now(), clockOffsetMs: 0 };
+  return new SpanHandle(new TraceHandle(trace, off, undefined), "", {}).run(fn);
 }
 
 /** The settings from `given` and `env`. Most invocations reuse the settings of the previous one. */

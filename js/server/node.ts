@@ -9,6 +9,7 @@ import {
   type ServerConfig,
   type ServerConfigFor,
   serverInvocations,
+  untraced,
 } from "./invocation.js";
 import { type Asked, ask, beginRequest, inside, isTrusted, outerRoot, presetStatus } from "./trace-request.js";
 
@@ -116,7 +117,7 @@ function tracer(config: ServerConfigFor<undefined, FetchTrigger<NodeRequest>> | 
     const invocation = asked.isPreflight
       ? undefined
       : open({ env: undefined, ctx: undefined }, { type: "fetch", request });
-    if (!invocation) return handle();
+    if (!invocation) return untraced(handle);
     let call: Call | undefined;
     let ending: "finish" | "cancel" | undefined;
     const end = (): void => {

@@ -8,7 +8,7 @@ import { currentFrame } from "../record/frame.js";
 import { readClaim, readIncoming } from "../record/headers.js";
 import type { SpanHandle } from "../record/span.js";
 import { isPreflight } from "./cors.js";
-import { beginCall, type Call, type Invocation, runCall } from "./invocation.js";
+import { beginCall, type Call, type Invocation, runCall, untraced } from "./invocation.js";
 import { watchResponse } from "./watch-response.js";
 
 /** The recorded description of a request. Unknown parts are `undefined`. */
@@ -151,7 +151,7 @@ export function traceRequest<R>(
   const outer = outerRoot(request, asked);
   if (outer) return inside(outer, () => handle(outer));
   const invocation = asksFirst(request) ? undefined : open();
-  if (!invocation) return handle(undefined);
+  if (!invocation) return untraced(() => handle(undefined));
   const begin = (trusted: boolean): R =>
     run(beginRequest(invocation, request, asked, trusted), asked.input.method, handle) as R;
   const judge = (): boolean | Promise<boolean> => isTrusted(invocation, request, () => request);
