@@ -237,7 +237,11 @@ function isCloud(url: URL): boolean {
 function parseUrl(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (!url || !/^https?:$/.test(url.protocol) || url.username || url.password) {
-    throw invalid("url", "an absolute http or https URL without user name and password", text);
+    throw invalid(
+      "url",
+      "an absolute URL with http:// or https:// and without user name and password (OPIK_URL_OVERRIDE)",
+      text,
+    );
   }
   url.search = "";
   url.hash = "";

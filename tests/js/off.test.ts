@@ -17,7 +17,7 @@ import { opikMiddleware, withOpik as withOpikInNode } from "opik-edge/node";
 import { type ServerConfig, withOpik } from "opik-edge/server";
 import { type Collector, startCollector } from "../../collector/server.js";
 
-/** Not a setting, but like one that protects: the handler runs untraced. */
+/** An unknown name that resembles `redact`, so that the handler runs untraced. */
 const REFUSED: ServerConfig = { ...({ redactt: {} } as ServerConfig), onError: () => {} };
 
 let collector: Collector;
@@ -123,7 +123,7 @@ describe("malformed variables throw nothing", () => {
   ];
   for (const [variable, value] of MALFORMED) {
     test(`${variable}=${JSON.stringify(value).slice(0, 40)}`, async () => {
-      // In a process of its own, since the client of the process is made once.
+      // A fresh process for each variable, since the client of the process is made once.
       const { stdout, stderr } = await promisify(execFile)(
         process.execPath,
         ["--import", "tsx", join(import.meta.dirname, "off-program.ts")],

@@ -20,7 +20,7 @@ describe("the packed tarball", () => {
   test("contains only the package, its licence and its documents", async () => {
     const root = join(installed.folder, "node_modules/opik-edge");
     const top = (await readdir(root)).sort();
-    assert.deepEqual(top, ["CHANGELOG.md", "LICENSE", "README.md", "package.json", "pkg"]);
+    assert.deepEqual(top, ["CHANGELOG.md", "LICENSE", "README.md", "docs", "package.json", "pkg"]);
     const files = (await readdir(join(root, "pkg"), { recursive: true })).filter((name) => /\.\w+$/.test(name));
     assert.ok(
       files.every((name) => /\.(js|d\.ts|wasm)$/.test(name)),
