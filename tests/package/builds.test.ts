@@ -8,6 +8,7 @@ import { Opik } from "opik-edge";
 import { type Collector, startCollector } from "../../collector/server.js";
 import { installTarball } from "../support/installed.js";
 import { LONG } from "../support/long.js";
+import { project } from "../support/readme.js";
 import { startTestUpstream } from "../support/upstream.js";
 import { ROOT } from "../support/worker.js";
 import { startProgram } from "./servers.js";
@@ -45,7 +46,7 @@ for (const [name, { config = "wrangler.jsonc", paths = ["/call"] }] of Object.en
   });
 }
 
-test("vitest: rows of a Worker are captured, or sent from `waitUntil`", OPTIONS, async (t) => {
+test("vitest: rows of a Worker are captured by the guide's test, or sent from `waitUntil`", OPTIONS, async (t) => {
   const { cwd, collector } = await copyProject(t, "vitest");
   assert.match(await buildProject(cwd), /4 passed/);
   assert.deepEqual(
@@ -68,6 +69,7 @@ async function copyProject(t: TestContext, name: string): Promise<{ cwd: string;
   // OpenNext takes the folder of the nearest lock file for the root, which has to contain the frameworks.
   await rm(join(installed.folder, "package-lock.json"));
   const cwd = join(installed.folder, name);
+  if (name === "vitest") await project("vitest", cwd);
   await cp(join(PROJECTS, "shared"), cwd, { recursive: true });
   await cp(join(PROJECTS, name), cwd, { recursive: true });
   await writeFile(join(cwd, ".dev.vars"), `OPIK_URL_OVERRIDE=${collector.url}\nECHO_URL=${upstream.url}\n`);
