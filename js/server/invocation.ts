@@ -3,7 +3,7 @@
 
 import { isObject, type Listeners, ownOf, Reporter } from "../errors.js";
 import { tellOff } from "../names.js";
-import { hasAsyncContext } from "../platform/context.js";
+import { hasAsyncContext, runWith } from "../platform/context.js";
 import { isServer, now, within } from "../platform/env.js";
 import type { Ending, OnEnd } from "../record/ending.js";
 import { endSpan } from "../record/ending.js";
@@ -12,7 +12,7 @@ import type { SpanOptions } from "../record/model.js";
 import { Scope } from "../record/scope.js";
 import { SpanHandle } from "../record/span.js";
 import { watchStream } from "../record/stream.js";
-import { openTrace, TraceHandle } from "../record/trace.js";
+import { openTrace } from "../record/trace.js";
 import { offSettings, resolveConfig } from "../resolve-settings.js";
 import type { HeaderCarrier, OpikConfig, Settings } from "../settings.js";
 import { BackgroundWork, type WaitUntil } from "./background-work.js";
@@ -146,8 +146,7 @@ let off: Scope | undefined;
  */
 export function untraced<T>(fn: () => T): T {
   off ??= new Scope(offSettings(), new Reporter());
-  const trace = { id: "", joined: false, parentId: "", spanId: "", recording: false, startMs: now(), clockOffsetMs: 0 };
-  return new SpanHandle(new TraceHandle(trace, off, undefined), "", {}).run(fn);
+  return runWith({ scope: off }, fn); // without a span, so that `getTrackContext` gives nothing
 }
 
 /** The settings from `given` and `env`. Most invocations reuse the settings of the previous one. */
