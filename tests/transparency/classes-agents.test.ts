@@ -176,7 +176,7 @@ test("native RPC joins its caller's trace", async () => {
   assert.deepEqual(answer, { sum: 10, hidden: 7, failed: "TypeError: not so" });
   assert.deepEqual(await paths("in add", 2), [
     "webSocketMessage > in add",
-    "GET /native > add > TesterAgent.add > in add",
+    "GET /native > Tester.add > TesterAgent.add > in add",
   ]);
 });
 
