@@ -8,6 +8,7 @@ import { invalid, isObject, numberFrom, OpikError, ownOf, readOption } from "./e
 import { type Names, unknownNames } from "./names.js";
 import { getCore } from "./platform/core.js";
 import { isBrowser, isServer, environment as platform } from "./platform/env.js";
+import { isHeaderValue } from "./record/headers.js";
 import { REDACTED } from "./record/json.js";
 import { redactor } from "./record/redact.js";
 import { resolveUrl, targetsError } from "./record/targets.js";
@@ -252,10 +253,6 @@ function parseUrl(text: string): URL {
 }
 
 const HEADER_VALUE = "printable ASCII in one line";
-
-function isHeaderValue(text: string): boolean {
-  return /^[\x20-\x7e]*$/.test(text);
-}
 
 interface Platform {
   readonly process?: { readonly env?: Record<string, string | undefined> };

@@ -17,7 +17,7 @@ import { tokenExpiry } from "../platform/base64url.js";
 import { getCore } from "../platform/core.js";
 import { now, randomBits } from "../platform/env.js";
 import { idTime } from "../platform/ids.js";
-import { OPIK_TOKEN_HEADER } from "../record/headers.js";
+import { isHeaderValue, OPIK_TOKEN_HEADER } from "../record/headers.js";
 import type { TokenSource } from "../settings.js";
 import { MAX_BODY_BYTES } from "./relay-transport.js";
 import { Shift } from "./shift.js";
@@ -31,8 +31,6 @@ const MAX_AGE_MS = 23 * 60 * 60 * 1000;
 const FOREIGN_AGE_MS = 60_000;
 /** Maximum number of this visit's tokens that are remembered: a day's, if each lives for 15 minutes. */
 const MAX_TOKENS = 100;
-
-const HEADER_VALUE = /^[\x20-\x7e]+$/;
 
 const DATABASE = "opik-edge";
 const STORE = "rows";
@@ -137,7 +135,7 @@ class PageOutbox implements Outbox {
       if (isList && !("at" in given || "has" in given)) return;
       const names: unknown[] = isList ? Array.from(given, ([name]) => name) : Object.keys(given);
       const isOwn = /^opik-token$/im.test(names.join("\n"));
-      if (!isOwn && HEADER_VALUE.test(token) && expiryOf(token) >= now()) headers[OPIK_TOKEN_HEADER] = token;
+      if (!isOwn && token && isHeaderValue(token) && expiryOf(token) >= now()) headers[OPIK_TOKEN_HEADER] = token;
     } catch {
       // No location, a getter that throws, or invalid headers.
     }

@@ -15,6 +15,11 @@ export const OPIK_PARENT_SPAN_ID_HEADER = "opik_parent_span_id";
 /** Carries a page's token to a Worker that trusts only signed callers: see `trust` of `withOpik`. */
 export const OPIK_TOKEN_HEADER = "opik-token";
 
+/** `true` for printable ASCII in one line, which every `fetch` accepts as a header's value. */
+export function isHeaderValue(text: string): boolean {
+  return /^[\x20-\x7e]*$/.test(text);
+}
+
 /** Hyphenated names of the two headers, for servers that drop names with underscores. */
 export const HYPHEN_NAMES: readonly [trace: string, parent: string] = ["opik-trace-id", "opik-parent-span-id"];
 
