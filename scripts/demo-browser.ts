@@ -1,8 +1,8 @@
 // The demo behind `scripts/demo browser`: a chat page and every server behind it; stays up.
 
-import { startCollector } from "../collector/server.js";
 import { startUpstream } from "../examples/cloudflare-worker/upstream.js";
 import { startChat } from "../tests/support/chat.js";
+import { startCollector } from "../tests/support/collector.js";
 import { stayUp, variables } from "./demo-process.js";
 
 const real = process.env["OPIK_URL_OVERRIDE"];

@@ -1,7 +1,7 @@
 // The demo behind scripts/demo: sends four kinds of request to a Worker, and prints their traces.
 
-import { type Collector, startCollector } from "../collector/server.js";
 import { startUpstream } from "../examples/cloudflare-worker/upstream.js";
+import { type Collector, startCollector } from "../tests/support/collector.js";
 import { startExample } from "../tests/support/example.js";
 import { stayUp, variables } from "./demo-process.js";
 

@@ -3,11 +3,11 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { type Collector, startCollector } from "../../collector/server.js";
-import type { StoredRow } from "../../collector/store.js";
 import { startUpstream, type Upstream } from "../../examples/cloudflare-worker/upstream.js";
 import { type Chat, startChat } from "../support/chat.js";
 import { closeAll } from "../support/closing.js";
+import type { StoredRow } from "../support/collector.js";
+import { type Collector, startCollector } from "../support/collector.js";
 import { BROWSERS, type Browser, startBrowser, until } from "./webdriver.js";
 
 let collector: Collector;

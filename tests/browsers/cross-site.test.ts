@@ -6,9 +6,9 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, before, test } from "node:test";
 import { relay } from "opik-edge/relay";
-import { type Collector, startCollector } from "../../collector/server.js";
 import { traceOf } from "../hostile/relay-support.js";
 import { closeAll } from "../support/closing.js";
+import { type Collector, startCollector } from "../support/collector.js";
 import { type Browser, startBrowser, until } from "./webdriver.js";
 
 let collector: Collector;

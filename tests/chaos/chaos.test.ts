@@ -3,8 +3,8 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import type { Faults } from "../../collector/faults.js";
-import { type Collector, startCollector } from "../../collector/server.js";
+import { type Collector, startCollector } from "../support/collector.js";
+import type { Faults } from "../support/faults.js";
 import { type RunningWorker, startWorker } from "../support/worker.js";
 import { REFUSED, type Recorded, type Recording, record } from "./record.js";
 

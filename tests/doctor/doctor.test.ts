@@ -7,8 +7,8 @@ import type { AddressInfo } from "node:net";
 import { after, before, describe, test } from "node:test";
 import { handlePreflight } from "opik-edge";
 import { type DoctorOptions, echoHeaders, type Finding, opikDoctor } from "opik-edge/doctor";
-import type { Faults } from "../../collector/faults.js";
-import { type Collector, startCollector } from "../../collector/server.js";
+import { type Collector, startCollector } from "../support/collector.js";
+import type { Faults } from "../support/faults.js";
 
 /** Its finding about one check. */
 async function look(check: string, options: DoctorOptions): Promise<Finding> {

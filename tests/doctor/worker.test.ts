@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import type { Finding } from "opik-edge/doctor";
-import { type Collector, startCollector } from "../../collector/server.js";
+import { type Collector, startCollector } from "../support/collector.js";
 import { startWorker } from "../support/worker.js";
 
 let collector: Collector;

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { mintToken, relay } from "opik-edge/relay";
-import { type Collector, startCollector } from "../../collector/server.js";
+import { type Collector, startCollector } from "../support/collector.js";
 import { pageIds, tail } from "../support/page-ids.js";
 
 const SECRET = { id: "a", secret: "0123456789abcdef0123456789abcdef" };

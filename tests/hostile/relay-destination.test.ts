@@ -6,8 +6,8 @@ import { Opik } from "opik-edge";
 import { withOpik } from "opik-edge/cloudflare";
 import { type RelayConfig, relay } from "opik-edge/relay";
 import { type FakeClock, InMemoryExporter, useFakeClock } from "opik-edge/testing";
-import type { FaultyRequest } from "../../collector/faults.js";
-import { type Collector, startCollector } from "../../collector/server.js";
+import { type Collector, startCollector } from "../support/collector.js";
+import type { FaultyRequest } from "../support/faults.js";
 import { NOW, ORIGIN, post, relayTo, spanOf, Upstream } from "./relay-support.js";
 
 const POISON = "poison";

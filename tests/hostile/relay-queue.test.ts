@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import { deliverQueue } from "opik-edge/cloudflare";
 import { type FakeClock, useFakeClock } from "opik-edge/testing";
-import { type Collector, startCollector } from "../../collector/server.js";
+import { type Collector, startCollector } from "../support/collector.js";
 import { type RunningWorker, startWorker } from "../support/worker.js";
 import { NOW, post, spanOf, Upstream } from "./relay-support.js";
 

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { Opik } from "opik-edge";
 import { type FakeClock, InMemoryExporter, useFakeClock } from "opik-edge/testing";
-import { checkBatch, checkScores } from "../../collector/validate.js";
+import { checkBatch, checkScores } from "../../viewer/src/server/validate.js";
 import { LONG } from "../support/long.js";
 import { generateBody } from "./relay-bodies.js";
 import { idOf, NOW, post, relayTo, spanOf, traceOf, Upstream } from "./relay-support.js";

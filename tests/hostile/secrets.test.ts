@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, before, describe, test } from "node:test";
-import { type Collector, startCollector } from "../../collector/server.js";
+import { type Collector, startCollector } from "../support/collector.js";
 import { RUNTIMES } from "../transparency/runtimes.js";
 import { SENTINEL, type SecretsResult } from "./secrets-program.js";
 

@@ -7,7 +7,7 @@ import { after, before, describe, test } from "node:test";
 import { getTrackContext, type OpikError } from "opik-edge";
 import { type MintOptions, mintToken, relay, signed } from "opik-edge/relay";
 import { type ServerConfig, withOpik } from "opik-edge/server";
-import { type Collector, startCollector } from "../../collector/server.js";
+import { type Collector, startCollector } from "../support/collector.js";
 import { pageIds } from "../support/page-ids.js";
 
 const SECRET = { id: "a", secret: "0123456789abcdef0123456789abcdef" };

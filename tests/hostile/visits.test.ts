@@ -6,7 +6,7 @@ import { after, afterEach, before, beforeEach, test } from "node:test";
 import { Opik, type OpikConfig, type OpikError } from "opik-edge";
 import { mintToken, relay } from "opik-edge/relay";
 import { useFakeClock } from "opik-edge/testing";
-import { type Collector, startCollector } from "../../collector/server.js";
+import { type Collector, startCollector } from "../support/collector.js";
 import { tail } from "../support/page-ids.js";
 
 const SECRET = { id: "a", secret: "0123456789abcdef0123456789abcdef" };

@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
-import { startCollector } from "../../collector/server.js";
+import { startCollector } from "../support/collector.js";
 import { ROOT } from "../support/worker.js";
 import outgoing from "../vectors/outgoing.json" with { type: "json" };
 

@@ -15,7 +15,7 @@ import { withOpik as withOpikInWorker } from "opik-edge/cloudflare";
 import { opikMiddleware as honoMiddleware } from "opik-edge/hono";
 import { opikMiddleware, withOpik as withOpikInNode } from "opik-edge/node";
 import { type ServerConfig, withOpik } from "opik-edge/server";
-import { type Collector, startCollector } from "../../collector/server.js";
+import { type Collector, startCollector } from "../support/collector.js";
 
 /** An unknown name that resembles `redact`, so that the handler runs untraced. */
 const REFUSED: ServerConfig = { ...({ redactt: {} } as ServerConfig), onError: () => {} };

@@ -6,7 +6,7 @@ import { after, afterEach, before, beforeEach, test } from "node:test";
 import { type FlushReport, Opik, type OpikConfig, type OpikError, type Span } from "opik-edge";
 import { deliverQueue, queueTransport, withOpik } from "opik-edge/cloudflare";
 import { type FakeClock, InMemoryExporter, useFakeClock } from "opik-edge/testing";
-import { type Collector, startCollector } from "../../collector/server.js";
+import { type Collector, startCollector } from "../support/collector.js";
 import { environment } from "../support/core.js";
 
 const MINUTE = 60 * 1000;

@@ -1,7 +1,7 @@
 // Compares the recorded spans with the expected ones.
 
 import { isDeepStrictEqual } from "node:util";
-import type { StoredRow } from "../../collector/store.js";
+import type { StoredRow } from "../support/collector.js";
 import { ANY, type Expected, type Run, SAID_HI, type Told } from "./case.js";
 import { fixture } from "./fixtures.js";
 

@@ -5,7 +5,7 @@ import { cp, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { Opik } from "opik-edge";
-import { type Collector, startCollector } from "../../collector/server.js";
+import { type Collector, startCollector } from "../support/collector.js";
 import { installTarball } from "../support/installed.js";
 import { LONG } from "../support/long.js";
 import { project } from "../support/readme.js";

@@ -5,8 +5,8 @@ import { after, afterEach, before, beforeEach, test } from "node:test";
 import { type FlushReport, Opik, type OpikConfig, type Span } from "opik-edge";
 import { mintToken } from "opik-edge/relay";
 import { type FakeClock, useFakeClock } from "opik-edge/testing";
-import { type Collector, startCollector } from "../../collector/server.js";
 import { closeAll } from "../support/closing.js";
+import { type Collector, startCollector } from "../support/collector.js";
 import { type RunningWorker, startWorker } from "../support/worker.js";
 
 const SECRET = { id: "a", secret: "0123456789abcdef0123456789abcdef" };

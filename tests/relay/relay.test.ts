@@ -4,8 +4,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { mintToken, relay } from "opik-edge/relay";
-import { type Collector, startCollector } from "../../collector/server.js";
 import { closeAll } from "../support/closing.js";
+import { type Collector, startCollector } from "../support/collector.js";
 import { pageIds } from "../support/page-ids.js";
 import { type RunningWorker, startWorker } from "../support/worker.js";
 

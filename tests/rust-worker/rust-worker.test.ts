@@ -4,12 +4,12 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, beforeEach, describe, test } from "node:test";
-import type { Faults } from "../../collector/faults.js";
-import { type Collector, startCollector } from "../../collector/server.js";
-import type { StoredRow } from "../../collector/store.js";
-import { Watchers } from "../../collector/watchers.js";
 import { startUpstream, type Upstream } from "../../examples/cloudflare-worker/upstream.js";
+import { Watchers } from "../../viewer/src/server/watchers.js";
 import { closeAll } from "../support/closing.js";
+import type { StoredRow } from "../support/collector.js";
+import { type Collector, startCollector } from "../support/collector.js";
+import type { Faults } from "../support/faults.js";
 import { ROOT, type RunningWorker, startModules, wranglerOptions } from "../support/worker.js";
 
 const TRACE = "01a20612-0b81-7cc1-922c-2da813a3fcfc";

@@ -6,8 +6,8 @@ import { once } from "node:events";
 import { createServer, type ServerResponse } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { after, before, describe, test } from "node:test";
-import { type Collector, startCollector } from "../../collector/server.js";
-import { Watchers } from "../../collector/watchers.js";
+import { Watchers } from "../../viewer/src/server/watchers.js";
+import { type Collector, startCollector } from "../support/collector.js";
 import { startWorker } from "../support/worker.js";
 
 /** Gives the chunks, and collects the events that the Worker reports. */

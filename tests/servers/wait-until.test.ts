@@ -5,7 +5,7 @@ import { after, before, describe, test } from "node:test";
 import { Opik } from "opik-edge";
 import { opikDoctor } from "opik-edge/doctor";
 import { withOpik } from "opik-edge/server";
-import { type Collector, startCollector } from "../../collector/server.js";
+import { type Collector, startCollector } from "../support/collector.js";
 import { type RunningWorker, startWorker } from "../support/worker.js";
 
 const CALLER = {

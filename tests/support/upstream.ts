@@ -3,7 +3,7 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { gzipSync } from "node:zlib";
-import { Watchers } from "../../collector/watchers.js";
+import { Watchers } from "../../viewer/src/server/watchers.js";
 
 /** A running server. */
 export interface TestUpstream {

@@ -6,9 +6,9 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, before, test } from "node:test";
 import { WebSocket } from "undici";
-import { type Collector, startCollector } from "../../collector/server.js";
-import type { StoredRow } from "../../collector/store.js";
 import { closeAll } from "../support/closing.js";
+import type { StoredRow } from "../support/collector.js";
+import { type Collector, startCollector } from "../support/collector.js";
 import { bundled, type RunningWorker, startModules } from "../support/worker.js";
 
 const SIDES = ["plain", "traced"] as const;

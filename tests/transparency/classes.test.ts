@@ -5,8 +5,8 @@ import assert from "node:assert/strict";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, suite, test } from "node:test";
-import { type Collector, startCollector } from "../../collector/server.js";
 import { closeAll } from "../support/closing.js";
+import { type Collector, startCollector } from "../support/collector.js";
 import { ROOT, type RunningWorker, startWorker } from "../support/worker.js";
 import { ACCEPTED, type Accepted, type Row, TABLE } from "./classes-table.js";
 

@@ -3,8 +3,8 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { type Collector, startCollector } from "../../collector/server.js";
 import { closeAll } from "../support/closing.js";
+import { type Collector, startCollector } from "../support/collector.js";
 import { LONG } from "../support/long.js";
 import { freePort } from "../support/ports.js";
 import { PROGRAMS } from "../support/programs.js";

@@ -5,7 +5,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { buffer } from "node:stream/consumers";
-import { Watchers } from "../../collector/watchers.js";
+import { Watchers } from "../../viewer/src/server/watchers.js";
 import { ANSWERS } from "./answers.js";
 import type { Site } from "./runtimes.js";
 import type { Side } from "./sides.js";

@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { Response as MiniflareResponse } from "miniflare";
-import { type Collector, startCollector } from "../../collector/server.js";
 import { closeAll } from "../support/closing.js";
+import { type Collector, startCollector } from "../support/collector.js";
 import { type RunningWorker, startWorker } from "../support/worker.js";
 
 let collector: Collector;

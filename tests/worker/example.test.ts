@@ -4,10 +4,10 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { Opik } from "opik-edge";
 import { llm } from "opik-edge/llm";
-import { type Collector, startCollector } from "../../collector/server.js";
-import type { StoredRow } from "../../collector/store.js";
 import { startUpstream, type Upstream } from "../../examples/cloudflare-worker/upstream.js";
 import { closeAll } from "../support/closing.js";
+import type { StoredRow } from "../support/collector.js";
+import { type Collector, startCollector } from "../support/collector.js";
 import { startExample } from "../support/example.js";
 import type { RunningWorker } from "../support/worker.js";
 

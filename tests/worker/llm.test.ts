@@ -6,8 +6,8 @@ import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, before, describe, test } from "node:test";
-import { type Collector, startCollector } from "../../collector/server.js";
 import { closeAll } from "../support/closing.js";
+import { type Collector, startCollector } from "../support/collector.js";
 import { modelFixtures } from "../support/model-fixtures.js";
 import { type RunningWorker, startWorker } from "../support/worker.js";
 

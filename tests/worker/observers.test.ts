@@ -5,8 +5,8 @@ import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, before, test } from "node:test";
-import { type Collector, startCollector } from "../../collector/server.js";
 import { closeAll } from "../support/closing.js";
+import { type Collector, startCollector } from "../support/collector.js";
 import { type RunningWorker, startWorker } from "../support/worker.js";
 
 let collector: Collector;

@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { mintToken } from "opik-edge/relay";
-import { type Collector, startCollector } from "../../collector/server.js";
 import { closeAll } from "../support/closing.js";
+import { type Collector, startCollector } from "../support/collector.js";
 import { type RunningWorker, startWorker } from "../support/worker.js";
 
 const SECRET = "0123456789abcdef0123456789abcdef";

@@ -6,10 +6,10 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { json } from "node:stream/consumers";
 import { after, before, test } from "node:test";
-import { type Collector, startCollector } from "../../collector/server.js";
-import type { StoredRow } from "../../collector/store.js";
-import { Watchers } from "../../collector/watchers.js";
+import { Watchers } from "../../viewer/src/server/watchers.js";
 import { closeAll } from "../support/closing.js";
+import type { StoredRow } from "../support/collector.js";
+import { type Collector, startCollector } from "../support/collector.js";
 import { modelFixtures } from "../support/model-fixtures.js";
 import { type RunningWorker, startWorker, wranglerOptions } from "../support/worker.js";
 

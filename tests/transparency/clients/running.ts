@@ -5,8 +5,7 @@ import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { build } from "esbuild";
-import type { Collector } from "../../../collector/server.js";
-import type { StoredRow } from "../../../collector/store.js";
+import type { Collector, StoredRow } from "../../support/collector.js";
 import { ROOT } from "../../support/worker.js";
 import { execute, RUNTIMES } from "../runtimes.js";
 import {

@@ -4,7 +4,7 @@
 
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { Watchers } from "../../../collector/watchers.js";
+import { Watchers } from "../../../viewer/src/server/watchers.js";
 
 /**
  * The behaviour for a request. `ok` answers. `once-500` and `once-429` refuse the first request of a run; `always-500`

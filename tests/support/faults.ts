@@ -1,6 +1,7 @@
 // Makes a backend fail on purpose, in every known way, for tests of delivery.
 
-import type { IncomingHttpHeaders, ServerResponse } from "node:http";
+import type { ServerResponse } from "node:http";
+import type { Intercept, Upload } from "../../viewer/src/server/server.js";
 
 /** One way to fail an upload. */
 export type Fault =
@@ -23,32 +24,43 @@ export type Fault =
   | "reset after keeping";
 
 /** An upload, as a fault may look at it. */
-export interface FaultyRequest {
+export interface FaultyRequest extends Upload {
   /** Counts uploads from 1. */
   readonly number: number;
-  readonly path: string;
   /**
    * Counts uploads to its path from 1. Uploads of traces and of spans are counted apart, because they overtake each
    * other.
    */
   readonly ofPath: number;
-  readonly headers: IncomingHttpHeaders;
-  /** Bytes of the body as it came. */
-  readonly bytes: number;
-  /** The decoded body. */
-  readonly body: string;
 }
 
 /** One fault for every upload, or chosen for each; `undefined` answers it properly. */
 export type Faults = Fault | ((request: FaultyRequest) => Fault | undefined);
 
+/** Fails uploads as `faults` says. */
+export function failing(faults: Faults): Intercept {
+  let uploads = 0;
+  const uploadsTo = new Map<string, number>();
+  return (upload, response, keep) => {
+    uploads += 1;
+    const ofPath = (uploadsTo.get(upload.path) ?? 0) + 1;
+    uploadsTo.set(upload.path, ofPath);
+    const fault = typeof faults === "function" ? faults({ ...upload, number: uploads, ofPath }) : faults;
+    if (!fault) return undefined;
+    if (keepsRows(fault)) keep();
+    answerFault(response, fault);
+    if (typeof fault === "string") return 0;
+    return "status" in fault ? fault.status : 307;
+  };
+}
+
 /** `true` if a request that fails this way is kept nevertheless. */
-export function keepsRows(fault: Fault): boolean {
+function keepsRows(fault: Fault): boolean {
   return fault === "reset after keeping" || (typeof fault === "object" && "status" in fault && fault.status < 300);
 }
 
 /** Answers as `fault` says. */
-export function answerFault(response: ServerResponse, fault: Fault): void {
+function answerFault(response: ServerResponse, fault: Fault): void {
   if (fault === "hang") return;
   if (typeof fault === "string") {
     response.socket?.resetAndDestroy();

@@ -7,9 +7,9 @@ import { join } from "node:path";
 import { after, before, beforeEach, describe, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { v7 as uuid7 } from "uuid";
-import { type Collector, startCollector } from "../../collector/server.js";
-import { Store } from "../../collector/store.js";
-import { treeOf } from "../../collector/tree.js";
+import { Store } from "../../viewer/src/server/store.js";
+import { treeOf } from "../../viewer/src/server/tree.js";
+import { type Collector, startCollector } from "../support/collector.js";
 
 let collector: Collector;
 before(async () => {

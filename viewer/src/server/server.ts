@@ -4,7 +4,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { gunzipSync } from "node:zlib";
-import { answerFault, type Faults, keepsRows } from "./faults.js";
 import { Store, type StoredRow, type StoredScore } from "./store.js";
 import { treeOf } from "./tree.js";
 import { checkBatch, checkRow, checkScores, checkUpdate, type Entity, Refusal } from "./validate.js";
@@ -16,10 +15,24 @@ export interface CollectorOptions {
   readonly port?: number;
   /** A file to keep the rows in; otherwise they live in memory. */
   readonly store?: string;
-  /** Fails uploads, all or some of them. */
-  readonly fault?: Faults;
+  /** Sees each upload first, and may answer it itself: it returns the status then, or 0 where it answers nothing. */
+  readonly intercept?: Intercept;
   /** Its clock, in ms since 1970. */
   readonly now?: () => number;
+}
+
+/** Decides what becomes of an upload. `keep` stores its rows. */
+export type Intercept = (upload: Upload, response: ServerResponse, keep: () => void) => number | undefined;
+
+/** An upload, as it came. */
+export interface Upload {
+  /** Without `/api`. */
+  readonly path: string;
+  readonly headers: IncomingMessage["headers"];
+  /** Bytes of the body as it came. */
+  readonly bytes: number;
+  /** The decoded body. */
+  readonly body: string;
 }
 
 /** One request, for tests. */
@@ -54,8 +67,6 @@ export async function startCollector(options: CollectorOptions = {}): Promise<Co
   const { now = Date.now } = options;
   const requests: SeenRequest[] = [];
   const watchers = new Watchers();
-  let uploads = 0;
-  const uploadsTo = new Map<string, number>();
 
   const server = createServer(async (request, response) => {
     const { pathname, searchParams } = new URL(request.url ?? "/", "http://localhost");
@@ -69,17 +80,10 @@ export async function startCollector(options: CollectorOptions = {}): Promise<Co
     };
     const path = pathname.replace(/^\/api/, "");
     try {
-      if (method !== "GET" && options.fault) {
-        uploads += 1;
-        const ofPath = (uploadsTo.get(path) ?? 0) + 1;
-        uploadsTo.set(path, ofPath);
-        const faulty = { number: uploads, ofPath, path, headers, bytes: raw.byteLength, body };
-        const fault = typeof options.fault === "function" ? options.fault(faulty) : options.fault;
-        if (fault) {
-          if (keepsRows(fault)) handle(store, method, path, searchParams, body, now());
-          note(typeof fault === "string" ? 0 : "status" in fault ? fault.status : 307);
-          return answerFault(response, fault);
-        }
+      if (method !== "GET" && options.intercept) {
+        const keep = () => void handle(store, method, path, searchParams, body, now());
+        const status = options.intercept({ path, headers, bytes: raw.byteLength, body }, response, keep);
+        if (status !== undefined) return note(status);
       }
       response.on("finish", () => note(response.statusCode));
       answer(response, handle(store, method, path, searchParams, body, now()));

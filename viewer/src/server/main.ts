@@ -1,4 +1,4 @@
-// The collector as a program: node --import tsx collector/main.ts [--port 5173] [--store FILE]
+// The collector as a program: node --import tsx viewer/src/server/main.ts [--port 5173] [--store FILE]
 
 import { parseArgs } from "node:util";
 import { startCollector } from "./server.js";
