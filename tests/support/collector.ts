@@ -1,4 +1,4 @@
-// The collector as the tests use it: it may fail on purpose.
+// The collector as the tests use it: it keeps every request, and may fail on purpose.
 
 import * as viewer from "../../viewer/src/server/server.js";
 import { type Faults, failing } from "./faults.js";
@@ -14,5 +14,5 @@ export interface CollectorOptions extends viewer.CollectorOptions {
 
 /** Starts it. */
 export function startCollector({ fault, ...options }: CollectorOptions = {}): Promise<viewer.Collector> {
-  return viewer.startCollector({ ...options, ...(fault && { intercept: failing(fault) }) });
+  return viewer.startCollector({ keepsRequests: true, ...options, ...(fault && { intercept: failing(fault) }) });
 }

@@ -141,13 +141,13 @@ describe("the kept rows", () => {
 
   test("rows in a file outlive the collector", async () => {
     const folder = await mkdtemp(join(tmpdir(), "collector-"));
-    const store = join(folder, "rows.jsonl");
-    const first = await startCollector({ store });
+    const file = join(folder, "rows.db");
+    const first = await startCollector({ file });
     await fetch(`${first.url}/v1/private/spans/batch`, { method: "POST", body: JSON.stringify({ spans: [row] }) });
     const scores = [{ id: row.trace_id, name: "helpful", value: 1, source: "sdk" }];
     await fetch(`${first.url}/v1/private/traces/feedback-scores`, { method: "PUT", body: JSON.stringify({ scores }) });
     await first.close();
-    const second = await startCollector({ store });
+    const second = await startCollector({ file });
     assert.deepEqual(
       second.spans().map(({ id }) => id),
       [row.id],
@@ -196,12 +196,16 @@ test("a trace is printed as a tree that marks oddities", () => {
     thread_id: "7",
   };
   const store = new Store();
-  store.replace("traces", trace);
-  for (const span of spans) store.replace("spans", span);
-  store.score("traces", { id: "t", name: "helpful", value: 0, project_name: "P" });
-  store.score("traces", { id: "t", name: "helpful", value: 1, project_name: "P" });
-  store.score("spans", { id: "r", name: "fast", value: 0.5, project_name: "p" });
-  store.score("spans", { id: "r", name: "elsewhere", value: 1, project_name: "another project" });
+  store.replace("traces", [trace]);
+  store.replace("spans", spans);
+  store.score("traces", [
+    { id: "t", name: "helpful", value: 0, project_name: "P" },
+    { id: "t", name: "helpful", value: 1, project_name: "P" },
+  ]);
+  store.score("spans", [
+    { id: "r", name: "fast", value: 0.5, project_name: "p" },
+    { id: "r", name: "elsewhere", value: 1, project_name: "another project" },
+  ]);
   assert.equal(
     treeOf("t", store),
     [

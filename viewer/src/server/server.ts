@@ -1,22 +1,50 @@
-// The part of the Opik API that SDKs deliver to, on 127.0.0.1: routes and bodies. Rules for refusals are in
-// validate.ts, storage is in store.ts.
+// The server: it takes what SDKs send, and answers the page. Who may ask is decided in guard.ts, what is answered in
+// opik-routes.ts and viewer-routes.ts. Nothing that is sent to it ends it.
 
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { readFileSync } from "node:fs";
+import {
+  createServer,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from "node:http";
 import type { AddressInfo } from "node:net";
-import { gunzipSync } from "node:zlib";
-import { Store, type StoredRow, type StoredScore } from "./store.js";
+import { ASSETS } from "../../generated/assets.js";
+import type { Status } from "../api.js";
+import { type Body, bodyOf } from "./body.js";
+import { Events } from "./events.js";
+import { Forward, type ForwardOptions } from "./forward.js";
+import { isOfThisMachine, type Purpose, refusalOf } from "./guard.js";
+import { MemoryShelf } from "./memory-shelf.js";
+import { type Answer, type Asking, answerOpik } from "./opik-routes.js";
+import { Refusal } from "./refusal.js";
+import { Refusals } from "./refusals.js";
+import { senderOf } from "./senders.js";
+import { openFile } from "./sqlite-shelf.js";
+import { type Bounds, Store, type StoredRow, type StoredScore } from "./store.js";
 import { treeOf } from "./tree.js";
-import { checkBatch, checkRow, checkScores, checkUpdate, type Entity, Refusal } from "./validate.js";
+import { answerViewer, importRows, type Viewed } from "./viewer-routes.js";
 import { Watchers } from "./watchers.js";
 
 /** How to run it. */
 export interface CollectorOptions {
   /** 0, the default, takes a free one. */
   readonly port?: number;
-  /** A file to keep the rows in; otherwise they live in memory. */
-  readonly store?: string;
+  /** Where it listens; by default 127.0.0.1, and [::1] where a port is given. */
+  readonly host?: string;
+  /** Names that it may be called by beside those of this machine. */
+  readonly allowHosts?: readonly string[];
+  /** A file of SQLite to keep the rows in, which takes Node 22.13; otherwise they live in memory. */
+  readonly file?: string;
+  /** An export, whose rows are read at the start. */
+  readonly importFrom?: string;
+  readonly bounds?: Bounds;
+  readonly forward?: ForwardOptions;
   /** Sees each upload first, and may answer it itself: it returns the status then, or 0 where it answers nothing. */
   readonly intercept?: Intercept;
+  /** Keeps every request for `requests`: for tests, since it grows for ever. */
+  readonly keepsRequests?: boolean;
   /** Its clock, in ms since 1970. */
   readonly now?: () => number;
 }
@@ -28,7 +56,7 @@ export type Intercept = (upload: Upload, response: ServerResponse, keep: () => v
 export interface Upload {
   /** Without `/api`. */
   readonly path: string;
-  readonly headers: IncomingMessage["headers"];
+  readonly headers: IncomingHttpHeaders;
   /** Bytes of the body as it came. */
   readonly bytes: number;
   /** The decoded body. */
@@ -39,20 +67,21 @@ export interface Upload {
 export interface SeenRequest {
   readonly method: string;
   readonly path: string;
-  readonly headers: IncomingMessage["headers"];
+  readonly headers: IncomingHttpHeaders;
   readonly body: string;
-  /** The status of the answer; 0 when there was no answer. */
+  /** What was answered; 0 when nothing was. */
   readonly status: number;
 }
 
 /** A running collector. */
 export interface Collector {
-  /** The API's base URL: what `OPIK_URL_OVERRIDE` is set to. */
+  /** The API's base URL: what `OPIK_URL_OVERRIDE` is set to. The page is at its root. */
   readonly url: string;
+  readonly store: Store;
   traces(): StoredRow[];
   spans(): StoredRow[];
   scores(): StoredScore[];
-  /** Every request that was answered, oldest first. */
+  /** Every request that was answered, oldest first, where they are kept. */
   readonly requests: readonly SeenRequest[];
   /** A trace as a tree. */
   tree(traceId: string): string;
@@ -61,42 +90,129 @@ export interface Collector {
   close(): Promise<void>;
 }
 
+const MB = 1024 * 1024;
+const IN_MEMORY: Bounds = { spans: 200_000, bytes: 256 * MB };
+const IN_A_FILE: Bounds = { spans: Number.POSITIVE_INFINITY, bytes: 2048 * MB };
+
+/** Of the package. */
+export const VERSION: string = ASSETS.version;
+
 /** Starts a collector. */
 export async function startCollector(options: CollectorOptions = {}): Promise<Collector> {
-  const store = new Store(options.store);
-  const { now = Date.now } = options;
+  const { now = Date.now, file, bounds = file === undefined ? IN_MEMORY : IN_A_FILE } = options;
   const requests: SeenRequest[] = [];
   const watchers = new Watchers();
+  const events = new Events();
+  const refusals = new Refusals();
+  const shelf = file === undefined ? new MemoryShelf() : await openFile(file);
+  const store = new Store(shelf, bounds, (changed) => events.tell(changed));
+  const forward = options.forward && new Forward(options.forward);
+  if (options.importFrom !== undefined) importRows(store, readFileSync(options.importFrom, "utf8"));
+  let port = 0;
 
-  const server = createServer(async (request, response) => {
-    const { pathname, searchParams } = new URL(request.url ?? "/", "http://localhost");
-    const raw = await bytesOf(request);
-    const method = request.method ?? "GET";
-    const body = request.headers["content-encoding"] === "gzip" ? gunzipSync(raw).toString() : raw.toString();
-    const { headers } = request;
-    const note = (status: number) => {
-      requests.push({ method, path: pathname, headers, body, status });
+  const status = (): Status => ({
+    version: VERSION,
+    ...store.held(),
+    file: file ?? null,
+    refusals: refusals.count,
+    forward: forward?.status ?? null,
+  });
+  const waitFor = async <T>(find: () => T | undefined, timeoutMs: number): Promise<T | undefined> => {
+    let found: T | undefined;
+    const isThere = () => {
+      found = find();
+      return found !== undefined;
+    };
+    await watchers.until(isThere, () => "", timeoutMs).catch(() => {});
+    return found;
+  };
+  const viewed: Viewed = { store, refusals, status, waitFor };
+
+  const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const { headers, method = "GET" } = request;
+    const { path, query } = targetOf(request.url ?? "/");
+    let body: Body | undefined;
+    const note = (answered: number) => {
+      if (options.keepsRequests) {
+        requests.push({
+          method,
+          path: `${path.prefix}${path.rest}`,
+          headers,
+          body: body?.text ?? "",
+          status: answered,
+        });
+      }
       watchers.notify();
     };
-    const path = pathname.replace(/^\/api/, "");
+    const purpose = purposeOf(path);
+    const sender = senderOf(headers);
+    const noteAnswer = () => note(response.statusCode);
+    response.on("finish", noteAnswer);
     try {
+      const why = refusalOf(
+        { purpose, headers },
+        { port, ...(options.allowHosts && { allowHosts: options.allowHosts }) },
+      );
+      if (why !== undefined) throw new Refusal(403, why);
+      allowOrigin(response, headers, purpose);
+      if (purpose === "page") return answerAsset(response, path.rest);
+      if (method === "OPTIONS") return answer(response, { status: 204 });
+      if (path.rest === "/viewer/events") return events.listen(response);
+      body = await bodyOf(request);
+      const asking: Asking = { method, path: path.rest, query, body: body.text, sender, nowMs: now() };
       if (method !== "GET" && options.intercept) {
-        const keep = () => void handle(store, method, path, searchParams, body, now());
-        const status = options.intercept({ path, headers, bytes: raw.byteLength, body }, response, keep);
-        if (status !== undefined) return note(status);
+        const upload = { path: path.rest, headers, bytes: body.sent.byteLength, body: body.text };
+        const answered = options.intercept(upload, response, () => void answerOpik(store, asking));
+        if (answered !== undefined) {
+          response.off("finish", noteAnswer);
+          return note(answered);
+        }
       }
-      response.on("finish", () => note(response.statusCode));
-      answer(response, handle(store, method, path, searchParams, body, now()));
+      const found = answerOpik(store, asking) ?? (await answerViewer(viewed, asking));
+      if (!found) throw new Refusal(404, `no such route: ${path.rest}`);
+      answer(response, found);
+      if (forward && purpose === "ingest" && method !== "GET") {
+        forward.pass(method, path.rest, headers, body.sent).then(() => events.tell([]));
+      }
     } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
-      const { status, message, details } = error;
-      answer(response, { status, json: { code: status, message, details } });
+      const refusal = error instanceof Refusal ? error : undefined;
+      if (purpose === "ingest" && refusal) {
+        refusals.add(refusal, { at: now(), method, path: path.rest, sender, body: valueIn(body?.text) });
+        events.tell([]);
+      }
+      // A body that is not read to its end would be the next request.
+      if (!request.complete) response.setHeader("connection", "close");
+      const { status: code, message, details } = refusal ?? { status: 500, message: String(error) };
+      if (!response.headersSent) answer(response, { status: code, json: { code, message, details } });
+      else response.destroy();
+      request.resume();
     }
-  });
-  await new Promise<void>((resolve) => server.listen(options.port ?? 0, "127.0.0.1", resolve));
+  };
+
+  const listening: Server[] = [];
+  const listen = async (host: string, wanted: number) => {
+    const server = createServer((request, response) => void serve(request, response));
+    server.requestTimeout = 120_000;
+    server.headersTimeout = 20_000;
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen(wanted, host, resolve);
+    });
+    listening.push(server);
+    return (server.address() as AddressInfo).port;
+  };
+  try {
+    port = await listen(options.host ?? "127.0.0.1", options.port ?? 0);
+  } catch (error) {
+    store.close();
+    throw error;
+  }
+  // Where this machine's name means its other address first. It may have none.
+  if (options.port && options.host === undefined) await listen("::1", options.port).catch(() => {});
 
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/api`,
+    url: `http://127.0.0.1:${port}/api`,
+    store,
     traces: () => store.rows("traces"),
     spans: () => store.rows("spans"),
     scores: () => store.scores(),
@@ -106,99 +222,77 @@ export async function startCollector(options: CollectorOptions = {}): Promise<Co
       const seen = () => requests.map(({ method, path, status }) => `${method} ${path} ${status}`).join("\n");
       return watchers.until(condition, () => `the collector has seen\n${seen()}`, timeoutMs);
     },
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
+    close: async () => {
+      events.close();
+      await Promise.all(
+        listening.map(
+          (server) =>
+            new Promise<void>((resolve) => {
+              server.close(() => resolve());
+              server.closeAllConnections();
+            }),
+        ),
+      );
+      store.close();
+    },
   };
 }
 
-interface Answer {
-  readonly status: number;
-  readonly json?: unknown;
-  readonly text?: string;
-  readonly location?: string;
+interface Path {
+  /** `/api`, or nothing. */
+  readonly prefix: string;
+  readonly rest: string;
 }
 
-function handle(
-  store: Store,
-  method: string,
-  path: string,
-  query: URLSearchParams,
-  body: string,
-  nowMs: number,
-): Answer {
-  if (path === "/is-alive/ping") return { status: 200, json: { message: "pong", healthy: true } };
-  const tree = /^\/trees(?:\/([^/]+))?$/.exec(path);
-  if (tree) return { status: 200, text: trees(store, tree[1]) };
-  const [, entity, rest] = /^\/v1\/private\/(traces|spans)(?:\/([^/]+))?$/.exec(path) ?? [];
-  if (!entity) throw new Refusal(404, `no such route: ${path}`);
-  return handleRows(store, method, entity as Entity, rest, query, body, nowMs);
+/** Whatever stands there: only paths that begin with one slash are any. */
+function targetOf(url: string): { path: Path; query: URLSearchParams } {
+  const [, pathname = "", search = ""] = /^([^?#]*)\??([^#]*)/.exec(url) ?? [];
+  const prefix = /^\/api(?=\/|$)/.exec(pathname)?.[0] ?? "";
+  return { path: { prefix, rest: pathname.slice(prefix.length) }, query: new URLSearchParams(search) };
 }
 
-function handleRows(
-  store: Store,
-  method: string,
-  entity: Entity,
-  rest: string | undefined,
-  query: URLSearchParams,
-  body: string,
-  nowMs: number,
-): Answer {
-  if (method === "POST" && rest === "batch") {
-    for (const row of checkBatch(entity, parse(body), nowMs)) store.replace(entity, row);
-    return { status: 204 };
-  }
-  if (method === "PUT" && rest === "feedback-scores") {
-    for (const row of checkScores(parse(body), nowMs)) store.score(entity, row);
-    return { status: 204 };
-  }
-  if (method === "POST" && rest === undefined) {
-    const row = checkRow(entity, parse(body), nowMs);
-    store.create(entity, row);
-    return { status: 201, location: `/v1/private/${entity}/${row["id"]}` };
-  }
-  if (method === "PATCH" && rest !== undefined) {
-    store.update(entity, rest, checkUpdate(entity, rest, parse(body), nowMs));
-    return { status: 204 };
-  }
-  if (method === "GET" && rest === undefined) {
-    const traceId = query.get("trace_id");
-    return { status: 200, json: { content: store.rows(entity).filter((row) => !traceId || row.trace_id === traceId) } };
-  }
-  if (method === "GET" && rest !== undefined) {
-    const row = store.find(entity, rest);
-    if (!row) throw new Refusal(404, `no such row: ${rest}`);
-    return { status: 200, json: row };
-  }
-  throw new Refusal(405, `${method} is not allowed here`);
+function purposeOf({ prefix, rest }: Path): Purpose {
+  if (prefix === "" && Object.hasOwn(ASSETS.files, rest)) return "page";
+  return /^\/(?:v1\/private\/|is-alive\/ping$)/.test(rest) ? "ingest" : "data";
 }
 
-function trees(store: Store, traceId: string | undefined): string {
-  const spans = store.rows("spans");
-  const ids = traceId ? [traceId] : [...store.rows("traces").map(({ id }) => id), ...spans.map((s) => s.trace_id!)];
-  return [...new Set(ids)].map((id) => `${treeOf(id, store)}\n`).join("\n");
+const SAFE_HEADERS = {
+  "x-content-type-options": "nosniff",
+  "cross-origin-resource-policy": "same-origin",
+  "cross-origin-opener-policy": "same-origin",
+  "referrer-policy": "no-referrer",
+  "cache-control": "no-store",
+};
+const CSP =
+  "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; " +
+  "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
+
+/** Pages of this machine may send their traces. What they read is only whether that went well. */
+function allowOrigin(response: ServerResponse, { origin }: IncomingHttpHeaders, purpose: Purpose): void {
+  if (origin === undefined || purpose !== "ingest" || !isOfThisMachine(origin)) return;
+  response.setHeader("access-control-allow-origin", origin);
+  response.setHeader("access-control-allow-methods", "POST, PUT, PATCH");
+  response.setHeader("access-control-allow-headers", "authorization, content-type, comet-workspace");
+  response.setHeader("vary", "origin");
 }
 
-function parse(body: string): unknown {
+function answerAsset(response: ServerResponse, name: string): void {
+  const { type, text } = ASSETS.files[name]!;
+  response.writeHead(200, { ...SAFE_HEADERS, "content-type": type, "content-security-policy": CSP }).end(text);
+}
+
+function answer(response: ServerResponse, { status, json, text, headers }: Answer): void {
+  const type = text !== undefined ? "text/plain; charset=utf-8" : "application/json";
+  const body = text ?? (json === undefined ? undefined : JSON.stringify(json));
+  response.writeHead(status, { ...SAFE_HEADERS, ...(body !== undefined && { "content-type": type }), ...headers });
+  response.end(body);
+}
+
+/** The value of a JSON text, or nothing. */
+function valueIn(text: string | undefined): unknown {
   try {
-    return JSON.parse(body);
+    return JSON.parse(text ?? "null");
   } catch {
-    throw new Refusal(400, "Unable to process JSON");
+    return undefined;
   }
-}
-
-function answer(response: ServerResponse, { status, json, text, location }: Answer): void {
-  if (location) response.setHeader("location", location);
-  if (text !== undefined) response.writeHead(status, { "content-type": "text/plain; charset=utf-8" }).end(text);
-  else if (json !== undefined)
-    response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(json));
-  else response.writeHead(status).end();
-}
-
-async function bytesOf(request: IncomingMessage): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of request) chunks.push(chunk as Buffer);
-  return Buffer.concat(chunks);
 }

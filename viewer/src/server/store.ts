@@ -1,105 +1,258 @@
-// The rows that were accepted. A batch row replaces the stored one whole, the newest `last_updated_at` wins; a
-// PATCH merges. Optionally appended to a file, one JSON line each, and read back from it.
+// What becomes of accepted rows. A batch row replaces the stored one whole, the newest `last_updated_at` wins; a PATCH
+// merges. Rows with one trace id are one trace here, also where their projects differ, which is a mistake worth seeing.
+// Where the rows lie is the shelf's matter.
 
-import { appendFileSync, existsSync, readFileSync } from "node:fs";
-import type { Entity, Row } from "./validate.js";
-import { Refusal } from "./validate.js";
+import type { TraceSummary } from "../api.js";
+import { MemoryShelf } from "./memory-shelf.js";
+import type { Kept, Shelf, StoredRow, StoredScore } from "./shelf.js";
+import { summarise } from "./summary.js";
+import { type Entity, Refusal, type Row } from "./validate.js";
 
-/** A row as it is stored. */
-export type StoredRow = Row & { id: string; trace_id?: string; parent_span_id?: string; last_updated_at: string };
+export type { StoredRow, StoredScore } from "./shelf.js";
 
-/** A feedback score as it is stored, with what it scores. */
-export type StoredScore = Row & { entity: Entity; id: string; name: string; value: number };
+/** How much is kept: whole traces go where it is more, the one that came first before the others. */
+export interface Bounds {
+  readonly spans: number;
+  /** Of the rows, as JSON. */
+  readonly bytes: number;
+}
 
-/** Everything that was accepted, by its key. */
+/** Which traces are listed. All of what is given has to hold. */
+export interface TraceFilter {
+  /** Stands in what the list shows of it, or anywhere in its rows. */
+  readonly text?: string | undefined;
+  readonly name?: string | undefined;
+  readonly project?: string | undefined;
+  readonly thread?: string | undefined;
+  readonly hasErrors?: boolean | undefined;
+  /** It has at least so many spans. */
+  readonly minSpans?: number | undefined;
+  /** It has come to its end. */
+  readonly isDone?: boolean | undefined;
+  /** Came before the trace of this number. */
+  readonly before?: number | undefined;
+  readonly limit?: number | undefined;
+}
+
+/** Everything that was accepted. */
 export class Store {
-  readonly #rows = { traces: new Map<string, StoredRow>(), spans: new Map<string, StoredRow>() };
-  readonly #scores = new Map<string, StoredScore>();
-  readonly #file: string | undefined;
+  readonly #shelf: Shelf;
+  readonly #bounds: Bounds;
+  readonly #onChange: (traces: ReadonlySet<string>) => void;
+  #changed = new Set<string>();
+  #dropped = 0;
 
-  constructor(file?: string) {
-    this.#file = file;
-    if (!file || !existsSync(file)) return;
-    for (const line of readFileSync(file, "utf8").split("\n").filter(Boolean)) {
-      const { entity, row, score } = JSON.parse(line) as { entity: Entity; row: StoredRow; score?: StoredScore };
-      if (score) this.#scores.set(keyOfScore(score), score);
-      else this.#rows[entity].set(keyOf(entity, row), row);
-    }
+  constructor(
+    shelf: Shelf = new MemoryShelf(),
+    bounds: Bounds = { spans: Number.POSITIVE_INFINITY, bytes: Number.POSITIVE_INFINITY },
+    onChange: (traces: ReadonlySet<string>) => void = () => {},
+  ) {
+    this.#shelf = shelf;
+    this.#bounds = bounds;
+    this.#onChange = onChange;
+  }
+
+  held(): { readonly traces: number; readonly spans: number; readonly bytes: number; readonly dropped: number } {
+    return { ...this.#shelf.held(), dropped: this.#dropped };
   }
 
   rows(entity: Entity): StoredRow[] {
-    return [...this.#rows[entity].values()];
+    return Array.from(this.#shelf.all(entity), ({ row }) => row);
+  }
+
+  /** All of them, with their senders. */
+  all(entity: Entity): Iterable<Kept> {
+    return this.#shelf.all(entity);
   }
 
   scores(): StoredScore[] {
-    return [...this.#scores.values()];
+    return [...this.#shelf.scores()];
+  }
+
+  scoresOf(entity: Entity, row: StoredRow): StoredScore[] {
+    // In another project than its row's it is of no row.
+    return this.#shelf.scoresOf(entity, row.id).filter((score) => projectOf(score) === projectOf(row));
   }
 
   find(entity: Entity, id: string): StoredRow | undefined {
-    return this.rows(entity).find((row) => row.id === id);
+    return this.#shelf.byId(entity, id.toLowerCase())?.row;
   }
 
-  /** Stores a complete row, unless a newer one is there. */
-  replace(entity: Entity, row: Row): void {
-    const stored = this.#complete(row);
-    const before = this.#rows[entity].get(keyOf(entity, stored));
-    if (before && Date.parse(before.last_updated_at) > Date.parse(stored.last_updated_at)) return;
-    this.#put(entity, stored);
+  /** The rows of a trace. */
+  ofTrace(id: string): readonly Kept[] {
+    return this.#shelf.ofTrace(id.toLowerCase());
   }
 
-  /**
-   * Stores a row whose id is new. For a known id it answers as the backend does: 409 for a trace, nothing for a span.
-   */
-  create(entity: Entity, row: Row): void {
+  /** One row of a trace. */
+  row(entity: Entity, trace: string, key: string): Kept | undefined {
+    return this.#shelf.get(entity, trace.toLowerCase(), key);
+  }
+
+  /** Stores complete rows, each unless a newer one is there. */
+  replace(entity: Entity, rows: readonly Row[], sender = ""): void {
+    this.#write(() => {
+      for (const row of rows) {
+        const stored = completed(row);
+        const before = this.#shelf.get(entity, traceOf(entity, stored), keyOf(entity, stored))?.row;
+        if (before && Date.parse(before.last_updated_at) > Date.parse(stored.last_updated_at)) continue;
+        this.#put(entity, stored, sender);
+      }
+    });
+  }
+
+  /** Stores a row that must not be there yet: 409 for a trace, silence for a span, as the backend does. */
+  create(entity: Entity, row: Row, sender = ""): void {
     const before = this.find(entity, row["id"] as string);
-    if (before?.["start_time"] === undefined) this.#put(entity, this.#complete({ ...row, ...before }));
-    else if (entity === "traces") throw new Refusal(409, "Trace already exists");
+    if (before && before["start_time"] !== undefined) {
+      if (entity === "traces") throw new Refusal(409, "Trace already exists");
+      return;
+    }
+    this.#write(() => this.#put(entity, completed({ ...row, ...before }), sender));
   }
 
   /** Merges an update into a row; one for a row that is still to come is kept for it. */
-  update(entity: Entity, id: string, update: Row): void {
+  update(entity: Entity, id: string, update: Row, sender = ""): void {
     const before = this.find(entity, id);
     for (const field of ["trace_id", "parent_span_id"]) {
-      if (before && entity === "spans" && before[field] !== update[field]) {
+      if (before && entity === "spans" && before[field] !== lower(update[field])) {
         throw new Refusal(409, `${field} does not match the existing span`);
       }
     }
     const { last_updated_at: _, ...rest } = { ...before, ...update };
-    this.#put(entity, this.#complete({ ...rest, id }));
+    this.#write(() => this.#put(entity, completed({ ...rest, id }), sender));
   }
 
-  /** Stores a score; the last score of a name counts. The scored trace or span need not be stored. */
-  score(entity: Entity, row: Row): void {
-    const score = { project_name: "Default Project", ...row, entity } as unknown as StoredScore;
-    this.#scores.set(keyOfScore(score), score);
-    this.#append({ score });
+  /** Stores scores; the last one of a name counts. What is scored need not be there. */
+  score(entity: Entity, rows: readonly Row[]): void {
+    this.#write(() => {
+      for (const row of rows) {
+        const score = {
+          project_name: "Default Project",
+          ...row,
+          id: lower(row["id"]),
+          entity,
+        } as unknown as StoredScore;
+        // In another project than its trace it is another trace's score, which nobody sees.
+        this.#shelf.putScore(`${projectOf(score)} ${entity} ${score.id} ${score.name}`, score);
+        const trace = entity === "traces" ? score.id : this.#shelf.byId("spans", score.id)?.trace;
+        if (trace !== undefined) this.#changed.add(trace);
+      }
+    });
   }
 
-  #complete(row: Row): StoredRow {
-    return {
-      project_name: "Default Project",
-      last_updated_at: new Date().toISOString(),
-      ...row,
-    } as unknown as StoredRow;
+  /** Newest first. `before` is where the next page begins, or `null` at the end. */
+  list({ limit = 50, before = Number.POSITIVE_INFINITY, ...filter }: TraceFilter = {}): {
+    traces: TraceSummary[];
+    before: number | null;
+  } {
+    const traces: TraceSummary[] = [];
+    for (const entry of this.#shelf.entries(before)) {
+      if (traces.length === limit) return { traces, before: traces.at(-1)!.n };
+      const summary = entry.summary ?? this.#summarise(entry.id, entry.n);
+      if (this.#matches(summary, filter)) traces.push(summary);
+    }
+    return { traces, before: null };
   }
 
-  #put(entity: Entity, row: StoredRow): void {
-    this.#rows[entity].set(keyOf(entity, row), row);
-    this.#append({ entity, row });
+  /** One trace as the list shows it. */
+  summary(id: string): TraceSummary | undefined {
+    const entry = this.#shelf.entry(id.toLowerCase());
+    return entry && (entry.summary ?? this.#summarise(entry.id, entry.n));
   }
 
-  #append(line: object): void {
-    if (this.#file) appendFileSync(this.#file, `${JSON.stringify(line)}\n`);
+  clear(): void {
+    this.#shelf.clear();
+    this.#dropped = 0;
+    this.#onChange(new Set());
+  }
+
+  close(): void {
+    this.#shelf.close();
+  }
+
+  #summarise(id: string, n: number): TraceSummary {
+    const summary = summarise(id, n, this.#shelf.ofTrace(id));
+    this.#shelf.setSummary(id, summary);
+    return summary;
+  }
+
+  #matches(summary: TraceSummary, { text, name, project, thread, hasErrors, minSpans, isDone }: TraceFilter): boolean {
+    return (
+      (name === undefined || summary.name === name) &&
+      (project === undefined || summary.projects.some((one) => one.toLowerCase() === project.toLowerCase())) &&
+      (thread === undefined || summary.thread === thread) &&
+      (!hasErrors || summary.errors > 0) &&
+      (minSpans === undefined || summary.spans >= minSpans) &&
+      (!isDone || summary.ms !== null) &&
+      (!text || this.#contains(summary, text.toLowerCase()))
+    );
+  }
+
+  #contains(summary: TraceSummary, text: string): boolean {
+    return (
+      JSON.stringify(summary).toLowerCase().includes(text) ||
+      this.#shelf.ofTrace(summary.id).some(({ row }) => JSON.stringify(row).toLowerCase().includes(text))
+    );
+  }
+
+  #put(entity: Entity, row: StoredRow, sender: string): void {
+    const trace = traceOf(entity, row);
+    this.#shelf.put({ entity, key: keyOf(entity, row), trace, row, sender });
+    this.#changed.add(trace);
+  }
+
+  #write(change: () => void): void {
+    try {
+      this.#shelf.together(() => {
+        change();
+        this.#makeRoom();
+      });
+    } finally {
+      const changed = this.#changed;
+      this.#changed = new Set();
+      this.#onChange(changed);
+    }
+  }
+
+  #makeRoom(): void {
+    for (;;) {
+      const { traces, spans, bytes } = this.#shelf.held();
+      if (spans <= this.#bounds.spans && bytes <= this.#bounds.bytes) return;
+      this.#shelf.dropOldest();
+      if (traces > 0) this.#dropped += 1;
+    }
   }
 }
 
-/** The backend's row key: a span that changes its trace or parent is another row. Projects match in any case. */
+/** Complete, and with ids in one spelling. */
+function completed(row: Row): StoredRow {
+  const stored = {
+    project_name: "Default Project",
+    last_updated_at: new Date().toISOString(),
+    ...row,
+  } as unknown as StoredRow;
+  stored.id = lower(stored.id) as string;
+  if (stored.trace_id !== undefined) stored.trace_id = lower(stored.trace_id) as string;
+  if (stored.parent_span_id !== undefined) stored.parent_span_id = lower(stored.parent_span_id) as string;
+  return stored;
+}
+
+function lower(id: unknown): unknown {
+  return typeof id === "string" ? id.toLowerCase() : id;
+}
+
+/** Projects match in any case. */
+function projectOf(row: Row): string {
+  return String(row["project_name"]).toLowerCase();
+}
+
+function traceOf(entity: Entity, row: StoredRow): string {
+  return entity === "traces" ? row.id : row.trace_id!;
+}
+
+/** The backend's row key, without the trace: a span that changes its trace or parent is another row. Begins with the id. */
 function keyOf(entity: Entity, row: StoredRow): string {
-  const project = String(row["project_name"]).toLowerCase();
-  return entity === "traces" ? `${project} ${row.id}` : `${project} ${row.trace_id} ${row.parent_span_id} ${row.id}`;
-}
-
-/** In another project than its trace it is another trace's score, which nobody sees. */
-function keyOfScore({ entity, project_name, id, name }: StoredScore): string {
-  return `${String(project_name).toLowerCase()} ${entity} ${id} ${name}`;
+  return entity === "traces"
+    ? `${row.id} ${projectOf(row)}`
+    : `${row.id} ${row.parent_span_id ?? ""} ${projectOf(row)}`;
 }

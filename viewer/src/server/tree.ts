@@ -1,67 +1,83 @@
 // Rows → the text of a trace as a tree: what ran under what, how long, and what went wrong.
 
 import type { Store, StoredRow, StoredScore } from "./store.js";
+import { tokensOf } from "./summary.js";
+
+/** What is deeper is indented no further: a chain of many spans would be a text of their number squared. */
+const MAX_INDENT = 40 * 3;
 
 /** The tree of one trace. It flags spans whose parent is missing, and a trace without a row. */
 export function treeOf(traceId: string, store: Store): string {
-  const spans = store.rows("spans");
-  const trace = store.rows("traces").find(({ id }) => id === traceId);
-  const own = spans.filter((span) => span.trace_id === traceId).sort(byStart);
-  const ids = new Set(own.map(({ id }) => id));
-  const roots = own.filter(({ parent_span_id }) => parent_span_id === undefined);
-  const orphans = own.filter(({ parent_span_id }) => parent_span_id !== undefined && !ids.has(parent_span_id));
-  const all = { spans: own, scores: store.scores() };
-  const lines = [trace ? `trace ${traceId} ${describe(trace, all.scores)}` : `trace ${traceId} (no trace row)`];
-  const branches: [StoredRow, string][] = [
-    ...roots.map((span): [StoredRow, string] => [span, ""]),
-    ...orphans.map((span): [StoredRow, string] => [span, ` (orphan: no span ${span.parent_span_id})`]),
-  ];
-  branches.forEach(([span, note], index) => {
-    draw(lines, span, note, all, "", index === branches.length - 1);
-  });
-  return lines.join("\n");
+  const kept = store.ofTrace(traceId);
+  const trace = kept.find(({ entity }) => entity === "traces")?.row;
+  const spans = kept.filter(({ entity }) => entity === "spans").map(({ row }) => row);
+  spans.sort(byStart);
+  const head = trace ? describe(trace, store.scoresOf("traces", trace)) : "(no trace row)";
+  return [`trace ${traceId} ${head}`, ...branches(spans, store)].join("\n");
 }
 
-function draw(
-  lines: string[],
-  span: StoredRow,
-  note: string,
-  all: { readonly spans: readonly StoredRow[]; readonly scores: readonly StoredScore[] },
-  indent: string,
-  isLast: boolean,
-): void {
-  lines.push(`${indent}${isLast ? "└─ " : "├─ "}${describe(span, all.scores)}${note}`);
-  const children = all.spans.filter(({ parent_span_id }) => parent_span_id === span.id);
-  children.forEach((child, index) => {
-    draw(lines, child, "", all, `${indent}${isLast ? "   " : "│  "}`, index === children.length - 1);
-  });
+interface Branch {
+  readonly span: StoredRow;
+  readonly note: string;
+  readonly indent: string;
+  readonly isLast: boolean;
+}
+
+/** Without recursion, as deep as rows may go. A cycle has no root: it is cut at its first span. */
+function branches(spans: readonly StoredRow[], store: Store): string[] {
+  const ids = new Set(spans.map(({ id }) => id));
+  const children = new Map<string, StoredRow[]>();
+  for (const span of spans) {
+    const parent = span.parent_span_id ?? "";
+    const siblings = children.get(parent);
+    if (siblings) siblings.push(span);
+    else children.set(parent, [span]);
+  }
+  const drawn = new Set<StoredRow>();
+  const lines: string[] = [];
+  const isOrphan = ({ parent_span_id: id }: StoredRow) => id !== undefined && !ids.has(id);
+  const roots = [
+    ...spans.filter(({ parent_span_id }) => parent_span_id === undefined).map((span) => ({ span, note: "" })),
+    ...spans.filter(isOrphan).map((span) => ({ span, note: ` (orphan: no span ${span.parent_span_id})` })),
+  ];
+  const draw = (from: readonly Omit<Branch, "indent" | "isLast">[]) => {
+    const open: Branch[] = from.map((root, at) => ({ ...root, indent: "", isLast: at === from.length - 1 })).reverse();
+    for (let next = open.pop(); next; next = open.pop()) {
+      const { span, note, indent, isLast } = next;
+      if (drawn.has(span)) continue;
+      drawn.add(span);
+      lines.push(`${indent}${isLast ? "└─ " : "├─ "}${describe(span, store.scoresOf("spans", span))}${note}`);
+      const below = children.get(span.id) ?? [];
+      const deeper = indent.length < MAX_INDENT ? `${indent}${isLast ? "   " : "│  "}` : indent;
+      for (let at = below.length - 1; at >= 0; at -= 1) {
+        open.push({ span: below[at]!, note: "", indent: deeper, isLast: at === below.length - 1 });
+      }
+    }
+  };
+  draw(roots);
+  for (const span of spans) if (!drawn.has(span)) draw([{ span, note: " (its parents are a circle)" }]);
+  return lines;
 }
 
 function describe(row: StoredRow, scores: readonly StoredScore[]): string {
   const error = row["error_info"] as { exception_type: string; message?: string } | undefined;
   const metadata = row["metadata"] as Record<string, unknown> | undefined;
-  const usage = row["usage"] as Record<string, number> | undefined;
+  const tokens = tokensOf(row);
   return [
     JSON.stringify(row["name"] ?? null),
     row["type"],
     duration(row),
     row["thread_id"] && `thread=${row["thread_id"]}`,
     row["model"] && `model=${row["model"]}`,
-    usage && `tokens=${usage["total_tokens"] ?? Object.values(usage).reduce((sum, n) => sum + n, 0)}`,
+    tokens !== undefined && `tokens=${tokens}`,
     typeof row["ttft"] === "number" && `ttft=${Math.round(row["ttft"])} ms`,
     metadata?.["opik_edge_cancelled"] && "CANCELLED",
     metadata?.["opik_edge_unfinished"] && "UNFINISHED",
-    ...scores.filter((score) => belongs(score, row)).map(({ name, value }) => `${name}=${value}`),
+    ...scores.map(({ name, value }) => `${name}=${value}`),
     error && `ERROR ${[error.exception_type, error.message].filter(Boolean).join(": ")}`,
   ]
     .filter(Boolean)
     .join("  ");
-}
-
-/** A score in another project than its row's is of no row. */
-function belongs(score: StoredScore, row: StoredRow): boolean {
-  const [one, other] = [score, row].map(({ project_name }) => String(project_name).toLowerCase());
-  return score.id === row.id && one === other;
 }
 
 function duration(row: StoredRow): string {
@@ -72,5 +88,5 @@ function duration(row: StoredRow): string {
 
 function byStart(a: StoredRow, b: StoredRow): number {
   const order = Date.parse(String(a["start_time"])) - Date.parse(String(b["start_time"]));
-  return order || a.id.localeCompare(b.id);
+  return order || (a.id < b.id ? -1 : 1);
 }

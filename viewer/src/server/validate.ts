@@ -1,9 +1,18 @@
-// Refuses rows that the backend refuses before it writes anything. Rows are checked against the official write schemas;
-// an id must be a UUIDv7 near the present, and appear once in a batch. Next in the flow: store.ts.
+// What the backend refuses before it writes anything: rows against the official write schemas, ids that are
+// no UUIDv7 or lie in the future, an id twice in one batch. Next in the flow: store.ts.
 
-import { Ajv2020 } from "ajv/dist/2020.js";
-import addFormats from "ajv-formats";
-import schema from "./schema.json" with { type: "json" };
+import {
+  FeedbackScoreBatch,
+  Span_Write,
+  SpanBatch_Write,
+  SpanUpdate,
+  Trace_Write,
+  TraceBatch_Write,
+  TraceUpdate,
+} from "../../generated/validators.js";
+import { type Place, Refusal } from "./refusal.js";
+
+export { Refusal } from "./refusal.js";
 
 /** Traces or spans. */
 export type Entity = "traces" | "spans";
@@ -11,30 +20,12 @@ export type Entity = "traces" | "spans";
 /** A row as it came. */
 export type Row = Record<string, unknown>;
 
-/** An answer that is not a success: the status, the message of its body and, where there are some, its details. */
-export class Refusal extends Error {
-  constructor(
-    readonly status: 400 | 404 | 405 | 409 | 413 | 422,
-    message: string,
-    readonly details?: string,
-  ) {
-    super(message);
-  }
-}
-
-/**
- * The longest distance of an id's time from now: in both directions for created rows, only ahead for referenced rows.
- */
+/** How far an id's time may be from now: for what is created either way, for what is referenced ahead alone. */
 const WINDOW_MS = 24 * 60 * 60 * 1000;
 
-const ajv = new Ajv2020({ strict: false });
-(addFormats as unknown as typeof addFormats.default)(ajv);
-ajv.addFormat("int32", { type: "number", validate: (n) => Number.isInteger(n) && n >= -(2 ** 31) && n < 2 ** 31 });
-ajv.addSchema(schema);
-
 const MODELS = {
-  traces: { write: "Trace_Write", batch: "TraceBatch_Write", update: "TraceUpdate" },
-  spans: { write: "Span_Write", batch: "SpanBatch_Write", update: "SpanUpdate" },
+  traces: { write: Trace_Write, batch: TraceBatch_Write, update: TraceUpdate },
+  spans: { write: Span_Write, batch: SpanBatch_Write, update: SpanUpdate },
 } as const;
 
 /** The rows of a batch; throws a `Refusal` for the whole of it. */
@@ -42,9 +33,15 @@ export function checkBatch(entity: Entity, body: unknown, nowMs: number): Row[] 
   const cleaned = withoutNulls(body);
   checkSchema(MODELS[entity].batch, cleaned);
   const rows = (cleaned as Record<Entity, Row[]>)[entity];
-  for (const row of rows) checkIds(entity, row, nowMs);
-  const ids = new Set(rows.map((row) => row["id"]));
-  if (ids.size < rows.length) throw new Refusal(422, `Duplicate ${entity.slice(0, -1)} id`);
+  rows.forEach((row, index) => {
+    checkIds(entity, row, nowMs, index);
+  });
+  const ids = new Set<unknown>();
+  rows.forEach(({ id }, row) => {
+    if (ids.has(id))
+      throw new Refusal(422, `Duplicate ${entity.slice(0, -1)} id`, undefined, { row, field: "id", value: id });
+    ids.add(id);
+  });
   return rows;
 }
 
@@ -59,9 +56,11 @@ export function checkRow(entity: Entity, body: unknown, nowMs: number): Row {
 /** The scores of a batch; throws a `Refusal` for the whole of it. */
 export function checkScores(body: unknown, nowMs: number): Row[] {
   const cleaned = withoutNulls(body);
-  checkSchema("FeedbackScoreBatch", cleaned);
+  checkSchema(FeedbackScoreBatch, cleaned);
   const { scores } = cleaned as { scores: Row[] };
-  for (const { id } of scores) checkId("id", id, nowMs);
+  scores.forEach(({ id }, row) => {
+    checkId("id", id, nowMs, row);
+  });
   return scores;
 }
 
@@ -74,41 +73,57 @@ export function checkUpdate(entity: Entity, id: string, body: unknown, nowMs: nu
   return update;
 }
 
-function checkSchema(model: string, value: unknown): void {
-  const validate = ajv.getSchema(`opik#/$defs/${model}`)!;
+function checkSchema(validate: typeof Span_Write, value: unknown): void {
   if (validate(value)) return;
   const [error] = validate.errors ?? [];
   // A malformed UUID fails while the JSON is read, everything else while the bean is validated.
   const status = error?.params["format"] === "uuid" ? 400 : 422;
-  throw new Refusal(status, `${error?.instancePath || "body"} ${error?.message}`);
+  const message = `${error?.instancePath || "body"} ${error?.message}`;
+  throw new Refusal(status, message, undefined, placeOf(error?.instancePath ?? "", error?.params ?? {}, value));
 }
 
-function checkIds(entity: Entity, row: Row, nowMs: number): void {
-  const time = checkId("id", row["id"], nowMs);
-  if (time < nowMs - WINDOW_MS) throw outsideWindow("id", time, "too_old");
-  if (entity === "spans") checkReferences(row, nowMs);
+/** `/spans/3/usage/total_tokens` → the row's number and the field; a missing one is the field itself. */
+function placeOf(pointer: string, params: Record<string, unknown>, body: unknown): Place {
+  const names = pointer.split("/").slice(1);
+  let value: unknown = body;
+  for (const name of names) value = (value as Record<string, unknown> | undefined)?.[name];
+  const inBatch = ["spans", "traces", "scores"].includes(names[0] ?? "") && names.length > 1;
+  const field = inBatch ? names.slice(2) : names;
+  if (typeof params["missingProperty"] === "string") {
+    field.push(params["missingProperty"]);
+    value = undefined;
+  }
+  return { row: inBatch ? Number(names[1]) : undefined, field: field.join(".") || undefined, value };
 }
 
-function checkReferences(row: Row, nowMs: number): void {
-  checkId("trace_id", row["trace_id"], nowMs);
-  if (row["parent_span_id"] !== undefined) checkId("parent_span_id", row["parent_span_id"], nowMs);
+function checkIds(entity: Entity, row: Row, nowMs: number, index?: number): void {
+  const time = checkId("id", row["id"], nowMs, index);
+  if (time < nowMs - WINDOW_MS)
+    throw outsideWindow("id", time, "too_old", { row: index, field: "id", value: row["id"] });
+  if (entity === "spans") checkReferences(row, nowMs, index);
+}
+
+function checkReferences(row: Row, nowMs: number, index?: number): void {
+  checkId("trace_id", row["trace_id"], nowMs, index);
+  if (row["parent_span_id"] !== undefined) checkId("parent_span_id", row["parent_span_id"], nowMs, index);
 }
 
 /** The time of a UUIDv7, in ms since 1970. */
-function checkId(field: string, id: unknown, nowMs: number): number {
+function checkId(field: string, id: unknown, nowMs: number, row?: number): number {
+  const place = { row, field, value: id };
   if (typeof id !== "string" || !/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/i.test(id)) {
-    throw new Refusal(400, `${field}: must be a version 7 UUID`);
+    throw new Refusal(400, `${field}: must be a version 7 UUID`, undefined, place);
   }
   const time = Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16);
-  if (time > nowMs + WINDOW_MS) throw outsideWindow(field, time, "too_far_future");
+  if (time > nowMs + WINDOW_MS) throw outsideWindow(field, time, "too_far_future", place);
   return time;
 }
 
 /** As the backend refuses a whole batch, whose offending row it does not name. */
-function outsideWindow(field: string, ms: number, reason: "too_old" | "too_far_future"): Refusal {
+function outsideWindow(field: string, ms: number, reason: "too_old" | "too_far_future", place: Place): Refusal {
   const time = new Date(ms).toISOString();
   const details = `embedded timestamp '${time}' is outside the window '24h', reason '${reason}'`;
-  return new Refusal(400, `Invalid UUID for ${field}`, details);
+  return new Refusal(400, `Invalid UUID for ${field}`, details, place);
 }
 
 /** The backend reads a null as an absent field. */

@@ -1,0 +1,96 @@
+// Builds viewer/: the schema's validators ahead of time, the page, and from both the server and the command, one file
+// each. viewer/generated/ is what the sources import, viewer/dist/ what is packed.
+
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { resolve } from "node:path";
+import { Ajv2020 } from "ajv/dist/2020.js";
+import standaloneCode from "ajv/dist/standalone/index.js";
+import addFormats from "ajv-formats";
+import { build } from "esbuild";
+
+const ROOT = resolve(import.meta.dirname, "../viewer");
+const MODELS = [
+  "Trace_Write",
+  "TraceBatch_Write",
+  "TraceUpdate",
+  "Span_Write",
+  "SpanBatch_Write",
+  "SpanUpdate",
+  "FeedbackScoreBatch",
+];
+const TYPES = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml" };
+const OPTIONS = { bundle: true, minify: true, write: false, format: "esm", logLevel: "warning", absWorkingDir: ROOT };
+
+await rm(`${ROOT}/generated`, { recursive: true, force: true });
+await rm(`${ROOT}/dist`, { recursive: true, force: true });
+await mkdir(`${ROOT}/generated`, { recursive: true });
+await mkdir(`${ROOT}/dist`, { recursive: true });
+
+await writeFile(`${ROOT}/generated/validators.js`, await validators());
+await writeFile(`${ROOT}/generated/validators.d.ts`, declarations());
+const assets = await pageFiles();
+await writeFile(`${ROOT}/generated/assets.js`, `export const ASSETS = ${JSON.stringify(assets)};\n`);
+await writeFile(
+  `${ROOT}/generated/assets.d.ts`,
+  "export const ASSETS: { readonly version: string; readonly files: Readonly<Record<string, { readonly type: string; readonly text: string }>> };\n",
+);
+await bundleForNode("src/server/server.ts", "dist/server.js");
+
+async function validators() {
+  const schema = JSON.parse(await readFile(`${ROOT}/src/server/schema.json`, "utf8"), (_, value) =>
+    value?.format === "int32" ? { type: "integer", minimum: -(2 ** 31), maximum: 2 ** 31 - 1 } : value,
+  );
+  const ajv = new Ajv2020({ strict: false, code: { source: true, esm: true } });
+  (addFormats.default ?? addFormats)(ajv);
+  ajv.addSchema(schema);
+  const code = standaloneCode.default(ajv, Object.fromEntries(MODELS.map((name) => [name, `opik#/$defs/${name}`])));
+  const { outputFiles } = await build({
+    ...OPTIONS,
+    minify: false,
+    stdin: { contents: code, resolveDir: resolve(ROOT, "..") },
+    platform: "neutral",
+    mainFields: ["main"],
+  });
+  return outputFiles[0].contents;
+}
+
+function declarations() {
+  const error =
+    "{ readonly instancePath: string; readonly message?: string; readonly params: Record<string, unknown> }";
+  const type = `{ (value: unknown): boolean; readonly errors?: readonly ${error}[] | null }`;
+  return MODELS.map((name) => `export const ${name}: ${type};\n`).join("");
+}
+
+async function pageFiles() {
+  const { version } = JSON.parse(await readFile(`${ROOT}/package.json`, "utf8"));
+  const { outputFiles } = await build({
+    ...OPTIONS,
+    entryPoints: ["src/page/page.tsx", "src/page/page.css"],
+    outdir: "page",
+    target: ["es2022", "chrome123", "firefox120", "safari17.5"],
+    jsx: "automatic",
+    jsxImportSource: "preact",
+    legalComments: "none",
+  });
+  const files = Object.fromEntries(outputFiles.map(({ path, text }) => [path.slice(path.lastIndexOf("/")), text]));
+  files["/"] = await readFile(`${ROOT}/src/page/index.html`, "utf8");
+  files["/icon.svg"] = await readFile(`${ROOT}/src/page/icon.svg`, "utf8");
+  const typed = Object.entries(files).map(([name, text]) => {
+    const type = TYPES[name === "/" ? ".html" : name.slice(name.lastIndexOf("."))];
+    return [name, { type: `${type}; charset=utf-8`, text }];
+  });
+  return { version, files: Object.fromEntries(typed) };
+}
+
+/** Nothing but what Node has is left outside. */
+async function bundleForNode(entry, outfile, banner = "") {
+  const { outputFiles } = await build({
+    ...OPTIONS,
+    entryPoints: [entry],
+    platform: "node",
+    target: "node20.16",
+    legalComments: "none",
+    banner: { js: banner },
+  });
+  await writeFile(`${ROOT}/${outfile}`, outputFiles[0].contents, { mode: banner ? 0o755 : 0o644 });
+}

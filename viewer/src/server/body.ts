@@ -1,0 +1,87 @@
+// The body of a request, within bounds: whatever is sent, no more than so much is read, unpacked and looked into.
+
+import type { IncomingMessage } from "node:http";
+import { promisify } from "node:util";
+import { gunzip } from "node:zlib";
+import { Refusal } from "./refusal.js";
+
+const MB = 1024 * 1024;
+/** As it is sent: the official SDKs stop at 50 MB. */
+const MAX_SENT_BYTES = 64 * MB;
+const MAX_UNPACKED_BYTES = 256 * MB;
+/** Validators recurse: what is deeper might be the end of the process. */
+const MAX_DEPTH = 512;
+
+const unpack = promisify(gunzip);
+
+/** A body as it came and unpacked. */
+export interface Body {
+  readonly sent: Buffer;
+  readonly text: string;
+}
+
+/** Reads it; throws a `Refusal` for one that is too large or no gzip. */
+export async function bodyOf(request: IncomingMessage): Promise<Body> {
+  const sent = await bytesOf(request);
+  const encoding = request.headers["content-encoding"];
+  if (encoding === undefined || encoding === "identity") return { sent, text: sent.toString() };
+  if (encoding !== "gzip") throw new Refusal(415, `content-encoding ${encoding} is not supported`);
+  try {
+    return { sent, text: (await unpack(sent, { maxOutputLength: MAX_UNPACKED_BYTES })).toString() };
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE")
+      throw tooLarge("unpacked", MAX_UNPACKED_BYTES);
+    throw new Refusal(400, "the body is no gzip");
+  }
+}
+
+async function bytesOf(request: IncomingMessage): Promise<Buffer> {
+  if (Number(request.headers["content-length"]) > MAX_SENT_BYTES) throw tooLarge("sent", MAX_SENT_BYTES);
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    bytes += chunk.byteLength;
+    if (bytes > MAX_SENT_BYTES) throw tooLarge("sent", MAX_SENT_BYTES);
+    chunks.push(chunk);
+  }
+  return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
+}
+
+function tooLarge(how: string, limit: number): Refusal {
+  return new Refusal(413, `the body is larger than ${limit / MB} MB as ${how}`);
+}
+
+/** The value of a JSON text; throws a `Refusal` for none, and for one that is nested too deeply. */
+export function parseJson(text: string): unknown {
+  if (isDeep(text)) throw new Refusal(400, `JSON may be nested ${MAX_DEPTH} times`);
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new Refusal(400, "Unable to process JSON");
+  }
+}
+
+const [QUOTE, BACKSLASH, OPEN_ARRAY, CLOSE_ARRAY, OPEN_OBJECT, CLOSE_OBJECT] = [0x22, 0x5c, 0x5b, 0x5d, 0x7b, 0x7d];
+
+function isDeep(text: string): boolean {
+  let depth = 0;
+  for (let at = 0; at < text.length; at += 1) {
+    const code = text.charCodeAt(at);
+    if (code === QUOTE) at = endOfString(text, at);
+    else if (code === OPEN_ARRAY || code === OPEN_OBJECT) {
+      depth += 1;
+      if (depth > MAX_DEPTH) return true;
+    } else if (code === CLOSE_ARRAY || code === CLOSE_OBJECT) depth -= 1;
+  }
+  return false;
+}
+
+/** Where the string that begins at `from` ends. */
+function endOfString(text: string, from: number): number {
+  for (let end = text.indexOf('"', from + 1); end >= 0; end = text.indexOf('"', end + 1)) {
+    let backslashes = 0;
+    while (text.charCodeAt(end - 1 - backslashes) === BACKSLASH) backslashes += 1;
+    if (backslashes % 2 === 0) return end;
+  }
+  return text.length;
+}

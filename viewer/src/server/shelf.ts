@@ -1,0 +1,66 @@
+// Where accepted rows lie. A shelf knows rows by trace and by id, and which trace came first; store.ts knows what the
+// rows mean. There are two: memory-shelf.ts and sqlite-shelf.ts.
+
+import type { TraceSummary } from "../api.js";
+import type { Entity, Row } from "./validate.js";
+
+/** A row as it is stored. */
+export type StoredRow = Row & { id: string; trace_id?: string; parent_span_id?: string; last_updated_at: string };
+
+/** A feedback score as it is stored, with what it scores. */
+export type StoredScore = Row & { entity: Entity; id: string; name: string; value: number };
+
+/** A row on the shelf. */
+export interface Kept {
+  readonly entity: Entity;
+  /** Unique within its trace and entity. */
+  readonly key: string;
+  /** The id of the trace. */
+  readonly trace: string;
+  readonly row: StoredRow;
+  readonly sender: string;
+}
+
+/** A trace on the shelf. */
+export interface Entry {
+  readonly id: string;
+  /** Counts traces in the order in which they arrived. */
+  readonly n: number;
+  /** As it was set last, and gone since its rows or scores have changed. */
+  readonly summary: TraceSummary | undefined;
+}
+
+/** How much lies on it. */
+export interface Held {
+  readonly traces: number;
+  readonly spans: number;
+  /** Of the rows, as JSON. */
+  readonly bytes: number;
+}
+
+/** Where rows lie. All of it is synchronous: a request's rows are there as soon as it is answered. */
+export interface Shelf {
+  held(): Held;
+  /** Runs `change`, all of it or, where it throws, nothing of it that outlives the process. */
+  together<T>(change: () => T): T;
+  put(kept: Kept): void;
+  get(entity: Entity, trace: string, key: string): Kept | undefined;
+  /** The row with this id that came first, of any trace. */
+  byId(entity: Entity, id: string): Kept | undefined;
+  ofTrace(trace: string): readonly Kept[];
+  /** All rows, in the order of their traces. */
+  all(entity: Entity): Iterable<Kept>;
+  putScore(key: string, score: StoredScore): void;
+  /** The scores of a row. */
+  scoresOf(entity: Entity, id: string): readonly StoredScore[];
+  scores(): Iterable<StoredScore>;
+  /** One trace. */
+  entry(trace: string): Entry | undefined;
+  /** The traces that came before the one of this number, newest first. */
+  entries(before: number): Iterable<Entry>;
+  setSummary(trace: string, summary: TraceSummary): void;
+  /** Takes away the trace that came first, with its scores; where there is none, all scores. */
+  dropOldest(): void;
+  clear(): void;
+  close(): void;
+}
