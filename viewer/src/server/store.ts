@@ -2,10 +2,11 @@
 // merges. Rows with one trace id are one trace here, also where their projects differ, which is a mistake worth seeing.
 // Where the rows lie is the shelf's matter.
 
+import { createHash } from "node:crypto";
 import type { TraceSummary } from "../api.js";
 import { MemoryShelf } from "./memory-shelf.js";
 import type { Kept, Shelf, StoredRow, StoredScore } from "./shelf.js";
-import { summarise } from "./summary.js";
+import { summarise, textOf } from "./summary.js";
 import { type Entity, Refusal, type Row } from "./validate.js";
 
 export type { StoredRow, StoredScore } from "./shelf.js";
@@ -178,9 +179,9 @@ export class Store {
 
   #matches(summary: TraceSummary, { text, name, project, thread, hasErrors, minSpans, isDone }: TraceFilter): boolean {
     return (
-      (name === undefined || summary.name === name) &&
+      (name === undefined || summary.name === textOf(name)) &&
       (project === undefined || summary.projects.some((one) => one.toLowerCase() === project.toLowerCase())) &&
-      (thread === undefined || summary.thread === thread) &&
+      (thread === undefined || summary.thread === textOf(thread)) &&
       (!hasErrors || summary.errors > 0) &&
       (minSpans === undefined || summary.spans >= minSpans) &&
       (!isDone || summary.ms !== null) &&
@@ -250,9 +251,12 @@ function traceOf(entity: Entity, row: StoredRow): string {
   return entity === "traces" ? row.id : row.trace_id!;
 }
 
-/** The backend's row key, without the trace: a span that changes its trace or parent is another row. Begins with the id. */
+/**
+ * The backend's row key, without the trace: a span that changes its trace or parent is another row. Begins with the id,
+ * and fits into a URL.
+ */
 function keyOf(entity: Entity, row: StoredRow): string {
-  return entity === "traces"
-    ? `${row.id} ${projectOf(row)}`
-    : `${row.id} ${row.parent_span_id ?? ""} ${projectOf(row)}`;
+  const project = projectOf(row);
+  const name = /^[\x20-\x7e]{0,80}$/.test(project) ? project : createHash("sha256").update(project).digest("hex");
+  return entity === "traces" ? `${row.id} ${name}` : `${row.id} ${row.parent_span_id ?? ""} ${name}`;
 }

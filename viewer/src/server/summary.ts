@@ -4,6 +4,9 @@ import type { RowSummary, Score, TraceSummary } from "../api.js";
 import type { Kept, StoredRow } from "./shelf.js";
 import { msOf } from "./time.js";
 
+/** In characters. Any field may hold megabytes. */
+const MAX_TEXT = 500;
+
 /** A trace as the list shows it. */
 export function summarise(id: string, n: number, kept: readonly Kept[]): TraceSummary {
   const traces = kept.filter(({ entity }) => entity === "traces");
@@ -32,7 +35,7 @@ export function summarise(id: string, n: number, kept: readonly Kept[]): TraceSu
     id,
     n,
     name: textOf(own?.["name"] ?? root?.["name"]) ?? "",
-    projects: distinct(kept.map(({ row }) => String(row["project_name"]))),
+    projects: distinct(kept.map(({ row }) => textOf(row["project_name"]) ?? "")),
     start,
     ms: isOpen || end === Number.NEGATIVE_INFINITY ? null : Math.max(0, end - start),
     spans: spans.length,
@@ -53,7 +56,7 @@ export function summariseRow({ key, row, sender }: Kept, scores: readonly Score[
     key,
     id: row.id,
     parent: row.parent_span_id ?? null,
-    project: String(row["project_name"]),
+    project: textOf(row["project_name"]) ?? "",
     name: textOf(row["name"]) ?? "",
     type: textOf(row["type"]) ?? "general",
     start: msOf(row["start_time"]) ?? null,
@@ -67,7 +70,11 @@ export function summariseRow({ key, row, sender }: Kept, scores: readonly Score[
     sender,
     cancelled: Boolean(metadata?.["opik_edge_cancelled"]),
     unfinished: Boolean(metadata?.["opik_edge_unfinished"]),
-    scores: scores.map(({ name, value, reason }) => ({ name, value, ...(reason !== undefined && { reason }) })),
+    scores: scores.map(({ name, value, reason }) => ({
+      name: textOf(name)!,
+      value,
+      ...(reason !== undefined && { reason: textOf(reason)! }),
+    })),
   };
 }
 
@@ -81,11 +88,12 @@ export function tokensOf(row: Partial<StoredRow>): number | undefined {
 
 function exceptionOf(row: Partial<StoredRow>): string | null {
   const error = row["error_info"] as { exception_type?: string } | undefined;
-  return error === undefined ? null : (error.exception_type ?? "error");
+  return error === undefined ? null : (textOf(error.exception_type) ?? "error");
 }
 
-function textOf(value: unknown): string | undefined {
-  return typeof value === "string" ? value : undefined;
+/** A text as lists have it: the whole one is in the row. */
+export function textOf(value: unknown): string | undefined {
+  return typeof value === "string" ? value.slice(0, MAX_TEXT) : undefined;
 }
 
 /** A UUIDv7 begins with its time. */

@@ -42,6 +42,11 @@ export async function answerViewer(viewed: Viewed, asking: Asking): Promise<Answ
       return json(traceOf(store, decode(rest!)));
     case "GET rows/":
       return json(rowOf(store, decode(rest!), query));
+    case "GET threads": {
+      const thread = store.summary(query.get("of") ?? "")?.thread;
+      if (typeof thread !== "string") throw new Refusal(404, "no such trace, or it has no thread");
+      return json(threadOf(store, thread));
+    }
     case "GET threads/":
       return json(threadOf(store, decode(rest!)));
     case "GET refusals":
@@ -160,23 +165,37 @@ function exported(store: Store, trace: string | null): string {
   return lines.join("");
 }
 
+/** So many rows are written at once. */
+const IMPORT_ROWS = 1000;
+
 /** How many rows there were. Ids may be of any age: they were accepted once. */
 export function importRows(store: Store, text: string): number {
-  let rows = 0;
+  let count = 0;
+  let from = { entity: "spans" as Entity, sender: "" };
+  let rows: Row[] = [];
+  const write = () => {
+    if (rows.length > 0) store.replace(from.entity, rows, from.sender);
+    rows = [];
+  };
   for (const line of text.split("\n")) {
     if (line.trim() === "") continue;
-    rows += 1;
-    const { entity, row, sender, score } = parseJson(line) as {
-      entity?: unknown;
-      row?: unknown;
-      sender?: unknown;
-      score?: Row & { entity: Entity };
-    };
-    if (isEntity(score?.entity) && isId(score?.["id"])) store.score(score!.entity, [score!]);
-    else if (isEntity(entity) && isStored(entity, row)) store.replace(entity, [row], String(sender ?? ""));
-    else throw new Refusal(422, `line ${rows} is no row of an export`);
+    count += 1;
+    const { entity, row, sender, score } = (parseJson(line) ?? {}) as Record<string, unknown>;
+    if (isScore(score)) store.score(score.entity, [score]);
+    else if (isEntity(entity) && isStored(entity, row)) {
+      const by = String(sender ?? "");
+      if (entity !== from.entity || by !== from.sender || rows.length === IMPORT_ROWS) write();
+      from = { entity, sender: by };
+      rows.push(row);
+    } else throw new Refusal(422, `line ${count} is no row of an export`);
   }
-  return rows;
+  write();
+  return count;
+}
+
+function isScore(value: unknown): value is Row & { entity: Entity } {
+  const score = value as Row | null | undefined;
+  return typeof score === "object" && score !== null && isEntity(score["entity"]) && isId(score["id"]);
 }
 
 function isEntity(value: unknown): value is Entity {
