@@ -35,6 +35,7 @@ await writeFile(
   "export const ASSETS: { readonly version: string; readonly files: Readonly<Record<string, { readonly type: string; readonly text: string }>> };\n",
 );
 await bundleForNode("src/server/server.ts", "dist/server.js");
+await bundleForNode("src/cli/cli.ts", "dist/cli.js", [besideServer()]);
 
 async function validators() {
   const schema = JSON.parse(await readFile(`${ROOT}/src/server/schema.json`, "utf8"), (_, value) =>
@@ -83,14 +84,22 @@ async function pageFiles() {
 }
 
 /** Nothing but what Node has is left outside. */
-async function bundleForNode(entry, outfile, banner = "") {
+async function bundleForNode(entry, outfile, plugins = []) {
   const { outputFiles } = await build({
     ...OPTIONS,
     entryPoints: [entry],
     platform: "node",
     target: "node20.16",
+    plugins,
     legalComments: "none",
-    banner: { js: banner },
   });
-  await writeFile(`${ROOT}/${outfile}`, outputFiles[0].contents, { mode: banner ? 0o755 : 0o644 });
+  await writeFile(`${ROOT}/${outfile}`, outputFiles[0].contents, { mode: 0o755 });
+}
+
+/** The command imports the file of the server. */
+function besideServer() {
+  return {
+    name: "beside-server",
+    setup: ({ onResolve }) => onResolve({ filter: /\/server\.js$/ }, () => ({ path: "./server.js", external: true })),
+  };
 }

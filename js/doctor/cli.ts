@@ -1,8 +1,10 @@
 #!/usr/bin/env node
 
-// `npx opik-edge doctor [url] [--origin https://app.example.com]`: exits with 1 if it finds a problem.
+// `npx opik-edge doctor [url] [--origin https://app.example.com]`: exits with 1 if it finds a problem. `npx opik-edge dev`
+// starts the viewer.
 
 import { nearest } from "../names.js";
+import { dev } from "./dev.js";
 import { type Finding, ok } from "./finding.js";
 import { type DoctorOptions, opikDoctor } from "./index.js";
 import { projectVariables } from "./project.js";
@@ -19,13 +21,19 @@ wrangler.jsonc (or .json, .toml) of this folder.
 
   url       A service that you call with trace headers. It answers with echoHeaders of
             opik-edge/doctor, or with its request headers as JSON.
-  --origin  The origin of pages that call it. Checks if they may send trace headers.`;
+  --origin  The origin of pages that call it. Checks if they may send trace headers.
+
+opik-edge dev [options]
+
+Shows traces in a browser, on this machine. It starts opik-edge-viewer, which prints its
+options with --help.`;
 
 const SIGNS: Record<Finding["level"], string> = { ok: "ok  ", note: "note", problem: "FIX " };
-const COMMANDS = ["doctor", "--help", "-h"];
+const COMMANDS = ["dev", "doctor", "--help", "-h"];
 const OPTIONS = ["--origin", "--help", "-h"];
 
 async function main(args: string[]): Promise<void> {
+  if (args[0] === "dev") return dev();
   const options = args.length === 0 || args.some((arg) => arg === "--help" || arg === "-h") ? USAGE : parse(args);
   if (typeof options === "string") {
     console.log(options);

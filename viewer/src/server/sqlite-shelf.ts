@@ -1,5 +1,6 @@
 // Rows in a file of SQLite, which Node brings along from 22.13 on.
 
+import { closeSync, openSync } from "node:fs";
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import type { TraceSummary } from "../api.js";
 import type { Entry, Held, Kept, Shelf, StoredRow, StoredScore } from "./shelf.js";
@@ -26,6 +27,8 @@ const COLUMNS = "entity, (SELECT id FROM trace WHERE n = row.trace) AS trace, ke
 /** Opens the file, or makes it. Throws, in a sentence for its user, where that can not be. */
 export async function openFile(file: string): Promise<Shelf> {
   const sqlite = await importSqlite();
+  // Nobody else on this machine reads it; SQLite gives its other files the same mode.
+  closeSync(openSync(file, "a", 0o600));
   const database = new sqlite.DatabaseSync(file);
   try {
     database.exec("PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;");
