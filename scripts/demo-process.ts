@@ -6,6 +6,11 @@ export function variables(): Record<string, string> {
   return Object.fromEntries(names.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])));
 }
 
+/** Where the page of a viewer is. */
+export function pageOf({ url }: { readonly url: string }): string {
+  return url.replace(/api$/, "");
+}
+
 /** Runs until a signal ends the process, then calls `close`. */
 export function stayUp(close: () => Promise<void>): void {
   const end = async (): Promise<void> => {

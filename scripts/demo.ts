@@ -3,12 +3,12 @@
 import { startUpstream } from "../examples/cloudflare-worker/upstream.js";
 import { type Collector, startCollector } from "../tests/support/collector.js";
 import { startExample } from "../tests/support/example.js";
-import { stayUp, variables } from "./demo-process.js";
+import { pageOf, stayUp, variables } from "./demo-process.js";
 
 const once = process.argv.includes("--once");
 const real = process.env["OPIK_URL_OVERRIDE"];
 
-const collector = real ? undefined : await startCollector();
+const collector = real ? undefined : await startCollector(once ? {} : { port: 5173 }).catch(() => startCollector());
 const opikUrl = real ?? collector!.url;
 const upstream = await startUpstream();
 const worker = await startExample(opikUrl, upstream, {
@@ -38,7 +38,7 @@ if (once) {
   process.exit(0);
 } else {
   console.log(`Ask it yourself:\n  curl -N ${worker.url}/chat -d '{"message":"What is a trace?","stream":true}'`);
-  if (collector) console.log(`See all traces:\n  curl ${collector.url}/trees\nCtrl-C ends it.`);
+  if (collector) console.log(`See all traces:\n  ${pageOf(collector)}\nCtrl-C ends it.`);
   stayUp(stop);
 }
 

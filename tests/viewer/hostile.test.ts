@@ -246,6 +246,9 @@ describe("who may ask", () => {
     assert.deepEqual([preflight.status, preflight.headers["access-control-allow-origin"]], [204, origin]);
     const answer = await post(JSON.stringify({ spans: [row()] }), { origin });
     assert.deepEqual([answer.status, answer.headers["access-control-allow-origin"]], [204, origin]);
+    const foreign = { ...asked, origin: "https://evil.example" };
+    const refused = await ask("/api/v1/private/spans/batch", foreign, { method: "OPTIONS" });
+    assert.equal(refused.headers["access-control-allow-origin"], undefined);
     const read = await ask("/api/viewer/traces", { origin });
     assert.deepEqual([read.status, read.headers["access-control-allow-origin"]], [403, undefined]);
   });

@@ -161,7 +161,9 @@ for (const [where, openShelf] of Object.entries(SHELVES)) {
       ]);
       const row = store.find("traces", t)!;
       assert.deepEqual(
-        store.scoresOf("traces", row).map(({ name, value }) => [name, value]),
+        store
+          .scoresIn(t)({ entity: "traces", row })
+          .map(({ name, value }) => [name, value]),
         [["helpful", 1]],
       );
       assert.equal(store.scores().length, 2);

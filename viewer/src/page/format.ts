@@ -23,7 +23,7 @@ export function duration(ms: number): string {
 export function offset(ms: number, step: number): string {
   if (ms === 0) return "0 ms";
   if (step >= 60_000) return duration(ms);
-  if (step >= 100) return `${Number((ms / 1000).toFixed(2))} s`;
+  if (ms >= 1000 && step >= 10) return `${Number((ms / 1000).toFixed(2))} s`;
   return step >= 1 ? `${count(Math.round(ms))} ms` : `${Number((ms * 1000).toFixed(1))} µs`;
 }
 

@@ -90,8 +90,11 @@ export class MemoryShelf implements Shelf {
     if (group) group.summary = undefined;
   }
 
-  scoresOf(entity: Entity, id: string): StoredScore[] {
-    return [...(this.#scores.get(`${entity} ${id}`)?.values() ?? [])];
+  *scoresIn(trace: string): Iterable<StoredScore> {
+    if (this.#scores.size === 0) return;
+    const targets = new Set([`traces ${trace}`]);
+    for (const { entity, row } of this.ofTrace(trace)) targets.add(`${entity} ${row.id}`);
+    for (const target of targets) yield* this.#scores.get(target)?.values() ?? [];
   }
 
   *scores(): Iterable<StoredScore> {
@@ -137,7 +140,7 @@ export class MemoryShelf implements Shelf {
   }
 
   #forgetScores(entity: Entity, id: string): void {
-    for (const score of this.scoresOf(entity, id)) this.#scoreBytes -= bytesOf(score);
+    for (const score of this.#scores.get(`${entity} ${id}`)?.values() ?? []) this.#scoreBytes -= bytesOf(score);
     this.#scores.delete(`${entity} ${id}`);
   }
 

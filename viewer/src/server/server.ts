@@ -149,8 +149,10 @@ export async function startCollector(options: CollectorOptions = {}): Promise<Co
     const noteAnswer = () => note(response.statusCode);
     response.on("finish", noteAnswer);
     try {
+      // A preflight does nothing: a page is refused by the lack of headers in its answer.
+      const asked = method === "OPTIONS" ? { host: headers.host } : headers;
       const why = refusalOf(
-        { purpose, headers },
+        { purpose, headers: asked },
         { port, ...(options.allowHosts && { allowHosts: options.allowHosts }) },
       );
       if (why !== undefined) throw new Refusal(403, why);

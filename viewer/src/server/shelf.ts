@@ -1,6 +1,7 @@
 // Where accepted rows lie. A shelf knows rows by trace and by id, and which trace came first; store.ts knows what the
 // rows mean. There are two: memory-shelf.ts and sqlite-shelf.ts.
 
+import { createHash } from "node:crypto";
 import type { TraceSummary } from "../api.js";
 import type { Entity, Row } from "./validate.js";
 
@@ -51,8 +52,8 @@ export interface Shelf {
   /** All rows, in the order of their traces. */
   all(entity: Entity): Iterable<Kept>;
   putScore(key: string, score: StoredScore): void;
-  /** The scores of a row. */
-  scoresOf(entity: Entity, id: string): readonly StoredScore[];
+  /** The scores of a trace and of all its spans. */
+  scoresIn(trace: string): Iterable<StoredScore>;
   scores(): Iterable<StoredScore>;
   /** One trace. */
   entry(trace: string): Entry | undefined;
@@ -63,4 +64,19 @@ export interface Shelf {
   dropOldest(): void;
   clear(): void;
   close(): void;
+}
+
+/** Projects match in any case. */
+export function projectOf(row: Row): string {
+  return String(row["project_name"]).toLowerCase();
+}
+
+/**
+ * The backend's row key, without the trace: a span that changes its trace or parent is another row. Begins with the id,
+ * and fits into a URL.
+ */
+export function keyOf(entity: Entity, row: StoredRow): string {
+  const project = projectOf(row);
+  const name = /^[\x20-\x7e]{0,80}$/.test(project) ? project : createHash("sha256").update(project).digest("hex");
+  return entity === "traces" ? `${row.id} ${name}` : `${row.id} ${row.parent_span_id ?? ""} ${name}`;
 }

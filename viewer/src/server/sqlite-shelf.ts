@@ -3,26 +3,29 @@
 import { closeSync, openSync } from "node:fs";
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import type { TraceSummary } from "../api.js";
-import type { Entry, Held, Kept, Shelf, StoredRow, StoredScore } from "./shelf.js";
+import { type Entry, type Held, type Kept, keyOf, type Shelf, type StoredRow, type StoredScore } from "./shelf.js";
 import type { Entity } from "./validate.js";
 
 /** Of the tables below. */
 const VERSION = 1;
+/** Of a UUID, as a text. */
+const ID_LENGTH = 36;
 const SCHEMA = `
   CREATE TABLE trace(n INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL UNIQUE, spans INTEGER NOT NULL DEFAULT 0,
     bytes INTEGER NOT NULL DEFAULT 0, summary TEXT);
   CREATE TABLE row(n INTEGER PRIMARY KEY, entity INTEGER NOT NULL, id BLOB NOT NULL, trace INTEGER NOT NULL,
-    key TEXT NOT NULL, sender TEXT NOT NULL, row TEXT NOT NULL);
-  CREATE UNIQUE INDEX row_id ON row(id, trace, entity, key);
+    sender INTEGER NOT NULL, row TEXT NOT NULL);
+  CREATE TABLE sender(n INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+  CREATE INDEX row_id ON row(id);
   CREATE INDEX row_trace ON row(trace);
   CREATE TABLE score(key TEXT PRIMARY KEY, entity INTEGER NOT NULL, id BLOB NOT NULL, score TEXT NOT NULL);
   CREATE INDEX score_id ON score(id);
   PRAGMA user_version = ${VERSION};`;
 
-type RowOfTable = { entity: number; trace: Uint8Array; key: string; sender: string; row: string };
+type RowOfTable = { n: number; entity: number; id: Uint8Array; trace: number; sender: number; row: string };
 type EntryOfTable = { id: Uint8Array; n: number; summary: string | null };
 
-const COLUMNS = "entity, (SELECT id FROM trace WHERE n = row.trace) AS trace, key, sender, row";
+const ROWS = "SELECT n, entity, id, trace, sender, row FROM row";
 
 /** Opens the file, or makes it. Throws, in a sentence for its user, where that can not be. */
 export async function openFile(file: string): Promise<Shelf> {
@@ -57,6 +60,9 @@ class SqliteShelf implements Shelf {
   readonly #prepared = new Map<string, StatementSync>();
   /** Of traces that were written last, by their id. */
   readonly #numbers = new Map<string, number>();
+  readonly #senders = new Map<string, number>();
+  readonly #senderNames = new Map<number, string>();
+  #lastTrace = { n: -1, id: "" };
   #depth = 0;
   /** Counted along once it has been asked for. */
   #held: { -readonly [Count in keyof Held]: number } | undefined;
@@ -100,17 +106,18 @@ class SqliteShelf implements Shelf {
 
   put({ entity, key, trace, row, sender }: Kept): void {
     const number = this.#numberOf(trace);
-    const text = JSON.stringify(row);
-    const id = bytesOf(row.id);
-    const place = [id, number, numberOf(entity), key] as const;
-    const before = this.#sql(
-      "SELECT n, length(row) AS bytes FROM row WHERE id=? AND trace=? AND entity=? AND key=?",
-    ).get(...place) as { n: number; bytes: number } | undefined;
-    if (before) this.#sql("UPDATE row SET row=?, sender=? WHERE n=?").run(text, sender, before.n);
-    else
-      this.#sql("INSERT INTO row(id, trace, entity, key, row, sender) VALUES(?,?,?,?,?,?)").run(...place, text, sender);
+    // What has a column of its own is not in the text.
+    const { id, trace_id: _, ...rest } = row;
+    const text = JSON.stringify(rest);
+    const by = this.#senderOf(sender);
+    const before = this.#find(entity, number, id, key);
+    if (before) this.#sql("UPDATE row SET row=?, sender=? WHERE n=?").run(text, by, before.n);
+    else {
+      const insert = this.#sql("INSERT INTO row(id, trace, entity, row, sender) VALUES(?,?,?,?,?)");
+      insert.run(bytesOf(id), number, numberOf(entity), text, by);
+    }
     const spans = !before && entity === "spans" ? 1 : 0;
-    const bytes = text.length - (before?.bytes ?? 0);
+    const bytes = text.length - (before?.row.length ?? 0);
     this.#sql("UPDATE trace SET spans=spans+?, bytes=bytes+?, summary=NULL WHERE n=?").run(spans, bytes, number);
     if (!this.#held) return;
     this.#held.spans += spans;
@@ -132,30 +139,67 @@ class SqliteShelf implements Shelf {
     return n;
   }
 
+  /** Rows of one id and trace differ in their parent or their project. */
+  #find(entity: Entity, trace: number, id: string, key: string): RowOfTable | undefined {
+    const found = this.#sql(`${ROWS} WHERE id=? AND trace=? AND entity=?`);
+    const rows = found.all(bytesOf(id), trace, numberOf(entity)) as RowOfTable[];
+    return rows.find((one) => this.#keptOf(one).key === key);
+  }
+
+  #keptOf(found: RowOfTable): Kept {
+    const entity: Entity = found.entity === 0 ? "traces" : "spans";
+    const row = JSON.parse(found.row) as StoredRow;
+    row.id = idOf(found.id);
+    const trace = entity === "traces" ? row.id : this.#traceOf(found.trace);
+    if (entity === "spans") row.trace_id = trace;
+    return { entity, key: keyOf(entity, row), trace, row, sender: this.#nameOf(found.sender) };
+  }
+
+  /** The id of the trace with this number. Mostly it is that of the row before. */
+  #traceOf(n: number): string {
+    if (this.#lastTrace.n !== n) {
+      const { id } = this.#sql("SELECT id FROM trace WHERE n=?").get(n) as { id: Uint8Array };
+      this.#lastTrace = { n, id: idOf(id) };
+    }
+    return this.#lastTrace.id;
+  }
+
+  #nameOf(sender: number): string {
+    const known = this.#senderNames.get(sender);
+    if (known !== undefined) return known;
+    const { name } = this.#sql("SELECT name FROM sender WHERE n=?").get(sender) as { name: string };
+    this.#senderNames.set(sender, name);
+    return name;
+  }
+
+  #senderOf(name: string): number {
+    const known = this.#senders.get(name);
+    if (known !== undefined) return known;
+    this.#sql("INSERT OR IGNORE INTO sender(name) VALUES(?)").run(name);
+    const { n } = this.#sql("SELECT n FROM sender WHERE name=?").get(name) as { n: number };
+    this.#senders.set(name, n);
+    return n;
+  }
+
   get(entity: Entity, trace: string, key: string): Kept | undefined {
-    const id = bytesOf(key.slice(0, 36));
-    const found = this.#sql(
-      `SELECT ${COLUMNS} FROM row WHERE id=? AND trace=(SELECT n FROM trace WHERE id=?) AND entity=? AND key=?`,
-    ).get(id, bytesOf(trace), numberOf(entity), key);
-    return found && keptOf(found as RowOfTable);
+    const number = (this.#sql("SELECT n FROM trace WHERE id=?").get(bytesOf(trace)) as { n: number } | undefined)?.n;
+    const found = number === undefined ? undefined : this.#find(entity, number, key.slice(0, ID_LENGTH), key);
+    return found && this.#keptOf(found);
   }
 
   byId(entity: Entity, id: string): Kept | undefined {
-    const found = this.#sql(`SELECT ${COLUMNS} FROM row WHERE id=? AND entity=? ORDER BY n LIMIT 1`).get(
-      bytesOf(id),
-      numberOf(entity),
-    );
-    return found && keptOf(found as RowOfTable);
+    const found = this.#sql(`${ROWS} WHERE id=? AND entity=? ORDER BY n LIMIT 1`).get(bytesOf(id), numberOf(entity));
+    return found && this.#keptOf(found as RowOfTable);
   }
 
   ofTrace(trace: string): Kept[] {
-    const rows = this.#sql(`SELECT ${COLUMNS} FROM row WHERE trace=(SELECT n FROM trace WHERE id=?) ORDER BY n`);
-    return (rows.all(bytesOf(trace)) as RowOfTable[]).map(keptOf);
+    const rows = this.#sql(`${ROWS} WHERE trace=(SELECT n FROM trace WHERE id=?) ORDER BY n`);
+    return (rows.all(bytesOf(trace)) as RowOfTable[]).map((found) => this.#keptOf(found));
   }
 
   *all(entity: Entity): Iterable<Kept> {
-    const rows = this.#database.prepare(`SELECT ${COLUMNS} FROM row WHERE entity=? ORDER BY trace, n`);
-    for (const found of rows.iterate(numberOf(entity))) yield keptOf(found as RowOfTable);
+    const rows = this.#database.prepare(`${ROWS} WHERE entity=? ORDER BY trace, n`);
+    for (const found of rows.iterate(numberOf(entity))) yield this.#keptOf(found as unknown as RowOfTable);
   }
 
   putScore(key: string, score: StoredScore): void {
@@ -170,12 +214,10 @@ class SqliteShelf implements Shelf {
     else this.#sql("UPDATE trace SET summary=NULL WHERE n IN (SELECT trace FROM row WHERE id=?)").run(id);
   }
 
-  scoresOf(entity: Entity, id: string): StoredScore[] {
-    const found = this.#sql("SELECT score FROM score WHERE id=? AND entity=? ORDER BY rowid").all(
-      bytesOf(id),
-      numberOf(entity),
-    );
-    return (found as { score: string }[]).map(({ score }) => JSON.parse(score) as StoredScore);
+  *scoresIn(trace: string): Iterable<StoredScore> {
+    const found = this.#sql(`SELECT score FROM score WHERE id=?1
+      OR id IN (SELECT row.id FROM row JOIN trace ON trace.n = row.trace WHERE trace.id=?1) ORDER BY rowid`);
+    for (const { score } of found.all(bytesOf(trace)) as { score: string }[]) yield JSON.parse(score) as StoredScore;
   }
 
   *scores(): Iterable<StoredScore> {
@@ -226,6 +268,9 @@ class SqliteShelf implements Shelf {
 
   #forget(): void {
     this.#numbers.clear();
+    this.#senders.clear();
+    this.#senderNames.clear();
+    this.#lastTrace = { n: -1, id: "" };
     this.#held = undefined;
   }
 
@@ -248,19 +293,9 @@ function bytesOf(id: string): Uint8Array {
   return Buffer.from(id.replaceAll("-", ""), "hex");
 }
 
-function idOf(bytes: Uint8Array): string {
-  const hex = Buffer.from(bytes).toString("hex");
-  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
-}
-
-function keptOf({ entity, trace, key, sender, row }: RowOfTable): Kept {
-  return {
-    entity: entity === 0 ? "traces" : "spans",
-    trace: idOf(trace),
-    key,
-    sender,
-    row: JSON.parse(row) as StoredRow,
-  };
+function idOf({ buffer, byteOffset, byteLength }: Uint8Array): string {
+  const hex = Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength).toString("hex");
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }
 
 function entryOf({ id, n, summary }: EntryOfTable): Entry {

@@ -2,10 +2,9 @@
 // merges. Rows with one trace id are one trace here, also where their projects differ, which is a mistake worth seeing.
 // Where the rows lie is the shelf's matter.
 
-import { createHash } from "node:crypto";
 import type { TraceSummary } from "../api.js";
 import { MemoryShelf } from "./memory-shelf.js";
-import type { Kept, Shelf, StoredRow, StoredScore } from "./shelf.js";
+import { type Kept, keyOf, projectOf, type Shelf, type StoredRow, type StoredScore } from "./shelf.js";
 import { summarise, textOf } from "./summary.js";
 import { type Entity, Refusal, type Row } from "./validate.js";
 
@@ -70,9 +69,15 @@ export class Store {
     return [...this.#shelf.scores()];
   }
 
-  scoresOf(entity: Entity, row: StoredRow): StoredScore[] {
-    // In another project than its row's it is of no row.
-    return this.#shelf.scoresOf(entity, row.id).filter((score) => projectOf(score) === projectOf(row));
+  /** The scores of each row of a trace. */
+  scoresIn(trace: string): (kept: Pick<Kept, "entity" | "row">) => readonly StoredScore[] {
+    const of = new Map<string, StoredScore[]>();
+    const placeOf = (entity: Entity, row: Row) => `${entity} ${row["id"]} ${projectOf(row)}`;
+    for (const score of this.#shelf.scoresIn(trace.toLowerCase())) {
+      const place = placeOf(score.entity, score);
+      of.set(place, [...(of.get(place) ?? []), score]);
+    }
+    return ({ entity, row }) => of.get(placeOf(entity, row)) ?? [];
   }
 
   find(entity: Entity, id: string): StoredRow | undefined {
@@ -242,21 +247,6 @@ function lower(id: unknown): unknown {
   return typeof id === "string" ? id.toLowerCase() : id;
 }
 
-/** Projects match in any case. */
-function projectOf(row: Row): string {
-  return String(row["project_name"]).toLowerCase();
-}
-
 function traceOf(entity: Entity, row: StoredRow): string {
   return entity === "traces" ? row.id : row.trace_id!;
-}
-
-/**
- * The backend's row key, without the trace: a span that changes its trace or parent is another row. Begins with the id,
- * and fits into a URL.
- */
-function keyOf(entity: Entity, row: StoredRow): string {
-  const project = projectOf(row);
-  const name = /^[\x20-\x7e]{0,80}$/.test(project) ? project : createHash("sha256").update(project).digest("hex");
-  return entity === "traces" ? `${row.id} ${name}` : `${row.id} ${row.parent_span_id ?? ""} ${name}`;
 }

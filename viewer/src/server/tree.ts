@@ -9,11 +9,12 @@ const MAX_INDENT = 40 * 3;
 /** The tree of one trace. It flags spans whose parent is missing, and a trace without a row. */
 export function treeOf(traceId: string, store: Store): string {
   const kept = store.ofTrace(traceId);
-  const trace = kept.find(({ entity }) => entity === "traces")?.row;
+  const scoresOf = store.scoresIn(traceId);
+  const trace = kept.find(({ entity }) => entity === "traces");
   const spans = kept.filter(({ entity }) => entity === "spans").map(({ row }) => row);
   spans.sort(byStart);
-  const head = trace ? describe(trace, store.scoresOf("traces", trace)) : "(no trace row)";
-  return [`trace ${traceId} ${head}`, ...branches(spans, store)].join("\n");
+  const head = trace ? describe(trace.row, scoresOf(trace)) : "(no trace row)";
+  return [`trace ${traceId} ${head}`, ...branches(spans, (row) => scoresOf({ entity: "spans", row }))].join("\n");
 }
 
 interface Branch {
@@ -24,7 +25,7 @@ interface Branch {
 }
 
 /** Without recursion, as deep as rows may go. A cycle has no root: it is cut at its first span. */
-function branches(spans: readonly StoredRow[], store: Store): string[] {
+function branches(spans: readonly StoredRow[], scoresOf: (row: StoredRow) => readonly StoredScore[]): string[] {
   const ids = new Set(spans.map(({ id }) => id));
   const children = new Map<string, StoredRow[]>();
   for (const span of spans) {
@@ -46,7 +47,7 @@ function branches(spans: readonly StoredRow[], store: Store): string[] {
       const { span, note, indent, isLast } = next;
       if (drawn.has(span)) continue;
       drawn.add(span);
-      lines.push(`${indent}${isLast ? "└─ " : "├─ "}${describe(span, store.scoresOf("spans", span))}${note}`);
+      lines.push(`${indent}${isLast ? "└─ " : "├─ "}${describe(span, scoresOf(span))}${note}`);
       const below = children.get(span.id) ?? [];
       const deeper = indent.length < MAX_INDENT ? `${indent}${isLast ? "   " : "│  "}` : indent;
       for (let at = below.length - 1; at >= 0; at -= 1) {

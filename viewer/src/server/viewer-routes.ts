@@ -108,8 +108,9 @@ function traceOf(store: Store, id: string): TraceAnswer {
   const summary = store.summary(id);
   if (!summary) throw new Refusal(404, `no such trace: ${id}`);
   const kept = store.ofTrace(id);
+  const scoresOf = store.scoresIn(id);
   const of = (entity: Entity) =>
-    kept.filter((one) => one.entity === entity).map((one) => summariseRow(one, store.scoresOf(entity, one.row)));
+    kept.filter((one) => one.entity === entity).map((one) => summariseRow(one, scoresOf(one)));
   return { summary, traces: of("traces"), spans: of("spans") };
 }
 
@@ -158,9 +159,10 @@ function exported(store: Store, trace: string | null): string {
     for (const score of store.scores()) line({ score });
     return lines.join("");
   }
+  const scoresOf = store.scoresIn(trace);
   for (const kept of store.ofTrace(trace)) {
     write(kept);
-    for (const score of store.scoresOf(kept.entity, kept.row)) line({ score });
+    for (const score of scoresOf(kept)) line({ score });
   }
   return lines.join("");
 }
