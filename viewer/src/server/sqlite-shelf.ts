@@ -141,7 +141,8 @@ class SqliteShelf implements Shelf {
 
   /** Rows of one id and trace differ in their parent or their project. */
   #find(entity: Entity, trace: number, id: string, key: string): RowOfTable | undefined {
-    const found = this.#sql(`${ROWS} WHERE id=? AND trace=? AND entity=?`);
+    // By the index of ids: a trace may have any number of rows.
+    const found = this.#sql(`${ROWS} WHERE id=? AND +trace=? AND entity=?`);
     const rows = found.all(bytesOf(id), trace, numberOf(entity)) as RowOfTable[];
     return rows.find((one) => this.#keptOf(one).key === key);
   }
