@@ -1,5 +1,5 @@
-// Builds viewer/: the schema's validators ahead of time, the page, and from both the server and the command, one file
-// each. viewer/generated/ is what the sources import, viewer/dist/ what is packed.
+// Builds viewer/: compiles the schema's validators, bundles the page, and bundles the server and the command with them.
+// The sources import viewer/generated/. The package contains viewer/dist/.
 
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
@@ -83,7 +83,7 @@ async function pageFiles() {
   return { version, files: Object.fromEntries(typed) };
 }
 
-/** Nothing but what Node has is left outside. */
+/** Bundles everything except Node's own modules. */
 async function bundleForNode(entry, outfile, plugins = []) {
   const { outputFiles } = await build({
     ...OPTIONS,

@@ -1,4 +1,4 @@
-// `opik-edge dev`: the viewer is a package of its own, so that no Worker and no server is installed with it.
+// `opik-edge dev`: starts the viewer. The viewer is another package, so that Workers and servers don't install it.
 
 import { builtin } from "../platform/env.js";
 
@@ -17,7 +17,9 @@ export async function dev(): Promise<void> {
     viewer = createRequire(`${process.cwd()}/`).resolve("opik-edge-viewer/package.json");
   } catch {
     const { version } = createRequire(import.meta.url)("opik-edge/package.json");
-    console.log(`The viewer is a package of its own. This gets and starts it:\n  npx opik-edge-viewer@${version}`);
+    console.log(
+      `The viewer is a separate package. This command gets it and starts it:\n  npx opik-edge-viewer@${version}`,
+    );
     process.exitCode = 1;
     return;
   }

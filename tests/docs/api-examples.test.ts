@@ -11,8 +11,8 @@ import { after, before, type TestContext, test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { flush, Opik } from "opik-edge";
 import { queueTransport } from "opik-edge/cloudflare";
-import { type Collector, startCollector } from "../support/collector.js";
 import type { StoredRow } from "../support/collector.js";
+import { type Collector, startCollector } from "../support/collector.js";
 import { type ApiExample, apiExamples } from "../support/markdown.js";
 import { type MiniflareOptions, ROOT, type RunningWorker, startWorker } from "../support/worker.js";
 

@@ -9,9 +9,9 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import { after, before, test } from "node:test";
 import { relay } from "opik-edge/relay";
-import { type Collector, startCollector } from "../support/collector.js";
 import { type Browser, startBrowser, until } from "../browsers/webdriver.js";
 import { closeAll } from "../support/closing.js";
+import { type Collector, startCollector } from "../support/collector.js";
 import { ROOT } from "../support/worker.js";
 
 const ANSWER = "A part of a trace.";

@@ -1,4 +1,4 @@
-// What the page and tests ask the viewer for.
+// The viewer's own routes, which the page and tests use.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
@@ -103,7 +103,7 @@ test("a refusal names row, field, value, sender, and what mends it", async () =>
     [422, null, null, "spans", undefined, "opik 2.2 · python"],
     [404, null, null, null, undefined, "node"],
   ]);
-  assert.match(refusals.at(-1)!.fix!, /^This is version 4\. Opik takes UUIDs of version 7/);
+  assert.match(refusals.at(-1)!.fix!, /^It is version 4\. Opik takes UUIDs of version 7/);
   assert.ok(refusals.filter(({ fix }) => fix === null).length <= 1);
 });
 
@@ -119,7 +119,7 @@ describe("waiting for a trace", () => {
     ],
   });
 
-  test("that is there, and one that comes, when it has ended", async () => {
+  test("returns a finished trace, and waits for a trace to finish", async () => {
     await send(collector, "workerd", "traces/batch", trace(1, new Date(start + 5).toISOString()));
     assert.equal((await get<TraceSummary>("wait?name=waited%201&timeout=0")).ms, 5);
     const waiting = get<TraceSummary>("wait?name=waited%202");
@@ -161,7 +161,7 @@ test("an export is an import: the same rows, scores and senders", async () => {
   await other.close();
 });
 
-test("a listener is told which traces have changed", async () => {
+test("an event names the changed traces", async () => {
   const response = await fetch(`${collector.url}/viewer/events`);
   const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
   const id = idAt(start, 700);
@@ -172,7 +172,7 @@ test("a listener is told which traces have changed", async () => {
   await reader.cancel();
 });
 
-test("what the official SDKs ask beside", async () => {
+test("the viewer answers the other requests of the official SDKs", async () => {
   const project = await fetch(`${collector.url}/v1/private/projects/retrieve`, {
     method: "POST",
     body: '{"name":"demo"}',
@@ -222,7 +222,7 @@ describe("passing on", () => {
     assert.deepEqual(JSON.parse(body), spans());
   });
 
-  test("no redirect is followed, and what fails is told", async () => {
+  test("it follows no redirect, and reports a failure", async () => {
     const { seen } = await forwarded({ fault: { redirect: "http://127.0.0.1:9/elsewhere" } }, (from) =>
       send(from, "workerd", "spans/batch", spans()),
     );
@@ -230,7 +230,7 @@ describe("passing on", () => {
     assert.match(seen.lastFailure!, /^\/v1\/private\/spans\/batch: HTTP 307/);
   });
 
-  test("not what pages send, nor what was refused", async () => {
+  test("it passes on no rows of pages and no refused rows", async () => {
     const { requests } = await forwarded({}, async (from) => {
       await send(from, "browser", "spans/batch", spans());
       await send(from, "workerd", "spans/batch", { spans: [{}] });

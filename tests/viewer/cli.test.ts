@@ -116,7 +116,7 @@ describe("beside the viewer's tarball", () => {
     assert.equal(await command.end("SIGINT"), 0);
   });
 
-  test("a port of another program's is told, and so are wrong options", async () => {
+  test("an error names a port in use, and a wrong option", async () => {
     const server = (await import("node:http")).createServer((_request, response) => response.end("{}"));
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     const { port } = server.address() as { port: number };
@@ -125,7 +125,7 @@ describe("beside the viewer's tarball", () => {
     assert.match(command.output, /port \d+ is taken by another program/);
     server.close();
     for (const [args, said] of [
-      [["--port", "x"], /--port x is no port/],
+      [["--port", "x"], /--port x: expected a number/],
       [["--host", "0.0.0.0"], /--host needs --allow-host/],
       [["--nonsense"], /nonsense/],
       [["--port", "0", "--forward", "http://opik.example/api"], /by https alone/],

@@ -1,4 +1,4 @@
-// The shapes of conversations that are recognised, and those that are none.
+// The viewer recognises the shapes of conversations, and takes nothing else for a conversation.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -122,7 +122,7 @@ for (const [what, value, expected] of CONVERSATIONS) {
   });
 }
 
-test("anything else is none", () => {
+test("other values are shown as JSON", () => {
   for (const value of [
     null,
     1,

@@ -1,4 +1,4 @@
-// Whatever is sent to the viewer, and by whomever: it answers, goes on, and keeps nothing that a foreign page has sent.
+// The viewer survives every request, and keeps no rows of foreign pages.
 
 import assert from "node:assert/strict";
 import { request } from "node:http";
@@ -154,7 +154,7 @@ describe("a request that nobody expects is answered, and the next one too", () =
   });
 });
 
-describe("who may ask", () => {
+describe("the guard", () => {
   const PORT = 5173;
   const own = `127.0.0.1:${PORT}`;
   const cases: [string, Purpose, Record<string, string>, boolean][] = [
@@ -282,7 +282,7 @@ describe("who may ask", () => {
   });
 });
 
-test("pages that listen are bounded, and one that has gone makes room", async () => {
+test("64 pages can listen, and a closed page makes room", async () => {
   const listening: { abort(): void }[] = [];
   const listen = async () => {
     const abort = new AbortController();

@@ -101,7 +101,7 @@ describe("every span is one line", () => {
     );
   });
 
-  test("whatever their parents are", () => {
+  test("with any parents", () => {
     // Every function of parents on few spans is tried, and many on more.
     let seed = 7;
     const random = (below: number) => {
@@ -143,7 +143,7 @@ describe("time is shown as it came", () => {
     assert.deepEqual((({ from, to }) => [from, to])(lay([{ id: "a", start: 10, end: 20 }], null)), [10, 20]);
   });
 
-  test("a child before its parent has another clock, and is not moved; a ms less is none", () => {
+  test("a child that starts 1 ms before its parent has another clock, and keeps its place", () => {
     const laid = lay([
       { id: "a", start: 10 },
       { id: "b", parent: "a", start: 5 },
@@ -159,7 +159,7 @@ describe("time is shown as it came", () => {
     );
   });
 
-  test("what is open has no end, what ends early ends at its start, what has only an update stands at the trace's", () => {
+  test("open spans, spans that end before they start, and spans without a start keep a valid place", () => {
     const laid = lay(
       [
         { id: "a", end: null },
@@ -215,7 +215,7 @@ describe("time is shown as it came", () => {
   });
 });
 
-test("folding hides what is below a line, and nothing else", () => {
+test("folding hides only the lines below a line", () => {
   const { lines } = lay([{ id: "a" }, { id: "b", parent: "a" }, { id: "c", parent: "b" }, { id: "d", start: 1 }]);
   assert.deepEqual(visibleLines(lines, new Set(["b"])), [0, 1, 3]);
   assert.deepEqual(visibleLines(lines, new Set(["a", "b"])), [0, 3]);

@@ -134,7 +134,7 @@ test("by keys alone", () =>
     await page.locator(".help").waitFor();
   }));
 
-test("what is odd about a span is said", () =>
+test("the detail explains oddities of a span", () =>
   withPage(`#/trace/${sample.trace}`, async (page) => {
     const said: [string, RegExp][] = [
       ["search", /clocks differ/],

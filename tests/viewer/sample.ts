@@ -1,8 +1,8 @@
-// Traces with all that the page can show: a chat of four services, a thread, refusals.
+// Sample traces for each feature of the page: a chat of four services, a thread, refusals.
 
 import type { Collector } from "../support/collector.js";
 
-/** What can be seen of it. */
+/** Ids of the sample. */
 export interface Sample {
   /** The trace of the chat. */
   readonly trace: string;
@@ -16,7 +16,7 @@ const SENDERS: Record<string, Record<string, string>> = {
   node: { "x-fern-language": "JavaScript", "x-fern-runtime": "node", "x-fern-sdk-version": "2.0.40" },
 };
 
-/** A UUIDv7 of this time; `n` tells those of one ms apart. */
+/** A UUIDv7 of this time. `n` makes ids of one ms differ. */
 export function idAt(ms: number, n: number): string {
   const time = Math.floor(ms).toString(16).padStart(12, "0");
   return `${time.slice(0, 8)}-${time.slice(8)}-7${n.toString(16).padStart(3, "0")}-8a00-${n.toString(16).padStart(12, "0")}`;
@@ -50,7 +50,7 @@ const TRACEBACK = `TimeoutError: ledger did not answer within 400 ms
     at sumInvoices (src/tools.ts:88:20)
     at async chat (src/index.ts:52:24)`;
 
-/** Sends all of it. It began at `start`, in ms since 1970. */
+/** Sends the traces. The first begins at `start`, in ms since 1970. */
 export async function sendSample(collector: Collector, start: number): Promise<Sample> {
   const trace = idAt(start, 1);
   const thread = "cart-81";
@@ -197,7 +197,7 @@ export async function sendSample(collector: Collector, start: number): Promise<S
   return { trace, thread };
 }
 
-/** Sends what is refused. */
+/** Sends batches that the viewer refuses. */
 export async function sendRefused(collector: Collector, start: number): Promise<void> {
   const good = {
     id: idAt(start, 1),

@@ -1,4 +1,4 @@
-// What both shelves keep, and how: each test runs on rows in memory and on rows in a file.
+// The contract of both shelves. Each test runs on rows in memory and on rows in a file.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -169,7 +169,7 @@ for (const [where, openShelf] of Object.entries(SHELVES)) {
       assert.equal(store.scores().length, 2);
     });
 
-    test("who changes is told, once for each request", () => {
+    test("each request reports its changed traces once", () => {
       const [a, b] = [uuid7(), uuid7()];
       store.replace("spans", [span(a), span(a), span(b)]);
       const row = span(a);
@@ -199,7 +199,7 @@ for (const [where, openShelf] of Object.entries(SHELVES)) {
       assert.equal(store.scores().length, 2);
     });
 
-    test("by bytes, which are those of the rows", async () => {
+    test("by the bytes of the rows", async () => {
       const big = { input: { text: "x".repeat(10_000) } };
       await open({ spans: 1e9, bytes: 35_000 });
       for (let n = 0; n < 10; n += 1) store.replace("spans", [span(uuid7(), big)]);
@@ -264,7 +264,7 @@ describe("a file", () => {
     const { stdout } = spawnSync(program, ["-e", code], { encoding: "utf8", cwd: folder });
     assert.match(
       stdout,
-      /^a file needs Node 22\.13 or newer, and this is v20\..*: without one, rows live in memory\n$/,
+      /^a file needs Node 22\.13 or newer, and this is v20\..*: leave out the file to keep rows in memory\n$/,
     );
   });
 });

@@ -7,7 +7,6 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
 import { Response as MiniflareResponse } from "miniflare";
-import { startCollector } from "../support/collector.js";
 import { startUpstream } from "../../examples/cloudflare-worker/upstream.js";
 import { startCollector } from "../support/collector.js";
 import { example } from "../support/readme.js";

@@ -1,4 +1,4 @@
-// What the page and tests get from the server, as JSON. Times are ms since 1970, with fractions; durations are ms.
+// The server's JSON answers to the page and to tests. Times are ms since 1970, with fractions; durations are ms.
 
 /** A trace in the list. */
 export interface TraceSummary {
@@ -14,10 +14,10 @@ export interface TraceSummary {
   readonly spans: number;
   readonly errors: number;
   readonly tokens: number;
-  /** The sum of what was sent as `total_estimated_cost`, in USD; 0 for none. */
+  /** The sum of all `total_estimated_cost`, in USD. */
   readonly cost: number;
   readonly thread: string | null;
-  /** Who has sent its rows. */
+  /** The senders of its rows. */
   readonly senders: readonly string[];
   /** Whether its own row is there, and not only spans of it. */
   readonly hasRow: boolean;
@@ -45,7 +45,7 @@ export interface RowSummary {
   readonly cost: number | null;
   readonly ttft: number | null;
   readonly sender: string;
-  /** What became of it: `opik_edge_cancelled`, `opik_edge_unfinished`. */
+  /** `true` if its metadata has `opik_edge_cancelled` or `opik_edge_unfinished`. */
   readonly cancelled: boolean;
   readonly unfinished: boolean;
   readonly scores: readonly Score[];
@@ -71,7 +71,7 @@ export interface RowAnswer {
   readonly sender: string;
 }
 
-/** The traces of a thread, oldest first, each with what was said. */
+/** The traces of a thread, oldest first, each with its input and output. */
 export interface ThreadAnswer {
   readonly thread: string;
   readonly turns: readonly { readonly summary: TraceSummary; readonly input: unknown; readonly output: unknown }[];
@@ -88,27 +88,27 @@ export interface RefusalEntry {
   readonly message: string;
   readonly details: string | null;
   readonly sender: string;
-  /** How many rows the batch had. */
+  /** Number of rows in the batch. */
   readonly rows: number | null;
   /** The number of the row in its batch, from 0. */
   readonly row: number | null;
   readonly id: string | null;
   readonly name: string | null;
   readonly field: string | null;
-  /** What stands there, as JSON, cut to 200 characters. */
+  /** The field's value as JSON, cut to 200 characters. */
   readonly value: string | null;
-  /** What mends it. */
+  /** The fix. */
   readonly fix: string | null;
 }
 
-/** What is held, and what became of the rest. */
+/** Counts of kept, dropped and forwarded rows. */
 export interface Status {
   readonly version: string;
   readonly traces: number;
   readonly spans: number;
   /** Of the rows, as JSON. */
   readonly bytes: number;
-  /** How many whole traces, the oldest ones, have gone to make room. */
+  /** Number of traces that were dropped to make room. */
   readonly dropped: number;
   /** Where they are kept; `null` for memory. */
   readonly file: string | null;
@@ -116,12 +116,12 @@ export interface Status {
   readonly forward: ForwardStatus | null;
 }
 
-/** What became of the requests that are passed on. */
+/** Results of the forwarded requests. */
 export interface ForwardStatus {
   readonly url: string;
   readonly accepted: number;
   readonly failed: number;
-  /** The last one that was not accepted. */
+  /** The last failed request. */
   readonly lastFailure: string | null;
 }
 

@@ -37,7 +37,7 @@ const OPTIONS = {
   version: { type: "boolean", default: false },
 } as const;
 
-/** A viewer that answers: of this process, or one that ran already. */
+/** The viewer of this process, or of another process that uses the port. */
 interface Running {
   /** Where its page is. */
   readonly url: string;
@@ -95,7 +95,8 @@ async function start(values: {
   readonly "allow-host"?: string[];
 }): Promise<Running> {
   const port = Number(values.port);
-  if (!(Number.isInteger(port) && port >= 0 && port < 65_536)) throw new Error(`--port ${values.port} is no port`);
+  if (!(Number.isInteger(port) && port >= 0 && port < 65_536))
+    throw new Error(`--port ${values.port}: expected a number up to 65535`);
   const { file, import: importFrom, forward, host, "allow-host": allowHosts } = values;
   if (host !== undefined && allowHosts === undefined) {
     throw new Error("--host needs --allow-host: the names that it may be called by");
@@ -130,7 +131,7 @@ async function start(values: {
   }
 }
 
-/** That of the viewer which answers there, if one does. */
+/** The version of the viewer at `url`; `undefined` if no viewer answers. */
 async function versionAt(url: string): Promise<string | undefined> {
   try {
     const { version } = (await (await fetch(`${url}api/viewer/status`)).json()) as Status;

@@ -2,7 +2,7 @@
 
 import type { ChangeEvent, ListAnswer } from "../api.js";
 
-/** A trace that nothing has changed for so long is printed; one that is still open, for so much longer. */
+/** A trace is printed after this time without a change. The second time is for open traces. */
 const [REST_MS, OPEN_REST_MS] = [500, 5000];
 
 /** How to print them. */
@@ -48,7 +48,7 @@ export async function printTrees(url: string, { once, print, onReady }: TailOpti
   }
 }
 
-/** Of an event that names none. */
+/** The newest traces, for an event without ids. */
 async function latest(url: string): Promise<string[]> {
   const { traces } = (await (await fetch(`${url}api/viewer/traces?limit=20`)).json()) as ListAnswer;
   return traces.map(({ id }) => id);

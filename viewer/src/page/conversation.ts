@@ -1,5 +1,5 @@
-// The inputs and outputs of model calls, in the shapes that Opik shows as conversations → messages. Whatever has no such
-// shape is no conversation, and is shown as it is.
+// Turns inputs and outputs of model calls into messages, in the shapes that Opik shows as conversations. The page shows
+// other values as JSON.
 
 /** A part of a message. */
 export type Part =
@@ -10,7 +10,7 @@ export type Part =
 
 /** A message. */
 export interface Message {
-  /** Such as `user`; what is not known is shown as it came. */
+  /** Such as `user`. Unknown roles are kept. */
   readonly role: string;
   readonly parts: readonly Part[];
   /** The id of the call that it answers. */
@@ -19,7 +19,7 @@ export interface Message {
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** The messages of an input or an output; `undefined` where it is no conversation. `role` is that of texts without one. */
+/** The messages of an input or an output; `undefined` for other values. Messages without a role get `role`. */
 export function messagesOf(value: unknown, role: "user" | "assistant"): Message[] | undefined {
   const found = Array.isArray(value) ? fromList(value, role) : isFields(value) ? fromFields(value, role) : undefined;
   return found && found.length > 0 ? found : undefined;
@@ -187,7 +187,7 @@ function joined(first: Message[] | undefined, rest: Message[] | undefined): Mess
   return rest && [...(first ?? []), ...rest];
 }
 
-/** All of them, or none where one is no message. */
+/** All messages; `undefined` if an entry has another shape. */
 function all(list: readonly unknown[], read: (one: unknown) => Message | undefined): Message[] | undefined {
   const found = list.map(read);
   return found.every((one) => one !== undefined) ? (found as Message[]) : undefined;

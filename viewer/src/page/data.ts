@@ -1,9 +1,9 @@
-// Asking the server, and hearing what has changed.
+// Asks the server, and listens for changes.
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { ChangeEvent } from "../api.js";
 
-/** What became of a question. */
+/** The state of a question. */
 export interface Asked<T> {
   readonly data: T | undefined;
   readonly error: string | undefined;
@@ -21,7 +21,7 @@ export async function ask<T>(path: string, init?: RequestInit): Promise<T> {
   throw new Error(message);
 }
 
-/** Asks, and asks again when what is asked for may have changed. What was answered stays until something else is asked. */
+/** Asks, and asks again after each change. The last answer stays until the path changes. */
 export function useAnswer<T>(path: string, isConcerned: (event: ChangeEvent) => boolean = () => true): Asked<T> {
   const [asked, setAsked] = useState<Asked<T> & { path: string }>({ path, data: undefined, error: undefined });
   const concerned = useRef(isConcerned);
@@ -78,7 +78,7 @@ export function onChange(listener: (event: ChangeEvent) => void): () => void {
   return () => listeners.delete(listener);
 }
 
-/** Whether changes are shown as they come. */
+/** Stops the display of changes, or continues it. */
 export function pause(paused: boolean): void {
   isPaused = paused;
   if (!paused) tell({ traces: null });

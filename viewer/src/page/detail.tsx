@@ -11,7 +11,7 @@ import type { Line } from "./layout.js";
 import { Markdown } from "./markdown.js";
 import { Copy, Notice, Sender } from "./parts.js";
 
-/** Of a field as JSON: what is longer is shown in part. */
+/** The longest field, as JSON, without a download. */
 const MAX_FIELD = 200_000;
 const MAX_IMAGE = 5_000_000;
 
@@ -76,7 +76,7 @@ function Oddities({ line: laid, from }: { line: Line; from: number }): JSX.Eleme
   const { span } = laid;
   if (span.unfinished) said.push("Its request ended before the span did.");
   else if (laid.isOpen) said.push("It has not ended yet.");
-  if (span.cancelled) said.push("Who consumed it went away before its end.");
+  if (span.cancelled) said.push("Its consumer went away before its end.");
   if (laid.endsEarly) said.push("It ends before it starts, and is shown at its start.");
   if (laid.isOtherClock)
     said.push("It starts before its parent: their clocks differ. It is drawn where its own clock says.");
@@ -219,7 +219,7 @@ function ErrorBox({ error }: { error: Record<string, unknown> }): JSX.Element {
   );
 }
 
-/** An input, an output or metadata: as a conversation or prose where it is one, else as a tree. */
+/** Shows an input, an output or metadata as a conversation, as prose, or as a tree. */
 export function Field({ title, value, by }: { title: string; value: unknown; by?: "user" | "assistant" }): JSX.Element {
   const [isJson, setJson] = useState(false);
   const messages = by && messagesOf(value, by);
@@ -281,7 +281,7 @@ function Prose({ text }: { text: string }): JSX.Element {
   );
 }
 
-/** So many messages are shown before one asks for those between. */
+/** The page hides all messages before the last 40. */
 const MAX_MESSAGES = 40;
 
 /** Messages, as they were said. */
@@ -339,7 +339,7 @@ function PartView({ part }: { part: Part }): JSX.Element {
   }
 }
 
-/** Nothing is fetched from elsewhere: only what is in the row itself can be seen, and only when one asks for it. */
+/** Shows an image of the row after a click. The page loads no image from elsewhere. */
 function Image({ url }: { url: string }): JSX.Element {
   const [isShown, setShown] = useState(false);
   const isInline = /^data:image\/(?:png|jpeg|gif|webp);base64,/.test(url) && url.length <= MAX_IMAGE;

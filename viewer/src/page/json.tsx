@@ -1,12 +1,12 @@
-// A value as a tree that is opened bit by bit, so that a large one costs what is looked at.
+// Shows a value as a tree. Closed branches cost nothing.
 
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { count, line } from "./format.js";
 
-/** So many members are shown before one asks for more. */
+/** Number of members before a button shows more. */
 const PAGE = 100;
-/** Of a text, before one asks for the rest. */
+/** Number of characters before a button shows the rest. */
 const MAX_TEXT = 2000;
 /** Small things are open from the beginning. */
 const OPEN_MEMBERS = 30;
@@ -76,7 +76,7 @@ export function Text({ text }: { text: string }): JSX.Element {
   );
 }
 
-/** What folds and unfolds. */
+/** The arrow of a branch. */
 export function Arrow({ isOpen }: { isOpen: boolean }): JSX.Element {
   return (
     <svg class="arrow" viewBox="0 0 10 10" width="10" height="10" aria-hidden="true">

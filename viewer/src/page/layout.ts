@@ -1,5 +1,5 @@
-// The rows of a trace → the lines of a waterfall: who stands under whom, from when to when, and what is odd about it.
-// Pure, without recursion, and linear but for sorting: a trace may be one long chain or one wide fan.
+// Lays the rows of a trace out as the lines of a waterfall: depth, place in time, oddities.
+// Pure, without recursion, and linear except for sorting: a trace can be one long chain or one wide fan.
 
 import type { RowSummary, TraceAnswer } from "../api.js";
 
@@ -9,7 +9,7 @@ export interface Stretch {
   readonly to: number;
 }
 
-/** Why a line is a root though its span names a parent. */
+/** Reason for a root line whose span names a parent. */
 export type Orphaned = "no trace row" | "no such span" | "circle";
 
 /** One line. */
@@ -37,13 +37,13 @@ export interface Line {
 /** All lines, parents before their children. */
 export interface Layout extends Stretch {
   readonly lines: readonly Line[];
-  /** How often a span was looked at: grows with their number, and not faster. */
+  /** Number of visited spans. It grows linearly with the number of spans. */
   readonly visits: number;
 }
 
-/** A gap is told from this part of the trace on. */
+/** The shortest gap, as a part of the trace. */
 const MIN_GAP = 0.02;
-/** Workers and pages cut their clocks to a ms: what is within it is no other clock. */
+/** Workers and pages cut their clocks to a ms. A smaller difference does not mean another clock. */
 const CLOCK_MS = 1;
 
 interface Node {
@@ -90,7 +90,7 @@ export function layout({ summary, traces, spans }: Pick<TraceAnswer, "summary" |
   if (from > to) [from, to] = [summary.start, summary.start];
 
   const lines: Mutable<Line>[] = [];
-  // What is orphaned stands below the roots.
+  // Orphans stand below the roots.
   const rank = (node: Node) => (node.orphaned ? 1 : 0);
   roots.sort((a, b) => rank(a) - rank(b) || inTime(a, b));
   const open = roots.map((node) => ({ node, depth: 0, parent: -1 })).reverse();
@@ -156,7 +156,7 @@ function gapsOf(from: number, to: number, children: readonly Node[], minGap: num
     const start = startOf(span, from);
     if (start >= to) break;
     gapUntil(start);
-    // One that is open may be running still.
+    // An open child may still run.
     covered = Math.max(covered, span.end ?? to);
   }
   gapUntil(to);
@@ -195,7 +195,7 @@ function inTime(a: Node, b: Node): number {
   return order || (a.span.id < b.span.id ? -1 : a.span.id > b.span.id ? 1 : a.span.key < b.span.key ? -1 : 1);
 }
 
-/** The numbers of the lines that are to be seen, where those in `folded` hide what is below them. */
+/** The numbers of the visible lines. Lines in `folded` hide the lines below them. */
 export function visibleLines(lines: readonly Line[], folded: ReadonlySet<string>): number[] {
   const visible: number[] = [];
   for (let at = 0; at < lines.length; ) {

@@ -9,7 +9,7 @@ import { ErrorSign, Notice, Rows, Sender } from "./parts.js";
 import { hrefOf } from "./route.js";
 
 const ROW_PX = 34;
-/** How far the scale of durations goes, in powers of ten of a ms. */
+/** Ends of the scale of durations, as powers of ten of a ms. */
 const [SHORTEST, LONGEST] = [0, 5];
 
 interface Listed {
@@ -46,7 +46,7 @@ export function List(): JSX.Element {
         setError(undefined);
         const known = isFirst ? undefined : shown.current;
         if (!known || known.traces.length <= answer.traces.length) {
-          // Whoever has scrolled is not moved: new traces wait for a click, known ones change in their place.
+          // The list stays still for a reader further down: new traces wait for a click, known traces change in place.
           if (!known || isAtTop.current) return setListed(answer);
         }
         setFresh(answer);
@@ -120,7 +120,7 @@ export function List(): JSX.Element {
             ref={search}
             type="search"
             aria-label="search traces"
-            placeholder="Search traces and what is in them  /"
+            placeholder="Search traces and their contents  /"
             value={text}
             onInput={({ currentTarget }) => setText(currentTarget.value)}
           />

@@ -1,5 +1,5 @@
-// What models write → elements: paragraphs, headings, lists, bold, code. Everything else stays the text that it is, so
-// nothing that is written can become more than text.
+// Turns Markdown of models into elements: paragraphs, headings, lists, bold, code. Everything else stays text, so no
+// answer can become markup.
 
 import type { ComponentChildren, JSX } from "preact";
 

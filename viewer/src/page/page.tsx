@@ -1,4 +1,4 @@
-// The page: what is shown follows from the link.
+// The page. The link selects the view.
 
 import { type JSX, render } from "preact";
 import { useEffect, useState } from "preact/hooks";

@@ -1,10 +1,10 @@
-// What several views show.
+// Parts of several views.
 
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { line } from "./format.js";
 
-/** Copies a text, and says so. */
+/** Copies a text, and confirms it. */
 export function Copy({ text, children }: { text: string; children: ComponentChildren }): JSX.Element {
   const [isDone, setDone] = useState(false);
   const copy = async () => {
@@ -21,7 +21,7 @@ export function Copy({ text, children }: { text: string; children: ComponentChil
 
 const SENDER_COLOURS = 6;
 
-/** The number of a sender's colour: the same on every visit, but where two senders would have one. */
+/** The number of a sender's colour. It stays the same on every visit, unless two senders compete for it. */
 export function senderColour(sender: string): number {
   const known = colours.get(sender);
   if (known !== undefined) return known;
@@ -71,7 +71,7 @@ export function Fact({ name, children }: { name: string; children: ComponentChil
   );
 }
 
-/** Why there is nothing to be seen. */
+/** A message in place of content. */
 export function Notice({ children, isError }: { children: ComponentChildren; isError?: boolean }): JSX.Element {
   return (
     <div class={isError ? "notice is-error" : "notice"} role={isError ? "alert" : "status"}>
@@ -80,7 +80,7 @@ export function Notice({ children, isError }: { children: ComponentChildren; isE
   );
 }
 
-/** What `Rows` needs. */
+/** Properties of `Rows`. */
 export interface RowsProps {
   readonly count: number;
   /** Of a row, in px. */

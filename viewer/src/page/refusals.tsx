@@ -1,4 +1,4 @@
-// What was refused, as Opik would have refused it, and what mends it.
+// Lists refused requests with their reasons and fixes.
 
 import type { JSX } from "preact";
 import type { RefusalEntry } from "../api.js";

@@ -11,7 +11,7 @@ export function hrefOf(place: string): string {
   return `#/${place}`;
 }
 
-/** The link to a trace's thread: by its name, where that can be a part of one. */
+/** The link to a trace's thread. A long name is replaced by the trace's id. */
 export function hrefOfThread({ id, thread }: { readonly id: string; readonly thread: string | null }): string {
   const isShort = thread !== null && thread.length <= 200 && thread.isWellFormed();
   return hrefOf(isShort ? `thread/${encodeURIComponent(thread)}` : `thread-of/${id}`);

@@ -50,7 +50,7 @@ export function Thread({ id, isTrace }: { readonly id: string; readonly isTrace:
   );
 }
 
-/** What the trace itself took in or gave: of a whole conversation, what was said last. */
+/** The input or output of a trace. Of a conversation, it shows the last message. */
 function Said({ value, by }: { value: unknown; by: "user" | "assistant" }): JSX.Element | null {
   if (value === null || value === undefined) return null;
   const messages = messagesOf(value, by);

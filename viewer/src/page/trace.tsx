@@ -261,7 +261,7 @@ function Loaded({ data, selected }: { data: TraceAnswer; selected: string | unde
   );
 }
 
-/** Whether its clock stands still while it computes. */
+/** `true` if the sender's clock stands still during computation. */
 export function isWorker(sender: string): boolean {
   return /\bworkerd\b|^Worker$/.test(sender);
 }

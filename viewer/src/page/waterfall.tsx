@@ -12,7 +12,7 @@ const MAX_INDENT = 24;
 /** Behind it, in parts of the track, a bar's duration stands before it. */
 const LABEL_LEFT = 0.88;
 
-/** What it shows. Lines are named by their numbers in the layout. */
+/** Properties of the waterfall. Numbers of lines are numbers in the layout. */
 export interface WaterfallProps {
   readonly layout: Layout;
   readonly visible: readonly number[];
@@ -128,7 +128,7 @@ function LineView(
           </Pill>
         )}
         {span.cancelled && (
-          <Pill short="×" why="who consumed it went away">
+          <Pill short="×" why="its consumer went away">
             cancelled
           </Pill>
         )}
@@ -219,7 +219,7 @@ function percent(part: number): string {
   return `${Math.round(part * 1e6) / 1e4}%`;
 }
 
-/** What the bar shows, in words. */
+/** Describes the bar in words. */
 function describe({ span, gaps }: Line): string {
   return gaps.length > 0 ? `${span.type}, with gaps` : span.type;
 }

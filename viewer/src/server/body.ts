@@ -1,4 +1,4 @@
-// The body of a request, within bounds: whatever is sent, no more than so much is read, unpacked and looked into.
+// Reads the body of a request, within limits for its size, its unpacked size and its depth.
 
 import type { IncomingMessage } from "node:http";
 import { promisify } from "node:util";
@@ -9,7 +9,7 @@ const MB = 1024 * 1024;
 /** As it is sent: the official SDKs stop at 50 MB. */
 const MAX_SENT_BYTES = 64 * MB;
 const MAX_UNPACKED_BYTES = 256 * MB;
-/** Validators recurse: what is deeper might be the end of the process. */
+/** Validators recurse. Deeper JSON could overflow the stack. */
 const MAX_DEPTH = 512;
 
 const unpack = promisify(gunzip);
@@ -20,7 +20,7 @@ export interface Body {
   readonly text: string;
 }
 
-/** Reads it; throws a `Refusal` for one that is too large or no gzip. */
+/** Reads it. Throws a `Refusal` if it is too large or can't be unpacked. */
 export async function bodyOf(request: IncomingMessage): Promise<Body> {
   const sent = await bytesOf(request);
   const encoding = request.headers["content-encoding"];
@@ -31,7 +31,7 @@ export async function bodyOf(request: IncomingMessage): Promise<Body> {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE")
       throw tooLarge("unpacked", MAX_UNPACKED_BYTES);
-    throw new Refusal(400, "the body is no gzip");
+    throw new Refusal(400, "the body is not in gzip format");
   }
 }
 
@@ -51,7 +51,7 @@ function tooLarge(how: string, limit: number): Refusal {
   return new Refusal(413, `the body is larger than ${limit / MB} MB as ${how}`);
 }
 
-/** The value of a JSON text; throws a `Refusal` for none, and for one that is nested too deeply. */
+/** Parses JSON. Throws a `Refusal` for other texts and for JSON that is nested too deeply. */
 export function parseJson(text: string): unknown {
   if (isDeep(text)) throw new Refusal(400, `JSON may be nested ${MAX_DEPTH} times`);
   try {

@@ -4,15 +4,15 @@ import type { ServerResponse } from "node:http";
 import type { ChangeEvent } from "../api.js";
 import { Refusal } from "./refusal.js";
 
-/** Changes within it are told at once. */
+/** One event reports all changes of this time. */
 const EVERY_MS = 250;
 const MAX_LISTENERS = 64;
-/** Of more, a page is told that anything may have changed. */
+/** An event with more traces names none of them. */
 const MAX_NAMED = 100;
-/** Who does not read what is sent is hung up on. */
+/** A listener with more unread bytes is disconnected. */
 const MAX_BACKLOG_BYTES = 1024 * 1024;
 
-/** Those who listen. */
+/** The listeners. */
 export class Events {
   readonly #listeners = new Set<ServerResponse>();
   readonly #changed = new Set<string>();

@@ -1,4 +1,4 @@
-// Passing on what was accepted to a real Opik, with its key and not the caller's.
+// Passes accepted requests on to a real Opik, with the viewer's own key.
 
 import type { IncomingHttpHeaders } from "node:http";
 import type { ForwardStatus } from "../api.js";
@@ -14,7 +14,7 @@ export interface ForwardOptions {
   readonly fromBrowsers?: boolean | undefined;
 }
 
-/** More than so many at once are not passed on, and counted as failed. */
+/** Requests above this number at once are counted as failed. */
 const MAX_UNDER_WAY = 64;
 const TIMEOUT_MS = 60_000;
 
@@ -44,7 +44,7 @@ export class Forward {
     };
   }
 
-  /** Resolves as soon as it is known what became of it; never rejects. */
+  /** Resolves when the request has succeeded or failed. Never rejects. */
   async pass(method: string, path: string, headers: IncomingHttpHeaders, body: Buffer): Promise<void> {
     const isOfPage = headers.origin !== undefined || headers["sec-fetch-site"] !== undefined;
     if (isOfPage && !this.#options.fromBrowsers) return;

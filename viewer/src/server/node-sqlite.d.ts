@@ -1,4 +1,4 @@
-// What sqlite-shelf.ts uses of a module that the oldest Node of the package has not: its types are not those of Node 20.
+// Types of the parts of node:sqlite that sqlite-shelf.ts uses. The types of Node 20 lack the module.
 
 declare module "node:sqlite" {
   type Value = string | number | bigint | null | Uint8Array;

@@ -1,4 +1,4 @@
-// The part of the Opik API that SDKs deliver to. What is refused is decided in validate.ts, what is kept in store.ts.
+// The part of the Opik API that SDKs deliver to. validate.ts refuses rows, store.ts keeps them.
 
 import { parseJson } from "./body.js";
 import { Refusal } from "./refusal.js";
@@ -16,7 +16,7 @@ export interface Asking {
   readonly nowMs: number;
 }
 
-/** What it is answered. */
+/** The answer. */
 export interface Answer {
   readonly status: number;
   readonly json?: unknown;
@@ -26,7 +26,7 @@ export interface Answer {
 
 const PROJECT_ID = "01900000-0000-7000-8000-000000000000";
 
-/** Answers what is of Opik's API; `undefined` for anything else. */
+/** Answers requests of Opik's API; `undefined` for other paths. */
 export function answerOpik(store: Store, asking: Asking): Answer | undefined {
   const { path, method, query, body } = asking;
   if (path === "/is-alive/ping") return { status: 200, json: { message: "pong", healthy: true } };

@@ -6,7 +6,7 @@ export interface Place {
   readonly row?: number | undefined;
   /** Such as `usage.total_tokens`. */
   readonly field?: string | undefined;
-  /** What stands there. */
+  /** The value of the field. */
   readonly value?: unknown;
 }
 

@@ -1,4 +1,4 @@
-// What was refused, and what mends it. Only the latest are kept, and in memory: they are of no use once they are mended.
+// Keeps the latest refused requests, in memory, with their fixes.
 
 import type { RefusalEntry } from "../api.js";
 import type { Refusal } from "./refusal.js";
@@ -6,7 +6,7 @@ import type { Refusal } from "./refusal.js";
 const MAX_KEPT = 200;
 const MAX_VALUE_LENGTH = 200;
 
-/** What is known of a request that was refused. */
+/** A refused request. */
 export interface Refused {
   readonly at: number;
   readonly method: string;
@@ -70,12 +70,12 @@ function rowsOf(body: unknown): unknown[] | undefined {
   return Object.values(body).find(Array.isArray);
 }
 
-/** What mends it, in a sentence or two; `null` where nobody can tell. */
+/** The fix, in a sentence or two; `null` if it is unknown. */
 export function fixOf({ status, message, details, place }: Refusal): string | null {
   const { field = "", value } = place;
   if (/version 7 UUID|format "uuid"/.test(message)) {
     const version = /^[0-9a-f]{8}-[0-9a-f]{4}-([0-9])/i.exec(String(value))?.[1];
-    const found = value === undefined ? "There is none" : version ? `This is version ${version}` : "This is no UUID";
+    const found = value === undefined ? "The id is missing" : version ? `It is version ${version}` : "It is not a UUID";
     return `${found}. Opik takes UUIDs of version 7 alone, which begin with their time: SDKs make them, and so does uuid7() of uuid6 or uuid.`;
   }
   if (details?.includes("too_old")) {
@@ -83,7 +83,7 @@ export function fixOf({ status, message, details, place }: Refusal): string | nu
   }
   if (details?.includes("too_far_future")) return "The id's time lies ahead: the sender's clock is wrong.";
   if (field.startsWith("usage"))
-    return "Usage is a flat map of 32-bit integers: round what is not, leave out what is nested.";
+    return "Usage is a flat map of 32-bit integers: round fractions, and leave out nested objects.";
   if (field.startsWith("error_info"))
     return "error_info needs an exception_type and a traceback, neither of them empty.";
   if (/^(input|output|metadata)/.test(field))
@@ -96,13 +96,14 @@ export function fixOf({ status, message, details, place }: Refusal): string | nu
   }
   if (field === "type") return "Opik knows the types general, tool, llm and guardrail.";
   if (field === "source") return "Leave it out, or set it to sdk.";
-  if (field === "project_name") return "Give the project a name that is not blank, or none for the Default Project.";
+  if (field === "project_name")
+    return "Give the project a name that is not blank, or leave it out for the Default Project.";
   if (/Duplicate/.test(message)) return "One batch has the row twice: send the newer one alone.";
   if (/more than 1000|fewer than 1/.test(message)) return "A batch holds 1 to 1000 rows: send it in parts.";
   if (/does not match/.test(message))
     return "A span stays where it is: an update has the trace and the parent that the span was created with.";
   if (/already exists/.test(message))
-    return "Another program has written this trace's row. Who continues a trace writes spans alone.";
+    return "Another program has written this trace's row. A service that continues a trace writes only spans.";
   if (status === 404) return "OPIK_URL_OVERRIDE is this server's address with /api behind it.";
   return null;
 }

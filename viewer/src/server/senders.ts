@@ -1,4 +1,4 @@
-// Who sends: by the headers that SDKs name themselves in. Rows do not tell services apart, requests do.
+// Reads the sender of a request from the headers of the SDKs. Rows don't name their sender.
 
 import type { IncomingHttpHeaders } from "node:http";
 

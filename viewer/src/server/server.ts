@@ -1,5 +1,5 @@
-// The server: it takes what SDKs send, and answers the page. Who may ask is decided in guard.ts, what is answered in
-// opik-routes.ts and viewer-routes.ts. Nothing that is sent to it ends it.
+// The server: it takes what SDKs send, and answers the page. guard.ts refuses requests, opik-routes.ts and
+// viewer-routes.ts answer them. Nothing that is sent to it ends it.
 
 import { readFileSync } from "node:fs";
 import {
@@ -33,7 +33,7 @@ export interface CollectorOptions {
   readonly port?: number;
   /** Where it listens; by default 127.0.0.1, and [::1] where a port is given. */
   readonly host?: string;
-  /** Names that it may be called by beside those of this machine. */
+  /** Further host names. */
   readonly allowHosts?: readonly string[];
   /** A file of SQLite to keep the rows in, which takes Node 22.13; otherwise they live in memory. */
   readonly file?: string;
@@ -49,7 +49,7 @@ export interface CollectorOptions {
   readonly now?: () => number;
 }
 
-/** Decides what becomes of an upload. `keep` stores its rows. */
+/** Intercepts an upload. `keep` stores its rows. */
 export type Intercept = (upload: Upload, response: ServerResponse, keep: () => void) => number | undefined;
 
 /** An upload, as it came. */
@@ -69,7 +69,7 @@ export interface SeenRequest {
   readonly path: string;
   readonly headers: IncomingHttpHeaders;
   readonly body: string;
-  /** What was answered; 0 when nothing was. */
+  /** The status of the answer; 0 without an answer. */
   readonly status: number;
 }
 
@@ -209,7 +209,7 @@ export async function startCollector(options: CollectorOptions = {}): Promise<Co
     store.close();
     throw error;
   }
-  // Where this machine's name means its other address first. It may have none.
+  // On some machines `localhost` is ::1. Others lack IPv6.
   if (options.port && options.host === undefined) await listen("::1", options.port).catch(() => {});
 
   return {
@@ -246,7 +246,7 @@ interface Path {
   readonly rest: string;
 }
 
-/** Whatever stands there: only paths that begin with one slash are any. */
+/** Accepts every text as a target. */
 function targetOf(url: string): { path: Path; query: URLSearchParams } {
   const [, pathname = "", search = ""] = /^([^?#]*)\??([^#]*)/.exec(url) ?? [];
   const prefix = /^\/api(?=\/|$)/.exec(pathname)?.[0] ?? "";
@@ -269,7 +269,7 @@ const CSP =
   "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; " +
   "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
-/** Pages of this machine may send their traces. What they read is only whether that went well. */
+/** Lets pages of this machine send traces and read the status of the answer. */
 function allowOrigin(response: ServerResponse, { origin }: IncomingHttpHeaders, purpose: Purpose): void {
   if (origin === undefined || purpose !== "ingest" || !isOfThisMachine(origin)) return;
   response.setHeader("access-control-allow-origin", origin);

@@ -31,7 +31,7 @@ export interface Entry {
   readonly summary: TraceSummary | undefined;
 }
 
-/** How much lies on it. */
+/** The size of a shelf. */
 export interface Held {
   readonly traces: number;
   readonly spans: number;
@@ -39,10 +39,10 @@ export interface Held {
   readonly bytes: number;
 }
 
-/** Where rows lie. All of it is synchronous: a request's rows are there as soon as it is answered. */
+/** Keeps rows. Its methods are synchronous: rows are stored before their request is answered. */
 export interface Shelf {
   held(): Held;
-  /** Runs `change`, all of it or, where it throws, nothing of it that outlives the process. */
+  /** Runs `change`. A file undoes the change if it throws. */
   together<T>(change: () => T): T;
   put(kept: Kept): void;
   get(entity: Entity, trace: string, key: string): Kept | undefined;
@@ -60,7 +60,7 @@ export interface Shelf {
   /** The traces that came before the one of this number, newest first. */
   entries(before: number): Iterable<Entry>;
   setSummary(trace: string, summary: TraceSummary): void;
-  /** Takes away the trace that came first, with its scores; where there is none, all scores. */
+  /** Drops the oldest trace with its scores. Without a trace, drops all scores. */
   dropOldest(): void;
   clear(): void;
   close(): void;

@@ -10,24 +10,25 @@ import type { Entity } from "./validate.js";
 const VERSION = 1;
 /** Of a UUID, as a text. */
 const ID_LENGTH = 36;
-const SCHEMA = `
-  CREATE TABLE trace(n INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL UNIQUE, spans INTEGER NOT NULL DEFAULT 0,
-    bytes INTEGER NOT NULL DEFAULT 0, summary TEXT);
-  CREATE TABLE row(n INTEGER PRIMARY KEY, entity INTEGER NOT NULL, id BLOB NOT NULL, trace INTEGER NOT NULL,
-    sender INTEGER NOT NULL, row TEXT NOT NULL);
-  CREATE TABLE sender(n INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
-  CREATE INDEX row_id ON row(id);
-  CREATE INDEX row_trace ON row(trace);
-  CREATE TABLE score(key TEXT PRIMARY KEY, entity INTEGER NOT NULL, id BLOB NOT NULL, score TEXT NOT NULL);
-  CREATE INDEX score_id ON score(id);
-  PRAGMA user_version = ${VERSION};`;
+const TABLES = [
+  "trace(n INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB UNIQUE, spans INTEGER DEFAULT 0, bytes INTEGER DEFAULT 0, summary)",
+  "row(n INTEGER PRIMARY KEY, entity INTEGER, id BLOB, trace INTEGER, sender INTEGER, row TEXT)",
+  "sender(n INTEGER PRIMARY KEY, name TEXT UNIQUE)",
+  "score(key TEXT PRIMARY KEY, entity INTEGER, id BLOB, score TEXT)",
+];
+const INDICES = ["row_id ON row(id)", "row_trace ON row(trace)", "score_id ON score(id)"];
+const SCHEMA = [
+  ...TABLES.map((table) => `CREATE TABLE ${table};`),
+  ...INDICES.map((index) => `CREATE INDEX ${index};`),
+  `PRAGMA user_version = ${VERSION};`,
+].join("");
 
 type RowOfTable = { n: number; entity: number; id: Uint8Array; trace: number; sender: number; row: string };
 type EntryOfTable = { id: Uint8Array; n: number; summary: string | null };
 
 const ROWS = "SELECT n, entity, id, trace, sender, row FROM row";
 
-/** Opens the file, or makes it. Throws, in a sentence for its user, where that can not be. */
+/** Opens the file, or makes it. Throws an error with a message for the user if that fails. */
 export async function openFile(file: string): Promise<Shelf> {
   const sqlite = await importSqlite();
   // Nobody else on this machine reads it; SQLite gives its other files the same mode.
@@ -50,7 +51,7 @@ async function importSqlite(): Promise<typeof import("node:sqlite")> {
     return await import("node:sqlite");
   } catch {
     throw new Error(
-      `a file needs Node 22.13 or newer, and this is ${process.version}: without one, rows live in memory`,
+      `a file needs Node 22.13 or newer, and this is ${process.version}: leave out the file to keep rows in memory`,
     );
   }
 }
@@ -106,7 +107,7 @@ class SqliteShelf implements Shelf {
 
   put({ entity, key, trace, row, sender }: Kept): void {
     const number = this.#numberOf(trace);
-    // What has a column of its own is not in the text.
+    // Fields with their own column are left out of the text.
     const { id, trace_id: _, ...rest } = row;
     const text = JSON.stringify(rest);
     const by = this.#senderOf(sender);
@@ -156,7 +157,7 @@ class SqliteShelf implements Shelf {
     return { entity, key: keyOf(entity, row), trace, row, sender: this.#nameOf(found.sender) };
   }
 
-  /** The id of the trace with this number. Mostly it is that of the row before. */
+  /** The id of the trace with this number. Consecutive rows mostly have the same trace. */
   #traceOf(n: number): string {
     if (this.#lastTrace.n !== n) {
       const { id } = this.#sql("SELECT id FROM trace WHERE n=?").get(n) as { id: Uint8Array };

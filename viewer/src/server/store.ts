@@ -1,4 +1,4 @@
-// What becomes of accepted rows. A batch row replaces the stored one whole, the newest `last_updated_at` wins; a PATCH
+// Stores accepted rows. A batch row replaces the stored one whole, the newest `last_updated_at` wins; a PATCH
 // merges. Rows with one trace id are one trace here, also where their projects differ, which is a mistake worth seeing.
 // Where the rows lie is the shelf's matter.
 
@@ -10,14 +10,14 @@ import { type Entity, Refusal, type Row } from "./validate.js";
 
 export type { StoredRow, StoredScore } from "./shelf.js";
 
-/** How much is kept: whole traces go where it is more, the one that came first before the others. */
+/** Limits of a store. Above a limit it drops whole traces, the oldest first. */
 export interface Bounds {
   readonly spans: number;
   /** Of the rows, as JSON. */
   readonly bytes: number;
 }
 
-/** Which traces are listed. All of what is given has to hold. */
+/** Filter of a list. A trace has to match every given field. */
 export interface TraceFilter {
   /** Stands in what the list shows of it, or anywhere in its rows. */
   readonly text?: string | undefined;
@@ -25,7 +25,7 @@ export interface TraceFilter {
   readonly project?: string | undefined;
   readonly thread?: string | undefined;
   readonly hasErrors?: boolean | undefined;
-  /** It has at least so many spans. */
+  /** Smallest number of spans. */
   readonly minSpans?: number | undefined;
   /** It has come to its end. */
   readonly isDone?: boolean | undefined;
@@ -106,7 +106,7 @@ export class Store {
     });
   }
 
-  /** Stores a row that must not be there yet: 409 for a trace, silence for a span, as the backend does. */
+  /** Stores a new row. Like the backend, refuses an existing trace with 409 and ignores an existing span. */
   create(entity: Entity, row: Row, sender = ""): void {
     const before = this.find(entity, row["id"] as string);
     if (before && before["start_time"] !== undefined) {
@@ -128,7 +128,7 @@ export class Store {
     this.#write(() => this.#put(entity, completed({ ...rest, id }), sender));
   }
 
-  /** Stores scores; the last one of a name counts. What is scored need not be there. */
+  /** Stores scores; the last one of a name counts. The scored row may be missing. */
   score(entity: Entity, rows: readonly Row[]): void {
     this.#write(() => {
       for (const row of rows) {

@@ -91,7 +91,7 @@ function exceptionOf(row: Partial<StoredRow>): string | null {
   return error === undefined ? null : (textOf(error.exception_type) ?? "error");
 }
 
-/** A text as lists have it: the whole one is in the row. */
+/** Cuts a text for a list. The row keeps the whole text. */
 export function textOf(value: unknown): string | undefined {
   return typeof value === "string" ? value.slice(0, MAX_TEXT) : undefined;
 }

@@ -1,4 +1,4 @@
-// Times as rows have them: RFC 3339, down to microseconds.
+// Reads the times of rows: RFC 3339, down to microseconds.
 
 /** ms since 1970, with the fraction that `Date` leaves out; `undefined` for none. */
 export function msOf(text: unknown): number | undefined {

@@ -3,7 +3,7 @@
 import type { Store, StoredRow, StoredScore } from "./store.js";
 import { tokensOf } from "./summary.js";
 
-/** What is deeper is indented no further: a chain of many spans would be a text of their number squared. */
+/** The deepest indent. Without it, the text of a long chain would grow quadratically. */
 const MAX_INDENT = 40 * 3;
 
 /** The tree of one trace. It flags spans whose parent is missing, and a trace without a row. */

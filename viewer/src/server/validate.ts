@@ -1,5 +1,5 @@
-// What the backend refuses before it writes anything: rows against the official write schemas, ids that are
-// no UUIDv7 or lie in the future, an id twice in one batch. Next in the flow: store.ts.
+// Refuses rows that the backend refuses before it writes: rows that break the official write schemas, ids with a wrong
+// version or time, and ids that occur twice in a batch. Next in the flow: store.ts.
 
 import {
   FeedbackScoreBatch,
@@ -20,7 +20,7 @@ export type Entity = "traces" | "spans";
 /** A row as it came. */
 export type Row = Record<string, unknown>;
 
-/** How far an id's time may be from now: for what is created either way, for what is referenced ahead alone. */
+/** The largest difference between an id's time and now. Referenced ids may be older. */
 const WINDOW_MS = 24 * 60 * 60 * 1000;
 
 const MODELS = {

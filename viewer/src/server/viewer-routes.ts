@@ -1,4 +1,4 @@
-// What the page and tests ask for: lists, traces, rows, threads, refusals, trees, export and import.
+// The routes of the page and of tests: lists, traces, rows, threads, refusals, trees, export and import.
 
 import type { ListAnswer, RowAnswer, Status, ThreadAnswer, TraceAnswer, TraceSummary } from "../api.js";
 import { parseJson } from "./body.js";
@@ -11,7 +11,7 @@ import { summariseRow } from "./summary.js";
 import { treeOf } from "./tree.js";
 import type { Entity, Row } from "./validate.js";
 
-/** What the routes read. */
+/** The data of the routes. */
 export interface Viewed {
   readonly store: Store;
   readonly refusals: Refusals;
@@ -23,7 +23,7 @@ export interface Viewed {
 const MAX_LISTED = 500;
 const MAX_WAIT_MS = 120_000;
 
-/** Answers what is the viewer's own; `undefined` for anything else. */
+/** Answers the viewer's own routes; `undefined` for other paths. */
 export async function answerViewer(viewed: Viewed, asking: Asking): Promise<Answer | undefined> {
   const { store, refusals } = viewed;
   const { method, path, query } = asking;
@@ -167,10 +167,10 @@ function exported(store: Store, trace: string | null): string {
   return lines.join("");
 }
 
-/** So many rows are written at once. */
+/** Number of rows per write. */
 const IMPORT_ROWS = 1000;
 
-/** How many rows there were. Ids may be of any age: they were accepted once. */
+/** Imports rows and returns their number. Ids may have any age, because the export's server has accepted them. */
 export function importRows(store: Store, text: string): number {
   let count = 0;
   let from = { entity: "spans" as Entity, sender: "" };
@@ -189,7 +189,7 @@ export function importRows(store: Store, text: string): number {
       if (entity !== from.entity || by !== from.sender || rows.length === IMPORT_ROWS) write();
       from = { entity, sender: by };
       rows.push(row);
-    } else throw new Refusal(422, `line ${count} is no row of an export`);
+    } else throw new Refusal(422, `line ${count} is not a row of an export`);
   }
   write();
   return count;
