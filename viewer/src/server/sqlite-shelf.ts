@@ -61,6 +61,8 @@ class SqliteShelf implements Shelf {
   readonly #prepared = new Map<string, StatementSync>();
   /** Of traces that were written last, by their id. */
   readonly #numbers = new Map<string, number>();
+  /** Changes of traces by the current transaction. */
+  readonly #totals = new Map<number, { spans: number; bytes: number }>();
   readonly #senders = new Map<string, number>();
   readonly #senderNames = new Map<number, string>();
   #lastTrace = { n: -1, id: "" };
@@ -82,6 +84,7 @@ class SqliteShelf implements Shelf {
   }
 
   held(): Held {
+    if (!this.#held) this.#writeTotals();
     this.#held ??= this.#sql(
       "SELECT count(*) AS traces, ifnull(sum(spans), 0) AS spans, ifnull(sum(bytes), 0) AS bytes FROM trace",
     ).get() as unknown as { -readonly [Count in keyof Held]: number };
@@ -94,6 +97,7 @@ class SqliteShelf implements Shelf {
     this.#depth += 1;
     try {
       const result = change();
+      this.#writeTotals();
       this.#database.exec("COMMIT");
       return result;
     } catch (error) {
@@ -119,10 +123,21 @@ class SqliteShelf implements Shelf {
     }
     const spans = !before && entity === "spans" ? 1 : 0;
     const bytes = text.length - (before?.row.length ?? 0);
-    this.#sql("UPDATE trace SET spans=spans+?, bytes=bytes+?, summary=NULL WHERE n=?").run(spans, bytes, number);
+    const totals = this.#totals.get(number);
+    if (totals) {
+      totals.spans += spans;
+      totals.bytes += bytes;
+    } else this.#totals.set(number, { spans, bytes });
     if (!this.#held) return;
     this.#held.spans += spans;
     this.#held.bytes += bytes;
+  }
+
+  /** Adds up the changes of each trace, once per transaction. */
+  #writeTotals(): void {
+    const update = this.#sql("UPDATE trace SET spans=spans+?, bytes=bytes+?, summary=NULL WHERE n=?");
+    for (const [n, { spans, bytes }] of this.#totals) update.run(spans, bytes, n);
+    this.#totals.clear();
   }
 
   #numberOf(trace: string): number {
@@ -250,6 +265,7 @@ class SqliteShelf implements Shelf {
   }
 
   dropOldest(): void {
+    this.#writeTotals();
     const oldest = this.#sql("SELECT n, id, spans, bytes FROM trace ORDER BY n LIMIT 1").get() as
       | { n: number; id: Uint8Array; spans: number; bytes: number }
       | undefined;
@@ -269,6 +285,7 @@ class SqliteShelf implements Shelf {
   }
 
   #forget(): void {
+    this.#totals.clear();
     this.#numbers.clear();
     this.#senders.clear();
     this.#senderNames.clear();

@@ -126,12 +126,18 @@ function outsideWindow(field: string, ms: number, reason: "too_old" | "too_far_f
   return new Refusal(400, `Invalid UUID for ${field}`, details, place);
 }
 
-/** The backend reads a null as an absent field. */
+const LISTS = new Set(["spans", "traces", "scores"]);
+
+/** Removes null fields of a body and of its rows, because the backend reads a null as an absent field. */
 function withoutNulls(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withoutNulls);
   if (typeof value !== "object" || value === null) return value;
-  const fields = Object.entries(value).filter(([, field]) => field !== null);
+  const fields = Object.entries(value);
+  // Most rows have none, and stay as they are.
+  if (!fields.some(([name, field]) => field === null || LISTS.has(name))) return value;
   return Object.fromEntries(
-    fields.map(([name, field]) => [name, ["spans", "traces", "scores"].includes(name) ? withoutNulls(field) : field]),
+    fields
+      .filter(([, field]) => field !== null)
+      .map(([name, field]) => [name, LISTS.has(name) ? withoutNulls(field) : field]),
   );
 }
