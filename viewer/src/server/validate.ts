@@ -133,7 +133,7 @@ function withoutNulls(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withoutNulls);
   if (typeof value !== "object" || value === null) return value;
   const fields = Object.entries(value);
-  // Most rows have none, and stay as they are.
+  // Most rows have no null, and stay the same object.
   if (!fields.some(([name, field]) => field === null || LISTS.has(name))) return value;
   return Object.fromEntries(
     fields
