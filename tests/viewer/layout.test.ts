@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { RowSummary, TraceAnswer } from "../../viewer/src/api.js";
+import { compare } from "../../viewer/src/page/compare.js";
 import { criticalPath, type Layout, layout, ticksOf, visibleLines } from "../../viewer/src/page/layout.js";
 
 type Fields = Partial<RowSummary> & { id: string };
@@ -219,6 +220,33 @@ test("folding hides only the lines below a line", () => {
   const { lines } = lay([{ id: "a" }, { id: "b", parent: "a" }, { id: "c", parent: "b" }, { id: "d", start: 1 }]);
   assert.deepEqual(visibleLines(lines, new Set(["b"])), [0, 1, 3]);
   assert.deepEqual(visibleLines(lines, new Set(["a", "b"])), [0, 3]);
+});
+
+test("two traces are aligned by the names of their spans, in order", () => {
+  const named = (id: string, name: string, parent: string | null, start: number) => ({ id, name, parent, start });
+  const first = lay([
+    named("1", "a", null, 0),
+    named("2", "b", "1", 1),
+    named("3", "b", "1", 2),
+    named("4", "c", "2", 2),
+  ]);
+  const second = lay([
+    named("5", "a", null, 0),
+    named("6", "b", "5", 1),
+    named("7", "d", "5", 2),
+    named("8", "c", "6", 3),
+  ]);
+  assert.deepEqual(
+    compare(first, second).map((pair) => [pair.depth, pair.first?.span.id, pair.second?.span.id]),
+    [
+      [0, "1", "5"],
+      [1, "2", "6"],
+      [2, "4", "8"],
+      [1, "3", undefined],
+      [1, undefined, "7"],
+    ],
+  );
+  assert.deepEqual(compare(lay([]), lay([])), []);
 });
 
 for (const [what, parentOf] of [

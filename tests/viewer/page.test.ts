@@ -151,6 +151,14 @@ test("the detail explains oddities of a span", () =>
     await page.locator(".hint", { hasText: "4 spans read 0 ms" }).waitFor();
   }));
 
+test("a trace is compared with the last earlier one of its name", () =>
+  withPage(`#/trace/${idAt(start + 40_000, 1)}`, async (page) => {
+    await page.locator("a", { hasText: "compare with the one before" }).click();
+    const pair = page.locator(".pair", { hasText: "ask" });
+    await pair.waitFor();
+    assert.match(await pair.innerText(), /900 ms\s+1\.31 s\s+\+412 ms\s+\+1/);
+  }));
+
 for (const width of [1360, 900, 390]) {
   test(`at ${width} px, bars stand where the ruler says`, () =>
     withPage(
@@ -322,6 +330,7 @@ describe("in both schemes and at both widths, axe finds nothing", () => {
     error: [() => `trace/${sample.trace}/${keyOf("sum_invoices")}`, ".error-box"],
     thread: [() => `thread/${sample.thread}`, ".turn"],
     refusals: [() => "refusals", ".refusal"],
+    compare: [() => `compare/${sample.trace}/${idAt(start + 20_000, 1)}`, ".pair .pill"],
   };
   for (const [view, [place, shown]] of Object.entries(views)) {
     for (const colorScheme of ["light", "dark"] as const) {

@@ -3,6 +3,7 @@
 import { type JSX, render } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import type { Status } from "../api.js";
+import { Compare } from "./compare-view.js";
 import { useAnswer } from "./data.js";
 import { count, line } from "./format.js";
 import { List } from "./list.js";
@@ -61,6 +62,8 @@ function Page(): JSX.Element {
           <TraceView key={first} id={first} selected={second} />
         ) : view === "thread" || view === "thread-of" ? (
           <Thread key={first} id={first} isTrace={view === "thread-of"} />
+        ) : view === "compare" ? (
+          <Compare key={parts.join()} ids={[first, second ?? ""]} />
         ) : view === "refusals" ? (
           <RefusalsView />
         ) : (

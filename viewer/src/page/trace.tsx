@@ -2,7 +2,7 @@
 
 import type { JSX } from "preact";
 import { useMemo, useRef, useState } from "preact/hooks";
-import type { TraceAnswer } from "../api.js";
+import type { ListAnswer, TraceAnswer } from "../api.js";
 import { useAnswer } from "./data.js";
 import { Detail, headersOf } from "./detail.js";
 import { cost, count, duration, line } from "./format.js";
@@ -174,6 +174,7 @@ function Loaded({ data, selected }: { data: TraceAnswer; selected: string | unde
           ) : (
             <span class="hint-inline">no trace row yet: its caller writes it</span>
           )}
+          <Before summary={summary} />
           <a href={`/api/viewer/export?trace=${encodeURIComponent(summary.id)}`} download>
             export
           </a>
@@ -259,6 +260,16 @@ function Loaded({ data, selected }: { data: TraceAnswer; selected: string | unde
       </div>
     </div>
   );
+}
+
+/** The link that compares the trace with the last earlier trace of its name. */
+function Before({ summary: { id, n, name } }: { summary: TraceAnswer["summary"] }): JSX.Element | null {
+  const { data } = useAnswer<ListAnswer>(
+    `traces?name=${encodeURIComponent(name.toWellFormed())}&before=${n}&limit=1`,
+    () => false,
+  );
+  const before = data?.traces[0];
+  return before ? <a href={hrefOf(`compare/${before.id}/${id}`)}>compare with the one before</a> : null;
 }
 
 /** `true` if the sender's clock stands still during computation. */
