@@ -143,6 +143,13 @@ describe("a request that nobody expects is answered, and the next one too", () =
     await isAlive();
   });
 
+  test("a batch of 51 MB, as the Python SDK sends at most, is kept", async () => {
+    const large = row({ input: { text: "x".repeat(51 * 1024 * 1024) } });
+    assert.equal((await post(JSON.stringify({ spans: [large] }))).status, 204);
+    assert.ok(collector.spans().some(({ id }) => id === large.id));
+    collector.store.clear();
+  });
+
   test("a request that breaks off", async () => {
     await raw(`POST /api/v1/private/spans/batch HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nContent-Length: 100\r\n\r\n{`);
     await isAlive();
