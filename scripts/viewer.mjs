@@ -1,6 +1,7 @@
 // Builds viewer/: compiles the schema's validators, bundles the page, and bundles the server and the command with them.
 // The sources import viewer/generated/. The package contains viewer/dist/.
 
+import { execFileSync } from "node:child_process";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { Ajv2020 } from "ajv/dist/2020.js";
@@ -35,6 +36,7 @@ await writeFile(
   "export const ASSETS: { readonly version: string; readonly files: Readonly<Record<string, { readonly type: string; readonly text: string }>> };\n",
 );
 await bundleForNode("src/server/server.ts", "dist/server.js");
+execFileSync(process.execPath, [resolve(ROOT, "../node_modules/typescript/bin/tsc"), "-p", ROOT], { stdio: "inherit" });
 await bundleForNode("src/cli/cli.ts", "dist/cli.js", [besideServer()]);
 
 async function validators() {

@@ -89,18 +89,33 @@ describe("beside the viewer's tarball", () => {
       files: { path: string }[];
       size: number;
     };
-    assert.deepEqual(files.map(({ path }) => path).sort(), [
-      "LICENSE",
-      "README.md",
-      "dist/cli.js",
-      "dist/server.js",
-      "package.json",
-    ]);
+    const paths = files
+      .map(({ path }) => path)
+      .filter((path) => !/^dist\/types\/(?:api|server\/[a-z-]+)\.d\.ts$/.test(path));
+    assert.deepEqual(paths.sort(), ["LICENSE", "README.md", "dist/cli.js", "dist/server.js", "package.json"]);
     assert.ok(size <= 150 * 1024, `${size} bytes`);
     viewer = join(installed.folder, filename);
     await run("npm", ["install", "--offline", "--no-audit", "--no-fund", installed.tarball, viewer], {
       cwd: installed.folder,
     });
+  });
+
+  test("a program of a user has its types", async () => {
+    const program = join(installed.folder, "program.ts");
+    await writeFile(
+      program,
+      `import { type Collector, type ListAnswer, startCollector } from "opik-edge-viewer";
+       const collector: Collector = await startCollector();
+       const list = (await (await fetch(\`\${collector.url}/viewer/traces\`)).json()) as ListAnswer;
+       const name: string | undefined = list.traces[0]?.name;
+       // @ts-expect-error: it is a number
+       const spans: string = list.traces[0]!.spans;
+       await collector.close();
+       export { name, spans };`,
+    );
+    const options = ["--noEmit", "--strict", "--module", "nodenext", "--target", "es2022", "--types", "node"];
+    const typeRoots = ["--typeRoots", join(ROOT, "node_modules/@types")];
+    await run(join(ROOT, "node_modules/.bin/tsc"), [...options, ...typeRoots, program], { cwd: installed.folder });
   });
 
   test("opik-edge dev serves the page, and says what to set", async () => {

@@ -39,9 +39,15 @@ function Loaded({ first, second }: { first: TraceAnswer; second: TraceAnswer }):
             <a href={hrefOf(`trace/${summary.id}`)}>{line(summary.name) || "(no name)"}</a>
             <span>{time(summary.start, nowMs)}</span>
             <strong>{summary.ms === null ? "open" : duration(summary.ms)}</strong>
-            <span>{count(summary.spans)} spans</span>
+            <span>
+              {count(summary.spans)} {summary.spans === 1 ? "span" : "spans"}
+            </span>
             {summary.tokens > 0 && <span>{count(summary.tokens)} tokens</span>}
-            {summary.errors > 0 && <span class="is-error">{count(summary.errors)} errors</span>}
+            {summary.errors > 0 && (
+              <span class="is-error">
+                {count(summary.errors)} {summary.errors === 1 ? "error" : "errors"}
+              </span>
+            )}
           </p>
         ))}
       </section>

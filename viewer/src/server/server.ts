@@ -27,6 +27,8 @@ import { treeOf } from "./tree.js";
 import { answerViewer, importRows, type Viewed } from "./viewer-routes.js";
 import { Watchers } from "./watchers.js";
 
+export type * from "../api.js";
+
 /** How to run it. */
 export interface CollectorOptions {
   /** 0, the default, takes a free one. */
