@@ -47,6 +47,11 @@ WASM_BINDGEN_VERSION=$(locked wasm-bindgen Cargo.lock)
 # shellcheck disable=SC2034 # setup, build and check use it
 WASM_BINDGEN=$CACHE/wasm-bindgen-$WASM_BINDGEN_VERSION/bin
 
+# The tool that Rust people build and test wasm with. The step `wasm` runs the tests by it; the build needs only cargo.
+WASM_PACK_VERSION=0.15.1
+# shellcheck disable=SC2034 # setup and check use it
+WASM_PACK=$CACHE/wasm-pack-$WASM_PACK_VERSION/bin
+
 # The oldest Rust that the crate promises to work with, in a separate home.
 MSRV=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
 # shellcheck disable=SC2034 # setup and check use it
@@ -143,9 +148,14 @@ with_wasm32() {
   else
     local bin
     bin=$(fallback_sysroot)/bin
-    RUSTC=$bin/rustc RUSTDOC=$bin/rustdoc "$@"
+    # Tools around cargo ask the first rustc on the PATH.
+    PATH=$bin:$PATH RUSTC=$bin/rustc RUSTDOC=$bin/rustdoc "$@"
   fi
 }
+
+# The compiler's flags for the modules of the npm package, in the form of CARGO_ENCODED_RUSTFLAGS. Memory ends at 64 MB:
+# growth beyond that fails in our instance, not in the whole isolate. Paths of this machine must not end up in a module.
+module_flags() { printf '%s\x1f%s' -Clink-arg=--max-memory=67108864 "--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=cargo"; }
 
 # Puts the Node of the tests first on the PATH. The package supports older versions, but wrangler and Miniflare want 22.
 # The lock has no Node for some machines; those use the installed Node.
