@@ -7,7 +7,7 @@ import { fetchTransport } from "./deliver/transport.js";
 import { invalid, isObject, numberFrom, OpikError, ownOf, readOption } from "./errors.js";
 import { type Names, unknownNames } from "./names.js";
 import { getCore } from "./platform/core.js";
-import { isBrowser, isServer, environment as platform } from "./platform/env.js";
+import { isBrowser, isServer, environment as platform, runtimeName } from "./platform/env.js";
 import { isHeaderValue } from "./record/headers.js";
 import { REDACTED } from "./record/json.js";
 import { redactor } from "./record/redact.js";
@@ -23,6 +23,9 @@ import type {
   TargetMatch,
   Transport,
 } from "./settings.js";
+
+/** The version of the package, which the build fills in. */
+declare const VERSION: string;
 
 /** The API of Opik Cloud. A self-hosted API is at `http://localhost:5173/api` by default. */
 export const DEFAULT_URL = "https://www.comet.com/opik/api";
@@ -45,6 +48,7 @@ export const CLIENT_SETTINGS: Names<OpikConfig & { trust: unknown }> = {
   apiKey: TEXT,
   workspace: TEXT,
   projectName: TEXT,
+  service: "a string or the boolean false",
   url: TEXT,
   environment: TEXT,
   threadId: TEXT_OR_FUNCTION,
@@ -95,7 +99,15 @@ export function unknownSettings(config: OpikConfig): string[] {
 
 /** Settings that record nothing. They read no variable, since a malformed one may be why nothing is recorded. */
 export function offSettings(): Settings {
-  return resolveConfig({ disabled: true, url: "", apiKey: "", workspace: "", projectName: "", environment: "" });
+  return resolveConfig({
+    disabled: true,
+    url: "",
+    apiKey: "",
+    workspace: "",
+    projectName: "",
+    environment: "",
+    service: false,
+  });
 }
 
 /**
@@ -139,6 +151,8 @@ export function resolveConfig(given: OpikConfig): Settings {
   if (!workspace || !isHeaderValue(workspace)) throw invalid("workspace", HEADER_VALUE, workspace);
   const projectName = read(config.projectName, "OPIK_PROJECT_NAME") ?? "Default Project";
   if (!projectName.trim()) throw invalid("projectName", "a name that is not blank", projectName);
+  const service = config.service !== false && read(config.service, "OPIK_SERVICE");
+  if (service && !isHeaderValue(service)) throw invalid("service", HEADER_VALUE, service);
   const environment = read(config.environment, "OPIK_ENVIRONMENT");
   if (environment !== undefined && environment.length > MAX_ENVIRONMENT_CHARS) {
     throw invalid("environment", `at most ${MAX_ENVIRONMENT_CHARS} characters`, environment);
@@ -163,7 +177,11 @@ export function resolveConfig(given: OpikConfig): Settings {
   // A relay sets the project itself.
   const recordedProject = relayUrl === undefined ? projectName : undefined;
   return {
-    requestHeaders: (isCompressed) => getCore().requestHeaders(apiKey, workspace, isCompressed),
+    requestHeaders: (isCompressed, by = runtimeName()) => {
+      const headers = getCore().requestHeaders(apiKey, workspace, isCompressed);
+      if (service !== false && !isBrowser()) headers.push(["x-opik-edge", `${VERSION}; ${by}; ${service ?? ""}`]);
+      return headers;
+    },
     withoutKey: (text) => (apiKey ? text.replaceAll(apiKey, REDACTED) : text),
     workspace,
     projectName: recordedProject,

@@ -251,6 +251,12 @@ export interface OpikConfig {
   readonly workspace?: string | undefined;
   /** The project of every row (`OPIK_PROJECT_NAME`, default `Default Project`). Trace headers do not carry it. */
   readonly projectName?: string | undefined;
+  /**
+   * The name of this service, printable ASCII (`OPIK_SERVICE`, default none). Uploads carry it in the header `x-opik-edge`, behind
+   * this package's version and the runtime, so that a local viewer can tell services apart; rows do not. `false` sends no such
+   * header; pages never send it.
+   */
+  readonly service?: string | false | undefined;
   /** The base URL of the API, http or https (`OPIK_URL_OVERRIDE`, default Opik Cloud). */
   readonly url?: string | undefined;
   /** The conversation of new traces that name none (`thread_id`). A function is called for each trace. */
@@ -311,8 +317,11 @@ export interface OpikConfig {
 
 /** Validated settings, with every default filled in. */
 export interface Settings {
-  /** Makes the headers of an upload. Only this closure holds the key, because settings are inspected and printed. */
-  readonly requestHeaders: (isCompressed: boolean) => HeaderPair[];
+  /**
+   * Makes the headers of an upload. `by` names who recorded its rows, if not this runtime. Only this closure holds the key, because
+   * settings are inspected and printed.
+   */
+  readonly requestHeaders: (isCompressed: boolean, by?: string) => HeaderPair[];
   /** Removes the key from `text`: a backend may repeat the key when it refuses it. */
   readonly withoutKey: (text: string) => string;
   readonly workspace: string;

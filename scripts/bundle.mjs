@@ -8,7 +8,7 @@ import { dirname, relative, resolve } from "node:path";
 import { rollup } from "rollup";
 
 const [compiled, out] = process.argv.slice(2).map((folder) => resolve(folder));
-const { exports, imports, bin } = JSON.parse(await readFile("package.json", "utf8"));
+const { exports, imports, bin, version } = JSON.parse(await readFile("package.json", "utf8"));
 
 /** The targets of package.json, by the names of the compiled files. */
 const targets = [...leaves(exports), ...leaves(imports), ...leaves(bin)].flatMap(
@@ -41,7 +41,10 @@ await bundle.write({
       renderChunk: (code) => ({
         // Editors show the examples of the declarations, so they are removed from the code. V8 stores a file that is not ASCII as
         // UTF-16 and reads it more slowly: 1 ms of an import.
-        code: code.replace(EXAMPLE, "").replace(/[^\0-\x7f]/g, escaped),
+        code: code
+          .replace(EXAMPLE, "")
+          .replace(/\bVERSION\b/g, JSON.stringify(version))
+          .replace(/[^\0-\x7f]/g, escaped),
         map: null,
       }),
     },

@@ -19,7 +19,7 @@ import {
 } from "../deliver/upload.js";
 import { Reporter } from "../errors.js";
 import { resolveConfig } from "../resolve-settings.js";
-import type { OpikConfig, Transport } from "../settings.js";
+import type { OpikConfig, Settings, Transport } from "../settings.js";
 import { settle } from "./batch.js";
 
 /** The used part of a queue's binding. */
@@ -123,7 +123,9 @@ const DISABLED_RETRY_SECONDS = 3600;
  */
 export function deliverQueue(batch: QueueBatch, config?: OpikConfig): Promise<void> & Promise<FlushReport>;
 export async function deliverQueue(batch: QueueBatch, config: OpikConfig = {}): Promise<FlushReport> {
-  const settings = resolveConfig(config);
+  const resolved = resolveConfig(config);
+  // Others have recorded the rows.
+  const settings: Settings = { ...resolved, requestHeaders: (gzipped) => resolved.requestHeaders(gzipped, "queue") };
   // The trace of a delivery, delivered through the same queue, would cause another delivery.
   for (const message of batch.messages) settle(message);
   if (settings.disabled) {

@@ -106,6 +106,12 @@ export function isServer(): boolean {
   return Deno !== undefined || typeof process?.versions?.node === "string";
 }
 
+/** The runtime's name for backends; "" if it is unknown. */
+export function runtimeName(): string {
+  if (isWorker()) return "workerd";
+  return ["EdgeRuntime", "Deno", "Bun"].find((name) => name in globalThis)?.toLowerCase() ?? (isServer() ? "node" : "");
+}
+
 /** `true` on Cloudflare Workers, where a request's URL is a route of the Worker itself. */
 export function isWorker(): boolean {
   return "WebSocketPair" in globalThis;

@@ -13,7 +13,7 @@ import { isOrigin, targetsError } from "../record/targets.js";
 import { CLIENT_SETTINGS, resolveConfig } from "../resolve-settings.js";
 import { allow } from "../server/cors.js";
 import { silence } from "../server/trace-request.js";
-import type { OpikConfig, TargetMatch } from "../settings.js";
+import type { OpikConfig, Settings, TargetMatch } from "../settings.js";
 import { checkProof } from "./proof.js";
 import { Refusal } from "./refusal.js";
 import { type PageBatch, parseBatch, stampRows } from "./rows.js";
@@ -35,7 +35,16 @@ export interface RateLimiter {
 export interface RelayConfig
   extends Pick<
     OpikConfig,
-    "apiKey" | "workspace" | "projectName" | "url" | "environment" | "env" | "transport" | "onError" | "onDrop"
+    | "apiKey"
+    | "workspace"
+    | "projectName"
+    | "service"
+    | "url"
+    | "environment"
+    | "env"
+    | "transport"
+    | "onError"
+    | "onDrop"
   > {
   /**
    * The origins of the pages that may write: exact ones, `*.suffix` (https, any port), `http://*.suffix`, or a function of the
@@ -62,6 +71,7 @@ const SETTINGS: Names<RelayConfig> = {
   apiKey: 0,
   workspace: 0,
   projectName: 0,
+  service: 0,
   url: 0,
   environment: 0,
   env: 0,
@@ -122,8 +132,12 @@ export function relay(config: RelayConfig): (request: Request) => Promise<Respon
   } = ownOf(config);
   const origins = named ?? undefined; // JavaScript callers may pass null
   const resolved = resolveConfig({ ...own, background: false });
-  // A failure to deliver the pages' rows must not stop the server's own deliveries.
-  const settings = { ...resolved, destination: () => `relay ${resolved.destination()}` };
+  const settings: Settings = {
+    ...resolved,
+    // A failure to deliver the pages' rows must not stop the server's own deliveries.
+    destination: () => `relay ${resolved.destination()}`,
+    requestHeaders: (isCompressed) => resolved.requestHeaders(isCompressed, "browser"),
+  };
   const maxBytes = numberFrom("maxBytes", mostBytes, 1, MOST_BYTES);
   const lateMs = numberFrom("lateMs", late, 0, LATE_MS);
   const stamp = { projectName: settings.projectName as string, environment: settings.environment };

@@ -103,6 +103,7 @@ describe("in workerd", () => {
       "content-type": "TEXT/PLAIN ; charset=utf-8",
       cookie: "sid=1",
       "x-forwarded-host": "evil.test",
+      "x-opik-edge": "9; theirs; theirs",
       opik_trace_id: idOf(Date.now()),
       "accept-encoding": "gzip",
     };
@@ -111,6 +112,7 @@ describe("in workerd", () => {
     const { headers: forwarded, path: to, method } = collector.requests.at(-1)!;
     assert.deepEqual([method, to], ["POST", "/api/v1/private/spans/batch"]);
     assert.deepEqual([forwarded.authorization, forwarded["comet-workspace"]], [KEY, "ours"]);
+    assert.match(String(forwarded["x-opik-edge"]), /; browser;$/);
     for (const name of ["cookie", "opik_trace_id", "x-forwarded-host", "origin"]) {
       assert.equal(forwarded[name], undefined, name);
     }

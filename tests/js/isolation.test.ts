@@ -347,6 +347,7 @@ test("without a client the OPIK_* variables configure", async () => {
         OPIK_WORKSPACE: "team",
         OPIK_PROJECT_NAME: "from env",
         OPIK_ENVIRONMENT: "staging",
+        OPIK_SERVICE: "checkout",
       },
     );
     assert.equal((report as { sent: number }).sent, 3);
@@ -354,6 +355,7 @@ test("without a client the OPIK_* variables configure", async () => {
     assert.deepEqual([inner["project_name"], inner["environment"]], ["from env", "staging"]);
     assert.equal(collector.requests[0]!.headers.authorization, "key-from-env");
     assert.equal(collector.requests[0]!.headers["comet-workspace"], "team");
+    assert.match(String(collector.requests[0]!.headers["x-opik-edge"]), /^\S+; node; checkout$/);
   } finally {
     await collector.close();
   }

@@ -118,6 +118,7 @@ describe("malformed variables throw nothing", () => {
     ["OPIK_API_KEY", "k€y"],
     ["OPIK_API_KEY", "a\nb"],
     ["OPIK_WORKSPACE", "wörk"],
+    ["OPIK_SERVICE", "café"],
     ["OPIK_ENVIRONMENT", "e".repeat(1000)],
     ["OPIK_PROJECT_NAME", " "],
   ];

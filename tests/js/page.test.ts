@@ -80,6 +80,16 @@ test("a token travels in the envelope", async () => {
   }
 });
 
+test("a page that sends to Opik itself does not name itself: CORS would refuse the header", async () => {
+  const opik = client({ relayUrl: undefined, url: "http://opik.test/api", service: "shop" });
+  opik.trace().end();
+  assert.equal((await opik.flush()).sent, 1);
+  assert.deepEqual(Object.keys(Object.fromEntries(asked[0]!.init.headers as never)), [
+    "content-type",
+    "comet-workspace",
+  ]);
+});
+
 test("a wrong clock is corrected from the relay's answer, and later traces begin at the relay's time", async () => {
   const opik = client();
   const offsets = [];

@@ -19,7 +19,7 @@ let guarded: RunningWorker;
 let log = "";
 before(async () => {
   collector = await startCollector();
-  const bindings = { OPIK_URL_OVERRIDE: collector.url, OPIK_API_KEY: KEY };
+  const bindings = { OPIK_URL_OVERRIDE: collector.url, OPIK_API_KEY: KEY, OPIK_SERVICE: "shop" };
   const onLog = (line: string): void => {
     log += line;
   };
@@ -81,7 +81,9 @@ describe("a page may send", () => {
     const { project_name, environment, source, last_updated_at } = stored;
     assert.deepEqual([project_name, environment, source], ["pages", "test", "sdk"]);
     assert.ok(Date.parse(last_updated_at) <= Date.now(), "no row wins for good");
-    assert.equal(collector.requests.at(-1)!.headers.authorization, KEY);
+    const upload = collector.requests.at(-1)!.headers;
+    assert.equal(upload.authorization, KEY);
+    assert.match(String(upload["x-opik-edge"]), /^\S+; browser; shop$/, "the rows are a page's, and not the Worker's");
     assert.equal((await send({ body: JSON.stringify({ traces: [trace({ thread_id: "t" })] }) })).status, 200);
     assert.equal((await send({ body: spans(span()), headers: { origin: "https://pr-7.preview.test" } })).status, 200);
     assert.equal((await send({ body: spans(span()), headers: { "content-type": "application/json" } })).status, 200);

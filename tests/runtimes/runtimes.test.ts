@@ -27,16 +27,25 @@ describe("the suite", () => {
     installed = await installTarball();
   });
   after(() => closeAll(installed, upstream, collector));
-  const env = (asyncContext = true): SuiteEnv => ({ collector: collector.url, echo: upstream.url, asyncContext });
+  const env = (runtime: string, asyncContext = true): SuiteEnv => ({
+    collector: collector.url,
+    echo: upstream.url,
+    runtime,
+    asyncContext,
+  });
 
   for (const [name, [program, args]] of Object.entries(PROGRAMS)) {
     const passes = async () => {
       const file = join(installed.folder, "suite.mjs");
       await writeFile(file, await bundleForInstalled(installed, "tests/runtimes/node-like.ts"));
-      const { stdout } = await run(program, [...args, file, JSON.stringify(env())], {
-        cwd: installed.folder,
-        maxBuffer: 1e8,
-      });
+      const { stdout } = await run(
+        program,
+        [...args, file, JSON.stringify(env(name.split(" ", 1)[0]!.toLowerCase()))],
+        {
+          cwd: installed.folder,
+          maxBuffer: 1e8,
+        },
+      );
       check(JSON.parse(stdout.trim().split("\n").at(-1)!));
     };
     test(`passes in ${name}`, () => recorded("runtimes", name, runtimeVersion(name), passes));
@@ -69,7 +78,7 @@ describe("the suite", () => {
       const passes = async () => {
         const worker = await startWorker("tests/runtimes/workerd.ts", { ...options, workerd, installed });
         try {
-          const body = JSON.stringify(env(asyncContext));
+          const body = JSON.stringify(env("workerd", asyncContext));
           const response = await fetch(worker.url, { method: "POST", body });
           const text = await response.text();
           assert.equal(response.status, 200, text);

@@ -12,6 +12,8 @@ export interface SuiteEnv {
   readonly collector: string;
   /** Base URL of a server that answers every request with its method, path and headers as JSON. */
   readonly echo: string;
+  /** The runtime's name for backends. */
+  readonly runtime: string;
   /** `true` if spans stay current across an await in this runtime. */
   readonly asyncContext: boolean;
 }
@@ -646,6 +648,24 @@ const cases: Record<string, (fixture: Fixture) => Promise<void>> = {
     assert.lengthOf(new Set(ids), 1001);
   },
 
+  async "an upload names the package, the runtime and the service"(t) {
+    const sent: string[] = [];
+    const transport = {
+      async fetch(_: string, { headers }: { headers: [string, string][] }): Promise<Response> {
+        sent.push(new Headers(headers).get("x-opik-edge") ?? "nobody");
+        return new Response(null, { status: 204 });
+      },
+    };
+    for (const service of [undefined, "shop", false]) {
+      const opik = t.client({ transport, ...(service !== undefined && { service }) });
+      opik.trace({ name: "named" }).end();
+      await opik.flush();
+    }
+    const [unnamed, named, none] = sent as [string, string, string];
+    assert.match(unnamed, new RegExp(`^\\d+\\.\\d+\\.\\d+; ${t.env.runtime};$`));
+    assert.deepEqual([named, none], [`${unnamed} shop`, "nobody"]);
+  },
+
   async "wrong configuration throws and names the field"(t) {
     for (const [config, field] of [
       [{ url: "nonsense" }, "url"],
@@ -656,6 +676,8 @@ const cases: Record<string, (fixture: Fixture) => Promise<void>> = {
       [{ apiKey: "line\nbreak" }, "apiKey"],
       [{ propagateTo: ["not an origin"] }, "propagateTo"],
       [{ workspace: 7 }, "workspace"],
+      [{ service: 7 }, "service"],
+      [{ service: "a\nb" }, "service"],
     ] as const) {
       try {
         t.client(config);

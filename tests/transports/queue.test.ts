@@ -32,7 +32,10 @@ test("rows go through the queue, many messages to a request, and the consumer ad
   await collector.until(() => collector.spans().filter(({ trace_id }) => traces.includes(trace_id!)).length === 40);
   const requests = collector.requests.slice(before);
   assert.ok(requests.length < 20, `${requests.length} requests for 20 messages`);
-  for (const { headers } of requests) assert.equal(headers.authorization, "the consumer's key");
+  for (const { headers } of requests) {
+    assert.equal(headers.authorization, "the consumer's key");
+    assert.match(String(headers["x-opik-edge"]), /^\S+; queue;$/, "the rows are not the consumer's");
+  }
 });
 
 test("scores go through it too, for traces and for spans", async () => {
