@@ -10,6 +10,8 @@ import type {
   TraceAnswer,
   TraceSummary,
 } from "../../viewer/src/api.js";
+import { namesOf, senderOf } from "../../viewer/src/server/senders.js";
+import { Store } from "../../viewer/src/server/store.js";
 import { type Collector, startCollector } from "../support/collector.js";
 import { idAt, type Sample, send, sendRefused, sendSample } from "./sample.js";
 
@@ -47,7 +49,7 @@ test("a list has what it shows, and no input or output", async () => {
       tokens: 1021,
       cost: "0.00053",
       thread: "cart-81",
-      senders: ["browser", "opik-edge · workerd", "opik 2.2 · python", "opik 2.0 · node"],
+      senders: ["chat · browser", "chat · workerd", "demo · python", "demo · node"],
       hasRow: true,
       error: null,
     },
@@ -66,7 +68,7 @@ test("a trace has its rows without their contents, and each row is whole", async
   assert.deepEqual(traces[0]!.scores, [{ name: "helpful", value: 1, reason: "names both invoices" }]);
   const llm = spans.find(({ name }) => name === "llm")!;
   const { row, sender } = await get<RowAnswer>(`rows/${sample.trace}?of=span&key=${encodeURIComponent(llm.key)}`);
-  assert.equal(sender, "opik-edge · workerd");
+  assert.equal(sender, "chat · workerd");
   assert.match(JSON.stringify(row["input"]), /Amounts in EUR/);
   assert.equal(await statusOf(`traces/${idAt(start, 77)}`), 404);
   assert.equal(await statusOf(`rows/${sample.trace}?of=span&key=x`), 404);
@@ -79,6 +81,32 @@ test("a thread has its traces in the order of their start", async () => {
     ["Which of", "Pay the ", "And the "],
   );
   assert.deepEqual((await get<ThreadAnswer>("threads/none")).turns, []);
+});
+
+test("a sender is named after its service, else after its project or its SDK", async () => {
+  const python = { "x-fern-language": "Python", "x-opik-debug-sdk-version": "2.2.122" };
+  const cases: [headers: Record<string, string>, project: string | undefined, name: string][] = [
+    [{ "x-opik-edge": "0.1.0; workerd; shop; eu" }, "any", "shop; eu · workerd"],
+    [{ "x-opik-edge": "0.1.0; browser; shop" }, undefined, "shop · browser"],
+    [{ "x-opik-edge": "0.1.0; node;" }, "orders", "orders · node"],
+    [{ "x-opik-edge": "0.1.0; node;" }, undefined, "opik-edge · node"],
+    [{ "x-opik-edge": "0.1.0;; shop" }, undefined, "shop"],
+    [python, "orders", "orders · python"],
+    [python, undefined, "opik 2.2 · python"],
+    [{ origin: "http://localhost:3000" }, "orders", "orders · browser"],
+    [{ "user-agent": "curl/8.1" }, undefined, "curl"],
+    [{ "user-agent": "", "comet-workspace": "default" }, undefined, "Worker"],
+  ];
+  const store = new Store();
+  for (const [n, [headers, project, name]] of cases.entries()) {
+    const id = idAt(start, 500 + n);
+    store.replace(
+      "traces",
+      [{ id, ...(project !== undefined && { project_name: project }) }],
+      namesOf(senderOf(headers)),
+    );
+    assert.deepEqual(store.summary(id)!.senders, [name]);
+  }
 });
 
 test("a refusal names row, field, value, sender, and what mends it", async () => {
@@ -95,10 +123,10 @@ test("a refusal names row, field, value, sender, and what mends it", async () =>
     sender,
   ]);
   assert.deepEqual(short.reverse(), [
-    [400, 1, 3, "id", '"9b2fa2ba-3b', "opik-edge · workerd"],
+    [400, 1, 3, "id", '"9b2fa2ba-3b', "chat · workerd"],
     [422, 1, 3, "usage.total_tokens", "12.5", "opik 2.2 · python"],
     [422, 1, 3, "input", "[1,2,3]", "opik 2.0 · node"],
-    [422, 1, 3, "error_info.traceback", '""', "opik-edge · workerd"],
+    [422, 1, 3, "error_info.traceback", '""', "chat · workerd"],
     [400, 1, 3, "id", `"${idAt(start - 3 * 86_400_000, 1).slice(0, 11)}`, "opik 2.2 · python"],
     [422, null, null, "spans", undefined, "opik 2.2 · python"],
     [404, null, null, null, undefined, "node"],
@@ -232,7 +260,7 @@ describe("passing on", () => {
 
   test("it passes on no rows of pages and no refused rows", async () => {
     const { requests } = await forwarded({}, async (from) => {
-      await send(from, "browser", "spans/batch", spans());
+      await send(from, "page", "spans/batch", spans());
       await send(from, "workerd", "spans/batch", { spans: [{}] });
       await send(from, "workerd", "traces/batch", {
         traces: [{ id: idAt(start, 2), start_time: new Date(start).toISOString() }],

@@ -10,8 +10,9 @@ export interface Sample {
 }
 
 const SENDERS: Record<string, Record<string, string>> = {
-  browser: { origin: "http://localhost:3000" },
-  workerd: { "x-opik-edge": "0.1.0; workerd" },
+  page: { origin: "http://localhost:3000" },
+  browser: { "x-opik-edge": "0.1.0; browser; chat" },
+  workerd: { "x-opik-edge": "0.1.0; workerd; chat" },
   python: { "x-fern-language": "Python", "x-opik-debug-sdk-version": "2.2.122" },
   node: { "x-fern-language": "JavaScript", "x-fern-runtime": "node", "x-fern-sdk-version": "2.0.40" },
 };

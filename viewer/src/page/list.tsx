@@ -129,7 +129,7 @@ export function List(): JSX.Element {
               type="checkbox"
               checked={hasErrors}
               onChange={({ currentTarget }) => setErrors(currentTarget.checked)}
-            />{" "}
+            />
             with errors
           </label>
           <button

@@ -274,7 +274,7 @@ function Before({ summary: { id, n, name } }: { summary: TraceAnswer["summary"] 
 
 /** `true` if the sender's clock stands still during computation. */
 export function isWorker(sender: string): boolean {
-  return /\bworkerd\b|^Worker$/.test(sender);
+  return /(?:^|· )(?:workerd|Worker)$/.test(sender);
 }
 
 function find({ lines }: Layout, text: string): Set<number> | undefined {

@@ -147,6 +147,7 @@ function LineView(
             other project
           </Pill>
         )}
+        {span.sender !== layout.lines[laid.parent]?.span.sender && <bdi class="by">{line(span.sender, 60)}</bdi>}
       </div>
       <div class="lane">
         <Track line={laid} place={props.place} bySender={props.bySender} />

@@ -2,6 +2,7 @@
 
 import { parseJson } from "./body.js";
 import { Refusal } from "./refusal.js";
+import { namesOf, type Sender } from "./senders.js";
 import type { Store } from "./store.js";
 import { checkBatch, checkRow, checkScores, checkUpdate, type Entity } from "./validate.js";
 
@@ -12,7 +13,7 @@ export interface Asking {
   readonly path: string;
   readonly query: URLSearchParams;
   readonly body: string;
-  readonly sender: string;
+  readonly sender: Sender;
   readonly nowMs: number;
 }
 
@@ -44,7 +45,8 @@ export function answerOpik(store: Store, asking: Asking): Answer | undefined {
 }
 
 function answerRows(store: Store, entity: Entity, rest: string | undefined, asking: Asking): Answer {
-  const { method, query, body, sender, nowMs } = asking;
+  const { method, query, body, nowMs } = asking;
+  const sender = namesOf(asking.sender);
   if (method === "POST" && rest === "batch") {
     store.replace(entity, checkBatch(entity, parseJson(body), nowMs), sender);
     return { status: 204 };

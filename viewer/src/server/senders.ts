@@ -1,23 +1,55 @@
 // Reads the sender of a request from the headers of the SDKs. Rows don't name their sender.
 
 import type { IncomingHttpHeaders } from "node:http";
+import type { Row } from "./validate.js";
 
-/** Such as `opik 2.2 · python` or `opik-edge · workerd`. */
-export function senderOf(headers: IncomingHttpHeaders): string {
-  const text = (name: string) => String(headers[name] ?? "").slice(0, 100);
-  const [version, runtime, service] = text("x-opik-edge")
-    .split(";")
-    .map((part) => part.trim());
-  if (version) return service || ["opik-edge", runtime].filter(Boolean).join(" · ");
+/** The sender of a request. */
+export interface Sender {
+  /** The name that it gives itself; "" for none. */
+  readonly service: string;
+  /** Such as `opik 2.2`; "" for an unknown one. */
+  readonly sdk: string;
+  /** Such as `workerd`, `python` or `browser`. */
+  readonly runtime: string;
+}
+
+/** The sender of a request with these headers. */
+export function senderOf(headers: IncomingHttpHeaders): Sender {
+  const text = (name: string) => String(headers[name] ?? "").slice(0, 200);
+  const named = /^[^;]+;([^;]*)(?:;(.*))?$/.exec(text("x-opik-edge"));
+  if (named) return { service: (named[2] ?? "").trim(), sdk: "opik-edge", runtime: named[1]!.trim() };
   const language = text("x-fern-language").toLowerCase();
   if (language) {
     const release = text("x-opik-debug-sdk-version") || text("x-fern-sdk-version");
     const minor = /^\d+\.\d+/.exec(release)?.[0];
-    return `opik${minor ? ` ${minor}` : ""} · ${language === "python" ? language : text("x-fern-runtime") || "javascript"}`;
+    return {
+      service: "",
+      sdk: `opik${minor ? ` ${minor}` : ""}`,
+      runtime: language === "python" ? language : text("x-fern-runtime") || "javascript",
+    };
   }
-  if (headers.origin !== undefined || headers["sec-fetch-site"] !== undefined) return "browser";
-  const agent = text("user-agent").toLowerCase();
-  const product = /^[a-z][\w.-]*/.exec(agent)?.[0];
-  // workerd names nobody.
-  return product ?? (headers["comet-workspace"] === undefined ? "unknown" : "Worker");
+  const unknown = { service: "", sdk: "" };
+  if (headers.origin !== undefined || headers["sec-fetch-site"] !== undefined)
+    return { ...unknown, runtime: "browser" };
+  const product = /^[a-z][\w.-]*/.exec(text("user-agent").toLowerCase())?.[0];
+  // workerd sends no user agent.
+  return { ...unknown, runtime: product ?? (headers["comet-workspace"] === undefined ? "unknown" : "Worker") };
+}
+
+/** The name of a sender: `shop · workerd` for a named service, `opik 2.2 · python` for others. */
+export function nameOf({ service, sdk, runtime }: Sender): string {
+  return [service || sdk, runtime].filter(Boolean).join(" · ");
+}
+
+/** The name of the sender of each row. A service without a name has its project's, except for the default one. */
+export function namesOf(sender: Sender): (row: Row) => string {
+  const names = new Map<unknown, string>();
+  return ({ project_name: project }) => {
+    const known = names.get(project);
+    if (known !== undefined) return known;
+    const service = sender.service || project === "Default Project" ? sender.service : String(project).slice(0, 100);
+    const name = nameOf({ ...sender, service });
+    names.set(project, name);
+    return name;
+  };
 }

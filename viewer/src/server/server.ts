@@ -20,7 +20,7 @@ import { MemoryShelf } from "./memory-shelf.js";
 import { type Answer, type Asking, answerOpik } from "./opik-routes.js";
 import { Refusal } from "./refusal.js";
 import { Refusals } from "./refusals.js";
-import { senderOf } from "./senders.js";
+import { nameOf, senderOf } from "./senders.js";
 import { openFile } from "./sqlite-shelf.js";
 import { type Bounds, Store, type StoredRow, type StoredScore } from "./store.js";
 import { treeOf } from "./tree.js";
@@ -181,7 +181,13 @@ export async function startCollector(options: CollectorOptions = {}): Promise<Co
     } catch (error) {
       const refusal = error instanceof Refusal ? error : undefined;
       if (purpose === "ingest" && refusal) {
-        refusals.add(refusal, { at: now(), method, path: path.rest, sender, body: valueIn(body?.text) });
+        refusals.add(refusal, {
+          at: now(),
+          method,
+          path: path.rest,
+          sender: nameOf(sender),
+          body: valueIn(body?.text),
+        });
         events.tell([]);
       }
       // A body that is not read to its end would be the next request.
@@ -276,7 +282,7 @@ function allowOrigin(response: ServerResponse, { origin }: IncomingHttpHeaders, 
   if (origin === undefined || purpose !== "ingest" || !isOfThisMachine(origin)) return;
   response.setHeader("access-control-allow-origin", origin);
   response.setHeader("access-control-allow-methods", "POST, PUT, PATCH");
-  response.setHeader("access-control-allow-headers", "authorization, content-type, comet-workspace");
+  response.setHeader("access-control-allow-headers", "authorization, content-type, comet-workspace, x-opik-edge");
   response.setHeader("vary", "origin");
 }
 

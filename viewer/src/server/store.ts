@@ -17,6 +17,9 @@ export interface Bounds {
   readonly bytes: number;
 }
 
+/** The name of the sender of all rows, or of each row. */
+export type SenderName = string | ((row: Row) => string);
+
 /** Filter of a list. A trace has to match every given field. */
 export interface TraceFilter {
   /** Stands in what the list shows of it, or anywhere in its rows. */
@@ -95,7 +98,7 @@ export class Store {
   }
 
   /** Stores complete rows, each unless a newer one is there. */
-  replace(entity: Entity, rows: readonly Row[], sender = ""): void {
+  replace(entity: Entity, rows: readonly Row[], sender: SenderName = ""): void {
     this.#write(() => {
       for (const row of rows) {
         const stored = completed(row);
@@ -107,7 +110,7 @@ export class Store {
   }
 
   /** Stores a new row. Like the backend, refuses an existing trace with 409 and ignores an existing span. */
-  create(entity: Entity, row: Row, sender = ""): void {
+  create(entity: Entity, row: Row, sender: SenderName = ""): void {
     const before = this.find(entity, row["id"] as string);
     if (before && before["start_time"] !== undefined) {
       if (entity === "traces") throw new Refusal(409, "Trace already exists");
@@ -117,7 +120,7 @@ export class Store {
   }
 
   /** Merges an update into a row; one for a row that is still to come is kept for it. */
-  update(entity: Entity, id: string, update: Row, sender = ""): void {
+  update(entity: Entity, id: string, update: Row, sender: SenderName = ""): void {
     const before = this.find(entity, id);
     for (const field of ["trace_id", "parent_span_id"]) {
       if (before && entity === "spans" && before[field] !== lower(update[field])) {
@@ -201,8 +204,9 @@ export class Store {
     );
   }
 
-  #put(entity: Entity, row: StoredRow, sender: string): void {
+  #put(entity: Entity, row: StoredRow, by: SenderName): void {
     const trace = traceOf(entity, row);
+    const sender = typeof by === "string" ? by : by(row);
     this.#shelf.put({ entity, key: keyOf(entity, row), trace, row, sender });
     this.#changed.add(trace);
   }
