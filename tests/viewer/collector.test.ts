@@ -6,7 +6,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, beforeEach, describe, test } from "node:test";
 import { gzipSync } from "node:zlib";
+import { Opik } from "opik-edge";
 import { v7 as uuid7 } from "uuid";
+import type { RefusalEntry } from "../../viewer/src/api.js";
 import { Store } from "../../viewer/src/server/store.js";
 import { treeOf } from "../../viewer/src/server/tree.js";
 import { type Collector, startCollector } from "../support/collector.js";
@@ -97,6 +99,51 @@ test("a batch of scores is refused whole too", async () => {
   const ofLastYear = { ...good, id: uuid7({ msecs: Date.now() - 365 * DAY_MS }) };
   assert.equal((await send("PUT", "spans/feedback-scores", { scores: [good, ofLastYear] })).status, 204);
   assert.equal(collector.scores().length, 2);
+});
+
+test("a base URL without /api fails as at Opik, whose page is there, and the refusal has the fix", async () => {
+  const collector = await startCollector();
+  try {
+    const root = collector.url.replace(/\/api$/, "");
+    const body = JSON.stringify({ spans: [] });
+    for (const method of ["POST", "PUT", "PATCH"]) {
+      const answer = await fetch(`${root}/v1/private/spans/batch`, { method, body });
+      assert.deepEqual([answer.status, answer.headers.get("content-type")], [405, "text/html; charset=utf-8"]);
+    }
+    const ping = await fetch(`${root}/is-alive/ping`);
+    assert.match(
+      `${ping.status} ${ping.headers.get("content-type")} ${await ping.text()}`,
+      /^200 text\/html.*<!doctype/is,
+    );
+    const errors: string[] = [];
+    const opik = new Opik({ url: root, background: false, onError: ({ message }) => errors.push(message) });
+    opik.trace().end();
+    assert.equal((await opik.flush()).sent, 0);
+    assert.match(errors.join(), /this is not Opik's API: got text\/html/);
+    const { refusals } = (await (await fetch(`${collector.url}/viewer/refusals`)).json()) as {
+      refusals: RefusalEntry[];
+    };
+    assert.equal(refusals.length, 4);
+    for (const { fix } of refusals) assert.match(fix!, /with \/api behind it/);
+  } finally {
+    await collector.close();
+  }
+});
+
+test("projects are listed, that of the newest trace first", async () => {
+  const collector = await startCollector();
+  try {
+    const projects = async () =>
+      (await (await fetch(`${collector.url}/v1/private/projects?page=1&size=1`)).json()) as { content: object[] };
+    assert.deepEqual((await projects()).content, []);
+    for (const project_name of ["old", "new"]) {
+      collector.store.replace("traces", [{ id: uuid7(), project_name, start_time: new Date().toISOString() }]);
+    }
+    const names = (await projects()).content.map((project) => (project as { name: string }).name);
+    assert.deepEqual(names, ["new", "old"]);
+  } finally {
+    await collector.close();
+  }
 });
 
 describe("the kept rows", () => {

@@ -234,7 +234,7 @@ function Welcome(): JSX.Element {
         </dd>
         <dt>Python</dt>
         <dd>
-          <code>opik.configure(use_local=True, url="{location.origin}")</code>
+          <code>opik.configure(use_local=True, url_override="{location.origin}")</code>
         </dd>
       </dl>
       <p>Traces are listed here as they arrive. What Opik would refuse is under Refusals.</p>

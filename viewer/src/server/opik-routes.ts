@@ -35,6 +35,7 @@ export function answerOpik(store: Store, asking: Asking): Answer | undefined {
     const { name } = (parseJson(body) ?? {}) as { name?: unknown };
     return { status: 200, json: { id: PROJECT_ID, name: String(name ?? "Default Project") } };
   }
+  if (path === "/v1/private/projects" && method === "GET") return { status: 200, json: projectsOf(store) };
   // The link that the official SDKs print.
   if (path.startsWith("/v1/session/redirect/projects")) {
     const trace = query.get("trace_id");
@@ -42,6 +43,13 @@ export function answerOpik(store: Store, asking: Asking): Answer | undefined {
   }
   const [, entity, rest] = /^\/v1\/private\/(traces|spans)(?:\/([^/]+))?$/.exec(path) ?? [];
   return entity === undefined ? undefined : answerRows(store, entity as Entity, rest, asking);
+}
+
+/** The projects of the newest traces, the newest first: `opik configure` takes the first one. */
+function projectsOf(store: Store): object {
+  const names = new Set(store.list({ limit: 500 }).traces.flatMap(({ projects }) => projects));
+  const content = Array.from(names, (name) => ({ id: PROJECT_ID, name }));
+  return { page: 1, size: content.length, total: content.length, content };
 }
 
 function answerRows(store: Store, entity: Entity, rest: string | undefined, asking: Asking): Answer {

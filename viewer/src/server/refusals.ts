@@ -104,6 +104,6 @@ export function fixOf({ status, message, details, place }: Refusal): string | nu
     return "A span stays where it is: an update has the trace and the parent that the span was created with.";
   if (/already exists/.test(message))
     return "Another program has written this trace's row. A service that continues a trace writes only spans.";
-  if (status === 404) return "OPIK_URL_OVERRIDE is this server's address with /api behind it.";
+  if (status === 404 || status === 405) return "OPIK_URL_OVERRIDE is this server's address with /api behind it.";
   return null;
 }

@@ -160,6 +160,7 @@ export async function startCollector(options: CollectorOptions = {}): Promise<Co
       if (why !== undefined) throw new Refusal(403, why);
       allowOrigin(response, headers, purpose);
       if (purpose === "page") return answerAsset(response, path.rest);
+      if (path.prefix === "") return answerOutside(response, purpose, method);
       if (method === "OPTIONS") return answer(response, { status: 204 });
       if (path.rest === "/viewer/events") return events.listen(response);
       body = await bodyOf(request);
@@ -193,8 +194,9 @@ export async function startCollector(options: CollectorOptions = {}): Promise<Co
       // A body that is not read to its end would be the next request.
       if (!request.complete) response.setHeader("connection", "close");
       const { status: code, message, details } = refusal ?? { status: 500, message: String(error) };
-      if (!response.headersSent) answer(response, { status: code, json: { code, message, details } });
-      else response.destroy();
+      if (response.headersSent) response.destroy();
+      else if (path.prefix === "" && code === 405) answerHtml(response, code, message);
+      else answer(response, { status: code, json: { code, message, details } });
       request.resume();
     }
   };
@@ -289,6 +291,18 @@ function allowOrigin(response: ServerResponse, { origin }: IncomingHttpHeaders, 
 function answerAsset(response: ServerResponse, name: string): void {
   const { type, text } = ASSETS.files[name]!;
   response.writeHead(200, { ...SAFE_HEADERS, "content-type": type, "content-security-policy": CSP }).end(text);
+}
+
+/** Outside /api, where a self-hosted Opik has its page: so a base URL without /api fails here as it does there. */
+function answerOutside(response: ServerResponse, purpose: Purpose, method: string): void {
+  if (purpose !== "ingest") throw new Refusal(404, "no such page");
+  if (method !== "GET" && method !== "HEAD") throw new Refusal(405, "here is only a page: the API is below /api");
+  answerAsset(response, "/");
+}
+
+function answerHtml(response: ServerResponse, status: number, message: string): void {
+  response.writeHead(status, { ...SAFE_HEADERS, "content-type": "text/html; charset=utf-8" });
+  response.end(`<!doctype html><title>${status}</title><h1>${status}</h1><p>${message}</p>`);
 }
 
 function answer(response: ServerResponse, { status, json, text, headers }: Answer): void {
