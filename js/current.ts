@@ -90,7 +90,7 @@ export function track<F extends AnyFunction>(first: F | TrackOptions, second?: T
 }
 
 /**
- * Scores a trace or a span by its id, even of another process: a user's feedback.
+ * Scores a trace, a span or a thread by its id, even of another process: a user's feedback.
  *
  * @example
  * ```ts

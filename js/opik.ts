@@ -141,7 +141,7 @@ export class Opik {
     return readOption(options, "flush") ? this.#runThenFlush(run, span) : run();
   }
 
-  /** Scores a trace or a span by its id, even of another process: a user's feedback. */
+  /** Scores a trace, a span or a thread by its id, even of another process: a user's feedback. */
   score(score: TargetedScore): void {
     this.#scope.scoreById(score);
   }

@@ -18,6 +18,7 @@ const MODELS = [
   "SpanBatch_Write",
   "SpanUpdate",
   "FeedbackScoreBatch",
+  "FeedbackScoreBatchThread",
 ];
 const TYPES = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml" };
 const OPTIONS = { bundle: true, minify: true, write: false, format: "esm", logLevel: "warning", absWorkingDir: ROOT };

@@ -4,7 +4,7 @@ import type { DropReason } from "../errors.js";
 import type { Answer } from "../platform/model.js";
 
 /** The kinds of rows. */
-export type RowKind = "traces" | "spans" | "trace_scores" | "span_scores";
+export type RowKind = "traces" | "spans" | "trace_scores" | "span_scores" | "thread_scores";
 
 /** The path of each kind, below the base URL of the API. */
 export const PATHS: Record<RowKind, string> = {
@@ -12,6 +12,7 @@ export const PATHS: Record<RowKind, string> = {
   spans: "/v1/private/spans/batch",
   trace_scores: "/v1/private/traces/feedback-scores",
   span_scores: "/v1/private/spans/feedback-scores",
+  thread_scores: "/v1/private/traces/threads/feedback-scores",
 };
 
 /** All kinds. */
@@ -28,8 +29,8 @@ export function isOfScores(kind: RowKind): boolean {
 }
 
 /** The identity of a score: its target and name. Of several scores with one key the last one counts. */
-export function scoreKey({ id, name }: { readonly id?: unknown; readonly name?: unknown }): string {
-  return `${id} ${name}`;
+export function scoreKey({ id, thread_id, name }: Partial<Record<"id" | "thread_id" | "name", unknown>>): string {
+  return `${thread_id ?? id} ${name}`;
 }
 
 /** The position of the id in a row, after `{"id":"`. */

@@ -18,7 +18,7 @@ export interface TraceFields extends RowFields {
   threadId?: string | undefined;
 }
 
-/** A feedback score. Of several scores with one name on a trace or span, the last one counts. */
+/** A feedback score. Of several scores with one name on a trace, span or thread, the last one counts. */
 export interface Score {
   /** The name of the score, not blank: `helpful`, `hallucination`, … (`name`). */
   readonly name: string;
@@ -30,16 +30,18 @@ export interface Score {
   readonly categoryName?: string | undefined;
 }
 
-/** A score and its target: a trace or a span, by its id. */
+/** A score and its target: a span, a trace or a thread. Of several ids the first in this order is the target. */
 export interface TargetedScore extends Score {
+  /** The UUIDv7 of a span. */
+  readonly spanId?: string | undefined;
   /** The UUIDv7 of a trace. */
   readonly traceId?: string | undefined;
-  /** The UUIDv7 of a span, in place of `traceId`. */
-  readonly spanId?: string | undefined;
+  /** The id of a conversation, as in `threadId` of its traces (`thread_id`). */
+  readonly threadId?: string | undefined;
 }
 
 /** The kinds of scores, by their target. */
-export type ScoreKind = "trace_scores" | "span_scores";
+export type ScoreKind = "trace_scores" | "span_scores" | "thread_scores";
 
 /** Options of `flush`. */
 export interface FlushOptions {
@@ -164,9 +166,9 @@ export interface OpenScope {
   append(row: Row): number;
   /** Keeps the row of an open span or trace, to be sent early. */
   appendCheckpoint(row: Row): void;
-  /** Keeps a score of the span or trace `id`. */
+  /** Keeps a score of the span, trace or thread `id`. */
   score(kind: ScoreKind, id: unknown, score: Score): void;
-  /** Keeps a score of the trace or span that the score names. Never throws. */
+  /** Keeps a score of the span, trace or thread that the score names. Never throws. */
   scoreById(score: TargetedScore): void;
   /** Notes that `item` is open. */
   opened(item: Open): void;

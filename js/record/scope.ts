@@ -19,6 +19,9 @@ import type { FlushOptions, Open, OpenScope, Score, ScoreKind, TargetedScore } f
 import { isOld, Noted, OldRows } from "./old-ids.js";
 import { ScoreBuffer } from "./score.js";
 
+/** The names of a score's target, the most exact first. */
+const TARGETS = ["spanId", "traceId", "threadId"] as const;
+
 /** Default timeout of a flush that the host waits for. */
 const TIMEOUT_MS = 10_000;
 /** Longest delay that timers accept. */
@@ -181,19 +184,18 @@ export class Scope implements OpenScope {
   }
 
   /**
-   * Keeps a score of the trace or span that it names. An empty id belongs to a span that is not recorded, and is ignored.
-   * Never throws.
+   * Keeps a score of the span, trace or thread that it names. The empty id of a span or trace that is not recorded is
+   * ignored. Never throws.
    */
   scoreById(score: TargetedScore): void {
     const scope: Scope = environment.redirect?.(this as Scope) ?? this;
     if (scope.settings.disabled) return;
-    const spanId = readOption(score, "spanId") ?? undefined; // JavaScript callers may pass null
-    const id = spanId ?? readOption(score, "traceId");
-    const kind = spanId === undefined ? "trace_scores" : "span_scores";
-    if (id !== "") scope.score(kind, id, score);
+    const target = TARGETS.find((name) => (readOption(score, name) ?? undefined) !== undefined) ?? "traceId"; // JavaScript callers may pass null
+    const id = readOption(score, target);
+    if (id !== "" || target === "threadId") scope.score(`${target.slice(0, -2)}_scores` as ScoreKind, id, score);
   }
 
-  /** Keeps a score of the span or trace `id`. */
+  /** Keeps a score of the span, trace or thread `id`. */
   score(kind: ScoreKind, id: unknown, score: Score): void {
     if (!this.#scores) {
       this.#scores = new ScoreBuffer(this.settings, this.reporter);

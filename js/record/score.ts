@@ -1,4 +1,4 @@
-// Feedback scores of traces and spans, by users or checks. They bypass the core, because they are few, small, and complete
+// Feedback scores of traces, spans and threads, by users or checks. They bypass the core, because they are few, small, and complete
 // from the start. Next in the flow: delivery.ts.
 
 import type { Dropped } from "../deliver/report.js";
@@ -23,7 +23,15 @@ import { masked } from "./open-row.js";
 export const MAX_SCORE = 1e9;
 /** Longest reason, in characters. */
 export const MAX_REASON_CHARS = 10_000;
-const FIELDS: Names<TargetedScore> = { name: 0, value: 0, reason: 0, categoryName: 0, traceId: 0, spanId: 0 };
+const FIELDS: Names<TargetedScore> = {
+  name: 0,
+  value: 0,
+  reason: 0,
+  categoryName: 0,
+  traceId: 0,
+  spanId: 0,
+  threadId: 0,
+};
 /** Room for the bytes around the rows of an upload. */
 const ENVELOPE_BYTES = 100;
 /** Room for the note that a text was cut. */
@@ -31,7 +39,7 @@ const MARKER_CHARS = 40;
 
 /** Validation error of a score, or `undefined`. */
 export function scoreError({ name, value, reason, categoryName }: Partial<Score>): string | undefined {
-  if (typeof name !== "string" || !name.trim()) return "name: expected a string that is not blank";
+  if (!isFilled(name)) return "name: expected a string that is not blank";
   if (typeof value !== "number" || !(Math.abs(value) <= MAX_SCORE)) return "value: expected a number from -1e9 to 1e9";
   for (const [field, text] of Object.entries({ reason, categoryName })) {
     if (text !== undefined && text !== null && typeof text !== "string") return `${field}: expected a string`;
@@ -72,9 +80,8 @@ export class ScoreBuffer {
     }
     try {
       const { name, value, reason, categoryName } = score && ownOf(score);
-      const wrong = typeof id !== "string" || idTime(id) === undefined ? "id: expected a UUIDv7" : undefined;
       tellUnknown(this.#reporter, score, "field of a score", FIELDS, "field_dropped");
-      return this.#keep(kind, id as string, { name, value, reason, categoryName }, wrong);
+      return this.#keep(kind, id as string, { name, value, reason, categoryName }, idError(kind, id));
     } catch (error) {
       this.#refused(`it cannot be read: ${String(error)}`); // a getter that throws, null
       return 0;
@@ -87,9 +94,9 @@ export class ScoreBuffer {
       this.#refused(wrong);
       return 0;
     }
-    // `FeedbackScoreBatchItem` of the API.
+    // `FeedbackScoreBatchItem` of the API, or `FeedbackScoreBatchItemThread`, whose thread is masked as in its traces' rows.
     const row = {
-      id,
+      ...(kind === "thread_scores" ? { thread_id: this.#text("threadId", id) ?? REDACTED } : { id }),
       name: this.#text("name", score.name) ?? REDACTED,
       value: score.value,
       reason: this.#text("reason", score.reason),
@@ -155,6 +162,15 @@ export class ScoreBuffer {
     }
     return typeof shown === "string" ? cut(shown) : undefined;
   }
+}
+
+function idError(kind: ScoreKind, id: unknown): string | undefined {
+  if (kind === "thread_scores") return isFilled(id) ? undefined : "threadId: expected a string that is not blank";
+  return typeof id === "string" && idTime(id) !== undefined ? undefined : "id: expected a UUIDv7";
+}
+
+function isFilled(text: unknown): boolean {
+  return typeof text === "string" && text.trim() !== "";
 }
 
 function cut(text: string): string {

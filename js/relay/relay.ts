@@ -6,7 +6,7 @@ import { warnOfSettings } from "../deliver/destination.js";
 import type { FlushReport } from "../deliver/report.js";
 import { sourceOf } from "../deliver/source.js";
 import { isOfScores, uploadOf } from "../deliver/upload.js";
-import { numberFrom, OpikError, ownOf, Reporter } from "../errors.js";
+import { invalid, numberFrom, OpikError, ownOf, Reporter } from "../errors.js";
 import { type Names, refuseUnknown, tellUnknown } from "../names.js";
 import { now, environment as platform } from "../platform/env.js";
 import { isOrigin, targetsError } from "../record/targets.js";
@@ -54,6 +54,11 @@ export interface RelayConfig
   readonly origins?: readonly TargetMatch[] | undefined;
   /** Requires a token; without this setting everyone who can call the relay may write. */
   readonly tokens?: Tokens | undefined;
+  /**
+   * Lets pages score threads (default false). Such a score shows on a whole conversation, whoever wrote it. With tokens a page can
+   * score only the thread that its token names (`threadId` of `mintToken`).
+   */
+  readonly threadScores?: boolean | undefined;
   /** A Worker's rate-limit binding, asked by the caller's address, or a function that decides if a request may pass. */
   readonly rateLimit?: RateLimiter | ((request: Request) => boolean | Promise<boolean>) | undefined;
   /** The longest body, in bytes (1 to 100 MB, default 1 MB). */
@@ -80,6 +85,7 @@ const SETTINGS: Names<RelayConfig> = {
   onDrop: 0,
   origins: 0,
   tokens: 0,
+  threadScores: 0,
   rateLimit: 0,
   maxBytes: 0,
   lateMs: 0,
@@ -125,12 +131,15 @@ export function relay(config: RelayConfig): (request: Request) => Promise<Respon
   const {
     origins: named,
     tokens,
+    threadScores: scores,
     rateLimit,
     maxBytes: mostBytes = MAX_BYTES,
     lateMs: late = LATE_MS,
     ...own
   } = ownOf(config);
   const origins = named ?? undefined; // JavaScript callers may pass null
+  const threadScores = scores ?? false;
+  if (typeof threadScores !== "boolean") throw invalid("threadScores", "a boolean", threadScores);
   const resolved = resolveConfig({ ...own, background: false });
   const settings: Settings = {
     ...resolved,
@@ -161,6 +170,9 @@ export function relay(config: RelayConfig): (request: Request) => Promise<Respon
     checkHeaders(request);
     if (!(await mayPass(request, rateLimit))) throw new Refusal("rate_limited", "too many requests");
     const batch = parseBatch(await readBody(request, maxBytes));
+    if (batch.kind === "thread_scores" && !threadScores) {
+      throw new Refusal("invalid", "thread_scores: `threadScores` of this relay is off");
+    }
     const claims = await checkToken(batch, request, tokens, stamp.projectName, lateMs);
     const rows = stampRows(batch, stamp, claims, now());
     if (claims) checkProof(batch, claims);

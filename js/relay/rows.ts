@@ -65,11 +65,12 @@ const COMMON: Record<string, Kind> = {
   ttft: NUMBER,
 };
 /** `FeedbackScoreBatchItem`; `scoreError` checks the rest. */
-const SCORE: Record<string, Kind> = { id: TEXT, name: TEXT, value: NUMBER, reason: TEXT, category_name: TEXT };
+const SCORE: Record<string, Kind> = { name: TEXT, value: NUMBER, reason: TEXT, category_name: TEXT };
 /** The fields that a page may write, by kind of row. */
 export const FIELDS: Record<RowKind, Record<string, Kind>> = {
-  trace_scores: SCORE,
-  span_scores: SCORE,
+  trace_scores: { id: TEXT, ...SCORE },
+  span_scores: { id: TEXT, ...SCORE },
+  thread_scores: { thread_id: TEXT, ...SCORE },
   traces: { ...COMMON, thread_id: TEXT },
   spans: {
     ...COMMON,
@@ -193,16 +194,29 @@ function checkRow(
   nowMs: number,
   where: string,
 ): void {
-  if (isOfScores(kind)) checkScore(row, nowMs, where);
+  if (isOfScores(kind)) checkScore(kind, row, claims, nowMs, where);
   else checkIds(kind, row, claims, nowMs, where);
 }
 
-/** A score's target may be of any age, because old conversations get reviewed. */
-function checkScore(row: Record<string, unknown>, nowMs: number, where: string): void {
-  const { id, name, value, reason, category_name: categoryName } = row;
+/**
+ * A score's target may be of any age, because old conversations get reviewed. A page cannot prove that a thread is its own: with
+ * tokens, the token has to name it.
+ */
+function checkScore(
+  kind: RowKind,
+  row: Record<string, unknown>,
+  claims: TokenClaims | undefined,
+  nowMs: number,
+  where: string,
+): void {
+  const { id, thread_id: threadId, name, value, reason, category_name: categoryName } = row;
   const wrong = scoreError({ name, value, reason, categoryName } as Partial<Score>);
   if (wrong) throw new Refusal("invalid", `${where}.${wrong}`);
-  checkReference(id, nowMs, `${where}.id`);
+  if (kind !== "thread_scores") checkReference(id, nowMs, `${where}.id`);
+  else if (!isFilled(threadId)) throw new Refusal("invalid", `${where}.thread_id: expected a conversation`);
+  else if (claims && threadId !== claims.threadId) {
+    throw new Refusal("outside_token", `${where}.thread_id: the token is not for this conversation`);
+  }
 }
 
 function checkIds(

@@ -15,10 +15,12 @@ export interface ExportedRow {
   readonly [field: string]: unknown;
 }
 
-/** A score of Opik's API (`FeedbackScoreBatchItem`). */
+/** A score of Opik's API (`FeedbackScoreBatchItem`, `FeedbackScoreBatchItemThread`). */
 export interface ScoreRow {
   /** The id of the trace or the span. */
-  readonly id: string;
+  readonly id?: string;
+  /** The id of the thread. */
+  readonly thread_id?: string;
   /** The name of the score. */
   readonly name: string;
   /** A number from -1e9 to 1e9. */
@@ -28,8 +30,8 @@ export interface ScoreRow {
 
 /** A score and the kind of its target. */
 export interface ExportedScore extends ScoreRow {
-  /** The kind of the row that has its `id`. */
-  readonly entity: "trace" | "span";
+  /** The kind of its target. */
+  readonly entity: "trace" | "span" | "thread";
 }
 
 /** A recorded request. */
@@ -46,7 +48,7 @@ export interface ExportedRequest {
     readonly traces?: readonly ExportedRow[];
     /** To `/spans/batch`. */
     readonly spans?: readonly ExportedRow[];
-    /** To `/traces/feedback-scores` or `/spans/feedback-scores`. */
+    /** To `/traces/feedback-scores`, `/spans/feedback-scores` or `/traces/threads/feedback-scores`. */
     readonly scores?: readonly ScoreRow[];
   };
 }
@@ -86,7 +88,7 @@ export class InMemoryExporter implements Transport {
     return [...this.#rows.spans.values()];
   }
 
-  /** The scores of traces and spans, each in its last version. */
+  /** The scores of traces, spans and threads, each in its last version. */
   get scores(): ExportedScore[] {
     return [...this.#scores.values()];
   }
@@ -111,9 +113,10 @@ export class InMemoryExporter implements Transport {
       const id = init.method === "PATCH" && url.split(`/${kind}/`)[1];
       if (id) rows.set(id, { ...rows.get(id), ...body, id } as ExportedRow);
     }
-    const entity = url.includes("/traces/") ? "trace" : "span";
-    for (const score of body.scores ?? [])
-      this.#scores.set(`${entity} ${score.id} ${score.name}`, { ...score, entity });
+    const entity = url.includes("/threads/") ? "thread" : url.includes("/traces/") ? "trace" : "span";
+    for (const score of body.scores ?? []) {
+      this.#scores.set(`${entity} ${score.thread_id ?? score.id} ${score.name}`, { ...score, entity });
+    }
     return answer;
   }
 }

@@ -173,7 +173,7 @@ async function withPage(
     define: { "process.env.NODE_ENV": `"production"` },
   });
   const script = bundled.outputFiles[0]!.text;
-  const elements = `<div id="root"></div><p id="answer"></p>`;
+  const elements = `<div id="root"></div><p id="answer"></p><button id="thumbsUp">👍</button>`;
   app.get("/", (c) => c.html(`<!doctype html>${elements}<script type="module" src="/main.js"></script>`));
   app.get("/main.js", () => new Response(script, { headers: { "content-type": "text/javascript" } }));
   const url = process.env["SITE_ORIGIN"]!;
@@ -189,7 +189,7 @@ async function withPage(
 async function siteWithRelay(): Promise<Hono> {
   process.env["SITE_ORIGIN"] = `http://127.0.0.1:${await freePort()}`;
   const app = new Hono();
-  const handle = relay({ projectName: "chat", origins: [process.env["SITE_ORIGIN"]] });
+  const handle = relay({ projectName: "chat", origins: [process.env["SITE_ORIGIN"]], threadScores: true });
   app.post("/opik", (c) => handle(c.req.raw));
   return app;
 }
@@ -209,6 +209,25 @@ test("browser: spans are passed on, and fetch is instrumented until it is stoppe
     assert.deepEqual(await pathTo(call), ["search", call]);
     assert.deepEqual(await pathTo("render"), ["search", "render"]);
     assert.deepEqual(await pathTo("log"), ["search", "log"]);
+  });
+});
+
+test("browser: a page scores its conversation", async () => {
+  const code = `import "./${basename(await example("page-thread", "ts"))}";
+    import { tabThreadId } from "opik-edge";
+    globalThis.thread = () => tabThreadId();
+    globalThis.click = () => thumbsUp.click();`;
+  await withPage(await siteWithRelay(), code, async (browser, url) => {
+    await browser.goTo(url);
+    await until(async () => (await browser.texts("#thumbsUp")).length > 0);
+    const thread = await browser.call("thread");
+    await browser.call("click");
+    const scores = () => collector.scores().filter(({ entity }) => entity === "threads");
+    await collector.until(() => scores().length > 0);
+    assert.deepEqual(
+      scores().map(({ thread_id, name, value }) => [thread_id, name, value]),
+      [[thread, "resolved", 1]],
+    );
   });
 });
 

@@ -88,7 +88,7 @@ const STRANGE_NAMES = [
   "i\\u0064",
   "a",
 ];
-const KINDS = ["spans", "traces", "trace_scores", "span_scores"];
+const KINDS = ["spans", "traces", "trace_scores", "span_scores", "thread_scores"];
 const MEMBERS = [
   '"token":"x"',
   '"token":{}',
@@ -137,7 +137,10 @@ function rowOf(kind: string, random: Random): string {
   let row: object;
   if (kind === "spans") row = spanOf(ms);
   else if (kind === "traces") row = traceOf(ms);
-  else row = { id: idOf(ms), name: random.of(["a", "b", "a "]), value: random.below(3) };
+  else {
+    const target = kind === "thread_scores" ? { thread_id: random.of(["t", "u", " t"]) } : { id: idOf(ms) };
+    row = { ...target, name: random.of(["a", "b", "a "]), value: random.below(3) };
+  }
   const members = Object.entries(row).map(([name, value]) => [JSON.stringify(name), JSON.stringify(value)]);
   for (let more = random.below(4); more > 0; more -= 1) {
     const [name, value] = memberOf(random);

@@ -48,8 +48,8 @@ test("a setting that is not a number in its range is reported at once", () => {
 
 describe("a token", () => {
   const secret = { id: "a", secret: "0123456789abcdef0123456789abcdef" };
-  const minted = (mintedMs: number): Promise<string> =>
-    mintToken({ secret, audience: "http://relay.test", projectName: "pages", nowMs: mintedMs, lifetimeMs: HOUR });
+  const MINT = { secret, audience: "http://relay.test", projectName: "pages", lifetimeMs: HOUR };
+  const minted = (mintedMs: number): Promise<string> => mintToken({ ...MINT, nowMs: mintedMs });
   const page = pageIds();
   const write = async (token: string, rows: object, more: Partial<RelayConfig> = {}): Promise<unknown> => {
     const handle = relayTo(new Upstream(), { tokens: { secrets: [secret], audience: "http://relay.test" }, ...more });
@@ -86,6 +86,18 @@ describe("a token", () => {
       assert.equal(await write(await minted(NOW - 20 * HOUR), rows, { lateMs: 24 * HOUR }), "token_expired");
       assert.equal(await write(await minted(NOW + 3 * HOUR), rows), "token_expired", "its time has not come");
     }
+  });
+
+  test("scores only the thread that it names", async () => {
+    const scored = (thread_id: string): object => ({ thread_scores: [{ thread_id, name: "helpful", value: 1 }] });
+    const ofThread = (threadId?: string) => mintToken({ ...MINT, threadId, nowMs: NOW });
+    const more = { threadScores: true };
+    assert.equal(await write(await ofThread("t"), scored("t"), more), 200);
+    assert.equal(await write(await ofThread("t"), scored("u"), more), "outside_token");
+    assert.equal(await write(await ofThread("t"), scored("T"), more), "outside_token");
+    assert.equal(await write(await ofThread(), scored("t"), more), "outside_token");
+    assert.equal(await write(await minted(NOW - 2 * HOUR), scored("t"), more), "token_expired");
+    assert.equal(await write(await ofThread("t"), scored("t")), "invalid", "without the relay's switch");
   });
 });
 

@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { Opik } from "opik-edge";
+import type { RelayConfig } from "opik-edge/relay";
 import { type FakeClock, InMemoryExporter, useFakeClock } from "opik-edge/testing";
 import { checkBatch, checkScores } from "../../viewer/src/server/validate.js";
 import { LONG } from "../support/long.js";
@@ -19,9 +20,9 @@ before(() => {
 after(() => clock.restore());
 
 /** The relay's answer to a body, and the rows that it forwards. */
-async function send(body: string) {
+async function send(body: string, config: Partial<RelayConfig> = {}) {
   const upstream = new Upstream();
-  const answer = await relayTo(upstream)(post(body));
+  const answer = await relayTo(upstream, config)(post(body));
   const { code, message, now } = await answer.json();
   return { status: answer.status, code, message, now, forwarded: upstream.requests };
 }
@@ -109,6 +110,56 @@ describe("rows that Opik would refuse are refused, and nothing is forwarded", ()
       const { status, forwarded } = await send(JSON.stringify({ trace_scores: [{ ...good, ...wrong }] }));
       assert.ok([403, 422].includes(status), `${JSON.stringify(wrong)}: ${status}`);
       assert.equal(forwarded.length, 0);
+    }
+  });
+
+  test("scores of threads", async () => {
+    const good = { thread_id: "t", name: "helpful", value: 1 };
+    for (const wrong of [
+      ...[undefined, null, "", 5, {}, ["t"], { toString: null }].map((thread_id) => ({ thread_id })),
+      ...[{ id: idOf(NOW) }, { trace_id: idOf(NOW) }, { value: 2e9 }, { name: " " }, { project_name: "theirs" }],
+    ]) {
+      const body = JSON.stringify({ thread_scores: [{ ...good, ...wrong }] });
+      const { status, forwarded } = await send(body, { threadScores: true });
+      assert.ok([403, 422].includes(status), `${JSON.stringify(wrong)}: ${status}`);
+      assert.equal(forwarded.length, 0);
+    }
+  });
+});
+
+describe("scores of threads", () => {
+  const rows = [
+    { thread_id: "t", name: "helpful", value: 0 },
+    { thread_id: "t", name: "helpful", value: 1, reason: "r" },
+    { thread_id: "u", name: "helpful", value: 1 },
+  ];
+  const body = JSON.stringify({ thread_scores: rows });
+
+  test("are forwarded if the relay takes them, the last of each name", async () => {
+    const { status, forwarded } = await send(body, { threadScores: true });
+    assert.equal(status, 200);
+    assert.deepEqual(
+      forwarded.map((request) => [request.path, JSON.parse(request.body)]),
+      [
+        [
+          "/api/v1/private/traces/threads/feedback-scores",
+          { scores: rows.slice(1).map((row) => ({ ...row, project_name: "pages", source: "sdk" })) },
+        ],
+      ],
+    );
+  });
+
+  test("are refused by any other relay", async () => {
+    for (const config of [{}, { threadScores: false }, { threadScores: null as never }]) {
+      const { status, code, message, forwarded } = await send(body, config);
+      assert.deepEqual([status, code, forwarded.length], [422, "invalid", 0]);
+      assert.match(message, /`threadScores` of this relay is off/);
+    }
+    for (const threadScores of ["true", 1, {}]) {
+      assert.throws(
+        () => relayTo(new Upstream(), { threadScores: threadScores as never }),
+        /threadScores: expected a boolean/,
+      );
     }
   });
 });
@@ -230,7 +281,7 @@ test("rows that this package writes are forwarded", async () => {
 test("every body is read as JSON.parse reads it, or refused", async (t) => {
   const random = seeded(16);
   const upstream = new Upstream();
-  const handle = relayTo(upstream);
+  const handle = relayTo(upstream, { threadScores: true });
   const seen: Record<string, number> = {};
   for (let n = 0; n < (LONG ? 1_000_000 : 20_000); n += 1) {
     // The body as it arrives: UTF-8 replaces lone surrogates, and decoding removes a byte order mark.
@@ -267,7 +318,7 @@ function checkForwarded(text: string, forwarded: Record<string, Rows>): void {
   const [kind, rows] = Object.entries(sent)[0]!;
   const isOfScores = kind.endsWith("scores");
   const written = forwarded[isOfScores ? "scores" : kind]!;
-  if (isOfScores) checkScores(forwarded, NOW);
+  if (isOfScores) checkScores(kind === "thread_scores" ? "threads" : "traces", forwarded, NOW);
   else checkBatch(kind as "spans", forwarded, NOW);
   const expected = isOfScores ? lastOfEach(rows!) : rows!;
   assert.equal(written.length, expected.length);
@@ -283,7 +334,7 @@ function checkForwarded(text: string, forwarded: Record<string, Rows>): void {
 function lastOfEach(rows: Rows): Rows {
   const last = new Map<string, Rows[number]>();
   for (const row of rows) {
-    const key = JSON.stringify([row["id"], row["name"]]);
+    const key = JSON.stringify([row["thread_id"] ?? row["id"], row["name"]]);
     last.delete(key);
     last.set(key, row);
   }

@@ -114,18 +114,26 @@ test("default gunicorn loses the trace when the official SDK calls it alone, and
   }
 });
 
-test("our score and the Python SDK's are the same to Opik, except for the reason", async () => {
+test("our scores and the Python SDK's are the same to Opik, except for the reason", async () => {
   const trace_id = "01a20612-0b81-7cc1-922c-2da813a3fcfc";
   const opik = new Opik({ url: collector.url, projectName: "scored" });
   opik.score({ traceId: trace_id, name: "helpful", value: 1, reason: "by us" });
+  opik.score({ threadId: "cart-81", name: "helpful", value: 1, reason: "by us" });
   await opik.flush();
-  const [ours] = collector.scores();
+  const ours = collector.scores();
   await run(PYTHON, ["score.py"], {
     cwd: HERE,
-    env: { ...process.env, ...QUIET, OPIK_URL_OVERRIDE: collector.url, TRACE_ID: trace_id },
+    env: { ...process.env, ...QUIET, OPIK_URL_OVERRIDE: collector.url, TRACE_ID: trace_id, THREAD_ID: "cart-81" },
   });
-  const scores = collector.scores();
-  assert.deepEqual(scores, [{ ...ours, reason: "by the SDK" }], "it has replaced ours");
+  assert.deepEqual(
+    ours.map(({ entity }) => entity),
+    ["traces", "threads"],
+  );
+  assert.deepEqual(
+    collector.scores(),
+    ours.map((score) => ({ ...score, reason: "by the SDK" })),
+    "it has replaced ours",
+  );
 });
 
 test("the collector (with Opik's schema) and the Python SDK's models agree about valid rows", async () => {
@@ -141,8 +149,10 @@ test("the collector (with Opik's schema) and the Python SDK's models agree about
   const ours = collector.requests
     .filter(({ headers, status }) => status === 204 && !("x-fern-language" in headers))
     .flatMap(({ path, body }) => {
-      const kind = path.endsWith("-scores") ? "score" : path.includes("/spans/") ? "span" : "trace";
-      return (JSON.parse(body)[`${kind}s`] as object[]).map((row) => ({ kind, row }));
+      const entity = path.includes("/spans/") ? "span" : "trace";
+      const kind = path.endsWith("-scores") ? (path.includes("/threads/") ? "thread_score" : "score") : entity;
+      const { scores, [`${entity}s`]: rows = scores } = JSON.parse(body) as Record<string, object[]>;
+      return rows!.map((row) => ({ kind, row }));
     });
   assert.ok(ours.length > 20, `${ours.length} rows of ours were accepted`);
   const lines = [...ours, ...invalid.map((row) => ({ kind: "span", row }))].map((item) => JSON.stringify(item));

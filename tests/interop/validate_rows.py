@@ -1,13 +1,18 @@
-"""Validates rows with the Python SDK's own write models: one {"kind": "span"|"trace"|"score", "row": …} a line in, one
+"""Validates rows with the Python SDK's own write models: one {"kind": "span"|"trace"|"score"|"thread_score", "row": …} a line in, one
 {"ok": …, "error": …} a line out."""
 
 import json
 import sys
 
-from opik.rest_api.types import FeedbackScoreBatchItem, SpanWrite, TraceWrite
+from opik.rest_api.types import FeedbackScoreBatchItem, FeedbackScoreBatchItemThread, SpanWrite, TraceWrite
 from pydantic import ValidationError
 
-MODELS = {"span": SpanWrite, "trace": TraceWrite, "score": FeedbackScoreBatchItem}
+MODELS = {
+    "span": SpanWrite,
+    "trace": TraceWrite,
+    "score": FeedbackScoreBatchItem,
+    "thread_score": FeedbackScoreBatchItemThread,
+}
 
 for line in sys.stdin:
     item = json.loads(line)

@@ -28,7 +28,7 @@ const SPAN: Required<SpanFields> = {
   ttft: 7,
 };
 const TRACE: Required<TraceFields> = { ...COMMON, threadId: "c" };
-const SCORE: Required<Omit<TargetedScore, "spanId" | "traceId">> = {
+const SCORE: Required<Omit<TargetedScore, "spanId" | "traceId" | "threadId">> = {
   name: "helpful",
   value: 1,
   reason: "r",

@@ -34,6 +34,33 @@ test("traces, spans, and anything else with an id are scored, each kind in one r
   );
 });
 
+test("a thread is scored under the name that its traces have, also where that is masked", async () => {
+  const opik = client({ projectName: "feedback", redact: { patterns: [/\d{4}/] } });
+  opik.span({ name: "chat", threadId: "user 1234" }, () => {});
+  opik.score({ threadId: "user 1234", name: "resolved", value: 1 });
+  opik.score({ threadId: "user 1234", name: "resolved", value: 0, reason: "asked again" });
+  opik.score({ threadId: "other", name: "resolved", value: 1 });
+  await opik.flush();
+  const common = { entity: "thread", name: "resolved", source: "sdk", project_name: "feedback" };
+  assert.deepEqual(exporter.scores, [
+    { thread_id: "user [redacted]", value: 0, reason: "asked again", ...common },
+    { thread_id: "other", value: 1, ...common },
+  ]);
+  assert.equal(exporter.traces[0]?.["thread_id"], "user [redacted]");
+  const { method, url } = exporter.requests.at(-1)!;
+  assert.deepEqual([method, url.replace(/.*private/, "")], ["PUT", "/traces/threads/feedback-scores"]);
+});
+
+test("of several ids a score is the span's, else the trace's, else the thread's", async () => {
+  const opik = client();
+  const score = { name: "helpful", value: 1, threadId: "t" };
+  opik.score({ ...score, spanId: ID, traceId: ID });
+  opik.score({ ...score, spanId: undefined, traceId: ID });
+  opik.score({ ...score, spanId: null, traceId: null } as never);
+  await opik.flush();
+  assert.deepEqual(exporter.scores.map(({ entity }) => entity).sort(), ["span", "thread", "trace"]);
+});
+
 test("of waiting scores with one name only the last is sent", async () => {
   const opik = client();
   for (const value of [1, 0, 0.5]) opik.score({ traceId: ID, name: "helpful", value });
@@ -60,6 +87,10 @@ test("a score that the API would refuse is refused here, with a reason", async (
     [{ ...score, traceId: undefined }, /id: expected a UUIDv7/],
     [{ ...score, traceId: [ID] }, /id: expected a UUIDv7/],
     [{ ...score, traceId: Symbol("id") }, /id: expected a UUIDv7/],
+    ...["", " ", 7, {}].map((threadId): [unknown, RegExp] => [
+      { name: "n", value: 1, threadId },
+      /threadId: expected a string that is not blank/,
+    ]),
     [null, /it cannot be read/],
     [
       {

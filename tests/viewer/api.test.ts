@@ -81,6 +81,14 @@ test("a thread has its traces in the order of their start", async () => {
     ["Which of", "Pay the ", "And the "],
   );
   assert.deepEqual((await get<ThreadAnswer>("threads/none")).turns, []);
+  for (const score of [{ value: 0 }, { value: 1, reason: "r" }]) {
+    const scores = [{ thread_id: sample.thread, name: "resolved", source: "sdk", ...score }];
+    assert.equal(await send(collector, "workerd", "traces/threads/feedback-scores", { scores }), 204);
+  }
+  assert.deepEqual((await get<ThreadAnswer>(`threads/${sample.thread}`)).scores, [
+    { name: "resolved", value: 1, reason: "r" },
+  ]);
+  assert.deepEqual((await get<ThreadAnswer>("threads/none")).scores, []);
 });
 
 test("a sender is named after its service, else after its project or its SDK", async () => {

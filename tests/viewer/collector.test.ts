@@ -99,6 +99,19 @@ test("a batch of scores is refused whole too", async () => {
   const ofLastYear = { ...good, id: uuid7({ msecs: Date.now() - 365 * DAY_MS }) };
   assert.equal((await send("PUT", "spans/feedback-scores", { scores: [good, ofLastYear] })).status, 204);
   assert.equal(collector.scores().length, 2);
+  const ofThread = { thread_id: "t", name: "resolved", value: 1, source: "sdk" };
+  for (const fields of [
+    { thread_id: undefined },
+    { thread_id: "" },
+    { thread_id: 5 },
+    { value: "1" },
+    { source: "page" },
+  ]) {
+    const scores = [ofThread, { ...ofThread, ...fields }];
+    assert.equal((await send("PUT", "traces/threads/feedback-scores", { scores })).status, 422, JSON.stringify(fields));
+  }
+  assert.equal((await send("PUT", "traces/threads/feedback-scores", { scores: [ofThread] })).status, 204);
+  assert.equal(collector.scores().length, 3);
 });
 
 test("a base URL without /api fails as at Opik, whose page is there, and the refusal has the fix", async () => {

@@ -169,6 +169,26 @@ for (const [where, openShelf] of Object.entries(SHELVES)) {
       assert.equal(store.scores().length, 2);
     });
 
+    test("scores of threads and of traces don't mix, even if a thread's name is a trace's id", () => {
+      const t = uuid7();
+      const bytes = Buffer.from(t.replaceAll("-", ""), "hex").toString("latin1");
+      store.replace("traces", [trace(t)]);
+      for (const thread_id of [t, bytes, "T", "t"]) {
+        store.score(
+          "threads",
+          [0, 1].map((value) => ({ thread_id, name: "resolved", value, source: "sdk" })),
+        );
+        assert.deepEqual(
+          store.scoresOfThread(thread_id).map(({ thread_id, value }) => [thread_id, value]),
+          [[thread_id, 1]],
+        );
+      }
+      const row = store.find("traces", t)!;
+      assert.deepEqual(store.scoresIn(t)({ entity: "traces", row }), []);
+      assert.deepEqual(store.scoresOfThread("none"), []);
+      assert.equal(store.scores().length, 4);
+    });
+
     test("each request reports its changed traces once", () => {
       const [a, b] = [uuid7(), uuid7()];
       store.replace("spans", [span(a), span(a), span(b)]);

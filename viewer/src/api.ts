@@ -71,9 +71,10 @@ export interface RowAnswer {
   readonly sender: string;
 }
 
-/** The traces of a thread, oldest first, each with its input and output. */
+/** The scores of a thread, and its traces, oldest first, each with its input and output. */
 export interface ThreadAnswer {
   readonly thread: string;
+  readonly scores: readonly Score[];
   readonly turns: readonly { readonly summary: TraceSummary; readonly input: unknown; readonly output: unknown }[];
 }
 

@@ -2,7 +2,7 @@
 
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import type { RowAnswer, RowSummary } from "../api.js";
+import type { RowAnswer, RowSummary, Score } from "../api.js";
 import { type Message, messagesOf, type Part, proseOf } from "./conversation.js";
 import { useAnswer } from "./data.js";
 import { cost, count, duration, line } from "./format.js";
@@ -107,6 +107,24 @@ export function whyOrphaned({ orphaned, from }: Pick<Line, "orphaned" | "from">,
   return "The service that called this one is not traced, has sampled it away, or sends its rows elsewhere.";
 }
 
+/** The scores of a row or a thread, as a table. */
+export function Scores({ scores }: { readonly scores: readonly Score[] }): JSX.Element | null {
+  if (scores.length === 0) return null;
+  return (
+    <section>
+      <h3>Scores</h3>
+      <dl class="table">
+        {scores.map(({ name, value, reason }) => [
+          <dt key={`${name} name`}>{line(name)}</dt>,
+          <dd key={name}>
+            {value} {reason}
+          </dd>,
+        ])}
+      </dl>
+    </section>
+  );
+}
+
 function Body({
   data: { row },
   row: { id, parent, scores },
@@ -122,19 +140,7 @@ function Body({
   return (
     <>
       {error_info !== undefined && <ErrorBox error={error_info as Record<string, unknown>} />}
-      {scores.length > 0 && (
-        <section>
-          <h3>Scores</h3>
-          <dl class="table">
-            {scores.map(({ name, value, reason }) => [
-              <dt key={`${name} name`}>{line(name)}</dt>,
-              <dd key={name}>
-                {value} {reason}
-              </dd>,
-            ])}
-          </dl>
-        </section>
-      )}
+      <Scores scores={scores} />
       {input !== undefined && <Field title="Input" value={input} by="user" />}
       {output !== undefined && <Field title="Output" value={output} by="assistant" />}
       {usage !== undefined && (

@@ -4,7 +4,7 @@ import type { JSX } from "preact";
 import type { ThreadAnswer } from "../api.js";
 import { type Message, messagesOf, proseOf } from "./conversation.js";
 import { useAnswer } from "./data.js";
-import { Conversation } from "./detail.js";
+import { Conversation, Scores } from "./detail.js";
 import { count, duration, line, time } from "./format.js";
 import { Json } from "./json.js";
 import { Notice } from "./parts.js";
@@ -27,6 +27,7 @@ export function Thread({ id, isTrace }: { readonly id: string; readonly isTrace:
           {count(data.turns.length)} {data.turns.length === 1 ? "trace" : "traces"}
         </span>
       </p>
+      <Scores scores={data.scores} />
       {data.turns.length === 0 && <Notice>No trace of this thread is here.</Notice>}
       {data.turns.map(({ summary, input, output }) => (
         <article key={summary.id} class="turn">

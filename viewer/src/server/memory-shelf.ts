@@ -85,6 +85,7 @@ export class MemoryShelf implements Shelf {
     this.#scores.set(target, scores);
     this.#scoreBytes += bytesOf(score) - bytesOf(scores.get(key));
     scores.set(key, score);
+    if (score.entity === "threads") return;
     const trace = score.entity === "traces" ? score.id : this.#byId.spans.get(score.id)?.trace;
     const group = trace === undefined ? undefined : this.#groups.get(trace);
     if (group) group.summary = undefined;
@@ -95,6 +96,10 @@ export class MemoryShelf implements Shelf {
     const targets = new Set([`traces ${trace}`]);
     for (const { entity, row } of this.ofTrace(trace)) targets.add(`${entity} ${row.id}`);
     for (const target of targets) yield* this.#scores.get(target)?.values() ?? [];
+  }
+
+  scoresOfThread(thread: string): Iterable<StoredScore> {
+    return this.#scores.get(`threads ${thread}`)?.values() ?? [];
   }
 
   *scores(): Iterable<StoredScore> {

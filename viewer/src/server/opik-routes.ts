@@ -41,6 +41,10 @@ export function answerOpik(store: Store, asking: Asking): Answer | undefined {
     const trace = query.get("trace_id");
     return { status: 302, headers: { location: trace ? `/#/trace/${encodeURIComponent(trace)}` : "/" } };
   }
+  if (path === "/v1/private/traces/threads/feedback-scores" && method === "PUT") {
+    store.score("threads", checkScores("threads", parseJson(body), asking.nowMs));
+    return { status: 204 };
+  }
   const [, entity, rest] = /^\/v1\/private\/(traces|spans)(?:\/([^/]+))?$/.exec(path) ?? [];
   return entity === undefined ? undefined : answerRows(store, entity as Entity, rest, asking);
 }
@@ -60,7 +64,7 @@ function answerRows(store: Store, entity: Entity, rest: string | undefined, aski
     return { status: 204 };
   }
   if (method === "PUT" && rest === "feedback-scores") {
-    store.score(entity, checkScores(parseJson(body), nowMs));
+    store.score(entity, checkScores(entity, parseJson(body), nowMs));
     return { status: 204 };
   }
   if (method === "POST" && rest === undefined) {

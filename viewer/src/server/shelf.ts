@@ -3,13 +3,13 @@
 
 import { createHash } from "node:crypto";
 import type { TraceSummary } from "../api.js";
-import type { Entity, Row } from "./validate.js";
+import type { Entity, Row, Scored } from "./validate.js";
 
 /** A row as it is stored. */
 export type StoredRow = Row & { id: string; trace_id?: string; parent_span_id?: string; last_updated_at: string };
 
 /** A feedback score as it is stored, with what it scores. */
-export type StoredScore = Row & { entity: Entity; id: string; name: string; value: number };
+export type StoredScore = Row & { entity: Scored; id: string; name: string; value: number };
 
 /** A row on the shelf. */
 export interface Kept {
@@ -54,6 +54,7 @@ export interface Shelf {
   putScore(key: string, score: StoredScore): void;
   /** The scores of a trace and of all its spans. */
   scoresIn(trace: string): Iterable<StoredScore>;
+  scoresOfThread(thread: string): Iterable<StoredScore>;
   scores(): Iterable<StoredScore>;
   /** One trace. */
   entry(trace: string): Entry | undefined;

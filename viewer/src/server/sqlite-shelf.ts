@@ -4,10 +4,12 @@ import { closeSync, openSync } from "node:fs";
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import type { TraceSummary } from "../api.js";
 import { type Entry, type Held, type Kept, keyOf, type Shelf, type StoredRow, type StoredScore } from "./shelf.js";
-import type { Entity } from "./validate.js";
+import type { Entity, Scored } from "./validate.js";
 
 /** Of the tables below. */
 const VERSION = 1;
+/** Stands for threads in the column `entity`. Their ids are any text. */
+const THREADS = 2;
 /** Of a UUID, as a text. */
 const ID_LENGTH = 36;
 const TABLES = [
@@ -220,21 +222,27 @@ class SqliteShelf implements Shelf {
   }
 
   putScore(key: string, score: StoredScore): void {
-    const id = bytesOf(score.id);
+    const id = score.entity === "threads" ? Buffer.from(score.id) : bytesOf(score.id);
     this.#sql("INSERT OR REPLACE INTO score(key, entity, id, score) VALUES(?,?,?,?)").run(
       key,
       numberOf(score.entity),
       id,
       JSON.stringify(score),
     );
+    if (score.entity === "threads") return;
     if (score.entity === "traces") this.#sql("UPDATE trace SET summary=NULL WHERE id=?").run(id);
     else this.#sql("UPDATE trace SET summary=NULL WHERE n IN (SELECT trace FROM row WHERE id=?)").run(id);
   }
 
   *scoresIn(trace: string): Iterable<StoredScore> {
-    const found = this.#sql(`SELECT score FROM score WHERE id=?1
-      OR id IN (SELECT row.id FROM row JOIN trace ON trace.n = row.trace WHERE trace.id=?1) ORDER BY rowid`);
+    const found = this.#sql(`SELECT score FROM score WHERE entity <> ${THREADS} AND (id=?1
+      OR id IN (SELECT row.id FROM row JOIN trace ON trace.n = row.trace WHERE trace.id=?1)) ORDER BY rowid`);
     for (const { score } of found.all(bytesOf(trace)) as { score: string }[]) yield JSON.parse(score) as StoredScore;
+  }
+
+  scoresOfThread(thread: string): StoredScore[] {
+    const found = this.#sql(`SELECT score FROM score WHERE entity = ${THREADS} AND id=? ORDER BY rowid`);
+    return (found.all(Buffer.from(thread)) as { score: string }[]).map(({ score }) => JSON.parse(score) as StoredScore);
   }
 
   *scores(): Iterable<StoredScore> {
@@ -279,7 +287,9 @@ class SqliteShelf implements Shelf {
       this.#held.spans -= oldest.spans;
       this.#held.bytes -= oldest.bytes;
     }
-    this.#sql("DELETE FROM score WHERE id=? OR id IN (SELECT id FROM row WHERE trace=?)").run(oldest.id, oldest.n);
+    this.#sql(
+      `DELETE FROM score WHERE entity <> ${THREADS} AND (id=? OR id IN (SELECT id FROM row WHERE trace=?))`,
+    ).run(oldest.id, oldest.n);
     this.#sql("DELETE FROM row WHERE trace=?").run(oldest.n);
     this.#sql("DELETE FROM trace WHERE n=?").run(oldest.n);
   }
@@ -303,8 +313,8 @@ class SqliteShelf implements Shelf {
   }
 }
 
-function numberOf(entity: Entity): number {
-  return entity === "traces" ? 0 : 1;
+function numberOf(entity: Scored): number {
+  return entity === "threads" ? THREADS : entity === "traces" ? 0 : 1;
 }
 
 /** A UUID as 16 bytes. */

@@ -6,7 +6,7 @@ import type { TraceSummary } from "../api.js";
 import { MemoryShelf } from "./memory-shelf.js";
 import { type Kept, keyOf, projectOf, type Shelf, type StoredRow, type StoredScore } from "./shelf.js";
 import { summarise, textOf } from "./summary.js";
-import { type Entity, Refusal, type Row } from "./validate.js";
+import { type Entity, Refusal, type Row, type Scored } from "./validate.js";
 
 export type { StoredRow, StoredScore } from "./shelf.js";
 
@@ -72,10 +72,15 @@ export class Store {
     return [...this.#shelf.scores()];
   }
 
+  /** The scores of a thread. */
+  scoresOfThread(thread: string): StoredScore[] {
+    return [...this.#shelf.scoresOfThread(thread)];
+  }
+
   /** The scores of each row of a trace. */
   scoresIn(trace: string): (kept: Pick<Kept, "entity" | "row">) => readonly StoredScore[] {
     const of = new Map<string, StoredScore[]>();
-    const placeOf = (entity: Entity, row: Row) => `${entity} ${row["id"]} ${projectOf(row)}`;
+    const placeOf = (entity: Scored, row: Row) => `${entity} ${row["id"]} ${projectOf(row)}`;
     for (const score of this.#shelf.scoresIn(trace.toLowerCase())) {
       const place = placeOf(score.entity, score);
       of.set(place, [...(of.get(place) ?? []), score]);
@@ -132,17 +137,18 @@ export class Store {
   }
 
   /** Stores scores; the last one of a name counts. The scored row may be missing. */
-  score(entity: Entity, rows: readonly Row[]): void {
+  score(entity: Scored, rows: readonly Row[]): void {
     this.#write(() => {
       for (const row of rows) {
         const score = {
           project_name: "Default Project",
           ...row,
-          id: lower(row["id"]),
+          id: entity === "threads" ? (row["thread_id"] ?? row["id"]) : lower(row["id"]),
           entity,
         } as unknown as StoredScore;
         // In another project than its trace it is another trace's score, which nobody sees.
         this.#shelf.putScore(`${projectOf(score)} ${entity} ${score.id} ${score.name}`, score);
+        if (entity === "threads") continue;
         const trace = entity === "traces" ? score.id : this.#shelf.byId("spans", score.id)?.trace;
         if (trace !== undefined) this.#changed.add(trace);
       }

@@ -70,12 +70,17 @@ export function summariseRow({ key, row, sender }: Kept, scores: readonly Score[
     sender,
     cancelled: Boolean(metadata?.["opik_edge_cancelled"]),
     unfinished: Boolean(metadata?.["opik_edge_unfinished"]),
-    scores: scores.map(({ name, value, reason }) => ({
-      name: textOf(name)!,
-      value,
-      ...(reason !== undefined && { reason: textOf(reason)! }),
-    })),
+    scores: summariseScores(scores),
   };
+}
+
+/** Scores, cut for the page. */
+export function summariseScores(scores: readonly Score[]): Score[] {
+  return scores.map(({ name, value, reason }) => ({
+    name: textOf(name)!,
+    value,
+    ...(reason !== undefined && { reason: textOf(reason)! }),
+  }));
 }
 
 /** All tokens of a model call. */

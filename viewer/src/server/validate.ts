@@ -3,6 +3,7 @@
 
 import {
   FeedbackScoreBatch,
+  FeedbackScoreBatchThread,
   Span_Write,
   SpanBatch_Write,
   SpanUpdate,
@@ -16,6 +17,9 @@ export { Refusal } from "./refusal.js";
 
 /** Traces or spans. */
 export type Entity = "traces" | "spans";
+
+/** The targets of scores. */
+export type Scored = Entity | "threads";
 
 /** A row as it came. */
 export type Row = Record<string, unknown>;
@@ -54,10 +58,11 @@ export function checkRow(entity: Entity, body: unknown, nowMs: number): Row {
 }
 
 /** The scores of a batch; throws a `Refusal` for the whole of it. */
-export function checkScores(body: unknown, nowMs: number): Row[] {
+export function checkScores(target: Scored, body: unknown, nowMs: number): Row[] {
   const cleaned = withoutNulls(body);
-  checkSchema(FeedbackScoreBatch, cleaned);
+  checkSchema(target === "threads" ? FeedbackScoreBatchThread : FeedbackScoreBatch, cleaned);
   const { scores } = cleaned as { scores: Row[] };
+  if (target === "threads") return scores;
   scores.forEach(({ id }, row) => {
     checkId("id", id, nowMs, row);
   });

@@ -7,9 +7,9 @@ import { Refusal } from "./refusal.js";
 import type { Refusals } from "./refusals.js";
 import type { Kept, StoredRow } from "./shelf.js";
 import type { Store, TraceFilter } from "./store.js";
-import { summariseRow } from "./summary.js";
+import { summariseRow, summariseScores } from "./summary.js";
 import { treeOf } from "./tree.js";
-import type { Entity, Row } from "./validate.js";
+import type { Entity, Row, Scored } from "./validate.js";
 
 /** The data of the routes. */
 export interface Viewed {
@@ -127,7 +127,8 @@ function threadOf(store: Store, thread: string): ThreadAnswer {
     const row = store.ofTrace(summary.id).find(({ entity }) => entity === "traces")?.row;
     return { summary, input: row?.["input"] ?? null, output: row?.["output"] ?? null };
   });
-  return { thread, turns: turns.sort((a, b) => a.summary.start - b.summary.start) };
+  const scores = summariseScores(store.scoresOfThread(thread));
+  return { thread, scores, turns: turns.sort((a, b) => a.summary.start - b.summary.start) };
 }
 
 /** The first trace that is as asked for, which has come to its end unless `done=0`. */
@@ -195,9 +196,12 @@ export function importRows(store: Store, text: string): number {
   return count;
 }
 
-function isScore(value: unknown): value is Row & { entity: Entity } {
+function isScore(value: unknown): value is Row & { entity: Scored } {
   const score = value as Row | null | undefined;
-  return typeof score === "object" && score !== null && isEntity(score["entity"]) && isId(score["id"]);
+  if (typeof score !== "object" || score === null) return false;
+  return score["entity"] === "threads"
+    ? typeof score["id"] === "string"
+    : isEntity(score["entity"]) && isId(score["id"]);
 }
 
 function isEntity(value: unknown): value is Entity {
