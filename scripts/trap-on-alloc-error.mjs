@@ -6,10 +6,14 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import binaryen from "binaryen";
 
-const TRAPPING = ["__rdl_alloc_error_handler", "::fmt::Display>::fmt"];
+const TRAPPING = ["__rdl_alloc_error_handler", "::fmt::Display>::fmt", "raw_vec::handle_error"];
+/** Texts of messages: beside them, where in the standard library an allocation failed. */
+const TEXTS = /\/rustc\/\w+\/[\w./-]+\.rs|memory allocation of | bytes failed|capacity overflow/g;
 
 const [input, output] = process.argv.slice(2);
-const module = binaryen.readBinary(readFileSync(input));
+const bytes = readFileSync(input);
+for (const { 0: text, index } of bytes.toString("latin1").matchAll(TEXTS)) bytes.fill(0, index, index + text.length);
+const module = binaryen.readBinary(bytes);
 for (const name of TRAPPING) {
   const found = Array.from({ length: module.getNumFunctions() }, (_, index) => module.getFunctionByIndex(index)).filter(
     (fn) => binaryen.getFunctionInfo(fn).name.endsWith(name),
