@@ -260,6 +260,20 @@ fn a_call_is_recognised_by_its_path_and_its_host() {
 }
 
 #[test]
+fn the_name_of_a_model_is_decoded_from_the_url() {
+    for (segment, model) in [
+        ("gr%C3%B6%C3%9Fe%20%E2%82%AC%F0%9F%99%82", "größe €🙂"),
+        ("größe", "größe"),
+        ("a%FFb%C3c%82d%", "abcd%"),
+        ("100%25", "100%"),
+    ] {
+        let url = format!("https://bedrock-runtime.eu-west-1.amazonaws.com/model/{segment}/converse");
+        assert_eq!(recognise("POST", &url, &[]).unwrap().model, model);
+    }
+    assert_eq!(Target::of_binding("@cf/größe%20🙂").model, "@cf/größe%20🙂");
+}
+
+#[test]
 fn a_host_that_the_user_names_has_its_provider() {
     let named = [("llm.internal", "openai"), ("localhost:8000", "groq"), ("app.example", "ollama")];
     let provider = |url| recognise("POST", url, &named).map(|target| (target.provider, target.is_known));

@@ -228,7 +228,7 @@ impl State {
         let mut fields = staged.splitn(3, |&byte| byte == SEPARATOR);
         let (url, named, body) = (fields.next()?, fields.next()?, fields.next()?);
         let target = match url.strip_prefix(b"binding:") {
-            Some(model) => Target::of_binding(core::str::from_utf8(model).ok()?),
+            Some(model) => Target::of_model(model),
             None => Target::of_url(url, &mut |host| {
                 let mut lines = Lines(named);
                 core::iter::from_fn(|| lines.next().zip(lines.next()))

@@ -83,8 +83,7 @@ const SUFFIXES: [(&str, Format); 20] = [
 /// entry that ends with `.` is the beginning of a host.
 const HOSTS: &[u8] = names!(
     "api.openai.com openai \
-    eu.api.openai.com openai \
-    us.api.openai.com openai \
+    .api.openai.com openai \
     .openai.azure.com azure \
     .cognitiveservices.azure.com azure \
     .services.ai.azure.com azure \
@@ -184,8 +183,12 @@ impl Target {
     /// ```
     #[must_use]
     pub fn of_binding(model: &str) -> Self {
+        Self::of_model(model.as_bytes())
+    }
+
+    pub(super) fn of_model(model: &[u8]) -> Self {
         let mut target = Self::new();
-        target.workers_ai(String::from(model));
+        target.workers_ai(string(model));
         target
     }
 
@@ -419,7 +422,7 @@ pub(super) fn author(model: &[u8]) -> &[u8] {
     }
 }
 
-/// Decodes percent encoding, unless the result is not text.
+/// Decodes percent encoding.
 #[inline(never)]
 pub(super) fn decoded(text: &[u8]) -> String {
     let mut bytes = Vec::new();
@@ -436,5 +439,25 @@ pub(super) fn decoded(text: &[u8]) -> String {
             bytes.put_byte(*first);
         }
     }
-    String::from_utf8(bytes).unwrap_or_default()
+    string(&bytes)
+}
+
+/// A text as a string. Bytes that are no characters are left out: the check of the standard library is larger than this.
+pub(super) fn string(text: &[u8]) -> String {
+    let mut out = String::new();
+    let (mut code, mut missing) = (0_u32, 0_u8);
+    for &byte in text {
+        let bits = u32::from(byte);
+        (code, missing) = match byte {
+            ..0x80 => (bits, 0),
+            0x80..0xc0 => ((code << 6) | (bits & 0x3f), missing.wrapping_sub(1)),
+            0xc0..0xe0 => (bits & 0x1f, 1),
+            0xe0..0xf0 => (bits & 0xf, 2),
+            _ => (bits & 7, 3),
+        };
+        if missing == 0 {
+            out.extend(char::from_u32(code));
+        }
+    }
+    out
 }
