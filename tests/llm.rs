@@ -685,7 +685,15 @@ fn a_string_that_is_no_json_is_no_answer() {
 fn credentials_stay_out_of_the_record() {
     let body = json!({ "model": "m", "messages": [{ "role": "user", "content": "Hi" }],
         "mcp_servers": [{ "type": "url", "url": "https://a.example/x?key=SECRET", "authorization_token": "SECRET" }],
-        "tools": [{ "type": "mcp", "headers": { "X-Key": "SECRET" }, "api_key": "SECRET" }] });
+        "tools": [
+            { "type": "mcp", "headers": { "X-Key": "SECRET" }, "api_key": "SECRET", "server_url": "https://u:SECRET@a.example/@x" },
+            { "type": "shell", "environment": { "network_policy": { "domain_secrets": [{ "domain": "a", "value": "SECRET" }] } } },
+            { "googleMaps": { "authConfig": { "apiKeyConfig": { "apiKeyString": "SECRET" } } } },
+        ],
+        "data_sources": [
+            { "parameters": { "authentication": { "type": "api_key", "key": "SECRET" } } },
+            { "parameters": { "dependency": { "authentication": { "connection_string": "SECRET" } } } },
+        ] });
     let target = recognise("POST", "https://api.anthropic.com/v1/messages?key=SECRET", &[]).unwrap();
     let request = Request::read(&target, body.to_string().as_bytes(), 0).unwrap();
     let mut budget = Budget::default();
@@ -693,6 +701,55 @@ fn credentials_stay_out_of_the_record() {
     let record = call.finish(&mut budget);
     let all = format!("{}{:?}", String::from_utf8_lossy(&request.input), record_value("secret", &record));
     assert!(!all.contains("SECRET"), "{all}");
+    assert!(all.contains("https://a.example/@x"), "{all}");
+}
+
+#[test]
+fn a_schema_may_name_its_properties_like_credentials() {
+    let properties = json!({ "headers": { "type": "object" }, "api_key": { "type": "string", "default": "none" } });
+    let tool = json!({ "type": "function", "function": { "name": "f", "parameters": { "type": "object", "properties": properties } } });
+    let target = recognise("POST", CHAT, &[]).unwrap();
+    let body = json!({ "model": "m", "messages": [], "tools": [tool] });
+    let input = parsed(CHAT, &Request::read(&target, body.to_string().as_bytes(), 0).unwrap().input);
+    assert_eq!(input["tools"][0], tool);
+}
+
+#[test]
+fn addresses_lose_their_query_and_sounds_their_bytes_under_any_name() {
+    let parts = json!([
+        { "type": "document_url", "document_url": "https://a.example/d.pdf?sig=SECRET" },
+        { "type": "video_url", "video_url": { "url": "https://a.example/v.mp4?sig=SECRET" } },
+        { "type": "input_audio", "input_audio": "U0VDUkVU".repeat(20) },
+    ]);
+    let target = recognise("POST", "https://api.mistral.ai/v1/chat/completions", &[]).unwrap();
+    let body = json!({ "model": "m", "messages": [{ "role": "user", "content": parts }] });
+    let input = parsed(CHAT, &Request::read(&target, body.to_string().as_bytes(), 0).unwrap().input);
+    let content = &input["messages"][0]["content"];
+    assert_eq!(content[0]["document_url"], "https://a.example/d.pdf");
+    assert_eq!(content[1]["video_url"]["url"], "https://a.example/v.mp4");
+    assert_eq!(content[2]["text"], "[base64, 120 bytes]");
+}
+
+#[test]
+fn an_image_beyond_every_bound_is_left_as_its_size() {
+    let image = "iVBOR".repeat(100 * 1024);
+    let expected = format!("[base64, {} bytes]", image.len() * 3 / 4);
+    let answer = json!({ "model": "m", "status": "completed", "output": [
+        { "type": "image_generation_call", "id": "i", "result": image },
+        { "type": "message", "role": "assistant", "content": [{ "type": "output_text", "text": "Hi" }] },
+    ] });
+    let seen =
+        answered(RESPONSES, &json!({ "model": "m", "input": "x" }), "application/json", answer.to_string().as_bytes());
+    let message = &seen.record["output"]["choices"][0]["message"];
+    assert_eq!(message["other"][0]["result"], json!(expected));
+    assert_eq!(message["content"], "Hi");
+
+    let url = "https://generativelanguage.googleapis.com/v1beta/models/g:generateContent";
+    let part = json!({ "inlineData": { "mimeType": "image/png", "data": image } });
+    let answer = json!({ "candidates": [{ "content": { "parts": [part] } }] });
+    let seen = answered(url, &json!({ "contents": [] }), "application/json", answer.to_string().as_bytes());
+    let other = &seen.record["output"]["choices"][0]["message"]["other"];
+    assert_eq!(other[0], json!(expected.replace("base64", "image/png")));
 }
 
 // Cases without a fixture.

@@ -5,11 +5,12 @@
 use alloc::vec::Vec;
 
 use crate::cut::whole_characters;
-use crate::json::{int32, write_number};
+use crate::json::write_number;
 
 use super::usage::Counts;
 use super::value::{
-    Media, Value, Write, cut_last, names, quoted, write_clean, write_comma, write_content, write_escaped, write_mark,
+    Media, Value, Write, length_of_base64, names, quoted, truncated, write_clean, write_comma, write_content,
+    write_escaped, write_mark,
 };
 
 /// Bytes kept besides text: model, ids, names, reasons.
@@ -393,12 +394,8 @@ impl Answer {
         self.has_content = true;
         let mut count = 0_u32;
         if value.is_string() {
-            let text = value.content();
-            let bytes = truncated(text).unwrap_or_else(|| {
-                let padding = text.iter().rev().take_while(|&&byte| byte == b'=').count();
-                u32::try_from(text.len().saturating_sub(padding)).unwrap_or(0)
-            });
-            count = bytes.saturating_mul(3) / 16;
+            let digits = length_of_base64(value.content());
+            count = u32::try_from(digits.saturating_mul(3) / 16).unwrap_or(0);
         } else {
             for element in value.elements() {
                 count = truncated(element.content()).unwrap_or(count.saturating_add(1));
@@ -597,14 +594,6 @@ impl Piece {
         }
         out.put(behind);
     }
-}
-
-/// The original length of a text with a mark of a cut, or the count of numbers that the mark replaces.
-fn truncated(text: &[u8]) -> Option<u32> {
-    let (_, before) = cut_last(text, b' ');
-    let (digits, mark) = cut_last(before, b' ');
-    let is_mark = cut_last(mark, b'[').0 == b"opik_truncated:";
-    int32(digits).filter(|_| is_mark).and_then(|count| u32::try_from(count).ok())
 }
 
 /// Without the first half of a pair of escapes whose second half has not come.

@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 use super::answer::{Kind, Part};
 use super::part::{call, part, text};
 use super::value::{
-    Media, Value, Write, names, position, without_query, write_clean, write_comma, write_content, write_escaped,
-    write_member, write_name,
+    Media, Value, Write, names, position, write_clean, write_comma, write_content, write_escaped, write_member,
+    write_name, write_url,
 };
 use crate::json::write_number;
 
@@ -307,7 +307,7 @@ fn write_part(out: &mut Vec<u8>, part: Value<'_>) {
         write_clean(out, b"", part);
     } else {
         out.put(b"{\"type\":\"image_url\",\"image_url\":{\"url\":\"");
-        out.put(without_query(address));
+        write_url(out, address);
         out.put(b"\"}}");
     }
 }

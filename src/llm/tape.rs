@@ -229,7 +229,7 @@ impl Scan<'_> {
 
     /// Skips one byte, if it is one of these.
     fn skip(&mut self, bytes: &[u8]) -> bool {
-        let found = self.text.get(self.at).is_some_and(|byte| bytes.contains(byte));
+        let found = self.text.get(self.at).is_some_and(|byte| bytes.iter().any(|known| known == byte));
         self.at = self.at.wrapping_add(usize::from(found));
         found
     }

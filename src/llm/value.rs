@@ -312,6 +312,21 @@ pub(super) fn write_mark(out: &mut Vec<u8>, bytes: usize) {
     out.put(b" bytes]");
 }
 
+/// The original length of a text with a mark of a cut, or the count of numbers that the mark replaces.
+pub(super) fn truncated(text: &[u8]) -> Option<u32> {
+    let (_, before) = cut_last(text, b' ');
+    let (digits, mark) = cut_last(before, b' ');
+    let is_mark = cut_last(mark, b'[').0 == b"opik_truncated:";
+    json::int32(digits).filter(|_| is_mark).and_then(|count| u32::try_from(count).ok())
+}
+
+/// The number of digits of a base64 text.
+#[inline(never)]
+pub(super) fn length_of_base64(text: &[u8]) -> usize {
+    let padding = text.iter().rev().take_while(|&&byte| byte == b'=').count();
+    truncated(text).map_or(text.len().saturating_sub(padding), |bytes| bytes as usize)
+}
+
 /// Any text as a string.
 #[inline(never)]
 pub(super) fn quoted(text: &[u8]) -> Vec<u8> {
@@ -348,6 +363,11 @@ pub(super) fn write_member(out: &mut Vec<u8>, name: &[u8], value: Value<'_>) {
     }
 }
 
+/// Members whose strings are credentials, at any depth.
+const SECRETS: &[u8] = names!(
+    "authorization authorization_token api_key apiKey access_token headers authentication authConfig apiAuth domain_secrets"
+);
+
 /// Appends the value of the member `name` without the parts that a row must not contain. Binary data, which can be a
 /// list of bytes (Workers AI), is replaced by its type and size; a URL loses its query; a credential is dropped.
 #[inline(never)]
@@ -367,12 +387,13 @@ pub(super) fn write_clean(out: &mut Vec<u8>, name: &[u8], value: Value<'_>) {
             }
             out.put_byte(b']');
         }
-        b'{' => {
-            let are_headers = name == b"headers";
+        // In a schema, names stand for types.
+        b'{' if name != b"properties" => {
+            let is_secret = is_in(SECRETS, name);
             out.put_byte(b'{');
-            for (name, value) in value.members() {
-                write_name(out, name);
-                write_clean(out, if are_headers { b"authorization" } else { name }, value);
+            for (inner, value) in value.members() {
+                write_name(out, inner);
+                write_clean(out, if is_secret { name } else { inner }, value);
             }
             out.put_byte(b'}');
         }
@@ -383,12 +404,12 @@ pub(super) fn write_clean(out: &mut Vec<u8>, name: &[u8], value: Value<'_>) {
 fn write_clean_string(out: &mut Vec<u8>, name: &[u8], value: Value<'_>) {
     let text = value.content();
     out.put_byte(b'"');
-    if is_in(names!("authorization authorization_token api_key apiKey access_token"), name) {
+    if is_in(SECRETS, name) {
         out.put(b"[left out]");
     } else if let Some(media) = Media::of_string(name, text) {
         media.write(out);
-    } else if is_in(names!("url uri image_url file_url fileUri file_uri server_url s3Location"), name) {
-        out.put(without_query(text));
+    } else if is_in(names!("url Url uri Uri"), last(name, 3)) {
+        write_url(out, text);
     } else {
         out.put(text);
     }
@@ -400,10 +421,29 @@ pub(super) fn without_query(text: &[u8]) -> &[u8] {
     cut(text, b"?#").0
 }
 
+/// Appends a URL without its user and its query, which may have a key in them.
+#[inline(never)]
+pub(super) fn write_url(out: &mut Vec<u8>, url: &[u8]) {
+    let (scheme, rest) = cut(without_query(url), b":");
+    // A slash may be escaped in JSON.
+    let slashes = rest.iter().take_while(|byte| matches!(byte, b':' | b'/' | b'\\')).count();
+    let (slashes, rest) = rest.split_at_checked(slashes).unwrap_or_default();
+    let (authority, path) = cut(rest, b"/\\");
+    for part in [scheme, slashes, cut_last(authority, b'@').0, path] {
+        out.put(part);
+    }
+}
+
+/// The last bytes of a text.
+fn last(text: &[u8], bytes: usize) -> &[u8] {
+    text.get(text.len().saturating_sub(bytes)..).unwrap_or_default()
+}
+
 /// Splits a text before the first byte that is one of these.
 #[inline(never)]
 pub(super) fn cut<'a>(text: &'a [u8], stops: &[u8]) -> (&'a [u8], &'a [u8]) {
-    let at = text.iter().position(|byte| stops.contains(byte)).unwrap_or(text.len());
+    let is_stop = |byte: &u8| stops.iter().any(|stop| stop == byte);
+    let at = text.iter().position(is_stop).unwrap_or(text.len());
     text.split_at_checked(at).unwrap_or_default()
 }
 
@@ -433,8 +473,7 @@ pub(super) struct Media<'a> {
 
 impl<'a> Media<'a> {
     fn of_base64(kind: &'a [u8], text: &[u8]) -> Self {
-        let padding = text.iter().rev().take_while(|&&byte| byte == b'=').count();
-        Self { kind, bytes: text.len().saturating_sub(padding).saturating_mul(3) / 4 }
+        Self { kind, bytes: length_of_base64(text).saturating_mul(3) / 4 }
     }
 
     /// A data URL anywhere, or base64 in a member that has nothing else.
@@ -443,17 +482,21 @@ impl<'a> Media<'a> {
             let (head, body) = cut(url, b",");
             let kind = cut(head, b";").0;
             // A text may begin with that word.
-            if !kind.contains(&b'/') && !head.ends_with(b";base64") || head.contains(&b' ') {
+            let has = |text: &[u8], byte| !cut(text, &[byte]).1.is_empty();
+            if !has(kind, b'/') && !head.ends_with(b";base64") || has(head, b' ') {
                 return None;
             }
             return Some(Self::of_base64(kind, body.get(1..)?));
         }
-        let is_binary =
-            is_in(names!("data bytes b64_json file_data result image images audio encrypted_content"), name)
-                && text.len() >= MIN_BINARY_BYTES
-                && text.iter().all(|byte| {
-                    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'-' | b'_' | b'\\')
-                });
+        // A mark of a cut may stand behind it.
+        let start = cut(text, "…".as_bytes()).0;
+        let is_binary = is_in(
+            names!("data bytes b64_json file_data result image images audio input_audio encrypted_content"),
+            name,
+        ) && start.len() >= MIN_BINARY_BYTES
+            && start
+                .iter()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'-' | b'_' | b'\\'));
         is_binary.then(|| Self::of_base64(b"base64", text))
     }
 
