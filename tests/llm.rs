@@ -885,6 +885,90 @@ fn workers_ai_translates_and_sums_up() {
 }
 
 #[test]
+fn what_workers_ai_answers_without_a_text_is_kept_without_its_bytes() {
+    let rest = "https://api.cloudflare.com/client/v4/accounts/a/ai/run/@cf/m";
+    let labels = json!([{ "label": "POSITIVE", "score": 0.9 }, { "label": "NEGATIVE", "score": 0.1 }]);
+    for (result, expected) in [
+        (json!({ "image": "iVBOR".repeat(40) }), json!([{ "image": "[base64, 150 bytes]" }])),
+        (json!({ "audio": "UklGR".repeat(40) }), json!([{ "audio": "[base64, 150 bytes]" }])),
+        (labels.clone(), json!([labels])),
+    ] {
+        let body = json!({ "result": result, "success": true, "errors": [], "messages": [] });
+        let seen = answered(rest, &json!({ "prompt": "y" }), "application/json", body.to_string().as_bytes());
+        assert_eq!(seen.record["output"]["choices"][0]["message"]["other"], expected, "{body}");
+    }
+    // The binding's answer is the result alone.
+    let mut budget = Budget::default();
+    let request = Request::without_body(Target::of_binding("@cf/m"));
+    let mut call = Call::open(&mut budget, &request, usize::MAX);
+    call.push(&mut budget, labels.to_string().as_bytes());
+    let output = parsed("labels", &call.finish(&mut budget).output);
+    assert_eq!(output["choices"][0]["message"]["other"], labels);
+}
+
+#[test]
+fn an_image_beside_a_text_is_kept_as_its_size() {
+    let image = json!({ "type": "image_url", "image_url": { "url": "data:image/png;base64,AAAA" } });
+    let answer = json!({ "choices": [{ "index": 0, "message": { "content": "Look", "images": [image] } }] });
+    let seen = answered(CHAT, &hi(), "application/json", answer.to_string().as_bytes());
+    let message = &seen.record["output"]["choices"][0]["message"];
+    assert_eq!((&message["content"], &message["other"]), (&json!("Look"), &json!(["[image/png, 3 bytes]"])));
+}
+
+#[test]
+fn messages_are_told_by_their_shape_where_a_format_has_those_of_several_makers() {
+    let tool_calls = json!([{ "id": "c", "type": "function", "function": { "name": "f", "arguments": "{}" } }]);
+    let expected = json!([
+        { "role": "user", "content": "x" },
+        { "role": "assistant", "content": null, "tool_calls": tool_calls },
+        { "role": "tool", "tool_call_id": "c", "content": "r" },
+    ]);
+    let openai = json!([
+        { "role": "user", "content": "x" },
+        { "role": "assistant", "content": null, "tool_calls": tool_calls },
+        { "role": "tool", "tool_call_id": "c", "content": "r" },
+    ]);
+    let anthropic = json!([
+        { "role": "user", "content": "x" },
+        { "role": "assistant", "content": [{ "type": "tool_use", "id": "c", "name": "f", "input": {} }] },
+        { "role": "user", "content": [{ "type": "tool_result", "tool_use_id": "c", "content": "r" }] },
+    ]);
+    for url in [
+        "https://bedrock-runtime.us-east-1.amazonaws.com/model/m/invoke",
+        "https://api.cloudflare.com/client/v4/accounts/a/ai/run/anthropic/claude-haiku-4-5",
+    ] {
+        for messages in [&openai, &anthropic] {
+            let target = recognise("POST", url, &[]).unwrap();
+            let body = json!({ "messages": messages });
+            let input = parsed(url, &Request::read(&target, body.to_string().as_bytes(), 0).unwrap().input);
+            assert_eq!(input["messages"], expected, "{url} {messages}");
+        }
+    }
+    // Mistral's thoughts are parts with parts.
+    let thought = json!({ "type": "thinking", "thinking": [{ "type": "text", "text": "Hm" }] });
+    let body = json!({ "model": "m", "messages": [{ "role": "assistant", "content": [thought, { "type": "text", "text": "x" }] }] });
+    let target = recognise("POST", "https://api.mistral.ai/v1/chat/completions", &[]).unwrap();
+    let input = parsed("mistral", &Request::read(&target, body.to_string().as_bytes(), 0).unwrap().input);
+    assert_eq!(input["messages"], json!([{ "role": "assistant", "content": "x", "reasoning_content": "Hm" }]));
+}
+
+#[test]
+fn embeddings_of_an_invoked_model_are_counted() {
+    let url = "https://bedrock-runtime.us-east-1.amazonaws.com/model/m/invoke";
+    for (answer, dimensions) in [
+        (json!({ "embedding": [0.1, 0.2, 0.3], "inputTextTokenCount": 5 }), vec![3]),
+        (json!({ "embeddings": [[0.1, 0.2], [0.3, 0.4]], "inputTextTokenCount": 5 }), vec![2, 2]),
+    ] {
+        let seen = answered(url, &json!({ "inputText": "y" }), "application/json", answer.to_string().as_bytes());
+        let found = seen.record["output"]["embeddings"].as_array().unwrap();
+        let found: Vec<_> = found.iter().map(|embedding| embedding["dimensions"].as_u64().unwrap()).collect();
+        assert_eq!(found, dimensions, "{answer}");
+        let usage = &seen.record["usage"];
+        assert_eq!((&usage["prompt_tokens"], &usage["total_tokens"]), (&json!(5), &json!(5)), "{answer}");
+    }
+}
+
+#[test]
 fn an_invoked_model_answers_in_the_shape_of_its_maker() {
     let url = "https://bedrock-runtime.us-east-1.amazonaws.com/model/m/invoke";
     for (answer, finish) in [

@@ -53,6 +53,13 @@ pub(super) struct Part<'a> {
     pub name: Value<'a>,
 }
 
+impl Part<'_> {
+    /// `true` if OpenAI's messages have it beside their content.
+    pub fn is_block(&self) -> bool {
+        matches!(self.kind, Kind::Reasoning | Kind::Call | Kind::Result)
+    }
+}
+
 #[derive(Debug)]
 struct Piece {
     choice: u32,

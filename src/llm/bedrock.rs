@@ -55,6 +55,9 @@ pub(super) const INVOKED: Steps = steps![
     ("finish_reason", Step::Finish),
     ("prompt_token_count", Step::CountAs(&"inputTokens")),
     ("generation_token_count", Step::CountAs(&"outputTokens")),
+    ("inputTextTokenCount", Step::CountAs(&"inputTokens")),
+    ("embedding", Step::Embedding),
+    ("embeddings", Step::Embeddings),
     ("amazon-bedrock-invocationMetrics", Step::SpareCounts),
     ("", Step::Terminal),
 ];

@@ -56,6 +56,10 @@ impl Conversation {
     pub fn part(&mut self, part: &Part<'_>) {
         let message = &mut self.message;
         match part.kind {
+            // Mistral's thoughts have parts.
+            Kind::Reasoning if part.value.is_array() => {
+                part.value.elements().for_each(|inner| message.reasoning.put(inner.member("text").content()));
+            }
             Kind::Reasoning => message.reasoning.put(part.value.content()),
             Kind::Call => write_call(&mut message.calls, part, &mut self.calls),
             Kind::Result => write_result(&mut self.out, part),

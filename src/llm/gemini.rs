@@ -9,9 +9,8 @@ pub(super) const SHAPE: Shape = Shape { names: ["genai", ""], input: INPUT, case
 
 pub(super) const OF_EMBEDDINGS: Shape = Shape { steps: EMBEDDINGS, ..SHAPE };
 
-const INPUT: &[u8] = names!(
-    "contents content systemInstruction system_instruction tools toolConfig tool_config cachedContent requests instances"
-);
+const INPUT: &[u8] =
+    names!("contents content systemInstruction system_instruction tools toolConfig tool_config cachedContent requests");
 
 /// Of an answer, or of one chunk of it. Opik prices the name of the model behind the last slash.
 pub(super) const ANSWER: Steps = steps![
@@ -40,11 +39,7 @@ const FEEDBACK: Steps = steps![
 ];
 
 /// Of an embedding the size only.
-const EMBEDDINGS: Steps = steps![
-    ("embedding", Step::In(VALUES)),
-    ("embeddings", Step::Each(VALUES)),
-    ("predictions", Step::Each(steps![("embeddings", Step::In(VALUES))])),
-    ("usageMetadata", Step::Usage),
-];
+const EMBEDDINGS: Steps =
+    steps![("embedding", Step::In(VALUES)), ("embeddings", Step::Each(VALUES)), ("usageMetadata", Step::Usage),];
 
 const VALUES: Steps = steps![("values", Step::Embedding)];

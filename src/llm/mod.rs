@@ -589,8 +589,10 @@ fn read_shape(format: Format, value: Value<'_>, answer: &mut Answer) {
     let mut tape = Tape::new();
     let document = tape.whole(&decoded);
     let value = document.as_ref().map_or(value, Value::of);
-    workers_ai::read(value, answer);
     if format == Format::BedrockInvoke {
+        workers_ai::read(value, &(&[], &[]), answer);
         take(bedrock::INVOKED, value, Position::default(), answer);
+    } else {
+        workers_ai::read(value, workers_ai::OTHER, answer);
     }
 }

@@ -39,6 +39,7 @@ const CHOICE: Steps = steps![
 /// Members of a message or of a part.
 pub(super) const MESSAGE: Steps = steps![
     ("content", Step::Content),
+    ("images", Step::Content),
     ("reasoning_content", Step::Thought),
     ("reasoning", Step::Thought),
     ("thinking", Step::Thought),

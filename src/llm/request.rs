@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use super::conversation::Conversation;
+use super::part::part;
 use super::recognise::{Format, Target, author, decoded};
 use super::tape::{Document, Tape};
 use super::value::{Names, Value, Write, is_in, names, quoted, write_member};
@@ -124,14 +125,16 @@ impl Request {
         let [system, instructions, google_system, snake_system, said, contents, prompt, text, input] = values;
         let system = system.or(instructions).or(google_system).or(snake_system);
         messages.message(b"system", system.member("parts").or(system));
-        // Messages in OpenAI's shape stay as they are.
+        // Messages in OpenAI's shape stay as they are. Some formats have messages of several makers.
         let is_openai =
             matches!(format, Format::OpenAiChat | Format::OpenAiCompletions | Format::WorkersAi | Format::Ollama);
         for message in said.elements() {
-            if is_openai {
+            let content = message.member("content");
+            let has_blocks = || content.elements().any(|element| part(element).is_block());
+            if message.any(names!("tool_calls tool_call_id")).is_some() || (is_openai && !has_blocks()) {
                 messages.openai(message);
             } else {
-                messages.message(message.member("role").content(), message.member("content"));
+                messages.message(message.member("role").content(), content);
             }
         }
         for item in contents.items() {
@@ -149,7 +152,7 @@ impl Request {
         messages.write(input);
         let has_messages = input.len() > 1;
         if format == Format::GeminiEmbeddings {
-            write_member(input, b"input", body.any(names!("content requests instances")));
+            write_member(input, b"input", body.any(names!("content requests")));
         }
         metadata.put_byte(b'{');
         for (name, value) in body.members().filter(|(_, value)| !value.is_null()) {

@@ -14,8 +14,8 @@ const INPUT: &[u8] = names!(
     "messages prompt input text contents requests tools functions tool_choice response_format instructions system image audio lora"
 );
 
-/// Reads an answer, or one event of it.
-pub(super) fn read(value: Value<'_>, out: &mut Answer) {
+/// Reads an answer, or one event of it, by `otherwise` if it is in no maker's shape.
+pub(super) fn read(value: Value<'_>, otherwise: Steps, out: &mut Answer) {
     let [result, success, state] = value.pick(names!("result success state"));
     // The failure itself is read for all formats.
     if success.is_false() {
@@ -24,13 +24,13 @@ pub(super) fn read(value: Value<'_>, out: &mut Answer) {
     }
     if result.is_some() && success.or(state).is_some() {
         out.model(value.member("model").content());
-        read_shape(result, out);
+        read_shape(result, otherwise, out);
     } else {
-        read_shape(value, out);
+        read_shape(value, otherwise, out);
     }
 }
 
-fn read_shape(value: Value<'_>, out: &mut Answer) {
+fn read_shape(value: Value<'_>, otherwise: Steps, out: &mut Answer) {
     let [choices, output, candidates, shape, kind] = value.pick(names!("choices output candidates shape type"));
     let kind = kind.content();
     let steps = if choices.is_some() {
@@ -45,11 +45,16 @@ fn read_shape(value: Value<'_>, out: &mut Answer) {
         steps![("data", Step::Embeddings), ("usage", Step::Usage)]
     } else if value.is_string() {
         steps![("", Step::Append(Kind::Text))]
-    } else {
+    } else if value.any(ANSWER.0).is_some() {
         ANSWER
+    } else {
+        otherwise
     };
     take(steps, value, Position::default(), out);
 }
+
+/// An image, a sound, labels: kept as it is, without its bytes.
+pub(super) const OTHER: Steps = steps![("", Step::Other)];
 
 /// Of an answer in Workers AI's own shape.
 const ANSWER: Steps = steps![
