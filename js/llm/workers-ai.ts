@@ -166,7 +166,8 @@ function traced(run: () => unknown, described: BindingCall | undefined): unknown
       ),
     } as Response);
     if (answer instanceof ReadableStream && !answer.locked) {
-      return span.endsWith(watchStream(answer, end, follower?.onCancel, follower?.onChunk));
+      const stream = watchStream(answer, end, follower?.onCancel, follower?.onChunk);
+      return span.endsWith(stream, stream);
     }
     span.update({ output: answer });
     follower?.onChunk(new TextEncoder().encode(toJson(answer, "output", scope)));

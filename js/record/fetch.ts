@@ -270,7 +270,7 @@ export function watchAnswer(
         follower?.onCancel,
         follower?.onChunk,
       );
-      span.endsWith(watched.body ?? watched); // the reader of a body need not hold the response
+      span.endsWith(watched.body ?? watched, watched.body); // the reader of a body need not hold the response
       return watched;
     }
   } catch {

@@ -150,6 +150,8 @@ export interface Open {
   checkpoint(): void;
   /** Ends it and marks it unfinished. */
   close(): void;
+  /** `true` if only the reader of a body can end it, and the body has no reader. */
+  readonly isLeft?: boolean;
 }
 
 /** A scope as seen by the spans and traces recorded in it: scope.ts. */
@@ -193,8 +195,8 @@ export interface OpenSpan extends Span, Open, Endable {
   readonly isTransparent: boolean;
   /** Runs `fn` with this span current. */
   run<T>(fn: () => T): T;
-  /** Leaves the end of the span to the consumer of `result`. */
-  endsWith<T extends object>(result: T): T;
+  /** Leaves the end of the span to the consumer of `result`, or of its `body`. */
+  endsWith<T extends object>(result: T, body?: ReadableStream | null): T;
   /**
    * Called before the span ends, while it still takes fields; `isUnfinished` if it is being closed. May return an earlier
    * end time, in ms.

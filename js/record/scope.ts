@@ -156,6 +156,11 @@ export class Scope implements OpenScope {
     return this.#open === undefined;
   }
 
+  /** Closes the calls of the invocation whose answers nobody reads. */
+  closeLeft(): void {
+    for (const item of [...(this.#open ?? [])]) if (item.isLeft) item.close();
+  }
+
   /** `true` if a span of the invocation is still open. */
   get hasOpen(): boolean {
     return (this.#open?.size ?? 0) > 0;

@@ -43,6 +43,8 @@ export class SpanHandle implements OpenSpan, Open {
   /** `undefined` if the span is not recorded. */
   readonly #row: OpenRow | undefined;
   #ended = false;
+  /** In an invocation, the body whose reader ends the span. */
+  #body: ReadableStream | null | undefined;
   readonly #isRoot: boolean;
 
   /** With `isRoot` the span opened the trace, which ends with it. */
@@ -157,12 +159,18 @@ export class SpanHandle implements OpenSpan, Open {
     this.finish();
   }
 
-  /** Leaves the end of the span to the consumer of `result`. */
-  endsWith<T extends object>(result: T): T {
-    if (!this.#ended && this.#row && this.#scope.outlivesCalls) {
-      this.#scope.settings.host?.closeWhenLost(this, result);
+  /** Leaves the end of the span to the consumer of `result`, or of its `body`. */
+  endsWith<T extends object>(result: T, body?: ReadableStream | null): T {
+    if (!this.#ended && this.#row) {
+      if (this.#scope.outlivesCalls) this.#scope.settings.host?.closeWhenLost(this, result);
+      else this.#body = body;
     }
     return result;
+  }
+
+  /** `true` if only the reader of a body can end it, and the body has no reader. */
+  get isLeft(): boolean {
+    return this.#body?.locked === false;
   }
 
   /** `true` if its row is written at its end. */

@@ -288,13 +288,18 @@ const LATE_FLUSH_MS = 5000;
 
 /**
  * Delivers the invocation's rows once the `waitUntil` work is done and all spans have ended, or when the runtime allows no more
- * waiting. Never rejects.
+ * waiting. It does not wait for a call whose answer nobody reads. Never rejects.
  */
 async function finish(scope: Scope, work: BackgroundWork, ended: Promise<void>): Promise<void> {
   await ended;
   const endedMs = now();
   const leftMs = (): number => MAX_AFTER_RESPONSE_MS - MIN_FLUSH_MS - (now() - endedMs);
-  while (work.isPending || (scope.hasOpen && leftMs() > 0)) {
+  const isWaiting = (): boolean => {
+    if (work.isPending) return true;
+    scope.closeLeft();
+    return scope.hasOpen && leftMs() > 0;
+  };
+  while (isWaiting()) {
     const waitMs = work.isPending ? LATE_FLUSH_MS : Math.min(LATE_FLUSH_MS, leftMs());
     // A span that never ends must not delay the ended rows.
     if (!work.isPending) scope.flushSoon();

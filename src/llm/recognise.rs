@@ -442,7 +442,7 @@ pub(super) fn decoded(text: &[u8]) -> String {
     string(&bytes)
 }
 
-/// A text as a string. Bytes that are no characters are left out: the check of the standard library is larger than this.
+/// A text as a string. Bytes outside of characters are left out. The standard library's check is larger than this.
 pub(super) fn string(text: &[u8]) -> String {
     let mut out = String::new();
     let (mut code, mut missing) = (0_u32, 0_u8);

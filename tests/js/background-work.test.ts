@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
-import { span } from "opik-edge";
+import { fetch as opikFetch, span } from "opik-edge";
 import { withOpik } from "opik-edge/cloudflare";
 import { type FakeClock, useFakeClock } from "opik-edge/testing";
 
@@ -98,4 +98,83 @@ test("a span that never ends is closed before the runtime stops", async () => {
   await clock.advance(1);
   await Promise.all(waited);
   assert.deepEqual(posted.slice(2), EARLY_AND_WHOLE);
+});
+
+/** Runs a handler that calls `http://localhost/upstream`, whose answer has the status `status` and `body`. */
+function calling(
+  handle: (response: Response) => unknown,
+  status: number,
+  body: ReadableStream<Uint8Array>,
+): { readonly ended: Promise<unknown>; readonly waited: Promise<unknown>[] } {
+  const via = { fetch: async () => new Response(body, { status }) };
+  const worker = withOpik(
+    {
+      async fetch(_request: Request, _env: object, _ctx: object): Promise<Response> {
+        await handle(await opikFetch("http://localhost/upstream", { opik: { via } }));
+        return new Response("ok");
+      },
+    },
+    () => ({ url: "http://localhost:5173/api" }),
+  );
+  const waited: Promise<unknown>[] = [];
+  const ctx = { waitUntil: (promise: Promise<unknown>) => waited.push(promise) };
+  const answer = worker.fetch(new Request("http://localhost/path"), {}, ctx as never);
+  const ended = Promise.resolve(answer).then((response) => (response as Response).text(), String);
+  return { ended, waited };
+}
+const CALL = "GET localhost/upstream";
+
+test("a call whose answer nobody reads does not hold the flush", async () => {
+  for (const status of [200, 503]) {
+    posted = [];
+    const { ended, waited } = calling(
+      (response) => {
+        if (!response.ok) throw new Error("refused");
+      },
+      status,
+      new ReadableStream(),
+    );
+    await ended;
+    await clock.advance(0);
+    assert.deepEqual(posted, [["GET /path"], ["GET /path", CALL]]);
+    await Promise.all(waited);
+  }
+});
+
+test("a call whose answer has a reader is waited for, and ends with the answer", async () => {
+  let finish = (): void => {};
+  const body = new ReadableStream<Uint8Array>({
+    start(controller) {
+      finish = () => {
+        controller.enqueue(new TextEncoder().encode("late"));
+        controller.close();
+      };
+    },
+  });
+  let late: Promise<string> | undefined;
+  const handle = (response: Response): void => {
+    late = response.text();
+  };
+  const { ended, waited } = calling(handle, 200, body);
+  await ended;
+  await clock.advance(7000);
+  assert.deepEqual(posted, [["GET /path"], ["GET /path"]]);
+  finish();
+  assert.equal(await late, "late");
+  await Promise.all(waited);
+  assert.deepEqual(posted.slice(2), [[CALL]]);
+});
+
+test("an answer that is read after its call was closed is complete", async () => {
+  let left: Response | undefined;
+  const body = new Blob(["whole"]).stream();
+  const handle = (response: Response): void => {
+    left = response;
+  };
+  const { ended, waited } = calling(handle, 200, body);
+  await ended;
+  await clock.advance(0);
+  await Promise.all(waited);
+  assert.equal(await left!.text(), "whole");
+  assert.deepEqual(posted, [["GET /path"], ["GET /path", CALL]]);
 });

@@ -109,6 +109,11 @@ const routes: Record<string, Route> = {
     await root.fetch(`${env.UPSTREAM}/text`);
     return new Response("did not read it");
   },
+  "/reads-on": async (_request, env) => {
+    const response = await getTrackContext()!.span.fetch(`${env.UPSTREAM}/broken`);
+    void response.text().catch(() => {});
+    return new Response("reads on");
+  },
   "/proxy": async (request, env) => {
     const path = new URL(request.url).searchParams.get("path")!;
     const manual = new URL(request.url).searchParams.has("manual");

@@ -230,6 +230,13 @@ describe("withOpik in workerd", () => {
     assert.deepEqual(call["output"], { status: 200 });
   });
 
+  test("a response that is still being read is waited for", async () => {
+    await t.get("/reads-on");
+    const call = await t.span(`GET ${new URL(t.upstream.url).host}/broken`);
+    assert.ok(call["error_info"], "it failed while it was read");
+    assert.equal(call["metadata"], undefined);
+  });
+
   test("no row contains env or ctx, wherever they occur", async () => {
     await t.get("/records-env");
     const tracked = await t.span("tracked");
