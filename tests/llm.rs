@@ -682,6 +682,29 @@ fn a_string_that_is_no_json_is_no_answer() {
 }
 
 #[test]
+fn a_refusal_in_plain_text_is_the_message_of_the_error() {
+    let refused = |status: u16, pieces: &[&[u8]]| {
+        let target = recognise("POST", CHAT, &[]).unwrap();
+        let exchange = Exchange {
+            name: "refused".to_string(),
+            request: Request::without_body(target),
+            status,
+            headers: vec![("content-type".to_string(), "text/plain".to_string())],
+            body: Vec::new(),
+            expected: Value::Null,
+        };
+        see(&exchange, pieces.iter().copied()).record["error_message"].clone()
+    };
+    assert_eq!(refused(503, &[b"upstream connect \"error\"\n, re", b"set\n"]), "upstream connect \"error\" , reset");
+    assert_eq!(refused(404, &[b"Gr\xc3", b"\xb6\xff\xc3\xa9\x07"]), "Gr\u{f6}\u{e9} ");
+    assert_eq!(text(&refused(500, &[&[b'x'; 100_000]])).len(), 4096);
+    // A page is for people.
+    assert_eq!(refused(502, &[b" <!doctype html>Bad gateway"]), Value::Null);
+    // What a call that succeeds answers is not an error.
+    assert_eq!(refused(200, &[b"fine"]), Value::Null);
+}
+
+#[test]
 fn credentials_stay_out_of_the_record() {
     let body = json!({ "model": "m", "messages": [{ "role": "user", "content": "Hi" }],
         "mcp_servers": [{ "type": "url", "url": "https://a.example/x?key=SECRET", "authorization_token": "SECRET" }],

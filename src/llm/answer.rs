@@ -18,7 +18,7 @@ const SMALL_BYTES: usize = 16 * 1024;
 /// The longest of these.
 const MAX_SMALL_BYTES: usize = 1024;
 /// The longest message of an error.
-const MAX_MESSAGE_BYTES: usize = 4 * 1024;
+pub(super) const MAX_MESSAGE_BYTES: usize = 4 * 1024;
 /// Bytes of a piece besides its text.
 const PIECE_BYTES: usize = 96;
 const MAX_CHOICES: usize = 128;

@@ -63,11 +63,12 @@ pub use request::Request;
 
 use crate::json;
 
-use answer::Answer;
+use answer::{Answer, MAX_MESSAGE_BYTES};
 use framing::{Event, Framing};
+use recognise::string;
 use steps::{Position, Shape, steps_of, take};
 use tape::Tape;
-use value::{Names, Value, Write, cut, names, position, quoted, write_name};
+use value::{Names, Value, Write, cut, names, position, quoted, trim, write_name};
 
 /// Headers of an answer that are read, and under which names all but the first two are noted.
 const HEADERS: &[u8] = names!(
@@ -166,6 +167,8 @@ pub struct Call {
     is_cached: bool,
     has_text: bool,
     has_bytes: bool,
+    /// The beginning of a refusal, which may be plain text.
+    refusal: Vec<u8>,
     held: usize,
 }
 
@@ -227,6 +230,7 @@ impl Call {
             is_cached: false,
             has_text,
             has_bytes: false,
+            refusal: Vec::new(),
             held: 0,
         };
         call.account(budget);
@@ -312,7 +316,11 @@ impl Call {
     /// ```
     pub fn push(&mut self, budget: &mut Budget, bytes: &[u8]) {
         self.has_bytes |= !bytes.is_empty();
-        let Self { framing, answer, format, status, .. } = self;
+        let Self { framing, answer, format, status, refusal, .. } = self;
+        if *status >= 400 {
+            let room = MAX_MESSAGE_BYTES.saturating_sub(refusal.len());
+            refusal.put(bytes.get(..room).unwrap_or(bytes));
+        }
         // Bytes held by other calls are not available.
         let left = budget.left();
         if left < MAX_TEXT_BYTES {
@@ -325,7 +333,7 @@ impl Call {
 
     fn account(&mut self, budget: &mut Budget) {
         let held = if self.has_text {
-            let parts = [OPEN_BYTES, self.metadata.len(), self.framing.held(), self.answer.held()];
+            let parts = [OPEN_BYTES, self.metadata.len(), self.refusal.len(), self.framing.held(), self.answer.held()];
             parts.into_iter().fold(0, usize::saturating_add)
         } else {
             0
@@ -471,6 +479,10 @@ impl Call {
         if let Some(failure) = &self.answer.failure {
             record.error_type.clone_from(&failure.kind);
             record.error_message.clone_from(&failure.message);
+        }
+        let refusal = trim(&self.refusal);
+        if record.error_message.is_empty() && self.answer.is_unparsed && !matches!(refusal, [] | [b'<', ..]) {
+            record.error_message = quoted(string(refusal).as_bytes());
         }
         if record.error_type.is_empty() {
             if self.status >= 400 {

@@ -24,7 +24,7 @@ for (const [name, version] of Object.entries(PACKAGES)) {
   recordSuite("models", `${aliased} (SDK)`, exact);
 }
 
-// Two at once, because an invocation in workerd waits for bodies that SDKs leave unread.
+// Two at once, because a runtime mostly waits for its servers.
 describe("SDKs", { concurrency: 2 }, () => {
   for (const runtime of RUNTIMES) {
     describe(runtime, () => {
