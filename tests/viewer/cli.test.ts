@@ -6,6 +6,7 @@ import { once } from "node:events";
 import { mkdir, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { type Installed, installTarball } from "../support/installed.js";
 import { freePort } from "../support/ports.js";
@@ -210,6 +211,24 @@ describe("beside the viewer's tarball", () => {
     assert.match(await (await fetch(`${third}/trees`)).text(), /"trace 1"/);
     await imported.end();
     await rm(folder, { recursive: true });
+  });
+
+  test("it opens no connection, except to pass rows on", async () => {
+    const watched = { NODE_OPTIONS: `--import=${pathToFileURL(join(import.meta.dirname, "outgoing.mjs"))}` };
+    const use = async (...args: string[]) => {
+      const command = view(["--port", "0", ...args], watched);
+      const [, url] = await command.until(/OPIK_URL_OVERRIDE=(\S+)/);
+      const asked = ["/", "/page.js", "/api/viewer/traces", "/api/viewer/status", "/api/viewer/export", "/api/trees"];
+      assert.equal((await sendTo(url!, 1)).status, 204);
+      for (const path of asked) assert.ok((await fetch(new URL(path, url))).ok, path);
+      return command;
+    };
+    const alone = await use();
+    await alone.end();
+    assert.doesNotMatch(alone.output, /OPENS A CONNECTION/);
+    const forwards = await use("--forward", `http://127.0.0.1:${await freePort()}/api`);
+    await forwards.until(/OPENS A CONNECTION/);
+    await forwards.end();
   });
 
   for (const [runtime, [program, args]] of Object.entries(PROGRAMS)) {

@@ -143,7 +143,7 @@ test("a base URL without /api fails as at Opik, whose page is there, and the ref
   }
 });
 
-test("projects are listed, that of the newest trace first", async () => {
+test("projects are listed, beginning with the newest trace", async () => {
   const collector = await startCollector();
   try {
     const projects = async () =>

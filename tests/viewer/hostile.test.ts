@@ -302,6 +302,20 @@ test("64 pages can listen, and a closed page makes room", async () => {
   await isAlive();
 });
 
+test("clients that never finish their headers hold up nobody, and are hung up on", async () => {
+  const slow = Array.from({ length: 300 }, () => {
+    const socket = connect(port, "127.0.0.1");
+    socket.on("error", () => {});
+    socket.write(`POST /api/v1/private/spans/batch HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nx-a: `);
+    const closed = new Promise((resolve) => socket.on("close", resolve).resume());
+    const dribble = setInterval(() => socket.write("b"), 200);
+    return closed.then(() => clearInterval(dribble));
+  });
+  for (let n = 0; n < 10; n += 1) assert.equal((await post(JSON.stringify({ spans: [row()] }))).status, 204);
+  await Promise.all(slow);
+  await isAlive();
+});
+
 test("a trace of 10,000 spans in a chain is printed and listed", async () => {
   const trace_id = uuid7();
   let parent_span_id: string | undefined;

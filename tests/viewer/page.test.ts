@@ -233,6 +233,42 @@ test("10,000 spans are at most 500 elements, wherever one looks", async () => {
         await page.locator("input[type=search]").fill("span 9876");
         await page.keyboard.press("Enter");
         assert.equal(await page.locator("[role=treeitem][aria-selected=true] .text").innerText(), "span 9876");
+        await page.keyboard.press("Escape");
+        await page.locator("input[type=search]").fill("");
+        await page.locator("[role=tree]").focus();
+        // A frame's cost, as counts: elements that a step makes, and how often it has the page laid out.
+        const client = await page.context().newCDPSession(page);
+        await client.send("Performance.enable");
+        const layouts = async () => {
+          const { metrics } = await client.send("Performance.getMetrics");
+          return metrics.find(({ name }) => name === "LayoutCount")!.value;
+        };
+        const costOf = async (step: () => Promise<void>, times: number) => {
+          await page.evaluate(() => {
+            const made = { count: 0 };
+            Object.assign(globalThis, { made });
+            new MutationObserver((changes) => {
+              for (const { addedNodes } of changes) made.count += addedNodes.length;
+            }).observe(document.body, { childList: true, subtree: true });
+          });
+          const before = await layouts();
+          for (let n = 0; n < times; n += 1) {
+            await step();
+            await page.evaluate(
+              () => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))),
+            );
+          }
+          const made = await page.evaluate(() => (globalThis as unknown as { made: { count: number } }).made.count);
+          return { made: made / times, layouts: ((await layouts()) - before) / times };
+        };
+        const scroll = (px: number) => () =>
+          page.locator(".scroller").evaluate((element, by) => element.scrollBy({ top: by }), px);
+        const oneLine = await costOf(scroll(26), 20);
+        const screen = await costOf(scroll(2600), 20);
+        const key = await costOf(() => page.keyboard.press("ArrowUp"), 20);
+        assert.ok(oneLine.made <= 2 && oneLine.layouts <= 3, JSON.stringify(oneLine));
+        assert.ok(screen.made <= 60 && screen.layouts <= 3, JSON.stringify(screen));
+        assert.ok(key.made <= 5 && key.layouts <= 3, JSON.stringify(key));
       },
       { at: own.url.replace(/api$/, "") },
     );

@@ -1,11 +1,12 @@
 // The contract of both shelves. Each test runs on rows in memory and on rows in a file.
 
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
+import { execFile, spawnSync } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, beforeEach, describe, test } from "node:test";
+import { promisify } from "node:util";
 import { v7 as uuid7 } from "uuid";
 import { MemoryShelf } from "../../viewer/src/server/memory-shelf.js";
 import type { Shelf } from "../../viewer/src/server/shelf.js";
@@ -274,6 +275,26 @@ describe("a file", () => {
     store.replace("spans", [good]);
     assert.equal(store.held().spans, 1);
     store.close();
+  });
+
+  test("keeps its rows on a full disk, answers with the cause, and goes on when there is room", async (t) => {
+    // A disk of 2 MB, which is mounted in a namespace of this process alone.
+    const disk = await mkdtemp(join(folder, "disk-"));
+    const mount = `mount -t tmpfs -o size=2m none "$0"`;
+    const inNamespace = (command: string, ...args: string[]) =>
+      promisify(execFile)("unshare", ["-rm", "sh", "-c", `${mount} && ${command}`, disk, ...args]);
+    try {
+      await inNamespace("true");
+    } catch {
+      t.skip("this machine lets nobody mount a small disk");
+      return;
+    }
+    const program = join(import.meta.dirname, "full-disk.ts");
+    const { stdout } = await inNamespace('exec "$@" "$0"', process.execPath, "--import", "tsx", program);
+    const { kept, spans, found, refused, fix, afterwards } = JSON.parse(stdout.trim());
+    assert.ok(kept > 3 && kept < 20, `${kept}`);
+    assert.deepEqual([spans, found, refused, afterwards], [kept, kept, [503, 503, 503], 204]);
+    assert.match(fix, /Make room/);
   });
 
   test("on a Node without SQLite is refused in a sentence", (t) => {

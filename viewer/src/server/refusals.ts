@@ -104,6 +104,7 @@ export function fixOf({ status, message, details, place }: Refusal): string | nu
     return "A span stays where it is: an update has the trace and the parent that the span was created with.";
   if (/already exists/.test(message))
     return "Another program has written this trace's row. A service that continues a trace writes only spans.";
+  if (status === 503) return "Make room on the disk, or start the viewer without --file: Opik has no part in this.";
   if (status === 404 || status === 405) return "OPIK_URL_OVERRIDE is this server's address with /api behind it.";
   return null;
 }

@@ -203,9 +203,7 @@ export async function startCollector(options: CollectorOptions = {}): Promise<Co
 
   const listening: Server[] = [];
   const listen = async (host: string, wanted: number) => {
-    const server = createServer((request, response) => void serve(request, response));
-    server.requestTimeout = 120_000;
-    server.headersTimeout = 20_000;
+    const server = createServer(TIMEOUTS, (request, response) => void serve(request, response));
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
       server.listen(wanted, host, resolve);
@@ -267,6 +265,9 @@ function purposeOf({ prefix, rest }: Path): Purpose {
   if (prefix === "" && Object.hasOwn(ASSETS.files, rest)) return "page";
   return /^\/(?:v1\/private\/|is-alive\/ping$)/.test(rest) ? "ingest" : "data";
 }
+
+/** A client on this machine sends its headers at once. In ms. */
+const TIMEOUTS = { headersTimeout: 5000, requestTimeout: 120_000, connectionsCheckingInterval: 1000 };
 
 const SAFE_HEADERS = {
   "x-content-type-options": "nosniff",

@@ -3,6 +3,7 @@
 import { closeSync, openSync } from "node:fs";
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import type { TraceSummary } from "../api.js";
+import { Refusal } from "./refusal.js";
 import { type Entry, type Held, type Kept, keyOf, type Shelf, type StoredRow, type StoredScore } from "./shelf.js";
 import type { Entity, Scored } from "./validate.js";
 
@@ -10,6 +11,8 @@ import type { Entity, Scored } from "./validate.js";
 const VERSION = 1;
 /** Stands for threads in the column `entity`. Their ids are any text. */
 const THREADS = 2;
+/** The code of a full disk. */
+const SQLITE_FULL = 13;
 /** Of a UUID, as a text. */
 const ID_LENGTH = 36;
 const TABLES = [
@@ -103,11 +106,21 @@ class SqliteShelf implements Shelf {
       this.#database.exec("COMMIT");
       return result;
     } catch (error) {
-      this.#database.exec("ROLLBACK");
+      this.#rollBack();
       this.#forget();
-      throw error;
+      throw (error as { errcode?: number }).errcode === SQLITE_FULL
+        ? new Refusal(503, "the disk of the viewer's file is full")
+        : error;
     } finally {
       this.#depth -= 1;
+    }
+  }
+
+  #rollBack(): void {
+    try {
+      this.#database.exec("ROLLBACK");
+    } catch {
+      // SQLite has done so itself, as it does when the disk is full.
     }
   }
 
