@@ -5,12 +5,15 @@ import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
 import { Opik } from "opik-edge";
 import { opikDoctor } from "opik-edge/doctor";
 import { startUpstream, type Upstream } from "../../examples/cloudflare-worker/upstream.js";
+import type { RefusalEntry } from "../../viewer/src/api.js";
 import { closeAll } from "../support/closing.js";
 import type { StoredRow } from "../support/collector.js";
 import { type Collector, startCollector } from "../support/collector.js";
@@ -181,6 +184,29 @@ test("the collector (with Opik's schema) and the Python SDK's models agree about
     const response = await fetch(`${collector.url}/v1/private/spans/batch`, { method: "POST", body });
     assert.equal(response.status, 422, body);
   }
+});
+
+test("opik.configure finds the viewer, with /api or without, and traces arrive then", async () => {
+  for (const url of [collector.url, collector.url.replace(/api$/, "")]) {
+    const home = await mkdtemp(join(tmpdir(), "opik-"));
+    const before = collector.traces().length;
+    try {
+      await run(PYTHON, ["configure.py", url], {
+        cwd: HERE,
+        env: { ...process.env, ...QUIET, HOME: home, OPIK_URL_OVERRIDE: "" },
+      });
+      const written = await readFile(join(home, ".opik.config"), "utf8");
+      assert.ok(written.includes(`url_override = ${collector.url}`), written);
+      assert.deepEqual([collector.traces().length - before, collector.traces().at(-1)!["name"]], [1, "configured"]);
+    } finally {
+      await rm(home, { recursive: true });
+    }
+  }
+  const { refusals } = (await (await fetch(`${collector.url}/viewer/refusals`)).json()) as { refusals: RefusalEntry[] };
+  assert.deepEqual(
+    refusals.filter(({ sender }) => sender.includes("python")),
+    [],
+  );
 });
 
 function spansOf(traceId: string): StoredRow[] {
