@@ -155,6 +155,19 @@ describe("a request that nobody expects is answered, and the next one too", () =
     await isAlive();
   });
 
+  test("brackets behind a string's escaped quote are not deep, brackets behind its end are", async () => {
+    const deep = "[".repeat(600) + "]".repeat(600);
+    for (const [text, status] of [
+      [`{"spans":[],"a":"\\"${deep}"}`, 422],
+      [`{"spans":[],"a":"\\\\","b":${deep}}`, 400],
+      [`{"spans":[],"a":"${deep}`, 400],
+    ] as const) {
+      const answer = await post(text);
+      assert.equal(answer.status, status, text.slice(0, 40));
+      assert.equal(/nested 512/.test(answer.text), text.includes('"b"'));
+    }
+  });
+
   test("a string with brackets and quotes is not deep", async () => {
     const text = `\\"[{${'[{\\\\"'.repeat(1000)}`;
     assert.equal((await post(JSON.stringify({ spans: [row({ input: { text } })] }))).status, 204);

@@ -29,6 +29,13 @@ const SCHEMA = [
 ].join("");
 
 type RowOfTable = { n: number; entity: number; id: Uint8Array; trace: number; sender: number; row: string };
+type Sought = {
+  readonly entity: Entity;
+  readonly trace: string;
+  readonly key: string;
+  readonly id: Uint8Array;
+  readonly found: RowOfTable | undefined;
+};
 type EntryOfTable = { id: Uint8Array; n: number; summary: string | null };
 
 const ROWS = "SELECT n, entity, id, trace, sender, row FROM row";
@@ -71,6 +78,8 @@ class SqliteShelf implements Shelf {
   readonly #senders = new Map<string, number>();
   readonly #senderNames = new Map<number, string>();
   #lastTrace = { n: -1, id: "" };
+  /** The row that the current transaction looked for last: mostly it is written next. */
+  #sought: Sought | undefined;
   #depth = 0;
   /** Counted along once it has been asked for. */
   #held: { -readonly [Count in keyof Held]: number } | undefined;
@@ -113,6 +122,7 @@ class SqliteShelf implements Shelf {
         : error;
     } finally {
       this.#depth -= 1;
+      this.#sought = undefined;
     }
   }
 
@@ -125,16 +135,16 @@ class SqliteShelf implements Shelf {
   }
 
   put({ entity, key, trace, row, sender }: Kept): void {
+    const { id, found: before } = this.#seek(entity, trace, key);
+    this.#sought = undefined;
     const number = this.#numberOf(trace);
     // Fields with their own column are left out of the text.
-    const { id, trace_id: _, ...rest } = row;
-    const text = JSON.stringify(rest);
+    const text = JSON.stringify({ ...row, id: undefined, trace_id: undefined });
     const by = this.#senderOf(sender);
-    const before = this.#find(entity, number, id, key);
     if (before) this.#sql("UPDATE row SET row=?, sender=? WHERE n=?").run(text, by, before.n);
     else {
       const insert = this.#sql("INSERT INTO row(id, trace, entity, row, sender) VALUES(?,?,?,?,?)");
-      insert.run(bytesOf(id), number, numberOf(entity), text, by);
+      insert.run(id, number, numberOf(entity), text, by);
     }
     const spans = !before && entity === "spans" ? 1 : 0;
     const bytes = text.length - (before?.row.length ?? 0);
@@ -155,27 +165,42 @@ class SqliteShelf implements Shelf {
     this.#totals.clear();
   }
 
+  /** The number of a trace. A new trace gets the next number. */
   #numberOf(trace: string): number {
+    const known = this.#knownNumberOf(trace);
+    if (known !== undefined) return known;
+    const n = Number(this.#sql("INSERT INTO trace(id) VALUES(?)").run(bytesOf(trace)).lastInsertRowid);
+    if (this.#held) this.#held.traces += 1;
+    this.#numbers.set(trace, n);
+    return n;
+  }
+
+  #knownNumberOf(trace: string): number | undefined {
     const known = this.#numbers.get(trace);
     if (known !== undefined) return known;
-    const id = bytesOf(trace);
-    const find = this.#sql("SELECT n FROM trace WHERE id=?");
-    let n = (find.get(id) as { n: number } | undefined)?.n;
-    if (n === undefined) {
-      n = Number(this.#sql("INSERT INTO trace(id) VALUES(?)").run(id).lastInsertRowid);
-      if (this.#held) this.#held.traces += 1;
-    }
+    const n = (this.#sql("SELECT n FROM trace WHERE id=?").get(bytesOf(trace)) as { n: number } | undefined)?.n;
+    if (n === undefined) return undefined;
     if (this.#numbers.size > 10_000) this.#numbers.clear();
     this.#numbers.set(trace, n);
     return n;
   }
 
   /** Rows of one id and trace differ in their parent or their project. */
-  #find(entity: Entity, trace: number, id: string, key: string): RowOfTable | undefined {
-    // By the index of ids: a trace may have any number of rows.
-    const found = this.#sql(`${ROWS} WHERE id=? AND +trace=? AND entity=?`);
-    const rows = found.all(bytesOf(id), trace, numberOf(entity)) as RowOfTable[];
-    return rows.find((one) => this.#keptOf(one).key === key);
+  #seek(entity: Entity, trace: string, key: string): Sought {
+    const last = this.#sought;
+    if (last && last.key === key && last.trace === trace && last.entity === entity) return last;
+    const id = bytesOf(key.slice(0, ID_LENGTH));
+    const number = this.#knownNumberOf(trace);
+    let found: RowOfTable | undefined;
+    if (number !== undefined) {
+      // By the index of ids: a trace may have any number of rows.
+      const rows = this.#sql(`${ROWS} WHERE id=? AND +trace=? AND entity=?`).all(id, number, numberOf(entity));
+      found = (rows as RowOfTable[]).find((one) => this.#keptOf(one).key === key);
+    }
+    const sought = { entity, trace, key, id, found };
+    // Outside a transaction another process may write the row meanwhile.
+    if (this.#depth > 0) this.#sought = sought;
+    return sought;
   }
 
   #keptOf(found: RowOfTable): Kept {
@@ -214,8 +239,7 @@ class SqliteShelf implements Shelf {
   }
 
   get(entity: Entity, trace: string, key: string): Kept | undefined {
-    const number = (this.#sql("SELECT n FROM trace WHERE id=?").get(bytesOf(trace)) as { n: number } | undefined)?.n;
-    const found = number === undefined ? undefined : this.#find(entity, number, key.slice(0, ID_LENGTH), key);
+    const { found } = this.#seek(entity, trace, key);
     return found && this.#keptOf(found);
   }
 
@@ -308,6 +332,7 @@ class SqliteShelf implements Shelf {
   }
 
   #forget(): void {
+    this.#sought = undefined;
     this.#totals.clear();
     this.#numbers.clear();
     this.#senders.clear();

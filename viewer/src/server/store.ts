@@ -242,11 +242,9 @@ export class Store {
 
 /** Complete, and with ids in one spelling. */
 function completed(row: Row): StoredRow {
-  const stored = {
-    project_name: "Default Project",
-    last_updated_at: new Date().toISOString(),
-    ...row,
-  } as unknown as StoredRow;
+  const stored = { ...row } as unknown as StoredRow;
+  stored["project_name"] ??= "Default Project";
+  stored.last_updated_at ??= new Date().toISOString();
   stored.id = lower(stored.id) as string;
   if (stored.trace_id !== undefined) stored.trace_id = lower(stored.trace_id) as string;
   if (stored.parent_span_id !== undefined) stored.parent_span_id = lower(stored.parent_span_id) as string;
