@@ -697,10 +697,10 @@ fn a_refusal_in_plain_text_is_the_message_of_the_error() {
     };
     assert_eq!(refused(503, &[b"upstream connect \"error\"\n, re", b"set\n"]), "upstream connect \"error\" , reset");
     assert_eq!(refused(404, &[b"Gr\xc3", b"\xb6\xff\xc3\xa9\x07"]), "Gr\u{f6}\u{e9} ");
-    assert_eq!(text(&refused(500, &[&[b'x'; 100_000]])).len(), 4096);
+    assert_eq!(text(&refused(500, &["x".repeat(100_000).as_bytes()])).len(), 4096);
     // A page is for people.
     assert_eq!(refused(502, &[b" <!doctype html>Bad gateway"]), Value::Null);
-    // What a call that succeeds answers is not an error.
+    // The answer of a call that succeeds is not an error.
     assert_eq!(refused(200, &[b"fine"]), Value::Null);
 }
 

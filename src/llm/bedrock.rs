@@ -40,6 +40,7 @@ const DELTA: Steps = steps![
 /// Of an answer of `invoke`, beside what its maker has in it: Llama's, Titan's, Nova's, Mistral's, Cohere's, and Bedrock's
 /// own counters.
 pub(super) const INVOKED: Steps = steps![
+    ("", Step::In(COUNTED)),
     ("generation", Step::Append(Kind::Text)),
     ("outputText", Step::Append(Kind::Text)),
     ("results", Step::Each(RESULT)),
@@ -53,13 +54,16 @@ pub(super) const INVOKED: Steps = steps![
     ("stopReason", Step::Finish),
     ("stop_reason", Step::Finish),
     ("finish_reason", Step::Finish),
+    ("amazon-bedrock-invocationMetrics", Step::SpareCounts),
+    ("", Step::Terminal),
+];
+
+const COUNTED: Steps = steps![
     ("prompt_token_count", Step::CountAs(&"inputTokens")),
     ("generation_token_count", Step::CountAs(&"outputTokens")),
     ("inputTextTokenCount", Step::CountAs(&"inputTokens")),
     ("embedding", Step::Embedding),
     ("embeddings", Step::Embeddings),
-    ("amazon-bedrock-invocationMetrics", Step::SpareCounts),
-    ("", Step::Terminal),
 ];
 
 const RESULT: Steps = steps![

@@ -166,7 +166,6 @@ pub struct Call {
     status: u16,
     is_cached: bool,
     has_text: bool,
-    has_bytes: bool,
     /// The beginning of a refusal, which may be plain text.
     refusal: Vec<u8>,
     held: usize,
@@ -229,7 +228,6 @@ impl Call {
             status: 0,
             is_cached: false,
             has_text,
-            has_bytes: false,
             refusal: Vec::new(),
             held: 0,
         };
@@ -315,7 +313,6 @@ impl Call {
     /// # Ok::<(), &str>(())
     /// ```
     pub fn push(&mut self, budget: &mut Budget, bytes: &[u8]) {
-        self.has_bytes |= !bytes.is_empty();
         let Self { framing, answer, format, status, refusal, .. } = self;
         if *status >= 400 {
             let room = MAX_MESSAGE_BYTES.saturating_sub(refusal.len());

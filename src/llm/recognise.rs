@@ -54,29 +54,32 @@ impl Format {
     }
 }
 
-/// The format of a path by its end: whole segments, or, with a colon, the part behind a model's name. The first match
-/// decides.
-const SUFFIXES: [(&str, Format); 20] = [
-    ("/chat/completions", Format::OpenAiChat),
-    ("/fim/completions", Format::OpenAiChat),
-    ("/completions", Format::OpenAiCompletions),
-    ("/responses", Format::OpenAiResponses),
-    ("/v1/messages", Format::Anthropic),
-    (":generateContent", Format::Gemini),
-    (":streamGenerateContent", Format::Gemini),
-    (":embedContent", Format::GeminiEmbeddings),
-    (":batchEmbedContents", Format::GeminiEmbeddings),
-    (":rawPredict", Format::Anthropic),
-    (":streamRawPredict", Format::Anthropic),
-    ("/converse", Format::BedrockConverse),
-    ("/converse-stream", Format::BedrockConverse),
-    ("/invoke", Format::BedrockInvoke),
-    ("/invoke-with-response-stream", Format::BedrockInvoke),
-    ("/api/chat", Format::Ollama),
-    ("/api/generate", Format::Ollama),
-    ("/api/embed", Format::Ollama),
-    ("/api/embeddings", Format::Ollama),
-    ("/embeddings", Format::OpenAiEmbeddings),
+/// The ends of paths: whole segments, or, with a colon, the part behind a model's name. The first match decides.
+const SUFFIXES: &[u8] = names!(
+    "/chat/completions /fim/completions /completions /responses /v1/messages :generateContent :streamGenerateContent :embedContent :batchEmbedContents :rawPredict :streamRawPredict /converse /converse-stream /invoke /invoke-with-response-stream /api/chat /api/generate /api/embed /api/embeddings /embeddings"
+);
+/// The format of each end above.
+const FORMATS: [Format; 20] = [
+    Format::OpenAiChat,
+    Format::OpenAiChat,
+    Format::OpenAiCompletions,
+    Format::OpenAiResponses,
+    Format::Anthropic,
+    Format::Gemini,
+    Format::Gemini,
+    Format::GeminiEmbeddings,
+    Format::GeminiEmbeddings,
+    Format::Anthropic,
+    Format::Anthropic,
+    Format::BedrockConverse,
+    Format::BedrockConverse,
+    Format::BedrockInvoke,
+    Format::BedrockInvoke,
+    Format::Ollama,
+    Format::Ollama,
+    Format::Ollama,
+    Format::Ollama,
+    Format::OpenAiEmbeddings,
 ];
 
 /// The hosts of providers, each before its name in Opik. An entry that begins with `.` or `-` is the end of a host; an
@@ -138,7 +141,7 @@ const SLUGS: &[u8] = names!(
 /// assert!(path_suffixes().any(|suffix| suffix == "/chat/completions"));
 /// ```
 pub fn path_suffixes() -> impl Iterator<Item = &'static str> {
-    SUFFIXES.into_iter().map(|(suffix, _)| suffix)
+    Names(SUFFIXES).filter_map(|suffix| core::str::from_utf8(suffix).ok())
 }
 
 /// Parts of a path that indicate Workers AI or an AI Gateway, at any position.
@@ -251,10 +254,10 @@ impl Target {
     /// Finds the format by the end of the path.
     #[inline(never)]
     fn by_path(&mut self, path: &[u8], provider: &[u8], is_ollama: bool) -> bool {
-        let is_anthropic = path.windows(11).any(|part| part == b"/anthropic/");
-        for (suffix, format) in SUFFIXES {
-            let Some(before) = path.strip_suffix(suffix.as_bytes()) else { continue };
-            let is_named = suffix.starts_with(':');
+        let is_anthropic = has(path, b"/anthropic/");
+        for (suffix, format) in Names(SUFFIXES).zip(FORMATS) {
+            let Some(before) = path.strip_suffix(suffix) else { continue };
+            let is_named = suffix.starts_with(b":");
             let is_bedrock = matches!(format, Format::BedrockConverse | Format::BedrockInvoke);
             let (model, place) = cut_last(before, b'/');
             let is_fit = match format {
@@ -273,7 +276,7 @@ impl Target {
                 provider => provider,
             });
             self.is_known |= format == Format::Ollama;
-            self.is_streaming = suffix.as_bytes().windows(5).any(|part| part == b"tream");
+            self.is_streaming = has(suffix, b"tream");
             if is_named || is_bedrock {
                 self.model = decoded(if is_named { cut(model, b":").0 } else { model });
             }
@@ -375,6 +378,11 @@ fn normal(path: &[u8]) -> Vec<u8> {
         rest = behind.get(1..).unwrap_or_default();
     }
     out
+}
+
+#[inline(never)]
+fn has(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
 }
 
 /// The first segment of a path, and the rest.

@@ -41,7 +41,7 @@ pub(super) struct Shape {
 }
 
 /// As many as there may be in a table.
-pub(super) const MAX_STEPS: usize = 20;
+pub(super) const MAX_STEPS: usize = 17;
 /// Google's reasons for giving no text.
 const BLOCKED: &[u8] = names!("SAFETY RECITATION BLOCKLIST PROHIBITED_CONTENT SPII IMAGE_SAFETY");
 /// Range of keys for the pieces of one item of a response.
