@@ -152,6 +152,9 @@ test("projects are listed, beginning with the newest trace", async () => {
     for (const project_name of ["old", "new"]) {
       collector.store.replace("traces", [{ id: uuid7(), project_name, start_time: new Date().toISOString() }]);
     }
+    const link = `${collector.url.replace(/api$/, "")}default/projects/01900000-0000-7000-8000-000000000000/`;
+    const { status, headers } = await fetch(link, { redirect: "manual" });
+    assert.deepEqual([status, headers.get("location")], [302, "/"], "a link to a project leads to the page");
     const names = (await projects()).content.map((project) => (project as { name: string }).name);
     assert.deepEqual(names, ["new", "old"]);
   } finally {

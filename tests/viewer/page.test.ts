@@ -151,6 +151,25 @@ test("the detail explains oddities of a span", () =>
     await page.locator(".hint", { hasText: "4 spans read 0 ms" }).waitFor();
   }));
 
+test("a sender keeps its colour in another view, and when the page is loaded again", () =>
+  withPage("", async (page) => {
+    const colours = () =>
+      page.evaluate(() =>
+        Object.fromEntries(
+          Array.from(document.querySelectorAll(".sender"), (one) => [one.getAttribute("aria-label"), one.className]),
+        ),
+      );
+    await page.locator("a.row").last().waitFor();
+    const listed = await colours();
+    await page.goto(`${base}#/trace/${sample.trace}`);
+    await page.reload();
+    await page.locator(".bar").first().waitFor();
+    const shown = await colours();
+    assert.equal(Object.keys(shown).length, 4);
+    assert.equal(new Set(Object.values(shown)).size, 4, "no two have the same");
+    for (const [name, colour] of Object.entries(shown)) assert.equal(colour, listed[name], name);
+  }));
+
 test("a trace is compared with the last earlier one of its name", () =>
   withPage(`#/trace/${idAt(start + 40_000, 1)}`, async (page) => {
     await page.locator("a", { hasText: "compare with the one before" }).click();

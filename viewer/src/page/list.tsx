@@ -193,7 +193,7 @@ function Row({ trace, isCurrent, nowMs }: { trace: TraceSummary; isCurrent: bool
         <bdi class="text">{line(name) || "(no name)"}</bdi>
         {errors > 0 && <ErrorSign />}
         <span class="about">
-          {[error, thread !== null && `thread ${thread}`, projects.join(", ")]
+          {[error, thread !== null && `thread ${line(thread, 20)}`, projects.join(", ")]
             .filter((one): one is string => Boolean(one))
             .map((one) => line(one, 60))
             .join(" · ")}

@@ -21,7 +21,7 @@ export function Copy({ text, children }: { text: string; children: ComponentChil
 
 const SENDER_COLOURS = 6;
 
-/** The number of a sender's colour. It stays the same on every visit, unless two senders compete for it. */
+/** The number of a sender's colour. The browser remembers the last ones, so that a reload or a link changes none. */
 export function senderColour(sender: string): number {
   const known = colours.get(sender);
   if (known !== undefined) return known;
@@ -30,9 +30,27 @@ export function senderColour(sender: string): number {
   const taken = new Set(colours.values());
   while (taken.size < SENDER_COLOURS && taken.has(colour)) colour = (colour + 1) % SENDER_COLOURS;
   colours.set(sender, colour);
+  try {
+    localStorage.setItem(REMEMBERED, JSON.stringify([...colours].slice(-SENDER_COLOURS)));
+  } catch {
+    // The browser stores nothing.
+  }
   return colour;
 }
-const colours = new Map<string, number>();
+
+const REMEMBERED = "sender-colours";
+const colours = new Map<string, number>(remembered());
+
+function remembered(): [string, number][] {
+  try {
+    const stored: unknown = JSON.parse(localStorage.getItem(REMEMBERED) ?? "[]");
+    const isPair = (one: unknown): one is [string, number] =>
+      Array.isArray(one) && typeof one[0] === "string" && one[1] >= 0 && one[1] < SENDER_COLOURS;
+    return Array.isArray(stored) ? stored.filter(isPair) : [];
+  } catch {
+    return [];
+  }
+}
 
 /** The square of a sender. */
 export function Sender({ name }: { name: string }): JSX.Element {

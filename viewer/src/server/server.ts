@@ -160,7 +160,7 @@ export async function startCollector(options: CollectorOptions = {}): Promise<Co
       if (why !== undefined) throw new Refusal(403, why);
       allowOrigin(response, headers, purpose);
       if (purpose === "page") return answerAsset(response, path.rest);
-      if (path.prefix === "") return answerOutside(response, purpose, method);
+      if (path.prefix === "") return answerOutside(response, path.rest, purpose, method);
       if (method === "OPTIONS") return answer(response, { status: 204 });
       if (path.rest === "/viewer/events") return events.listen(response);
       body = await bodyOf(request);
@@ -295,10 +295,13 @@ function answerAsset(response: ServerResponse, name: string): void {
 }
 
 /** Outside /api, where a self-hosted Opik has its page: so a base URL without /api fails here as it does there. */
-function answerOutside(response: ServerResponse, purpose: Purpose, method: string): void {
-  if (purpose !== "ingest") throw new Refusal(404, "no such page");
-  if (method !== "GET" && method !== "HEAD") throw new Refusal(405, "here is only a page: the API is below /api");
-  answerAsset(response, "/");
+function answerOutside(response: ServerResponse, path: string, purpose: Purpose, method: string): void {
+  const isMethodOfPages = method === "GET" || method === "HEAD";
+  // The link to a project that `opik configure` prints.
+  if (/^\/[^/]+\/projects\//.test(path)) answer(response, { status: 302, headers: { location: "/" } });
+  else if (purpose !== "ingest") throw new Refusal(404, "no such page");
+  else if (!isMethodOfPages) throw new Refusal(405, "here is only a page: the API is below /api");
+  else answerAsset(response, "/");
 }
 
 function answerHtml(response: ServerResponse, status: number, message: string): void {
