@@ -18,7 +18,9 @@ const PICTURES = join(ROOT, "docs/pictures");
 const collector = await startCollector();
 const upstream = await startUpstream();
 const python = await startPython(collector.url, { mode: "track" });
-const worker = await startExample(collector.url, upstream, { bindings: { RETRIEVER_URL: python.url } });
+const worker = await startExample(collector.url, upstream, {
+  bindings: { RETRIEVER_URL: python.url, OPIK_SERVICE: "chat" },
+});
 const browser = await startChromium();
 try {
   const env = {
