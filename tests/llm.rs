@@ -10,7 +10,7 @@
 )]
 
 use opik_edge::llm::{
-    Budget, Call, Format, MAX_OPEN_BYTES, MAX_TEXT_BYTES, Record, Request, Target, path_suffixes, recognise,
+    Budget, Call, Described, Format, MAX_OPEN_BYTES, MAX_TEXT_BYTES, Record, Request, Target, path_suffixes, recognise,
 };
 use serde_json::{Value, json};
 
@@ -1229,4 +1229,132 @@ fn all_open_calls_together_are_bounded_and_a_new_one_keeps_what_is_short() {
         call.abandon(&mut budget);
     }
     assert_eq!(budget.held(), 0);
+}
+
+/// The fields that a description gives, as JSON.
+fn described(description: &Value) -> Value {
+    let Described { provider, input, output, usage } = Described::read(description.to_string().as_bytes());
+    let value = |json: &[u8]| if json.is_empty() { Value::Null } else { serde_json::from_slice(json).unwrap() };
+    json!({ "provider": value(&provider), "input": value(&input), "output": value(&output), "usage": value(&usage) })
+}
+
+#[test]
+fn providers_of_the_ai_sdk_have_the_names_that_opik_prices() {
+    for (name, provider) in [
+        ("openai.chat", "openai"),
+        ("openai.responses", "openai"),
+        ("azure.chat", "azure"),
+        ("azure-openai.chat", "azure"),
+        ("anthropic.messages", "anthropic"),
+        ("google.generative-ai", "google_ai"),
+        ("google.vertex.chat", "google_vertexai"),
+        ("vertex.anthropic.messages", "anthropic_vertexai"),
+        ("googleVertex.anthropic.messages", "anthropic_vertexai"),
+        ("amazon-bedrock", "bedrock"),
+        ("bedrock.anthropic.messages", "bedrock"),
+        ("mistral.chat", "mistral"),
+        ("groq.chat", "groq"),
+        ("xai.responses", "xai"),
+        ("fireworks.chat", "fireworks_ai"),
+        ("togetherai.chat", "together"),
+        ("moonshotai.chat", "moonshot"),
+        ("workersai.chat", "cloudflare"),
+        ("openrouter", "openrouter"),
+        ("mine.chat", "mine"),
+    ] {
+        assert_eq!(described(&json!({ "provider": name }))["provider"], provider, "{name}");
+    }
+    for nothing in [json!({}), json!({ "provider": "" }), json!({ "provider": 7 }), json!([]), json!(7)] {
+        assert_eq!(described(&nothing), json!({ "provider": null, "input": null, "output": null, "usage": null }));
+    }
+}
+
+#[test]
+fn messages_of_the_ai_sdk_have_the_shape_that_opiks_page_renders() {
+    let call = json!({ "type": "tool-call", "toolCallId": "a", "toolName": "weather", "input": { "city": "Oslo" } });
+    let result = |output: Value| {
+        json!({ "role": "tool", "content": [
+            { "type": "tool-result", "toolCallId": "a", "toolName": "weather", "output": output },
+        ] })
+    };
+    let image = json!({ "role": "user", "content": [
+        { "type": "text", "text": "What is it?" },
+        { "type": "image", "image": "https://images.example/a.png?key=secret" },
+        { "type": "file", "mediaType": "image/png", "data": "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk" },
+    ] });
+    let said = described(&json!({
+        "system": "Be kind",
+        "messages": [
+            { "role": "user", "content": "Hi" },
+            image,
+            { "role": "assistant", "content": [{ "type": "reasoning", "text": "Hm" }, { "type": "text", "text": "Let me see" }, call] },
+            result(json!({ "type": "json", "value": { "degrees": 7 } })),
+            result(json!({ "type": "text", "value": "fine" })),
+            result(json!({ "degrees": 7 })),
+        ],
+        "content": [{ "type": "text", "text": "Fine" }, call, { "type": "tool-result", "toolCallId": "a", "output": 1 }],
+        "finishReason": "tool-calls",
+    }));
+    let called = json!([{ "id": "a", "type": "function", "function": { "name": "weather", "arguments": "{\"city\":\"Oslo\"}" } }]);
+    let tool = |content: &str| json!({ "role": "tool", "tool_call_id": "a", "name": "weather", "content": content });
+    assert_eq!(
+        said["input"]["messages"],
+        json!([
+            { "role": "system", "content": "Be kind" },
+            { "role": "user", "content": "Hi" },
+            { "role": "user", "content": [
+                { "type": "text", "text": "What is it?" },
+                { "type": "image_url", "image_url": { "url": "https://images.example/a.png" } },
+                { "type": "text", "text": "[image/png, 45 bytes]" },
+            ] },
+            { "role": "assistant", "content": "Let me see", "reasoning_content": "Hm", "tool_calls": called },
+            tool("{\"degrees\":7}"),
+            tool("fine"),
+            tool("{\"degrees\":7}"),
+        ])
+    );
+    assert_eq!(
+        said["output"],
+        json!({ "choices": [{
+            "index": 0,
+            "message": { "role": "assistant", "content": "Fine", "tool_calls": called },
+            "finish_reason": "tool-calls",
+        }] })
+    );
+    let prompt =
+        described(&json!({ "messages": "Hi", "tools": [{ "name": "weather" }], "toolChoice": { "type": "auto" } }));
+    assert_eq!(
+        prompt["input"],
+        json!({
+            "messages": [{ "role": "user", "content": "Hi" }],
+            "tools": [{ "name": "weather" }],
+            "tool_choice": { "type": "auto" },
+        })
+    );
+}
+
+#[test]
+fn tokens_of_the_ai_sdk_have_the_names_that_opik_prices() {
+    let counts = json!({
+        "inputTokens": 17, "outputTokens": 5, "totalTokens": 22,
+        "inputTokenDetails.cacheReadTokens": 4, "outputTokenDetails": { "reasoningTokens": 2 },
+    });
+    let usage = |provider: &str| described(&json!({ "provider": provider, "usage": counts }))["usage"].clone();
+    for (name, count) in [
+        ("prompt_tokens", 17),
+        ("completion_tokens", 5),
+        ("total_tokens", 22),
+        ("reasoning_tokens", 2),
+        ("cache_read_input_tokens", 4),
+    ] {
+        for provider in ["openai.chat", "anthropic.messages", "google.generative-ai", "mine.chat"] {
+            assert_eq!(usage(provider)[name], count, "{name} of {provider}");
+        }
+    }
+    // Anthropic's calculator adds cached tokens to this counter.
+    assert_eq!(usage("anthropic.messages")["original_usage.input_tokens"], 13);
+    assert_eq!(usage("openai.chat")["original_usage.input_tokens"], Value::Null);
+    let raw = json!({ "input_tokens": 5, "cache_read_input_tokens": 100, "output_tokens": 7 });
+    let anthropic = described(&json!({ "provider": "anthropic.messages", "usage": raw }))["usage"].clone();
+    assert_eq!([&anthropic["prompt_tokens"], &anthropic["original_usage.input_tokens"]], [105, 5]);
 }

@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use spin::Mutex;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use super::{Budget, Call, Format, Request, Target};
+use super::{Budget, Call, Described, Format, Request, Target};
 use crate::span::SEPARATOR;
 
 /// Bytes of the scratch. A longer text is staged in several pieces.
@@ -179,6 +179,15 @@ pub fn abandon(handle: u32) {
     with(|state| {
         state.take(handle)?.abandon(&mut state.budget);
         Some(())
+    });
+}
+
+/// The staged text describes a call, as [`Described::read`] takes it. The output is its provider, input, output and usage.
+#[wasm_bindgen]
+pub fn describe() {
+    with(|state| {
+        let described = Described::read(&core::mem::take(&mut state.staged));
+        state.write(&[&described.provider, &described.input, &described.output, &described.usage]);
     });
 }
 

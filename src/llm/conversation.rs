@@ -216,13 +216,19 @@ impl Conversation {
         out.put_byte(b'}');
     }
 
+    /// The messages, with commas.
+    pub fn messages(&mut self) -> &[u8] {
+        self.end();
+        &self.out
+    }
+
     /// Appends `"messages":[…]`, unless it would be empty.
     pub fn write(&mut self, out: &mut Vec<u8>) {
-        self.end();
-        if !self.out.is_empty() {
+        let messages = self.messages();
+        if !messages.is_empty() {
             write_name(out, b"messages");
             out.put_byte(b'[');
-            out.put(&self.out);
+            out.put(messages);
             out.put_byte(b']');
         }
     }
@@ -305,7 +311,7 @@ fn write_part(out: &mut Vec<u8>, part: Value<'_>) {
         out.put(b"\"}");
         return;
     }
-    let image = part.any(names!("image_url source fileData file_data"));
+    let image = part.any(names!("image_url source fileData file_data image"));
     let address = image.any(names!("url fileUri file_uri")).or(image).content();
     if address.is_empty() {
         write_clean(out, b"", part);

@@ -6,10 +6,10 @@ use super::value::{Value, names, position};
 
 /// The types that tell what a part is.
 const TYPES: &[u8] = names!(
-    "text input_text output_text thinking refusal redacted_thinking tool_use server_tool_use mcp_tool_use function_call mcp_call custom_tool_call tool_result function_call_output custom_tool_call_output"
+    "text input_text output_text thinking refusal redacted_thinking tool_use server_tool_use mcp_tool_use function_call mcp_call custom_tool_call tool_result function_call_output custom_tool_call_output reasoning tool-call tool-result"
 );
 /// The kind of each type above.
-const KINDS: [Kind; 15] = [
+const KINDS: [Kind; 18] = [
     Kind::Text,
     Kind::Text,
     Kind::Text,
@@ -24,6 +24,9 @@ const KINDS: [Kind; 15] = [
     Kind::Call,
     Kind::Result,
     Kind::Result,
+    Kind::Result,
+    Kind::Reasoning,
+    Kind::Call,
     Kind::Result,
 ];
 
@@ -43,7 +46,7 @@ pub(super) fn part(value: Value<'_>) -> Part<'_> {
                 Kind::Refusal => "refusal",
                 _ => "text",
             };
-            text(kind, value.member(name))
+            text(kind, value.member(name).or(value.member("text")))
         }
         None => text(Kind::Other, value),
     }
@@ -78,8 +81,8 @@ pub(super) fn text(kind: Kind, value: Value<'_>) -> Part<'_> {
 }
 
 fn named<'a>(kind: Kind, value: Value<'a>, inner: Value<'a>) -> Part<'a> {
-    let id = value.any(names!("call_id tool_use_id toolUseId id"));
-    Part { kind, value: inner, id, name: value.member("name") }
+    let id = value.any(names!("call_id tool_use_id toolUseId toolCallId id"));
+    Part { kind, value: inner, id, name: value.any(names!("name toolName")) }
 }
 
 /// A call of a tool. OpenAI's chat nests its name and arguments in another member.
@@ -93,5 +96,8 @@ pub(super) fn call(value: Value<'_>) -> Part<'_> {
 }
 
 fn result(value: Value<'_>) -> Part<'_> {
-    named(Kind::Result, value, value.any(names!("content response output")))
+    let output = value.any(names!("content response output"));
+    // The AI SDK says beside the value whether it is a text, an error, …
+    let inner = if value.member("toolCallId").is_some() { output.member("value").or(output) } else { output };
+    named(Kind::Result, value, inner)
 }

@@ -4,7 +4,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::value::{Names, Write, cut, cut_last, names, position, without_query};
+use super::value::{Names, Write, cut, cut_last, is_in, names, position, without_query};
 
 /// The format of a call and its answer on the wire.
 ///
@@ -415,6 +415,26 @@ fn fits(host: &[u8], pattern: &[u8]) -> bool {
 fn provider_of(slug: &[u8]) -> Option<&[u8]> {
     let known = pairs(SLUGS).find(|(name, _)| *name == slug);
     known.map_or_else(|| slug.strip_prefix(b"custom-"), |(_, provider)| Some(provider))
+}
+
+/// Names of providers in the AI SDK, each before its name in Opik, where this is neither the same nor one of a gateway's.
+const SDK_NAMES: &[u8] = names!(
+    "google google_ai \
+    amazon-bedrock bedrock \
+    bedrock-mantle bedrock \
+    workersai cloudflare \
+    togetherai together \
+    moonshotai moonshot"
+);
+
+/// The provider by its name in an SDK: `openai.chat`, `google.vertex.chat`, `googleVertex.anthropic.messages`.
+pub(super) fn provider_in_sdk(name: &[u8]) -> &[u8] {
+    let (maker, product) = cut(name, b".");
+    if is_in(names!("vertex googleVertex"), maker) || product.starts_with(b".vertex") {
+        return if product.starts_with(b".anthropic") { b"anthropic_vertexai" } else { b"google_vertexai" };
+    }
+    let known = pairs(SDK_NAMES).find(|(name, _)| *name == maker);
+    known.map_or_else(|| provider_of(maker).unwrap_or(maker), |(_, provider)| provider)
 }
 
 /// The provider of a model by the author that its name begins with: `@cf/…` and `@hf/…` are Cloudflare's.

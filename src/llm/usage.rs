@@ -138,21 +138,30 @@ impl Counts {
         bare.write(b"completion_tokens", completion);
         bare.write(b"total_tokens", total);
         // Counted among the others by their providers, and shown by Opik under this name only.
-        let thoughts = get("thoughtsTokenCount").or(get("output_tokens_details.thinking_tokens"));
+        let thoughts = get("thoughtsTokenCount")
+            .or(get("output_tokens_details.thinking_tokens"))
+            .or(get("outputTokenDetails.reasoningTokens"))
+            .or(get("reasoningTokens"));
         bare.write(b"reasoning_tokens", thoughts);
         let cached = get("prompt_tokens_details.cached_tokens").or(get("input_tokens_details.cached_tokens"));
-        let is_openai_shaped = get("prompt_tokens").or(get("input_tokens_details.cached_tokens")).is_some();
+        // The AI SDK's own counts, which include cached tokens as OpenAI's do.
+        let cached_in_sdk = get("inputTokenDetails.cacheReadTokens").or(get("cachedInputTokens"));
+        let is_openai_shaped =
+            get("prompt_tokens").or(get("input_tokens_details.cached_tokens")).or(cached_in_sdk).is_some();
         let mut has_input = false;
         let kind = position(names!("google_ai google_vertexai anthropic anthropic_vertexai"), provider);
         match kind {
             // Their calculators look for cached tokens under their own names.
             at @ 0..=3 if is_openai_shaped => {
+                let cached = cached.or(cached_in_sdk);
                 bare.write(b"cache_read_input_tokens", cached);
                 let input = cached.and_then(|cached| Some(prompt?.saturating_sub(cached)));
                 has_input = at >= 2 && input.is_some();
                 bare.write(b"original_usage.input_tokens", if has_input { input } else { None });
             }
-            _ if cached.is_none() => bare.write(b"cache_read_input_tokens", get("prompt_cache_hit_tokens")),
+            _ if cached.is_none() => {
+                bare.write(b"cache_read_input_tokens", get("prompt_cache_hit_tokens").or(cached_in_sdk));
+            }
             _ => {}
         }
         for (name, count) in &self.counts {

@@ -408,7 +408,7 @@ fn write_clean_string(out: &mut Vec<u8>, name: &[u8], value: Value<'_>) {
         out.put(b"[left out]");
     } else if let Some(media) = Media::of_string(name, text) {
         media.write(out);
-    } else if is_in(names!("url Url uri Uri"), last(name, 3)) {
+    } else if is_in(names!("url Url uri Uri"), last(name, 3)) || is_in(names!("data image"), name) {
         write_url(out, text);
     } else {
         out.put(text);
@@ -506,7 +506,7 @@ impl<'a> Media<'a> {
     }
 
     fn within(value: Value<'a>, kind: &'a [u8]) -> Option<Self> {
-        let beside = value.any(names!("mimeType mime_type media_type format")).content();
+        let beside = value.any(names!("mimeType mime_type mediaType media_type format")).content();
         let beside = if beside.is_empty() { kind } else { beside };
         value.members().find_map(|(name, value)| {
             if value.is_object() {
@@ -515,6 +515,8 @@ impl<'a> Media<'a> {
             let text = value.content();
             match Self::of_string(name, text) {
                 Some(Self { kind: b"base64", bytes }) if !beside.is_empty() => Some(Self { kind: beside, bytes }),
+                // A URL, or a note in place of bytes.
+                None if text.starts_with(b"http") || text.starts_with(b"[") => None,
                 None if value.is_string() && is_in(names!("data bytes file_data"), name) => {
                     Some(Self::of_base64(beside, text))
                 }
