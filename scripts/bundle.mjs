@@ -1,7 +1,7 @@
 // Bundles the compiled TypeScript into the files of the package: node scripts/bundle.mjs COMPILED OUT. Each target in
 // package.json is one file. Modules that two targets share are in core.js, or in opik.js if they need `#host`, which itself
-// imports core.js (docs/adr/0017-one-file-below-the-faces.md). Names and comments stay, for people who read the files in a
-// debugger.
+// imports core.js (docs/adr/0017-one-file-below-the-faces.md); the reader of model calls, which loads a second module, is in
+// llm/reader.js. Names and comments stay, for people who read the files in a debugger.
 
 import { copyFile, mkdir, readFile } from "node:fs/promises";
 import { dirname, relative, resolve } from "node:path";
@@ -62,7 +62,9 @@ function sharedFile(id, getModuleInfo) {
   const importers = reached(id, (module) => (isTarget(module) ? [] : module.importers)).filter(isTarget);
   if (id !== CORE && (isTarget(getModuleInfo(id)) || (importers.length < 2 && importers[0]?.id !== CORE)))
     return undefined;
-  return reached(id, (module) => module.importedIds).some((module) => module.id === "#host") ? "opik" : "core";
+  const imports = new Set(reached(id, (module) => module.importedIds).map((module) => module.id));
+  if (imports.has("#llm-wasm")) return "llm/reader";
+  return imports.has("#host") ? "opik" : "core";
 
   function reached(id, next) {
     const ids = new Set([id]);

@@ -22,13 +22,20 @@ const MODELS = `
   import { withOpik } from "opik-edge/cloudflare";
   import { llm } from "opik-edge/llm";
   export default withOpik({ fetch: () => new Response() }, () => ({ observe: [llm()] }));`;
+/** The same without an observer, with each of the two ways to record the AI SDK. */
+const recording = (name) => `
+  import { withOpik } from "opik-edge/cloudflare";
+  export { ${name} } from "opik-edge/ai-sdk";
+  export default withOpik({ fetch: () => new Response() }, () => ({}));`;
 const PAGE = `export { Opik } from "opik-edge";`;
 
 /** All sizes, in bytes. */
 export async function measureSizes() {
   const wasm = await readFile(`${ROOT}/pkg/core_bg.wasm`);
-  const [worker, observed, models] = await Promise.all(
-    [WORKER, OBSERVED, MODELS].map(async (source) => gzipped(await bundle(source, ["workerd", "worker"]))),
+  const [worker, observed, models, telemetry, tracer] = await Promise.all(
+    [WORKER, OBSERVED, MODELS, recording("opikTelemetry"), recording("opikTracer")].map(async (source) =>
+      gzipped(await bundle(source, ["workerd", "worker"])),
+    ),
   );
   return [
     { what: "wasm, gzip", bytes: gzipped(wasm) },
@@ -36,6 +43,8 @@ export async function measureSizes() {
     { what: "Worker upload (minified JS + wasm), gzip", bytes: worker + gzipped(wasm) },
     { what: "opik-edge/llm, wasm, gzip", bytes: gzipped(await readFile(`${ROOT}/pkg/llm/llm_bg.wasm`)) },
     { what: "opik-edge/llm, JS beside an observer's, gzip", bytes: models - observed },
+    { what: "opik-edge/ai-sdk, JS of opikTelemetry, gzip", bytes: telemetry - worker },
+    { what: "opik-edge/ai-sdk, JS of opikTracer, gzip", bytes: tracer - worker },
     { what: "browser bundle of { Opik }, minified, gzip", bytes: gzipped(await bundle(PAGE, [])) },
     { what: "standalone.js, gzip", bytes: gzipped(await readFile(`${ROOT}/pkg/standalone.js`)) },
     { what: "npm tarball", bytes: tarballBytes() },

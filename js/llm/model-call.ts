@@ -3,8 +3,21 @@
 import { namedError } from "../errors.js";
 import { JsonText } from "../record/json.js";
 import type { CallObservation, CallRecord, ObservedAnswer, ObservedCall } from "../settings.js";
+import {
+  abandonCall,
+  type CallText,
+  COMPLETE,
+  FAILED,
+  FIRST_TOKEN,
+  finishCall,
+  type Opened,
+  openCall,
+  readAnswer,
+  readBytes,
+  readRequest,
+} from "./calls.js";
 import type { LlmOptions } from "./options.js";
-import { type CallText, COMPLETE, FAILED, FIRST_TOKEN, getReader, type Opened, type Reader } from "./reader.js";
+import { getReader, type Reader } from "./reader.js";
 
 /** The longest body that is read, in characters. */
 const MAX_BODY_CHARS = 8 * 1024 * 1024;
@@ -56,7 +69,7 @@ export function isNamed(host: string, names: readonly string[]): boolean {
 export function followModelCall(call: ObservedCall, options: ResolvedOptions): CallObservation | undefined {
   const text: CallText = { target: call.url, hosts: options.hostLines };
   const reader = getReader();
-  const opened = reader.open(text, call.fieldBytes);
+  const opened = openCall(reader, text, call.fieldBytes);
   return opened && new ModelCall(reader, opened, text, options);
 }
 
@@ -89,7 +102,7 @@ class ModelCall implements CallObservation {
 
   request(body: string | undefined): boolean | string {
     if (body === undefined || body.length > MAX_BODY_CHARS) return this.#isKnown;
-    this.#input = this.#reader.request(this.#handle, this.#text, body, 0);
+    this.#input = readRequest(this.#reader, this.#handle, this.#text, body, 0);
     if (this.#input === undefined) return false;
     if (this.#isUniversal) this.#body = body;
     return (this.#asksForUsage && withUsage(body)) || true;
@@ -97,24 +110,24 @@ class ModelCall implements CallObservation {
 
   answer({ status, header }: ObservedAnswer): void {
     const step = Number(header("cf-aig-step"));
-    if (this.#body && step > 0) this.#input = this.#reader.request(this.#handle, this.#text, this.#body, step);
+    if (this.#body && step > 0) this.#input = readRequest(this.#reader, this.#handle, this.#text, this.#body, step);
     this.#body = undefined;
     const lines = HEADERS.flatMap((name) => {
       const value = header(name);
       return value === null ? [] : [name, value];
     });
-    this.#reader.answer(this.#handle, status, lines.join("\n"));
+    readAnswer(this.#reader, this.#handle, status, lines.join("\n"));
   }
 
   chunk(bytes: Uint8Array, ms: number): void {
-    this.#flags = this.#reader.push(this.#handle, bytes);
+    this.#flags = readBytes(this.#reader, this.#handle, bytes);
     if (this.#flags & FIRST_TOKEN) this.#ttft ??= ms;
   }
 
   end(): CallRecord | undefined {
     // Without its body, the call cannot be identified as a model call.
     if (!this.#isKnown && this.#input === undefined) return undefined;
-    const read = this.#reader.finish(this.#handle);
+    const read = finishCall(this.#reader, this.#handle);
     return (
       read && {
         type: "llm",
@@ -134,7 +147,7 @@ class ModelCall implements CallObservation {
   }
 
   close(): void {
-    this.#reader.abandon(this.#handle);
+    abandonCall(this.#reader, this.#handle);
   }
 }
 

@@ -186,6 +186,19 @@ const NODE: Record<string, (example: Exports, t: TestContext) => unknown> = {
       "rendered",
     ); // nothing is recorded outside a page
   },
+  "opik-edge/ai-sdk opikTelemetry": async ({ telemetry }) => {
+    telemetry.onStart({ callId: "1", operationId: "ai.generateText", messages: [{ role: "user", content: "Hi" }] });
+    telemetry.onEnd({ callId: "1", finalStep: { content: [{ type: "text", text: "Hello" }] } });
+    const { input } = await recorded("generateText");
+    assert.deepEqual(input, { messages: [{ role: "user", content: "Hi" }] });
+  },
+  "opik-edge/ai-sdk opikTracer": async ({ telemetryFor }) => {
+    const { tracer, functionId, metadata } = telemetryFor("ask", "chat-7");
+    const attributes = { "ai.telemetry.functionId": functionId, "ai.telemetry.metadata.threadId": metadata.threadId };
+    tracer.startActiveSpan("ai.generateText", { attributes }, (span: { end(): void }) => span.end());
+    const { trace_id } = await recorded("ask");
+    assert.equal(collector.traces().find(({ id }) => id === trace_id)?.["thread_id"], "chat-7");
+  },
   "opik-edge/llm llm": async ({ ask }, t) => {
     const message = { role: "assistant", content: "A tree of spans." };
     answer(t, { model: "gpt-4.1-mini", choices: [{ index: 0, message }] });

@@ -21,6 +21,7 @@ const TOKENS = /HMAC|base64url|tokens\./;
 const RELAY = /method_not_allowed|rate_limited|foreign_project/;
 const OBSERVERS = /observer_failed/;
 const MODELS = /\/chat\/completions|llm_bg/;
+const AI_SDK = /opikTelemetry|doGenerate/;
 const PROCESSES = /beforeExit|prependListener/;
 const PAGES = /visibilitychange|pagehide|"online"|indexedDB/;
 
@@ -43,12 +44,12 @@ async function bundled(
   return outputFiles[0]!.text;
 }
 
-test("an entry is itself, opik.js, core.js and the text of each module that it needs", async () => {
+test("an entry is itself, opik.js, core.js, and the reader of model calls and the text of each module that it needs", async () => {
   const { exports } = JSON.parse(await readFile(join(ROOT, "package.json"), "utf8"));
   for (const { default: path } of Object.values<{ default?: string }>(exports)) {
     if (path === undefined) continue;
     const shared = ["pkg/core.js", "pkg/opik.js", "pkg/platform/wasm/inline.js"];
-    if (path === "./pkg/llm/index.js") shared.push("pkg/llm/wasm/inline.js");
+    if (/llm|vercel/.test(path)) shared.push("pkg/llm/reader.js", "pkg/llm/wasm/inline.js");
     const { metafile } = await build({
       entryPoints: [join(ROOT, path)],
       absWorkingDir: ROOT,
@@ -69,18 +70,18 @@ test("an entry is itself, opik.js, core.js and the text of each module that it n
 
 test("a bundle of everything, for Node, has each part", async () => {
   const text = await bundled(
-    `export * from "opik-edge"; export * from "opik-edge/relay"; export * from "opik-edge/llm";`,
+    `export * from "opik-edge"; export * from "opik-edge/relay"; export * from "opik-edge/llm"; export * from "opik-edge/ai-sdk";`,
     [],
     "node",
   );
-  for (const part of [TOKENS, RELAY, OBSERVERS, MODELS, PROCESSES, PAGES]) assert.match(text, part);
+  for (const part of [TOKENS, RELAY, OBSERVERS, MODELS, AI_SDK, PROCESSES, PAGES]) assert.match(text, part);
 });
 
 describe("a Worker's bundle", () => {
   test("contains no byte of tokens, the relay, observers or models unless it asks for them", async () => {
     const text = await bundled(WORKER, ["workerd", "worker"]);
     assert.match(text, /traceRequest/, "it is the package that is looked at");
-    for (const part of [TOKENS, RELAY, OBSERVERS, MODELS]) assert.doesNotMatch(text, part);
+    for (const part of [TOKENS, RELAY, OBSERVERS, MODELS, AI_SDK]) assert.doesNotMatch(text, part);
   });
 
   test("contains only the tokens of the relay when it believes signed callers", async () => {

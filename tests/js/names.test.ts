@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { corsHeaders, handlePreflight, instrumentFetch, Opik, OpikError, type Span, type Trace } from "opik-edge";
+import { opikTelemetry, opikTracer } from "opik-edge/ai-sdk";
 import { deliverQueue, withOpik as withWorker } from "opik-edge/cloudflare";
 import { opikDoctor } from "opik-edge/doctor";
 import { llm } from "opik-edge/llm";
@@ -195,6 +196,12 @@ test("functions without a client warn in the console, once", () => {
   assert.deepEqual(
     warned(() => [llm({ provider: {} } as never), llm({ provider: {} } as never)]),
     ["[opik-edge] invalid_config: provider is no option of llm: did you mean providers?"],
+  );
+  assert.deepEqual(
+    warned(() => [opikTelemetry({ parents: null } as never), opikTracer({ parents: null } as never)]),
+    ["opikTelemetry", "opikTracer"].map(
+      (name) => `[opik-edge] invalid_config: parents is no option of ${name}: did you mean parent?`,
+    ),
   );
 });
 

@@ -89,7 +89,7 @@ async function turns(): Promise<void> {
 const TOLD = ["status", "statusCode", "code", "type", "param", "error", "cause"];
 
 /** A host's view of a value, as JSON. */
-function shown(value: unknown, depth = 0): unknown {
+export function shown(value: unknown, depth = 0): unknown {
   if (typeof value === "function") return `[function ${value.name}]`;
   if (typeof value === "bigint" || typeof value === "symbol") return `[${String(value)}]`;
   if (value === undefined) return "[undefined]";

@@ -16,9 +16,21 @@ const NODE = Object.keys(PROGRAMS).findLast((name) => name.startsWith("Node"))!;
 /** Runtimes for the cases. The first is the fastest. */
 export const RUNTIMES: readonly string[] = [NODE, "workerd", "Deno", "Bun"];
 
+/** The files of a program: for a process, and for a Worker. */
+interface Program {
+  readonly program: string;
+  readonly worker: string;
+}
+const CASES: Program = { program: "tests/models/program.ts", worker: "tests/models/worker.ts" };
+
 /** Runs all cases in this runtime. */
 export async function runIn(runtime: string, server: ModelServer, job: Job): Promise<Told> {
-  return runtime === "workerd" ? runInWorker(server, job) : runInProcess(runtime, server, job);
+  return runProgram(runtime, server, job, CASES);
+}
+
+/** Runs a program in this runtime, and returns what it tells. */
+export async function runProgram<T>(runtime: string, server: ModelServer, job: object, files: Program): Promise<T> {
+  return runtime === "workerd" ? runInWorker(server, job, files) : runInProcess(runtime, server, job, files);
 }
 
 /** Deno's arguments, with the permissions that SDKs need besides the network. */
@@ -31,8 +43,13 @@ const DENO = [
   "--no-prompt",
 ];
 
-async function runInProcess(runtime: string, server: ModelServer, job: Job): Promise<Told> {
-  const file = await bundleProgram();
+async function runInProcess<T>(
+  runtime: string,
+  server: ModelServer,
+  job: object,
+  { program: entry }: Program,
+): Promise<T> {
+  const file = await bundleProgram(entry);
   const [program, args] = PROGRAMS[runtime]!;
   const given = [...(runtime === "Deno" ? DENO : args), file, JSON.stringify(job)];
   const child = spawn(program, given, {
@@ -64,34 +81,37 @@ export function environment(server: ModelServer): NodeJS.ProcessEnv {
   };
 }
 
-let bundled: Promise<string> | undefined;
+const bundled = new Map<string, Promise<string>>();
 
 /** Bundles the program with the SDKs. The package stays external, so that each runtime resolves its own entry. */
-function bundleProgram(): Promise<string> {
-  bundled ??= (async () => {
-    const outfile = join(ROOT, "target/models/program.mjs");
-    await mkdir(join(ROOT, "target/models"), { recursive: true });
-    await build({
-      absWorkingDir: ROOT,
-      entryPoints: ["tests/models/program.ts"],
-      outfile,
-      bundle: true,
-      format: "esm",
-      platform: "node",
-      target: "es2022",
-      keepNames: true,
-      external: ["opik-edge", "opik-edge/*"],
-      logLevel: "error",
-      banner: { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);' },
-    });
-    return outfile;
-  })();
-  return bundled;
+function bundleProgram(entry: string): Promise<string> {
+  const made = bundled.get(entry) ?? bundleInto(entry, `target/models/${entry.replaceAll(/\W+/g, "-")}.mjs`);
+  bundled.set(entry, made);
+  return made;
 }
 
-async function runInWorker(server: ModelServer, job: Job): Promise<Told> {
+async function bundleInto(entry: string, file: string): Promise<string> {
+  const outfile = join(ROOT, file);
+  await mkdir(join(ROOT, "target/models"), { recursive: true });
+  await build({
+    absWorkingDir: ROOT,
+    entryPoints: [entry],
+    outfile,
+    bundle: true,
+    format: "esm",
+    platform: "node",
+    target: "es2022",
+    keepNames: true,
+    external: ["opik-edge", "opik-edge/*"],
+    logLevel: "error",
+    banner: { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);' },
+  });
+  return outfile;
+}
+
+async function runInWorker<T>(server: ModelServer, job: object, { worker: entry }: Program): Promise<T> {
   const lines: string[] = [];
-  const worker = await startWorker("tests/models/worker.ts", {
+  const worker = await startWorker(entry, {
     compatibilityFlags: ["nodejs_compat"],
     miniflare: { outboundService: { node: server.outbound } },
     onLog: (line) => lines.push(line),

@@ -35,6 +35,8 @@ describe("the packed tarball", () => {
       "testing/index.js",
       "llm/index.js",
       "llm/llm_bg.wasm",
+      "llm/reader.js",
+      "vercel/index.js",
       "llm/wasm/inline.js",
       "core_bg.wasm",
       "platform/wasm/inline.js",

@@ -1,6 +1,7 @@
 // The public types, as a user's compiler sees them. Compiled, never run.
 
 import { type Dropped, type DropReason, type FlushReport, type OnDrop, Opik, type Span, span, track } from "opik-edge";
+import { opikTelemetry, opikTracer } from "opik-edge/ai-sdk";
 import { type Trigger, withOpik } from "opik-edge/cloudflare";
 import { llm, observeAi } from "opik-edge/llm";
 
@@ -37,6 +38,9 @@ void new Opik({ observe: [llm(), llm({ providers: { "llm.internal": "openai" }, 
 void llm({ provider: "openai" });
 // @ts-expect-error: an observer, and not what makes one.
 void new Opik({ observe: [llm] });
+void [opikTelemetry({ client: opik, parent: opened }), opikTracer({ parent: null })];
+// @ts-expect-error: there is no such option.
+void opikTelemetry({ parents: null });
 declare const ai: { run(model: string, inputs: object): Promise<string>; lastRequestId: string };
 same<ReturnType<typeof observeAi<typeof ai>>, typeof ai>(true);
 // @ts-expect-error: no binding of Workers AI.

@@ -22,3 +22,32 @@ declare module "react-router" {
     next: () => Promise<Result>,
   ) => Promise<Result | undefined> | Result | undefined;
 }
+
+declare module "ai" {
+  interface Telemetry {
+    readonly isEnabled?: boolean;
+    readonly functionId?: string;
+    readonly integrations?: readonly object[];
+    readonly includeRuntimeContext?: Readonly<Record<string, boolean>>;
+  }
+  interface TracerSettings {
+    readonly isEnabled: boolean;
+    readonly tracer: object;
+    readonly functionId?: string;
+    readonly metadata?: Readonly<Record<string, string | readonly string[]>>;
+  }
+  export function registerTelemetry(...integrations: object[]): void;
+  export function generateText(options: {
+    readonly model: object;
+    readonly prompt: string;
+    readonly runtimeContext?: object;
+    readonly telemetry?: Telemetry;
+    readonly experimental_telemetry?: TracerSettings;
+  }): Promise<{ readonly text: string }>;
+}
+
+declare module "@ai-sdk/openai" {
+  export function createOpenAI(options: { readonly apiKey: string | undefined; readonly fetch?: typeof fetch }): {
+    chat(model: string): object;
+  };
+}

@@ -1,0 +1,101 @@
+// Runs the examples of the guide "The AI SDK" with the versions that they are for.
+
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { after, before, type TestContext, test } from "node:test";
+import { pathToFileURL } from "node:url";
+import { build } from "esbuild";
+import { flush, type Span, span } from "../../pkg/index.js";
+import { type Collector, type StoredRow, startCollector } from "../support/collector.js";
+import { example } from "../support/readme.js";
+import { ROOT } from "../support/worker.js";
+
+let collector: Collector;
+before(async () => {
+  collector = await startCollector();
+  process.env["OPIK_URL_OVERRIDE"] = collector.url;
+  process.env["OPENAI_API_KEY"] = "sk-test";
+});
+after(() => collector.close());
+
+/** The packages of this folder. Other versions may be installed above it. */
+const PACKAGES = join(ROOT, "tests/models/node_modules");
+
+/** Bundles an example with the packages of a version, whose names begin so, and loads it. */
+async function load<M>(name: string, prefix = ""): Promise<M> {
+  const outfile = join(ROOT, `target/models/${name}${prefix}.mjs`);
+  await build({
+    absWorkingDir: ROOT,
+    entryPoints: [await example(name, "ts")],
+    outfile,
+    bundle: true,
+    format: "esm",
+    platform: "node",
+    target: "es2022",
+    external: ["opik-edge", "opik-edge/*"],
+    alias: {
+      ai: join(PACKAGES, prefix || "ai"),
+      "@ai-sdk/openai": join(PACKAGES, prefix ? `${prefix}-openai` : "@ai-sdk/openai"),
+    },
+    logLevel: "error",
+    banner: { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);' },
+  });
+  return import(pathToFileURL(outfile).href);
+}
+
+/** Answers calls of OpenAI. */
+function answer(t: TestContext): void {
+  const { fetch } = globalThis;
+  t.mock.method(globalThis, "fetch", async (input: string | URL, init: RequestInit) => {
+    if (!String(input).startsWith("https://api.openai.com")) return fetch(input, init);
+    const choices = [{ index: 0, message: { role: "assistant", content: "A tree of spans." }, finish_reason: "stop" }];
+    const usage = { prompt_tokens: 9, completion_tokens: 7, total_tokens: 16 };
+    return Response.json({ id: "1", created: 1, model: "gpt-4.1-mini-2025-04-14", choices, usage });
+  });
+}
+
+/** The spans of a trace, from the outermost to the innermost. */
+function below(row: StoredRow): StoredRow[] {
+  const child = collector.spans().find(({ parent_span_id }) => parent_span_id === row.id);
+  return child ? [row, ...below(child)] : [row];
+}
+
+const told = ({ name, type, model, usage }: StoredRow): unknown[] => [
+  name,
+  type,
+  model,
+  (usage as { total_tokens: number } | undefined)?.total_tokens,
+];
+const CALL = ["chat gpt-4.1-mini", "llm", "gpt-4.1-mini-2025-04-14", 16];
+const of = (name: string): unknown[] => [name, "general", undefined, undefined];
+
+type Asks = { ask(prompt: string, chatId: string): Promise<string> };
+
+for (const [name, title, prefix, steps] of [
+  ["guide-ai-sdk-7", "AI SDK 7", "", [of("step 1")]],
+  ["guide-ai-sdk-6", "AI SDK 6", "ai-6", []],
+  ["guide-ai-sdk-6", "AI SDK 5", "ai-5", []],
+] as const) {
+  test(title, async (t) => {
+    answer(t);
+    const { ask } = await load<Asks>(name, prefix);
+    assert.equal(await ask("What is a trace?", title), "A tree of spans.");
+    await flush();
+    const trace = collector.traces().find((row) => row["thread_id"] === title)!;
+    const root = collector.spans().find((row) => row.trace_id === trace.id && !row.parent_span_id)!;
+    assert.deepEqual(root["tags"], ["support"]);
+    assert.deepEqual(below(root).map(told), [of("ask"), ...steps, CALL]);
+    delete (globalThis as { AI_SDK_TELEMETRY_INTEGRATIONS?: unknown }).AI_SDK_TELEMETRY_INTEGRATIONS;
+  });
+}
+
+test("a parent", async (t) => {
+  answer(t);
+  const { ask } = await load<{ ask(parent: Span, prompt: string): Promise<string> }>("guide-ai-sdk-parent");
+  const parent = span({ name: "parent" });
+  assert.equal(await ask(parent, "What is a trace?"), "A tree of spans.");
+  parent.end();
+  await flush();
+  const [call] = collector.spans().filter((row) => row["name"] === "generateText" && row.parent_span_id === parent.id);
+  assert.deepEqual(below(call!).map(told), [of("generateText"), of("step 1"), CALL]);
+});

@@ -1,0 +1,4 @@
+// The program for Node without AsyncLocalStorage.
+
+import "./without-context.js";
+import "./program.js";
