@@ -69,16 +69,18 @@ const told = ({ name, type, model, usage }: StoredRow): unknown[] => [
 const CALL = ["chat gpt-4.1-mini", "llm", "gpt-4.1-mini-2025-04-14", 16];
 const of = (name: string): unknown[] => [name, "general", undefined, undefined];
 
+type Asking = { ask(parent: Span, prompt: string): Promise<string> };
 type Asks = { ask(prompt: string, chatId: string): Promise<string> };
 
-for (const [name, title, prefix, steps] of [
-  ["guide-ai-sdk-7", "AI SDK 7", "", [of("step 1")]],
-  ["guide-ai-sdk-6", "AI SDK 6", "ai-6", []],
-  ["guide-ai-sdk-6", "AI SDK 5", "ai-5", []],
+const withTracer = (prefix: string) => () => load<Asks>("guide-ai-sdk-6", prefix);
+for (const [title, loaded, steps] of [
+  ["AI SDK 7", () => load<Asks>("guide-ai-sdk-7"), [of("step 1")]],
+  ["AI SDK 6", withTracer("ai-6"), []],
+  ["AI SDK 5", withTracer("ai-5"), []],
 ] as const) {
   test(title, async (t) => {
     answer(t);
-    const { ask } = await load<Asks>(name, prefix);
+    const { ask } = await loaded();
     assert.equal(await ask("What is a trace?", title), "A tree of spans.");
     await flush();
     const trace = collector.traces().find((row) => row["thread_id"] === title)!;
@@ -91,7 +93,7 @@ for (const [name, title, prefix, steps] of [
 
 test("a parent", async (t) => {
   answer(t);
-  const { ask } = await load<{ ask(parent: Span, prompt: string): Promise<string> }>("guide-ai-sdk-parent");
+  const { ask } = await load<Asking>("guide-ai-sdk-parent");
   const parent = span({ name: "parent" });
   assert.equal(await ask(parent, "What is a trace?"), "A tree of spans.");
   parent.end();

@@ -8,7 +8,7 @@ import { closeAll } from "../support/closing.js";
 import { type Collector, type StoredRow, startCollector } from "../support/collector.js";
 import { type Job, type Run, type Tree, VERSIONS } from "./ai-sdk/case.js";
 import { CASES } from "./ai-sdk/cases.js";
-import { KEY } from "./case.js";
+import { HI, KEY } from "./case.js";
 import { RUNTIMES, runProgram } from "./running.js";
 import { type ModelServer, startModels } from "./server.js";
 
@@ -70,6 +70,41 @@ describe("AI SDK", { concurrency: 2 }, () => {
           assert.deepEqual(wrong, []);
         });
 
+        test("messages, answer, tags and thread are recorded in Opik's shapes", () => {
+          for (const run of runs.filter(({ case: title, mode }) => title === "a text" && mode !== "plain")) {
+            const { id, trace_id } = collector.spans().find((row) => row["name"] === run.name)!;
+            const rows = below(collector.spans(), id);
+            const call = rows.find(({ name }) => name === "ask")!;
+            const model = rows.find((row) => row["type"] === "llm" && row.parent_span_id !== id)!;
+            for (const row of [call, model]) {
+              assert.deepEqual(row["input"], { messages: [SYSTEM, ...HI] }, run.name);
+              assert.deepEqual(row["output"], { choices: [{ index: 0, message: ANSWER, finish_reason: "stop" }] });
+            }
+            assert.deepEqual([call["tags"], (call["metadata"] as { tenant?: string }).tenant], [["a", "b"], "t"]);
+            assert.equal(collector.traces().find((trace) => trace.id === trace_id)?.["thread_id"], "thread-1");
+            assert.deepEqual([model["model"], model["provider"]], ["gpt-4.1-mini-2025-04-14", "openai"]);
+            assert.equal((model["metadata"] as { temperature?: number }).temperature, 0);
+          }
+        });
+
+        test("the time to the first token of a stream is recorded", () => {
+          for (const run of runs.filter(({ case: title, mode }) => title === "a stream" && mode !== "plain")) {
+            const { id } = collector.spans().find((row) => row["name"] === run.name)!;
+            const model = below(collector.spans(), id).find(
+              (row) => row["type"] === "llm" && row.parent_span_id !== id,
+            )!;
+            assert.ok((model["ttft"] as number) >= 0, run.name);
+          }
+        });
+
+        test("recordInputs and recordOutputs of a call keep its content out of its spans", () => {
+          for (const run of runs.filter(({ case: title }) => title === "nothing of its content")) {
+            const { id } = collector.spans().find((row) => row["name"] === run.name)!;
+            const own = below(collector.spans(), id).filter((row) => !isOfObserver(run, row));
+            assert.ok(!/a secret|Oslo|fine|Grüße/.test(JSON.stringify(own)), run.name);
+          }
+        });
+
         test("no key is recorded", () => {
           assert.ok(!JSON.stringify([collector.spans(), collector.traces()]).includes(KEY));
         });
@@ -77,6 +112,14 @@ describe("AI SDK", { concurrency: 2 }, () => {
     }
   }
 });
+
+const SYSTEM = { role: "system", content: "Be kind" };
+const ANSWER = { role: "assistant", content: "Grüße 🙂" };
+
+/** `true` for a span in which an observer records, which has its own settings. */
+function isOfObserver({ mode }: Run, { type }: StoredRow): boolean {
+  return mode !== "traced" && type === "llm";
+}
 
 /** The tree of a run's case. */
 const treesOf = (run: Run): Tree => CASES[run.case]!.trees[run.version === "7" ? 7 : 6];

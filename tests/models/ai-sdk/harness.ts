@@ -6,7 +6,7 @@ import * as ai5 from "ai-5";
 import { createOpenAI as createOpenAI5 } from "ai-5-openai";
 import * as ai6 from "ai-6";
 import { createOpenAI as createOpenAI6 } from "ai-6-openai";
-import { Opik, type OpikConfig, type Span, fetch as tracedFetch } from "opik-edge";
+import { getTrackContext, Opik, type OpikConfig, type Span, fetch as tracedFetch } from "opik-edge";
 import { opikTelemetry, opikTracer } from "opik-edge/ai-sdk";
 import { llm } from "opik-edge/llm";
 import { KEY } from "../case.js";
@@ -36,6 +36,8 @@ export const settingsOf = (job: Job): OpikConfig => ({
 /** Runs all cases. */
 export async function runAll(job: Job): Promise<Run[]> {
   const opik = new Opik(settingsOf(job));
+  // An invocation closes the spans that are left open in it.
+  const invocation = getTrackContext()?.span;
   const runs: Run[] = [];
   for (const [title, it] of Object.entries(CASES)) {
     if (job.only && !job.only.includes(title)) continue;
@@ -44,7 +46,7 @@ export async function runAll(job: Job): Promise<Run[]> {
         if (mode !== "plain" && (mode === "no context") !== job.hasNoContext) continue;
         const name = `${title} (${version}, ${mode})`;
         await tell(job, "begin", JSON.stringify(it.answers));
-        const span = opik.span({ name });
+        const span = (invocation ?? opik).span({ name });
         const outcome = await outcomeOf((notes) => {
           const run = (): unknown => it.run(sdkOf(job, version, mode, span, notes));
           return mode === "no context" || mode === "plain" ? run() : runIn(opik, span, run);
