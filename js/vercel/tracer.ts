@@ -214,8 +214,7 @@ class TracerSpan implements OpikTracerSpan {
 
   spanContext(): { traceId: string; spanId: string; traceFlags: number } {
     const { traceId, id } = this.#recorded.span;
-    const [trace, span] = [traceId, id].map((uuid) => uuid.replaceAll("-", "")) as [string, string];
-    return { traceId: trace, spanId: span.slice(16), traceFlags: 1 };
+    return { traceId: traceId.replaceAll("-", ""), spanId: id.replaceAll("-", "").slice(16), traceFlags: 1 };
   }
 
   setAttribute(name: string, value: unknown): this {
