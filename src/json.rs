@@ -142,6 +142,13 @@ pub fn for_each_element<'a>(text: &'a [u8], mut each: impl FnMut(&'a [u8])) -> O
     scanner.is_at_end().then_some(())
 }
 
+/// `true` if `text` is exactly one JSON value (RFC 8259) that is nested at most [`MAX_DEPTH`] deep, without white space around it.
+#[cfg(feature = "serde")]
+pub(crate) fn is_value(text: &[u8]) -> bool {
+    let mut scanner = Scanner::new(text);
+    scanner.value(MAX_DEPTH).is_some() && scanner.is_at_end()
+}
+
 /// A position in a text. Every method moves it behind the bytes that it has read.
 struct Scanner<'a> {
     text: &'a [u8],

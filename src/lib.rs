@@ -59,6 +59,9 @@ pub mod value;
 #[cfg(feature = "web")]
 pub mod web;
 
+#[cfg(feature = "wasi")]
+pub mod wasi;
+
 #[cfg(feature = "tracing")]
 pub mod tracing;
 
@@ -66,7 +69,7 @@ pub mod tracing;
 pub mod bindings;
 
 /// The guide, whose examples run as doctests.
-#[cfg(all(doctest, feature = "http", feature = "tracing", feature = "web"))]
+#[cfg(all(doctest, feature = "http", feature = "tracing", feature = "wasi", feature = "web"))]
 #[doc = include_str!("../docs/guides/rust.md")]
 mod guide {}
 

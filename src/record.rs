@@ -5,6 +5,7 @@
 use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::convert::Infallible;
+use core::fmt;
 
 use serde::Serialize;
 
@@ -13,6 +14,7 @@ use crate::context::Context;
 use crate::cut::Cutter;
 use crate::headers::{self, Incoming, Spelling, Warning};
 use crate::id::{ID_CHARS, Id, IdGenerator, RANDOM_BYTES};
+use crate::json::{for_each_element, is_non_negative_number, is_string, is_value};
 use crate::span::{FIELDS, Fields, Kind, Period, SEPARATOR};
 use crate::upload::Upload;
 
@@ -316,6 +318,14 @@ pub struct Span {
 }
 
 impl Span {
+    /// Replaces the JSON of its values.
+    #[cfg(feature = "client")]
+    pub(crate) fn rewrite(&mut self, rewritten: impl Fn(&[u8]) -> Vec<u8>) {
+        for value in [&mut self.input, &mut self.output, &mut self.metadata] {
+            *value = rewritten(value);
+        }
+    }
+
     fn new(id: Id, trace_id: Id, parent_id: Option<Id>, name: &str, start_ms: u64, is_own_root: bool) -> Self {
         Self {
             id,
@@ -556,6 +566,95 @@ impl Span {
         self
     }
 
+    /// Sets a field whose value is JSON text already.
+    ///
+    /// ```
+    /// # use opik_edge::{headers::Incoming, record::{Field, FieldError, Recorder}};
+    /// # let now_ms = 1_764_000_000_000;
+    /// let (mut recorder, mut root) = Recorder::open(&Incoming::default(), "GET /", now_ms, [[7; 12], [8; 12]]);
+    /// root.set(Field::Usage, r#"{"prompt_tokens":5}"#)?;
+    /// assert_eq!(root.set(Field::Tags, r#""urgent""#), Err(FieldError::WrongType));
+    /// assert_eq!(root.set(Field::Input, "{question}"), Err(FieldError::InvalidJson));
+    /// # recorder.end(root, now_ms + 20)?;
+    /// # let rows = String::from_utf8(recorder.take().unwrap().body().to_vec()).unwrap() + std::str::from_utf8(recorder.take().unwrap().body()).unwrap();
+    /// # assert!(rows.contains(r#""usage":{"prompt_tokens":5}"#), "{rows}");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The text is not JSON, or not of the field's type. The field then keeps its value.
+    pub fn set(&mut self, field: Field, json: &str) -> Result<(), FieldError> {
+        let text = json.trim_matches([' ', '\t', '\n', '\r']).as_bytes();
+        if !is_value(text) {
+            return Err(FieldError::InvalidJson);
+        }
+        let (slot, is_fit) = match field {
+            Field::Input => (&mut self.input, true),
+            Field::Output => (&mut self.output, true),
+            Field::Metadata => (&mut self.metadata, text.starts_with(b"{")),
+            Field::Tags => (&mut self.tags, are_strings(text)),
+            Field::Model => (&mut self.model, is_string(text)),
+            Field::Provider => (&mut self.provider, is_string(text)),
+            Field::Usage => (&mut self.usage, text.starts_with(b"{")),
+            Field::TotalEstimatedCost => (&mut self.total_estimated_cost, is_non_negative_number(text)),
+            Field::Ttft => (&mut self.ttft, is_non_negative_number(text)),
+        };
+        if !is_fit {
+            return Err(FieldError::WrongType);
+        }
+        *slot = text.to_vec();
+        Ok(())
+    }
+
+    /// Makes the span a call of a model: sets its type, its name, and all fields that the request and the record have.
+    ///
+    /// ```
+    /// # use opik_edge::{headers::Incoming, record::Recorder};
+    /// use opik_edge::llm::{Budget, Call, Request, recognise};
+    /// # let now_ms = 1_764_000_000_000;
+    /// # let (mut recorder, mut root) = Recorder::open(&Incoming::default(), "GET /", now_ms, [[7; 12], [8; 12]]);
+    ///
+    /// let target = recognise("POST", "https://api.openai.com/v1/chat/completions", &[]).ok_or("no model")?;
+    /// let request = Request::read(&target, br#"{"model":"gpt-4.1-mini","prompt":"Hi"}"#, 0).ok_or("no call")?;
+    /// let mut budget = Budget::new();
+    /// let mut call = Call::open(&mut budget, &request, usize::MAX);
+    /// call.answer(200, [("content-type", "application/json")]);
+    /// call.push(&mut budget, br#"{"choices":[{"message":{"content":"Hi"},"finish_reason":"stop"}]}"#);
+    ///
+    /// let mut span = recorder.begin(&root, "POST api.openai.com/v1/chat/completions", now_ms, [9; 12]);
+    /// span.model_call(&request, call.finish(&mut budget)); // "chat gpt-4.1-mini"
+    /// # recorder.end(span, now_ms + 20)?;
+    /// # recorder.end(root, now_ms + 20)?;
+    /// # let rows = String::from_utf8(recorder.take().unwrap().body().to_vec()).unwrap() + std::str::from_utf8(recorder.take().unwrap().body()).unwrap();
+    /// # assert!(rows.contains(r#""name":"chat gpt-4.1-mini""#) && rows.contains(r#""input":{"messages""#), "{rows}");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "llm")]
+    pub fn model_call(&mut self, request: &crate::llm::Request, record: crate::llm::Record) -> &mut Self {
+        self.kind(SpanType::Llm);
+        self.name = record.name;
+        self.model = record.model;
+        self.provider = record.provider;
+        self.input.clone_from(&request.input);
+        self.output = record.output;
+        self.metadata = record.metadata;
+        self.usage = record.usage;
+        self.total_estimated_cost = record.total_estimated_cost;
+        if !record.error_type.is_empty() {
+            self.error_type = record.error_type;
+            self.error_message = record.error_message;
+        }
+        self
+    }
+
+    /// Adds a member to the metadata, which are an object or absent: a name that needs no escapes, and JSON.
+    #[cfg(feature = "client")]
+    pub(crate) fn add_metadata(&mut self, name: &str, json: &str) {
+        let members = self.metadata.strip_suffix(b"}").unwrap_or(b"{");
+        let comma = if members.trim_ascii_end() == b"{" { "" } else { "," };
+        self.metadata = [members, comma.as_bytes(), b"\"", name.as_bytes(), b"\":", json.as_bytes(), b"}"].concat();
+    }
+
     /// Marks the span as failed, with the class of the error and its message (`error_info`).
     ///
     /// ```
@@ -573,6 +672,78 @@ impl Span {
         self.error_message = json(message);
         self
     }
+}
+
+/// An object of these members. A map would add 8 KB to a component.
+#[cfg(feature = "client")]
+pub(crate) struct Members<'a, V>(pub(crate) &'a [(&'a str, V)]);
+
+#[cfg(feature = "client")]
+impl<V: Serialize> Serialize for Members<'_, V> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+/// A field of a span that takes JSON text: see [`Span::set`].
+///
+/// ```
+/// # use opik_edge::record::{Field, Span};
+/// fn found(span: &mut Span, documents: &str) {
+///     if let Err(error) = span.set(Field::Output, documents) {
+///         eprintln!("the documents are not recorded: {error}");
+///     }
+/// }
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Field {
+    /// Any value.
+    Input,
+    /// Any value.
+    Output,
+    /// An object.
+    Metadata,
+    /// An array of strings.
+    Tags,
+    /// A string.
+    Model,
+    /// A string.
+    Provider,
+    /// An object of integers.
+    Usage,
+    /// A number that is not negative, in US dollars.
+    TotalEstimatedCost,
+    /// A number that is not negative, in milliseconds.
+    Ttft,
+}
+
+/// The reason why [`Span::set`] refuses a text.
+///
+/// ```
+/// assert_eq!(opik_edge::record::FieldError::InvalidJson.to_string(), "the text is not JSON");
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FieldError {
+    /// The text is not JSON.
+    InvalidJson,
+    /// The field takes JSON of another type.
+    WrongType,
+}
+
+impl fmt::Display for FieldError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::InvalidJson => "the text is not JSON",
+            Self::WrongType => "the field takes JSON of another type",
+        })
+    }
+}
+
+impl core::error::Error for FieldError {}
+
+fn are_strings(text: &[u8]) -> bool {
+    let mut are = true;
+    for_each_element(text, |element| are &= is_string(element)).is_some() && are
 }
 
 /// The JSON text of `value`. Floats that are not finite are `null`.

@@ -128,6 +128,29 @@ impl Upload {
         Some(Self::new(self.kind, body, row_ends.iter().map(|end| end.saturating_sub(moved)).collect()))
     }
 
+    /// Appends the rows of another request of the same kind, if the two fit into `max_rows` and `max_bytes`; otherwise
+    /// returns that request.
+    #[cfg(feature = "client")]
+    pub(crate) fn append(&mut self, other: Self, max_rows: usize, max_bytes: usize) -> Option<Self> {
+        let opening = other.body.iter().position(|&byte| byte == b'[').map_or(0, |at| at.saturating_add(1));
+        let (Some(rows), Some(end)) = (other.body.get(opening..), self.body.len().checked_sub(CLOSING.len())) else {
+            return Some(other);
+        };
+        let fits = self.row_ends.len().saturating_add(other.row_ends.len()) <= max_rows
+            && end.saturating_add(1).saturating_add(rows.len()) <= max_bytes;
+        if self.kind != other.kind || !fits {
+            return Some(other);
+        }
+        self.body.truncate(end);
+        self.body.push(b',');
+        let from = u32::try_from(self.body.len()).unwrap_or(u32::MAX);
+        self.body.extend_from_slice(rows);
+        let opening = u32::try_from(opening).unwrap_or(u32::MAX);
+        let moved = other.row_ends.iter().map(|row_end| row_end.saturating_sub(opening).saturating_add(from));
+        self.row_ends.extend(moved);
+        None
+    }
+
     /// The body: `{"spans":[…]}` or `{"traces":[…]}` in UTF-8.
     ///
     /// ```

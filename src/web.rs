@@ -97,7 +97,7 @@ impl Client<Web> {
     /// }
     /// ```
     pub fn open_request(&self, request: &web_sys::Request) -> Root<Web> {
-        self.open(&[&request.method(), " ", path(&request.url())].concat(), request)
+        self.open(&[&request.method(), " ", &self.shown(path(&request.url()))].concat(), request)
     }
 }
 

@@ -3,6 +3,7 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
+    clippy::disallowed_macros,
     clippy::disallowed_types,
     reason = "a test that fails should say where"
 )]
@@ -11,7 +12,7 @@ use std::collections::BTreeMap;
 
 use opik_edge::batch::DropReason;
 use opik_edge::headers::{Incoming, Spelling};
-use opik_edge::record::{Random, Recorder, Span, SpanType};
+use opik_edge::record::{Field, FieldError, Random, Recorder, Span, SpanType};
 use opik_edge::upload::Upload;
 use serde_json::{Value, json};
 
@@ -210,4 +211,57 @@ fn halves_have_all_rows_between_them() {
         }
     }
     assert_eq!(single, names(&whole));
+}
+
+/// The table of [`Field`]: each with a value of every type of JSON, and the values that it takes.
+#[test]
+fn a_field_takes_json_of_its_type() {
+    let values =
+        ["null", "true", "7", "-7", "1.5e3", "\"text\"", "[]", "[\"a\", \"b\"]", "[\"a\", 7]", "{}", "{\"a\": [1]}"];
+    let objects = ["{}", "{\"a\": [1]}"];
+    let table: [(Field, &str, &[&str]); 9] = [
+        (Field::Input, "input", &values),
+        (Field::Output, "output", &values),
+        (Field::Metadata, "metadata", &objects),
+        (Field::Tags, "tags", &["[]", "[\"a\", \"b\"]"]),
+        (Field::Model, "model", &["\"text\""]),
+        (Field::Provider, "provider", &["\"text\""]),
+        (Field::Usage, "usage", &objects),
+        (Field::TotalEstimatedCost, "total_estimated_cost", &["7", "1.5e3"]),
+        (Field::Ttft, "ttft", &["7", "1.5e3"]),
+    ];
+    for (field, name, taken) in table {
+        for value in values {
+            let mut result = Ok(());
+            let row = written(|span| result = span.set(field, &format!(" {value}\n")));
+            let expected = if taken.contains(&value) { Ok(()) } else { Err(FieldError::WrongType) };
+            assert_eq!(result, expected, "{name} {value}");
+            if expected.is_err() {
+                assert_eq!(row.get(name), None, "{name} {value}");
+            } else if name != "usage" && value != "null" && (name, value) != ("tags", "[]") {
+                let value: Value = serde_json::from_str(value).unwrap();
+                let wrapped = json!({ name: value });
+                assert!(row[name] == value || row[name] == wrapped, "{name} {row}");
+            }
+        }
+        for text in ["", " ", "{", "[1,]", "{a:1}", "'text'", "\"a", "01", "NaN", "1 2", "\"\u{1f}\"", "nul", "\u{a0}7"]
+        {
+            assert_eq!(written_result(field, text), Err(FieldError::InvalidJson), "{name} {text}");
+        }
+    }
+}
+
+fn written_result(field: Field, text: &str) -> Result<(), FieldError> {
+    let mut result = Ok(());
+    written(|span| result = span.set(field, text));
+    result
+}
+
+#[test]
+fn a_refused_value_leaves_the_earlier_one() {
+    let row = written(|span| {
+        span.set(Field::Model, "\"first\"").unwrap();
+        assert!(span.set(Field::Model, "7").is_err());
+    });
+    assert_eq!(row["model"], "first");
 }

@@ -10,16 +10,17 @@ use core::cmp::Reverse;
 use core::future::{Future, poll_fn};
 use core::pin::{Pin, pin};
 use core::task::Poll;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::platform::{Answer, Platform, Request};
-use super::{Inner, Recording};
+use super::{Inner, lost};
 use crate::record::Random;
 use crate::span::Kind;
 use crate::upload::{Attempt, Upload, Verdict, pause_ms, request_headers, verdict};
 
 /// Concurrent requests; Workers allow few connections.
 const MAX_CONNECTIONS: usize = 2;
-/// Requests of a recording: a free Worker has 50 subrequests, and the host needs some of them.
+/// Requests of a recording or a joint delivery: a free Worker has 50 subrequests, and the host needs some of them.
 const MAX_REQUESTS: u32 = 40;
 /// Requests that are reserved for the last delivery.
 const RESERVED_REQUESTS: u32 = 4;
@@ -102,9 +103,9 @@ fn bits(random: Random) -> u32 {
 
 /// An upload that is neither delivered nor lost.
 #[derive(Clone, Debug)]
-pub(super) struct Pending {
+struct Pending {
     upload: Arc<Upload>,
-    /// Counts the uploads of a recording; halves keep the number of the whole.
+    /// Counts the uploads; halves keep the number of the whole.
     number: u32,
     was_sent: bool,
     is_retry: bool,
@@ -114,7 +115,7 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    pub(super) fn new(upload: Upload, number: u32) -> Self {
+    fn new(upload: Upload, number: u32) -> Self {
         let upload = Arc::new(upload);
         Self { upload, number, was_sent: false, is_retry: false, is_part: false, failure: None }
     }
@@ -123,11 +124,7 @@ impl Pending {
         Self { upload: Arc::new(upload), is_part: true, failure: None, ..self.clone() }
     }
 
-    pub(super) fn number(&self) -> u32 {
-        self.number
-    }
-
-    pub(super) fn rows(&self) -> u32 {
+    fn rows(&self) -> u32 {
         self.upload.rows()
     }
 
@@ -149,10 +146,54 @@ enum Outcome {
     Lost(&'static str),
 }
 
-/// A delivery of the rows of a recording. Unsettled uploads return to the recording, also when the delivery is dropped
-/// midway.
+/// Uploads that share their requests.
+pub(super) struct Rows<P: Platform> {
+    pub(super) client: Arc<Inner<P>>,
+    state: Mutex<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    /// Uploads that are neither delivered nor lost, in the order of their numbers.
+    uploads: Vec<Pending>,
+    /// The number of uploads so far.
+    number: u32,
+    requests: u32,
+}
+
+impl<P: Platform> Rows<P> {
+    pub(super) fn new(client: Arc<Inner<P>>) -> Self {
+        Self { client, state: Mutex::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, Kept> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn keep(&self, upload: Upload) {
+        let mut state = self.state();
+        state.number = state.number.saturating_add(1);
+        let pending = Pending::new(upload, state.number);
+        state.uploads.push(pending);
+    }
+
+    fn take(&self) -> Vec<Pending> {
+        core::mem::take(&mut self.state().uploads)
+    }
+}
+
+impl<P: Platform> Drop for Rows<P> {
+    fn drop(&mut self) {
+        let rows = self.take().iter().map(Pending::rows).fold(0, u32::saturating_add);
+        if rows > 0 {
+            self.client.platform.warn(&[&lost(rows), ": nobody waited for the delivery"].concat());
+        }
+    }
+}
+
+/// A delivery of all uploads in `rows`. Unsettled uploads return there, also when the delivery is dropped midway.
 struct Delivery<'a, P: Platform> {
-    recording: &'a Recording<P>,
+    rows: &'a Rows<P>,
     until_ms: u64,
     is_last: bool,
     queue: Vec<Pending>,
@@ -162,30 +203,26 @@ struct Delivery<'a, P: Platform> {
 
 impl<P: Platform> Drop for Delivery<'_, P> {
     fn drop(&mut self) {
-        let mut state = self.recording.state();
+        let mut state = self.rows.state();
         for list in [&mut self.kept, &mut self.queue, &mut self.under_way] {
             for pending in list.drain(..) {
-                insert(&mut state.kept, pending, Pending::number);
+                insert(&mut state.uploads, pending, |pending| pending.number);
             }
         }
     }
 }
 
-/// Sends the rows of a recording until `until_ms`. Undelivered rows are kept, or lost if the delivery `is_last`.
-pub(super) async fn deliver<P: Platform>(recording: &Recording<P>, until_ms: u64, is_last: bool) -> Report {
-    let (queue, under_way, kept) = (recording.take(), Vec::new(), Vec::new());
-    let mut delivery = Delivery { recording, until_ms, is_last, queue, under_way, kept };
+/// Sends `rows` until `until_ms`. Undelivered rows are kept, or lost if the delivery `is_last`.
+pub(super) async fn deliver<P: Platform>(rows: &Rows<P>, until_ms: u64, is_last: bool) -> Report {
+    let (queue, under_way, kept) = (rows.take(), Vec::new(), Vec::new());
+    let mut delivery = Delivery { rows, until_ms, is_last, queue, under_way, kept };
     let mut report = Report::default();
-    if recording.client.settings.is_disabled {
-        delivery.queue.clear();
-        return report;
-    }
     let limits =
         Limits { until_ms, requests: MAX_REQUESTS.saturating_sub(if is_last { 0 } else { RESERVED_REQUESTS }) };
     let mut lanes = Vec::new();
     loop {
         while let Some(pending) = delivery.next(lanes.len(), limits) {
-            lanes.push(Box::pin(attempts(recording, pending, limits)));
+            lanes.push(Box::pin(attempts(rows, pending, limits)));
         }
         if lanes.is_empty() {
             break;
@@ -208,8 +245,8 @@ struct Limits {
 impl<P: Platform> Delivery<'_, P> {
     /// Takes the next upload, if a connection is free.
     fn next(&mut self, lanes: usize, limits: Limits) -> Option<Pending> {
-        let is_on_trial = self.recording.client.destination().is_on_trial;
-        let requests_left = self.recording.requests_left(limits);
+        let is_on_trial = self.rows.client.destination().is_on_trial;
+        let requests_left = self.rows.requests_left(limits);
         if lanes >= if is_on_trial { 1 } else { MAX_CONNECTIONS } || requests_left == 0 {
             return None;
         }
@@ -252,12 +289,12 @@ impl<P: Platform> Delivery<'_, P> {
 
     /// Accounts for the remaining uploads, and warns about them.
     fn close(mut self, report: &mut Report) {
-        let Inner { platform, .. } = &*self.recording.client;
+        let Inner { platform, .. } = &*self.rows.client;
         self.kept.append(&mut self.queue);
         let mut why = None;
         if self.is_last {
             let now_ms = platform.now_ms();
-            let reason = if self.recording.client.destination().paused_until_ms > now_ms {
+            let reason = if self.rows.client.destination().paused_until_ms > now_ms {
                 "circuit_open"
             } else if now_ms >= self.until_ms {
                 "deadline"
@@ -276,7 +313,7 @@ impl<P: Platform> Delivery<'_, P> {
             why = why.or(pending.failure);
         }
         for (reason, rows) in &report.dropped {
-            platform.warn(&alloc::format!("{}: {reason}", super::lost(*rows)));
+            platform.warn(&alloc::format!("{}: {reason}", lost(*rows)));
         }
         if let Some(why) = why {
             platform.warn(&alloc::format!("{} rows are kept for the next flush: {why}", report.kept));
@@ -285,19 +322,15 @@ impl<P: Platform> Delivery<'_, P> {
 }
 
 /// Tries one upload until its verdict is final. Returns the upload, the number of requests and the result.
-async fn attempts<P: Platform>(
-    recording: &Recording<P>,
-    mut pending: Pending,
-    limits: Limits,
-) -> (Pending, u32, Outcome) {
-    let client = &*recording.client;
+async fn attempts<P: Platform>(rows: &Rows<P>, mut pending: Pending, limits: Limits) -> (Pending, u32, Outcome) {
+    let client = &*rows.client;
     let mut number = 0_u32;
     let outcome = loop {
-        if recording.requests_left(limits) == 0 {
+        if rows.requests_left(limits) == 0 {
             break Outcome::Waits;
         }
         number = number.saturating_add(1);
-        recording.count_request();
+        rows.count_request();
         pending.is_retry |= pending.was_sent;
         pending.was_sent = true;
         let left_ms = limits.until_ms.saturating_sub(client.platform.now_ms());
@@ -397,7 +430,7 @@ async fn first<F: Future>(lanes: &mut Vec<Pin<Box<F>>>) -> F::Output {
     .await
 }
 
-impl<P: Platform> Recording<P> {
+impl<P: Platform> Rows<P> {
     /// The number of requests that are left.
     fn requests_left(&self, limits: Limits) -> u32 {
         let now_ms = self.client.platform.now_ms();

@@ -34,15 +34,19 @@
 
 mod carrier;
 mod delivery;
+mod joint;
 mod platform;
+mod redact;
 mod settings;
 
-use alloc::string::ToString;
+use alloc::borrow::Cow;
+use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt::{self, Display};
 use core::future::{Future, poll_fn};
 use core::ops::{Deref, DerefMut};
+use core::sync::atomic::{AtomicBool, Ordering};
 use core::task::{Poll, Waker};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -52,12 +56,14 @@ pub use platform::{Answer, Platform, Request};
 pub use settings::{DEFAULT_URL, Settings};
 
 use carrier::Caller;
-use delivery::{Destination, Pending, deliver};
+use delivery::{Destination, Rows, deliver};
+use joint::{Waiting, deliver_waiting};
 
 use crate::batch::{Limits, MAX_BUFFER_BYTES};
-use crate::headers::{self, Claim, Spelling};
+use crate::headers::{self, Claim, Incoming, Spelling};
 use crate::id::ID_CHARS;
-use crate::record::{Recorder, Span};
+use crate::record::{Members, Recorder, Span};
+use crate::upload::Upload;
 
 /// The longest time that the last delivery of a recording takes, in ms: a Worker has 30 s after its response.
 ///
@@ -85,6 +91,8 @@ struct Inner<P> {
     platform: P,
     settings: Settings,
     destination: Mutex<Destination>,
+    waiting: Mutex<Waiting>,
+    has_refused: AtomicBool,
 }
 
 impl<P: Platform> Client<P> {
@@ -105,11 +113,18 @@ impl<P: Platform> Client<P> {
             platform.warn(&["nothing is traced: ", problem].concat());
             settings.is_disabled = true;
         }
-        Self(Arc::new(Inner { platform, settings, destination: Mutex::default() }))
+        Self(Arc::new(Inner {
+            platform,
+            settings,
+            destination: Mutex::default(),
+            waiting: Mutex::default(),
+            has_refused: AtomicBool::default(),
+        }))
     }
 
     /// Begins a recording and its root span: under the caller's span if `caller` names a trace, otherwise in a new
-    /// trace.
+    /// trace. A caller that the settings do not trust is named in the metadata of the new trace, as
+    /// `opik_edge_untrusted`.
     ///
     /// ```
     /// # use opik_edge::client::{Client, Platform, Root};
@@ -121,8 +136,10 @@ impl<P: Platform> Client<P> {
         let Inner { platform, settings, .. } = &*self.0;
         let caller = Caller::of(caller);
         let now_ms = platform.now_ms();
-        let incoming = caller.incoming();
-        let (mut recorder, span) = Recorder::open(&incoming, name, now_ms, [platform.random(), platform.random()]);
+        let (mut claim, _) = headers::read(&caller.incoming(), now_ms);
+        let refused = if settings.trusts_callers { None } else { claim.take() };
+        let incoming = if settings.trusts_callers { caller.incoming() } else { Incoming::default() };
+        let (mut recorder, mut span) = Recorder::open(&incoming, name, now_ms, [platform.random(), platform.random()]);
         recorder.limit(Limits {
             buffer_bytes: MAX_BUFFER_BYTES,
             batch_bytes: settings.max_body_bytes,
@@ -137,17 +154,22 @@ impl<P: Platform> Client<P> {
         if let Some(warning) = recorder.warning() {
             platform.warn(&["trace headers: ", warning.code()].concat());
         }
-        let (claim, _) = headers::read(&incoming, now_ms);
-        let state = State {
-            recorder,
-            kept: Vec::new(),
-            uploads: 0,
-            requests: 0,
-            open: 1,
-            has_ended: false,
-            waiting: Vec::new(),
-        };
-        let recording = Arc::new(Recording { client: Arc::clone(&self.0), claim, state: Mutex::new(state) });
+        if let Some(refused) = refused {
+            let ids = [Some(("traceId", refused.trace_id)), refused.parent_id.map(|id| ("spanId", id))];
+            let ids: Vec<_> = ids.into_iter().flatten().map(|(name, id)| (name, id.to_string())).collect();
+            span.metadata(&Members(&[("opik_edge_untrusted", Members(&ids))]));
+            if !self.0.has_refused.swap(true, Ordering::Relaxed) {
+                platform.warn("a caller is not trusted, so its requests begin traces (OPIK_EDGE_TRUST)");
+            }
+        }
+        let is_sampled = claim.is_some() || span.trace_id().is_sampled(settings.share());
+        let state = State { recorder, open: 1, has_ended: false, waiting: Vec::new() };
+        let recording = Arc::new(Recording {
+            rows: Rows::new(Arc::clone(&self.0)),
+            claim,
+            is_recorded: is_sampled && !settings.is_disabled,
+            state: Mutex::new(state),
+        });
         Root(Active { recording, span, is_root: true, is_kept: true })
     }
 
@@ -165,6 +187,32 @@ impl<P: Platform> Client<P> {
     /// ```
     pub fn begin(&self, name: &str) -> Root<P> {
         self.open(name, &[("", ""); 0])
+    }
+
+    /// The path as it is recorded: `*` stands in place of each segment that [`Settings::redact`] hides.
+    ///
+    /// ```
+    /// # use opik_edge::client::{Client, Platform};
+    /// fn name<P: Platform>(client: &Client<P>, path: &str) -> String {
+    ///     format!("GET {}", client.shown(path)) // GET /reset/* for the pattern /reset/*
+    /// }
+    /// ```
+    #[must_use]
+    pub fn shown<'a>(&self, path: &'a str) -> Cow<'a, str> {
+        redact::shown(path, &self.0.settings.redact)
+    }
+
+    /// `true` if nothing is sent, by the settings or because of a problem in them. The caller's ids are still handed on.
+    ///
+    /// ```
+    /// # use opik_edge::client::{Client, Platform};
+    /// fn is_worth_reading<P: Platform>(client: &Client<P>) -> bool {
+    ///     !client.is_disabled()
+    /// }
+    /// ```
+    #[must_use]
+    pub fn is_disabled(&self) -> bool {
+        self.0.settings.is_disabled
     }
 }
 
@@ -188,19 +236,17 @@ impl<P> fmt::Debug for Client<P> {
 
 /// The recording of one root.
 struct Recording<P: Platform> {
-    client: Arc<Inner<P>>,
-    /// The caller's ids, which a disabled client hands on.
+    /// Its uploads that are neither delivered nor lost.
+    rows: Rows<P>,
+    /// The ids of a trusted caller, which a disabled client hands on.
     claim: Option<Claim>,
+    /// `false` for a disabled client, and for a trace that is not in the sample.
+    is_recorded: bool,
     state: Mutex<State>,
 }
 
 struct State {
     recorder: Recorder,
-    /// Uploads that are neither delivered nor lost, in the order of their numbers.
-    kept: Vec<Pending>,
-    /// The number of uploads so far.
-    uploads: u32,
-    requests: u32,
     /// The number of open spans, including the root.
     open: u32,
     /// `true` after the end of the root.
@@ -209,24 +255,47 @@ struct State {
     waiting: Vec<Waker>,
 }
 
-impl State {
-    /// Takes all uploads, the oldest first.
-    fn take(&mut self) -> Vec<Pending> {
-        while let Some(upload) = self.recorder.take() {
-            self.uploads = self.uploads.saturating_add(1);
-            self.kept.push(Pending::new(upload, self.uploads));
-        }
-        core::mem::take(&mut self.kept)
-    }
-}
-
 impl<P: Platform> Recording<P> {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self) -> Vec<Pending> {
-        self.state().take()
+    fn client(&self) -> &Inner<P> {
+        &self.rows.client
+    }
+
+    /// Calls `each` with the uploads of all spans that have ended, the oldest first.
+    fn take(&self, mut each: impl FnMut(Upload)) {
+        let mut state = self.state();
+        while let Some(upload) = state.recorder.take() {
+            each(upload);
+        }
+    }
+
+    async fn deliver(&self, until_ms: u64, is_last: bool) -> Report {
+        self.take(|upload| self.rows.keep(upload));
+        deliver(&self.rows, until_ms, is_last).await
+    }
+
+    /// Delivers the rows of ended spans: of this root alone, or together with others.
+    async fn deliver_last(&self, is_joint: bool) -> Report {
+        if is_joint {
+            self.take(|upload| self.client().add(upload));
+            return deliver_waiting(&self.rows.client).await;
+        }
+        self.deliver(self.client().platform.now_ms().saturating_add(DELIVERY_MS), true).await
+    }
+
+    /// Waits until the root has ended, then delivers; again when the last span has ended, if spans were open.
+    async fn deliver_ended(&self, is_joint: bool) -> Report {
+        self.until(|state| state.has_ended).await;
+        let is_done = self.state().open == 0;
+        let mut report = self.deliver_last(is_joint).await;
+        if !is_done {
+            self.until(|state| state.open == 0).await;
+            report.add(self.deliver_last(is_joint).await);
+        }
+        report
     }
 
     async fn until(&self, is_so: impl Fn(&State) -> bool) {
@@ -240,18 +309,11 @@ impl<P: Platform> Recording<P> {
         })
         .await;
     }
-
-    async fn deliver_last(&self) -> Report {
-        deliver(self, self.client.platform.now_ms().saturating_add(DELIVERY_MS), true).await
-    }
 }
 
 impl<P: Platform> Drop for Recording<P> {
     fn drop(&mut self) {
-        let rows = self.take().iter().map(Pending::rows).fold(0, u32::saturating_add);
-        if rows > 0 && !self.client.settings.is_disabled {
-            self.client.platform.warn(&[&lost(rows), ": nobody waited for the delivery"].concat());
-        }
+        self.take(|upload| self.rows.keep(upload));
     }
 }
 
@@ -294,16 +356,25 @@ impl<P: Platform> Root<P> {
     /// ```
     pub fn delivered(&self) -> impl Future<Output = Report> + use<P> {
         let recording = Arc::clone(&self.0.recording);
-        async move {
-            recording.until(|state| state.has_ended).await;
-            let is_done = recording.state().open == 0;
-            let mut report = recording.deliver_last().await;
-            if !is_done {
-                recording.until(|state| state.open == 0).await;
-                report.add(recording.deliver_last().await);
-            }
-            report
-        }
+        async move { recording.deliver_ended(false).await }
+    }
+
+    /// Like [`Root::delivered`], together with the other roots of the client that are delivered so: only one delivery is
+    /// under way at a time. It begins 100 ms after a root has ended, and takes along those that end until then. The report is
+    /// empty if another root's delivery takes these rows. Use it where an instance serves many requests.
+    ///
+    /// ```
+    /// # use opik_edge::client::{Client, Platform};
+    /// async fn handle<P: Platform>(client: &Client<P>) {
+    ///     let root = client.begin("request");
+    ///     let delivered = root.delivered_jointly();
+    ///     drop(root);
+    ///     delivered.await;
+    /// }
+    /// ```
+    pub fn delivered_jointly(&self) -> impl Future<Output = Report> + use<P> {
+        let recording = Arc::clone(&self.0.recording);
+        async move { recording.deliver_ended(true).await }
     }
 
     /// Delivers the rows of all spans that have ended, within `timeout_ms`. Undelivered rows are kept for the next
@@ -318,9 +389,9 @@ impl<P: Platform> Root<P> {
     pub fn flush(&self, timeout_ms: u64) -> impl Future<Output = Report> + use<P> {
         let recording = Arc::clone(&self.0.recording);
         async move {
-            recording.client.destination().probe();
-            let until_ms = recording.client.platform.now_ms().saturating_add(timeout_ms);
-            deliver(&recording, until_ms, false).await
+            recording.client().destination().probe();
+            let until_ms = recording.client().platform.now_ms().saturating_add(timeout_ms);
+            recording.deliver(until_ms, false).await
         }
     }
 
@@ -411,7 +482,7 @@ impl<P: Platform> Active<P> {
     /// }
     /// ```
     pub fn begin(&self, name: &str) -> Self {
-        let platform = &self.recording.client.platform;
+        let platform = &self.recording.client().platform;
         let (now_ms, random) = (platform.now_ms(), platform.random());
         let mut state = self.recording.state();
         state.open = state.open.saturating_add(1);
@@ -463,13 +534,54 @@ impl<P: Platform> Active<P> {
         self.span.error(&type_name::<E>(), &error.to_string());
     }
 
+    /// `false` if nothing of this recording is sent: the client is disabled, or the trace is not in the sample.
+    ///
+    /// ```
+    /// # use opik_edge::client::{Active, Platform};
+    /// fn record<P: Platform>(span: &mut Active<P>, value: impl FnOnce() -> String) {
+    ///     if span.is_recorded() {
+    ///         span.input(&value());
+    ///     }
+    /// }
+    /// ```
+    #[must_use]
+    pub fn is_recorded(&self) -> bool {
+        self.recording.is_recorded
+    }
+
     /// Ends the span without a row.
     #[cfg(feature = "tracing")]
     pub(crate) fn discard(mut self) {
         self.is_kept = false;
     }
 
-    /// Sets the headers that let the next service open its spans under this span, in both spellings.
+    /// Notes that the work was given up before its end, in the metadata as `opik_edge_cancelled`.
+    ///
+    /// ```
+    /// # use opik_edge::client::{Active, Platform};
+    /// fn hung_up<P: Platform>(span: &mut Active<P>) {
+    ///     span.cancel();
+    /// }
+    /// ```
+    pub fn cancel(&mut self) {
+        self.span.add_metadata("opik_edge_cancelled", "true");
+    }
+
+    /// Notes that the consumer of a stream stopped reading after `bytes` bytes, in the metadata as
+    /// `opik_edge_stopped_reading`.
+    ///
+    /// ```
+    /// # use opik_edge::client::{Active, Platform};
+    /// fn hung_up<P: Platform>(span: &mut Active<P>, sent: u64) {
+    ///     span.stop(sent);
+    /// }
+    /// ```
+    pub fn stop(&mut self, bytes: u64) {
+        self.span.add_metadata("opik_edge_stopped_reading", &bytes.to_string());
+    }
+
+    /// Sets the headers that let the next service open its spans under this span, in both spellings. Nothing is set for a
+    /// trace that is not in the sample.
     ///
     /// ```
     /// # use opik_edge::client::{Active, Platform};
@@ -480,12 +592,12 @@ impl<P: Platform> Active<P> {
     /// }
     /// ```
     pub fn inject(&self, headers: &mut impl Inject) {
-        let (trace_id, span_id) = if self.recording.client.settings.is_disabled {
+        let (trace_id, span_id) = if self.recording.is_recorded {
+            (self.span.trace_id(), self.span.id())
+        } else {
             // This span has no row that a child could refer to.
             let Some(Claim { trace_id, parent_id: Some(parent_id) }) = self.recording.claim else { return };
             (trace_id, parent_id)
-        } else {
-            (self.span.trace_id(), self.span.id())
         };
         for (name, id) in headers::outgoing(trace_id, span_id, Spelling::Both) {
             headers.set(name, id.encode(&mut [0; ID_CHARS]));
@@ -512,10 +624,14 @@ impl<P: Platform> Drop for Active<P> {
         if std::thread::panicking() {
             self.span.error("panic", "the thread panicked while the span was open");
         }
-        let platform = &self.recording.client.platform;
+        let Inner { platform, settings, .. } = self.recording.client();
         let now_ms = platform.now_ms();
+        let is_kept = self.is_kept && self.recording.is_recorded;
+        if is_kept && !settings.redact.is_empty() {
+            self.span.rewrite(|text| redact::redacted(text, &settings.redact));
+        }
         let mut state = self.recording.state();
-        let written = if self.is_kept { state.recorder.write(&self.span, now_ms) } else { Ok(0) };
+        let written = if is_kept { state.recorder.write(&self.span, now_ms) } else { Ok(0) };
         state.open = state.open.saturating_sub(1);
         state.has_ended |= self.is_root;
         let waiting = core::mem::take(&mut state.waiting);
@@ -535,7 +651,7 @@ impl<P: Platform> fmt::Debug for Active<P> {
 
 /// The crate and the name of a type, without the modules between them, which are mostly private. Types that are not
 /// paths stay unchanged.
-fn type_name<T>() -> alloc::string::String {
+fn type_name<T>() -> String {
     let whole = core::any::type_name::<T>();
     match (whole.split_once("::"), whole.rsplit_once("::")) {
         (Some((krate, _)), Some((_, name)))

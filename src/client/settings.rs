@@ -1,6 +1,7 @@
 //! The settings of a client: their sources and their checks.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
 
 use crate::batch::MAX_BATCH_BYTES;
@@ -16,6 +17,9 @@ pub const DEFAULT_URL: &str = "https://www.comet.com/opik/api";
 
 /// The longest environment name that the API accepts (`environment` of `Span_Write`).
 const MAX_ENVIRONMENT_CHARS: usize = 150;
+
+/// The share of all traces, in millionths.
+const MILLION: u32 = 1_000_000;
 
 /// The default limit of a relay.
 const RELAY_BODY_BYTES: usize = 1024 * 1024;
@@ -45,13 +49,25 @@ pub struct Settings {
     pub is_disabled: bool,
     /// `true` if the URL belongs to a relay, which accepts all rows at this URL.
     pub is_relay: bool,
+    /// `false` if every request begins a trace: a public caller can send any id, and so write into any trace whose id it
+    /// knows.
+    pub trusts_callers: bool,
+    /// The share of new traces that is recorded, in millionths: 1 000 000 records all of them. Joined traces are always
+    /// recorded. Services with the same share agree about a trace.
+    pub sampled_per_million: u32,
+    /// Secrets to hide. The name of a member, in any case, hides its value in inputs, outputs and metadata, at any depth:
+    /// `[redacted]` is recorded. An entry that begins with `/` is a pattern of paths, with a `*` for each segment to
+    /// hide: `/reset/*` records `/reset/x/y` as `/reset/*/y`.
+    pub redact: Vec<String>,
     /// The longest body, in bytes: 32768 to 4 MB. Rows are cut to fit.
     pub max_body_bytes: usize,
 }
 
 impl Settings {
     /// Reads variables with the names of the official SDKs: `OPIK_URL_OVERRIDE`, `OPIK_API_KEY`, `OPIK_WORKSPACE`,
-    /// `OPIK_PROJECT_NAME`, `OPIK_ENVIRONMENT`, `OPIK_TRACK_DISABLE`. Empty variables count as missing.
+    /// `OPIK_PROJECT_NAME`, `OPIK_ENVIRONMENT`, `OPIK_TRACK_DISABLE`. Empty variables count as missing. Three more have
+    /// settings that those SDKs lack: `OPIK_EDGE_TRUST` (`always`; any other value is `never`), `OPIK_EDGE_SAMPLE_RATE` (a
+    /// number from 0 to 1), `OPIK_EDGE_REDACT` (names and patterns, separated by commas).
     ///
     /// ```
     /// use opik_edge::client::Settings;
@@ -73,6 +89,13 @@ impl Settings {
             is_disabled: read("OPIK_TRACK_DISABLE")
                 .is_some_and(|value| disabled.iter().any(|yes| value.eq_ignore_ascii_case(yes))),
             is_relay: preset.is_relay,
+            trusts_callers: read("OPIK_EDGE_TRUST").is_none_or(|value| value.eq_ignore_ascii_case("always")),
+            // A wrong rate is a problem of the settings.
+            sampled_per_million: read("OPIK_EDGE_SAMPLE_RATE")
+                .map_or(preset.sampled_per_million, |rate| millionths(&rate).unwrap_or(u32::MAX)),
+            redact: read("OPIK_EDGE_REDACT").map_or_else(Vec::new, |list| {
+                list.split(',').map(|entry| String::from(entry.trim())).filter(|entry| !entry.is_empty()).collect()
+            }),
             max_body_bytes: preset.max_body_bytes,
         }
     }
@@ -124,8 +147,21 @@ impl Settings {
             Some("the workspace has to be printable ASCII")
         } else if self.environment.chars().count() > MAX_ENVIRONMENT_CHARS {
             Some("the environment has to be at most 150 characters")
+        } else if self.sampled_per_million > MILLION {
+            Some("the sample rate has to be a number from 0 to 1 (OPIK_EDGE_SAMPLE_RATE)")
         } else {
             None
+        }
+    }
+
+    /// The share of new traces that is recorded, as [`crate::id::Id::is_sampled`] takes it.
+    pub(super) fn share(&self) -> u64 {
+        const WHOLE: u64 = 1 << 53;
+        const PART: u64 = WHOLE / MILLION as u64;
+        if self.sampled_per_million >= MILLION {
+            WHOLE
+        } else {
+            PART.saturating_mul(u64::from(self.sampled_per_million))
         }
     }
 
@@ -146,6 +182,9 @@ impl Default for Settings {
             environment: String::new(),
             is_disabled: false,
             is_relay: false,
+            trusts_callers: true,
+            sampled_per_million: MILLION,
+            redact: Vec::new(),
             max_body_bytes: MAX_BATCH_BYTES,
         }
     }
@@ -160,6 +199,9 @@ impl fmt::Debug for Settings {
             .field("environment", &self.environment)
             .field("is_disabled", &self.is_disabled)
             .field("is_relay", &self.is_relay)
+            .field("trusts_callers", &self.trusts_callers)
+            .field("sampled_per_million", &self.sampled_per_million)
+            .field("redact", &self.redact)
             .field("max_body_bytes", &self.max_body_bytes)
             .finish_non_exhaustive()
     }
@@ -170,6 +212,19 @@ fn is_cloud(authority: &str) -> bool {
     let host = authority.split(':').next().unwrap_or_default().to_ascii_lowercase();
     let host = host.trim_end_matches('.');
     host == "comet.com" || host.ends_with(".comet.com")
+}
+
+/// A decimal number from 0 to 1, in millionths; further digits are ignored. Reading a float would add 15 KB to a component.
+fn millionths(rate: &str) -> Option<u32> {
+    let (whole, fraction) = rate.split_once('.').unwrap_or((rate, ""));
+    if whole.is_empty() && fraction.is_empty() || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let digits = fraction.bytes().chain(core::iter::repeat(b'0')).take(6);
+    let fraction =
+        digits.fold(0_u32, |sum, digit| sum.saturating_mul(10).saturating_add(u32::from(digit.saturating_sub(b'0'))));
+    let whole = if whole.is_empty() { 0 } else { whole.parse::<u32>().ok()? };
+    Some(whole.saturating_mul(MILLION).saturating_add(fraction)).filter(|rate| *rate <= MILLION)
 }
 
 fn is_header_value(text: &str) -> bool {

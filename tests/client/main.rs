@@ -11,6 +11,8 @@
 
 mod delivery;
 mod fake;
+mod guards;
+mod joint;
 #[cfg(feature = "tracing")]
 mod layer;
 mod spans;
