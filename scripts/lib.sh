@@ -77,6 +77,12 @@ PYTHON_LOCK=tests/interop/requirements.txt
 # shellcheck disable=SC2034 # setup and check use it
 VENV=$CACHE/venv-$(sha256 <"$PYTHON_LOCK" | cut -c1-12)
 
+# The tools that make, compose and run components, keyed by their lock. They come as Python packages.
+COMPONENT_LOCK=tests/component/requirements.txt
+COMPONENT_VENV=$CACHE/venv-$(sha256 <"$COMPONENT_LOCK" | cut -c1-12)
+# shellcheck disable=SC2034 # component and check use it
+COMPONENT_TOOLS=$COMPONENT_VENV/tools
+
 # The Nodes that run the tests and try the package, keyed by their lock.
 NODES_LOCK=tests/nodes/package-lock.json
 # shellcheck disable=SC2034 # setup uses it

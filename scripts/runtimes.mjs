@@ -36,6 +36,7 @@ const RUNTIMES = [
     prefix: "in Next ",
     parents: "automatic",
   },
+  { name: "wasmtime", records: ({ consumer }) => consumer.startsWith("wasmtime"), parents: "automatic" },
   {
     name: "Chromium",
     records: ({ consumer }) => consumer === "Chromium",
