@@ -173,7 +173,7 @@ async function withPage(
     define: { "process.env.NODE_ENV": `"production"` },
   });
   const script = bundled.outputFiles[0]!.text;
-  const elements = `<div id="root"></div><p id="answer"></p><button id="thumbsUp">👍</button>`;
+  const elements = `<div id="root"></div><p id="answer"></p>`;
   app.get("/", (c) => c.html(`<!doctype html>${elements}<script type="module" src="/main.js"></script>`));
   app.get("/main.js", () => new Response(script, { headers: { "content-type": "text/javascript" } }));
   const url = process.env["SITE_ORIGIN"]!;
@@ -213,13 +213,15 @@ test("browser: spans are passed on, and fetch is instrumented until it is stoppe
 });
 
 test("browser: a page scores its conversation", async () => {
-  const code = `import "./${basename(await example("page-thread", "ts"))}";
-    import { tabThreadId } from "opik-edge";
+  const code = `import { tabThreadId } from "opik-edge";
+    globalThis.thumbsUp = document.createElement("button");
+    await import("./${basename(await example("page-thread", "ts"))}");
     globalThis.thread = () => tabThreadId();
-    globalThis.click = () => thumbsUp.click();`;
+    globalThis.click = () => thumbsUp.click();
+    answer.append("ready");`;
   await withPage(await siteWithRelay(), code, async (browser, url) => {
     await browser.goTo(url);
-    await until(async () => (await browser.texts("#thumbsUp")).length > 0);
+    await until(async () => (await browser.texts("#answer"))[0] === "ready");
     const thread = await browser.call("thread");
     await browser.call("click");
     const scores = () => collector.scores().filter(({ entity }) => entity === "threads");
