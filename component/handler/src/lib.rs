@@ -35,10 +35,6 @@ mod bindings {
     use super::Handler;
 }
 
-#[cfg(target_arch = "wasm32")]
-#[global_allocator]
-static ALLOCATOR: rlsf::SmallGlobalTlsf = rlsf::SmallGlobalTlsf::new();
-
 /// Keeps other requests out of this instance while it exists.
 struct Turn;
 

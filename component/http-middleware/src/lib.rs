@@ -31,11 +31,6 @@ mod bindings {
     });
 }
 
-/// Smaller than the default of std.
-#[cfg(target_arch = "wasm32")]
-#[global_allocator]
-static ALLOCATOR: rlsf::SmallGlobalTlsf = rlsf::SmallGlobalTlsf::new();
-
 struct Middleware;
 
 impl Guest for Middleware {

@@ -1,4 +1,5 @@
-//! Messages of `wasi:http` that pass through a component: a copy of the message has other headers, and tells when it has passed.
+//! The parts that all components share: their allocator, and messages of `wasi:http` that pass through them. A copy of a message
+//! has other headers, and tells when it has passed.
 
 use core::future::{Future, poll_fn};
 use core::task::Poll;
@@ -6,6 +7,11 @@ use core::task::Poll;
 use wasip3::http::types::{ErrorCode, Fields, Method, Request, Response};
 use wasip3::wit_bindgen::{StreamReader, StreamResult, StreamWriter};
 use wasip3::{spawn_local, wit_future, wit_stream};
+
+/// The allocator of every component: smaller than the default of std.
+#[cfg(target_arch = "wasm32")]
+#[global_allocator]
+static ALLOCATOR: rlsf::SmallGlobalTlsf = rlsf::SmallGlobalTlsf::new();
 
 /// The most bytes of a body that are held while they pass.
 const CHUNK_BYTES: usize = 64 * 1024;

@@ -47,10 +47,6 @@ mod bindings {
     use super::Tracer;
 }
 
-#[cfg(target_arch = "wasm32")]
-#[global_allocator]
-static ALLOCATOR: rlsf::SmallGlobalTlsf = rlsf::SmallGlobalTlsf::new();
-
 /// The state of an instance.
 struct State {
     opik: Opik,
