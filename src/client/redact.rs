@@ -25,10 +25,57 @@ pub(super) fn redacted(text: &[u8], names: &[String]) -> Vec<u8> {
     out
 }
 
-/// `true` if `string`, which is JSON, is this name, in any case.
+/// `true` if `string`, which is JSON, is this name, in any case and in any spelling: `"\u0074oken"` is `token`.
 fn is_named(string: &[u8], name: &str) -> bool {
     let inner = string.get(1..string.len().saturating_sub(1)).unwrap_or_default();
-    inner.eq_ignore_ascii_case(name.as_bytes())
+    if !inner.contains(&b'\\') {
+        return inner.eq_ignore_ascii_case(name.as_bytes());
+    }
+    let mut wanted = name.chars();
+    core::str::from_utf8(inner).is_ok_and(|text| {
+        char::decode_utf16(Units { text, low: None })
+            .all(|found| found.is_ok_and(|found| wanted.next().is_some_and(|next| next.eq_ignore_ascii_case(&found))))
+    }) && wanted.next().is_none()
+}
+
+/// The UTF-16 units that a JSON string stands for (RFC 8259 §7), from the text between its quotes.
+struct Units<'a> {
+    text: &'a str,
+    /// The second unit of a character.
+    low: Option<u16>,
+}
+
+impl Iterator for Units<'_> {
+    type Item = u16;
+
+    fn next(&mut self) -> Option<u16> {
+        if let Some(low) = self.low.take() {
+            return Some(low);
+        }
+        let mut chars = self.text.chars();
+        let mut found = chars.next()?;
+        if found == '\\' {
+            found = match chars.next()? {
+                'b' => '\u{8}',
+                'f' => '\u{c}',
+                'n' => '\n',
+                'r' => '\r',
+                't' => '\t',
+                'u' => {
+                    let (digits, rest) = chars.as_str().split_at_checked(4)?;
+                    self.text = rest;
+                    return u16::from_str_radix(digits, 16).ok();
+                }
+                itself => itself,
+            };
+        }
+        self.text = chars.as_str();
+        let mut units = [0; 2];
+        if let [_, low] = found.encode_utf16(&mut units) {
+            self.low = Some(*low);
+        }
+        units.first().copied()
+    }
 }
 
 /// The length of the string at the beginning of `text`, with its quotes.

@@ -1,6 +1,7 @@
 //! Settings that restrict recording: trust, sampling, redaction.
 
 use opik_edge::client::{Client, Settings};
+use opik_edge::record::Field;
 use serde_json::{Value, json};
 
 use crate::fake::Fake;
@@ -125,6 +126,38 @@ fn secrets_are_removed_by_name_at_any_depth() {
         for field in ["input", "output", "metadata"] {
             assert_eq!(row[field], shown, "{field}");
         }
+    }
+}
+
+#[test]
+fn a_name_is_found_in_every_spelling_of_json() {
+    let fake = Fake::new();
+    let client = client(&fake, &[("OPIK_EDGE_REDACT", "token,tab\tname,schlüssel,a/b,😀key")]);
+    let spelt = |names: &[&str]| -> String {
+        let members: Vec<_> = names.iter().map(|name| format!(r#""{name}":"hunter2""#)).collect();
+        format!("{{{}}}", members.join(","))
+    };
+    let hidden = [
+        r"\u0074oken",
+        r"\u0054O\u004bEN",
+        r"tab\tname",
+        r"tab\u0009NAME",
+        r"schl\u00FCssel",
+        r"a\/b",
+        r"\uD83D\ude00key",
+        "😀KEY",
+    ];
+    let kept = [r"\u0074okens", r"\u0074oke", r"to\\u006ben", r"tab\nname"];
+    for (names, count) in [(&hidden[..], 0), (&kept[..], kept.len())] {
+        let mut root = client.begin("root");
+        root.set(Field::Input, &spelt(names)).unwrap();
+        let delivered = root.delivered();
+        drop(root);
+        fake.run(delivered);
+        let made = fake.requests().pop().unwrap();
+        let input = made.rows()[0]["input"].to_string();
+        assert_eq!(input.matches("hunter2").count(), count, "{input}");
+        assert_eq!(input.matches("[redacted]").count(), names.len() - count, "{input}");
     }
 }
 
