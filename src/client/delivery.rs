@@ -394,6 +394,7 @@ async fn post<P: Platform>(client: &Inner<P>, upload: &Upload) -> Answer {
     let url = settings.url_for(upload.path());
     let headers = request_headers(settings.api_key.as_bytes(), settings.workspace.as_bytes(), false)
         .map(|(name, value)| (name, String::from_utf8_lossy(value).into_owned()))
+        .chain(settings.sender().map(|sender| ("x-opik-edge", sender)))
         .collect();
     client.platform.post(Request { url: &url, headers, body: upload.body() }).await.unwrap_or_default()
 }

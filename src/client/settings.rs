@@ -45,6 +45,10 @@ pub struct Settings {
     pub project_name: String,
     /// The environment of all rows, at most 150 characters. Empty: no environment.
     pub environment: String,
+    /// The name of this service, in printable ASCII. Uploads carry it in the header `x-opik-edge`, behind the version of
+    /// this crate, and a viewer names the sender by it. Empty: no such header. Opik's CORS rules do not allow the header,
+    /// so a page has to leave this empty. A relay does not get it.
+    pub service: String,
     /// `true` if nothing is sent. The caller's ids are still handed on.
     pub is_disabled: bool,
     /// `true` if the URL belongs to a relay, which accepts all rows at this URL.
@@ -65,8 +69,8 @@ pub struct Settings {
 
 impl Settings {
     /// Reads variables with the names of the official SDKs: `OPIK_URL_OVERRIDE`, `OPIK_API_KEY`, `OPIK_WORKSPACE`,
-    /// `OPIK_PROJECT_NAME`, `OPIK_ENVIRONMENT`, `OPIK_TRACK_DISABLE`. Empty variables count as missing. Three more have
-    /// settings that those SDKs lack: `OPIK_EDGE_TRUST` (`always`; any other value is `never`), `OPIK_EDGE_SAMPLE_RATE` (a
+    /// `OPIK_PROJECT_NAME`, `OPIK_ENVIRONMENT`, `OPIK_TRACK_DISABLE`. Empty variables count as missing. Four more have
+    /// settings that those SDKs lack: `OPIK_SERVICE`, `OPIK_EDGE_TRUST` (`always`; any other value is `never`), `OPIK_EDGE_SAMPLE_RATE` (a
     /// number from 0 to 1), `OPIK_EDGE_REDACT` (names and patterns, separated by commas).
     ///
     /// ```
@@ -86,6 +90,7 @@ impl Settings {
             workspace: read("OPIK_WORKSPACE").unwrap_or(preset.workspace),
             project_name: read("OPIK_PROJECT_NAME").unwrap_or(preset.project_name),
             environment: read("OPIK_ENVIRONMENT").unwrap_or(preset.environment),
+            service: read("OPIK_SERVICE").unwrap_or(preset.service),
             is_disabled: read("OPIK_TRACK_DISABLE")
                 .is_some_and(|value| disabled.iter().any(|yes| value.eq_ignore_ascii_case(yes))),
             is_relay: preset.is_relay,
@@ -145,6 +150,8 @@ impl Settings {
             Some("the API key has to be printable ASCII")
         } else if !is_header_value(&self.workspace) {
             Some("the workspace has to be printable ASCII")
+        } else if !is_header_value(&self.service) {
+            Some("the service has to be printable ASCII (OPIK_SERVICE)")
         } else if self.environment.chars().count() > MAX_ENVIRONMENT_CHARS {
             Some("the environment has to be at most 150 characters")
         } else if self.sampled_per_million > MILLION {
@@ -165,6 +172,12 @@ impl Settings {
         }
     }
 
+    /// The value of the header `x-opik-edge`, by which a viewer names the sender; `None` without a name.
+    pub(super) fn sender(&self) -> Option<String> {
+        (!self.service.is_empty() && !self.is_relay)
+            .then(|| [env!("CARGO_PKG_VERSION"), "; rust; ", &self.service].concat())
+    }
+
     /// The URL of an upload with this path of the API.
     pub(super) fn url_for(&self, path: &str) -> String {
         let base = self.url.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
@@ -180,6 +193,7 @@ impl Default for Settings {
             workspace: "default".into(),
             project_name: "Default Project".into(),
             environment: String::new(),
+            service: String::new(),
             is_disabled: false,
             is_relay: false,
             trusts_callers: true,
@@ -197,6 +211,7 @@ impl fmt::Debug for Settings {
             .field("workspace", &self.workspace)
             .field("project_name", &self.project_name)
             .field("environment", &self.environment)
+            .field("service", &self.service)
             .field("is_disabled", &self.is_disabled)
             .field("is_relay", &self.is_relay)
             .field("trusts_callers", &self.trusts_callers)

@@ -195,3 +195,22 @@ fn the_vectors_of_delivery() {
     }
     assert!(left_out.is_empty(), "there are no such vectors: {left_out:?}");
 }
+
+#[test]
+fn an_upload_names_its_service() {
+    for (is_relay, service, sender) in [(false, "shop; eu", Some("shop; eu")), (false, "", None), (true, "shop", None)]
+    {
+        let fake = Fake::new();
+        let url = "http://opik.test/api".into();
+        let settings = Settings { url, is_relay, service: service.into(), ..Settings::default() };
+        let root = Client::new(fake.clone(), settings).begin("root");
+        let delivered = root.delivered();
+        drop(root);
+        fake.run(delivered);
+        let made = fake.requests().pop().unwrap();
+        let found = made.headers.iter().find(|(name, _)| *name == "x-opik-edge").map(|(_, value)| value.as_str());
+        assert_eq!(found.map(str::to_owned), sender.map(|name| format!("{}; rust; {name}", env!("CARGO_PKG_VERSION"))));
+    }
+    let settings = Settings { service: "sch\u{f6}n".into(), url: "http://opik.test".into(), ..Settings::default() };
+    assert!(settings.problem().is_some_and(|problem| problem.contains("OPIK_SERVICE")));
+}
