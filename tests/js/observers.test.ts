@@ -7,6 +7,7 @@ import type { AddressInfo } from "node:net";
 import { after, before, describe, test } from "node:test";
 import {
   type CallObservation,
+  type CallObserver,
   type CallRecord,
   callObserver,
   instrumentFetch,
@@ -234,6 +235,33 @@ describe("chunks", () => {
       ...["pulled 2", "shown b", "read b"],
       ...["pulled 3", "shown c", "read c", "pulled 4"],
     ]);
+  });
+
+  test("arrive in the same turn of the microtasks as without an observer", async () => {
+    const turnsOf = async (observe: CallObserver[]): Promise<number[]> => {
+      let source!: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>;
+      const body = new ReadableStream<Uint8Array<ArrayBuffer>>({
+        start(controller) {
+          source = controller;
+        },
+      });
+      const reader = (await client({ observe }).fetch(url, { opik: answering(body) })).body!.getReader();
+      const turns: number[] = [];
+      for (const text of ["first", "second", "third"]) {
+        let hasArrived = false;
+        const read = reader.read().then(() => {
+          hasArrived = true;
+        });
+        await new Promise(setImmediate);
+        source.enqueue(new TextEncoder().encode(text));
+        let waited = 0;
+        for (; !hasArrived; waited += 1) await undefined;
+        turns.push(waited);
+        await read;
+      }
+      return turns;
+    };
+    assert.deepEqual(await turnsOf([everything(LLM).observer]), await turnsOf([]));
   });
 
   test("of 50 MB that are read slowly are pulled one at a time, and shown completely", async () => {

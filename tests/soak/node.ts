@@ -3,18 +3,8 @@
 import "./timers.js";
 import assert from "node:assert/strict";
 import { setTimeout } from "node:timers/promises";
+import { wasmBytes } from "./instances.js";
 import { ANSWER, prepare, ROWS } from "./requests.js";
-
-const { Instance } = WebAssembly;
-const instances: WebAssembly.Instance[] = [];
-Object.assign(WebAssembly, {
-  Instance: function instance(module: WebAssembly.Module, imports?: WebAssembly.Imports) {
-    const made = new Instance(module, imports);
-    // The instance that decodes the module's text has no imports. It is not the core, and is not kept.
-    if (imports) instances.push(made);
-    return made;
-  },
-});
 
 const requests = Number(process.argv.at(-1));
 const { fetch, result } = prepare(requests);
@@ -38,5 +28,6 @@ for (let done = 1; done <= requests; done += 1) {
     heap.push(Math.min(...sizes));
   }
 }
-const wasm = instances.map(({ exports }) => (exports["memory"] as WebAssembly.Memory).buffer.byteLength);
-console.log(JSON.stringify({ ...result(), heap, wasm, listeners: process.eventNames().length - listeners }));
+console.log(
+  JSON.stringify({ ...result(), heap, wasm: wasmBytes(), listeners: process.eventNames().length - listeners }),
+);
