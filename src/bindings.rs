@@ -336,7 +336,7 @@ impl Lines<'_> {
 
     fn id(self, id: Option<Id>) -> Self {
         let mut buffer = [0; ID_CHARS];
-        self.line(id.map_or("", |id| id.encode(&mut buffer)))
+        self.bytes(id.map_or(b"", |id| id.encode(&mut buffer)))
     }
 
     /// Number of bytes to read.

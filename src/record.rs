@@ -235,9 +235,9 @@ impl Recorder {
             Kind::Trace => (span.trace_id, b"".as_slice()),
         };
         let fields: [&[u8]; FIELDS] = [
-            own_id.encode(&mut id).as_bytes(),
-            span.trace_id.encode(&mut trace_id).as_bytes(),
-            span.parent_id.map_or(b"", |id| id.encode(&mut parent_id).as_bytes()),
+            own_id.encode(&mut id),
+            span.trace_id.encode(&mut trace_id),
+            span.parent_id.map_or(b"", |id| id.encode(&mut parent_id)),
             &span.name,
             span.kind,
             &span.tags,

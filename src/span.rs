@@ -352,7 +352,7 @@ fn encoded<'a>(text: &'a [u8], buffer: &'a mut [u8; ID_CHARS]) -> Result<&'a [u8
         return Ok(text);
     }
     let id = Id::parse_ascii(text).map_err(|_| MalformedRow)?;
-    Ok(id.encode(buffer).as_bytes())
+    Ok(id.encode(buffer))
 }
 
 const UNFINISHED: &[u8] = b"{\"opik_edge_unfinished\":true";

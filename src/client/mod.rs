@@ -61,7 +61,6 @@ use joint::{Waiting, deliver_waiting};
 
 use crate::batch::{Limits, MAX_BUFFER_BYTES};
 use crate::headers::{self, Claim, Incoming, Spelling};
-use crate::id::ID_CHARS;
 use crate::record::{Members, Recorder, Span};
 use crate::upload::Upload;
 
@@ -600,7 +599,7 @@ impl<P: Platform> Active<P> {
             (trace_id, parent_id)
         };
         for (name, id) in headers::outgoing(trace_id, span_id, Spelling::Both) {
-            headers.set(name, id.encode(&mut [0; ID_CHARS]));
+            headers.set(name, &id.to_string());
         }
     }
 }
