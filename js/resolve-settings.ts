@@ -8,7 +8,7 @@ import { invalid, isObject, numberFrom, OpikError, ownOf, readOption } from "./e
 import { type Names, unknownNames } from "./names.js";
 import { getCore } from "./platform/core.js";
 import { isBrowser, isServer, environment as platform, runtimeName } from "./platform/env.js";
-import { isHeaderValue } from "./record/headers.js";
+import { isHeaderValue, namesFor } from "./record/headers.js";
 import { REDACTED } from "./record/json.js";
 import { redactor } from "./record/redact.js";
 import { resolveUrl, targetsError } from "./record/targets.js";
@@ -56,6 +56,7 @@ export const CLIENT_SETTINGS: Names<OpikConfig & { trust: unknown }> = {
   token: TEXT_OR_FUNCTION,
   disabled: SWITCH,
   propagateTo: 0,
+  propagation: 0,
   env: "an object",
   sampleRate: 0,
   redact: 0,
@@ -173,6 +174,10 @@ export function resolveConfig(given: OpikConfig): Settings {
   if (!Array.isArray(observe) || !observe.every((one) => typeof one?.follow === "function")) {
     throw invalid("observe", "an array of observers", observe);
   }
+  const propagation = Array.from(config.propagation ?? ["opik" as const]);
+  if (!FORMATS.test(`${[...propagation].sort()}`)) {
+    throw invalid("propagation", "some of opik and w3c, and baggage beside w3c", config.propagation);
+  }
   const limits = resolveLimits(config.limits, transport);
   // A relay sets the project itself.
   const recordedProject = relayUrl === undefined ? projectName : undefined;
@@ -194,6 +199,8 @@ export function resolveConfig(given: OpikConfig): Settings {
     environmentJson: environment === undefined ? "" : JSON.stringify(environment),
     disabled,
     propagateTo: config.propagateTo ?? undefined,
+    propagation,
+    names: namesFor(propagation),
     sampleRate,
     redact: resolveRedact(config.redact ?? undefined, limits.fieldBytes),
     recordInputs: config.recordInputs ?? true,
@@ -214,6 +221,9 @@ export function resolveConfig(given: OpikConfig): Settings {
 
 /** Host names of this machine. */
 const LOOPBACK = /^((.*\.)?localhost|127(\.\d+){3}|\[::1])$/;
+
+/** The values of `propagation`, in alphabetical order. */
+const FORMATS = /^((baggage,)?(opik,)?w3c|opik)$/;
 
 const SIGNALS: readonly Signal[] = ["SIGINT", "SIGTERM", "SIGHUP"];
 

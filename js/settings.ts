@@ -48,6 +48,11 @@ export type PropagateTo =
       /** The spelling of its header names (default `both`). */
       readonly spelling?: HeaderSpelling | undefined;
     };
+/**
+ * A way to pass a trace on: Opik's own headers, W3C Trace Context (`traceparent`, `tracestate`), or Opik's two ids in W3C
+ * `baggage`, which Opik's OpenTelemetry processors read.
+ */
+export type TraceFormat = "opik" | "w3c" | "baggage";
 /** A target without a spelling. */
 export type TargetMatch = string | ((url: URL) => boolean);
 
@@ -277,6 +282,11 @@ export interface OpikConfig {
    * Elsewhere the default is every target except the Opik API, and this setting restricts them.
    */
   readonly propagateTo?: readonly PropagateTo[] | undefined;
+  /**
+   * The headers that pass a trace on (default `["opik"]`): `opik`, `w3c`, or both, and `baggage` beside `w3c`. With `w3c`,
+   * callers' trace contexts are read too. Opik's own headers are always read, and win.
+   */
+  readonly propagation?: readonly TraceFormat[] | undefined;
   /** Source of the OPIK_* variables that precedes the process's environment: a Worker's `env`. */
   readonly env?: object | undefined;
   /**
@@ -341,6 +351,9 @@ export interface Settings {
   readonly environmentJson: string;
   readonly disabled: boolean;
   readonly propagateTo: readonly PropagateTo[] | undefined;
+  readonly propagation: readonly TraceFormat[];
+  /** The headers that are read from callers, in the order of `Incoming`. */
+  readonly names: readonly string[];
   readonly sampleRate: SampleRate;
   readonly redact: Redact | undefined;
   readonly recordInputs: boolean;

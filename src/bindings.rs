@@ -18,10 +18,12 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use crate::batch::{Buffer, Buffers, DropReason, Handle, Limits};
 use crate::context::Context;
 use crate::cut::Cutter;
-use crate::headers::{Incoming, Warning};
+use crate::headers::{Incoming, NAMES, Warning, next_part};
 use crate::id::{ID_CHARS, Id, IdGenerator};
+use crate::lines::Lines;
 use crate::span::{Fields, Kind, LeftOut, Period};
 use crate::upload::{self, Attempt, Upload, Verdict};
+use crate::w3c;
 
 /// Bytes of the scratch. A longer text crosses in several pieces.
 const SCRATCH_BYTES: usize = 64 * 1024;
@@ -90,14 +92,27 @@ pub fn mint(now_ms: f64) -> usize {
 #[wasm_bindgen]
 pub fn context(written: usize, now_ms: f64) -> usize {
     with(|state| {
-        let mut values = state.scratch.get(..written)?.split(|&byte| byte == b'\n');
-        let mut next = || values.next().unwrap_or_default();
-        let incoming = Incoming { trace: next(), parent: next(), trace_hyphen: next(), parent_hyphen: next() };
+        let incoming = Incoming::new(values(state.scratch.get(..written)?));
         let (context, warning) = Context::open(&incoming, to_u64(now_ms), &mut state.ids)?;
-        let origin = if context.is_joined() { "joined" } else { "begun" };
+        let origin = if context.is_joined() { b"joined" as &[u8] } else { b"begun" };
         let first_span = state.ids.mint(to_u64(now_ms))?;
-        let lines = state.lines().id(Some(context.trace_id())).id(context.parent_id()).id(Some(first_span));
-        Some(lines.line(origin).line(warning.map_or("", Warning::code)).end())
+        let mut lines = state.lines();
+        lines.id(Some(context.trace_id())).id(context.parent_id()).id(Some(first_span));
+        let link = [context.link() as u8 | b'0'];
+        Some(lines.line(origin).line(warning.map_or("", Warning::code).as_bytes()).line(&link).end())
+    })
+    .flatten()
+    .unwrap_or(0)
+}
+
+/// Its answer stands behind the question in the scratch.
+#[wasm_bindgen(js_name = traceContext)]
+pub fn trace_context(written: usize) -> usize {
+    with(|state| {
+        let (given, free) = state.scratch.split_at_mut_checked(written)?;
+        let mut lines = Lines::new(free);
+        w3c::write(values(given), &mut lines);
+        Some(lines.end())
     })
     .flatten()
     .unwrap_or(0)
@@ -195,7 +210,7 @@ pub fn first_cut() -> usize {
 #[wasm_bindgen(js_name = dropReason)]
 pub fn drop_reason(code: i32) -> usize {
     let reason = DropReason::ALL.iter().find(|reason| i32::from(reason.number()).wrapping_neg() == code);
-    with(|state| state.lines().line(reason.map_or("", |reason| reason.code())).end()).unwrap_or(0)
+    with(|state| state.lines().line(reason.map_or("", |reason| reason.code()).as_bytes()).end()).unwrap_or(0)
 }
 
 #[wasm_bindgen]
@@ -232,11 +247,12 @@ pub fn taken_row_ends() -> usize {
 #[wasm_bindgen(js_name = requestHeaders)]
 pub fn request_headers(is_compressed: bool, written: usize) -> usize {
     with(|state| {
-        let given = state.scratch.get(..written)?.to_vec();
-        let mut values = given.split(|&byte| byte == b'\n');
-        let (api_key, workspace) = (values.next().unwrap_or_default(), values.next().unwrap_or_default());
-        let lines = upload::request_headers(api_key, workspace, is_compressed)
-            .fold(state.lines(), |lines, (name, value)| lines.line(name).bytes(value));
+        let (given, free) = state.scratch.split_at_mut_checked(written)?;
+        let [api_key, workspace, ..] = values(given);
+        let mut lines = Lines::new(free);
+        for (name, value) in upload::request_headers(api_key, workspace, is_compressed) {
+            lines.line(name.as_bytes()).line(value);
+        }
         Some(lines.end())
     })
     .flatten()
@@ -286,7 +302,7 @@ pub fn verdict_reason() -> usize {
             | Verdict::Defer(reason)
             | Verdict::Stop(reason) => reason.code(),
         };
-        state.lines().line(code).end()
+        state.lines().line(code.as_bytes()).end()
     })
     .unwrap_or(0)
 }
@@ -313,34 +329,25 @@ pub fn pause(failures: u32, was_stopped: bool, random: u32) -> f64 {
     to_f64(upload::pause_ms(failures, was_stopped, random))
 }
 
-/// Writes lines into the scratch, for JavaScript to read.
-struct Lines<'a> {
-    scratch: &'a mut [u8],
-    at: usize,
+/// The lines of a text, of which missing ones are empty.
+#[inline(never)]
+fn values(text: &[u8]) -> [&[u8]; NAMES.len()] {
+    let mut lines = Some(text);
+    core::array::from_fn(|_| next_part(&mut lines, b'\n').unwrap_or_default())
 }
 
 impl Lines<'_> {
-    fn line(self, text: &str) -> Self {
-        self.bytes(text.as_bytes())
+    fn line(&mut self, text: &[u8]) -> &mut Self {
+        self.put(text).put(b"\n")
     }
 
-    fn bytes(mut self, text: &[u8]) -> Self {
-        for &byte in text.iter().chain(b"\n") {
-            if let Some(slot) = self.scratch.get_mut(self.at) {
-                *slot = byte;
-                self.at = self.at.saturating_add(1);
-            }
-        }
-        self
-    }
-
-    fn id(self, id: Option<Id>) -> Self {
+    fn id(&mut self, id: Option<Id>) -> &mut Self {
         let mut buffer = [0; ID_CHARS];
-        self.bytes(id.map_or(b"", |id| id.encode(&mut buffer)))
+        self.line(id.map_or(b"", |id| id.encode(&mut buffer)))
     }
 
     /// Number of bytes to read.
-    fn end(self) -> usize {
+    fn end(&self) -> usize {
         self.at
     }
 }
@@ -354,7 +361,7 @@ struct Appended {
 
 impl State {
     fn lines(&mut self) -> Lines<'_> {
-        Lines { scratch: &mut self.scratch, at: 0 }
+        Lines::new(&mut self.scratch)
     }
 
     /// Hands the first `written` bytes of the scratch to the cutter.

@@ -3,6 +3,7 @@
 
 use crate::headers::{self, Incoming, Warning};
 use crate::id::{Id, IdGenerator};
+use crate::w3c::{self, Link};
 
 /// The trace that spans are recorded in, and the span they open under.
 ///
@@ -21,6 +22,7 @@ pub struct Context {
     trace_id: Id,
     parent_id: Option<Id>,
     joined: bool,
+    link: Link,
 }
 
 impl Context {
@@ -59,10 +61,14 @@ impl Context {
         now_ms: u64,
         mint: impl FnOnce() -> Result<Id, E>,
     ) -> Result<(Self, Option<Warning>), E> {
-        let (claim, warning) = headers::read(incoming, now_ms);
+        let (mut claim, warning) = headers::read(incoming, now_ms);
+        let mut link = Link::None;
+        if claim.is_none() {
+            (claim, link) = w3c::read(incoming, now_ms);
+        }
         let context = match claim {
-            Some(claim) => Self { trace_id: claim.trace_id, parent_id: claim.parent_id, joined: true },
-            None => Self { trace_id: mint()?, parent_id: None, joined: false },
+            Some(claim) => Self { trace_id: claim.trace_id, parent_id: claim.parent_id, joined: true, link },
+            None => Self { trace_id: mint()?, parent_id: None, joined: false, link },
         };
         Ok((context, warning))
     }
@@ -111,5 +117,20 @@ impl Context {
     #[must_use]
     pub fn is_joined(&self) -> bool {
         self.joined
+    }
+
+    /// The meaning of the caller's trace context. [`Link::Unsampled`] and above ask that nothing is recorded.
+    ///
+    /// ```
+    /// # use opik_edge::{context::Context, headers::Incoming, id::IdGenerator, w3c::Link};
+    /// # let mut ids = IdGenerator::new();
+    /// # ids.refill(&[7; 12]);
+    /// let (context, _) = Context::open(&Incoming::default(), 1_764_000_000_000, &mut ids).ok_or("random bytes")?;
+    /// assert_eq!(context.link(), Link::None); // no trace context came in
+    /// # Ok::<(), &str>(())
+    /// ```
+    #[must_use]
+    pub fn link(&self) -> Link {
+        self.link
     }
 }

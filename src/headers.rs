@@ -19,45 +19,66 @@ pub const MAX_VALUE_BYTES: usize = 256;
 /// An id may be this far ahead of our clock, in ms. The backend refuses references into the future.
 pub const MAX_AHEAD_MS: u64 = 5 * 60 * 1000;
 
-/// The raw values of the four headers, unchanged; an absent header is empty.
+/// The headers to read, in lower case: Opik's two in each spelling, then the two of W3C Trace Context.
+///
+/// ```
+/// use opik_edge::headers::NAMES;
+///
+/// assert_eq!(NAMES[..2], ["opik_trace_id", "opik_parent_span_id"]);
+/// ```
+pub const NAMES: [&str; 8] = [
+    OPIK_TRACE_ID_HEADER,
+    OPIK_PARENT_SPAN_ID_HEADER,
+    HYPHEN_TRACE_ID_HEADER,
+    HYPHEN_PARENT_SPAN_ID_HEADER,
+    "x-opik-trace-id",
+    "x-opik-parent-span-id",
+    "traceparent",
+    "tracestate",
+];
+
+/// The raw values of the headers, unchanged; an absent header is empty.
 ///
 /// ```
 /// use opik_edge::headers::Incoming;
 ///
-/// let incoming = Incoming { trace_hyphen: b"019ab5c0-7c00-7a11-8a11-0123456789ab", ..Incoming::default() };
-/// assert!(incoming.parent.is_empty());
+/// let incoming = Incoming::from_pairs([("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")]);
 /// ```
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Incoming<'a> {
-    /// Value of `opik_trace_id`.
-    pub trace: &'a [u8],
-    /// Value of `opik_parent_span_id`.
-    pub parent: &'a [u8],
-    /// Value of `opik-trace-id`.
-    pub trace_hyphen: &'a [u8],
-    /// Value of `opik-parent-span-id`.
-    pub parent_hyphen: &'a [u8],
+    pub(crate) values: [&'a [u8]; NAMES.len()],
 }
 
 impl<'a> Incoming<'a> {
-    /// Picks the headers out of all of a request's, in any case. Of repeated names the last value stays.
+    /// The headers with these values, in the order of [`NAMES`].
+    ///
+    /// ```
+    /// # use opik_edge::headers::{Incoming, read};
+    /// let incoming = Incoming::new([b"", b"", b"42", b"", b"", b"", b"", b""]);
+    /// assert!(read(&incoming, 1_764_000_000_000).1.is_some()); // a warning about `opik-trace-id`
+    /// ```
+    #[must_use]
+    pub fn new(values: [&'a [u8]; NAMES.len()]) -> Self {
+        Self { values }
+    }
+
+    /// Picks the headers out of all of a request's, in any case. Of repeated names the last value stays. A repeated
+    /// `traceparent` counts as invalid; several `tracestate` have to be joined by commas before (RFC 9110 §5.3).
     ///
     /// ```
     /// # use opik_edge::headers::Incoming;
     /// let incoming = Incoming::from_pairs([("Accept", "*/*"), ("Opik-Trace-Id", "019ab5c0-7c00-7a11-8a11-0123456789ab")]);
-    /// assert_eq!(incoming.trace_hyphen, b"019ab5c0-7c00-7a11-8a11-0123456789ab");
+    /// assert!(opik_edge::headers::read(&incoming, 1_764_000_000_000).0.is_some());
     /// ```
     pub fn from_pairs(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let mut found = Self::default();
         for (name, value) in pairs {
-            let place = match name {
-                _ if name.eq_ignore_ascii_case(OPIK_TRACE_ID_HEADER) => &mut found.trace,
-                _ if name.eq_ignore_ascii_case(OPIK_PARENT_SPAN_ID_HEADER) => &mut found.parent,
-                _ if name.eq_ignore_ascii_case(HYPHEN_TRACE_ID_HEADER) => &mut found.trace_hyphen,
-                _ if name.eq_ignore_ascii_case(HYPHEN_PARENT_SPAN_ID_HEADER) => &mut found.parent_hyphen,
-                _ => continue,
-            };
-            *place = value.as_bytes();
+            for (known, place) in NAMES.iter().zip(&mut found.values) {
+                if known.eq_ignore_ascii_case(name) {
+                    let is_second = *known == "traceparent" && !place.is_empty();
+                    *place = if is_second { b"," } else { value.as_bytes() };
+                }
+            }
         }
         found
     }
@@ -120,7 +141,7 @@ pub enum Warning {
     Trace(Reason),
     /// The parent was refused; the trace is kept.
     Parent(Reason),
-    /// The two spellings differ: the one with underscores was taken.
+    /// The spellings differ: underscores are taken first, then hyphens.
     ConflictingSpellings,
 }
 
@@ -150,13 +171,6 @@ impl Warning {
     }
 }
 
-/// The result of reading the headers of one spelling.
-enum Reading {
-    Absent,
-    Refused(Warning),
-    Claimed(Claim, Option<Warning>),
-}
-
 /// Reads incoming headers at the time `now_ms` (ms since 1970). Both ids come from one spelling. A valid id wins over a
 /// refused id, and underscores win over hyphens. Returns at most one warning.
 ///
@@ -173,55 +187,61 @@ enum Reading {
 /// ```
 #[must_use]
 pub fn read(incoming: &Incoming<'_>, now_ms: u64) -> (Option<Claim>, Option<Warning>) {
-    let underscore = read_spelling(incoming.trace, incoming.parent, now_ms);
-    let hyphen = read_spelling(incoming.trace_hyphen, incoming.parent_hyphen, now_ms);
-    match (underscore, hyphen) {
-        (Reading::Claimed(first, _), Reading::Claimed(second, _)) if first != second => {
-            (Some(first), Some(Warning::ConflictingSpellings))
+    let (mut claim, mut warning) = (None, None);
+    let [trace, parent, trace_hyphen, parent_hyphen, trace_x, parent_x, ..] = incoming.values;
+    for (trace, parent) in [(trace, parent), (trace_hyphen, parent_hyphen), (trace_x, parent_x)] {
+        let refused = match (read_id(trace, now_ms), read_id(parent, now_ms)) {
+            (Ok(Some(trace_id)), parent_id) => {
+                let next = Claim { trace_id, parent_id: parent_id.unwrap_or_default() };
+                if claim.is_none() {
+                    claim = Some(next);
+                    warning = parent_id.err().map(Warning::Parent).or(warning);
+                } else if claim != Some(next) {
+                    warning = Some(Warning::ConflictingSpellings);
+                }
+                continue;
+            }
+            (Ok(None), Ok(None)) => continue,
+            (Ok(None), _) => Warning::ParentWithoutTrace,
+            (Err(reason), _) => Warning::Trace(reason),
+        };
+        if claim.is_none() && warning.is_none() {
+            warning = Some(refused);
         }
-        (Reading::Claimed(claim, warning), _) | (Reading::Absent, Reading::Claimed(claim, warning)) => {
-            (Some(claim), warning)
-        }
-        (Reading::Refused(refused), Reading::Claimed(claim, warning)) => (Some(claim), warning.or(Some(refused))),
-        (Reading::Refused(warning), _) | (Reading::Absent, Reading::Refused(warning)) => (None, Some(warning)),
-        (Reading::Absent, Reading::Absent) => (None, None),
     }
+    (claim, warning)
 }
 
-fn read_spelling(trace: &[u8], parent: &[u8], now_ms: u64) -> Reading {
-    let trace = trace.trim_ascii();
-    let parent = parent.trim_ascii();
-    if trace.is_empty() {
-        return if parent.is_empty() { Reading::Absent } else { Reading::Refused(Warning::ParentWithoutTrace) };
-    }
-    let trace_id = match read_id(trace, now_ms) {
-        Ok(id) => id,
-        Err(reason) => return Reading::Refused(Warning::Trace(reason)),
-    };
-    let (parent_id, warning) = match read_id(parent, now_ms) {
-        Ok(id) => (Some(id), None),
-        Err(_) if parent.is_empty() => (None, None),
-        Err(reason) => (None, Some(Warning::Parent(reason))),
-    };
-    Reading::Claimed(Claim { trace_id, parent_id }, warning)
-}
-
-/// One id, also as `v,v`: gunicorn with `--header-map dangerous` joins the two spellings so.
-fn read_id(value: &[u8], now_ms: u64) -> Result<Id, Reason> {
+/// One id, also as `v,v`: gunicorn with `--header-map dangerous` joins the two spellings so. `None` if the value is empty.
+pub(crate) fn read_id(value: &[u8], now_ms: u64) -> Result<Option<Id>, Reason> {
+    let value = value.trim_ascii();
     if value.len() > MAX_VALUE_BYTES {
         return Err(Reason::TooLong);
     }
-    let mut parts = value.split(|&byte| byte == b',').map(|part| Id::parse_ascii(part.trim_ascii()));
-    let id = parts.next().unwrap_or(Err(ParseError::NotUuid))?;
-    for part in parts {
-        if part? != id {
+    let mut id = None;
+    if value.is_empty() {
+        return Ok(id);
+    }
+    let mut parts = Some(value);
+    while let Some(part) = next_part(&mut parts, b',') {
+        let next = Id::parse_ascii(part)?;
+        if *id.get_or_insert(next) != next {
             return Err(Reason::Unequal);
         }
     }
-    if id.timestamp_ms() > now_ms.saturating_add(MAX_AHEAD_MS) {
+    if id.is_some_and(|id| id.timestamp_ms() > now_ms.saturating_add(MAX_AHEAD_MS)) {
         return Err(Reason::InTheFuture);
     }
     Ok(id)
+}
+
+/// Takes the text up to the next `separator` out of `rest`, and returns it without the white space around it.
+#[inline(never)]
+pub(crate) fn next_part<'a>(rest: &mut Option<&'a [u8]>, separator: u8) -> Option<&'a [u8]> {
+    let text = (*rest)?;
+    let end = text.iter().position(|&byte| byte == separator);
+    *rest = end.and_then(|end| text.get(end.wrapping_add(1)..));
+    Some(text.get(..end.unwrap_or(text.len()))?.trim_ascii())
 }
 
 impl From<ParseError> for Reason {

@@ -30,6 +30,10 @@ extern crate alloc;
 
 pub mod headers;
 
+pub mod w3c;
+
+mod lines;
+
 pub mod context;
 
 pub mod cut;

@@ -17,11 +17,12 @@ use opik_edge::batch::{
 };
 use opik_edge::context::Context;
 use opik_edge::cut::{Cutter, MAX_BASE64_BYTES};
-use opik_edge::headers::{Incoming, read};
+use opik_edge::headers::{Incoming, NAMES, read};
 use opik_edge::id::{Id, IdGenerator, MAX_BEHIND_MS};
 use opik_edge::json;
 use opik_edge::span::{FIELDS, Fields, Kind, MAX_TAGS, MAX_USAGE_BYTES, Period, SEPARATOR, write_row};
 use opik_edge::time::{Clock, MAX_MS};
+use opik_edge::w3c::{self, Link, Parent};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -97,6 +98,16 @@ fn a_generator_without_random_bytes_mints_nothing() {
     assert_eq!(IdGenerator::new().mint(1), None);
 }
 
+/// A valid `traceparent`, and a valid `tracestate` of others.
+fn trace_context() -> impl Strategy<Value = (String, String)> {
+    let parent = "(00|[0-9a-e][0-9a-f])-[0-9a-f]{31}[1-9]-[0-9a-f]{15}[1-9]-[0-9a-f]{2}";
+    (
+        parent,
+        prop::collection::vec("[a-z0-9][a-z0-9_*/@-]{0,20}x=[!-+.-<>-~]{1,20}", 0..32)
+            .prop_map(|members| members.join(",")),
+    )
+}
+
 proptest! {
     #[test]
     fn ids_sort_by_creation_whatever_the_clock_does_within_a_minute(
@@ -152,14 +163,59 @@ proptest! {
         parent_hyphen in ".{0,80}",
         now_ms in any::<u64>(),
     ) {
-        let incoming = Incoming {
-            trace: &trace,
-            parent: &parent,
-            trace_hyphen: trace_hyphen.as_bytes(),
-            parent_hyphen: parent_hyphen.as_bytes(),
-        };
+        let incoming = Incoming::new([&trace, &parent, trace_hyphen.as_bytes(), parent_hyphen.as_bytes(), b"", b"", b"", b""]);
         let (context, _) = Context::open(&incoming, now_ms, &mut generator()).unwrap();
         prop_assert_eq!(context.is_joined(), read(&incoming, now_ms).0.is_some());
+    }
+
+    #[test]
+    fn what_is_sent_is_joined_in_every_spelling_and_mix(
+        random in prop::collection::vec(any::<u8>(), 64),
+        now_ms in 300_000..MAX_MS,
+        mix in 1..16_u8,
+        came in trace_context(),
+    ) {
+        let mut ids = IdGenerator::new();
+        ids.refill(&random);
+        let (trace_id, span_id) = (ids.mint(now_ms).unwrap(), ids.mint(now_ms).unwrap());
+        let (trace, span) = (trace_id.to_string(), span_id.to_string());
+        let came = Incoming::from_pairs([("traceparent", came.0.as_str()), ("tracestate", came.1.as_str())]);
+        let [traceparent, tracestate, _] = w3c::outgoing(&came, ["", "", ""], trace_id, span_id);
+        let sent = NAMES.chunks(2).zip([[&trace, &span], [&trace, &span], [&trace, &span], [&traceparent, &tracestate]]);
+        let pairs: Vec<_> = sent
+            .enumerate()
+            .filter(|(index, _)| mix >> index & 1 == 1)
+            .flat_map(|(_, (names, values))| names.iter().copied().zip(values.map(String::as_str)))
+            .collect();
+        let (context, warning) = Context::open(&Incoming::from_pairs(pairs.iter().copied()), now_ms, &mut generator()).unwrap();
+        let is_sampled = Parent::read(traceparent.as_bytes()).unwrap().flags() & 1 == 1;
+        prop_assert_eq!(warning, None);
+        if mix == 8 && !is_sampled {
+            prop_assert_eq!(context.link(), Link::Unsampled);
+        } else {
+            prop_assert!(context.is_joined());
+            prop_assert_eq!((context.trace_id(), context.parent_id(), context.link()), (trace_id, Some(span_id), Link::None));
+        }
+        // The next service finds the members of others again, behind ours.
+        let again = Incoming::from_pairs([("traceparent", traceparent.as_str()), ("tracestate", tracestate.as_str())]);
+        let [parent, state, _] = w3c::outgoing(&again, ["", "", ""], trace_id, span_id);
+        prop_assert_eq!((parent, state), (traceparent, tracestate));
+    }
+
+    #[test]
+    fn any_trace_context_gives_a_valid_one(
+        came in (".{0,80}", ".{0,200}"),
+        own in (".{0,60}", "[a-c=, \t\\-@]{0,99}", ".{0,200}"),
+        id in prop::array::uniform12(any::<u8>()),
+    ) {
+        let mut ids = IdGenerator::new();
+        let id = ids.mint_with(1, id);
+        let came = Incoming::from_pairs([("traceparent", came.0.as_str()), ("tracestate", came.1.as_str())]);
+        let [traceparent, tracestate, baggage] = w3c::outgoing(&came, [&own.0, &own.1, &own.2], id, id);
+        let is_own = !own.0.trim().is_empty() && own.0.lines().count() == 1;
+        prop_assert!(is_own || Parent::read(traceparent.as_bytes()).is_some());
+        prop_assert!(tracestate.starts_with("opik=") && tracestate.split(',').count() <= 32);
+        prop_assert!(baggage.starts_with("opik.trace_id=") && baggage.len() <= 8192);
     }
 
     #[test]

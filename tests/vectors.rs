@@ -14,6 +14,7 @@ use opik_edge::id::{Id, IdGenerator};
 use opik_edge::span::{self, FIELDS, Fields, Kind, Period, SEPARATOR, write_row};
 use opik_edge::time::{Clock, parse_http_date};
 use opik_edge::upload::{Attempt, Reason, Verdict, pause_ms, refused_window_ms, request_headers, verdict};
+use opik_edge::w3c::{self, Link};
 use serde_json::{Value, from_str};
 
 fn vectors(text: &str) -> Vec<Value> {
@@ -294,5 +295,52 @@ fn fields_stand_where_their_names_say() {
     ];
     for (at, field) in places {
         assert_eq!(at.to_string().as_bytes(), field);
+    }
+}
+
+/// The values of headers, in the order of `NAMES`, from names in any case.
+fn values_of(given: &Value) -> Vec<(&str, &str)> {
+    given.as_object().unwrap().iter().map(|(name, value)| (name.as_str(), value.as_str().unwrap())).collect()
+}
+
+#[test]
+fn a_trace_context_is_read_by_the_rules_of_its_level() {
+    let file: Value = from_str(include_str!("vectors/w3c.json")).unwrap();
+    for vector in file["in"].as_array().unwrap() {
+        let name = ["§", text(vector, "section"), " ", text(vector, "name")].concat();
+        let now_ms = vector["now_ms"].as_u64().or(file["now_ms"].as_u64()).unwrap();
+        let incoming = Incoming::from_pairs(values_of(&vector["given"]));
+        let (context, warning) = Context::open(&incoming, now_ms, &mut generator()).unwrap();
+        let link = match text(vector, "link") {
+            "none" => Link::None,
+            "foreign" => Link::Foreign,
+            "unsampled" => Link::Unsampled,
+            "unsampled_alone" => Link::UnsampledAlone,
+            other => panic!("{other}"),
+        };
+        let joined = if context.is_joined() { context.trace_id().to_string() } else { String::new() };
+        assert_eq!(joined, text(vector, "trace_id"), "{name}");
+        assert_eq!(
+            context.parent_id().map(|id| id.to_string()).unwrap_or_default(),
+            text(vector, "parent_id"),
+            "{name}"
+        );
+        assert_eq!(context.link(), link, "{name}");
+        assert_eq!(warning.map_or("", |warning| warning.code()), text(vector, "warning"), "{name}");
+    }
+}
+
+#[test]
+fn a_trace_context_goes_on_by_the_rules_of_its_level() {
+    let file: Value = from_str(include_str!("vectors/w3c.json")).unwrap();
+    let [trace_id, span_id] = ["trace_id", "span_id"].map(|key| Id::parse(text(&file, key)).unwrap());
+    for vector in file["out"].as_array().unwrap() {
+        let name = ["§", text(vector, "section"), " ", text(vector, "name")].concat();
+        let incoming = Incoming::from_pairs(values_of(&vector["incoming"]));
+        let own = ["traceparent", "tracestate", "baggage"].map(|name| text(&vector["own"], name));
+        let [traceparent, tracestate, baggage] = w3c::outgoing(&incoming, own, trace_id, span_id);
+        assert_eq!(traceparent, text(vector, "traceparent"), "{name}");
+        assert_eq!(tracestate, text(vector, "tracestate"), "{name}");
+        assert!(vector["baggage"].is_null() || baggage == text(vector, "baggage"), "{name}: {baggage}");
     }
 }

@@ -16,7 +16,7 @@ const MAX_MS: u64 = (1 << 48) - 1;
 fuzz_target!(|data: &[u8]| {
     let mut values = data.split(|&byte| byte == b'\n');
     let mut next = || values.next().unwrap_or_default();
-    let incoming = Incoming { trace: next(), parent: next(), trace_hyphen: next(), parent_hyphen: next() };
+    let incoming = Incoming::new([next(), next(), next(), next(), b"", b"", b"", b""]);
     let now_ms = std::str::from_utf8(next()).ok().and_then(|text| text.parse().ok()).unwrap_or(NOW_MS);
     let mut ids = IdGenerator::new();
     ids.refill(&[0x5a; 64]);

@@ -2,7 +2,7 @@
 // argument of an RPC call.
 
 import { currentFrame } from "../record/frame.js";
-import { readClaim, readIncoming } from "../record/headers.js";
+import { opikHeaders, readClaim, readIncoming } from "../record/headers.js";
 import { isPlain } from "../record/json.js";
 import type { Span } from "../record/model.js";
 import type { HeaderCarrier } from "../settings.js";
@@ -12,7 +12,7 @@ const MEMBER = "opik-edge";
 
 /** The two official headers of `span`, by default of the current span; `undefined` without a context. */
 function contextOf(span: Span | undefined = currentFrame()?.span): Record<string, string> | undefined {
-  const headers = span?.headers({ spelling: "underscore" }) ?? {};
+  const headers = opikHeaders(span, "underscore");
   return Object.keys(headers).length > 0 ? headers : undefined;
 }
 

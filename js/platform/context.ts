@@ -24,7 +24,7 @@ interface Current {
   store?: Store | undefined;
   searched?: boolean;
 }
-const KEY = Symbol.for("opik-edge/2");
+const KEY = Symbol.for("opik-edge/3");
 
 let found: Current | undefined;
 

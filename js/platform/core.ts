@@ -23,6 +23,8 @@ export interface CoreContext {
   readonly spanId: string;
   /** `true` if the trace began at the caller, which then writes its row. */
   readonly joined: boolean;
+  /** The meaning of the caller's trace context: see `LINK` in js/record/trace.ts. */
+  readonly link: string;
   /** The reason why headers were refused, or "". */
   readonly warning: string;
 }
@@ -138,8 +140,23 @@ export class Core {
     // values.
     const values = incoming?.join("\n") ?? "";
     const text = this.#withRandom(() => this.#core.context(this.#write(values), nowMs));
-    const [traceId, parentId, spanId, origin, warning] = text.split("\n") as [string, string, string, string, string];
-    return { traceId, parentId, spanId, joined: origin === "joined", warning };
+    const [traceId, parentId, spanId, origin, warning, link] = text.split("\n") as [
+      string,
+      string,
+      string,
+      string,
+      string,
+      string,
+    ];
+    return { traceId, parentId, spanId, joined: origin === "joined", warning, link };
+  }
+
+  /**
+   * The headers `traceparent`, `tracestate` and `baggage` of a call. `values` are the ids of the trace and the span in one text,
+   * what the call has itself of these headers, and the two that came in: see `outgoing` in src/w3c.rs.
+   */
+  traceContext(values: readonly (string | undefined)[]): string[] {
+    return this.#ask(values.join("\n"), (written) => this.#core.traceContext(written)).split("\n");
   }
 
   /** A new UUIDv7, greater than all before it. */
@@ -209,7 +226,7 @@ export class Core {
     const given = `${apiKey ?? ""}\n${workspace}`;
     const known = this.#knownHeaders;
     if (known?.given === given && known.isCompressed === isCompressed) return copyOf(known.pairs);
-    const lines = this.#call(() => this.#read(this.#core.requestHeaders(isCompressed, this.#write(given)))).split("\n");
+    const lines = this.#ask(given, (written) => this.#core.requestHeaders(isCompressed, written)).split("\n");
     const pairs = lines.flatMap((name, index): HeaderPair[] =>
       index % 2 === 0 ? [[name, lines[index + 1] as string]] : [],
     );
@@ -266,8 +283,16 @@ export class Core {
   }
 
   /** Reads the texts that the core wrote into the scratch. Each ends with a line break; the last break is left out. */
-  #read(length: number): string {
-    return length === 0 ? "" : this.#decoder.decode(this.#scratchView().subarray(0, length - 1));
+  #read(length: number, begin = 0): string {
+    return length === 0 ? "" : this.#decoder.decode(this.#scratchView().subarray(begin, begin + length - 1));
+  }
+
+  /** The core's answer to `text`, which it writes behind it. */
+  #ask(text: string, answer: (written: number) => number): string {
+    return this.#call(() => {
+      const written = this.#write(text);
+      return this.#read(answer(written), written);
+    });
   }
 
   /** The core writes nothing when it has run out of random bytes. */

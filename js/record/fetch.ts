@@ -10,7 +10,7 @@ import type { CallObserver, Fetch, HeaderSpelling } from "../settings.js";
 import type { Ending } from "./ending.js";
 import { endSpan } from "./ending.js";
 import { currentFrame } from "./frame.js";
-import { addHeaders, ofCaller, type Propagation, readIncoming, spellingFor } from "./headers.js";
+import { addHeaders, type Incoming, ofCaller, type Propagation, readIncoming, spellingFor } from "./headers.js";
 import { withoutQuery } from "./json.js";
 import type { BegunCall, CallFollower, FetchOptions, OpenSpan, SpanOptions, TracedFetch } from "./model.js";
 import { hasWatchableBody, watchResponseBody } from "./stream.js";
@@ -59,7 +59,8 @@ export function tracedFetch(
         })
       : undefined;
   const spelling = url && spellingOf(url, options.propagate, follower?.targets(propagation) ?? propagation);
-  const headers = spelling ? span.headers({ spelling }) : {};
+  const own = call.callers(settings.names);
+  const headers = span.headersBeside(own, spelling);
   if (spelling && span.id) outbox?.authorize?.(url, () => call.ownHeaders, headers); // optional for the same reason
   const names = Object.keys(headers);
   const failed = (error: unknown): never => {
@@ -75,7 +76,7 @@ export function tracedFetch(
   };
   try {
     // Trace headers of a forwarded request belong to its sender, so they are always removed.
-    const given = names.length > 0 || call.carriesCallers ? call.withHeaders(headers) : call.args;
+    const given = names.length > 0 || own ? call.withHeaders(headers, settings.names) : call.args;
     const answer: unknown = (send ?? senderOf(options))(...given);
     const answered = (response: unknown): unknown => watchAnswer(span, call, response, follower);
     return (isPlainPromise(answer) ? answer.then(answered, failed) : answered(answer)) as Promise<Response>;
@@ -136,7 +137,7 @@ class Call {
   }
 
   /** The arguments with these headers added to the host's. Other members are read from the host's objects on demand. */
-  withHeaders(added: Record<string, string>): Parameters<TracedFetch> {
+  withHeaders(added: Record<string, string>, replaced: readonly string[]): Parameters<TracedFetch> {
     const [input, init, ...rest] = this.args as unknown[];
     const request = this.#request;
     // A navigation request cannot be copied, and the platform rejects invalid arguments itself.
@@ -144,7 +145,7 @@ class Call {
     if (request?.mode === "navigate" || (init != null && typeof init !== "object" && typeof init !== "function")) {
       return this.args;
     }
-    const headers = (own: unknown): unknown => addHeaders(own === undefined ? request?.headers : own, added);
+    const headers = (own: unknown): unknown => addHeaders(own === undefined ? request?.headers : own, added, replaced);
     if ("WebSocketPair" in globalThis) {
       try {
         // After a redirect, workerd resends a body only if it got the request itself.
@@ -165,17 +166,17 @@ class Call {
   }
 
   /**
-   * `true` if the host's headers contain the trace or token of its caller. Headers that can be read only once are left to
-   * the platform.
+   * The trace headers or the token among the host's headers, as in a forwarded request. Headers that can be read only once are
+   * left to the platform.
    */
-  get carriesCallers(): boolean {
+  callers(names: readonly string[]): Incoming | undefined {
     try {
       const headers = this.ownHeaders;
       const isReadOnce =
         Symbol.iterator in (headers as object) && !Array.isArray(headers) && !("get" in (headers as object));
-      return !isReadOnce && readIncoming(headers, ofCaller()) !== undefined;
+      return isReadOnce ? undefined : readIncoming(headers, ofCaller(names));
     } catch {
-      return false; // no headers, or a getter that throws
+      return undefined; // no headers, or a getter that throws
     }
   }
 

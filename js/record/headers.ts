@@ -2,9 +2,11 @@
 // spelling (outgoing). src/headers.rs interprets the values; without the core this file does.
 
 import { isObject } from "../errors.js";
+import { getCore } from "../platform/core.js";
 import { isBrowser } from "../platform/env.js";
 import { idTime } from "../platform/ids.js";
-import type { HeaderSpelling, HeaderTarget, PropagateTo, TargetMatch } from "../settings.js";
+import type { HeaderSpelling, HeaderTarget, PropagateTo, TargetMatch, TraceFormat } from "../settings.js";
+import type { OpenSpan, Span } from "./model.js";
 import { matchesTarget } from "./targets.js";
 
 /** Names the caller's trace: a UUIDv7. The official SDKs use the same name. */
@@ -23,22 +25,39 @@ export function isHeaderValue(text: string): boolean {
 /** Hyphenated names of the two headers, for servers that drop names with underscores. */
 export const HYPHEN_NAMES: readonly [trace: string, parent: string] = ["opik-trace-id", "opik-parent-span-id"];
 
-/** Every spelling of the two headers, in the order of `Incoming`. */
+/** Every spelling of the two headers that is written. */
 export const NAMES: readonly string[] = [OPIK_TRACE_ID_HEADER, OPIK_PARENT_SPAN_ID_HEADER, ...HYPHEN_NAMES];
 
-/** The raw values found: trace and parent with underscores, trace and parent with hyphens. */
-export type Incoming = [trace?: string, parent?: string, traceHyphen?: string, parentHyphen?: string];
+/** Every header that may be read, in the order of `Incoming`. A Go SDK of others writes the third spelling. */
+export const ALL_NAMES: readonly string[] = [
+  ...NAMES,
+  ...["x-opik-trace-id", "x-opik-parent-span-id", "traceparent", "tracestate", "baggage"],
+];
+
+/** The number of Opik's names, which W3C's follow. */
+const OPIK_NAMES = 6;
+
+/** The headers that are read and replaced with the setting `propagation`. */
+export function namesFor(propagation: readonly TraceFormat[]): readonly string[] {
+  return ALL_NAMES.slice(
+    0,
+    propagation.includes("baggage") ? undefined : propagation.includes("w3c") ? -1 : OPIK_NAMES,
+  );
+}
+
+/** The raw values found, in the order of `ALL_NAMES`. */
+export type Incoming = (string | undefined)[];
 
 /**
- * The header names that a traced call must not forward, because they belong to the caller of this service: every spelling,
- * and the token. A page keeps the token, since it has its own.
+ * The header names that a traced call must not forward, because they belong to the caller of this service: `names`, and the
+ * token. A page keeps the token, since it has its own.
  */
-export function ofCaller(): readonly string[] {
-  return isBrowser() ? NAMES : [...NAMES, OPIK_TOKEN_HEADER];
+export function ofCaller(names: readonly string[]): readonly string[] {
+  return isBrowser() ? names : [...names, OPIK_TOKEN_HEADER];
 }
 
 /** The raw values of our headers (or of `names`) in `carrier`; `undefined` when it has none of them. Never throws. */
-export function readIncoming(carrier: unknown, names: readonly string[] = NAMES): Incoming | undefined {
+export function readIncoming(carrier: unknown, names: readonly string[] = ALL_NAMES): Incoming | undefined {
   try {
     return read(carrier, names);
   } catch {
@@ -83,6 +102,39 @@ export function headerMap(traceId: string, spanId: string, spelling: HeaderSpell
   };
 }
 
+/** `headerMap` for `span`; empty without both ids, since the Python side fails on a single id. */
+export function opikHeaders(span: Span | undefined, spelling: HeaderSpelling): Record<string, string> {
+  return span?.traceId && span.id ? headerMap(span.traceId, span.id, spelling) : {};
+}
+
+/** W3C's headers in `incoming`, without values that no `fetch` would accept. */
+export function contextIn(incoming: Incoming = []): Incoming {
+  return incoming.slice(OPIK_NAMES).map((value = "") => (isHeaderValue(value) ? value : undefined));
+}
+
+/**
+ * W3C's headers for a call in `span` that has the headers `own`. Where nothing is recorded, those that came in go on unchanged.
+ * A target that may not get our headers gets only those that somebody else has set on the call.
+ */
+export function traceContext({ id, trace }: OpenSpan, own: Incoming = [], isAllowed: unknown): Record<string, string> {
+  const { scope, came } = trace;
+  const names = scope.settings.names.slice(OPIK_NAMES);
+  if (names.length === 0) return {};
+  const given = own.slice(OPIK_NAMES, ALL_NAMES.length);
+  let [parent, state, baggage] = given;
+  if (!parent || parent === came[0]) [parent, state] = isAllowed ? came : [];
+  let values = [parent, state, baggage];
+  if (isAllowed && trace.recording) {
+    given.length = 3;
+    try {
+      values = getCore().traceContext([trace.id + id, ...given, ...came]);
+    } catch (error) {
+      scope.reporter.failure(error);
+    }
+  }
+  return Object.fromEntries(names.map((name, index) => [name, values[index]]).filter(([, value]) => value));
+}
+
 /** The caller's trace, and its current span if it named one. */
 export interface Claim {
   readonly traceId: string;
@@ -99,7 +151,7 @@ const MAX_AHEAD_MS = 5 * 60 * 1000;
  */
 export function readClaim(incoming: Incoming | undefined, nowMs: number): Claim | undefined {
   // Split into lines, as in the text that is passed to the core.
-  const [trace, parent, ...hyphens] = incoming?.join("\n").split("\n", NAMES.length) ?? [];
+  const [trace, parent, ...hyphens] = incoming?.join("\n").split("\n", OPIK_NAMES) ?? [];
   const traceId = readId(trace, nowMs);
   if (traceId) return { traceId, spanId: readId(parent, nowMs) };
   return hyphens.length > 0 ? readClaim(hyphens as Incoming, nowMs) : undefined;
@@ -121,15 +173,19 @@ const LENIENT_ID = /^[\t\n\f\r ]*(\w{8})(-?)(\w{4})\2(\w{4})\2(\w{4})\2(\w{12})[
  * Removes every spelling of our headers from `target`, and off a page the token too, then sets `map`. A forwarded request
  * still carries its sender's headers. An immutable or frozen target is copied.
  */
-export function injectInto<T extends HeaderTarget>(target: T, map: Record<string, string>): T {
+export function injectInto<T extends HeaderTarget>(
+  target: T,
+  map: Record<string, string>,
+  names: readonly string[],
+): T {
   const [set, copy] =
     target instanceof Headers
       ? [setHeaders, () => new Headers(target)]
       : [setRecord, () => ({ ...(target as Record<string, string>) })];
   try {
-    return set(target as never, map) as T;
+    return set(target as never, map, names) as T;
   } catch {
-    return set(copy() as never, map) as T; // immutable, or frozen
+    return set(copy() as never, map, names) as T; // immutable, or frozen
   }
 }
 
@@ -137,34 +193,38 @@ export function injectInto<T extends HeaderTarget>(target: T, map: Record<string
  * `headers` in any form that `fetch` takes, with `map` replacing our headers; a forwarded request still carries its
  * sender's. The form stays the same, and the host's object is not changed. Any other value is returned as it is.
  */
-export function addHeaders(headers: unknown, map: Record<string, string>): unknown {
+export function addHeaders(headers: unknown, map: Record<string, string>, names: readonly string[]): unknown {
   try {
     if (headers === undefined) return map;
     if (!isObject(headers)) return headers;
     if (typeof (headers as Headers).append === "function") {
       // A DOM library may have replaced the global class.
       const Class = headers.constructor as typeof Headers;
-      return setHeaders(new Class(headers as Headers), map);
+      return setHeaders(new Class(headers as Headers), map, names);
     }
-    if (!(Symbol.iterator in headers)) return setRecord({ ...(headers as Record<string, string>) }, map);
+    if (!(Symbol.iterator in headers)) return setRecord({ ...(headers as Record<string, string>) }, map, names);
     const pairs = [...(headers as Iterable<readonly unknown[]>)];
-    const names = ofCaller();
-    return [...pairs.filter(([name]) => !names.includes(String(name).toLowerCase())), ...Object.entries(map)];
+    const removed = ofCaller(names);
+    return [...pairs.filter(([name]) => !removed.includes(String(name).toLowerCase())), ...Object.entries(map)];
   } catch {
     return headers;
   }
 }
 
-function setRecord(record: Record<string, string>, map: Record<string, string>): Record<string, string> {
-  const names = ofCaller();
+function setRecord(
+  record: Record<string, string>,
+  map: Record<string, string>,
+  names: readonly string[],
+): Record<string, string> {
+  const removed = ofCaller(names);
   for (const name of Object.keys(record)) {
-    if (names.includes(name.toLowerCase())) delete record[name];
+    if (removed.includes(name.toLowerCase())) delete record[name];
   }
   return Object.assign(record, map);
 }
 
-function setHeaders(headers: Headers, map: Record<string, string>): Headers {
-  for (const name of ofCaller()) headers.delete(name);
+function setHeaders(headers: Headers, map: Record<string, string>, names: readonly string[]): Headers {
+  for (const name of ofCaller(names)) headers.delete(name);
   for (const [name, value] of Object.entries(map)) headers.set(name, value);
   return headers;
 }

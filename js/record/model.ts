@@ -187,6 +187,11 @@ export interface OpenScope {
 /** A span as seen by the code that runs in it or waits for its end: span.ts. */
 export interface OpenSpan extends Span, Open, Endable {
   readonly trace: OpenTrace;
+  /** The headers of a call in this span, which already has the headers `own`. Without a spelling the target may not get our headers. */
+  headersBeside(
+    own: readonly (string | undefined)[] | undefined,
+    spelling: HeaderSpelling | "" | undefined,
+  ): Record<string, string>;
   /** Called once, when the span has ended. */
   onEnd: (() => void) | undefined;
   /** `true` if its row is written at its end. */
@@ -208,6 +213,10 @@ export interface OpenSpan extends Span, Open, Endable {
 
 /** A trace as seen by its spans: trace.ts. */
 export interface OpenTrace extends Trace {
+  /** The trusted `traceparent` and `tracestate` that came in, unchanged. */
+  readonly came: readonly (string | undefined)[];
+  /** The ids of a caller's span that is not Opik's, for the metadata of the outermost spans. */
+  readonly metadata: Record<string, unknown> | undefined;
   readonly scope: OpenScope;
   /** The caller's span, or "". */
   readonly parentId: string;

@@ -9,7 +9,7 @@ import { SPAN_ROW } from "../platform/core.js";
 import type { HeaderSpelling, HeaderTarget } from "../settings.js";
 import { tracedFetch, untracedFetch } from "./fetch.js";
 import { currentFrame } from "./frame.js";
-import { headerMap, injectInto } from "./headers.js";
+import { type Incoming, injectInto, opikHeaders, readIncoming, traceContext } from "./headers.js";
 import type { Open, OpenScope, OpenSpan, OpenTrace, Score, Span, SpanOptions, TracedFetch } from "./model.js";
 import { OpenRow, ThrownNothing } from "./open-row.js";
 import { scoped } from "./settle.js";
@@ -59,6 +59,7 @@ export class SpanHandle implements OpenSpan, Open {
     if (id === undefined) return;
     this.#row = new OpenRow(SPAN_ROW, id, parentId, trace, this.startMs, options);
     this.#scope.opened(this);
+    if (parentId === trace.parentId && trace.metadata) this.#row.merge({ metadata: trace.metadata }, true);
     if (isRoot) trace.owned();
     const threadId = readOption(options, "threadId") ?? undefined; // JavaScript callers may pass null
     if (threadId !== undefined) trace.update({ threadId });
@@ -92,18 +93,27 @@ export class SpanHandle implements OpenSpan, Open {
   }
 
   headers(options?: { spelling?: HeaderSpelling }): Record<string, string> {
-    tellUnknown(this.#scope.reporter, options, "option of headers", HEADER_OPTIONS);
-    return this.#headerMap(readOption(options, "spelling"));
+    return this.#headersFor(undefined, options);
   }
 
   inject<T extends HeaderTarget>(target: T, options?: { spelling?: HeaderSpelling }): T {
-    return injectInto(target, this.headers(options));
+    return injectInto(target, this.#headersFor(readIncoming(target), options), this.#scope.settings.names);
+  }
+
+  #headersFor(own: Incoming | undefined, options?: { spelling?: HeaderSpelling }): Record<string, string> {
+    tellUnknown(this.#scope.reporter, options, "option of headers", HEADER_OPTIONS);
+    return this.headersBeside(own, readOption(options, "spelling") ?? "both");
+  }
+
+  headersBeside(own: Incoming | undefined, spelling: HeaderSpelling | "" | undefined): Record<string, string> {
+    const isOpik = spelling && this.#scope.settings.propagation.includes("opik");
+    return { ...(isOpik && opikHeaders(this, spelling)), ...traceContext(this, own, spelling) };
   }
 
   /** A bound function, so that it can be passed on alone: `new OpenAI({ fetch: span.fetch })`. */
   get fetch(): TracedFetch {
     const value: TracedFetch = (...args) => {
-      if (!this.id) return untracedFetch(...args); // tracing is off and there is nothing to forward
+      if (!this.id && this.trace.came.length === 0) return untracedFetch(...args); // tracing is off and there is nothing to forward
       return tracedFetch((options) => this.span(options), this.#scope.settings, args, undefined, this);
     };
     Object.defineProperty(this, "fetch", { value });
@@ -204,12 +214,6 @@ export class SpanHandle implements OpenSpan, Open {
 
   static {
     printAs("span", SpanHandle.prototype);
-  }
-
-  #headerMap(spelling: HeaderSpelling = "both"): Record<string, string> {
-    // Both ids or no headers at all: the Python side fails on a single id.
-    if (!this.traceId || !this.id) return {};
-    return headerMap(this.traceId, this.id, spelling);
   }
 
   #mint(): string | undefined {

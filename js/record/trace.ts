@@ -7,7 +7,7 @@ import type { RowFields } from "../fields.js";
 import { type Core, getCore, TRACE_ROW } from "../platform/core.js";
 import { environment, now } from "../platform/env.js";
 import type { Row } from "../platform/model.js";
-import { readClaim, readIncoming } from "./headers.js";
+import { contextIn, readClaim, readIncoming } from "./headers.js";
 import type { Open, OpenScope, OpenTrace, Score, Span, SpanOptions, TraceFields } from "./model.js";
 import { OpenRow } from "./open-row.js";
 import { openSpan } from "./span.js";
@@ -20,6 +20,9 @@ export interface TraceOrigin {
   readonly parentId: string;
   /** An id for the first span, with the trace's start time. */
   readonly spanId?: string;
+  /** The caller's W3C headers, to be passed on. */
+  readonly came: readonly (string | undefined)[];
+  readonly metadata?: Record<string, unknown> | undefined;
   /** `false` when nothing is recorded: tracing is off, or the core cannot be loaded. */
   readonly recording: boolean;
   /** The start in ms since 1970, the time that its id carries. */
@@ -35,20 +38,24 @@ export interface TraceOrigin {
 export function openTrace(own: OpenScope, carrier: unknown, name?: string, fields?: TraceFields): TraceHandle {
   const scope = environment.redirect?.(own) ?? own;
   const { outbox } = scope;
-  const { disabled, sampleRate, transport } = scope.settings;
+  const { disabled, names, sampleRate, transport } = scope.settings;
   const clockOffsetMs = numberOr(transport.clockOffsetMs, 0);
   const startMs = now() + clockOffsetMs;
-  const incoming = readIncoming(carrier);
+  const incoming = readIncoming(carrier, names);
+  const came = contextIn(incoming);
   if (!disabled && (incoming || sampleRate !== 0)) {
     try {
       const core = getCore();
-      const { traceId: claimed, parentId, spanId, joined, warning } = core.context(incoming, startMs);
+      const { traceId: claimed, parentId, spanId, joined, warning, link } = core.context(incoming, startMs);
       const traceId = joined || !outbox ? claimed : outbox.mint(startMs);
       if (warning) reportHeaders(scope, warning);
-      const recording = joined || isSampled(scope, core, traceId, name);
+      if (link === "3") came.length = 1; // its tracestate is invalid
+      const [, foreignTrace, foreignParent] = (link === "1" && came[0]?.split("-")) || [];
+      const metadata = foreignTrace ? { "w3c.trace_id": foreignTrace, "w3c.parent_id": foreignParent } : undefined;
+      const recording = link < "2" && (joined || isSampled(scope, core, traceId, name));
       // An unsampled trace has no ids, so that none are passed on.
       return new TraceHandle(
-        { id: recording ? traceId : "", joined, parentId, spanId, recording, startMs, clockOffsetMs },
+        { id: recording ? traceId : "", joined, parentId, spanId, came, metadata, recording, startMs, clockOffsetMs },
         scope,
         fields,
       );
@@ -57,7 +64,15 @@ export function openTrace(own: OpenScope, carrier: unknown, name?: string, field
     }
   }
   const { traceId = "", spanId = "" } = readClaim(incoming, startMs) ?? {};
-  const origin = { id: traceId, joined: traceId !== "", parentId: spanId, recording: false, startMs, clockOffsetMs };
+  const origin = {
+    id: traceId,
+    joined: traceId !== "",
+    parentId: spanId,
+    came,
+    recording: false,
+    startMs,
+    clockOffsetMs,
+  };
   return new TraceHandle(origin, scope, fields);
 }
 
@@ -107,6 +122,8 @@ export class TraceHandle implements OpenTrace, Open {
   readonly joined: boolean;
   readonly parentId: string;
   readonly recording: boolean;
+  readonly came: readonly (string | undefined)[];
+  readonly metadata: Record<string, unknown> | undefined;
   readonly scope: OpenScope;
   readonly startMs: number;
   #isBrokenOff = false;
@@ -125,6 +142,8 @@ export class TraceHandle implements OpenTrace, Open {
     this.joined = origin.joined;
     this.parentId = origin.parentId;
     this.recording = origin.recording;
+    this.came = origin.came;
+    this.metadata = origin.metadata;
     this.startMs = origin.startMs;
     this.#spanId = origin.spanId;
     this.#clockOffsetMs = origin.clockOffsetMs;

@@ -1,7 +1,7 @@
 // The `trust` of a Worker or a server that accepts calls from pages with a token. token.ts makes and reads tokens.
 
 import { now } from "../platform/env.js";
-import { type Incoming, OPIK_TOKEN_HEADER, readClaim, readIncoming } from "../record/headers.js";
+import { OPIK_TOKEN_HEADER, readClaim, readIncoming } from "../record/headers.js";
 import { checkTokens, isAlive, readTokenFor, type Tokens } from "./token.js";
 
 /**
@@ -35,9 +35,9 @@ export function signed(tokens: Tokens): (request: Request, projectName: string |
   };
 }
 
-/** `true` if `request` names this trace, and no other, in both spellings. */
+/** `true` if `request` names this trace, and no other, in every spelling. A trace context counts only beside one of these. */
 function names(request: Request, traceId: string): boolean {
-  const [trace, parent, ...hyphens] = readIncoming(request) ?? [];
-  const spellings = [[trace, parent], hyphens] as Incoming[];
-  return spellings.every((spelling) => (readClaim(spelling, now())?.traceId ?? traceId) === traceId);
+  const found = readIncoming(request) ?? [];
+  const spellings = [0, 2, 4].map((at) => readClaim(found.slice(at, at + 2), now())?.traceId);
+  return spellings.every((id = traceId) => id === traceId) && (spellings.includes(traceId) || found[6] === undefined);
 }

@@ -2,7 +2,7 @@
 // read the headers of the request that loaded it.
 
 import { isBrowser } from "../platform/env.js";
-import { HYPHEN_NAMES } from "../record/headers.js";
+import { HYPHEN_NAMES, opikHeaders } from "../record/headers.js";
 import type { Span } from "../record/model.js";
 import type { HeaderCarrier } from "../settings.js";
 
@@ -29,7 +29,7 @@ export interface ContextMetaTag {
  */
 export function contextMetaTags(span: Span | undefined): ContextMetaTag[] {
   // The hyphenated names are valid in `Server-Timing` and in meta elements.
-  return Object.entries(span?.headers({ spelling: "hyphen" }) ?? {}).map(([name, content]) => ({ name, content }));
+  return Object.entries(opikHeaders(span, "hyphen")).map(([name, content]) => ({ name, content }));
 }
 
 /**

@@ -58,7 +58,7 @@ interface Handled {
 }
 
 /** Kept on globalThis so that two copies of the package agree, under the version number of platform/context.ts. */
-const KEY = Symbol.for("opik-edge/2/requests");
+const KEY = Symbol.for("opik-edge/3/requests");
 
 /** The requests in progress, by request object and by trace. */
 function handled(): WeakMap<object, Handled> {
@@ -102,7 +102,7 @@ export function isTrusted(
   carrier: unknown,
   request: () => Request,
 ): boolean | Promise<boolean> {
-  if (!trusts || !readIncoming(carrier)) return true;
+  if (!trusts || !readIncoming(carrier, scope.settings.names.slice(0, 8))) return true;
   const believe = (answer: unknown, cause?: unknown): boolean => {
     const message = "trust refused a caller: send a good opik-token, or believe it in trust";
     if (answer !== true) scope.reporter.once("invalid_headers", message, cause, "trust");

@@ -4,9 +4,7 @@ use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::headers::{
-    HYPHEN_PARENT_SPAN_ID_HEADER, HYPHEN_TRACE_ID_HEADER, Incoming, OPIK_PARENT_SPAN_ID_HEADER, OPIK_TRACE_ID_HEADER,
-};
+use crate::headers::{Incoming, NAMES};
 
 /// Incoming headers, which may name the caller's trace.
 ///
@@ -79,21 +77,18 @@ impl Inject for http::HeaderMap {
     }
 }
 
-/// The values of the four trace headers.
+/// The values of the trace headers.
 #[derive(Default)]
 pub(super) struct Caller<'a> {
-    values: [Cow<'a, [u8]>; 4],
+    values: [Cow<'a, [u8]>; NAMES.len()],
 }
 
 impl<'a> Caller<'a> {
     pub(super) fn of(carrier: &'a (impl Extract + ?Sized)) -> Self {
-        let names =
-            [OPIK_TRACE_ID_HEADER, OPIK_PARENT_SPAN_ID_HEADER, HYPHEN_TRACE_ID_HEADER, HYPHEN_PARENT_SPAN_ID_HEADER];
-        Self { values: names.map(|name| carrier.value(name).unwrap_or_default()) }
+        Self { values: NAMES.map(|name| carrier.value(name).unwrap_or_default()) }
     }
 
     pub(super) fn incoming(&self) -> Incoming<'_> {
-        let [trace, parent, trace_hyphen, parent_hyphen] = &self.values;
-        Incoming { trace, parent, trace_hyphen, parent_hyphen }
+        Incoming::new(self.values.each_ref().map(|value| &**value))
     }
 }

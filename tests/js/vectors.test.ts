@@ -5,9 +5,11 @@ import { test } from "node:test";
 import { Upload } from "../../target/tsc/deliver/upload.js";
 import { BYTES_SHIFT, type Core, getCore, LEFT_OUT, SPAN_ROW, TRACE_ROW } from "../../target/tsc/platform/core.js";
 import type { Answer } from "../../target/tsc/platform/model.js";
+import { ALL_NAMES } from "../../target/tsc/record/headers.js";
 import headers from "../vectors/headers.json" with { type: "json" };
 import rows from "../vectors/rows.json" with { type: "json" };
 import verdicts from "../vectors/verdicts.json" with { type: "json" };
+import w3c from "../vectors/w3c.json" with { type: "json" };
 
 /** The order of a row's fields (`Fields` in src/span.rs). */
 const ORDER = [
@@ -26,8 +28,8 @@ test("headers are read as in Rust, with the clock of the vectors", () => {
   const core = getCore();
   const context = (given: Record<string, string>, now: number) => {
     const value = (name: string) => Object.entries(given).find(([key]) => key.toLowerCase() === name)?.[1] ?? "";
-    const names = ["opik_trace_id", "opik_parent_span_id", "opik-trace-id", "opik-parent-span-id"];
-    const { spanId, ...read } = core.context(names.map(value) as [string, string, string, string], now);
+    const { spanId, link, ...read } = core.context(ALL_NAMES.map(value), now);
+    assert.equal(link, "0");
     assert.ok(spanId < core.mint(now), "an id like those that are minted");
     return read;
   };
@@ -38,6 +40,28 @@ test("headers are read as in Rust, with the clock of the vectors", () => {
   for (const { name, given, now_ms, reason } of headers.rejected) {
     const { joined, warning, parentId } = context(given as Record<string, string>, now_ms);
     assert.deepEqual({ joined, warning, parentId }, { joined: false, warning: reason, parentId: "" }, name);
+  }
+});
+
+const LINKS = ["none", "foreign", "unsampled", "unsampled_alone"];
+type Texts = Record<string, string>;
+
+test("a trace context is read and goes on as in Rust", () => {
+  const core = getCore();
+  const valuesOf = (given: Texts, names: readonly string[]) =>
+    names.map((name) => Object.entries(given).find(([key]) => key.toLowerCase() === name)?.[1]);
+  for (const row of w3c.in) {
+    const { section, name, given, now_ms = w3c.now_ms, trace_id = "", parent_id = "", warning = "" } = row;
+    const read = core.context(valuesOf(given as Texts, ALL_NAMES), now_ms);
+    const ids = read.joined ? read.traceId : "";
+    const expected = [trace_id, parent_id, row.link, warning];
+    assert.deepEqual([ids, read.parentId, LINKS[Number(read.link)], read.warning], expected, `§${section} ${name}`);
+  }
+  for (const { section, name, incoming, own, traceparent, tracestate, baggage } of w3c.out) {
+    const names = ["traceparent", "tracestate", "baggage"];
+    const values = [...valuesOf(own as Texts, names), ...valuesOf(incoming as Texts, names.slice(0, 2))];
+    const written = core.traceContext([w3c.trace_id + w3c.span_id, ...values]);
+    assert.deepEqual(written, [traceparent, tracestate, baggage ?? written[2]], `§${section} ${name}`);
   }
 });
 

@@ -108,7 +108,7 @@ describe("pages of other origins", () => {
       assert.equal(headers.get("access-control-allow-methods"), "POST");
       assert.equal(
         headers.get("access-control-allow-headers"),
-        "content-type, x-mine, opik_trace_id, opik_parent_span_id, opik-trace-id, opik-parent-span-id, opik-token",
+        "content-type, x-mine, opik_trace_id, opik_parent_span_id, opik-trace-id, opik-parent-span-id, x-opik-trace-id, x-opik-parent-span-id, traceparent, tracestate, baggage, opik-token",
       );
       assert.equal(headers.get("access-control-allow-credentials"), null);
     }

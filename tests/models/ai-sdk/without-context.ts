@@ -1,3 +1,3 @@
 // As in a runtime that has no AsyncLocalStorage.
 
-Object.assign(globalThis, { [Symbol.for("opik-edge/2")]: { searched: true } });
+Object.assign(globalThis, { [Symbol.for("opik-edge/3")]: { searched: true } });
