@@ -113,8 +113,8 @@ export function contextIn(incoming: Incoming = []): Incoming {
 }
 
 /**
- * W3C's headers for a call in `span` that has the headers `own`. Where nothing is recorded, those that came in go on unchanged.
- * A target that may not get our headers gets only those that somebody else has set on the call.
+ * W3C's headers for a call in `span` that has the headers `own`. Where nothing is recorded, the headers that came in go on
+ * unchanged. A target that is not allowed gets only the headers that somebody else has set on the call.
  */
 export function traceContext({ id, trace }: OpenSpan, own: Incoming = [], isAllowed: unknown): Record<string, string> {
   const { scope, came } = trace;

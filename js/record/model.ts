@@ -187,7 +187,7 @@ export interface OpenScope {
 /** A span as seen by the code that runs in it or waits for its end: span.ts. */
 export interface OpenSpan extends Span, Open, Endable {
   readonly trace: OpenTrace;
-  /** The headers of a call in this span, which already has the headers `own`. Without a spelling the target may not get our headers. */
+  /** The headers of a call in this span, which already has the headers `own`. Without a spelling the target gets none of our headers. */
   headersBeside(
     own: readonly (string | undefined)[] | undefined,
     spelling: HeaderSpelling | "" | undefined,

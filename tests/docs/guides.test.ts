@@ -420,6 +420,28 @@ test("headers: targets that receive them, and the spelling for old targets", asy
   );
 });
 
+test("headers: W3C Trace Context passes through", async (t) => {
+  const seen: Headers[] = [];
+  const { fetch: untraced } = globalThis;
+  t.mock.method(globalThis, "fetch", async (input: string | URL, init: RequestInit = {}) => {
+    if (String(input).startsWith("http://127.0.0.1")) return untraced(input, init);
+    seen.push(new Headers(init.headers));
+    return new Response(null);
+  });
+  const { fetch } = await import("opik-edge");
+  giveHandler(async () => fetch("https://example.org/"));
+  const { default: worker } = await load<{ default: Worker<object> }>("guide-w3c");
+  const headers = { traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", tracestate: "congo=1" };
+  const env = { OPIK_URL_OVERRIDE: collector.url };
+  await askWorker(worker, new Request("http://localhost/w3c", { headers }), env);
+  assert.match(
+    seen[0]?.get("traceparent") ?? "",
+    /^00-0af7651916cd43dd8448eb211c80319c-(?!b7ad6b7169203331)[\da-f]{16}-01$/,
+  );
+  assert.match(seen[0]?.get("tracestate") ?? "", /^opik=[\da-f]{64},congo=1$/);
+  assert.ok(seen[0]?.has("opik_trace_id"));
+});
+
 test("headers: a FastAPI service reads the names with hyphens", async () => {
   const code = (await readFile(join(ROOT, await example("guide-hyphens", "py")), "utf8")).replaceAll(/^ {2}/gm, "");
   const surroundings = `
