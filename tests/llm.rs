@@ -10,7 +10,8 @@
 )]
 
 use opik_edge::llm::{
-    Budget, Call, Described, Format, MAX_OPEN_BYTES, MAX_TEXT_BYTES, Record, Request, Target, path_suffixes, recognise,
+    Budget, Call, Described, Format, MAX_OPEN_BYTES, MAX_TEXT_BYTES, Record, Request, Target, fields_of_attributes,
+    path_suffixes, recognise,
 };
 use serde_json::{Value, json};
 
@@ -1357,4 +1358,15 @@ fn tokens_of_the_ai_sdk_have_the_names_that_opik_prices() {
     let raw = json!({ "input_tokens": 5, "cache_read_input_tokens": 100, "output_tokens": 7 });
     let anthropic = described(&json!({ "provider": "anthropic.messages", "usage": raw }))["usage"].clone();
     assert_eq!([&anthropic["prompt_tokens"], &anthropic["original_usage.input_tokens"]], [105, 5]);
+}
+
+#[test]
+fn attributes_of_open_telemetry_have_the_fields_of_the_vectors() {
+    let vectors: Vec<Value> = serde_json::from_str(include_str!("vectors/attributes.json")).unwrap();
+    for vector in vectors {
+        let name = vector["name"].as_str().unwrap();
+        assert!(!vector["source"].as_str().unwrap().is_empty(), "{name} says where it is from");
+        let fields = fields_of_attributes(vector["attributes"].to_string().as_bytes());
+        assert_eq!(parsed(name, &fields), vector["fields"], "{name}");
+    }
 }

@@ -464,12 +464,7 @@ impl Answer {
         if self.is_embedding {
             out.put(b"{\"embeddings\":[");
             for (index, &dimensions) in self.embeddings.iter().enumerate() {
-                write_comma(out);
-                out.put(b"{\"index\":");
-                write_number(out, index as u64);
-                out.put(b",\"dimensions\":");
-                write_number(out, dimensions.into());
-                out.put_byte(b'}');
+                write_embedding(out, index, dimensions as usize);
             }
             out.put(b"]}");
         } else if !self.choices.is_empty() {
@@ -641,4 +636,15 @@ fn whole_escapes(text: &[u8], limit: usize) -> &[u8] {
         at = next;
     }
     kept.get(..end).unwrap_or_default()
+}
+
+/// Appends a vector as its dimensions.
+#[inline(never)]
+pub(super) fn write_embedding(out: &mut Vec<u8>, index: usize, dimensions: usize) {
+    write_comma(out);
+    out.put(b"{\"index\":");
+    write_number(out, index as u64);
+    out.put(b",\"dimensions\":");
+    write_number(out, dimensions as u64);
+    out.put_byte(b'}');
 }

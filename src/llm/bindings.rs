@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use spin::Mutex;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use super::{Budget, Call, Described, Format, Request, Target};
+use super::{Budget, Call, Described, Format, Request, Target, fields_of_attributes};
 use crate::span::SEPARATOR;
 
 /// Bytes of the scratch. A longer text is staged in several pieces.
@@ -188,6 +188,15 @@ pub fn describe() {
     with(|state| {
         let described = Described::read(&core::mem::take(&mut state.staged));
         state.write(&[&described.provider, &described.input, &described.output, &described.usage]);
+    });
+}
+
+/// The staged text has the attributes of a span, as [`fields_of_attributes`] takes them. The output is the fields of its row.
+#[wasm_bindgen(js_name = readAttributes)]
+pub fn read_attributes() {
+    with(|state| {
+        let fields = fields_of_attributes(&core::mem::take(&mut state.staged));
+        state.write(&[&fields]);
     });
 }
 

@@ -9,7 +9,8 @@ use super::part::part;
 use super::recognise::provider_in_sdk;
 use super::tape::{Document, Tape};
 use super::usage::Counts;
-use super::value::{Value, Write, names, write_member};
+use super::value::{Value, Write, names, write_comma, write_member};
+use crate::json::write_number;
 
 /// A call of a model, from a description of it. Each member is JSON, or empty.
 ///
@@ -61,13 +62,8 @@ impl Described {
         }
 
         let mut messages = Conversation::default();
-        for system in system.items().filter(|_| system.is_some()) {
-            messages.message(b"system", system.member("content").or(system));
-        }
-        for message in said.items().filter(|_| said.is_some()) {
-            let role = message.member("role");
-            messages.message(role.content(), message.member("content").or(message));
-        }
+        instruct(&mut messages, system);
+        say(&mut messages, said);
         let input = &mut described.input;
         input.put_byte(b'{');
         messages.write(input);
@@ -79,16 +75,16 @@ impl Described {
         }
 
         let mut answer = Conversation::default();
-        answer.assistant();
-        // The results of the provider's own tools.
-        content.elements().map(part).filter(|part| part.kind != Kind::Result).for_each(|part| answer.part(&part));
-        let message = answer.messages();
-        if !message.is_empty() {
-            let output = &mut described.output;
-            output.put(b"{\"choices\":[{\"index\":0,\"message\":");
-            output.put(message);
-            write_member(output, b"finish_reason", finish);
-            output.put(b"}]}");
+        if content.is_array() {
+            reply(&mut answer, content);
+        }
+        let output = &mut described.output;
+        output.put_byte(b'{');
+        write_choice(output, 0, &mut answer, finish);
+        if output.len() > 1 {
+            output.put(b"]}");
+        } else {
+            output.clear();
         }
 
         let mut counts = Counts::default();
@@ -96,4 +92,68 @@ impl Described {
         counts.write(&mut described.usage, name, is_embedding.is_true());
         described
     }
+}
+
+/// Where messages have their content. OpenTelemetry calls it parts.
+const CONTENT: &[u8] = names!("content parts");
+
+/// Appends the instructions of a system: a text, a message, or a list of these.
+#[inline(never)]
+pub(super) fn instruct(messages: &mut Conversation, given: Value<'_>) {
+    for one in given.items().filter(|_| given.is_some()) {
+        messages.message(b"system", one.any(CONTENT).or(one));
+    }
+}
+
+/// Appends messages: a text, a message, or a list of these.
+#[inline(never)]
+pub(super) fn say(messages: &mut Conversation, given: Value<'_>) {
+    for message in given.items().filter(|_| given.is_some()) {
+        if is_openai(message) {
+            messages.openai(message);
+        } else {
+            messages.message(message.member("role").content(), message.any(CONTENT).or(message));
+        }
+    }
+}
+
+/// The assistant's message: a message, a list of its parts, or a text.
+#[inline(never)]
+pub(super) fn reply(said: &mut Conversation, given: Value<'_>) {
+    if is_openai(given) {
+        said.openai(given);
+        return;
+    }
+    said.assistant();
+    let content = given.any(CONTENT).or(given);
+    if content.is_array() {
+        // The results of the provider's own tools stand beside the answer.
+        content.elements().map(part).filter(|part| part.kind != Kind::Result).for_each(|part| said.part(&part));
+    } else {
+        said.content(content);
+    }
+}
+
+#[inline(never)]
+fn is_openai(message: Value<'_>) -> bool {
+    message.any(names!("tool_calls tool_call_id")).is_some()
+}
+
+/// Appends a choice to `{`, or to choices before it, unless it says nothing.
+#[inline(never)]
+pub(super) fn write_choice(out: &mut Vec<u8>, index: usize, said: &mut Conversation, finish: Value<'_>) {
+    let message = said.messages();
+    if message.is_empty() {
+        return;
+    }
+    if out.len() == 1 {
+        out.put(b"\"choices\":[");
+    }
+    write_comma(out);
+    out.put(b"{\"index\":");
+    write_number(out, index as u64);
+    out.put(b",\"message\":");
+    out.put(message);
+    write_member(out, b"finish_reason", finish);
+    out.put_byte(b'}');
 }

@@ -6,7 +6,8 @@
 //! `request` reads the body into a `conversation`. `framing` takes an answer apart, through a `sieve` that bounds its
 //! memory. A `tape` holds the positions of the values in a text. Each format has a file with tables; `steps` follows
 //! them to read values into an `answer`, and `part` classifies parts of messages in any format. `usage` translates
-//! token counts into Opik's names. A call that an SDK describes needs only the last three: `described`. No file builds a tree or decodes a text.
+//! token counts into Opik's names. A call that an SDK describes needs only the last three: `described`, and `attributes` reads
+//! OpenTelemetry's description. No file builds a tree.
 //!
 //! ```
 //! use opik_edge::llm::{Budget, Call, Request, recognise};
@@ -35,6 +36,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 mod answer;
+mod attributes;
 mod conversation;
 mod described;
 mod framing;
@@ -59,6 +61,7 @@ mod workers_ai;
 #[cfg(feature = "npm-llm")]
 pub mod bindings;
 
+pub use attributes::fields_of_attributes;
 pub use described::Described;
 pub use recognise::{Format, GATEWAY_HOST, PATH_PARTS, Target, path_suffixes, recognise};
 pub use request::Request;

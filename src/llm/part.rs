@@ -6,10 +6,10 @@ use super::value::{Value, names, position};
 
 /// The types that tell what a part is.
 const TYPES: &[u8] = names!(
-    "text input_text output_text thinking refusal redacted_thinking tool_use server_tool_use mcp_tool_use function_call mcp_call custom_tool_call tool_result function_call_output custom_tool_call_output reasoning tool-call tool-result"
+    "text input_text output_text thinking refusal redacted_thinking tool_use server_tool_use mcp_tool_use function_call mcp_call custom_tool_call tool_result function_call_output custom_tool_call_output reasoning tool-call tool-result tool_call tool_call_response"
 );
 /// The kind of each type above.
-const KINDS: [Kind; 18] = [
+const KINDS: [Kind; 20] = [
     Kind::Text,
     Kind::Text,
     Kind::Text,
@@ -26,6 +26,8 @@ const KINDS: [Kind; 18] = [
     Kind::Result,
     Kind::Result,
     Kind::Reasoning,
+    Kind::Call,
+    Kind::Result,
     Kind::Call,
     Kind::Result,
 ];
@@ -46,7 +48,7 @@ pub(super) fn part(value: Value<'_>) -> Part<'_> {
                 Kind::Refusal => "refusal",
                 _ => "text",
             };
-            text(kind, value.member(name).or(value.member("text")))
+            text(kind, value.member(name).or(value.any(names!("text content"))))
         }
         None => text(Kind::Other, value),
     }
@@ -96,7 +98,7 @@ pub(super) fn call(value: Value<'_>) -> Part<'_> {
 }
 
 fn result(value: Value<'_>) -> Part<'_> {
-    let output = value.any(names!("content response output"));
+    let output = value.any(names!("content response output result"));
     // The AI SDK says beside the value whether it is a text, an error, …
     let inner = if value.member("toolCallId").is_some() { output.member("value").or(output) } else { output };
     named(Kind::Result, value, inner)

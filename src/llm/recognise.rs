@@ -396,7 +396,7 @@ fn behind(path: &[u8], segments: usize) -> (&[u8], &[u8]) {
 }
 
 /// A table's names two by two.
-fn pairs(table: &'static [u8]) -> impl Iterator<Item = (&'static [u8], &'static [u8])> {
+pub(super) fn pairs(table: &'static [u8]) -> impl Iterator<Item = (&'static [u8], &'static [u8])> {
     let mut names = Names(table);
     core::iter::from_fn(move || Some((names.next()?, names.next()?)))
 }
@@ -417,9 +417,24 @@ fn provider_of(slug: &[u8]) -> Option<&[u8]> {
     known.map_or_else(|| slug.strip_prefix(b"custom-"), |(_, provider)| Some(provider))
 }
 
-/// Names of providers in the AI SDK, each before its name in Opik, where this is neither the same nor one of a gateway's.
-const SDK_NAMES: &[u8] = names!(
-    "google google_ai \
+/// Names of providers in OpenTelemetry and in the AI SDK, each before its name in Opik, where this is neither the same nor one
+/// of a gateway's. Names that stand for several providers are kept, so that nothing is priced wrongly.
+pub(super) const SDK_NAMES: &[u8] = names!(
+    "aws.bedrock bedrock \
+    azure.ai.openai azure \
+    gcp.gemini google_ai \
+    gcp.vertex_ai google_vertexai \
+    mistral_ai mistral \
+    x_ai xai \
+    az.ai.openai azure \
+    azure.ai.inference azure.ai.inference \
+    az.ai.inference azure.ai.inference \
+    gcp.gen_ai google_ai \
+    ibm.watsonx.ai ibm.watsonx.ai \
+    vertex_ai google_vertexai \
+    open_ai openai \
+    amazon_bedrock bedrock \
+    google google_ai \
     amazon-bedrock bedrock \
     bedrock-mantle bedrock \
     workersai cloudflare \
@@ -427,14 +442,17 @@ const SDK_NAMES: &[u8] = names!(
     moonshotai moonshot"
 );
 
-/// The provider by its name in an SDK: `openai.chat`, `google.vertex.chat`, `googleVertex.anthropic.messages`.
+/// The provider by its name in an SDK: `openai.chat`, `google.vertex.chat`, `googleVertex.anthropic.messages`, `gcp.gemini`.
 pub(super) fn provider_in_sdk(name: &[u8]) -> &[u8] {
+    let known = |name: &[u8]| pairs(SDK_NAMES).find(|(known, _)| *known == name).map(|(_, provider)| provider);
+    if let Some(provider) = known(name) {
+        return provider;
+    }
     let (maker, product) = cut(name, b".");
     if is_in(names!("vertex googleVertex"), maker) || product.starts_with(b".vertex") {
         return if product.starts_with(b".anthropic") { b"anthropic_vertexai" } else { b"google_vertexai" };
     }
-    let known = pairs(SDK_NAMES).find(|(name, _)| *name == maker);
-    known.map_or_else(|| provider_of(maker).unwrap_or(maker), |(_, provider)| provider)
+    known(maker).unwrap_or_else(|| provider_of(maker).unwrap_or(maker))
 }
 
 /// The provider of a model by the author that its name begins with: `@cf/…` and `@hf/…` are Cloudflare's.

@@ -141,11 +141,13 @@ impl Counts {
         let thoughts = get("thoughtsTokenCount")
             .or(get("output_tokens_details.thinking_tokens"))
             .or(get("outputTokenDetails.reasoningTokens"))
+            .or(get("reasoning.output_tokens"))
             .or(get("reasoningTokens"));
         bare.write(b"reasoning_tokens", thoughts);
         let cached = get("prompt_tokens_details.cached_tokens").or(get("input_tokens_details.cached_tokens"));
-        // The AI SDK's own counts, which include cached tokens as OpenAI's do.
-        let cached_in_sdk = get("inputTokenDetails.cacheReadTokens").or(get("cachedInputTokens"));
+        // Counts of the AI SDK and of OpenTelemetry, which include cached tokens as OpenAI's do.
+        let cached_in_sdk =
+            get("inputTokenDetails.cacheReadTokens").or(get("cachedInputTokens")).or(get("cache_read.input_tokens"));
         let is_openai_shaped =
             get("prompt_tokens").or(get("input_tokens_details.cached_tokens")).or(cached_in_sdk).is_some();
         let mut has_input = false;

@@ -304,6 +304,41 @@ pub(super) fn write_escaped(out: &mut Vec<u8>, text: &[u8]) {
     }
 }
 
+/// The text that the content of a string stands for. Characters beyond ASCII stay escaped: in JSON they mean the same.
+#[inline(never)]
+pub(super) fn unescaped(content: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut rest = content;
+    while let [first, behind @ ..] = rest {
+        rest = behind;
+        let (b'\\', [escape, behind @ ..]) = (first, behind) else {
+            out.put_byte(*first);
+            continue;
+        };
+        rest = behind;
+        let byte = match escape {
+            b'n' => b'\n',
+            b'r' => b'\r',
+            b't' => b'\t',
+            // Neither of them may stand in JSON.
+            b'b' | b'f' => 0,
+            b'u' => {
+                if let [b'0', b'0', high @ b'0'..=b'7', low, behind @ ..] = behind {
+                    rest = behind;
+                    let low = char::from(*low).to_digit(16).and_then(|low| u8::try_from(low).ok()).unwrap_or(0);
+                    high.wrapping_sub(b'0').wrapping_mul(16) | low
+                } else {
+                    out.put_byte(b'\\');
+                    b'u'
+                }
+            }
+            byte => *byte,
+        };
+        out.put_byte(byte);
+    }
+    out
+}
+
 /// Appends the mark behind a cut text, with the original number of bytes.
 #[inline(never)]
 pub(super) fn write_mark(out: &mut Vec<u8>, bytes: usize) {
@@ -365,7 +400,7 @@ pub(super) fn write_member(out: &mut Vec<u8>, name: &[u8], value: Value<'_>) {
 
 /// Members whose strings are credentials, at any depth.
 const SECRETS: &[u8] = names!(
-    "authorization authorization_token api_key apiKey access_token headers authentication authConfig apiAuth domain_secrets"
+    "authorization cookie set-cookie authorization_token api_key apiKey access_token headers authentication authConfig apiAuth domain_secrets"
 );
 
 /// Appends the value of the member `name` without the parts that a row must not contain. Binary data, which can be a
@@ -517,7 +552,9 @@ impl<'a> Media<'a> {
                 Some(Self { kind: b"base64", bytes }) if !beside.is_empty() => Some(Self { kind: beside, bytes }),
                 // A URL, or a note in place of bytes.
                 None if text.starts_with(b"http") || text.starts_with(b"[") => None,
-                None if value.is_string() && is_in(names!("data bytes file_data"), name) => {
+                None if value.is_string()
+                    && (is_in(names!("data bytes file_data"), name) || name == b"content" && !beside.is_empty()) =>
+                {
                     Some(Self::of_base64(beside, text))
                 }
                 found => found,
