@@ -9,13 +9,13 @@ const KB = 1024;
 const BUDGETS = {
   "wasm, gzip": 18.5,
   "Worker upload (minified JS + wasm), gzip": 49.2,
-  "opik-edge/llm, wasm, gzip": 38,
+  "opik-edge/llm, wasm, gzip": 41,
   "opik-edge/llm, JS beside an observer's, gzip": 3,
   "opik-edge/ai-sdk, JS of opikTelemetry, gzip": 3,
   "opik-edge/ai-sdk, JS of opikTracer, gzip": 3,
   "browser bundle of { Opik }, minified, gzip": 51.4,
   "standalone.js, gzip": 54.05,
-  "npm tarball": 421,
+  "npm tarball": 428,
 };
 
 const { dependencies, optionalDependencies, peerDependencies } = JSON.parse(

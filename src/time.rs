@@ -119,6 +119,26 @@ pub fn parse_http_date(text: &[u8]) -> Option<u64> {
     Some((((days * 24 + hour) * 60 + minute) * 60 + second) * 1000)
 }
 
+/// The ms since 1970 of a time as [`Clock::rfc3339`] writes it. `None` for any other form.
+///
+/// ```
+/// # use opik_edge::time::parse_rfc3339;
+/// assert_eq!(parse_rfc3339(b"2025-11-24T16:00:00.250Z"), Some(1_764_000_000_250));
+/// assert_eq!(parse_rfc3339(b"2025-11-24T16:00:00Z"), None);
+/// ```
+#[must_use]
+pub fn parse_rfc3339(text: &[u8]) -> Option<u64> {
+    const PLACES: [(usize, usize); 7] = [(0, 4), (5, 7), (8, 10), (11, 13), (14, 16), (17, 19), (20, 23)];
+    let mut parts = [0; 7];
+    for (part, (from, to)) in parts.iter_mut().zip(PLACES) {
+        *part = digits(text.get(from..to)?)?;
+    }
+    let [year, month, day, hour, minute, second, ms] = parts;
+    let days = day_of(year, month, day).checked_sub(DAYS_0000_03_01_TO_1970.into())?;
+    #[expect(clippy::arithmetic_side_effects, reason = "four digits of years are some 3e14 ms")]
+    (text.get(23..) == Some(b"Z")).then(|| (((days * 24 + hour) * 60 + minute) * 60 + second) * 1000 + ms)
+}
+
 /// The inverse of [`civil`], counted from 1 March of year 0.
 #[expect(clippy::arithmetic_side_effects, reason = "years have four digits")]
 fn day_of(year: u64, month: u64, day: u64) -> u64 {

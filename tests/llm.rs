@@ -11,7 +11,7 @@
 
 use opik_edge::llm::{
     Budget, Call, Described, Format, MAX_OPEN_BYTES, MAX_TEXT_BYTES, Record, Request, Target, fields_of_attributes,
-    path_suffixes, recognise,
+    otlp_of_rows, path_suffixes, recognise,
 };
 use serde_json::{Value, json};
 
@@ -1368,5 +1368,45 @@ fn attributes_of_open_telemetry_have_the_fields_of_the_vectors() {
         assert!(!vector["source"].as_str().unwrap().is_empty(), "{name} says where it is from");
         let fields = fields_of_attributes(vector["attributes"].to_string().as_bytes());
         assert_eq!(parsed(name, &fields), vector["fields"], "{name}");
+    }
+}
+
+/// The attributes of a span of OTLP, as the SDK of OpenTelemetry has them.
+fn attributes_of(span: &Value) -> Value {
+    let value = |value: &Value| {
+        let (kind, value) = value.as_object().unwrap().iter().next().unwrap();
+        match kind.as_str() {
+            "intValue" => value.as_str().unwrap().parse::<i64>().unwrap().into(),
+            "arrayValue" => {
+                value["values"].as_array().unwrap().iter().map(|value| value["stringValue"].clone()).collect()
+            }
+            _ => value.clone(),
+        }
+    };
+    let attributes = span["attributes"].as_array().unwrap().iter();
+    attributes.map(|one| (one["key"].as_str().unwrap().to_owned(), value(&one["value"]))).collect()
+}
+
+#[test]
+fn rows_as_otlp_are_as_the_vectors_say_and_are_read_back() {
+    let vectors: Vec<Value> = serde_json::from_str(include_str!("vectors/otlp.json")).unwrap();
+    for vector in vectors {
+        let name = vector["name"].as_str().unwrap();
+        let body = vector["body"].as_str().unwrap().as_bytes();
+        let row = &parsed(name, body)["spans"][0];
+        let request = parsed(name, &otlp_of_rows(body));
+        assert_eq!(request, vector["otlp"], "{name}");
+        if request.is_null() {
+            continue;
+        }
+        let attributes = attributes_of(&request["resourceSpans"][0]["scopeSpans"][0]["spans"][0]);
+        let fields = parsed(name, &fields_of_attributes(attributes.to_string().as_bytes()));
+        for (member, value) in fields.as_object().unwrap() {
+            let mut expected = row[member].clone();
+            if member == "metadata" {
+                expected["none"] = "null".into();
+            }
+            assert_eq!(*value, expected, "{name}: {member}");
+        }
     }
 }

@@ -16,6 +16,7 @@ use super::value::{
     write_name,
 };
 use crate::id::Id;
+use crate::json::int32;
 
 pub(super) const OPERATION: &[u8] = names!("gen_ai.operation.name ai.operationId openinference.span.kind");
 pub(super) const MODEL: &[u8] =
@@ -88,7 +89,9 @@ const KNOWN: [&[u8]; 27] = [
 ];
 
 /// The beginnings of the names of token counts. The first beginning that gives counts is taken, because an SDK repeats its counts.
-const COUNTS: &[u8] = names!("gen_ai.usage.original_usage. ai.usage. gen_ai.usage. llm.token_count.");
+const COUNTS: &[u8] = names!("ai.usage. gen_ai.usage. llm.token_count.");
+/// Counts of rows, each before its name in OpenTelemetry. The others have the same name behind `gen_ai.usage.`.
+pub(super) const COUNTS_OF_ROWS: &[u8] = names!("prompt_tokens input_tokens completion_tokens output_tokens");
 /// Names of counts, each before the name that it has elsewhere.
 const COUNT_NAMES: &[u8] = names!(
     "tokens prompt_tokens promptTokens prompt_tokens completionTokens completion_tokens prompt prompt_tokens completion completion_tokens total total_tokens"
@@ -139,7 +142,9 @@ pub fn fields_of_attributes(json: &[u8]) -> Vec<u8> {
         write_text(&mut out, b"provider", name);
         let mut usage = Vec::new();
         let is_embedding = given.any(VECTORS).is_some() || is_in(names!("embeddings EMBEDDING"), operation.content());
-        counts(given).write(&mut usage, name, is_embedding);
+        if !write_counts_of_row(&mut usage, given) {
+            counts(given).write(&mut usage, name, is_embedding);
+        }
         write_raw(&mut out, b"usage", &usage);
         write_raw(&mut out, b"total_estimated_cost", number(given.any(COST)));
         let mut ttft = number(given.any(TTFT)).to_vec();
@@ -193,15 +198,31 @@ fn kind_of(operation: &[u8], given: Value<'_>) -> &'static [u8] {
     }
 }
 
+/// Appends the counts of a row that went through OTLP, and tells whether there are any.
+#[inline(never)]
+fn write_counts_of_row(out: &mut Vec<u8>, given: Value<'_>) -> bool {
+    let counts = || given.members().filter_map(|(name, count)| Some((name.strip_prefix(b"gen_ai.usage.")?, count)));
+    if !counts().any(|(name, _)| name.starts_with(b"original_usage.")) {
+        return false;
+    }
+    out.put_byte(b'{');
+    for (name, count) in counts() {
+        if int32(count.text()).is_some() {
+            write_name(out, pairs(COUNTS_OF_ROWS).find(|(_, known)| *known == name).map_or(name, |(own, _)| own));
+            out.put(count.text());
+        }
+    }
+    out.put_byte(b'}');
+    true
+}
+
 #[inline(never)]
 fn counts(given: Value<'_>) -> Counts {
     let mut counts = Counts::default();
-    for (at, prefix) in Names(COUNTS).enumerate() {
-        if at == 1 {
-            // The AI SDK has the counts that Anthropic prices only here.
-            let details = given.member("ai.response.providerMetadata");
-            parsed(details, &mut |details| counts.merge(details.member("anthropic").member("usage")));
-        }
+    // The AI SDK has the counts that Anthropic prices only here.
+    let details = given.member("ai.response.providerMetadata");
+    parsed(details, &mut |details| counts.merge(details.member("anthropic").member("usage")));
+    for prefix in Names(COUNTS) {
         if !counts.is_empty() {
             break;
         }

@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use spin::Mutex;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use super::{Budget, Call, Described, Format, Request, Target, fields_of_attributes};
+use super::{Budget, Call, Described, Format, Request, Target, fields_of_attributes, otlp_of_rows};
 use crate::span::SEPARATOR;
 
 /// Bytes of the scratch. A longer text is staged in several pieces.
@@ -197,6 +197,14 @@ pub fn read_attributes() {
     with(|state| {
         let fields = fields_of_attributes(&core::mem::take(&mut state.staged));
         state.write(&[&fields]);
+    });
+}
+
+/// The staged bytes are a body of rows, as [`otlp_of_rows`] takes it. The output is the request of OTLP.
+#[wasm_bindgen(js_name = writeOtlp)]
+pub fn write_otlp() {
+    with(|state| {
+        state.output = otlp_of_rows(&core::mem::take(&mut state.staged));
     });
 }
 

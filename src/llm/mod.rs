@@ -7,7 +7,7 @@
 //! memory. A `tape` holds the positions of the values in a text. Each format has a file with tables; `steps` follows
 //! them to read values into an `answer`, and `part` classifies parts of messages in any format. `usage` translates
 //! token counts into Opik's names. A call that an SDK describes needs only the last three: `described`, and `attributes` reads
-//! OpenTelemetry's description. No file builds a tree.
+//! OpenTelemetry's description, which `otlp` writes. No file builds a tree.
 //!
 //! ```
 //! use opik_edge::llm::{Budget, Call, Request, recognise};
@@ -40,6 +40,7 @@ mod attributes;
 mod conversation;
 mod described;
 mod framing;
+mod otlp;
 mod part;
 mod recognise;
 mod request;
@@ -63,6 +64,7 @@ pub mod bindings;
 
 pub use attributes::fields_of_attributes;
 pub use described::Described;
+pub use otlp::otlp_of_rows;
 pub use recognise::{Format, GATEWAY_HOST, PATH_PARTS, Target, path_suffixes, recognise};
 pub use request::Request;
 

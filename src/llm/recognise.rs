@@ -417,23 +417,25 @@ fn provider_of(slug: &[u8]) -> Option<&[u8]> {
     known.map_or_else(|| slug.strip_prefix(b"custom-"), |(_, provider)| Some(provider))
 }
 
-/// Names of providers in OpenTelemetry and in the AI SDK, each before its name in Opik, where this is neither the same nor one
-/// of a gateway's. Names that stand for several providers are kept, so that nothing is priced wrongly.
-pub(super) const SDK_NAMES: &[u8] = names!(
+/// Names of providers in OpenTelemetry, each before its name in Opik, where these differ.
+pub(super) const OTEL_NAMES: &[u8] = names!(
     "aws.bedrock bedrock \
     azure.ai.openai azure \
     gcp.gemini google_ai \
     gcp.vertex_ai google_vertexai \
     mistral_ai mistral \
-    x_ai xai \
-    az.ai.openai azure \
-    azure.ai.inference azure.ai.inference \
+    x_ai xai"
+);
+
+/// Names of providers in the AI SDK, each before its name in Opik, where this is neither the same nor one of a gateway's; and
+/// other names of OpenTelemetry. Names that stand for several providers are kept, so that nothing is priced wrongly.
+const SDK_NAMES: &[u8] = names!(
+    "azure.ai.inference azure.ai.inference \
     az.ai.inference azure.ai.inference \
+    az.ai.openai azure \
     gcp.gen_ai google_ai \
     ibm.watsonx.ai ibm.watsonx.ai \
     vertex_ai google_vertexai \
-    open_ai openai \
-    amazon_bedrock bedrock \
     google google_ai \
     amazon-bedrock bedrock \
     bedrock-mantle bedrock \
@@ -444,7 +446,9 @@ pub(super) const SDK_NAMES: &[u8] = names!(
 
 /// The provider by its name in an SDK: `openai.chat`, `google.vertex.chat`, `googleVertex.anthropic.messages`, `gcp.gemini`.
 pub(super) fn provider_in_sdk(name: &[u8]) -> &[u8] {
-    let known = |name: &[u8]| pairs(SDK_NAMES).find(|(known, _)| *known == name).map(|(_, provider)| provider);
+    let known = |name: &[u8]| {
+        pairs(OTEL_NAMES).chain(pairs(SDK_NAMES)).find(|(known, _)| *known == name).map(|(_, provider)| provider)
+    };
     if let Some(provider) = known(name) {
         return provider;
     }
