@@ -414,13 +414,16 @@ fn write_text(out: &mut Vec<u8>, name: &[u8], text: &[u8]) {
 fn write_tags(out: &mut Vec<u8>, tags: Value<'_>) {
     let mut list = Vec::from(b"[");
     parsed(tags, &mut |tags| {
+        // Opik refuses rows that have a tag twice.
+        let mut seen: Vec<&[u8]> = Vec::new();
         for tag in tags.items() {
             let mut rest = tag.content();
             while !rest.is_empty() {
                 let (one, behind) = if tags.is_array() { (rest, b"".as_slice()) } else { cut(rest, b",") };
                 rest = behind.get(1..).unwrap_or_default();
                 let one = trim(one);
-                if !one.is_empty() {
+                if !one.is_empty() && !seen.contains(&one) {
+                    seen.push(one);
                     write_comma(&mut list);
                     list.put_byte(b'"');
                     list.put(one);
