@@ -1,8 +1,8 @@
 // Builds viewer/: compiles the schema's validators, bundles the page, and bundles the server and the command with them.
-// The sources import viewer/generated/. The package contains viewer/dist/.
+// The sources import viewer/generated/. The package contains viewer/dist/, with the licences of all bundled packages.
 
 import { execFileSync } from "node:child_process";
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import standaloneCode from "ajv/dist/standalone/index.js";
@@ -21,7 +21,10 @@ const MODELS = [
   "FeedbackScoreBatchThread",
 ];
 const TYPES = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml" };
+const NODE = "node20.16";
 const OPTIONS = { bundle: true, minify: true, write: false, format: "esm", logLevel: "warning", absWorkingDir: ROOT };
+/** The files of other packages that were bundled. */
+const bundled = new Set();
 
 await rm(`${ROOT}/generated`, { recursive: true, force: true });
 await rm(`${ROOT}/dist`, { recursive: true, force: true });
@@ -38,7 +41,8 @@ await writeFile(
 );
 await bundleForNode("src/server/server.ts", "dist/server.js");
 execFileSync(process.execPath, [resolve(ROOT, "../node_modules/typescript/bin/tsc"), "-p", ROOT], { stdio: "inherit" });
-await bundleForNode("src/cli/cli.ts", "dist/cli.js", [besideServer()]);
+await bundleForNode("src/cli/cli.ts", "dist/cli.js", [beside("server")]);
+await writeFile(`${ROOT}/dist/LICENSES.txt`, await licences());
 
 async function validators() {
   const schema = JSON.parse(await readFile(`${ROOT}/src/server/schema.json`, "utf8"), (_, value) =>
@@ -48,14 +52,13 @@ async function validators() {
   (addFormats.default ?? addFormats)(ajv);
   ajv.addSchema(schema);
   const code = standaloneCode.default(ajv, Object.fromEntries(MODELS.map((name) => [name, `opik#/$defs/${name}`])));
-  const { outputFiles } = await build({
-    ...OPTIONS,
+  const [{ contents }] = await bundle({
     minify: false,
     stdin: { contents: code, resolveDir: resolve(ROOT, "..") },
     platform: "neutral",
     mainFields: ["main"],
   });
-  return outputFiles[0].contents;
+  return contents;
 }
 
 function declarations() {
@@ -67,8 +70,7 @@ function declarations() {
 
 async function pageFiles() {
   const { version } = JSON.parse(await readFile(`${ROOT}/package.json`, "utf8"));
-  const { outputFiles } = await build({
-    ...OPTIONS,
+  const outputFiles = await bundle({
     entryPoints: ["src/page/page.tsx", "src/page/page.css"],
     outdir: "page",
     target: ["es2022", "chrome123", "firefox120", "safari17.5"],
@@ -88,21 +90,52 @@ async function pageFiles() {
 
 /** Bundles everything except Node's own modules. */
 async function bundleForNode(entry, outfile, plugins = []) {
-  const { outputFiles } = await build({
-    ...OPTIONS,
+  const [{ contents }] = await bundle({
     entryPoints: [entry],
     platform: "node",
-    target: "node20.16",
+    target: NODE,
     plugins,
     legalComments: "none",
   });
-  await writeFile(`${ROOT}/${outfile}`, outputFiles[0].contents, { mode: 0o755 });
+  await writeFile(`${ROOT}/${outfile}`, contents, { mode: 0o755 });
 }
 
-/** The command imports the file of the server. */
-function besideServer() {
+/** Imports this module from its own file. */
+function beside(name) {
   return {
-    name: "beside-server",
-    setup: ({ onResolve }) => onResolve({ filter: /\/server\.js$/ }, () => ({ path: "./server.js", external: true })),
+    name: `beside-${name}`,
+    setup: ({ onResolve }) =>
+      onResolve({ filter: new RegExp(`/${name}\\.js$`) }, () => ({ path: `./${name}.js`, external: true })),
   };
+}
+
+async function bundle(options) {
+  const { outputFiles, metafile } = await build({ ...OPTIONS, ...options, metafile: true });
+  for (const file of Object.keys(metafile.inputs)) if (file.includes("node_modules/")) bundled.add(resolve(ROOT, file));
+  return outputFiles;
+}
+
+/** The licence of each bundled package: its file, or the notices at the head of its sources. */
+async function licences() {
+  const folders = new Set(Array.from(bundled, (file) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file)[0]));
+  const texts = await Promise.all(
+    [...folders].sort().map(async (folder) => {
+      const { name, version, license } = JSON.parse(await readFile(`${folder}/package.json`, "utf8"));
+      const own = (await readdir(folder)).find((file) => /^licen[cs]e/i.test(file));
+      const text = own ? await readFile(`${folder}/${own}`, "utf8") : await noticesIn(folder);
+      if (text === "") throw new Error(`${name} has no licence`);
+      return `${name} ${version}: ${license}\n\n${text.trim()}\n`;
+    }),
+  );
+  return texts.join(`\n${"-".repeat(80)}\n\n`);
+}
+
+async function noticesIn(folder) {
+  const notices = new Map();
+  for (const file of bundled) {
+    if (!file.startsWith(`${folder}/`)) continue;
+    const [head, first] = /^(\/\/ Copyright.*\n)(?:\/\/.*\n)*/.exec(await readFile(file, "utf8")) ?? [];
+    if (head !== undefined && !notices.has(first)) notices.set(first, head.replace(/^\/\/ ?/gm, ""));
+  }
+  return [...notices.values()].join("\n");
 }

@@ -93,7 +93,14 @@ describe("beside the viewer's tarball", () => {
     const paths = files
       .map(({ path }) => path)
       .filter((path) => !/^dist\/types\/(?:api|server\/[a-z-]+)\.d\.ts$/.test(path));
-    assert.deepEqual(paths.sort(), ["LICENSE", "README.md", "dist/cli.js", "dist/server.js", "package.json"]);
+    assert.deepEqual(paths.sort(), [
+      "LICENSE",
+      "README.md",
+      "dist/LICENSES.txt",
+      "dist/cli.js",
+      "dist/server.js",
+      "package.json",
+    ]);
     assert.ok(size <= 150 * 1024, `${size} bytes`);
     viewer = join(installed.folder, filename);
     await run("npm", ["install", "--offline", "--no-audit", "--no-fund", installed.tarball, viewer], {
