@@ -7,12 +7,28 @@ import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { gzipSync } from "node:zlib";
+import { JsonTraceSerializer, ProtobufTraceSerializer } from "@opentelemetry/otlp-transformer";
+import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from "@opentelemetry/sdk-trace-base";
 
 const ROOT = resolve(import.meta.dirname, "..");
 const README = `${ROOT}/viewer/README.md`;
 const SPANS = Number(process.argv[2] ?? 1_000_000);
 const [BATCH, PER_TRACE, LARGE, SENDERS] = [1000, 20, 10_000, 4];
+/** As many as OpenTelemetry's processor sends at once. */
+const [OTLP_BATCH, OTLP_BATCHES] = [512, 100];
 const KB = 1024;
+
+const MODEL_CALL = {
+  "gen_ai.operation.name": "chat",
+  "gen_ai.provider.name": "openai",
+  "gen_ai.request.model": "gpt-5",
+  "gen_ai.usage.input_tokens": 12,
+  "gen_ai.usage.output_tokens": 8,
+  "gen_ai.input.messages":
+    '[{"role":"user","parts":[{"type":"text","content":"What is the answer to this question?"}]}]',
+  "gen_ai.output.messages":
+    '[{"role":"assistant","parts":[{"type":"text","content":"It depends on the question."}],"finish_reason":"stop"}]',
+};
 
 const folder = await mkdtemp(join(tmpdir(), "viewer-figures-"));
 const starts = [];
@@ -24,11 +40,13 @@ for (let n = 0; n < 5; n += 1) {
 const inFile = await measure(["--file", join(folder, "traces.db")], SPANS);
 const fileBytes = (await stat(join(folder, "traces.db"))).size;
 const inMemory = await measure([], Math.min(SPANS, 180_000));
+const otlp = { protobuf: await measureOtlp(ProtobufTraceSerializer), json: await measureOtlp(JsonTraceSerializer) };
 await rm(folder, { recursive: true });
 
 const { ASSETS } = await import(`${ROOT}/viewer/generated/assets.js`);
 const page = Object.values(ASSETS.files).reduce((sum, { text }) => sum + gzipSync(text, { level: 9 }).length, 0);
-const server = gzipSync(await readFile(`${ROOT}/viewer/dist/server.js`), { level: 9 }).length;
+const packedSize = async (name) => gzipSync(await readFile(`${ROOT}/viewer/dist/${name}.js`), { level: 9 }).length;
+const [server, attributes] = [await packedSize("server"), await packedSize("attributes")];
 const packed = JSON.parse(
   execFileSync("npm", ["pack", "--dry-run", "--json"], { cwd: `${ROOT}/viewer`, encoding: "utf8" }),
 );
@@ -47,7 +65,8 @@ const table = [
 ]
   .map((cells) => `| ${cells.join(" | ")} |`)
   .join("\n");
-const words = `It starts in ${(median(starts) / 1000).toFixed(2)} s. The page is ${(page / KB).toFixed(1)} KB gzip, the server with it ${(server / KB).toFixed(1)} KB, the package ${(size / KB).toFixed(1)} KB.`;
+const words = `It starts in ${(median(starts) / 1000).toFixed(2)} s. The page is ${(page / KB).toFixed(1)} KB gzip, the server with it ${(server / KB).toFixed(1)} KB, the reader of OpenTelemetry's attributes, which is loaded for the first such upload, ${(attributes / KB).toFixed(1)} KB, the package ${(size / KB).toFixed(1)} KB.
+Of OpenTelemetry it takes ${count(otlp.protobuf.perSecond)} spans a second as protobuf and ${count(otlp.json.perSecond)} as JSON, in memory and in batches of ${OTLP_BATCH}. The first upload takes ${Math.round(otlp.protobuf.firstMs)} ms.`;
 const text = await readFile(README, "utf8");
 await writeFile(README, text.replace(/(<!-- figures -->\n)[\s\S]*?(<!-- end -->)/, `$1${table}\n\n${words}\n$2`));
 console.log(`${table}\n\n${words}`);
@@ -100,6 +119,36 @@ async function measure(args, spans) {
   await end();
   const rss = Number(/VmRSS:\s+(\d+)/.exec(status)[1]);
   return { spans: spans + LARGE, perSecond: (spans / ms) * 1000, perCpuSecond: spans / cpuUsed, rss, listMs, traceMs };
+}
+
+/** Model calls, as OpenTelemetry's exporters send them. */
+async function measureOtlp(serializer) {
+  const kept = new InMemorySpanExporter();
+  const tracer = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(kept)] }).getTracer("figures");
+  const bodies = Array.from({ length: OTLP_BATCHES }, () => {
+    for (let n = 0; n < OTLP_BATCH; n += 1) tracer.startSpan("chat gpt-5", { attributes: MODEL_CALL }).end();
+    const body = serializer.serializeRequest(kept.getFinishedSpans());
+    kept.reset();
+    return body;
+  });
+  const { url, end } = await start([]);
+  const type = serializer === JsonTraceSerializer ? "application/json" : "application/x-protobuf";
+  const send = async (body) => {
+    const headers = { "content-type": type };
+    const { status } = await fetch(`${url}/v1/private/otel/v1/traces`, { method: "POST", body, headers });
+    if (status !== 200) throw new Error(`${status}`);
+  };
+  const first = performance.now();
+  await send(bodies.pop());
+  const began = performance.now();
+  const spans = bodies.length * OTLP_BATCH;
+  const sender = async () => {
+    for (let body = bodies.pop(); body !== undefined; body = bodies.pop()) await send(body);
+  };
+  await Promise.all(Array.from({ length: SENDERS }, sender));
+  const ms = performance.now() - began;
+  await end();
+  return { firstMs: began - first, perSecond: (spans / ms) * 1000 };
 }
 
 function batch() {

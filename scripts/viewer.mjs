@@ -33,13 +33,20 @@ await mkdir(`${ROOT}/dist`, { recursive: true });
 
 await writeFile(`${ROOT}/generated/validators.js`, await validators());
 await writeFile(`${ROOT}/generated/validators.d.ts`, declarations());
+const attributes = await readerOfAttributes();
+await writeFile(`${ROOT}/generated/attributes.js`, attributes);
+await writeFile(
+  `${ROOT}/generated/attributes.d.ts`,
+  "export function readAttributes(json: string): Record<string, unknown>;\n",
+);
 const assets = await pageFiles();
 await writeFile(`${ROOT}/generated/assets.js`, `export const ASSETS = ${JSON.stringify(assets)};\n`);
 await writeFile(
   `${ROOT}/generated/assets.d.ts`,
   "export const ASSETS: { readonly version: string; readonly files: Readonly<Record<string, { readonly type: string; readonly text: string }>> };\n",
 );
-await bundleForNode("src/server/server.ts", "dist/server.js");
+await writeFile(`${ROOT}/dist/attributes.js`, attributes);
+await bundleForNode("src/server/server.ts", "dist/server.js", [beside("attributes")]);
 execFileSync(process.execPath, [resolve(ROOT, "../node_modules/typescript/bin/tsc"), "-p", ROOT], { stdio: "inherit" });
 await bundleForNode("src/cli/cli.ts", "dist/cli.js", [beside("server")]);
 await writeFile(`${ROOT}/dist/LICENSES.txt`, await licences());
@@ -57,6 +64,16 @@ async function validators() {
     stdin: { contents: code, resolveDir: resolve(ROOT, "..") },
     platform: "neutral",
     mainFields: ["main"],
+  });
+  return contents;
+}
+
+/** opik-edge's reader of attributes, with its WebAssembly, as scripts/build has compiled them. */
+async function readerOfAttributes() {
+  const [{ contents }] = await bundle({
+    entryPoints: ["../target/tsc/llm/attributes.js"],
+    platform: "node",
+    target: NODE,
   });
   return contents;
 }

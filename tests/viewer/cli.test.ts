@@ -98,6 +98,7 @@ describe("beside the viewer's tarball", () => {
       "README.md",
       "dist/LICENSES.txt",
       "dist/cli.js",
+      "dist/attributes.js",
       "dist/server.js",
       "package.json",
     ]);

@@ -11,7 +11,7 @@ import { closeAll } from "../support/closing.js";
 import { type Collector, startCollector } from "../support/collector.js";
 import { ROOT } from "../support/worker.js";
 import { startChromium } from "./browser.js";
-import { idAt, type Sample, send, sendRefused, sendSample } from "./sample.js";
+import { idAt, type Sample, send, sendOtlp, sendRefused, sendSample } from "./sample.js";
 
 const WIDE = { width: 1360, height: 800 };
 const NARROW = { width: 390, height: 800 };
@@ -150,6 +150,34 @@ test("the detail explains oddities of a span", () =>
     }
     await page.locator(".hint", { hasText: "4 spans read 0 ms" }).waitFor();
   }));
+
+test("a trace of OpenTelemetry reads like one of ours", async () => {
+  const other = await startCollector();
+  await sendOtlp(other, start);
+  await withPage(
+    "",
+    async (page) => {
+      await page.locator("a.row", { hasText: "invoke_agent billing" }).click();
+      assert.match(await page.locator(".summary").innerText(), /2\.40 s[\s\S]*7[\s\S]*542[\s\S]*cart-81/);
+      await line(page, "SELECT invoices").click();
+      await page.locator(".error-box", { hasText: "ledger did not answer" }).waitFor();
+      await page.screenshot({ path: join(PICTURES, "otlp-error.png") });
+      await line(page, "execute_tool").click();
+      await page.locator(".detail", { hasText: "INV-2041" }).waitFor();
+      await page.screenshot({ path: join(PICTURES, "otlp-tool.png") });
+      await line(page, "chat gpt-5-mini").click();
+      await page.locator(".bubble.role-user", { hasText: "overdue" }).waitFor();
+      await page.locator(".bubble.role-assistant", { hasText: "sum_invoices" }).waitFor();
+      await page.screenshot({ path: join(PICTURES, "otlp-conversation.png") });
+      await page.keyboard.press("End");
+      await page.locator(".bubble", { hasText: "501.9" }).first().waitFor();
+      await page.locator(".detail strong", { hasText: "overdue" }).waitFor();
+      await page.screenshot({ path: join(PICTURES, "otlp-answer.png") });
+    },
+    { at: other.url.replace(/api$/, "") },
+  );
+  await other.close();
+});
 
 test("a sender keeps its colour in another view, and when the page is loaded again", () =>
   withPage("", async (page) => {

@@ -219,3 +219,108 @@ export async function sendRefused(collector: Collector, start: number): Promise<
     });
   }
 }
+
+/** Sends a trace of two services with OpenTelemetry, as OTLP's JSON. It begins at `start`, in ms since 1970. */
+export async function sendOtlp(collector: Collector, start: number): Promise<void> {
+  const anyValue = (value: unknown) => {
+    if (typeof value === "number") return { intValue: `${value}` };
+    return { stringValue: typeof value === "string" ? value : JSON.stringify(value) };
+  };
+  const listed = (fields: object) => Object.entries(fields).map(([key, value]) => ({ key, value: anyValue(value) }));
+  const span = (n: number, parent: number, name: string, [from, to]: [number, number], fields: object, more = {}) => ({
+    traceId: "0af7651916cd43dd8448eb211c80319c",
+    spanId: `00f067aa0ba902b${n}`,
+    ...(parent > 0 && { parentSpanId: `00f067aa0ba902b${parent}` }),
+    name,
+    startTimeUnixNano: `${start + from}000000`,
+    endTimeUnixNano: `${start + to}000000`,
+    attributes: listed(fields),
+    ...more,
+  });
+  const chat = (fields: object) => ({
+    "gen_ai.operation.name": "chat",
+    "gen_ai.provider.name": "openai",
+    "gen_ai.request.model": "gpt-5-mini",
+    ...fields,
+  });
+  const text = (role: string, content: string) => ({ role, parts: [{ type: "text", content }] });
+  const question = text("user", "Which of my invoices are overdue?");
+  const call = { type: "tool_call", id: "call_9", name: "sum_invoices", arguments: { ids: ["INV-2041", "INV-2055"] } };
+  const asked = { role: "assistant", parts: [call], finish_reason: "tool_call" };
+  const told = { role: "tool", parts: [{ type: "tool_call_response", id: "call_9", response: { total: 501.9 } }] };
+  const exception = { "exception.type": "TimeoutError", "exception.message": "ledger did not answer within 400 ms" };
+  const agent = [
+    span(1, 0, "invoke_agent billing", [0, 2400], {
+      "gen_ai.operation.name": "invoke_agent",
+      "gen_ai.agent.name": "billing",
+      thread_id: "cart-81",
+      "opik.tags": ["billing", "otel"],
+      input: { question: "Which of my invoices are overdue?" },
+      output: { answer: "Two of them." },
+    }),
+    span(
+      2,
+      1,
+      "chat gpt-5-mini",
+      [40, 900],
+      chat({
+        "gen_ai.usage.input_tokens": 212,
+        "gen_ai.usage.output_tokens": 31,
+        "gen_ai.system_instructions": [{ type: "text", content: "You answer questions on invoices." }],
+        "gen_ai.input.messages": [question],
+        "gen_ai.output.messages": [asked],
+        "server.address": "api.openai.com",
+      }),
+    ),
+    span(3, 1, "execute_tool sum_invoices", [910, 1330], {
+      "gen_ai.operation.name": "execute_tool",
+      "gen_ai.tool.name": "sum_invoices",
+      "gen_ai.tool.call.id": "call_9",
+      "gen_ai.tool.call.arguments": { ids: ["INV-2041", "INV-2055"] },
+      "gen_ai.tool.call.result": { total: 501.9 },
+    }),
+    span(4, 3, "GET", [915, 1325], {
+      "http.request.method": "GET",
+      "url.full": "http://ledger/sum",
+      "http.response.status_code": 200,
+    }),
+    span(
+      7,
+      1,
+      "chat gpt-5-mini",
+      [1340, 2390],
+      chat({
+        "gen_ai.usage.input_tokens": 255,
+        "gen_ai.usage.output_tokens": 44,
+        "gen_ai.input.messages": [question, asked, told],
+        "gen_ai.output.messages": [text("assistant", "Two invoices are **overdue**: you owe 501.90 EUR.")],
+      }),
+    ),
+  ];
+  const ledger = [
+    span(5, 4, "GET /sum", [920, 1320], { "http.route": "/sum" }),
+    span(
+      6,
+      5,
+      "SELECT invoices",
+      [925, 1319],
+      { "db.system.name": "postgresql" },
+      {
+        status: { code: 2, message: "timeout" },
+        events: [{ timeUnixNano: `${start + 1319}000000`, name: "exception", attributes: listed(exception) }],
+      },
+    ),
+  ];
+  const resource = (service: string, language: string, spans: object[]) => ({
+    resource: { attributes: listed({ "service.name": service, "telemetry.sdk.language": language }) },
+    scopeSpans: [{ spans }],
+  });
+  const response = await fetch(`${collector.url}/v1/private/otel/v1/traces`, {
+    method: "POST",
+    body: JSON.stringify({
+      resourceSpans: [resource("billing", "nodejs", agent), resource("ledger", "python", ledger)],
+    }),
+    headers: { "content-type": "application/json", projectName: "invoices" },
+  });
+  if (!response.ok) throw new Error(await response.text());
+}

@@ -15,19 +15,28 @@ const MAX_DEPTH = 512;
 const unpack = promisify(gunzip);
 
 /** A body as it came and unpacked. */
-export interface Body {
-  readonly sent: Buffer;
-  readonly text: string;
+export class Body {
+  #text: string | undefined;
+
+  constructor(
+    readonly sent: Buffer,
+    readonly bytes: Buffer,
+  ) {}
+
+  get text(): string {
+    this.#text ??= this.bytes.toString();
+    return this.#text;
+  }
 }
 
 /** Reads it. Throws a `Refusal` if it is too large or can't be unpacked. */
 export async function bodyOf(request: IncomingMessage): Promise<Body> {
   const sent = await bytesOf(request);
   const encoding = request.headers["content-encoding"];
-  if (encoding === undefined || encoding === "identity") return { sent, text: sent.toString() };
+  if (encoding === undefined || encoding === "identity") return new Body(sent, sent);
   if (encoding !== "gzip") throw new Refusal(415, `content-encoding ${encoding} is not supported`);
   try {
-    return { sent, text: (await unpack(sent, { maxOutputLength: MAX_UNPACKED_BYTES })).toString() };
+    return new Body(sent, await unpack(sent, { maxOutputLength: MAX_UNPACKED_BYTES }));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE")
       throw tooLarge("unpacked", MAX_UNPACKED_BYTES);

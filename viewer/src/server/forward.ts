@@ -52,14 +52,16 @@ export class Forward {
     this.#underWay += 1;
     try {
       const { url, apiKey, workspace } = this.#options;
-      const encoding = headers["content-encoding"];
+      const { "content-encoding": encoding, "content-type": type, projectname: project } = headers;
       const response = await fetch(url.replace(/\/+$/, "") + path, {
         method,
         headers: {
-          "content-type": "application/json",
+          "content-type": type === "application/x-protobuf" ? type : "application/json",
           ...(encoding !== undefined && { "content-encoding": encoding }),
           ...(apiKey !== undefined && { authorization: apiKey }),
           ...(workspace !== undefined && { "comet-workspace": workspace }),
+          // Of OpenTelemetry's uploads.
+          ...(project !== undefined && { projectName: String(project) }),
         },
         body: new Uint8Array(body),
         redirect: "manual",

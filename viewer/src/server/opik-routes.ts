@@ -22,6 +22,7 @@ export interface Answer {
   readonly status: number;
   readonly json?: unknown;
   readonly text?: string;
+  readonly bytes?: Uint8Array;
   readonly headers?: Record<string, string>;
 }
 

@@ -8,6 +8,8 @@ export interface Place {
   readonly field?: string | undefined;
   /** The value of the field. */
   readonly value?: unknown;
+  /** The row, if the body has it in another form. */
+  readonly entry?: unknown;
 }
 
 /** The status, the message of the answer's body and, where there are some, its details. */

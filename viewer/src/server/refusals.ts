@@ -33,8 +33,8 @@ export class Refusals {
   add(refusal: Refusal, { at, method, path, sender, body }: Refused): void {
     this.#count += 1;
     const rows = rowsOf(body);
-    const { row, field, value } = refusal.place;
-    const one = (row === undefined ? body : rows?.[row]) as Record<string, unknown> | undefined;
+    const { row, field, value, entry } = refusal.place;
+    const one = (entry ?? (row === undefined ? body : rows?.[row])) as Record<string, unknown> | undefined;
     this.#kept.push({
       n: this.#count,
       at,
@@ -105,6 +105,7 @@ export function fixOf({ status, message, details, place }: Refusal): string | nu
   if (/already exists/.test(message))
     return "Another program has written this trace's row. A service that continues a trace writes only spans.";
   if (status === 503) return "Make room on the disk, or start the viewer without --file: Opik has no part in this.";
-  if (status === 404 || status === 405) return "OPIK_URL_OVERRIDE is this server's address with /api behind it.";
+  if (status === 404 || status === 405)
+    return "OPIK_URL_OVERRIDE is this server's address with /api behind it, and OTEL_EXPORTER_OTLP_ENDPOINT with /api/v1/private/otel.";
   return null;
 }

@@ -28,12 +28,26 @@ export function senderOf(headers: IncomingHttpHeaders): Sender {
       runtime: language === "python" ? language : text("x-fern-runtime") || "javascript",
     };
   }
+  const exporter = /^otel-otlp-exporter-([a-z]+)/i.exec(text("user-agent"))?.[1];
+  if (exporter) return { service: "", sdk: "opentelemetry", runtime: exporter.toLowerCase() };
   const unknown = { service: "", sdk: "" };
   if (headers.origin !== undefined || headers["sec-fetch-site"] !== undefined)
     return { ...unknown, runtime: "browser" };
   const product = /^[a-z][\w.-]*/.exec(text("user-agent").toLowerCase())?.[0];
   // workerd sends no user agent.
   return { ...unknown, runtime: product ?? (headers["comet-workspace"] === undefined ? "unknown" : "Worker") };
+}
+
+/** The sender of the spans of a resource of OpenTelemetry, which says more than the request. */
+export function senderOfResource(attributes: Readonly<Record<string, unknown>>, sender: Sender): Sender {
+  const text = (name: string) => (typeof attributes[name] === "string" ? attributes[name].slice(0, 200) : "");
+  const service = text("service.name");
+  return {
+    // SDKs call every unnamed service so.
+    service: /^unknown_service/.test(service) ? "" : service,
+    sdk: "opentelemetry",
+    runtime: text("telemetry.sdk.language") || sender.runtime,
+  };
 }
 
 /** The name of a sender: `shop · workerd` for a named service, `opik 2.2 · python` for others. */

@@ -18,6 +18,7 @@ import { Forward, type ForwardOptions } from "./forward.js";
 import { isOfThisMachine, type Purpose, refusalOf } from "./guard.js";
 import { MemoryShelf } from "./memory-shelf.js";
 import { type Answer, type Asking, answerOpik } from "./opik-routes.js";
+import { answerRefusal, Otlp } from "./otlp.js";
 import { Refusal } from "./refusal.js";
 import { Refusals } from "./refusals.js";
 import { nameOf, senderOf } from "./senders.js";
@@ -129,6 +130,7 @@ export async function startCollector(options: CollectorOptions = {}): Promise<Co
     return found;
   };
   const viewed: Viewed = { store, refusals, status, waitFor };
+  const otlp = new Otlp(store);
 
   const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const { headers, method = "GET" } = request;
@@ -163,20 +165,24 @@ export async function startCollector(options: CollectorOptions = {}): Promise<Co
       if (path.prefix === "") return answerOutside(response, path.rest, purpose, method);
       if (method === "OPTIONS") return answer(response, { status: 204 });
       if (path.rest === "/viewer/events") return events.listen(response);
-      body = await bodyOf(request);
-      const asking: Asking = { method, path: path.rest, query, body: body.text, sender, nowMs: now() };
+      const sent = await bodyOf(request);
+      body = sent;
+      const isOtlp = isOfOtlp(path);
+      if (isOtlp) await otlp.load();
+      const asking: Asking = { method, path: path.rest, query, body: isOtlp ? "" : sent.text, sender, nowMs: now() };
+      const answerUpload = () => (isOtlp ? otlp.answer(asking, headers, sent) : answerOpik(store, asking));
       if (method !== "GET" && options.intercept) {
         const upload = { path: path.rest, headers, bytes: body.sent.byteLength, body: body.text };
-        const answered = options.intercept(upload, response, () => void answerOpik(store, asking));
+        const answered = options.intercept(upload, response, () => void answerUpload());
         if (answered !== undefined) {
           response.off("finish", noteAnswer);
           return note(answered);
         }
       }
-      const found = answerOpik(store, asking) ?? (await answerViewer(viewed, asking));
+      const found = answerUpload() ?? (await answerViewer(viewed, asking));
       if (!found) throw new Refusal(404, `no such route: ${path.rest}`);
       answer(response, found);
-      if (forward && purpose === "ingest" && method !== "GET") {
+      if (forward && purpose === "ingest" && method !== "GET" && found.status < 300) {
         forward.pass(method, path.rest, headers, body.sent).then(() => events.tell([]));
       }
     } catch (error) {
@@ -187,7 +193,7 @@ export async function startCollector(options: CollectorOptions = {}): Promise<Co
           method,
           path: path.rest,
           sender: nameOf(sender),
-          body: valueIn(body?.text),
+          body: isOfOtlp(path) ? undefined : valueIn(body?.text),
         });
         events.tell([]);
       }
@@ -196,6 +202,7 @@ export async function startCollector(options: CollectorOptions = {}): Promise<Co
       const { status: code, message, details } = refusal ?? { status: 500, message: String(error) };
       if (response.headersSent) response.destroy();
       else if (path.prefix === "" && code === 405) answerHtml(response, code, message);
+      else if (isOfOtlp(path)) answer(response, answerRefusal(headers, code, message, details));
       else answer(response, { status: code, json: { code, message, details } });
       request.resume();
     }
@@ -266,6 +273,11 @@ function purposeOf({ prefix, rest }: Path): Purpose {
   return /^\/(?:v1\/private\/|is-alive\/ping$)/.test(rest) ? "ingest" : "data";
 }
 
+/** The uploads of OpenTelemetry. */
+function isOfOtlp({ prefix, rest }: Path): boolean {
+  return prefix !== "" && rest.startsWith("/v1/private/otel/");
+}
+
 /** A client on this machine sends its headers at once. In ms. */
 const TIMEOUTS = { headersTimeout: 5000, requestTimeout: 120_000, connectionsCheckingInterval: 1000 };
 
@@ -285,7 +297,10 @@ function allowOrigin(response: ServerResponse, { origin }: IncomingHttpHeaders, 
   if (origin === undefined || purpose !== "ingest" || !isOfThisMachine(origin)) return;
   response.setHeader("access-control-allow-origin", origin);
   response.setHeader("access-control-allow-methods", "POST, PUT, PATCH");
-  response.setHeader("access-control-allow-headers", "authorization, content-type, comet-workspace, x-opik-edge");
+  response.setHeader(
+    "access-control-allow-headers",
+    "authorization, content-type, comet-workspace, projectname, x-opik-edge",
+  );
   response.setHeader("vary", "origin");
 }
 
@@ -309,9 +324,9 @@ function answerHtml(response: ServerResponse, status: number, message: string): 
   response.end(`<!doctype html><title>${status}</title><h1>${status}</h1><p>${message}</p>`);
 }
 
-function answer(response: ServerResponse, { status, json, text, headers }: Answer): void {
+function answer(response: ServerResponse, { status, json, text, bytes, headers }: Answer): void {
   const type = text !== undefined ? "text/plain; charset=utf-8" : "application/json";
-  const body = text ?? (json === undefined ? undefined : JSON.stringify(json));
+  const body = bytes ?? text ?? (json === undefined ? undefined : JSON.stringify(json));
   response.writeHead(status, { ...SAFE_HEADERS, ...(body !== undefined && { "content-type": type }), ...headers });
   response.end(body);
 }

@@ -2,6 +2,7 @@
 
 import type { Store, StoredRow, StoredScore } from "./store.js";
 import { tokensOf } from "./summary.js";
+import { msOf } from "./time.js";
 
 /** The deepest indent. Without it, the text of a long chain would grow quadratically. */
 const MAX_INDENT = 40 * 3;
@@ -88,6 +89,6 @@ function duration(row: StoredRow): string {
 }
 
 function byStart(a: StoredRow, b: StoredRow): number {
-  const order = Date.parse(String(a["start_time"])) - Date.parse(String(b["start_time"]));
+  const order = (msOf(a["start_time"]) ?? Number.NaN) - (msOf(b["start_time"]) ?? Number.NaN);
   return order || (a.id < b.id ? -1 : 1);
 }
