@@ -12,7 +12,7 @@ import { type Installed, installTarball } from "../support/installed.js";
 import { freePort } from "../support/ports.js";
 import { PROGRAMS } from "../support/programs.js";
 import { ROOT } from "../support/worker.js";
-import { idAt } from "./sample.js";
+import { idAt, sendOtlp } from "./sample.js";
 
 const run = promisify(execFile);
 let installed: Installed;
@@ -97,8 +97,8 @@ describe("beside the viewer's tarball", () => {
       "LICENSE",
       "README.md",
       "dist/LICENSES.txt",
-      "dist/cli.js",
       "dist/attributes.js",
+      "dist/cli.js",
       "dist/server.js",
       "package.json",
     ]);
@@ -246,7 +246,10 @@ describe("beside the viewer's tarball", () => {
       const command = new Command(program, [...args, ...granted, cli, "--port", "0"]);
       const [, url] = await command.until(/OPIK_URL_OVERRIDE=(\S+)/);
       assert.equal((await sendTo(url!, 1)).status, 204);
-      assert.match(await (await fetch(`${url}/trees`)).text(), /"trace 1"/);
+      await sendOtlp({ url: url! }, Date.now());
+      const trees = await (await fetch(`${url}/trees`)).text();
+      assert.match(trees, /"trace 1"/);
+      assert.match(trees, /"chat gpt-5-mini" {2}llm .*tokens=243/);
       await command.end();
     });
   }

@@ -24,6 +24,12 @@ for (let n = 1; refused.length < 3; n += 1) {
   if (status === 204) kept.push(n);
   else refused.push(status);
 }
+const span = { traceId: "0af7651916cd43dd8448eb211c80319c", spanId: "00f067aa0ba902b7", name: "x".repeat(100_000) };
+const { status: otlp } = await fetch(`${collector.url}/v1/private/otel/v1/traces`, {
+  method: "POST",
+  body: JSON.stringify({ resourceSpans: [{ scopeSpans: [{ spans: [{ ...span, startTimeUnixNano: start * 1e6 }] }] }] }),
+  headers: { "content-type": "application/json" },
+});
 const { spans } = collector.store.held();
 const found = collector.spans().length;
 const { refusals } = (await (await fetch(`${collector.url}/viewer/refusals`)).json()) as {
@@ -31,5 +37,5 @@ const { refusals } = (await (await fetch(`${collector.url}/viewer/refusals`)).js
 };
 await unlink(ballast);
 const afterwards = await sendOne(kept.length + 10);
-console.log(JSON.stringify({ kept: kept.length, spans, found, refused, fix: refusals[0]!.fix, afterwards }));
+console.log(JSON.stringify({ kept: kept.length, spans, found, refused, otlp, fix: refusals[0]!.fix, afterwards }));
 await collector.close();

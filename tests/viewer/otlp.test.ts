@@ -16,6 +16,7 @@ import { BasicTracerProvider, BatchSpanProcessor } from "@opentelemetry/sdk-trac
 import { v7 as uuid7 } from "uuid";
 import type { RefusalEntry, TraceSummary } from "../../viewer/src/api.js";
 import { seeded } from "../hostile/seeded.js";
+import { closeAll } from "../support/closing.js";
 import { type Collector, startCollector } from "../support/collector.js";
 import { PYTHON, QUIET } from "../support/python.js";
 import { ROOT } from "../support/worker.js";
@@ -241,7 +242,7 @@ describe("ids", () => {
     const traceId = newTrace();
     const later = (spanId: string, ms: number) =>
       span({ traceId, spanId, parentSpanId: "00f067aa0ba902b7", startTimeUnixNano: nanos(ms) });
-    await sendSpans(later("b7ad6b7169203331", now + 9), later("b7ad6b7169203332", now + 7));
+    await sendSpans(later("b7ad6b7169203331", now + 7), later("b7ad6b7169203332", now + 9));
     await sendSpans(span({ traceId }));
     const id = derived(traceId, now + 7);
     assert.deepEqual(new Set(collector.spans().map(({ trace_id }) => trace_id)), new Set([id]));
@@ -522,6 +523,7 @@ describe("protobuf", () => {
     ["a name that is not UTF-8", bytesOf(inRequest([...BASE, [5, hex("c328")]]))],
     ["a name that is a number", bytesOf(inRequest([...BASE, [5, 7]]))],
     ["a time that is a varint", bytesOf(inRequest([...BASE, [7, 7]]))],
+    ["a flag that is a text", bytesOf(inRequest([...BASE, [9, [[2, [[2, ""]]]]]]))],
     ["an attribute that is a fixed64", bytesOf(inRequest([...BASE, [9, 7n]]))],
     ["a span that is a group", new BinaryWriter().tag(1, WireType.StartGroup).tag(1, WireType.EndGroup).finish()],
     ["a group that does not end", new BinaryWriter().tag(99, WireType.StartGroup).finish()],
@@ -732,9 +734,10 @@ test("usage that a parent has from its children counts once", async () => {
   assert.equal(collector.store.list().traces[0]!.tokens, 21);
 });
 
-test("an upload is passed on as it came", async () => {
+test("an upload is passed on as it came", async (t) => {
   const target = await startCollector();
   const from = await startCollector({ forward: { url: target.url } });
+  t.after(() => closeAll(from, target));
   const body = bytesOf(inRequest(BASE));
   const headers = { "content-type": PROTOBUF, projectName: "shop" };
   const sent = (url: string) => fetch(url, { method: "POST", body: body as BodyInit, headers });
@@ -743,5 +746,4 @@ test("an upload is passed on as it came", async () => {
   await target.until(() => target.spans().length === 1);
   assert.equal(target.requests.length, 1, "without the metrics");
   assert.deepEqual(target.spans()[0]!["project_name"], "shop");
-  await Promise.all([from.close(), target.close()]);
 });

@@ -151,8 +151,9 @@ test("the detail explains oddities of a span", () =>
     await page.locator(".hint", { hasText: "4 spans read 0 ms" }).waitFor();
   }));
 
-test("a trace of OpenTelemetry reads like one of ours", async () => {
+test("a trace of OpenTelemetry reads like one of ours", async (t) => {
   const other = await startCollector();
+  t.after(() => other.close());
   await sendOtlp(other, start);
   await withPage(
     "",
@@ -176,7 +177,6 @@ test("a trace of OpenTelemetry reads like one of ours", async () => {
     },
     { at: other.url.replace(/api$/, "") },
   );
-  await other.close();
 });
 
 test("a sender keeps its colour in another view, and when the page is loaded again", () =>

@@ -221,7 +221,7 @@ export async function sendRefused(collector: Collector, start: number): Promise<
 }
 
 /** Sends a trace of two services with OpenTelemetry, as OTLP's JSON. It begins at `start`, in ms since 1970. */
-export async function sendOtlp(collector: Collector, start: number): Promise<void> {
+export async function sendOtlp(collector: Pick<Collector, "url">, start: number): Promise<void> {
   const anyValue = (value: unknown) => {
     if (typeof value === "number") return { intValue: `${value}` };
     return { stringValue: typeof value === "string" ? value : JSON.stringify(value) };
