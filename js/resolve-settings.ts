@@ -43,8 +43,8 @@ const FUNCTION = "a function";
 const TEXT_OR_FUNCTION = "a string or a function";
 const SWITCH = "a boolean";
 
-/** Settings of clients, and of servers (`trust`). The value is the expected type, if only the type is checked. */
-export const CLIENT_SETTINGS: Names<OpikConfig & { trust: unknown }> = {
+/** Settings of clients, of servers (`trust`) and of Workers (`native`). The value is the expected type, if only the type is checked. */
+export const CLIENT_SETTINGS: Names<OpikConfig & { trust: unknown; native: unknown }> = {
   apiKey: TEXT,
   workspace: TEXT,
   projectName: TEXT,
@@ -71,6 +71,7 @@ export const CLIENT_SETTINGS: Names<OpikConfig & { trust: unknown }> = {
   onError: FUNCTION,
   onDrop: FUNCTION,
   trust: 0,
+  native: SWITCH,
 };
 const LIMITS: Names<Limits> = { fieldBytes: 0, spanBytes: 0, traceBytes: 0, bufferBytes: 0 };
 const REDACT: Names<RedactOptions> = { keys: 0, patterns: 0, replace: 0 };

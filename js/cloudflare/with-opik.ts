@@ -2,6 +2,7 @@
 // caller's trace or begins a new trace. ../server/invocation.ts defines an invocation.
 
 import { hasAsyncContext, prepareAsyncContext } from "../platform/context.js";
+import { prepareWaitUntil } from "../platform/wait-until.js";
 import { currentFrame } from "../record/frame.js";
 import type { WaitUntil } from "../server/background-work.js";
 import {
@@ -12,12 +13,12 @@ import {
   type KnownConfig,
   type OpenInvocation,
   runCall,
-  type ServerConfig,
   type ServerConfigFor,
   untraced,
 } from "../server/invocation.js";
 import { traceRequest } from "../server/trace-request.js";
 import { runBatch } from "./batch.js";
+import { nativeScope, type WorkerConfig } from "./native.js";
 import { type DescribedCall, describeCall, describeMethod, isHandler, type OtherTrigger } from "./triggers.js";
 
 /** The call that started an invocation. */
@@ -81,12 +82,12 @@ const WRAPPED = Symbol.for("opik-edge/wrapped");
  * );
  * ```
  */
-export function withOpik<H extends WorkerHandler | WorkerClass, C extends KnownConfig<C> = ServerConfig>(
+export function withOpik<H extends WorkerHandler | WorkerClass, C extends KnownConfig<C, WorkerConfig> = WorkerConfig>(
   handler: H,
   config?: ServerConfigFor<EnvOf<H>, Trigger, C>,
 ): H {
   if ((handler as { [WRAPPED]?: unknown })[WRAPPED] === true) return handler;
-  const open = invocations(config);
+  const open = invocations(config, nativeScope);
   return (typeof handler === "function" ? wrapClass(handler, open) : outsideOf(handler, handlerCall(open))) as H;
 }
 
@@ -162,6 +163,7 @@ const callOf = new WeakMap<object, Call>();
 function wrapClass(Class: WorkerClass, open: OpenInvocation<Trigger>): WorkerClass {
   // Begun early, so that an object's first call need not wait for it.
   void prepareAsyncContext();
+  void prepareWaitUntil(); // for objects, whose `ctx` has no `tracing`
   const className = Class.name || Object.getPrototypeOf(Class).name;
   const methods: Methods = new WeakMap();
   // For subclasses, and for test runners, which take methods from it for their objects. The class's own is unchanged.

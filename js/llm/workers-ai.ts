@@ -180,7 +180,7 @@ function traced(run: () => unknown, described: BindingCall | undefined): unknown
     throw error;
   };
   try {
-    const answer = run();
+    const answer = scope.within(span, run);
     return isPlainPromise(answer) ? answer.then(answered, failed) : answered(answer);
   } catch (error) {
     return failed(error);

@@ -23,6 +23,8 @@ interface Current {
   /** The context of the running callback, if there is no storage. */
   store?: Store | undefined;
   searched?: boolean;
+  /** Finds the context where there is neither a storage nor a running callback: cloudflare/native.ts. */
+  find?: () => Store | undefined;
 }
 const KEY = Symbol.for("opik-edge/3");
 
@@ -77,7 +79,12 @@ export function hasAsyncContext(): boolean {
 /** The current context, or `undefined`. */
 export function currentStore(): Store | undefined {
   const state = current();
-  return state.storage ? state.storage.getStore() : state.store;
+  return state.storage ? state.storage.getStore() : (state.store ?? state.find?.());
+}
+
+/** Without AsyncLocalStorage, has `find` tell the context after an `await`. */
+export function findContextBy(find: () => Store | undefined): void {
+  current().find = find;
 }
 
 /** Wraps `fn` so that it runs with the context that is current now. */

@@ -11,8 +11,19 @@ type WaitUntil = (promise: Promise<unknown>) => void;
  */
 const REQUEST_CONTEXTS = ["@vercel/request-context", "@next/request-context"].map((name) => Symbol.for(name));
 
-/** The module `cloudflare:workers` once it is loaded; `null` if it cannot be loaded. */
-let workers: { readonly waitUntil?: WaitUntil } | null | undefined;
+/** The used part of the module `cloudflare:workers`. */
+interface WorkersModule {
+  readonly waitUntil?: WaitUntil;
+  readonly tracing?: unknown;
+}
+
+/** The module once it is loaded; `null` if it cannot be loaded. */
+let workers: WorkersModule | null | undefined;
+
+/** The member `tracing` of `cloudflare:workers`, once `prepareWaitUntil` has loaded it; older runtimes lack the member. */
+export function platformTracing(): unknown {
+  return workers?.tracing;
+}
 
 /**
  * Loads `waitUntil` in a Worker, where only an import finds it. This happens early, since a request that has been answered
@@ -22,7 +33,7 @@ export function prepareWaitUntil(): Promise<void> | undefined {
   if (workers !== undefined || !isWorker()) return undefined;
   // The name is split so that no bundler resolves it; if the module is missing, the rejection handler notes that.
   const name = ["cloudflare", "workers"].join(":");
-  return (import(/* @vite-ignore */ /* webpackIgnore: true */ name) as Promise<{ waitUntil?: WaitUntil }>).then(
+  return (import(/* @vite-ignore */ /* webpackIgnore: true */ name) as Promise<WorkersModule>).then(
     (found) => {
       workers = found;
     },

@@ -46,7 +46,8 @@ export function tracedFetch(
     input: { method: call.method, url: call.shownUrl },
     ...("parent" in options && { parent: options.parent }),
   });
-  const { settings, reporter, outbox } = span.trace.scope;
+  const { scope } = span.trace;
+  const { settings, reporter, outbox } = scope;
   tellUnknown(reporter, options, "option of fetch", OPTIONS);
   const { observe } = settings;
   const follower =
@@ -77,7 +78,7 @@ export function tracedFetch(
   try {
     // Trace headers of a forwarded request belong to its sender, so they are always removed.
     const given = names.length > 0 || own ? call.withHeaders(headers, settings.names) : call.args;
-    const answer: unknown = (send ?? senderOf(options))(...given);
+    const answer: unknown = scope.within(span, () => (send ?? senderOf(options))(...given));
     const answered = (response: unknown): unknown => watchAnswer(span, call, response, follower);
     return (isPlainPromise(answer) ? answer.then(answered, failed) : answered(answer)) as Promise<Response>;
   } catch (error) {

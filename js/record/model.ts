@@ -172,6 +172,8 @@ export interface OpenScope {
   score(kind: ScoreKind, id: unknown, score: Score): void;
   /** Keeps a score of the span, trace or thread that the score names. Never throws. */
   scoreById(score: TargetedScore): void;
+  /** Runs `fn` as a part of `span`; with `frame`, which is then current. */
+  within<T>(span: OpenSpan, fn: () => T, frame?: object): T;
   /** Notes that `item` is open. */
   opened(item: Open): void;
   /** Notes that `item` has ended. */

@@ -14,8 +14,9 @@ import { environment, now, within } from "../platform/env.js";
 import type { Row } from "../platform/model.js";
 import { prepareWaitUntil, whileKeptAlive } from "../platform/wait-until.js";
 import type { Settings } from "../settings.js";
+import type { Frame } from "./frame.js";
 import type { Masks } from "./json.js";
-import type { FlushOptions, Open, OpenScope, Score, ScoreKind, TargetedScore } from "./model.js";
+import type { FlushOptions, Open, OpenScope, OpenSpan, Score, ScoreKind, TargetedScore } from "./model.js";
 import { isOld, Noted, OldRows } from "./old-ids.js";
 import { ScoreBuffer } from "./score.js";
 
@@ -48,6 +49,8 @@ function rowId({ text }: Row): string {
 
 /** Records spans of one invocation or one client: holds their settings, reporter and rows. */
 export class Scope implements OpenScope {
+  /** `true` if a span stays current across an `await` without AsyncLocalStorage. */
+  declare readonly keepsContext?: boolean;
   // Private, because Node prints the current scope with every timer.
   readonly #settings: Settings;
   readonly #reporter: Reporter;
@@ -149,6 +152,11 @@ export class Scope implements OpenScope {
       this.#autoFlush = new AutoFlush(delivery, options);
     }
     return delivery;
+  }
+
+  /** Runs `fn` as a part of `span`. */
+  within<T>(_span: OpenSpan, fn: () => T, _frame?: Frame): T {
+    return fn();
   }
 
   /** `true` if the scope does not end with an invocation. Lost spans then have to be closed individually. */

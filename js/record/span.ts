@@ -205,7 +205,8 @@ export class SpanHandle implements OpenSpan, Open {
 
   /** Runs `fn` with this span current. */
   run<T>(fn: () => T): T {
-    return runWith({ scope: this.#scope, trace: this.trace, span: this }, fn);
+    const frame = { scope: this.#scope, trace: this.trace, span: this };
+    return this.#scope.within(this, () => runWith(frame, fn), frame);
   }
 
   [Symbol.dispose](): void {

@@ -28,9 +28,9 @@ export interface ServerConfig extends OpikConfig, TrustConfig {}
  */
 export type ServerConfigFor<Env, T, C = ServerConfig> = C | ((env: Env, trigger: T) => C);
 
-/** Settings of type `C`, with unknown members refused. */
-export type KnownConfig<C> = ServerConfig &
-  OnlyNames<C, ServerConfig> & {
+/** Settings of type `C`, with members refused that `Shape` lacks. */
+export type KnownConfig<C, Shape = ServerConfig> = Shape &
+  OnlyNames<C, Shape> & {
     /** Refuses strings, arrays and functions, which have a length. */
     readonly length?: never;
   };
@@ -71,6 +71,17 @@ export interface Invocation {
   readonly trusts: Judge | undefined;
 }
 
+/** Makes the scope of an invocation, with the settings as they were given and as they were validated. */
+export type MakeScope = (
+  settings: Settings,
+  reporter: Reporter,
+  masks: Masks | undefined,
+  given: ServerConfig,
+  ctx: WaitUntil | undefined,
+) => Scope;
+
+const makeScope: MakeScope = (settings, reporter, masks) => new Scope(settings, reporter, masks);
+
 /** Opens invocations of one handler or class. */
 export type OpenInvocation<T> = (surroundings: Surroundings, trigger: T) => Invocation | undefined;
 
@@ -78,14 +89,17 @@ export type OpenInvocation<T> = (surroundings: Surroundings, trigger: T) => Invo
  * Opens invocations with the settings that `config` returns for each. If these are unusable, they are reported once and the
  * invocation is `undefined`. Never throws.
  */
-export function invocations<Env, T>(config: ServerConfigFor<Env, T> | undefined): OpenInvocation<T> {
+export function invocations<Env, T>(
+  config: ServerConfigFor<Env, T> | undefined,
+  make: MakeScope = makeScope,
+): OpenInvocation<T> {
   const configure = configurer(config);
   const memory: Memory = { seen: new Set() };
   return ({ env, ctx }, trigger) => {
     const masks = new Map<object, string>();
     if (isObject(env)) masks.set(env, "[env]");
     if (isObject(ctx)) masks.set(ctx, "[ctx]");
-    return openScope(() => configure(env as Env, trigger), env, memory, masks, ctx);
+    return openScope(() => configure(env as Env, trigger), env, memory, make, masks, ctx);
   };
 }
 
@@ -99,7 +113,7 @@ export function serverInvocations<Env, T>(config: ServerConfigFor<Env, T> | unde
   const memory: Memory = { seen: new Set() };
   let first: { readonly opened: Invocation | undefined } | undefined;
   return ({ env }, trigger) => {
-    first ??= { opened: openScope(() => configure(env as Env, trigger), env, memory) };
+    first ??= { opened: openScope(() => configure(env as Env, trigger), env, memory, makeScope) };
     return first.opened;
   };
 }
@@ -122,6 +136,7 @@ function openScope(
   configure: () => ServerConfig | undefined,
   env: unknown,
   memory: Memory,
+  make: MakeScope,
   masks?: Masks,
   ctx?: WaitUntil,
 ): Invocation | undefined {
@@ -130,7 +145,7 @@ function openScope(
     const given = ownOf(configure());
     listeners = { onError: functionOr(given.onError), onDrop: functionOr(given.onDrop) };
     const settings = settingsOf(given, env, memory);
-    const scope = new Scope(settings, new Reporter(listeners, memory.seen), masks);
+    const scope = make(settings, new Reporter(listeners, memory.seen), masks, given, ctx);
     return { scope, isOfProcess: !masks, ctx, trusts: resolveTrust(given, settings.projectName) };
   } catch (error) {
     tellOff(error, listeners.onError && new Reporter(listeners, memory.seen));
@@ -195,11 +210,11 @@ export interface Call {
 
 /** Begins a call. Call `prepareAsyncContext` first. Never throws. */
 export function beginCall({ scope, isOfProcess, ctx }: Invocation, { caller, ...root }: Root): Call {
-  if (!hasAsyncContext()) {
+  if (!hasAsyncContext() && !scope.keepsContext) {
     scope.reporter.once(
       "no_async_context",
       "without AsyncLocalStorage a span is current only until the first await: set compatibility_date to 2026-08-04 " +
-        "or later, or the flag nodejs_als, or pass spans explicitly (getTrackContext() in the handler's first line)",
+        "or later, the flag nodejs_als, or native: true, or pass spans explicitly (getTrackContext() in the handler's first line)",
     );
   }
   const trace = openTrace(scope, caller, root.name);

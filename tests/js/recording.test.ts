@@ -174,7 +174,13 @@ test("limits are applied, and invalid limits are refused by name", async () => {
       message: new RegExp(`^limits.${field}:`),
     });
   }
-  for (const wrong of [{ transport: {} }, { signals: ["SIGKILL"] }, { background: 1 }, { recordInputs: "no" }]) {
+  for (const wrong of [
+    { transport: {} },
+    { signals: ["SIGKILL"] },
+    { background: 1 },
+    { recordInputs: "no" },
+    { native: 1 },
+  ]) {
     assert.throws(() => client(wrong as never), { code: "invalid_config" });
   }
 });

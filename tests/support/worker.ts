@@ -80,6 +80,8 @@ export interface WorkerOptions {
   readonly installed?: Installed;
   /** More Miniflare options, in the shape of version 4: queues, service bindings, Durable Objects. */
   readonly miniflare?: MiniflareOptions;
+  /** The source of a Worker that receives the events of this one as they happen: its `tailStream` is called. */
+  readonly streamingTail?: string;
   /** Receives each line that the Worker writes to its console. */
   readonly onLog?: (line: string) => void;
 }
@@ -136,20 +138,30 @@ export type WorkerModule =
 
 /** Starts a Worker that is already bundled. */
 export async function startModules(modules: WorkerModule[], options: WorkerOptions = {}): Promise<RunningWorker> {
-  const v4 = {
-    host: "127.0.0.1",
-    port: 0,
+  const own = {
     // Connects to the Worker directly: Miniflare's entry in front of it does not forward a client's disconnect.
     unsafeDirectSockets: [{ host: "127.0.0.1", port: options.port ?? 0 }],
-    handleStructuredLogs: ({ message }: { readonly message: string }) => {
-      options.onLog?.(message); // the older Miniflare expects no result
-    },
     compatibilityDate: options.compatibilityDate ?? "2026-04-01",
     compatibilityFlags: options.compatibilityFlags ?? ["nodejs_als"],
     bindings: options.bindings ?? {},
     ...options.miniflare,
     modulesRoot: "/",
     modules,
+  };
+  const tail = options.streamingTail && {
+    name: "tail",
+    compatibilityDate: "2026-04-01",
+    compatibilityFlags: ["streaming_tail_worker"],
+    modulesRoot: "/",
+    modules: [{ type: "ESModule" as const, path: "/tail.js", contents: options.streamingTail }],
+  };
+  const v4 = {
+    host: "127.0.0.1",
+    port: 0,
+    handleStructuredLogs: ({ message }: { readonly message: string }) => {
+      options.onLog?.(message); // the older Miniflare expects no result
+    },
+    ...(tail ? { workers: [{ name: "main", ...own, streamingTails: ["tail"] }, tail] } : own),
   };
   // The current Miniflare cannot configure an older workerd. The tests use only what both have in common.
   const miniflare =

@@ -3,6 +3,7 @@
 import { DurableObject } from "cloudflare:workers";
 import { fetch, type Transport } from "opik-edge";
 import { deliverQueue, queueTransport, tracedQueue, tracedRpc, traceMessage, withOpik } from "opik-edge/cloudflare";
+import { withOpik as withServer } from "opik-edge/server";
 
 interface Env {
   PROXY: Fetcher;
@@ -44,6 +45,14 @@ export const tracedConsumer: ExportedHandler<Env, string> = withOpik({
   queue: (batch: MessageBatch<string>, env: Env) => deliverQueue(batch, { env }),
 });
 export const cronOnly = withOpik({ scheduled() {} } satisfies ExportedHandler<Env>, () => ({ sampleRate: 1 }));
+/** Cloudflare's own tracing is a setting of Workers alone. */
+export const mirrored = withOpik({ scheduled() {} } satisfies ExportedHandler<Env>, { native: true, trust: "never" });
+// @ts-expect-error -- a boolean
+withOpik({ scheduled() {} } satisfies ExportedHandler<Env>, { native: "yes" });
+// @ts-expect-error -- a misspelt name
+withOpik({ scheduled() {} } satisfies ExportedHandler<Env>, () => ({ natve: true }));
+// @ts-expect-error -- no setting of other servers
+withServer((_request: Request) => new Response(), { native: true });
 // @ts-expect-error -- neither a handler nor a class
 withOpik({ nothing: 1 });
 
