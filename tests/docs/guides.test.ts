@@ -12,8 +12,10 @@ import { after, before, test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { flush, type Opik } from "opik-edge";
+import { Watchers } from "../../viewer/src/server/watchers.js";
 import type { StoredRow } from "../support/collector.js";
 import { type Collector, startCollector } from "../support/collector.js";
+import { NATIVE_TAIL, NativeSpans } from "../support/native-spans.js";
 import { pageIds } from "../support/page-ids.js";
 import { PYTHON, QUIET } from "../support/python.js";
 import { example, project } from "../support/readme.js";
@@ -82,6 +84,30 @@ test("Workers: a request, RPC to an object and a queue's message are one trace",
     const caller = named("Counter.add").find(({ parent_span_id }) => parent_span_id === root.id)!;
     assert.ok(named("Counter.add").some(({ parent_span_id }) => parent_span_id === caller.id));
     assert.deepEqual([message.parent_span_id, message["output"]], [root.id, { page: "/cart" }]);
+  } finally {
+    await worker.close();
+  }
+});
+
+test("Cloudflare's tracing: the platform's span of a call is under ours", async () => {
+  const natives = new NativeSpans();
+  const watchers = new Watchers();
+  const worker = await startWorker(await example("guide-cloudflare-tracing", "ts"), {
+    bindings: { OPIK_URL_OVERRIDE: collector.url },
+    streamingTail: NATIVE_TAIL,
+    miniflare: { kvNamespaces: { PAGES: "pages" } },
+    onLog: (line) => natives.read(line) && watchers.notify(),
+  });
+  try {
+    assert.equal((await fetch(`${worker.url}/about`)).status, 200);
+    await collector.until(() => named("look up").length === 1);
+    const [ours] = named("look up");
+    const call = () => natives.all.find(({ name }) => name === "kv_get");
+    await watchers.until(
+      () => call() !== undefined,
+      () => "kv_get",
+    );
+    assert.equal(call()!.parentId, natives.twinOf(ours!.id)!.id);
   } finally {
     await worker.close();
   }
