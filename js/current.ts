@@ -220,7 +220,8 @@ export function getDistributedTraceHeaders(): Record<
 
 let processScope: Scope | undefined;
 
-function currentScope(frame: Frame | undefined): OpenScope {
+/** The scope of `frame`, else a scope made from the `OPIK_*` variables. */
+export function currentScope(frame: Frame | undefined): OpenScope {
   if (frame) return frame.scope;
   processScope ??= scopeFromVariables();
   return processScope;

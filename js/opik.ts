@@ -29,6 +29,14 @@ import type { Fetch, HeaderCarrier, InstrumentFetchOptions, OpikConfig } from ".
 /** Time after which `discard` aborts requests under way. */
 const DISCARD_TIMEOUT_MS = 1000;
 
+/** The scopes of clients, for the other entries of this package. */
+const scopes = new WeakMap<object, Scope>();
+
+/** The scope of a client of this copy of the package. */
+export function scopeOf(client: object): Scope | undefined {
+  return scopes.get(client);
+}
+
 const DISTRIBUTED_OPTIONS: Names<DistributedHeadersOptions> = { name: 0, flush: 0, span: 0 };
 const INSTRUMENT_OPTIONS: Names<InstrumentFetchOptions> = { propagateTo: 0, ignore: 0 };
 
@@ -72,6 +80,7 @@ export class Opik {
       if (error instanceof OpikError) throw error;
       throw new OpikError("invalid_config", `the configuration cannot be read: ${causeOf(error)}`, error);
     }
+    scopes.set(this, this.#scope);
     printAs("client", this);
     // Each may be passed on alone: `new OpenAI({ fetch: opik.fetch })`.
     for (const name of Object.getOwnPropertyNames(Opik.prototype) as (keyof Opik)[]) {

@@ -22,20 +22,26 @@ const MODELS = `
   import { withOpik } from "opik-edge/cloudflare";
   import { llm } from "opik-edge/llm";
   export default withOpik({ fetch: () => new Response() }, () => ({ observe: [llm()] }));`;
-/** The same without an observer, with each of the two ways to record the AI SDK. */
-const recording = (name) => `
+/** The same without an observer, with functions of another entry. */
+const beside = (names, entry) => `
   import { withOpik } from "opik-edge/cloudflare";
-  export { ${name} } from "opik-edge/ai-sdk";
+  export { ${names} } from "opik-edge/${entry}";
   export default withOpik({ fetch: () => new Response() }, () => ({}));`;
 const PAGE = `export { Opik } from "opik-edge";`;
 
 /** All sizes, in bytes. */
 export async function measureSizes() {
   const wasm = await readFile(`${ROOT}/pkg/core_bg.wasm`);
-  const [worker, observed, models, telemetry, tracer] = await Promise.all(
-    [WORKER, OBSERVED, MODELS, recording("opikTelemetry"), recording("opikTracer")].map(async (source) =>
-      gzipped(await bundle(source, ["workerd", "worker"])),
-    ),
+  const [worker, observed, models, telemetry, tracer, spans, collector] = await Promise.all(
+    [
+      WORKER,
+      OBSERVED,
+      MODELS,
+      beside("opikTelemetry", "ai-sdk"),
+      beside("opikTracer", "ai-sdk"),
+      beside("opikSpanProcessor, opikSpanExporter", "otel"),
+      beside("otlp", "otel"),
+    ].map(async (source) => gzipped(await bundle(source, ["workerd", "worker"]))),
   );
   return [
     { what: "wasm, gzip", bytes: gzipped(wasm) },
@@ -45,6 +51,8 @@ export async function measureSizes() {
     { what: "opik-edge/llm, JS beside an observer's, gzip", bytes: models - observed },
     { what: "opik-edge/ai-sdk, JS of opikTelemetry, gzip", bytes: telemetry - worker },
     { what: "opik-edge/ai-sdk, JS of opikTracer, gzip", bytes: tracer - worker },
+    { what: "opik-edge/otel, JS of opikSpan…, gzip", bytes: spans - worker },
+    { what: "opik-edge/otel, JS of otlp, gzip", bytes: collector - worker },
     { what: "browser bundle of { Opik }, minified, gzip", bytes: gzipped(await bundle(PAGE, [])) },
     { what: "standalone.js, gzip", bytes: gzipped(await readFile(`${ROOT}/pkg/standalone.js`)) },
     { what: "npm tarball", bytes: tarballBytes() },

@@ -10,8 +10,21 @@ export interface Frame {
   readonly span: Span | undefined;
 }
 
+let inside: ((frame: Frame | undefined) => Frame | undefined) | undefined;
+
+/** Has `find` look for the span of another tracer that is current inside our current context: otel/. */
+export function lookInside(find: (frame: Frame | undefined) => Frame | undefined): void {
+  inside = find;
+}
+
 /** The current context here, or `undefined`. */
 export function currentFrame(): Frame | undefined {
+  const frame = ownFrame();
+  return inside ? inside(frame) : frame;
+}
+
+/** The same without the spans of other tracers. */
+export function ownFrame(): Frame | undefined {
   const store = currentStore() as Partial<Frame> | undefined;
   return store?.scope && (store as Frame);
 }

@@ -236,6 +236,8 @@ export interface OpenTrace extends Trace {
   silence(): void;
   /** Bytes left for the next row, so that the trace stays within its limit. */
   readonly room: number;
+  /** Added to the local clock, in ms: see `Transport.clockOffsetMs`. */
+  readonly clockOffsetMs: number;
   /** The current time, with the clock offset that the trace began with. */
   now(): number;
   /** A new id for a span that begins at `startMs`. */

@@ -25,6 +25,14 @@ export function openSpan<T>(
   return fn ? scoped(span, fn) : span;
 }
 
+/** The beginning of a span, if another tracer decides it: otel/. */
+export interface Begun {
+  /** In ms since 1970, by the clock of the trace. */
+  readonly startMs: number;
+  /** `undefined` mints an id. */
+  readonly id: string | undefined;
+}
+
 const HEADER_OPTIONS: Names<{ spelling?: HeaderSpelling }> = { spelling: 0 };
 
 /** The only implementation of `Span`. */
@@ -47,12 +55,12 @@ export class SpanHandle implements OpenSpan, Open {
   #body: ReadableStream | null | undefined;
   readonly #isRoot: boolean;
 
-  /** With `isRoot` the span opened the trace, which ends with it. */
-  constructor(trace: OpenTrace, parentId: string, options: SpanOptions, isRoot = false) {
+  /** With `isRoot` the span opened the trace, which ends with it. `begun` is the beginning that another tracer decided. */
+  constructor(trace: OpenTrace, parentId: string, options: SpanOptions, isRoot = false, begun?: Begun) {
     this.trace = trace;
     this.#isRoot = isRoot;
-    this.startMs = isRoot || !trace.recording ? trace.startMs : trace.now();
-    const id = trace.recording ? this.#mint() : undefined;
+    this.startMs = begun?.startMs ?? (isRoot || !trace.recording ? trace.startMs : trace.now());
+    const id = trace.recording ? (begun?.id ?? this.#mint()) : undefined;
     // A span without an id is transparent: its children hang under its parent.
     this.id = id ?? parentId;
     this.parentSpanId = parentId || undefined;

@@ -19,7 +19,7 @@ export interface TraceOrigin {
   /** The caller's span, or "". */
   readonly parentId: string;
   /** An id for the first span, with the trace's start time. */
-  readonly spanId?: string;
+  readonly spanId?: string | undefined;
   /** The caller's W3C headers, to be passed on. */
   readonly came: readonly (string | undefined)[];
   readonly metadata?: Record<string, unknown> | undefined;
@@ -37,10 +37,15 @@ export interface TraceOrigin {
  */
 export function openTrace(own: OpenScope, carrier: unknown, name?: string, fields?: TraceFields): TraceHandle {
   const scope = environment.redirect?.(own) ?? own;
+  return new TraceHandle(originOf(scope, carrier, name, now()), scope, fields);
+}
+
+/** The origin of a trace that begins at `beganMs`, in ms of the local clock. */
+export function originOf(scope: OpenScope, carrier: unknown, name: string | undefined, beganMs: number): TraceOrigin {
   const { outbox } = scope;
   const { disabled, names, sampleRate, transport } = scope.settings;
   const clockOffsetMs = numberOr(transport.clockOffsetMs, 0);
-  const startMs = now() + clockOffsetMs;
+  const startMs = beganMs + clockOffsetMs;
   const incoming = readIncoming(carrier, names);
   const came = contextIn(incoming);
   if (!disabled && (incoming || sampleRate !== 0)) {
@@ -54,26 +59,15 @@ export function openTrace(own: OpenScope, carrier: unknown, name?: string, field
       const metadata = foreignTrace ? { "w3c.trace_id": foreignTrace, "w3c.parent_id": foreignParent } : undefined;
       const recording = link < "2" && (joined || isSampled(scope, core, traceId, name));
       // An unsampled trace has no ids, so that none are passed on.
-      return new TraceHandle(
-        { id: recording ? traceId : "", joined, parentId, spanId, came, metadata, recording, startMs, clockOffsetMs },
-        scope,
-        fields,
-      );
+      const id = recording ? traceId : "";
+      return { id, joined, parentId, spanId, came, metadata, recording, startMs, clockOffsetMs };
     } catch (error) {
       scope.reporter.failure(error);
     }
   }
   const { traceId = "", spanId = "" } = readClaim(incoming, startMs) ?? {};
-  const origin = {
-    id: traceId,
-    joined: traceId !== "",
-    parentId: spanId,
-    came,
-    recording: false,
-    startMs,
-    clockOffsetMs,
-  };
-  return new TraceHandle(origin, scope, fields);
+  const joined = traceId !== "";
+  return { id: traceId, joined, parentId: spanId, came, recording: false, startMs, clockOffsetMs };
 }
 
 /** Sampling is decided only here. Everything under a trace follows its decision, in other services too. */
@@ -129,7 +123,7 @@ export class TraceHandle implements OpenTrace, Open {
   #isBrokenOff = false;
   #isOwned = false;
   #isSilent = false;
-  readonly #clockOffsetMs: number;
+  readonly clockOffsetMs: number;
   /** `undefined` if the row is the caller's. */
   readonly #row: OpenRow | undefined;
   #spanId: string | undefined;
@@ -146,7 +140,7 @@ export class TraceHandle implements OpenTrace, Open {
     this.metadata = origin.metadata;
     this.startMs = origin.startMs;
     this.#spanId = origin.spanId;
-    this.#clockOffsetMs = origin.clockOffsetMs;
+    this.clockOffsetMs = origin.clockOffsetMs;
     this.scope = scope;
     if (!this.recording || this.joined) return;
     this.#row = new OpenRow(TRACE_ROW, this.id, "", this, this.startMs, fields);
@@ -167,7 +161,7 @@ export class TraceHandle implements OpenTrace, Open {
 
   /** The current time, with the clock offset that the trace began with. */
   now(): number {
-    return now() + this.#clockOffsetMs;
+    return now() + this.clockOffsetMs;
   }
 
   span(options?: SpanOptions): Span;

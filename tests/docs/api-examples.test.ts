@@ -70,6 +70,17 @@ interface Fetches {
 
 const get = (path: string, headers: Record<string, string> = {}) => new Request(`http://localhost${path}`, { headers });
 
+/** A span of OpenTelemetry that has ended. */
+function otelSpan(name: string): object {
+  const spanContext = () => ({
+    traceId: "0af7651916cd43dd8448eb211c80319c",
+    spanId: "b7ad6b7169203331",
+    traceFlags: 1,
+  });
+  const time = [Math.floor(Date.now() / 1000), 0];
+  return { name, spanContext, attributes: {}, events: [], status: { code: 0 }, startTime: time, endTime: time };
+}
+
 /** Lets calls to this machine pass, and answers every other call with `body`. */
 function answer(t: TestContext, body: unknown): void {
   const { fetch } = globalThis;
@@ -213,6 +224,18 @@ const NODE: Record<string, (example: Exports, t: TestContext) => unknown> = {
     const [parent, call] = [await recorded("ask"), arrived().find(({ type }) => type === "llm")];
     assert.deepEqual([call?.["parent_span_id"], call?.["model"]], [parent.id, "@cf/meta/llama-3.2-1b-instruct"]);
   },
+  "opik-edge/otel opikSpanProcessor": async ({ processor }) => {
+    const span = otelSpan("processed");
+    processor.onStart(span);
+    processor.onEnd(span);
+    await recorded("processed");
+  },
+  "opik-edge/otel opikSpanExporter": async ({ exporter }) => {
+    exporter.export([otelSpan("exported")], ({ code }: { code: number }) => assert.equal(code, 0));
+    await exporter.forceFlush();
+    await recorded("exported");
+  },
+  "opik-edge/otel otlp": ({ opik }) => assert.equal(typeof opik.flush, "function"),
   "opik-edge/relay relay": async ({ default: server }: { default: Fetches }) => {
     assert.equal(await (await server.fetch(get("/"))).text(), "the page");
     const refused = await server.fetch(new Request("http://localhost/opik", { method: "POST", body: "{}" }));

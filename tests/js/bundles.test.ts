@@ -49,7 +49,7 @@ test("an entry is itself, opik.js, core.js, and the reader of model calls and th
   for (const { default: path } of Object.values<{ default?: string }>(exports)) {
     if (path === undefined) continue;
     const shared = ["pkg/core.js", "pkg/opik.js", "pkg/platform/wasm/inline.js"];
-    if (/llm|vercel/.test(path)) shared.push("pkg/llm/reader.js", "pkg/llm/wasm/inline.js");
+    if (/llm|vercel|otel/.test(path)) shared.push("pkg/llm/reader.js", "pkg/llm/wasm/inline.js");
     const { metafile } = await build({
       entryPoints: [join(ROOT, path)],
       absWorkingDir: ROOT,
@@ -70,7 +70,7 @@ test("an entry is itself, opik.js, core.js, and the reader of model calls and th
 
 test("a bundle of everything, for Node, has each part", async () => {
   const text = await bundled(
-    `export * from "opik-edge"; export * from "opik-edge/relay"; export * from "opik-edge/llm"; export * from "opik-edge/ai-sdk";`,
+    `export * from "opik-edge"; export * from "opik-edge/relay"; export * from "opik-edge/llm"; export * from "opik-edge/ai-sdk"; export * from "opik-edge/otel";`,
     [],
     "node",
   );

@@ -4,6 +4,7 @@ import { type Dropped, type DropReason, type FlushReport, type OnDrop, Opik, typ
 import { opikTelemetry, opikTracer } from "opik-edge/ai-sdk";
 import { type Trigger, withOpik } from "opik-edge/cloudflare";
 import { llm, observeAi } from "opik-edge/llm";
+import { opikSpanExporter, opikSpanProcessor, otlp } from "opik-edge/otel";
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 function same<A, B>(_: Equal<A, B>): void {}
@@ -39,6 +40,10 @@ void llm({ provider: "openai" });
 // @ts-expect-error: an observer, and not what makes one.
 void new Opik({ observe: [llm] });
 void [opikTelemetry({ client: opik, parent: opened }), opikTracer({ parent: null })];
+void [opikSpanProcessor({ client: opik }), opikSpanExporter()];
+void new Opik({ transport: otlp({ url: new URL("https://collector.test/v1/traces"), beside: true }) });
+// @ts-expect-error: no option of otlp
+void otlp({ url: "https://collector.test/v1/traces", header: {} });
 // @ts-expect-error: there is no such option.
 void opikTelemetry({ parents: null });
 declare const ai: { run(model: string, inputs: object): Promise<string>; lastRequestId: string };

@@ -46,6 +46,33 @@ declare module "ai" {
   }): Promise<{ readonly text: string }>;
 }
 
+declare module "@opentelemetry/api" {
+  export const context: { setGlobalContextManager(manager: object): boolean };
+}
+
+declare module "@opentelemetry/context-async-hooks" {
+  export class AsyncLocalStorageContextManager {
+    enable(): this;
+  }
+}
+
+declare module "@opentelemetry/sdk-trace-base" {
+  interface Span {
+    end(): void;
+  }
+  interface Tracer {
+    startSpan(name: string): Span;
+    startActiveSpan<T>(name: string, fn: (span: Span) => T): T;
+  }
+  export class BatchSpanProcessor {
+    constructor(exporter: { shutdown(): Promise<void> });
+  }
+  export class BasicTracerProvider {
+    constructor(options: { readonly spanProcessors: readonly object[] });
+    getTracer(name: string): Tracer;
+  }
+}
+
 declare module "@ai-sdk/openai" {
   export function createOpenAI(options: { readonly apiKey: string | undefined; readonly fetch?: typeof fetch }): {
     chat(model: string): object;

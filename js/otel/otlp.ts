@@ -1,0 +1,112 @@
+// A transport to collectors of OpenTelemetry, over OTLP/HTTP with JSON. src/llm/otlp.rs writes the requests.
+
+import { kindOf } from "../deliver/upload.js";
+import { type OnError, Reporter } from "../errors.js";
+import { getReader } from "../llm/reader.js";
+import { type Names, tellUnknown } from "../names.js";
+import { platformFetch } from "../platform/host-fetch.js";
+import type { Transport, TransportRequest } from "../settings.js";
+
+/** Options of `otlp`. */
+export interface OtlpOptions {
+  /** Where the collector takes traces, with its path: `https://collector.example/v1/traces`. */
+  readonly url: string | URL;
+  /** Headers of each request, such as a key. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+  /**
+   * `true` sends rows to Opik as well (default `false`). Then the collector gets a copy of what Opik has accepted, once: its
+   * failures are reported, and change nothing about the delivery to Opik.
+   */
+  readonly beside?: boolean | undefined;
+  /** Called with failures of copies, and with spans that the collector has refused (default: `console.warn`, once for each cause). */
+  readonly onError?: OnError | undefined;
+}
+
+/** The collectors that get our spans. */
+export const collectors: Set<unknown> = new Set();
+
+const OPTIONS: Names<OtlpOptions> = { url: 0, headers: 0, beside: 0, onError: 0 };
+
+/**
+ * Sends spans to a collector of OpenTelemetry, instead of Opik or beside it. Rows of traces are left out, since OTLP has only
+ * spans; scores are refused, and counted as `rejected`.
+ *
+ * @example
+ * ```ts
+ * import { Opik } from "opik-edge";
+ * import { otlp } from "opik-edge/otel";
+ *
+ * export const opik = new Opik({
+ *   transport: otlp({ url: "https://collector.example/v1/traces", headers: { "x-api-key": "…" }, beside: true }),
+ * });
+ * ```
+ */
+export function otlp(options: OtlpOptions): Transport {
+  const { url: collector, headers = {}, beside = false } = options;
+  const reporter = new Reporter(options);
+  tellUnknown(reporter, options, "option of otlp", OPTIONS);
+  collectors.add(`${collector}`);
+
+  const send = async (body: Uint8Array<ArrayBuffer>, signal: AbortSignal): Promise<Response> => {
+    const response = await platformFetch(collector, {
+      method: "POST",
+      headers: { ...headers, "content-type": "application/json" },
+      body,
+      redirect: "manual",
+      signal,
+    });
+    if (!response.ok) return response;
+    const refused = refusalOf(await response.text());
+    if (refused) reporter.once("delivery_failed", refused);
+    return new Response(null, { status: response.status });
+  };
+  const deliver = (url: string, { method, body, signal }: TransportRequest): Response | Promise<Response> => {
+    if (method === "PUT") return new Response("OTLP has no scores: send them to Opik", { status: 422 });
+    const request = method === "POST" && kindOf(url) === "spans" ? otlpOf(body) : undefined;
+    return request ? send(request, signal) : new Response(null, { status: 202 });
+  };
+  if (!beside) return { appendsOnly: true, fetch: async (url, request) => deliver(url, request) };
+  return {
+    async fetch(url, request) {
+      const answer = await platformFetch(url, request);
+      if (answer.ok && request.method === "POST") {
+        try {
+          const { status, body } = await deliver(url, request);
+          await body?.cancel();
+          if (status >= 300) reporter.once("delivery_failed", `the collector answered ${status}: see its log`);
+        } catch (error) {
+          reporter.once("delivery_failed", "the collector cannot be reached: check its URL", error);
+        }
+      }
+      return answer;
+    },
+  };
+}
+
+/** The request of OTLP for a body of rows; `undefined` if it has no ended span. */
+function otlpOf(body: Uint8Array): Uint8Array<ArrayBuffer> | undefined {
+  const reader = getReader();
+  const request = reader.run((exports) => {
+    for (let at = 0; at < body.length; ) {
+      const scratch = reader.scratch();
+      const piece = body.subarray(at, at + scratch.length);
+      scratch.set(piece);
+      exports.stage(piece.length);
+      at += piece.length;
+    }
+    exports.writeOtlp();
+    return reader.outputBytes();
+  });
+  return request.length > 0 ? request : undefined;
+}
+
+/** The refusal in an answer that accepts only a part of the spans: `partialSuccess` of OTLP. */
+function refusalOf(answer: string): string | undefined {
+  try {
+    const { partialSuccess } = JSON.parse(answer);
+    const { rejectedSpans, errorMessage = "see its log" } = partialSuccess ?? {};
+    return Number(rejectedSpans) > 0 ? `the collector refused ${rejectedSpans} spans: ${errorMessage}` : undefined;
+  } catch {
+    return undefined; // an empty answer, or not of a collector
+  }
+}

@@ -1,0 +1,111 @@
+// The processor and the exporter for OpenTelemetry's SDK. spans.ts records.
+
+import { flush } from "../current.js";
+import { lookInside, ownFrame } from "../record/frame.js";
+import type { OtelSpan } from "./model.js";
+import { type OtelOptions, SpanRecorder } from "./spans.js";
+
+export type { OtelOptions } from "./spans.js";
+
+/** A span processor for OpenTelemetry's SDK, which calls its methods. */
+export interface OpikSpanProcessor {
+  /** A span begins. */
+  onStart(span: OtelSpan, context: unknown): void;
+  /** A span has ended. */
+  onEnd(span: OtelSpan): void;
+  /** Sends the rows that have ended. Never rejects. */
+  forceFlush(): Promise<void>;
+  /** Sends the rows that have ended, and records no span that begins later. Never rejects. */
+  shutdown(): Promise<void>;
+}
+
+/** A span exporter for OpenTelemetry's SDK, whose processors call its methods. */
+export interface OpikSpanExporter {
+  /** Takes spans that have ended, in any order. Reports success when their rows were sent, or are kept for a later attempt. */
+  export(spans: readonly OtelSpan[], done: (result: { code: number; error?: Error }) => void): void;
+  /** Sends the rows that have ended. Never rejects. */
+  forceFlush(): Promise<void>;
+  /** Sends the rows that have ended, and takes no further spans. Never rejects. */
+  shutdown(): Promise<void>;
+}
+
+/** `ExportResultCode` of @opentelemetry/core. */
+const SUCCESS = 0;
+const FAILED = 1;
+
+/**
+ * A span processor for OpenTelemetry's SDK: each sampled span becomes a span of Opik when it begins. Spans of this package find
+ * their parents among OpenTelemetry's, and the other way round. Attributes become model, provider, tokens, messages, … at the end.
+ *
+ * @example
+ * ```ts
+ * import { opikSpanProcessor } from "opik-edge/otel";
+ *
+ * export const processor = opikSpanProcessor();
+ *
+ * // new NodeTracerProvider({ spanProcessors: [processor] }).register();
+ * ```
+ */
+export function opikSpanProcessor(options?: OtelOptions): OpikSpanProcessor {
+  const recorder = new SpanRecorder(options, "opikSpanProcessor");
+  let isShut = false;
+  const forceFlush = flusherOf(options);
+  lookInside((frame) => recorder.inside(frame));
+  return {
+    onStart(span) {
+      if (!isShut && isSampled(span)) recorder.begin(span, ownFrame(), false);
+    },
+    onEnd: (span) => recorder.end(span),
+    forceFlush,
+    shutdown() {
+      isShut = true;
+      return forceFlush();
+    },
+  };
+}
+
+/**
+ * A span exporter for OpenTelemetry's SDK: sampled spans become spans of Opik when they have ended. Use it if their processor
+ * has to stay; `opikSpanProcessor` also finds parents among the spans of this package.
+ *
+ * @example
+ * ```ts
+ * import { opikSpanExporter } from "opik-edge/otel";
+ *
+ * export const exporter = opikSpanExporter();
+ *
+ * // new BatchSpanProcessor(exporter)
+ * ```
+ */
+export function opikSpanExporter(options?: OtelOptions): OpikSpanExporter {
+  const recorder = new SpanRecorder(options, "opikSpanExporter");
+  let isShut = false;
+  const forceFlush = flusherOf(options);
+  return {
+    export(spans, done) {
+      const code = isShut ? FAILED : SUCCESS;
+      const sampled = isShut ? [] : spans.filter(isSampled);
+      // Parents begin before their children.
+      const begun = [...sampled].sort(({ startTime: a }, { startTime: b }) => a[0] - b[0] || a[1] - b[1]);
+      for (const span of begun) recorder.begin(span, undefined, true);
+      for (const span of sampled) recorder.end(span);
+      // A batch processor flushes its exporter only in this way.
+      void forceFlush().then(() => done({ code }));
+    },
+    forceFlush,
+    shutdown() {
+      isShut = true;
+      return forceFlush();
+    },
+  };
+}
+
+function isSampled(span: OtelSpan): boolean {
+  return (span.spanContext().traceFlags & 1) === 1;
+}
+
+function flusherOf(options: OtelOptions | undefined): () => Promise<void> {
+  return async () => {
+    await (options?.client ? options.client.flush() : flush());
+  };
+}
