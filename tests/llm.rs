@@ -1410,3 +1410,59 @@ fn rows_as_otlp_are_as_the_vectors_say_and_are_read_back() {
         }
     }
 }
+
+/// All values in a JSON value, itself included.
+fn values_in<'a>(value: &'a Value, found: &mut Vec<&'a Value>) {
+    found.push(value);
+    match value {
+        Value::Array(values) => values.iter().for_each(|value| values_in(value, found)),
+        Value::Object(members) => members.values().for_each(|value| values_in(value, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn any_value_of_any_attribute_and_of_any_field_gives_json() {
+    let attributes: Value = serde_json::from_str(include_str!("vectors/attributes.json")).unwrap();
+    let rows: Value = serde_json::from_str(include_str!("vectors/otlp.json")).unwrap();
+    let bodies: Vec<Value> =
+        rows.as_array().unwrap().iter().map(|row| parsed("row", row["body"].as_str().unwrap().as_bytes())).collect();
+    let mut values = Vec::new();
+    values_in(&attributes, &mut values);
+    for body in &bodies {
+        values_in(body, &mut values);
+    }
+    let odd: Vec<Value> =
+        [r"\", r#"""#, r#"{"a":"\u0022"}"#, "[[[[", "\u{8}[]", "[\"\n\"]", "[1]]", "-1", "1e9"].map(Value::from).into();
+    values.extend(&odd);
+    let mut texts: Vec<String> = values.iter().map(ToString::to_string).collect();
+    texts.extend(["1e300", "-0.5", "0.00001", "123456789012345678901234567890", "1E-7"].map(String::from));
+    texts.sort();
+    texts.dedup();
+
+    let mut names: Vec<&str> = Vec::new();
+    for vector in attributes.as_array().unwrap() {
+        names.extend(vector["attributes"].as_object().unwrap().keys().map(String::as_str));
+    }
+    names.sort_unstable();
+    names.dedup();
+    let mut fields: Vec<&str> =
+        bodies.iter().flat_map(|body| body["spans"][0].as_object().unwrap().keys()).map(String::as_str).collect();
+    fields.sort_unstable();
+    fields.dedup();
+    for text in &texts {
+        for name in &names {
+            let given = format!(r#"{{"gen_ai.operation.name":"chat","{name}":{text}}}"#);
+            assert!(parsed(&given, &fields_of_attributes(given.as_bytes()))["type"].is_string(), "{given}");
+        }
+        for field in &fields {
+            let times = r#""start_time":"2025-11-24T16:00:00.000Z","end_time":"2025-11-24T16:00:00.250Z""#;
+            let given = format!(r#"{{"spans":[{{{times},"type":"llm","{field}":{text}}}]}}"#);
+            parsed(&given, &otlp_of_rows(given.as_bytes()));
+        }
+    }
+    for text in ["", "7", "[]", "{", "nul", r#"{"a":1"#] {
+        assert_eq!(fields_of_attributes(text.as_bytes()), br#"{"type":"general"}"#, "{text}");
+        assert!(otlp_of_rows(text.as_bytes()).is_empty(), "{text}");
+    }
+}

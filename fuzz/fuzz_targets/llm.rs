@@ -1,9 +1,12 @@
-//! Any bytes as the answer of a model in any framing, cut anywhere, and as a request's body and URL. The result is
+//! Any bytes as the answer of a model in any framing, cut anywhere, as a request's body and URL, as attributes of a span and as
+//! rows. The result is
 //! JSON, the same for every cut, and the held memory is bounded.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use opik_edge::llm::{Budget, Call, MAX_TEXT_BYTES, Record, Request, Target, recognise};
+use opik_edge::llm::{
+    Budget, Call, MAX_TEXT_BYTES, Record, Request, Target, fields_of_attributes, otlp_of_rows, recognise,
+};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -43,6 +46,12 @@ fuzz_target!(|input: (u8, u8, u8, bool, &[u8])| {
         if is_json && !text.is_empty() {
             serde_json::from_slice::<&RawValue>(text).expect("it is JSON");
         }
+    }
+    let fields = fields_of_attributes(bytes);
+    let request_of_otlp = otlp_of_rows(bytes);
+    if is_json {
+        serde_json::from_slice::<&RawValue>(&fields).expect("it is JSON");
+        assert!(request_of_otlp.is_empty() || serde_json::from_slice::<&RawValue>(&request_of_otlp).is_ok());
     }
     let status = if is_refused { 500 } else { 200 };
     let whole = read(&request, status, content_type, &[bytes]);

@@ -438,7 +438,7 @@ fn write_tags(out: &mut Vec<u8>, tags: Value<'_>) {
 
 /// The text of a number that is not below zero; empty for any other value.
 #[inline(never)]
-fn number(value: Value<'_>) -> &[u8] {
+pub(super) fn number(value: Value<'_>) -> &[u8] {
     Some(value.text()).filter(|text| matches!(text, [b'0'..=b'9', ..])).unwrap_or_default()
 }
 

@@ -3,7 +3,9 @@
 
 use alloc::vec::Vec;
 
-use super::attributes::{COST, COUNTS_OF_ROWS, FIRST_CHUNK, IDS, INPUT, MODEL, OPERATION, OUTPUT, PROVIDER, TAGS};
+use super::attributes::{
+    COST, COUNTS_OF_ROWS, FIRST_CHUNK, IDS, INPUT, MODEL, OPERATION, OUTPUT, PROVIDER, TAGS, number,
+};
 use super::recognise::{OTEL_NAMES, pairs};
 use super::tape::{Document, Tape};
 use super::value::{Names, Value, Write, cut, is_in, names, position, write_comma, write_content, write_name};
@@ -96,10 +98,11 @@ fn write_span(out: &mut Vec<u8>, row: Value<'_>) {
         write_attribute(out, b"gen_ai.usage.", standard, &|out| write_value(out, count));
     }
     write_field(out, COST, cost);
-    if ttft.is_some() {
+    let seconds = thousandth(number(ttft));
+    if !seconds.is_empty() {
         write_attribute(out, first_of(FIRST_CHUNK), b"", &|out| {
             out.put(b"\"doubleValue\":");
-            write_thousandth(out, ttft.text());
+            out.put(&seconds);
         });
     }
     write_field(out, TAGS, tags);
@@ -133,7 +136,7 @@ fn first_of(names: &'static [u8]) -> &'static [u8] {
 
 /// Appends the hex digits of an id, from one of them on.
 fn write_hex(out: &mut Vec<u8>, id: Value<'_>, from: usize) {
-    id.content().iter().filter(|&&byte| byte != b'-').skip(from).for_each(|&byte| out.put_byte(byte));
+    id.content().iter().filter(|byte| byte.is_ascii_hexdigit()).skip(from).for_each(|&byte| out.put_byte(byte));
 }
 
 #[inline(never)]
@@ -192,17 +195,15 @@ fn write_value(out: &mut Vec<u8>, value: Value<'_>) {
     }
 }
 
-/// Appends a thousandth of a number that is not below zero.
-fn write_thousandth(out: &mut Vec<u8>, number: &[u8]) {
+/// A thousandth of a decimal number; nothing for one with an exponent.
+fn thousandth(number: &[u8]) -> Vec<u8> {
     let (whole, fraction) = cut(number, b".");
-    if number.iter().any(|byte| matches!(byte, b'e' | b'E')) {
-        out.put_byte(b'0');
-        return;
+    if whole.is_empty() || number.iter().any(|byte| matches!(byte, b'e' | b'E')) {
+        return Vec::new();
     }
-    let mut padded = Vec::from(b"0000".get(whole.len()..).unwrap_or_default());
-    padded.put(whole);
-    let (seconds, rest) = padded.split_at_checked(padded.len().saturating_sub(3)).unwrap_or_default();
-    for part in [seconds, b".", rest, fraction.get(1..).unwrap_or_default()] {
-        out.put(part);
-    }
+    let mut out = Vec::from(b"0000".get(whole.len()..).unwrap_or_default());
+    out.put(whole);
+    out.insert(out.len().saturating_sub(3), b'.');
+    out.put(fraction.get(1..).unwrap_or_default());
+    out
 }
