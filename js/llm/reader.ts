@@ -88,17 +88,8 @@ export class Reader {
 
   /** The fields of the output. */
   output(): string[] {
-    return this.#decoder.decode(this.#view()).split(SEPARATOR);
-  }
-
-  /** A copy of the output. */
-  outputBytes(): Uint8Array<ArrayBuffer> {
-    return this.#view().slice();
-  }
-
-  #view(): Uint8Array<ArrayBuffer> {
     const { memory, outputPointer, outputLength } = this.#exports;
-    return new Uint8Array(memory.buffer, outputPointer(), outputLength());
+    return this.#decoder.decode(new Uint8Array(memory.buffer, outputPointer(), outputLength())).split(SEPARATOR);
   }
 
   /** Passes in a text of any length. */

@@ -17,6 +17,8 @@ import {
 import { Opik, type OpikConfig, span as spanHere } from "../../pkg/index.js";
 import { opikSpanExporter, opikSpanProcessor } from "../../pkg/otel/index.js";
 import { InMemoryExporter } from "../../pkg/testing/index.js";
+import { startCollector } from "../support/collector.js";
+import { startWorker } from "../support/worker.js";
 
 /** A span as both sides tell of it. */
 interface Told {
@@ -215,6 +217,33 @@ test("spans of both tracers are one tree, in each other to any depth", async () 
   });
   assert.deepEqual(exporter.traces.map(({ name }) => name).sort(), ["ours 1", "theirs 1"]);
   assert.deepEqual(codes, []);
+});
+
+test("in a Worker, spans of concurrent requests are below their own request", async () => {
+  const collector = await startCollector();
+  const worker = await startWorker("tests/models/otel-worker.ts", {
+    compatibilityFlags: ["nodejs_compat"],
+    bindings: { OPIK_URL_OVERRIDE: collector.url },
+  });
+  try {
+    const answers = await Promise.all(["/a", "/b"].map(async (path) => (await fetch(worker.url + path)).text()));
+    assert.deepEqual(answers, ["hello", "hello"]);
+    await collector.until(() => collector.spans().length === 8);
+    const rows = collector.spans();
+    for (const path of ["/a", "/b"]) {
+      const names = [`inner ${path}`, `ours ${path}`, `theirs ${path}`, `GET ${path}`];
+      const own = names.map((name) => rows.find((row) => row["name"] === name));
+      assert.deepEqual(
+        own.map((row) => row?.["parent_span_id"]),
+        [...own.slice(1).map((row) => row?.id), undefined],
+      );
+      assert.equal(own[0]?.["type"], "llm");
+    }
+    assert.equal(collector.traces().length, 2);
+  } finally {
+    await worker.close();
+    await collector.close();
+  }
 });
 
 const TRACE_ID = "019ab5c0-7c00-7a11-8a11-0123456789ab";
