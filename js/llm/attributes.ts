@@ -1,6 +1,20 @@
 // Reads attributes of OpenTelemetry's spans. src/llm/attributes.rs has the table.
 
+import { toJson } from "../record/json.js";
+import type { OpenScope, SpanOptions } from "../record/model.js";
 import { getReader } from "./reader.js";
+
+/** The fields that attributes give. Where WebAssembly is blocked, there are no fields. */
+export function attributeFields(attributes: object, scope: OpenScope): SpanOptions {
+  try {
+    const json = toJson(attributes, "metadata", scope) ?? "{}";
+    const { total_estimated_cost, thread_id, trace_id, parent_span_id, id, ...fields } = readAttributes(json);
+    return { ...fields, totalEstimatedCost: total_estimated_cost, threadId: thread_id };
+  } catch (error) {
+    scope.reporter.failure(error);
+    return {};
+  }
+}
 
 /** Members of a row, by the names that Opik's API has for them. Input, output and metadata are objects. */
 export interface AttributeFields {

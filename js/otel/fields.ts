@@ -1,9 +1,8 @@
 // The fields of a row from a span of OpenTelemetry: its attributes (src/llm/attributes.rs), its events and its status.
 
 import { namedError } from "../errors.js";
-import { type AttributeFields, readAttributes } from "../llm/attributes.js";
+import { attributeFields } from "../llm/attributes.js";
 import { hasSeenIn } from "../llm/reader.js";
-import { toJson } from "../record/json.js";
 import type { OpenScope, SpanOptions } from "../record/model.js";
 import type { OtelSpan } from "./model.js";
 
@@ -27,25 +26,14 @@ export function fieldsOf(given: OtelSpan, span: object, scope: OpenScope): SpanO
   const { recordInputs, recordOutputs } = scope.settings;
   // Events may repeat messages.
   if (events.length > 0 && recordInputs && recordOutputs) attributes[EVENTS] = events;
-  const { total_estimated_cost, thread_id, trace_id, parent_span_id, id, ...fields } = read(attributes, scope);
+  const fields = attributeFields(attributes, scope);
   return {
     ...fields,
     name: given.name,
-    totalEstimatedCost: total_estimated_cost,
-    threadId: thread_id,
     // Tokens stand once: an observer has recorded them in the span of the call.
     usage: hasSeenIn(span) ? undefined : fields.usage,
     error,
   };
-}
-
-function read(attributes: Record<string, unknown>, scope: OpenScope): Partial<AttributeFields> {
-  try {
-    return readAttributes(toJson(attributes, "metadata", scope) ?? "{}");
-  } catch (error) {
-    scope.reporter.failure(error);
-    return {};
-  }
 }
 
 /** The error that an event of the name `exception` describes. */

@@ -95,7 +95,7 @@ function otlpOf(body: Uint8Array): Uint8Array<ArrayBuffer> | undefined {
       at += piece.length;
     }
     exports.writeOtlp();
-    return reader.outputBytes();
+    return new Uint8Array(exports.memory.buffer, exports.outputPointer(), exports.outputLength()).slice();
   });
   return request.length > 0 ? request : undefined;
 }

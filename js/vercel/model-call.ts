@@ -59,33 +59,34 @@ export interface Description {
   readonly finishReason?: unknown;
   readonly usage?: unknown;
   readonly isEmbedding?: boolean | undefined;
+  /** Gives the fields instead: attributes have more than these members. */
+  readonly read?: (scope: OpenScope) => SpanOptions;
 }
 
-/** The fields that a description gives. */
-type Described = Pick<SpanOptions, "provider" | "input" | "output" | "usage">;
-
 /** Translates a description. Where WebAssembly is blocked, messages and answer stay as they are. */
-export function describe(scope: OpenScope, description: Description): Described {
+export function describe(scope: OpenScope, description: Description): SpanOptions {
+  if (description.read) return description.read(scope);
+  const error = errorOf(description.finishReason);
   try {
     const json = toJson(description, "input", scope) ?? "";
     const reader = getReader();
-    const [provider = "", input = "", output = "", usage = ""] = reader.run((exports) => {
+    const parts = reader.run((exports) => {
       reader.stage(json);
       exports.describe();
       return reader.output();
     });
-    const [from, counts] = [provider, usage].map((part) => part && JSON.parse(part));
-    const [said, answered] = [input, output].map((part) => (part ? new JsonText(part) : undefined));
-    return { provider: from || undefined, input: said, output: answered, usage: counts || undefined };
-  } catch (error) {
-    scope.reporter.failure(error);
-    return { input: description.messages, output: description.content };
+    const [provider, input, output, usage] = parts.map((part) => (part ? new JsonText(part) : undefined));
+    return { provider: provider?.toJSON() as string, input, output, usage, error };
+  } catch (cause) {
+    scope.reporter.failure(cause);
+    return { input: description.messages, output: description.content, error };
   }
 }
 
 /** The span of a model call. */
 export class ModelCall {
   readonly span: OpenSpan;
+  /** Describes the provider of the answer too. */
   readonly #description: Description;
   /** Model calls that an observer had taken before. */
   readonly #seen = callsSeen();
@@ -105,8 +106,8 @@ export class ModelCall {
     this.#description = description;
     this.span = start({ name: `${name} ${model}`, type: "llm", model: textOf(model), metadata });
     if (!this.span.isRecorded) return;
-    const { provider, input: messages } = describe(this.span.trace.scope, description);
-    this.span.update({ input: input ?? messages });
+    const { provider, input: messages, metadata: its } = describe(this.span.trace.scope, description);
+    this.span.update({ input: input ?? messages, metadata: its });
     // An observer that knows the host's provider knows more than the SDK, whose OpenAI may have any URL. It names an unknown
     // provider by its host.
     this.span.beforeEnd = () => {
@@ -124,17 +125,18 @@ export class ModelCall {
   }
 
   /** Ends the span. `output` replaces the answer in `answer`. */
-  end(answer: Description, fields: SpanOptions, output?: unknown): void {
+  end(answer: Description, fields: SpanOptions = {}, output?: unknown): void {
     const row = this.span.openRow;
     if (row) {
       const { provider, isEmbedding } = this.#description;
       const described = describe(this.span.trace.scope, { ...answer, provider, isEmbedding });
+      const { model, ttft, metadata, output: said, error } = described;
       // Tokens stand once: an observer has recorded them in this span, or in its own, which it does if it cannot find this one.
       const isElsewhere = this.#isCurrent ? hasSeenIn(this.span) : callsSeen() !== this.#seen;
       const usage = row.fields.usage ?? (isElsewhere ? undefined : described.usage);
-      const metadata = { ...fields.metadata, ...(this.#attempts > 1 && { attempts: this.#attempts }) };
-      const error = errorOf(answer.finishReason);
-      this.span.update({ ...fields, metadata, output: output ?? described.output, usage, error });
+      row.merge({ model, ttft, metadata, output: said, error, usage });
+      row.merge({ ...fields, output });
+      if (this.#attempts > 1) row.merge({ metadata: { attempts: this.#attempts } });
     }
     this.span.finish();
   }

@@ -3,11 +3,11 @@
 
 import { namedError } from "../errors.js";
 import { currentFrame } from "../record/frame.js";
-import type { OpenSpan } from "../record/model.js";
-import { type Attributes, type Kind, readBegun, readEnded } from "./attributes.js";
+import type { OpenScope, OpenSpan, SpanOptions } from "../record/model.js";
+import { type Attributes, type Kind, readBegun, readFields } from "./attributes.js";
 import {
   type AiSdkOptions,
-  describe,
+  errorOf,
   isAbort,
   ModelCall,
   membersOf,
@@ -152,23 +152,27 @@ class Recorded {
   readonly ambient = currentFrame()?.span;
   readonly children = new Set<Recorded>();
   readonly #model: ModelCall | undefined;
+  readonly #given = { read: (scope: OpenScope) => this.#fields(scope) };
   attributes: Attributes;
   error: unknown;
 
   constructor(name: string, attributes: Attributes, above: Recorded | undefined, start: Start) {
-    const { kind, name: title, description, input, fields } = readBegun(name, attributes);
+    const { kind, name: title } = readBegun(name, attributes);
     this.name = name;
     this.kind = kind;
     this.above = above;
     this.attributes = attributes;
     if (kind === "llm") {
-      const { model, metadata = {} } = fields;
-      this.#model = new ModelCall(start, title, model, description, metadata, input);
+      this.#model = new ModelCall(start, title, attributes["ai.model.id"], this.#given, {});
       this.span = this.#model.span;
     } else {
-      this.span = start({ ...fields, name: title, type: kind });
+      this.span = start({ name: title, type: kind });
       const { isRecorded, trace } = this.span;
-      if (isRecorded) this.span.update({ input: input ?? describe(trace.scope, description).input });
+      if (isRecorded) {
+        const { threadId, ...fields } = this.#fields(trace.scope);
+        this.span.update({ ...fields, type: kind });
+        if (threadId !== undefined) trace.update({ threadId });
+      }
     }
     callBySpan.set(this.span, this);
     above?.children.add(this);
@@ -185,18 +189,22 @@ class Recorded {
       isAborted = true;
       child.span.cancel();
     }
-    const { answer, output, fields } = readEnded(this.kind, this.attributes);
     const error = isAborted ? undefined : this.error;
     if (this.#model && !isAborted && error === undefined) {
-      this.#model.end(answer, fields, output);
+      this.#model.end(this.#given);
     } else {
       if (this.span.openRow) {
-        const said = output ?? describe(this.span.trace.scope, answer).output;
-        this.span.update({ ...fields, output: said, error: error ?? fields.error });
+        const { output, model, ttft, metadata, error: own } = this.#fields(this.span.trace.scope);
+        this.span.update({ output, model, ttft, metadata, error: error ?? own });
       }
       if (isAborted) this.span.cancel();
       else this.span.finish();
     }
+  }
+
+  #fields(scope: OpenScope): SpanOptions {
+    const fields = readFields(this.name, this.attributes, scope);
+    return { ...fields, error: errorOf(this.attributes["ai.response.finishReason"]) };
   }
 }
 

@@ -259,13 +259,13 @@ fn input(given: Value<'_>) -> Vec<u8> {
 fn output(given: Value<'_>) -> Vec<u8> {
     let mut out = Vec::from(b"{");
     let finish = given.any(FINISH);
+    let reason = |index| finish.items().nth(index).unwrap_or(finish);
     let mut index = 0;
     parsed(given.any(ANSWER), &mut |answer| {
         for message in answer.items().filter(|_| answer.is_some()) {
             let mut said = Conversation::default();
             reply(&mut said, message);
-            let reason = message.member("finish_reason").or(finish.items().nth(index).unwrap_or(finish));
-            write_choice(&mut out, index, &mut said, reason);
+            write_choice(&mut out, index, &mut said, message.member("finish_reason").or(reason(index)));
             index = index.wrapping_add(1);
         }
     });
@@ -277,7 +277,7 @@ fn output(given: Value<'_>) -> Vec<u8> {
             said.part(&text(Kind::Text, given.any(SAID)));
         }
         parsed(given.any(CALLS), &mut |calls| calls.elements().for_each(|one| said.part(&call(one))));
-        write_choice(&mut out, 0, &mut said, finish);
+        write_choice(&mut out, 0, &mut said, reason(0));
     }
     if out.len() > 1 {
         out.put_byte(b']');
