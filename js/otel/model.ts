@@ -1,8 +1,5 @@
 // The used parts of OpenTelemetry's objects (@opentelemetry/sdk-trace-base 2, @opentelemetry/api 1). Only types.
 
-/** Seconds, and nanoseconds. */
-export type HrTime = readonly [number, number];
-
 /** Identifies a span: `SpanContext`. */
 export interface OtelSpanContext {
   /** 32 hex digits. */
@@ -31,9 +28,9 @@ export interface OtelSpan {
   /** The identity of its parent. */
   readonly parentSpanContext?: OtelSpanContext | undefined;
   /** When it began, since 1970. */
-  readonly startTime: HrTime;
+  readonly startTime: readonly [seconds: number, nanoseconds: number];
   /** When it ended, since 1970. */
-  readonly endTime: HrTime;
+  readonly endTime: readonly [seconds: number, nanoseconds: number];
   /** Its attributes by name. */
   readonly attributes: Readonly<Record<string, unknown>>;
   /** Its events, in order. */
@@ -41,7 +38,7 @@ export interface OtelSpan {
     /** The name of the event. */
     readonly name: string;
     /** When it happened, since 1970. */
-    readonly time: HrTime;
+    readonly time: readonly [seconds: number, nanoseconds: number];
     /** Its attributes by name. */
     readonly attributes?: Readonly<Record<string, unknown>> | undefined;
   }[];

@@ -12,7 +12,7 @@ import type { OpenScope, OpenTrace, Span } from "../record/model.js";
 import { SpanHandle } from "../record/span.js";
 import { originOf, TraceHandle, type TraceOrigin } from "../record/trace.js";
 import { fieldsOf } from "./fields.js";
-import type { HrTime, OtelApi, OtelSpan } from "./model.js";
+import type { OtelApi, OtelSpan } from "./model.js";
 import { collectors } from "./otlp.js";
 
 /** Options of `opikSpanProcessor` and `opikSpanExporter`. */
@@ -60,6 +60,8 @@ const ACTIVE = Symbol.for("OpenTelemetry Context Key SPAN");
 export class SpanRecorder {
   readonly #client: object | undefined;
   readonly #known = new Recent<Known>();
+  /** The spans of invocations, which hold what the platform handed down: they are forgotten together. */
+  readonly #knownOf = new WeakMap<OpenScope, Recent<Known>>();
   readonly #pending = new Recent<Pending>();
   /** Open spans. */
   readonly #open = new WeakMap<object, SpanHandle>();
@@ -82,6 +84,7 @@ export class SpanRecorder {
     this.#safely(() => {
       const span = this.#open.get(given);
       const row = span?.openRow;
+      this.#open.delete(given);
       if (!span || !row) return;
       const { trace } = span;
       const { threadId, ...fields } = fieldsOf(given, span, trace.scope);
@@ -98,7 +101,7 @@ export class SpanRecorder {
     try {
       const { context } = (globalThis as { [API]?: OtelApi })[API] ?? {};
       const active = context?.active().getValue(ACTIVE) as OtelSpan | undefined;
-      const { span, ambient } = (active && this.#known.get(active.spanContext().spanId)) ?? {};
+      const { span, ambient } = (active && this.#find(active.spanContext().spanId, frame)) ?? {};
       return span && ambient === frame?.span ? { scope: span.trace.scope, trace: span.trace, span } : frame;
     } catch {
       return frame; // another version of the API
@@ -108,10 +111,10 @@ export class SpanRecorder {
   #begin(given: OtelSpan, frame: Frame | undefined, mayCome: boolean): void {
     const { traceId, spanId } = given.spanContext();
     const { name, attributes, parentSpanContext: parent } = given;
-    const above = parent && this.#known.get(parent.spanId);
+    const above = parent && this.#find(parent.spanId, frame);
     const scope = frame?.scope ?? above?.trace?.scope ?? this.#scope();
     if ((above && !above.trace) || isUpload(attributes, scope)) {
-      this.#known.set(spanId, IGNORED);
+      this.#memory(scope).set(spanId, IGNORED);
       return;
     }
     const beganMs = msOf(given.startTime);
@@ -142,17 +145,28 @@ export class SpanRecorder {
       // Only the root writes the row of the trace. Several handles of one trace must not use one id for their first spans.
       trace = new TraceHandle({ ...origin, joined: !isRoot, startMs, spanId: undefined }, scope, undefined);
       parentId = isRoot || !trace.recording ? "" : trace.mint(startMs);
-      if (!isRoot && parent) this.#known.set(parent.spanId, { id: parentId, trace });
+      if (!isRoot && parent) this.#memory(scope).set(parent.spanId, { id: parentId, trace });
     }
     const stated = attributes["opik.span_id"];
-    const id = idTime(`${stated}`) === undefined ? this.#known.get(spanId)?.id : `${stated}`;
+    const id = idTime(`${stated}`) === undefined ? this.#find(spanId, frame)?.id : `${stated}`;
     const metadata = isRoot
       ? { "w3c.trace_id": traceId, ...(parent && { "w3c.parent_id": parent.spanId }) }
       : undefined;
     const startMs = beganMs + trace.clockOffsetMs;
     const span = new SpanHandle(trace, parentId, { name, metadata }, isRoot, { startMs, id });
     this.#open.set(given, span);
-    this.#known.set(spanId, { id: span.id, trace, span, ambient });
+    this.#memory(trace.scope).set(spanId, { id: span.id, trace, span, ambient });
+  }
+
+  #find(spanId: string, frame: Frame | undefined): Known | undefined {
+    return (frame && this.#memory(frame.scope).get(spanId)) ?? this.#known.get(spanId);
+  }
+
+  #memory(scope: OpenScope): Recent<Known> {
+    if (scope.outlivesCalls) return this.#known;
+    const found = this.#knownOf.get(scope) ?? new Recent<Known>();
+    this.#knownOf.set(scope, found);
+    return found;
   }
 
   #scope(): OpenScope {
@@ -186,7 +200,7 @@ class Recent<V> {
   }
 }
 
-function msOf([seconds, nanos]: HrTime): number {
+function msOf([seconds, nanos]: OtelSpan["startTime"]): number {
   return seconds * 1000 + Math.floor(nanos / 1e6);
 }
 

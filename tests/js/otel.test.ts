@@ -3,7 +3,10 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { describe, test } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { Opik, type OpikConfig, type OpikError } from "opik-edge";
+import { withOpik } from "opik-edge/cloudflare";
 import { llm } from "opik-edge/llm";
 import { type OtelSpan, opikSpanExporter, opikSpanProcessor, otlp } from "opik-edge/otel";
 import { InMemoryExporter } from "opik-edge/testing";
@@ -195,6 +198,47 @@ test("a span of any shape throws nothing, and the next one is recorded", async (
   processor.onEnd(fine);
   await processor.forceFlush();
   assert.equal(exporter.spans.at(-1)?.name, "fine");
+});
+
+test("env of a Worker's request is not held after it", async () => {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+  const processor = opikSpanProcessor();
+  const exporter = new InMemoryExporter();
+  const parent = spanOf("parent");
+  const handler = withOpik(
+    {
+      async fetch(_request: Request, _env: object): Promise<Response> {
+        const child = spanOf("child", {}, { parentSpanContext: parent.spanContext() });
+        for (const span of [parent, child]) processor.onStart(span, undefined);
+        for (const span of [parent, child]) processor.onEnd(span);
+        return new Response();
+      },
+    },
+    () => ({ transport: exporter }),
+  );
+  const call = async (): Promise<WeakRef<object>> => {
+    const env = {};
+    const work: Promise<unknown>[] = [];
+    const ctx = { waitUntil: (promise: Promise<unknown>) => work.push(promise), passThroughOnException() {} };
+    await (handler.fetch as (...args: unknown[]) => Promise<Response>)(new Request("http://localhost/"), env, ctx);
+    await Promise.all(work);
+    return new WeakRef(env);
+  };
+  const env = await call();
+  const names = new Map(exporter.spans.map(({ id, name }) => [id, name]));
+  assert.deepEqual(exporter.spans.map(({ name, parent_span_id }) => [name, names.get(`${parent_span_id}`)]).sort(), [
+    ["GET /", undefined],
+    ["child", "parent"],
+    ["parent", "GET /"],
+  ]);
+  await call(); // the last one is held in any case
+  // A reference that is read holds its target until the next turn.
+  do {
+    await new Promise((resolve) => setImmediate(resolve));
+    collect();
+  } while (env.deref());
+  await processor.shutdown();
 });
 
 test("five thousand parents are remembered, and twice as many are not", async () => {
