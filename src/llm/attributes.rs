@@ -54,8 +54,8 @@ const VECTORS: &[u8] = names!("ai.embeddings ai.embedding");
 const RANKING: &[u8] = names!("ai.ranking");
 const ANSWER_ID: &[u8] = names!("gen_ai.response.id ai.response.id");
 const CALL_ID: &[u8] = names!("gen_ai.tool.call.id ai.toolCall.id");
-/// Names of the AI SDK for what the span itself says.
-const LEFT_OUT: &[u8] = names!("operation.name resource.name");
+/// The span says the first two itself. The third may repeat the answer; its counts are read.
+const LEFT_OUT: &[u8] = names!("operation.name resource.name ai.response.providerMetadata");
 
 /// All attributes that do not become metadata.
 const KNOWN: [&[u8]; 27] = [
@@ -97,8 +97,8 @@ const COUNT_NAMES: &[u8] = names!(
     "tokens prompt_tokens promptTokens prompt_tokens completionTokens completion_tokens prompt prompt_tokens completion completion_tokens total total_tokens"
 );
 /// The beginnings of the names of attributes that belong to the input, and to the output.
-const INPUT_PARTS: &[u8] = names!("gen_ai.prompt. llm.input_messages.");
-const OUTPUT_PARTS: &[u8] = names!("gen_ai.completion. llm.output_messages.");
+const INPUT_PARTS: &[u8] = names!("gen_ai.prompt. llm.input_messages. traceloop.entity.input");
+const OUTPUT_PARTS: &[u8] = names!("gen_ai.completion. llm.output_messages. traceloop.entity.output ai.response.files");
 /// May hold keys.
 const HEADERS: &[u8] = names!("ai.request.headers. http.request.header.");
 /// The beginnings that names in metadata lose.
