@@ -7,7 +7,7 @@ const ask = track({ name: "ask", type: "general" }, async (message: string) => {
   const response = await fetch(process.env["TARGET_URL"]!, {
     method: "POST",
     headers: { "content-type": "application/json", ...headers },
-    body: JSON.stringify({ message, stream: process.env["STREAM"] === "1" }),
+    body: JSON.stringify({ message, query: message, stream: process.env["STREAM"] === "1" }),
   });
   const answer = await response.text();
   console.log(JSON.stringify({ trace_id: headers["opik_trace_id"], status: response.status, answer }));

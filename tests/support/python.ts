@@ -71,3 +71,25 @@ export async function startPython(opikUrl: string, options: PythonOptions = {}):
     },
   };
 }
+
+const INSTRUMENTED: PythonProgram = (port) => [
+  "uvicorn",
+  "server_otel:app",
+  "--host",
+  "127.0.0.1",
+  "--port",
+  `${port}`,
+];
+
+/** Starts the server of tests/interop with OpenTelemetry, which delivers to the endpoint for it of the Opik at `opikUrl`. */
+export function startInstrumented(opikUrl: string, projectName: string): Promise<PythonServer> {
+  const env = {
+    OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `${opikUrl}/v1/private/otel/v1/traces`,
+    OTEL_EXPORTER_OTLP_HEADERS: `projectName=${projectName}`,
+    OTEL_BSP_SCHEDULE_DELAY: "100",
+    OTEL_SERVICE_NAME: "ranker",
+    // The calls of Opik, for which its SDK uses httpx too.
+    OTEL_PYTHON_HTTPX_EXCLUDED_URLS: "/api/",
+  };
+  return startPython(opikUrl, { program: INSTRUMENTED, env });
+}
