@@ -17,6 +17,7 @@ use crate::id::{ID_CHARS, Id, IdGenerator, RANDOM_BYTES};
 use crate::json::{for_each_element, is_non_negative_number, is_string, is_value};
 use crate::span::{FIELDS, Fields, Kind, Period, SEPARATOR};
 use crate::upload::Upload;
+use crate::w3c::Link;
 
 /// Random bytes for one id, from the platform's cryptographic source. Use them once.
 ///
@@ -50,6 +51,7 @@ pub type Random = [u8; RANDOM_BYTES];
 #[derive(Debug)]
 pub struct Recorder {
     warning: Option<Warning>,
+    link: Link,
     ids: IdGenerator,
     buffer: Buffer,
     project_name: Vec<u8>,
@@ -60,7 +62,8 @@ pub struct Recorder {
 impl Recorder {
     /// Begins a recording and its root span at `now_ms` (ms since 1970). The root opens under the caller's span if
     /// `incoming` names a trace, otherwise in a new trace, whose row is written together with the root's. The row of a
-    /// caller's trace is never written.
+    /// caller's trace is never written. The ids of a trace context whose span is not Opik's are in the root's metadata, as
+    /// `w3c.trace_id` and `w3c.parent_id`.
     ///
     /// ```
     /// # use opik_edge::{headers::Incoming, record::Recorder};
@@ -75,9 +78,16 @@ impl Recorder {
         let mint = || Ok::<_, Infallible>(ids.mint_with(now_ms, for_trace));
         let Ok((context, warning)) = Context::open_with(incoming, now_ms, mint);
         let (trace_id, parent_id) = (context.trace_id(), context.parent_id());
-        let root = Span::new(ids.mint_with(now_ms, for_root), trace_id, parent_id, name, now_ms, !context.is_joined());
+        let mut root =
+            Span::new(ids.mint_with(now_ms, for_root), trace_id, parent_id, name, now_ms, !context.is_joined());
+        if context.link() == Link::Foreign
+            && let Some(parent) = incoming.parent()
+        {
+            root.metadata(&Members(&[("w3c.trace_id", parent.trace_id()), ("w3c.parent_id", parent.parent_id())]));
+        }
         let recorder = Self {
             warning,
+            link: context.link(),
             ids,
             buffer: Buffer::new(Limits::default()),
             project_name: Vec::new(),
@@ -98,6 +108,19 @@ impl Recorder {
     #[must_use]
     pub fn warning(&self) -> Option<Warning> {
         self.warning
+    }
+
+    /// The meaning of the caller's trace context: [`Link::Unsampled`] and above ask that nothing is recorded.
+    ///
+    /// ```
+    /// # use opik_edge::{headers::Incoming, record::Recorder, w3c::Link};
+    /// let incoming = Incoming::from_pairs([("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")]);
+    /// let (recorder, _root) = Recorder::open(&incoming, "GET /", 1_764_000_000_000, [[7; 12], [8; 12]]);
+    /// assert_eq!(recorder.link(), Link::Foreign);
+    /// ```
+    #[must_use]
+    pub fn link(&self) -> Link {
+        self.link
     }
 
     /// The project of every row that ends from now on (`project_name`; Opik's `Default Project` if unset). Trace
@@ -647,6 +670,12 @@ impl Span {
         self
     }
 
+    /// `true` for the root of a trace that began here.
+    #[cfg(feature = "client")]
+    pub(crate) fn begins_trace(&self) -> bool {
+        self.is_own_root
+    }
+
     /// Adds a member to the metadata, which are an object or absent: a name that needs no escapes, and JSON.
     #[cfg(feature = "client")]
     pub(crate) fn add_metadata(&mut self, name: &str, json: &str) {
@@ -675,10 +704,8 @@ impl Span {
 }
 
 /// An object of these members. A map would add 8 KB to a component.
-#[cfg(feature = "client")]
 pub(crate) struct Members<'a, V>(pub(crate) &'a [(&'a str, V)]);
 
-#[cfg(feature = "client")]
 impl<V: Serialize> Serialize for Members<'_, V> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))

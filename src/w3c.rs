@@ -192,7 +192,8 @@ pub fn outgoing(incoming: &Incoming<'_>, own: [&str; 3], trace_id: Id, span_id: 
     for (id, text) in [trace_id, span_id].into_iter().zip(&mut ids) {
         id.encode(text);
     }
-    let values = [ids.as_flattened(), own_parent, own_state, own_baggage, traceparent, tracestate, &[], &[]];
+    let values = [ids.as_flattened(), own_parent, own_state, own_baggage, traceparent, tracestate, &[], &[]]
+        .map(<[u8]>::trim_ascii);
     // Room for the given values, and for ours.
     let mut area = alloc::vec![0; values.iter().fold(256, |sum, value| value.len().saturating_add(sum))];
     let mut lines = Lines::new(&mut area);

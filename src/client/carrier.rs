@@ -16,12 +16,12 @@ use crate::headers::{Incoming, NAMES};
 /// assert!(headers.value("opik_trace_id").is_none());
 /// ```
 pub trait Extract {
-    /// The value of a header, whose name is in lower case: the last value of a repeated header, or all values joined by
-    /// commas.
+    /// The value of a header, whose name is in lower case. The values of a repeated header are joined by commas (RFC 9110
+    /// §5.3).
     fn value(&self, name: &str) -> Option<Cow<'_, [u8]>>;
 }
 
-/// Outgoing headers, to which a trace can be written.
+/// Outgoing headers, to which a trace can be written. They are read too, since others may have set a `traceparent`.
 ///
 /// ```
 /// use opik_edge::client::Inject;
@@ -30,15 +30,16 @@ pub trait Extract {
 /// headers.set("opik_trace_id", "ours");
 /// assert_eq!(headers, [("opik_trace_id".to_owned(), "ours".to_owned())]);
 /// ```
-pub trait Inject {
-    /// Sets a header and removes other headers of this name. Names are in lower case, values are ids.
+pub trait Inject: Extract {
+    /// Sets a header and removes other headers of this name. Names are in lower case, values are printable ASCII, except in
+    /// a `baggage` of others.
     fn set(&mut self, name: &'static str, value: &str);
 }
 
 impl<K: AsRef<str>, V: AsRef<str>> Extract for [(K, V)] {
     fn value(&self, name: &str) -> Option<Cow<'_, [u8]>> {
-        let (_, value) = self.iter().rfind(|(key, _)| key.as_ref().eq_ignore_ascii_case(name))?;
-        Some(Cow::Borrowed(value.as_ref().as_bytes()))
+        let of_name = self.iter().filter(|(key, _)| key.as_ref().eq_ignore_ascii_case(name));
+        joined(of_name.map(|(_, value)| value.as_ref().as_bytes()))
     }
 }
 
@@ -64,7 +65,7 @@ impl Inject for Vec<(String, String)> {
 #[cfg(feature = "http")]
 impl Extract for http::HeaderMap {
     fn value(&self, name: &str) -> Option<Cow<'_, [u8]>> {
-        self.get_all(name).iter().next_back().map(|value| Cow::Borrowed(value.as_bytes()))
+        joined(self.get_all(name).iter().map(http::HeaderValue::as_bytes))
     }
 }
 
@@ -77,6 +78,10 @@ impl Inject for http::HeaderMap {
     }
 }
 
+fn joined<'a>(values: impl Iterator<Item = &'a [u8]>) -> Option<Cow<'a, [u8]>> {
+    values.map(Cow::Borrowed).reduce(|first, next| Cow::Owned([&*first, &*next].join(&b',')))
+}
+
 /// The values of the trace headers.
 #[derive(Default)]
 pub(super) struct Caller<'a> {
@@ -84,8 +89,10 @@ pub(super) struct Caller<'a> {
 }
 
 impl<'a> Caller<'a> {
-    pub(super) fn of(carrier: &'a (impl Extract + ?Sized)) -> Self {
-        Self { values: NAMES.map(|name| carrier.value(name).unwrap_or_default()) }
+    /// Without `has_w3c` trace contexts are not read.
+    pub(super) fn of(carrier: &'a (impl Extract + ?Sized), has_w3c: bool) -> Self {
+        let is_read = |name: &str| has_w3c || !name.starts_with("trace");
+        Self { values: NAMES.map(|name| carrier.value(name).filter(|_| is_read(name)).unwrap_or_default()) }
     }
 
     pub(super) fn incoming(&self) -> Incoming<'_> {

@@ -53,7 +53,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub use carrier::{Extract, Inject};
 pub use delivery::Report;
 pub use platform::{Answer, Platform, Request};
-pub use settings::{DEFAULT_URL, Settings};
+pub use settings::{DEFAULT_URL, Propagation, Settings};
 
 use carrier::Caller;
 use delivery::{Destination, Rows, deliver};
@@ -63,6 +63,7 @@ use crate::batch::{Limits, MAX_BUFFER_BYTES};
 use crate::headers::{self, Claim, Incoming, Spelling};
 use crate::record::{Members, Recorder, Span};
 use crate::upload::Upload;
+use crate::w3c::{self, Link};
 
 /// The longest time that the last delivery of a recording takes, in ms: a Worker has 30 s after its response.
 ///
@@ -133,7 +134,7 @@ impl<P: Platform> Client<P> {
     /// ```
     pub fn open(&self, name: &str, caller: &(impl Extract + ?Sized)) -> Root<P> {
         let Inner { platform, settings, .. } = &*self.0;
-        let caller = Caller::of(caller);
+        let caller = Caller::of(caller, settings.propagation.w3c);
         let now_ms = platform.now_ms();
         let (mut claim, _) = headers::read(&caller.incoming(), now_ms);
         let refused = if settings.trusts_callers { None } else { claim.take() };
@@ -161,11 +162,16 @@ impl<P: Platform> Client<P> {
                 platform.warn("a caller is not trusted, so its requests begin traces (OPIK_EDGE_TRUST)");
             }
         }
-        let is_sampled = claim.is_some() || span.trace_id().is_sampled(settings.share());
+        let link = recorder.link();
+        let is_sampled =
+            link < Link::Unsampled && (!span.begins_trace() || span.trace_id().is_sampled(settings.share()));
+        let [.., traceparent, tracestate] = incoming.values;
+        let tracestate = if link == Link::UnsampledAlone { b"" } else { tracestate };
         let state = State { recorder, open: 1, has_ended: false, waiting: Vec::new() };
         let recording = Arc::new(Recording {
             rows: Rows::new(Arc::clone(&self.0)),
             claim,
+            came: [traceparent, tracestate].map(|value| String::from_utf8_lossy(value).into_owned()),
             is_recorded: is_sampled && !settings.is_disabled,
             state: Mutex::new(state),
         });
@@ -239,6 +245,8 @@ struct Recording<P: Platform> {
     rows: Rows<P>,
     /// The ids of a trusted caller, which a disabled client hands on.
     claim: Option<Claim>,
+    /// The trusted caller's `traceparent` and `tracestate`.
+    came: [String; 2],
     /// `false` for a disabled client, and for a trace that is not in the sample.
     is_recorded: bool,
     state: Mutex<State>,
@@ -579,8 +587,8 @@ impl<P: Platform> Active<P> {
         self.span.add_metadata("opik_edge_stopped_reading", &bytes.to_string());
     }
 
-    /// Sets the headers that let the next service open its spans under this span, in both spellings. Nothing is set for a
-    /// trace that is not in the sample.
+    /// Sets the headers that let the next service open its spans under this span. [`Settings::propagation`] names them;
+    /// Opik's are set in both spellings. A trace that is not in the sample sets only the trace context that came in.
     ///
     /// ```
     /// # use opik_edge::client::{Active, Platform};
@@ -591,15 +599,43 @@ impl<P: Platform> Active<P> {
     /// }
     /// ```
     pub fn inject(&self, headers: &mut impl Inject) {
-        let (trace_id, span_id) = if self.recording.is_recorded {
-            (self.span.trace_id(), self.span.id())
+        let Recording { claim, is_recorded, .. } = &*self.recording;
+        let Propagation { opik, w3c, .. } = self.recording.client().settings.propagation;
+        let ids = if *is_recorded {
+            Some((self.span.trace_id(), self.span.id()))
         } else {
             // This span has no row that a child could refer to.
-            let Some(Claim { trace_id, parent_id: Some(parent_id) }) = self.recording.claim else { return };
-            (trace_id, parent_id)
+            claim.and_then(|claim| Some((claim.trace_id, claim.parent_id?)))
         };
-        for (name, id) in headers::outgoing(trace_id, span_id, Spelling::Both) {
-            headers.set(name, &id.to_string());
+        if opik && let Some((trace_id, span_id)) = ids {
+            for (name, id) in headers::outgoing(trace_id, span_id, Spelling::Both) {
+                headers.set(name, &id.to_string());
+            }
+        }
+        if w3c {
+            self.inject_context(headers);
+        }
+    }
+
+    fn inject_context(&self, headers: &mut impl Inject) {
+        let Recording { came, is_recorded, .. } = &*self.recording;
+        let names = ["traceparent", "tracestate", "baggage"];
+        let own = names.map(|name| String::from_utf8_lossy(&headers.value(name).unwrap_or_default()).into_owned());
+        let [parent, state, baggage] = if *is_recorded {
+            let own = own.each_ref().map(String::as_str);
+            let came = [("traceparent", came[0].as_str()), ("tracestate", came[1].as_str())];
+            w3c::outgoing(&Incoming::from_pairs(came), own, self.span.trace_id(), self.span.id())
+        } else if own[0].is_empty() {
+            let [parent, state] = came.clone();
+            [parent, state, String::new()]
+        } else {
+            return;
+        };
+        let baggage = if self.recording.client().settings.propagation.baggage { baggage } else { String::new() };
+        for (name, value) in names.into_iter().zip([parent, state, baggage]) {
+            if !value.is_empty() {
+                headers.set(name, &value);
+            }
         }
     }
 }

@@ -24,6 +24,46 @@ const MILLION: u32 = 1_000_000;
 /// The default limit of a relay.
 const RELAY_BODY_BYTES: usize = 1024 * 1024;
 
+/// The headers that pass a trace on. Opik's own are always read; trace contexts are read with `w3c`.
+///
+/// ```
+/// use opik_edge::client::Propagation;
+///
+/// assert!(Propagation::default().opik && !Propagation::default().w3c);
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Propagation {
+    /// `true` writes Opik's headers.
+    pub opik: bool,
+    /// `true` reads and writes W3C Trace Context ([`crate::w3c`]).
+    pub w3c: bool,
+    /// `true` also writes the two ids into W3C Baggage, for Opik's OpenTelemetry processors. Needs `w3c`.
+    pub baggage: bool,
+}
+
+impl Propagation {
+    /// Reads names that are separated by commas: some of `opik`, `w3c` and `baggage`. A wrong name leaves nothing, which is a
+    /// problem of the settings.
+    fn read(list: &str) -> Self {
+        let mut read = Self { opik: false, w3c: false, baggage: false };
+        for name in list.split(',') {
+            match name.trim() {
+                "opik" => read.opik = true,
+                "w3c" => read.w3c = true,
+                "baggage" => read.baggage = true,
+                _ => return Self { opik: false, w3c: false, baggage: false },
+            }
+        }
+        read
+    }
+}
+
+impl Default for Propagation {
+    fn default() -> Self {
+        Self { opik: true, w3c: false, baggage: false }
+    }
+}
+
 /// The settings of a client. `Debug` omits the key.
 ///
 /// ```
@@ -56,6 +96,8 @@ pub struct Settings {
     /// `false` if every request begins a trace: a public caller can send any id, and so write into any trace whose id it
     /// knows.
     pub trusts_callers: bool,
+    /// The headers that pass a trace on.
+    pub propagation: Propagation,
     /// The share of new traces that is recorded, in millionths: 1 000 000 records all of them. Joined traces are always
     /// recorded. Services with the same share agree about a trace.
     pub sampled_per_million: u32,
@@ -69,9 +111,10 @@ pub struct Settings {
 
 impl Settings {
     /// Reads variables with the names of the official SDKs: `OPIK_URL_OVERRIDE`, `OPIK_API_KEY`, `OPIK_WORKSPACE`,
-    /// `OPIK_PROJECT_NAME`, `OPIK_ENVIRONMENT`, `OPIK_TRACK_DISABLE`. Empty variables count as missing. Four more have
-    /// settings that those SDKs lack: `OPIK_SERVICE`, `OPIK_EDGE_TRUST` (`always`; any other value is `never`), `OPIK_EDGE_SAMPLE_RATE` (a
-    /// number from 0 to 1), `OPIK_EDGE_REDACT` (names and patterns, separated by commas).
+    /// `OPIK_PROJECT_NAME`, `OPIK_ENVIRONMENT`, `OPIK_TRACK_DISABLE`. Empty variables count as missing. Five more have
+    /// settings that those SDKs lack: `OPIK_SERVICE`, `OPIK_EDGE_TRUST` (`always`; any other value is `never`),
+    /// `OPIK_EDGE_SAMPLE_RATE` (a number from 0 to 1), `OPIK_EDGE_REDACT` (names and patterns) and `OPIK_EDGE_PROPAGATION`
+    /// (`opik`, `w3c`, `baggage`). The entries of the last two are separated by commas.
     ///
     /// ```
     /// use opik_edge::client::Settings;
@@ -95,6 +138,7 @@ impl Settings {
                 .is_some_and(|value| disabled.iter().any(|yes| value.eq_ignore_ascii_case(yes))),
             is_relay: preset.is_relay,
             trusts_callers: read("OPIK_EDGE_TRUST").is_none_or(|value| value.eq_ignore_ascii_case("always")),
+            propagation: read("OPIK_EDGE_PROPAGATION").map_or(preset.propagation, |list| Propagation::read(&list)),
             // A wrong rate is a problem of the settings.
             sampled_per_million: read("OPIK_EDGE_SAMPLE_RATE")
                 .map_or(preset.sampled_per_million, |rate| millionths(&rate).unwrap_or(u32::MAX)),
@@ -156,6 +200,8 @@ impl Settings {
             Some("the environment has to be at most 150 characters")
         } else if self.sampled_per_million > MILLION {
             Some("the sample rate has to be a number from 0 to 1 (OPIK_EDGE_SAMPLE_RATE)")
+        } else if !(self.propagation.w3c || self.propagation.opik && !self.propagation.baggage) {
+            Some("the propagation has to be some of opik and w3c, and baggage beside w3c (OPIK_EDGE_PROPAGATION)")
         } else {
             None
         }
@@ -197,6 +243,7 @@ impl Default for Settings {
             is_disabled: false,
             is_relay: false,
             trusts_callers: true,
+            propagation: Propagation::default(),
             sampled_per_million: MILLION,
             redact: Vec::new(),
             max_body_bytes: MAX_BATCH_BYTES,
@@ -215,6 +262,7 @@ impl fmt::Debug for Settings {
             .field("is_disabled", &self.is_disabled)
             .field("is_relay", &self.is_relay)
             .field("trusts_callers", &self.trusts_callers)
+            .field("propagation", &self.propagation)
             .field("sampled_per_million", &self.sampled_per_million)
             .field("redact", &self.redact)
             .field("max_body_bytes", &self.max_body_bytes)

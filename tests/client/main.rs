@@ -2,6 +2,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::string_slice,
     clippy::panic,
     clippy::arithmetic_side_effects,
     clippy::disallowed_macros,
@@ -16,3 +17,4 @@ mod joint;
 #[cfg(feature = "tracing")]
 mod layer;
 mod spans;
+mod w3c;

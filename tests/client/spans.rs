@@ -255,9 +255,9 @@ fn settings_come_from_variables() {
 }
 
 #[test]
-fn of_repeated_headers_the_last_is_taken() {
+fn repeated_headers_are_joined() {
     let headers = vec![("opik_trace_id", "first"), ("OPIK_TRACE_ID", "last")];
-    assert_eq!(headers.value("opik_trace_id").unwrap(), b"last".as_slice());
+    assert_eq!(headers.value("opik_trace_id").unwrap(), b"first,last".as_slice());
     assert_eq!(headers.value("opik-trace-id"), None);
 }
 
@@ -294,7 +294,7 @@ fn where_the_platform_may_change_threads_so_may_all_that_it_carries() {
 #[test]
 fn the_headers_of_the_crate_http_carry_a_trace() {
     let mut headers = http::HeaderMap::new();
-    headers.append("opik_trace_id", http::HeaderValue::from_static("garbage"));
+    headers.append("opik_trace_id", http::HeaderValue::from_static(TRACE));
     headers.append("opik_trace_id", http::HeaderValue::from_static(TRACE));
     headers.insert("opik_parent_span_id", http::HeaderValue::from_static(PARENT));
     let fake = Fake::new();

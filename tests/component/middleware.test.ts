@@ -338,6 +338,26 @@ describe("the middleware in wasmtime", () => {
     });
   });
 
+  test("a W3C trace goes through, and an unsampled one unchanged", async () => {
+    await withSettings({ OPIK_EDGE_PROPAGATION: "w3c" }, async (served) => {
+      const path = unique("/headers");
+      const context = (flags: string) => `00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-${flags}`;
+      const ask = async (traceparent: string) =>
+        received(await fetch(served.url + path, { headers: { traceparent, tracestate: "congo=1" } }));
+      const unsampled = await ask(context("00"));
+      assert.deepEqual([unsampled.get("traceparent"), unsampled.get("tracestate")], [context("00"), "congo=1"]);
+      const headers = await ask(context("01"));
+      const root = await rootOf(`GET ${path}`);
+      assert.equal(spansOf(`GET ${path}`).length, 1);
+      const foreign = { "w3c.trace_id": "0af7651916cd43dd8448eb211c80319c", "w3c.parent_id": "b7ad6b7169203331" };
+      assert.deepEqual(root["metadata"], foreign);
+      const [trace = "", span = ""] = [root.trace_id, root.id].map((id) => `${id}`.replaceAll("-", ""));
+      assert.equal(headers.get("traceparent"), context("01").replace("b7ad6b7169203331", span.slice(16)));
+      assert.equal(headers.get("tracestate"), `opik=${trace}${span},congo=1`);
+      for (const name of NAMES) assert.equal(headers.has(name), false, name);
+    });
+  });
+
   test("a caller without trust does not write into its trace", async () => {
     await withSettings({ OPIK_EDGE_TRUST: "never" }, async (served) => {
       const path = unique("/headers");

@@ -175,6 +175,27 @@ describe("a Rust service that knows nothing of tracing", () => {
     });
   }
 
+  test("passes a W3C trace on", async () => {
+    const served = await serve(
+      await traced(join(BUILT, "apps/rust-service.wasm"), "rust"),
+      variables({ OPIK_EDGE_PROPAGATION: "w3c" }),
+    );
+    try {
+      const headers = { traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", tracestate: "congo=1" };
+      await (await fetch(`${served.url}/ask/${peer.host}`, { headers })).text();
+      const { traceparent = "", tracestate = "" } = peer.requests.at(-1)!.headers as Record<string, string>;
+      const [, trace = "", span = ""] = /^opik=(\w{32})(\w{32}),congo=1$/.exec(tracestate) ?? [];
+      assert.equal(traceparent, `00-0af7651916cd43dd8448eb211c80319c-${span.slice(16)}-01`);
+      const digits = (id = "") => id.replaceAll("-", "");
+      const rows = () => collector.spans().filter(({ trace_id }) => digits(trace_id) === trace);
+      await collector.until(() => rows().length === 2);
+      const call = rows().find(({ id }) => digits(id) === span)!;
+      assert.equal(rows().find(({ id }) => id === call.parent_span_id)?.["name"], `GET /ask/${peer.host}`);
+    } finally {
+      await served.close();
+    }
+  });
+
   test("begins a new trace for other requests", async () => {
     await (await fetch(`${rust.url}/status/201`)).text();
     const found = () => collector.traces().find(({ name }) => name === "GET /status/201");

@@ -25,14 +25,21 @@ pub fn is_preflight(request: &Request) -> bool {
         && headers.has("access-control-request-method")
 }
 
-/// The names of the trace headers.
-const TRACE_HEADERS: [&str; 4] = ["opik_trace_id", "opik_parent_span_id", "opik-trace-id", "opik-parent-span-id"];
+/// The names of Opik's headers, in every spelling.
+const OPIK_HEADERS: [&str; 6] = [
+    "opik_trace_id",
+    "opik_parent_span_id",
+    "opik-trace-id",
+    "opik-parent-span-id",
+    "x-opik-trace-id",
+    "x-opik-parent-span-id",
+];
 
-/// A copy of the headers with these trace headers, and no others.
+/// A copy of the headers with these trace headers, and without Opik's others. A trace context stays, unless it is set.
 #[must_use]
 pub fn with_trace_headers(headers: &Fields, set: &[(String, String)]) -> Fields {
     let copy = headers.clone();
-    for name in TRACE_HEADERS {
+    for name in OPIK_HEADERS {
         _ = copy.delete(name);
     }
     for (name, value) in set {

@@ -105,11 +105,16 @@ impl Call {
         let is_model = target.as_ref().is_some_and(|target| target.is_known) && !is_named(&authority, &named);
 
         let span = state.opik.begin_call(&parent.borrow(), request);
-        let mut set = Vec::new();
-        if state.targets.have(scheme, &authority, path, is_model) {
-            span.inject(&mut set);
+        let mut headers = with_trace_headers(&given, &[]);
+        // A service may hand on the context that it got, which is this trace's.
+        let ours = ["opik=", &span.trace_id().to_string().replace('-', "")].concat();
+        if state.has_w3c && headers.get("tracestate").iter().any(|state| state.starts_with(ours.as_bytes())) {
+            _ = headers.delete("traceparent");
+            _ = headers.delete("tracestate");
         }
-        let headers = with_trace_headers(&given, &set);
+        if state.targets.have(scheme, &authority, path, is_model) {
+            span.inject(&mut headers);
+        }
         let target = target.filter(|_| span.is_recorded());
         let started_ms = Wasi.now_ms();
         let call = Self { span, target, started_ms, body: Rc::default(), model: None, has_ended: false };

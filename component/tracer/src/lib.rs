@@ -50,6 +50,8 @@ mod bindings {
 /// The state of an instance.
 struct State {
     opik: Opik,
+    /// `true` with the setting `w3c`.
+    has_w3c: bool,
     targets: Targets,
     /// Hosts of models and their providers, beside those that the reader knows.
     providers: Vec<(String, String)>,
@@ -68,8 +70,10 @@ impl State {
         let settings = Settings::from_env(get);
         let targets = Targets::read(get("OPIK_EDGE_PROPAGATE_TO").as_deref(), &settings.url);
         let providers = get("OPIK_EDGE_PROVIDERS").unwrap_or_default();
+        let has_w3c = settings.propagation.w3c;
         let opik = Opik::new(Wasi, settings);
         Self {
+            has_w3c,
             targets: targets.unwrap_or_else(|target| {
                 Wasi.warn(
                     &["OPIK_EDGE_PROPAGATE_TO: expected an origin or https://*.suffix instead of ", &target].concat(),

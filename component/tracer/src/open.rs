@@ -5,7 +5,8 @@ use std::ops::DerefMut;
 use std::rc::{Rc, Weak};
 
 use opik_edge::client::{Active, Platform, Root};
-use opik_edge::headers::{self, Incoming};
+use opik_edge::context::Context;
+use opik_edge::headers::Incoming;
 use opik_edge::record::{Field, FieldError, SpanType};
 use opik_edge::wasi::Wasi;
 use wasip3::http::types::{Fields, Request, Response};
@@ -48,7 +49,8 @@ impl Registry {
     pub fn parent_of(&self, headers: &Fields) -> Option<Parent> {
         let pairs = headers.copy_all();
         let texts = pairs.iter().filter_map(|(name, value)| Some((name.as_str(), core::str::from_utf8(value).ok()?)));
-        let named = headers::read(&Incoming::from_pairs(texts), Wasi.now_ms()).0.and_then(|claim| claim.parent_id);
+        let joined = Context::open_with(&Incoming::from_pairs(texts), Wasi.now_ms(), || Err(()));
+        let named = joined.ok().and_then(|(context, _)| context.parent_id());
         let is_named = |parent: &Parent| named == Some(parent.borrow().id());
         let roots = living(&self.roots).into_iter().map(|root| root as Parent);
         let spans = living(&self.spans).into_iter().map(|span| span as Parent);
@@ -60,6 +62,8 @@ impl Registry {
 pub struct OpenRoot {
     /// `None` if tracing is switched off.
     root: Option<Rc<RefCell<Root<Wasi>>>>,
+    /// The W3C headers of the request.
+    came: Vec<(String, String)>,
 }
 
 impl OpenRoot {
@@ -77,11 +81,15 @@ impl GuestRoot for OpenRoot {
             state.open.roots.borrow_mut().push(Rc::downgrade(&root));
             Some(root)
         });
-        requests::Root::new(Self { root })
+        let headers = request.get_headers();
+        let value =
+            |name: &str| String::from_utf8(headers.get(name).join(&b',')).ok().filter(|value| !value.is_empty());
+        let came = ["traceparent", "tracestate", "baggage"].map(|name| Some((name.to_owned(), value(name)?)));
+        requests::Root::new(Self { root, came: came.into_iter().flatten().collect() })
     }
 
     fn headers(&self) -> Option<Vec<(String, String)>> {
-        let mut headers = Vec::new();
+        let mut headers = self.came.clone();
         self.root.as_ref()?.borrow().inject(&mut headers);
         Some(headers)
     }
