@@ -57,6 +57,7 @@ export type {
   Signal,
   TargetMatch,
   TokenSource,
+  TraceFormat,
   Transport,
   TransportRequest,
 } from "./settings.js";

@@ -365,6 +365,25 @@ test("the global fetch is traced until it is restored, and the client's own uplo
   assert.equal(globalThis.fetch, original);
 });
 
+test("W3C Trace Context alone goes to the page's own origin and to named origins", async () => {
+  const opik = client({ propagation: ["w3c"], propagateTo: ["http://*.friend.test"] });
+  answer = () => new Response();
+  const restore = opik.instrumentFetch();
+  for (const url of ["/here", "http://api.friend.test/", "http://stranger.test/"]) {
+    asked = [];
+    await fetch(url);
+    const headers = new Headers(asked[0]!.init?.headers);
+    const [, trace, half] = /^00-([\da-f]{32})-([\da-f]{16})-01$/.exec(headers.get("traceparent") ?? "") ?? [];
+    const [, ids = ""] = /^opik=([\da-f]{64})$/.exec(headers.get("tracestate") ?? "") ?? [];
+    assert.deepEqual(
+      [trace, half],
+      url.includes("stranger") ? [undefined, undefined] : [ids.slice(0, 32), ids.slice(48)],
+    );
+    assert.equal(headers.has("opik-trace-id"), false);
+  }
+  restore();
+});
+
 test("headers go to the page's own origin and to named origins, also from a worker of the page", async () => {
   const opik = client({ propagateTo: ["http://*.friend.test"] });
   answer = () => new Response();

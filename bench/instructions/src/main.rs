@@ -84,7 +84,9 @@ fn rows(ids: &mut IdGenerator, payloads: &[usize]) {
 /// A row as JavaScript passes it, with an output of `bytes` bytes, and the position of the output.
 fn row(id: Id, bytes: usize) -> (String, usize) {
     let mut row = String::with_capacity(bytes + 512);
-    for field in [id.to_string().as_str(), TRACE, CALLER, "\"llm\"", "\"llm\"", "[\"a\",\"b\"]"] {
+    let mut buffer = [0; ID_CHARS];
+    let id = std::str::from_utf8(id.encode(&mut buffer)).expect("ASCII");
+    for field in [id, TRACE, CALLER, "\"llm\"", "\"llm\"", "[\"a\",\"b\"]"] {
         row.push_str(field);
         row.push('\u{1f}');
     }
