@@ -5,9 +5,11 @@ import assert from "node:assert/strict";
 import { createServer, type IncomingHttpHeaders } from "node:http";
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
-import { fetch, Opik, type OpikConfig, OpikError, type Span } from "opik-edge";
+import { contextMetaTags, fetch, Opik, type OpikConfig, OpikError, type Span } from "opik-edge";
+import { withContext } from "opik-edge/cloudflare";
 import { withOpik } from "opik-edge/server";
 import { InMemoryExporter } from "opik-edge/testing";
+import { replaceCore } from "../support/core.js";
 import vectors from "../vectors/w3c.json" with { type: "json" };
 
 const TRACE_ID = "0af7651916cd43dd8448eb211c80319c";
@@ -220,6 +222,19 @@ test("a disabled client passes on a context that came in", async () => {
   assert.deepEqual(client({ disabled: true }).opik.span({ parent: strange }).inject(new Headers()), new Headers());
 });
 
+test("messages and pages carry Opik's ids, whatever calls carry", () => {
+  const { opik } = client();
+  opik.span({ name: "root" }, (span) => {
+    const ids = { opik_trace_id: span.traceId, opik_parent_span_id: span.id };
+    assert.deepEqual(withContext({ order: 7 }), { order: 7, "opik-edge": ids });
+    const tags = contextMetaTags(span).map(({ name, content }) => [name, content]);
+    assert.deepEqual(tags, [
+      ["opik-trace-id", span.traceId],
+      ["opik-parent-span-id", span.id],
+    ]);
+  });
+});
+
 test("the context of somebody else on the call stays, behind our member", async () => {
   const init = { headers: { TraceParent: OTHERS, TraceState: "mine=1" } };
   for (const headers of [init.headers, new Headers(init.headers), Object.entries(init.headers)]) {
@@ -290,5 +305,25 @@ test("every traceparent of the vectors goes through a handler", async () => {
     if (link.startsWith("unsampled")) assert.equal(traceparent, headers.get("traceparent"), name);
     else assert.match(traceparent, /^00-[\da-f]{32}-[\da-f]{16}-0[0-3]$/, name);
     if (link === "foreign") assert.ok(isForeign, name);
+  }
+});
+
+// The last test, since no core can be made afterwards.
+test("without a core, a context that came in goes on", async () => {
+  replaceCore();
+  const { Instance } = WebAssembly;
+  WebAssembly.Instance = class {
+    constructor() {
+      throw new WebAssembly.CompileError("blocked");
+    }
+  } as never;
+  try {
+    const came = { traceparent: TRACEPARENT, tracestate: "congo=1" };
+    for (const init of [{}, { headers: came }]) {
+      const { headers } = await sent({ onError: () => {} }, came, init);
+      assert.deepEqual(contextOf(headers), contextOf(came));
+    }
+  } finally {
+    WebAssembly.Instance = Instance;
   }
 });

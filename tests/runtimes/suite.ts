@@ -675,6 +675,7 @@ const cases: Record<string, (fixture: Fixture) => Promise<void>> = {
       [{ environment: "x".repeat(151) }, "environment"],
       [{ apiKey: "line\nbreak" }, "apiKey"],
       [{ propagateTo: ["not an origin"] }, "propagateTo"],
+      [{ propagation: ["b3"] }, "propagation"],
       [{ workspace: 7 }, "workspace"],
       [{ service: 7 }, "service"],
       [{ service: "a\nb" }, "service"],
