@@ -1371,7 +1371,7 @@ fn attributes_of_open_telemetry_have_the_fields_of_the_vectors() {
     }
 }
 
-/// The attributes of a span of OTLP, as the SDK of OpenTelemetry has them.
+/// The attributes of a span of OTLP, in the form of OpenTelemetry's SDK.
 fn attributes_of(span: &Value) -> Value {
     let value = |value: &Value| {
         let (kind, value) = value.as_object().unwrap().iter().next().unwrap();

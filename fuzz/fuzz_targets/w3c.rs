@@ -20,7 +20,8 @@ fuzz_target!(|data: &[u8]| {
     assert!(!context.is_joined() || context.link() < Link::Unsampled);
     let (trace_id, span_id) = (context.trace_id(), ids.mint(NOW_MS).expect("there were random bytes"));
 
-    let [traceparent, tracestate, baggage] = outgoing(&incoming, own.each_ref().map(|value| &**value), trace_id, span_id);
+    let [traceparent, tracestate, baggage] =
+        outgoing(&incoming, own.each_ref().map(|value| &**value), trace_id, span_id);
     assert!(tracestate.split(',').count() <= 32 && baggage.len() <= 8192);
     assert!(!own[0].trim_ascii().is_empty() || Parent::read(traceparent.as_bytes()).is_some());
 

@@ -1,4 +1,4 @@
-// A Worker with OpenTelemetry's SDK: its spans, ours and those of its exporter outside of a request. otel.test.ts calls it.
+// A Worker with OpenTelemetry's SDK: its spans, ours, and the spans of its exporter outside of a request. otel.test.ts calls it.
 
 import { context } from "@opentelemetry/api";
 import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
