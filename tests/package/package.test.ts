@@ -36,6 +36,7 @@ describe("the packed tarball", () => {
       "llm/index.js",
       "llm/llm_bg.wasm",
       "llm/reader.js",
+      "otel/index.js",
       "vercel/index.js",
       "llm/wasm/inline.js",
       "core_bg.wasm",
