@@ -53,7 +53,7 @@ export function opikSpanProcessor(options?: OtelOptions): OpikSpanProcessor {
   lookInside((frame) => recorder.inside(frame));
   return {
     onStart(span) {
-      if (!isShut && isSampled(span)) recorder.begin(span, ownFrame(), false);
+      if (!isShut) recorder.begin(span, ownFrame(), false);
     },
     onEnd: (span) => recorder.end(span),
     forceFlush,
@@ -84,11 +84,11 @@ export function opikSpanExporter(options?: OtelOptions): OpikSpanExporter {
   return {
     export(spans, done) {
       const code = isShut ? FAILED : SUCCESS;
-      const sampled = isShut ? [] : spans.filter(isSampled);
+      const taken = isShut ? [] : spans;
       // Parents begin before their children.
-      const begun = [...sampled].sort(({ startTime: a }, { startTime: b }) => a[0] - b[0] || a[1] - b[1]);
+      const begun = [...taken].sort(({ startTime: a }, { startTime: b }) => a[0] - b[0] || a[1] - b[1]);
       for (const span of begun) recorder.begin(span, undefined, true);
-      for (const span of sampled) recorder.end(span);
+      for (const span of taken) recorder.end(span);
       // A batch processor flushes its exporter only in this way.
       void forceFlush().then(() => done({ code }));
     },
@@ -98,10 +98,6 @@ export function opikSpanExporter(options?: OtelOptions): OpikSpanExporter {
       return forceFlush();
     },
   };
-}
-
-function isSampled(span: OtelSpan): boolean {
-  return (span.spanContext().traceFlags & 1) === 1;
 }
 
 function flusherOf(options: OtelOptions | undefined): () => Promise<void> {

@@ -109,7 +109,8 @@ export class SpanRecorder {
   }
 
   #begin(given: OtelSpan, frame: Frame | undefined, mayCome: boolean): void {
-    const { traceId, spanId } = given.spanContext();
+    const { traceId, spanId, traceFlags } = given.spanContext();
+    if ((traceFlags & 1) === 0) return; // not sampled
     const { name, attributes, parentSpanContext: parent } = given;
     const above = parent && this.#find(parent.spanId, frame);
     const scope = frame?.scope ?? above?.trace?.scope ?? this.#scope();
