@@ -81,11 +81,30 @@ for (const [name, [program, file]] of Object.entries(OF_OPIK)) {
 }
 
 /** Calls a URL in our own span. */
-const askOurs = (url: () => string) => () =>
-  opik.span({ name: "ours" }, async (span) => {
-    const response = await span.fetch(url(), { method: "POST", body: JSON.stringify({ query: "?" }) });
-    assert.equal(response.status, 200, await response.text());
-  });
+const askOurs =
+  (url: () => string, client = () => opik) =>
+  () =>
+    client().span({ name: "ours" }, async (span) => {
+      const response = await span.fetch(url(), { method: "POST", body: JSON.stringify({ query: "?" }) });
+      assert.equal(response.status, 200, await response.text());
+    });
+
+const byDefault = (): Opik => new Opik({ url: collector.url });
+
+joins(
+  "opik-edge by default → OpikSpanProcessor: one tree, where the callee calls attach_to_parent",
+  askOurs(() => `${instrumented.url}/attached`, byDefault),
+  [["ours", "└─ ours", "   └─ POST HOST/attached", "      └─ POST /attached", "         └─ rank documents"]],
+);
+
+joins(
+  "opik-edge by default → OpikSpanProcessor: two traces without attach_to_parent",
+  askOurs(() => `${instrumented.url}/rank`, byDefault),
+  [
+    ["POST /rank", "└─ POST /rank", "   └─ rank documents"],
+    ["ours", "└─ ours", "   └─ POST HOST/rank"],
+  ],
+);
 
 joins(
   "opik-edge → Opik's TypeScript SDK: two traces, as it reads no headers",
