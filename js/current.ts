@@ -8,7 +8,7 @@ import { startSpan } from "./opik.js";
 import { replaceFetch } from "./platform/host-fetch.js";
 import { tracedFetch, untracedFetch } from "./record/fetch.js";
 import { currentFrame, type Frame } from "./record/frame.js";
-import { OPIK_PARENT_SPAN_ID_HEADER, OPIK_TRACE_ID_HEADER } from "./record/headers.js";
+import { type OPIK_PARENT_SPAN_ID_HEADER, type OPIK_TRACE_ID_HEADER, opikHeaders } from "./record/headers.js";
 import type {
   FlushOptions,
   OpenScope,
@@ -213,9 +213,7 @@ export function getDistributedTraceHeaders(): Record<
   typeof OPIK_TRACE_ID_HEADER | typeof OPIK_PARENT_SPAN_ID_HEADER,
   string
 > | null {
-  const current = currentFrame()?.span;
-  if (!current?.id || !current.traceId) return null;
-  return { [OPIK_TRACE_ID_HEADER]: current.traceId, [OPIK_PARENT_SPAN_ID_HEADER]: current.id };
+  return (opikHeaders(currentFrame()?.span, "underscore") as ReturnType<typeof getDistributedTraceHeaders>) ?? null;
 }
 
 let processScope: Scope | undefined;

@@ -136,7 +136,7 @@ export class Opik {
     tellUnknown(scope.reporter, options, "option of distributedHeaders", DISTRIBUTED_OPTIONS);
     const name = readOption(options, "name") ?? "root";
     const trace = openTrace(scope, headers, name);
-    if (!trace.joined && trace.recording) {
+    if (!trace.joined && trace.recording && !trace.metadata) {
       scope.reporter.once(
         "invalid_headers",
         "distributedHeaders found no usable headers, so a new trace begins: pass the headers of the caller's request",

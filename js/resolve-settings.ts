@@ -176,8 +176,8 @@ export function resolveConfig(given: OpikConfig): Settings {
     throw invalid("observe", "an array of observers", observe);
   }
   const propagation = Array.from(config.propagation ?? ["opik" as const]);
-  if (!FORMATS.test(`${[...propagation].sort()}`)) {
-    throw invalid("propagation", "some of opik and w3c, and baggage beside w3c", config.propagation);
+  if (!FORMATS.test(`${propagation.sort()}`)) {
+    throw invalid("propagation", "some of opik and w3c, and baggage beside them", config.propagation);
   }
   const limits = resolveLimits(config.limits, transport);
   // A relay sets the project itself.
@@ -224,7 +224,7 @@ export function resolveConfig(given: OpikConfig): Settings {
 const LOOPBACK = /^((.*\.)?localhost|127(\.\d+){3}|\[::1])$/;
 
 /** The values of `propagation`, in alphabetical order. */
-const FORMATS = /^((baggage,)?(opik,)?w3c|opik)$/;
+const FORMATS = /^(baggage,)?(opik|(opik,)?w3c)$/;
 
 const SIGNALS: readonly Signal[] = ["SIGINT", "SIGTERM", "SIGHUP"];
 

@@ -283,7 +283,7 @@ export interface OpikConfig {
    */
   readonly propagateTo?: readonly PropagateTo[] | undefined;
   /**
-   * The headers that pass a trace on (default `["opik"]`): `opik`, `w3c`, or both, and `baggage` beside `w3c`. With `w3c`,
+   * The headers that pass a trace on (default `["opik"]`): `opik`, `w3c`, or both, and `baggage` beside them. With `w3c`,
    * callers' trace contexts are read too. Opik's own headers are always read, and win.
    */
   readonly propagation?: readonly TraceFormat[] | undefined;

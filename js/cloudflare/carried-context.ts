@@ -12,8 +12,7 @@ const MEMBER = "opik-edge";
 
 /** The two official headers of `span`, by default of the current span; `undefined` without a context. */
 function contextOf(span: Span | undefined = currentFrame()?.span): Record<string, string> | undefined {
-  const headers = opikHeaders(span, "underscore");
-  return Object.keys(headers).length > 0 ? headers : undefined;
+  return opikHeaders(span, "underscore");
 }
 
 /**

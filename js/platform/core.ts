@@ -152,11 +152,11 @@ export class Core {
   }
 
   /**
-   * The headers `traceparent`, `tracestate` and `baggage` of a call. `values` are the ids of the trace and the span in one text,
+   * The headers `traceparent`, `tracestate` and `baggage` of a call. The lines of `text` are the ids of the trace and the span,
    * what the call has itself of these headers, and the two that came in: see `outgoing` in src/w3c.rs.
    */
-  traceContext(values: readonly (string | undefined)[]): string[] {
-    return this.#ask(values.join("\n"), (written) => this.#core.traceContext(written)).split("\n");
+  traceContext(text: string): string[] {
+    return this.#ask(text, (written) => this.#core.traceContext(written)).split("\n");
   }
 
   /** A new UUIDv7, greater than all before it. */

@@ -60,8 +60,10 @@ export function tracedFetch(
         })
       : undefined;
   const spelling = url && spellingOf(url, options.propagate, follower?.targets(propagation) ?? propagation);
-  const own = call.callers(settings.names);
-  const headers = span.headersBeside(own, spelling);
+  const replaced = ofCaller(settings.names);
+  const own = call.callers(replaced);
+  const beside = (its: Incoming | undefined): Record<string, string> => span.headersBeside(its, spelling);
+  const headers = beside(own);
   if (spelling && span.id) outbox?.authorize?.(url, () => call.ownHeaders, headers); // optional for the same reason
   const names = Object.keys(headers);
   const failed = (error: unknown): never => {
@@ -77,7 +79,7 @@ export function tracedFetch(
   };
   try {
     // Trace headers of a forwarded request belong to its sender, so they are always removed.
-    const given = names.length > 0 || own ? call.withHeaders(headers, settings.names) : call.args;
+    const given = names.length > 0 || own ? call.withHeaders(headers, replaced, beside) : call.args;
     const answer: unknown = scope.within(span, () => (send ?? senderOf(options))(...given));
     const answered = (response: unknown): unknown => watchAnswer(span, call, response, follower);
     return (isPlainPromise(answer) ? answer.then(answered, failed) : answered(answer)) as Promise<Response>;
@@ -138,7 +140,10 @@ class Call {
   }
 
   /** The arguments with these headers added to the host's. Other members are read from the host's objects on demand. */
-  withHeaders(added: Record<string, string>, replaced: readonly string[]): Parameters<TracedFetch> {
+  withHeaders(
+    added: Record<string, string>,
+    ...rules: [names: readonly string[], beside: (own: Incoming | undefined) => Record<string, string>]
+  ): Parameters<TracedFetch> {
     const [input, init, ...rest] = this.args as unknown[];
     const request = this.#request;
     // A navigation request cannot be copied, and the platform rejects invalid arguments itself.
@@ -146,7 +151,7 @@ class Call {
     if (request?.mode === "navigate" || (init != null && typeof init !== "object" && typeof init !== "function")) {
       return this.args;
     }
-    const headers = (own: unknown): unknown => addHeaders(own === undefined ? request?.headers : own, added, replaced);
+    const headers = (own: unknown): unknown => addHeaders(own === undefined ? request?.headers : own, added, ...rules);
     if ("WebSocketPair" in globalThis) {
       try {
         // After a redirect, workerd resends a body only if it got the request itself.
@@ -175,7 +180,7 @@ class Call {
       const headers = this.ownHeaders;
       const isReadOnce =
         Symbol.iterator in (headers as object) && !Array.isArray(headers) && !("get" in (headers as object));
-      return isReadOnce ? undefined : readIncoming(headers, ofCaller(names));
+      return isReadOnce ? undefined : readIncoming(headers, names);
     } catch {
       return undefined; // no headers, or a getter that throws
     }

@@ -28,21 +28,25 @@ export const HYPHEN_NAMES: readonly [trace: string, parent: string] = ["opik-tra
 /** Every spelling of the two headers that is written. */
 export const NAMES: readonly string[] = [OPIK_TRACE_ID_HEADER, OPIK_PARENT_SPAN_ID_HEADER, ...HYPHEN_NAMES];
 
+/** The number of Opik's names, which W3C's follow. */
+export const OPIK_NAMES = 6;
+
+/** W3C's headers. */
+const W3C_NAMES = ["traceparent", "tracestate", "baggage"] as const;
+
 /** Every header that may be read, in the order of `Incoming`. A Go SDK of others writes the third spelling. */
 export const ALL_NAMES: readonly string[] = [
   ...NAMES,
-  ...["x-opik-trace-id", "x-opik-parent-span-id", "traceparent", "tracestate", "baggage"],
+  "x-opik-trace-id",
+  "x-opik-parent-span-id",
+  ...W3C_NAMES,
+  OPIK_TOKEN_HEADER,
 ];
-
-/** The number of Opik's names, which W3C's follow. */
-const OPIK_NAMES = 6;
 
 /** The headers that are read and replaced with the setting `propagation`. */
 export function namesFor(propagation: readonly TraceFormat[]): readonly string[] {
-  return ALL_NAMES.slice(
-    0,
-    propagation.includes("baggage") ? undefined : propagation.includes("w3c") ? -1 : OPIK_NAMES,
-  );
+  const w3c = W3C_NAMES.filter((name) => propagation.includes(name === "baggage" ? name : "w3c"));
+  return [...ALL_NAMES.slice(0, OPIK_NAMES), ...w3c];
 }
 
 /** The raw values found, in the order of `ALL_NAMES`. */
@@ -66,27 +70,27 @@ export function readIncoming(carrier: unknown, names: readonly string[] = ALL_NA
 }
 
 function read(carrier: unknown, names: readonly string[]): Incoming | undefined {
-  if (!isObject(carrier)) return undefined;
+  if (!isObject(carrier) || names.length === 0) return undefined;
   const inner = (carrier as { headers?: unknown }).headers;
   if (isObject(inner)) return read(inner, names);
   const found: Incoming = [];
   if (typeof (carrier as Headers).get === "function" && !(carrier instanceof Map)) {
-    for (let index = 0; index < names.length; index += 1) {
-      add(found, index, (carrier as Headers).get(names[index] as string));
-    }
+    for (const name of names) add(found, name, (carrier as Headers).get(name));
   } else {
     const pairs = Symbol.iterator in carrier ? (carrier as Iterable<unknown>) : Object.entries(carrier);
     for (const pair of pairs) {
       if (!Array.isArray(pair) || typeof pair[0] !== "string") continue;
-      add(found, names.indexOf(pair[0].toLowerCase()), pair[1]);
+      const name = pair[0].toLowerCase();
+      if (names.includes(name)) add(found, name, pair[1]);
     }
   }
   return found.length > 0 ? found : undefined;
 }
 
 /** Repeated headers are joined as HTTP joins them (RFC 9110 §5.3); the core takes equal parts. */
-function add(found: Incoming, index: number, value: unknown): void {
-  if (index < 0 || value === null || value === undefined) return;
+function add(found: Incoming, name: string, value: unknown): void {
+  if (value === null || value === undefined) return;
+  const index = ALL_NAMES.indexOf(name);
   const text = Array.isArray(value) ? value.join(",") : String(value);
   found[index] = found[index] === undefined ? text : `${found[index]},${text}`;
 }
@@ -102,15 +106,18 @@ export function headerMap(traceId: string, spanId: string, spelling: HeaderSpell
   };
 }
 
-/** `headerMap` for `span`; empty without both ids, since the Python side fails on a single id. */
-export function opikHeaders(span: Span | undefined, spelling: HeaderSpelling): Record<string, string> {
-  return span?.traceId && span.id ? headerMap(span.traceId, span.id, spelling) : {};
+/** `headerMap` for `span`; `undefined` without both ids, since the Python side fails on a single id. */
+export function opikHeaders(span: Span | undefined, spelling: HeaderSpelling): Record<string, string> | undefined {
+  return span?.traceId && span.id ? headerMap(span.traceId, span.id, spelling) : undefined;
 }
 
-/** W3C's headers in `incoming`, without values that no `fetch` would accept. */
+/** The `traceparent` and the `tracestate` in `incoming`, without values that no `fetch` would accept. */
 export function contextIn(incoming: Incoming = []): Incoming {
-  return incoming.slice(OPIK_NAMES).map((value = "") => (isHeaderValue(value) ? value : undefined));
+  return incoming.slice(OPIK_NAMES, OPIK_NAMES + 2).map((value = "") => (/^[\t -~]*$/.test(value) ? value : undefined));
 }
+
+/** The core answers in the rest of its scratch, which has 64 KB. No common server accepts headers of this length, in characters. */
+const MAX_CONTEXT_CHARS = 16_384;
 
 /**
  * W3C's headers for a call in `span` that has the headers `own`. Where nothing is recorded, the headers that came in go on
@@ -120,19 +127,19 @@ export function traceContext({ id, trace }: OpenSpan, own: Incoming = [], isAllo
   const { scope, came } = trace;
   const names = scope.settings.names.slice(OPIK_NAMES);
   if (names.length === 0) return {};
-  const given = own.slice(OPIK_NAMES, ALL_NAMES.length);
-  let [parent, state, baggage] = given;
-  if (!parent || parent === came[0]) [parent, state] = isAllowed ? came : [];
+  let [parent, state, baggage] = own.slice(OPIK_NAMES);
+  if (!parent || came.includes(parent)) [parent, state] = isAllowed ? came : [];
   let values = [parent, state, baggage];
-  if (isAllowed && trace.recording) {
-    given.length = 3;
+  if (isAllowed && trace.recording && id) {
     try {
-      values = getCore().traceContext([trace.id + id, ...given, ...came]);
+      const text = [trace.id + id, ...values, ...came].join("\n");
+      if (text.length < MAX_CONTEXT_CHARS) values = getCore().traceContext(text);
     } catch (error) {
       scope.reporter.failure(error);
     }
   }
-  return Object.fromEntries(names.map((name, index) => [name, values[index]]).filter(([, value]) => value));
+  const all = W3C_NAMES.map((name, index) => [name, values[index]]);
+  return Object.fromEntries(all.filter(([name, value]) => value && names.includes(name as string)));
 }
 
 /** The caller's trace, and its current span if it named one. */
@@ -191,9 +198,15 @@ export function injectInto<T extends HeaderTarget>(
 
 /**
  * `headers` in any form that `fetch` takes, with `map` replacing our headers; a forwarded request still carries its
- * sender's. The form stays the same, and the host's object is not changed. Any other value is returned as it is.
+ * sender's. The form stays the same, and the host's object is not changed. Any other value is returned as it is. An iterator is
+ * read only now, so `beside` tells which headers go beside its own.
  */
-export function addHeaders(headers: unknown, map: Record<string, string>, names: readonly string[]): unknown {
+export function addHeaders(
+  headers: unknown,
+  map: Record<string, string>,
+  names: readonly string[],
+  beside: (own: Incoming | undefined) => Record<string, string>,
+): unknown {
   try {
     if (headers === undefined) return map;
     if (!isObject(headers)) return headers;
@@ -204,8 +217,8 @@ export function addHeaders(headers: unknown, map: Record<string, string>, names:
     }
     if (!(Symbol.iterator in headers)) return setRecord({ ...(headers as Record<string, string>) }, map, names);
     const pairs = [...(headers as Iterable<readonly unknown[]>)];
-    const removed = ofCaller(names);
-    return [...pairs.filter(([name]) => !removed.includes(String(name).toLowerCase())), ...Object.entries(map)];
+    const all = { ...map, ...beside(readIncoming(pairs, names)) };
+    return [...pairs.filter(([name]) => !names.includes(String(name).toLowerCase())), ...Object.entries(all)];
   } catch {
     return headers;
   }
@@ -216,15 +229,14 @@ function setRecord(
   map: Record<string, string>,
   names: readonly string[],
 ): Record<string, string> {
-  const removed = ofCaller(names);
   for (const name of Object.keys(record)) {
-    if (removed.includes(name.toLowerCase())) delete record[name];
+    if (names.includes(name.toLowerCase())) delete record[name];
   }
   return Object.assign(record, map);
 }
 
 function setHeaders(headers: Headers, map: Record<string, string>, names: readonly string[]): Headers {
-  for (const name of ofCaller(names)) headers.delete(name);
+  for (const name of names) headers.delete(name);
   for (const [name, value] of Object.entries(map)) headers.set(name, value);
   return headers;
 }

@@ -215,8 +215,8 @@ export interface OpenSpan extends Span, Open, Endable {
 
 /** A trace as seen by its spans: trace.ts. */
 export interface OpenTrace extends Trace {
-  /** The trusted `traceparent` and `tracestate` that came in, unchanged. */
-  readonly came: readonly (string | undefined)[];
+  /** The trusted `traceparent` and `tracestate` that came in, unchanged; or a `traceparent` that is not trusted, in third place. */
+  readonly came: (string | undefined)[];
   /** The ids of a caller's span that is not Opik's, for the metadata of the outermost spans. */
   readonly metadata: Record<string, unknown> | undefined;
   readonly scope: OpenScope;

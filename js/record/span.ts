@@ -9,7 +9,7 @@ import { SPAN_ROW } from "../platform/core.js";
 import type { HeaderSpelling, HeaderTarget } from "../settings.js";
 import { tracedFetch, untracedFetch } from "./fetch.js";
 import { currentFrame } from "./frame.js";
-import { type Incoming, injectInto, opikHeaders, readIncoming, traceContext } from "./headers.js";
+import { type Incoming, injectInto, OPIK_NAMES, ofCaller, opikHeaders, readIncoming, traceContext } from "./headers.js";
 import type { Open, OpenScope, OpenSpan, OpenTrace, Score, Span, SpanOptions, TracedFetch } from "./model.js";
 import { OpenRow, ThrownNothing } from "./open-row.js";
 import { scoped } from "./settle.js";
@@ -105,7 +105,12 @@ export class SpanHandle implements OpenSpan, Open {
   }
 
   inject<T extends HeaderTarget>(target: T, options?: { spelling?: HeaderSpelling }): T {
-    return injectInto(target, this.#headersFor(readIncoming(target), options), this.#scope.settings.names);
+    const { names } = this.#scope.settings;
+    return injectInto(
+      target,
+      this.#headersFor(readIncoming(target, names.slice(OPIK_NAMES)), options),
+      ofCaller(names),
+    );
   }
 
   #headersFor(own: Incoming | undefined, options?: { spelling?: HeaderSpelling }): Record<string, string> {
@@ -121,7 +126,7 @@ export class SpanHandle implements OpenSpan, Open {
   /** A bound function, so that it can be passed on alone: `new OpenAI({ fetch: span.fetch })`. */
   get fetch(): TracedFetch {
     const value: TracedFetch = (...args) => {
-      if (!this.id && this.trace.came.length === 0) return untracedFetch(...args); // tracing is off and there is nothing to forward
+      if (!this.id && !this.trace.came[0]) return untracedFetch(...args); // tracing is off and there is nothing to forward
       return tracedFetch((options) => this.span(options), this.#scope.settings, args, undefined, this);
     };
     Object.defineProperty(this, "fetch", { value });

@@ -21,7 +21,7 @@ export interface TraceOrigin {
   /** An id for the first span, with the trace's start time. */
   readonly spanId?: string | undefined;
   /** The caller's W3C headers, to be passed on. */
-  readonly came: readonly (string | undefined)[];
+  readonly came: (string | undefined)[];
   readonly metadata?: Record<string, unknown> | undefined;
   /** `false` when nothing is recorded: tracing is off, or the core cannot be loaded. */
   readonly recording: boolean;
@@ -55,9 +55,10 @@ export function originOf(scope: OpenScope, carrier: unknown, name: string | unde
       const traceId = joined || !outbox ? claimed : outbox.mint(startMs);
       if (warning) reportHeaders(scope, warning);
       if (link === "3") came.length = 1; // its tracestate is invalid
-      const [, foreignTrace, foreignParent] = (link === "1" && came[0]?.split("-")) || [];
-      const metadata = foreignTrace ? { "w3c.trace_id": foreignTrace, "w3c.parent_id": foreignParent } : undefined;
+      const [, foreignTrace, foreignParent] = came[0]?.split("-") ?? [];
+      const metadata = link === "1" ? { "w3c.trace_id": foreignTrace, "w3c.parent_id": foreignParent } : undefined;
       const recording = link < "2" && (joined || isSampled(scope, core, traceId, name));
+      if (link === "0" && !recording) came.length = 0; // its traceparent is invalid
       // An unsampled trace has no ids, so that none are passed on.
       const id = recording ? traceId : "";
       return { id, joined, parentId, spanId, came, metadata, recording, startMs, clockOffsetMs };
@@ -116,7 +117,7 @@ export class TraceHandle implements OpenTrace, Open {
   readonly joined: boolean;
   readonly parentId: string;
   readonly recording: boolean;
-  readonly came: readonly (string | undefined)[];
+  readonly came: (string | undefined)[];
   readonly metadata: Record<string, unknown> | undefined;
   readonly scope: OpenScope;
   readonly startMs: number;

@@ -1,5 +1,6 @@
 // The `trust` of a Worker or a server that accepts calls from pages with a token. token.ts makes and reads tokens.
 
+import { getCore } from "../platform/core.js";
 import { now } from "../platform/env.js";
 import { OPIK_TOKEN_HEADER, readClaim, readIncoming } from "../record/headers.js";
 import { checkTokens, isAlive, readTokenFor, type Tokens } from "./token.js";
@@ -35,9 +36,10 @@ export function signed(tokens: Tokens): (request: Request, projectName: string |
   };
 }
 
-/** `true` if `request` names this trace, and no other, in every spelling. A trace context counts only beside one of these. */
+/** `true` if `request` names this trace, and no other, in every spelling. A trace context has to belong to this trace. */
 function names(request: Request, traceId: string): boolean {
   const found = readIncoming(request) ?? [];
-  const spellings = [0, 2, 4].map((at) => readClaim(found.slice(at, at + 2), now())?.traceId);
-  return spellings.every((id = traceId) => id === traceId) && (spellings.includes(traceId) || found[6] === undefined);
+  const spellings = [0, 2, 4].map((at) => readClaim(found.slice(at, at + 2), now())?.traceId ?? traceId);
+  if (found[6] !== undefined) spellings.push(getCore().context(found, now()).traceId);
+  return spellings.every((id) => id === traceId);
 }

@@ -2,7 +2,7 @@
 
 import { ownOf } from "../errors.js";
 import { type Names, tellUnknown } from "../names.js";
-import { ALL_NAMES, OPIK_TOKEN_HEADER } from "../record/headers.js";
+import { ALL_NAMES } from "../record/headers.js";
 import { isOrigin, usableTargets } from "../record/targets.js";
 import type { TargetMatch } from "../settings.js";
 
@@ -77,7 +77,7 @@ export function handlePreflight(request: Request, options: CorsOptions): Respons
   const headers = new Headers(corsHeaders(request, options));
   if (!headers.has("access-control-allow-origin")) return new Response(null, { status: 403, headers });
   const { methods = ["GET", "POST"], headers: own = ["content-type"] } = ownOf(options);
-  return allow(headers, methods, [...own, ...ALL_NAMES, OPIK_TOKEN_HEADER]);
+  return allow(headers, methods, [...own, ...ALL_NAMES]);
 }
 
 /** The answer to a preflight that allows these methods and request headers, in addition to `headers`. */

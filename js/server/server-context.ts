@@ -29,7 +29,7 @@ export interface ContextMetaTag {
  */
 export function contextMetaTags(span: Span | undefined): ContextMetaTag[] {
   // The hyphenated names are valid in `Server-Timing` and in meta elements.
-  return Object.entries(opikHeaders(span, "hyphen")).map(([name, content]) => ({ name, content }));
+  return Object.entries(opikHeaders(span, "hyphen") ?? {}).map(([name, content]) => ({ name, content }));
 }
 
 /**

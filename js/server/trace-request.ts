@@ -5,7 +5,7 @@ import { isObject } from "../errors.js";
 import { prepareAsyncContext } from "../platform/context.js";
 import { now } from "../platform/env.js";
 import { currentFrame } from "../record/frame.js";
-import { readClaim, readIncoming } from "../record/headers.js";
+import { OPIK_NAMES, readClaim, readIncoming } from "../record/headers.js";
 import type { SpanHandle } from "../record/span.js";
 import { isPreflight } from "./cors.js";
 import { beginCall, type Call, type Invocation, runCall, untraced } from "./invocation.js";
@@ -102,7 +102,14 @@ export function isTrusted(
   carrier: unknown,
   request: () => Request,
 ): boolean | Promise<boolean> {
-  if (!trusts || !readIncoming(carrier, scope.settings.names.slice(0, 8))) return true;
+  if (
+    !trusts ||
+    !readIncoming(
+      carrier,
+      scope.settings.names.filter((name) => name !== "baggage"),
+    )
+  )
+    return true;
   const believe = (answer: unknown, cause?: unknown): boolean => {
     const message = "trust refused a caller: send a good opik-token, or believe it in trust";
     if (answer !== true) scope.reporter.once("invalid_headers", message, cause, "trust");
@@ -119,12 +126,14 @@ export function isTrusted(
 
 /** The root span of a request. It joins the caller's trace if that is trusted. Call `prepareAsyncContext` first. */
 export function beginRequest(invocation: Invocation, request: unknown, { name, input }: Asked, trusted: boolean): Call {
+  const refused = trusted ? undefined : readIncoming(request, invocation.scope.settings.names);
   const { root, ended } = beginCall(invocation, {
     name,
     input,
-    metadata: trusted ? undefined : { opik_edge_untrusted: readClaim(readIncoming(request), now()) ?? {} },
+    metadata: trusted ? undefined : { opik_edge_untrusted: readClaim(refused, now()) ?? {} },
     caller: trusted ? (request as Request) : undefined,
   });
+  root.trace.came[2] = refused?.[OPIK_NAMES]; // a forwarded request still has it
   const known = handled();
   const keys = [request, root.trace].filter(isObject);
   for (const key of keys) known.set(key, { root, name });

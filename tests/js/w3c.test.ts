@@ -5,8 +5,9 @@ import assert from "node:assert/strict";
 import { createServer, type IncomingHttpHeaders } from "node:http";
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
-import { contextMetaTags, fetch, Opik, type OpikConfig, OpikError, type Span } from "opik-edge";
+import { contextMetaTags, fetch, getTrackContext, Opik, type OpikConfig, OpikError, type Span } from "opik-edge";
 import { withContext } from "opik-edge/cloudflare";
+import { mintToken, signed } from "opik-edge/relay";
 import { withOpik } from "opik-edge/server";
 import { InMemoryExporter } from "opik-edge/testing";
 import { replaceCore } from "../support/core.js";
@@ -87,7 +88,15 @@ test("by default no trace context is read or sent, and the host's own is not tou
 
 test("each choice of formats is sent, and others are refused", async () => {
   const sets = { opik: false, w3c: false, baggage: false };
-  for (const propagation of [["w3c"], ["opik"], ["w3c", "opik"], ["opik", "w3c", "baggage"], ["baggage", "w3c"]]) {
+  const choices = [
+    ["w3c"],
+    ["opik"],
+    ["w3c", "opik"],
+    ["opik", "w3c", "baggage"],
+    ["baggage", "w3c"],
+    ["opik", "baggage"],
+  ];
+  for (const propagation of choices) {
     const { headers, call } = await sent({ propagation: propagation as OpikConfig["propagation"] }, {});
     const has = { opik: "opik-trace-id" in headers, w3c: "tracestate" in headers, baggage: "baggage" in headers };
     const expected = Object.fromEntries(Object.keys(sets).map((name) => [name, propagation.includes(name)]));
@@ -96,7 +105,7 @@ test("each choice of formats is sent, and others are refused", async () => {
     if (has.w3c) assert.equal(headers["tracestate"], memberOf(call));
     if (has.baggage) assert.equal(headers["baggage"], `opik.trace_id=${call.traceId},opik.span_id=${call.id}`);
   }
-  for (const propagation of [[], ["baggage"], ["opik", "baggage"], ["b3"], ["w3c", "w3c"], "w3c", 1, {}, [1]]) {
+  for (const propagation of [[], ["baggage"], ["b3"], ["w3c", "w3c"], "w3c", 1, {}, [1]]) {
     assert.throws(
       () => client({ propagation: propagation as never }),
       (error: unknown) =>
@@ -260,6 +269,99 @@ test("a target that may have no headers gets none of ours, and keeps its own", a
   assert.deepEqual(contextOf((await sent(config, came, { headers: came })).headers), contextOf({}));
   const own = { traceparent: OTHERS, tracestate: "mine=1", baggage: "a=1" };
   assert.deepEqual(contextOf((await sent(config, came, { headers: own })).headers), own);
+});
+
+test("tabs around members and around the value are white space", async () => {
+  for (const traceparent of [TRACEPARENT, UNSAMPLED]) {
+    const { headers, call } = await sent({}, { traceparent, tracestate: "foo=1 \t,\tbar=2" });
+    const passed = traceparent === UNSAMPLED ? "foo=1 \t,\tbar=2" : `${memberOf(call)},foo=1,bar=2`;
+    assert.equal(headers["tracestate"], passed);
+  }
+  const span = client().opik.span({ parent: { traceparent: `\t${TRACEPARENT} ` } });
+  assert.equal(span.headers()["traceparent"], `00-${TRACE_ID}-${halfOf(span)}-01`);
+});
+
+test("an invalid context that came in is not sent on, whether the trace is sampled or not", async () => {
+  for (const came of [{ traceparent: "00-zz" }, { traceparent: `${TRACEPARENT},${TRACEPARENT}` }, {}]) {
+    const { headers } = await sent({ sampleRate: () => 0 }, { ...came, tracestate: "congo=1" });
+    assert.deepEqual(contextOf(headers), contextOf({}));
+    const { opik } = client();
+    const span = opik.span({ parent: { ...came, tracestate: "congo=1" } });
+    assert.equal(span.headers()["tracestate"], memberOf(span));
+  }
+});
+
+test("headers that the host's iterator gives once are kept as well", async () => {
+  function* once() {
+    yield ["traceparent", OTHERS];
+    yield ["tracestate", "mine=1"];
+  }
+  const { headers, call } = await sent({}, {}, { headers: once() as never });
+  assert.deepEqual(contextOf(headers), contextOf({ traceparent: OTHERS, tracestate: `${memberOf(call)},mine=1` }));
+});
+
+test("headers that are too long for the core stay as they are", () => {
+  const { opik } = client({ propagation: ["w3c", "baggage"] });
+  const baggage = `a=${"b".repeat(70_000)}`;
+  assert.equal(opik.span({}).inject({ baggage } as Record<string, string>)["baggage"], baggage);
+});
+
+test("by default inject does not look at the values of its target", () => {
+  let reads = 0;
+  const target = Object.defineProperty({}, "traceparent", { enumerable: true, get: () => (reads += 1) });
+  client({ propagation: undefined })
+    .opik.span({})
+    .inject(target as Record<string, string>);
+  assert.equal(reads, 0);
+});
+
+test("a foreign caller's headers are usable ones", () => {
+  const messages: string[] = [];
+  const { opik } = client({ onError: ({ message }) => messages.push(message) });
+  opik.distributedHeaders({ traceparent: TRACEPARENT }, () => {});
+  assert.deepEqual(messages, []);
+});
+
+test("a forwarded request of an untrusted caller carries none of its context", async () => {
+  const came = { traceparent: TRACEPARENT, tracestate: "congo=1" };
+  for (const config of [{}, { propagateTo: ["https://elsewhere.example"] }]) {
+    const handler = withOpik(
+      (request: Request) =>
+        withEcho(async (url) => Response.json(await (await fetch(new Request(url, request))).json())),
+      { transport: new InMemoryExporter(), propagation: ["w3c"], onError: () => {}, trust: "never", ...config },
+    );
+    const response = await handler(new Request("http://127.0.0.1/", { headers: came }));
+    const arrived = (await response.json()) as Record<string, string>;
+    assert.ok(!JSON.stringify(contextOf(arrived)).includes(TRACE_ID));
+    assert.doesNotMatch(`${arrived["tracestate"]}`, /congo/);
+    assert.equal("traceparent" in arrived, !("propagateTo" in config));
+  }
+});
+
+test("a token for a trace lets its context in, and no other", async () => {
+  const tokens = { secrets: [{ id: "a", secret: "0123456789abcdef".repeat(2) }], audience: "https://app.test" };
+  const handler = withOpik(async (_: Request) => new Response(getTrackContext()?.span.traceId), {
+    transport: new InMemoryExporter(),
+    projectName: "pages",
+    propagation: ["w3c"],
+    onError: () => {},
+    trust: signed(tokens),
+  });
+  const { opik } = client();
+  const [page, other] = [opik.span({}), opik.span({})];
+  const token = await mintToken({
+    secret: tokens.secrets[0]!,
+    audience: tokens.audience,
+    projectName: "pages",
+    traceId: page.traceId,
+  });
+  const joined = async (headers: Record<string, string>) =>
+    (await handler(new Request("https://app.test/", { headers: { ...headers, "opik-token": token } }))).text();
+  assert.equal(await joined(page.headers()), page.traceId);
+  for (const headers of [other.headers(), { ...other.headers(), opik_trace_id: page.traceId }]) {
+    assert.notEqual(await joined(headers), other.traceId);
+  }
+  assert.notEqual(await joined({ ...page.headers(), opik_trace_id: other.traceId }), other.traceId);
 });
 
 test("trust holds for a trace context too", async () => {

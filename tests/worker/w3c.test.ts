@@ -77,6 +77,7 @@ test("several headers of one name", async () => {
     };
     assert.equal(await state("foo=1", ""), "foo=1");
     assert.equal(await state("", "foo=1"), "foo=1");
+    assert.equal(await state("foo=1 \t , \t bar=2, \t baz=3"), "foo=1,bar=2,baz=3");
     assert.equal(await state("foo=1,bar=2", "rojo=1,congo=2", "baz=3"), "foo=1,bar=2,rojo=1,congo=2,baz=3");
     assert.equal(await state("foo=1", `${"z".repeat(256)}=1`), `foo=1,${"z".repeat(256)}=1`);
     assert.equal(await state("foo=1", `${"z".repeat(257)}=1`), "");
