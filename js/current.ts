@@ -12,6 +12,7 @@ import { type OPIK_PARENT_SPAN_ID_HEADER, type OPIK_TRACE_ID_HEADER, opikHeaders
 import type {
   FlushOptions,
   OpenScope,
+  OpenTrace,
   Span,
   SpanOptions,
   TargetedScore,
@@ -146,7 +147,7 @@ export function fetch(...args: Parameters<TracedFetch>): Promise<Response> {
 export function instrumentFetch(): () => void {
   return replaceFetch((original) => (...args) => {
     const frame = currentFrame();
-    if (!frame?.span?.id) return original(...args); // nothing to record or to pass on
+    if (!frame || !(frame.span?.id || (frame.trace as OpenTrace).came[0])) return original(...args); // nothing to record or pass on
     const { url, propagateTo = [] } = frame.scope.settings;
     const start = (options: SpanOptions): SpanHandle => startSpan(frame.scope, options, frame);
     return tracedFetch(start, { url, propagateTo }, args, original);

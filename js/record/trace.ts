@@ -99,7 +99,7 @@ function reportHeaders({ reporter }: OpenScope, warning: string): void {
   if (warning === "conflicting_spellings") {
     reporter.once(
       "conflicting_headers",
-      "opik_trace_id and opik-trace-id differ, and the first was taken: send one trace",
+      "the spellings of the trace headers differ, and the first was taken: send one trace",
     );
   } else {
     reporter.once(

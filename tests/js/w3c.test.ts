@@ -5,7 +5,16 @@ import assert from "node:assert/strict";
 import { createServer, type IncomingHttpHeaders } from "node:http";
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
-import { contextMetaTags, fetch, getTrackContext, Opik, type OpikConfig, OpikError, type Span } from "opik-edge";
+import {
+  contextMetaTags,
+  fetch,
+  getTrackContext,
+  instrumentFetch,
+  Opik,
+  type OpikConfig,
+  OpikError,
+  type Span,
+} from "opik-edge";
 import { withContext } from "opik-edge/cloudflare";
 import { mintToken, signed } from "opik-edge/relay";
 import { withOpik } from "opik-edge/server";
@@ -211,6 +220,23 @@ test("an unsampled caller is not recorded, and its context goes on as it came", 
   }
   const { headers } = await sent({}, { traceparent: UNSAMPLED, tracestate: "in valid" });
   assert.deepEqual(contextOf(headers), contextOf({ traceparent: UNSAMPLED }));
+});
+
+test("an unsampled context goes on by the global fetch too, to targets that are allowed", async () => {
+  const came = { traceparent: UNSAMPLED, tracestate: "congo=1" };
+  const stop = instrumentFetch();
+  try {
+    await withEcho(async (url) => {
+      for (const propagateTo of [[new URL(url).origin], undefined]) {
+        const { opik } = client({ propagateTo });
+        const response = await opik.span({ parent: came }, () => globalThis.fetch(url));
+        const arrived = contextOf((await response.json()) as Record<string, string>);
+        assert.deepEqual(arrived, contextOf(propagateTo ? came : {}));
+      }
+    });
+  } finally {
+    stop();
+  }
 });
 
 test("our own unsampled trace sends only a context that came in", async () => {
