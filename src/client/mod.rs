@@ -166,12 +166,19 @@ impl<P: Platform> Client<P> {
         let is_sampled =
             link < Link::Unsampled && (!span.begins_trace() || span.trace_id().is_sampled(settings.share()));
         let [.., traceparent, tracestate] = incoming.values;
-        let tracestate = if link == Link::UnsampledAlone { b"" } else { tracestate };
+        let came: [&[u8]; 2] = match link {
+            Link::None if !is_sampled => [b"", b""], // the `traceparent` is invalid
+            Link::UnsampledAlone => [traceparent, b""],
+            _ => [traceparent, tracestate],
+        };
+        let [.., refused_parent, _] = caller.incoming().values;
+        let refused_parent = if settings.trusts_callers { b"" } else { refused_parent };
         let state = State { recorder, open: 1, has_ended: false, waiting: Vec::new() };
         let recording = Arc::new(Recording {
             rows: Rows::new(Arc::clone(&self.0)),
             claim,
-            came: [traceparent, tracestate].map(|value| String::from_utf8_lossy(value).into_owned()),
+            came: came.map(|value| String::from_utf8_lossy(value).into_owned()),
+            refused_parent: String::from_utf8_lossy(refused_parent).into_owned(),
             is_recorded: is_sampled && !settings.is_disabled,
             state: Mutex::new(state),
         });
@@ -247,6 +254,8 @@ struct Recording<P: Platform> {
     claim: Option<Claim>,
     /// The trusted caller's `traceparent` and `tracestate`.
     came: [String; 2],
+    /// The `traceparent` of a caller that is not trusted, which the headers of a forwarded request still have.
+    refused_parent: String,
     /// `false` for a disabled client, and for a trace that is not in the sample.
     is_recorded: bool,
     state: Mutex<State>,
@@ -600,7 +609,7 @@ impl<P: Platform> Active<P> {
     /// ```
     pub fn inject(&self, headers: &mut impl Inject) {
         let Recording { claim, is_recorded, .. } = &*self.recording;
-        let Propagation { opik, w3c, .. } = self.recording.client().settings.propagation;
+        let Propagation { opik, w3c, baggage } = self.recording.client().settings.propagation;
         let ids = if *is_recorded {
             Some((self.span.trace_id(), self.span.id()))
         } else {
@@ -612,15 +621,19 @@ impl<P: Platform> Active<P> {
                 headers.set(name, &id.to_string());
             }
         }
-        if w3c {
+        if w3c || baggage {
             self.inject_context(headers);
         }
     }
 
     fn inject_context(&self, headers: &mut impl Inject) {
-        let Recording { came, is_recorded, .. } = &*self.recording;
+        let Recording { came, refused_parent, is_recorded, .. } = &*self.recording;
+        let Propagation { w3c, baggage: has_baggage, .. } = self.recording.client().settings.propagation;
         let names = ["traceparent", "tracestate", "baggage"];
-        let own = names.map(|name| String::from_utf8_lossy(&headers.value(name).unwrap_or_default()).into_owned());
+        let mut own = names.map(|name| String::from_utf8_lossy(&headers.value(name).unwrap_or_default()).into_owned());
+        if own[0] == *refused_parent {
+            own[0].clear(); // its `tracestate` is then not used
+        }
         let [parent, state, baggage] = if *is_recorded {
             let own = own.each_ref().map(String::as_str);
             let came = [("traceparent", came[0].as_str()), ("tracestate", came[1].as_str())];
@@ -631,9 +644,9 @@ impl<P: Platform> Active<P> {
         } else {
             return;
         };
-        let baggage = if self.recording.client().settings.propagation.baggage { baggage } else { String::new() };
-        for (name, value) in names.into_iter().zip([parent, state, baggage]) {
-            if !value.is_empty() {
+        let is_written = [w3c, w3c, has_baggage];
+        for ((name, value), is_written) in names.into_iter().zip([parent, state, baggage]).zip(is_written) {
+            if is_written && !value.is_empty() {
                 headers.set(name, &value);
             }
         }

@@ -37,7 +37,7 @@ pub struct Propagation {
     pub opik: bool,
     /// `true` reads and writes W3C Trace Context ([`crate::w3c`]).
     pub w3c: bool,
-    /// `true` also writes the two ids into W3C Baggage, for Opik's OpenTelemetry processors. Needs `w3c`.
+    /// `true` also writes the two ids into W3C Baggage, for Opik's OpenTelemetry processors.
     pub baggage: bool,
 }
 
@@ -200,8 +200,8 @@ impl Settings {
             Some("the environment has to be at most 150 characters")
         } else if self.sampled_per_million > MILLION {
             Some("the sample rate has to be a number from 0 to 1 (OPIK_EDGE_SAMPLE_RATE)")
-        } else if !(self.propagation.w3c || self.propagation.opik && !self.propagation.baggage) {
-            Some("the propagation has to be some of opik and w3c, and baggage beside w3c (OPIK_EDGE_PROPAGATION)")
+        } else if !(self.propagation.w3c || self.propagation.opik) {
+            Some("the propagation has to be some of opik and w3c, and baggage beside them (OPIK_EDGE_PROPAGATION)")
         } else {
             None
         }

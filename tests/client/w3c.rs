@@ -49,6 +49,7 @@ fn each_choice_is_written() {
         ("w3c", [false, true, false]),
         ("opik, w3c", [true, true, false]),
         ("w3c,baggage,opik", [true, true, true]),
+        ("opik,baggage", [true, false, true]),
     ] {
         let fake = Fake::new();
         let (row, headers) = record(&client(&fake, propagation, &[]), &fake, &[], Vec::new());
@@ -60,7 +61,7 @@ fn each_choice_is_written() {
             assert_eq!(value(&headers, "tracestate"), format!("opik={trace}{span}"));
         }
     }
-    for wrong in ["b3", "baggage", "opik,baggage", "W3C", "opik w3c", ","] {
+    for wrong in ["b3", "baggage", "W3C", "opik w3c", ","] {
         let fake = Fake::new();
         assert_eq!(record(&client(&fake, wrong, &[]), &fake, &[], Vec::new()).0, Value::Null, "{wrong}");
         assert!(fake.warnings()[0].contains("OPIK_EDGE_PROPAGATION"), "{wrong}");
@@ -124,6 +125,9 @@ fn an_unrecorded_context_goes_on_as_it_came() {
     let caller = [("traceparent", UNSAMPLED), ("tracestate", "in valid")];
     let (_, headers) = record(&client(&fake, "w3c", &[]), &fake, &caller, Vec::new());
     assert_eq!(headers, [("traceparent".to_owned(), UNSAMPLED.to_owned())]);
+    let caller = [("traceparent", "00-zz"), ("tracestate", "congo=1")];
+    let (_, headers) = record(&client(&fake, "w3c", &sampled_out), &fake, &caller, Vec::new());
+    assert_eq!(headers, [], "an invalid context is not sent on");
 }
 
 #[test]
@@ -133,6 +137,10 @@ fn trust_holds_for_a_trace_context_too() {
     let caller = [("traceparent", TRACEPARENT), ("tracestate", "congo=1")];
     let (row, headers) = record(&client, &fake, &caller, Vec::new());
     assert_eq!(row["metadata"], Value::Null);
+    assert_eq!(value(&headers, "traceparent")[3..35], digits(&row, "trace_id"));
+    assert!(!value(&headers, "tracestate").contains("congo"));
+    let forwarded = caller.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    let (row, headers) = record(&client, &fake, &caller, forwarded);
     assert_eq!(value(&headers, "traceparent")[3..35], digits(&row, "trace_id"));
     assert!(!value(&headers, "tracestate").contains("congo"));
 }
