@@ -147,9 +147,9 @@ pub fn fields_of_attributes(json: &[u8]) -> Vec<u8> {
         }
         write_raw(&mut out, b"usage", &usage);
         write_raw(&mut out, b"total_estimated_cost", number(given.any(COST)));
-        let mut ttft = number(given.any(TTFT)).to_vec();
-        write_thousandfold(&mut ttft, number(given.any(FIRST_CHUNK)));
-        write_raw(&mut out, b"ttft", &ttft);
+        let seconds = shifted(number(given.any(FIRST_CHUNK)), true);
+        let ttft = number(given.any(TTFT));
+        write_raw(&mut out, b"ttft", if ttft.is_empty() { &seconds } else { ttft });
     } else {
         if kind == b"general" {
             write_member(&mut metadata, b"operation", operation);
@@ -201,12 +201,14 @@ fn kind_of(operation: &[u8], given: Value<'_>) -> &'static [u8] {
 /// Appends the counts of a row that went through OTLP, and tells whether there are any.
 #[inline(never)]
 fn write_counts_of_row(out: &mut Vec<u8>, given: Value<'_>) -> bool {
-    let counts = || given.members().filter_map(|(name, count)| Some((name.strip_prefix(b"gen_ai.usage.")?, count)));
-    if !counts().any(|(name, _)| name.starts_with(b"original_usage.")) {
+    let prefix = names!("gen_ai.usage.");
+    let is_own = |(name, _): (&[u8], Value<'_>)| name.starts_with(b"gen_ai.usage.original_usage.");
+    if !given.members().any(is_own) {
         return false;
     }
     out.put_byte(b'{');
-    for (name, count) in counts() {
+    for (name, count) in given.members() {
+        let Some(name) = behind(prefix, name) else { continue };
         if int32(count.text()).is_some() {
             write_name(out, pairs(COUNTS_OF_ROWS).find(|(_, known)| *known == name).map_or(name, |(own, _)| own));
             out.put(count.text());
@@ -442,21 +444,28 @@ pub(super) fn number(value: Value<'_>) -> &[u8] {
     Some(value.text()).filter(|text| matches!(text, [b'0'..=b'9', ..])).unwrap_or_default()
 }
 
-/// Appends a thousand times a decimal number to an empty text; nothing for a number with an exponent.
-fn write_thousandfold(out: &mut Vec<u8>, number: &[u8]) {
+/// A decimal number with its point three places further, to the right for milliseconds of seconds, else to the left; nothing for
+/// one with an exponent.
+#[inline(never)]
+pub(super) fn shifted(number: &[u8], is_right: bool) -> Vec<u8> {
     let (whole, fraction) = cut(number, b".");
-    let fraction = fraction.get(1..).unwrap_or_default();
-    if !out.is_empty() || whole.is_empty() || number.iter().any(|byte| matches!(byte, b'e' | b'E')) {
-        return;
+    let mut digits = Vec::from(b"000");
+    digits.put(whole);
+    let point = if is_right { digits.len().wrapping_add(3) } else { whole.len() };
+    digits.put(fraction.get(1..).unwrap_or_default());
+    digits.put(b"000");
+    let mut out = Vec::new();
+    if whole.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return out;
     }
-    let mut digits = whole.to_vec();
-    digits.put(fraction.get(..3).unwrap_or(fraction));
-    digits.resize(whole.len().wrapping_add(3), b'0');
-    let zeros = digits.iter().take_while(|&&digit| digit == b'0').count();
-    out.put(digits.get(zeros..).filter(|digits| !digits.is_empty()).unwrap_or(b"0"));
-    let rest = fraction.get(3..).unwrap_or_default();
-    if !rest.is_empty() {
+    let (before, behind) = digits.split_at_checked(point).unwrap_or_default();
+    let is_zero = |digit: &&u8| **digit == b'0';
+    let zeros = before.iter().take_while(is_zero).count().min(before.len().saturating_sub(1));
+    out.put(before.get(zeros..).unwrap_or_default());
+    let behind = behind.get(..behind.len().saturating_sub(behind.iter().rev().take_while(is_zero).count()));
+    if let Some(behind @ [_, ..]) = behind {
         out.put_byte(b'.');
-        out.put(rest);
+        out.put(behind);
     }
+    out
 }

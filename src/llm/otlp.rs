@@ -4,7 +4,7 @@
 use alloc::vec::Vec;
 
 use super::attributes::{
-    COST, COUNTS_OF_ROWS, FIRST_CHUNK, IDS, INPUT, MODEL, OPERATION, OUTPUT, PROVIDER, TAGS, number,
+    COST, COUNTS_OF_ROWS, FIRST_CHUNK, IDS, INPUT, MODEL, OPERATION, OUTPUT, PROVIDER, TAGS, number, shifted,
 };
 use super::recognise::{OTEL_NAMES, pairs};
 use super::tape::{Document, Tape};
@@ -98,7 +98,7 @@ fn write_span(out: &mut Vec<u8>, row: Value<'_>) {
         write_attribute(out, b"gen_ai.usage.", standard, &|out| write_value(out, count));
     }
     write_field(out, COST, cost);
-    let seconds = thousandth(number(ttft));
+    let seconds = shifted(number(ttft), false);
     if !seconds.is_empty() {
         write_attribute(out, first_of(FIRST_CHUNK), b"", &|out| {
             out.put(b"\"doubleValue\":");
@@ -193,17 +193,4 @@ fn write_value(out: &mut Vec<u8>, value: Value<'_>) {
         out.put(b"\"doubleValue\":");
         out.put(text);
     }
-}
-
-/// A thousandth of a decimal number; nothing for one with an exponent.
-fn thousandth(number: &[u8]) -> Vec<u8> {
-    let (whole, fraction) = cut(number, b".");
-    if whole.is_empty() || number.iter().any(|byte| matches!(byte, b'e' | b'E')) {
-        return Vec::new();
-    }
-    let mut out = Vec::from(b"0000".get(whole.len()..).unwrap_or_default());
-    out.put(whole);
-    out.insert(out.len().saturating_sub(3), b'.');
-    out.put(fraction.get(1..).unwrap_or_default());
-    out
 }
