@@ -112,7 +112,8 @@ export function opikHeaders(span: Span | undefined, spelling: HeaderSpelling): R
 }
 
 /** The `traceparent` and the `tracestate` in `incoming`, without values that no `fetch` would accept. */
-export function contextIn(incoming: Incoming = []): Incoming {
+export function contextIn(incoming: Incoming | undefined): Incoming {
+  if (!incoming || incoming.length <= OPIK_NAMES) return [];
   return incoming.slice(OPIK_NAMES, OPIK_NAMES + 2).map((value = "") => (/^[\t -~]*$/.test(value) ? value : undefined));
 }
 
@@ -120,14 +121,19 @@ export function contextIn(incoming: Incoming = []): Incoming {
 const MAX_CONTEXT_CHARS = 16_384;
 
 /**
- * W3C's headers for a call in `span` that has the headers `own`. Where nothing is recorded, the headers that came in go on
- * unchanged. A target that is not allowed gets only the headers that somebody else has set on the call.
+ * W3C's headers for a call in `span` that has the headers `own`; `undefined` if the settings ask for none. Where nothing is
+ * recorded, the headers that came in go on unchanged. A target that is not allowed gets only the headers that somebody else has
+ * set on the call.
  */
-export function traceContext({ id, trace }: OpenSpan, own: Incoming = [], isAllowed: unknown): Record<string, string> {
+export function traceContext(
+  { id, trace }: OpenSpan,
+  own: Incoming | undefined,
+  isAllowed: unknown,
+): Record<string, string> | undefined {
   const { scope, came } = trace;
-  const names = scope.settings.names.slice(OPIK_NAMES);
-  if (names.length === 0) return {};
-  let [parent, state, baggage] = own.slice(OPIK_NAMES);
+  const { names } = scope.settings;
+  if (names.length === OPIK_NAMES) return undefined;
+  let [parent, state, baggage] = own?.slice(OPIK_NAMES) ?? [];
   if (!parent || came.includes(parent)) [parent, state] = isAllowed ? came : [];
   let values = [parent, state, baggage];
   if (isAllowed && trace.recording && id) {

@@ -120,7 +120,9 @@ export class SpanHandle implements OpenSpan, Open {
 
   headersBeside(own: Incoming | undefined, spelling: HeaderSpelling | "" | undefined): Record<string, string> {
     const isOpik = spelling && this.#scope.settings.propagation.includes("opik");
-    return { ...(isOpik && opikHeaders(this, spelling)), ...traceContext(this, own, spelling) };
+    const opik = isOpik ? opikHeaders(this, spelling) : undefined;
+    const context = traceContext(this, own, spelling);
+    return context ? { ...opik, ...context } : (opik ?? {});
   }
 
   /** A bound function, so that it can be passed on alone: `new OpenAI({ fetch: span.fetch })`. */
