@@ -92,7 +92,7 @@ pub fn mint(now_ms: f64) -> usize {
 #[wasm_bindgen]
 pub fn context(written: usize, now_ms: f64) -> usize {
     with(|state| {
-        let incoming = Incoming::new(values(state.scratch.get(..written)?));
+        let incoming = Incoming { values: values(state.scratch.get(..written)?) };
         let (context, warning) = Context::open(&incoming, to_u64(now_ms), &mut state.ids)?;
         let origin = if context.is_joined() { b"joined" as &[u8] } else { b"begun" };
         let first_span = state.ids.mint(to_u64(now_ms))?;

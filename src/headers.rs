@@ -38,7 +38,7 @@ pub const NAMES: [&str; 8] = [
     "tracestate",
 ];
 
-/// The raw values of the headers, unchanged; an absent header is empty.
+/// The values of the headers, without white space around them; an absent header is empty.
 ///
 /// ```
 /// use opik_edge::headers::Incoming;
@@ -47,6 +47,7 @@ pub const NAMES: [&str; 8] = [
 /// ```
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Incoming<'a> {
+    /// Trimmed.
     pub(crate) values: [&'a [u8]; NAMES.len()],
 }
 
@@ -60,7 +61,7 @@ impl<'a> Incoming<'a> {
     /// ```
     #[must_use]
     pub fn new(values: [&'a [u8]; NAMES.len()]) -> Self {
-        Self { values }
+        Self { values: values.map(<[u8]>::trim_ascii) }
     }
 
     /// The caller's span of a valid `traceparent`.
@@ -90,7 +91,7 @@ impl<'a> Incoming<'a> {
             for (known, place) in NAMES.iter().zip(&mut found.values) {
                 if known.eq_ignore_ascii_case(name) {
                     let is_second = *known == "traceparent" && !place.is_empty();
-                    *place = if is_second { b"," } else { value.as_bytes() };
+                    *place = if is_second { b"," } else { value.as_bytes().trim_ascii() };
                 }
             }
         }
@@ -226,9 +227,8 @@ pub fn read(incoming: &Incoming<'_>, now_ms: u64) -> (Option<Claim>, Option<Warn
     (claim, warning)
 }
 
-/// One id, also as `v,v`: gunicorn with `--header-map dangerous` joins the two spellings so. `None` if the value is empty.
+/// One id of a trimmed value, also as `v,v`: gunicorn with `--header-map dangerous` joins the two spellings so. `None` if the value is empty.
 pub(crate) fn read_id(value: &[u8], now_ms: u64) -> Result<Option<Id>, Reason> {
-    let value = value.trim_ascii();
     if value.len() > MAX_VALUE_BYTES {
         return Err(Reason::TooLong);
     }

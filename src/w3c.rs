@@ -53,7 +53,10 @@ impl<'a> Parent<'a> {
     /// ```
     #[must_use]
     pub fn read(value: &'a [u8]) -> Option<Self> {
-        let value = value.trim_ascii();
+        Self::of_trimmed(value.trim_ascii())
+    }
+
+    fn of_trimmed(value: &'a [u8]) -> Option<Self> {
         // The places of digits other than 0.
         let mut digits = 0_u64;
         for (at, &byte) in value.iter().take(PARENT_CHARS + 1).enumerate() {
@@ -147,7 +150,7 @@ pub enum Link {
 pub(crate) fn read(incoming: &Incoming<'_>, now_ms: u64) -> (Option<Claim>, Link) {
     let [.., traceparent, tracestate] = incoming.values;
     // §3.3: without a valid `traceparent` the `tracestate` is not looked at, and not the other way round.
-    let Some(parent) = Parent::read(traceparent) else { return (None, Link::None) };
+    let Some(parent) = Parent::of_trimmed(traceparent) else { return (None, Link::None) };
     let ours = pass_on(tracestate, false, &mut Lines::new(&mut []));
     if parent.flags() & 1 == 0 {
         return (None, if ours.is_some() { Link::Unsampled } else { Link::UnsampledAlone });
@@ -187,7 +190,7 @@ pub(crate) fn read(incoming: &Incoming<'_>, now_ms: u64) -> (Option<Claim>, Link
 #[must_use]
 pub fn outgoing(incoming: &Incoming<'_>, own: [&str; 3], trace_id: Id, span_id: Id) -> [String; 3] {
     let [.., traceparent, tracestate] = incoming.values;
-    let [own_parent, own_state, own_baggage] = own.map(str::as_bytes);
+    let [own_parent, own_state, own_baggage] = own.map(|value| value.trim().as_bytes());
     let mut ids = [[0; ID_CHARS]; 2];
     for (id, text) in [trace_id, span_id].into_iter().zip(&mut ids) {
         id.encode(text);
@@ -213,7 +216,7 @@ pub(crate) fn write(values: [&[u8]; 8], out: &mut Lines<'_>) {
     for (slot, &digit) in ids.iter_mut().zip(digits) {
         *slot = digit;
     }
-    let parent = Parent::read(came);
+    let parent = Parent::of_trimmed(came);
     let mut state = own_state;
     if own.is_empty() || own == came {
         let trace_id = parent.map_or(&ids[..32], Parent::trace);

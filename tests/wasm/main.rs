@@ -4,6 +4,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::string_slice,
     clippy::arithmetic_side_effects,
     clippy::disallowed_types,
     clippy::disallowed_macros,
@@ -17,7 +18,7 @@ use js_sys::{JSON, JsString, Reflect, Uint8Array};
 use opik_edge::bindings::{
     append, close_buffer, context, drop_reason, is_sampled, mint, open_buffer, open_buffers, pause, push, refill,
     request_headers, scratch_length, scratch_pointer, take, taken_kind, taken_length, taken_pointer, taken_row_ends,
-    verdict, verdict_reason, verdict_wait,
+    trace_context, verdict, verdict_reason, verdict_wait,
 };
 use opik_edge::span::FIELDS;
 use serde::Deserialize;
@@ -56,7 +57,12 @@ fn memory(at: usize, length: usize) -> Uint8Array {
 
 /// The bytes that the core wrote into the scratch.
 fn read(length: usize) -> String {
-    String::from_utf8(memory(scratch_pointer(), length).to_vec()).unwrap()
+    read_behind(0, length)
+}
+
+/// The bytes that the core wrote behind a question of `written` bytes.
+fn read_behind(written: usize, length: usize) -> String {
+    String::from_utf8(memory(scratch_pointer() + written, length).to_vec()).unwrap()
 }
 
 /// Like `TextEncoder.encodeInto`, piece by piece: writes straight into the memory behind the pointer.
@@ -107,6 +113,17 @@ fn ids_of_one_millisecond_are_strictly_increasing() {
 }
 
 #[wasm_bindgen_test]
+fn a_trace_context_stands_behind_its_question() {
+    let written = write([TRACE, PARENT, "\n\n\nuser=7"].concat().as_bytes());
+    let lines = read_behind(written, trace_context(written));
+    let [parent, state, baggage, ""] = lines.split('\n').collect::<Vec<_>>()[..] else { panic!("{lines}") };
+    let (trace, span) = (TRACE.replace('-', ""), PARENT.replace('-', ""));
+    assert_eq!(parent, format!("00-{trace}-{}-01", &span[16..]));
+    assert_eq!(state, format!("opik={trace}{span}"));
+    assert_eq!(baggage, format!("opik.trace_id={TRACE},opik.span_id={PARENT},user=7"));
+}
+
+#[wasm_bindgen_test]
 fn an_empty_pool_asks_for_more() {
     refill(0);
     assert_eq!(mint(NOW), 0);
@@ -121,14 +138,14 @@ fn a_context_comes_line_by_line() {
     };
     for incoming in [format!("{TRACE}\n{PARENT}"), format!("\n\n{TRACE}\n{PARENT}")] {
         let joined = of(incoming);
-        let [trace_id, parent_id, span_id, "joined", "", ""] = joined.split('\n').collect::<Vec<_>>()[..] else {
+        let [trace_id, parent_id, span_id, "joined", "", "0", ""] = joined.split('\n').collect::<Vec<_>>()[..] else {
             panic!("{joined}")
         };
         assert_eq!((trace_id, parent_id), (TRACE, PARENT));
         assert!(span_id < minted().as_str(), "{span_id} is new");
     }
     let begun = of("garbage".to_owned());
-    let [trace_id, "", span_id, "begun", "trace_not_uuid", ""] = begun.split('\n').collect::<Vec<_>>()[..] else {
+    let [trace_id, "", span_id, "begun", "trace_not_uuid", "0", ""] = begun.split('\n').collect::<Vec<_>>()[..] else {
         panic!("{begun}")
     };
     assert!(trace_id < span_id);
@@ -191,6 +208,7 @@ fn lengths_beyond_the_scratch_are_harmless() {
     assert_eq!(mint(NOW), 0, "nothing was handed over");
     assert_eq!(context(usize::MAX, NOW), 0);
     assert_eq!(request_headers(false, usize::MAX), 0);
+    assert_eq!(trace_context(usize::MAX), 0);
     push(0.0, usize::MAX, usize::MAX);
     assert_eq!(
         read(drop_reason(append(0.0, 0, NOW, NOW, NOW, false, usize::MAX, usize::MAX, usize::MAX))),
@@ -200,7 +218,8 @@ fn lengths_beyond_the_scratch_are_harmless() {
 
 #[wasm_bindgen_test]
 fn requests_and_verdicts_are_lines() {
-    let headers = read(request_headers(true, write(b"key\n")));
+    let written = write(b"key\n");
+    let headers = read_behind(written, request_headers(true, written));
     assert_eq!(headers, "content-type\napplication/json\ncontent-encoding\ngzip\nauthorization\nkey\n");
     let asked =
         |status, headers: &str| verdict(status, 1, 10, false, NOW, NOW + 30_000.0, 0, write(headers.as_bytes()));
