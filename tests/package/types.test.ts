@@ -39,6 +39,7 @@ const COMPLAINTS = [
   "Property 'refused' does not exist on type",
   "'provider' does not exist in type 'LlmOptions'. Did you mean to write 'providers'?",
   "Type '(options?: LlmOptions | undefined) => CallObserver' is not assignable to type 'CallObserver'",
+  "'header' does not exist in type 'OtlpOptions'. Did you mean to write 'headers'?",
   "'parents' does not exist in type 'AiSdkOptions'. Did you mean to write 'parent'?",
   "'fetch' does not exist in type 'AiBinding'",
   `Type '"agent"' is not assignable to type 'SpanType`,
