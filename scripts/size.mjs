@@ -15,9 +15,9 @@ const BUDGETS = {
   "opik-edge/ai-sdk, JS of opikTracer, gzip": 3,
   "opik-edge/otel, JS of opikSpan…, gzip": 2.5,
   "opik-edge/otel, JS of otlp, gzip": 1.25,
-  "browser bundle of { Opik }, minified, gzip": 51.5,
-  "standalone.js, gzip": 54.15,
-  "npm tarball": 446,
+  "browser bundle of { Opik }, minified, gzip": 51.3,
+  "standalone.js, gzip": 53.95,
+  "npm tarball": 444,
 };
 
 const { dependencies, optionalDependencies, peerDependencies } = JSON.parse(

@@ -12,29 +12,53 @@ const ALPHABET = Array.from({ length: 95 }, (_, n) => String.fromCharCode(0x20 +
   (c) => !LEFT_OUT.includes(c),
 );
 /**
- * Bytes below this are one character, the others two: the first of the two stands for the quotient, the second for the
- * rest.
+ * The most frequent bytes are one character, and there are this many of them. The others are two: the first stands for the
+ * quotient, the second for the rest.
  */
 const DIRECT = ALPHABET.length - 2;
 const PAGE_BYTES = 65536;
 
 const folder = process.argv[2];
-const core = await textOf("core_bg.wasm");
-const llm = await textOf("llm/llm_bg.wasm");
-/** One decoder for both, large enough for either. */
-const longest = Math.max(core.length, llm.length);
+const modules = await Promise.all(["core_bg.wasm", "llm/llm_bg.wasm"].map((file) => readFile(join(folder, file))));
+const isFrequent = frequentBytes();
+/** All bytes: the frequent ones, then the others, both in ascending order. A byte's place is its number in the text. */
+const byNumber = [...isFrequent.keys()].sort((a, b) => isFrequent[b] - isFrequent[a] || a - b);
+const [core, llm] = modules.map(textOf);
+/** One decoder for both, large enough for either. Behind the text are a bit for each byte that is frequent, and all bytes by number. */
+const bits = Math.max(core.length, llm.length);
+const table = bits + 32;
 
-async function textOf(file) {
-  const bytes = await readFile(join(folder, file));
-  return Array.from(bytes, (byte) => {
-    if (byte < DIRECT) return ALPHABET[byte];
-    return ALPHABET[DIRECT + Math.floor((byte - DIRECT) / DIRECT)] + ALPHABET[(byte - DIRECT) % DIRECT];
-  }).join("");
+/** 1 for each byte that is frequent in the modules, else 0. */
+function frequentBytes() {
+  const counts = new Array(256).fill(0);
+  for (const module of modules) for (const byte of module) counts[byte] += 1;
+  const least = [...counts].sort((a, b) => b - a)[DIRECT - 1];
+  let left = DIRECT - counts.filter((count) => count > least).length;
+  return counts.map((count) => Number(count > least || (count === least && left-- > 0)));
+}
+
+function textOf(module) {
+  const characters = new Array(256);
+  for (const [number, byte] of byNumber.entries()) {
+    const rest = number - DIRECT;
+    characters[byte] =
+      rest < 0 ? ALPHABET[number] : ALPHABET[DIRECT + Math.floor(rest / DIRECT)] + ALPHABET[rest % DIRECT];
+  }
+  return Array.from(module, (byte) => characters[byte]).join("");
+}
+
+/** The bits of `frequentBytes` as bytes, in the notation of WebAssembly's text format. */
+function bitsAsText() {
+  const bytes = Array.from({ length: 32 }, (_, at) =>
+    isFrequent.slice(at * 8, at * 8 + 8).reduce((byte, bit, place) => byte | (bit << place), 0),
+  );
+  return bytes.map((byte) => `\\${byte.toString(16).padStart(2, "0")}`).join("");
 }
 
 /** Decodes the characters at the beginning of its memory in place, and returns the number of bytes. */
 const decoder = binaryen.parseText(`(module
-  (memory (export "memory") ${Math.ceil(longest / PAGE_BYTES)})
+  (memory (export "memory") ${Math.ceil((table + 256) / PAGE_BYTES)})
+  (data (i32.const ${bits}) "${bitsAsText()}")
   (func $value (param $at i32) (result i32)
     (local $code i32)
     (local.set $code (i32.load8_u (local.get $at)))
@@ -43,7 +67,23 @@ const decoder = binaryen.parseText(`(module
       "(i32.sub (local.get $code) (i32.const 32))",
     )})
   (func (export "decode") (param $length i32) (result i32)
-    (local $next i32) (local $at i32) (local $byte i32)
+    (local $next i32) (local $at i32) (local $byte i32) (local $frequent i32) (local $other i32)
+    (local.set $frequent (i32.const ${table}))
+    (local.set $other (i32.const ${table + DIRECT}))
+    (loop $fill
+      (if (i32.and
+          (i32.shr_u
+            (i32.load8_u offset=${bits} (i32.shr_u (local.get $byte) (i32.const 3)))
+            (i32.and (local.get $byte) (i32.const 7)))
+          (i32.const 1))
+        (then
+          (i32.store8 (local.get $frequent) (local.get $byte))
+          (local.set $frequent (i32.add (local.get $frequent) (i32.const 1))))
+        (else
+          (i32.store8 (local.get $other) (local.get $byte))
+          (local.set $other (i32.add (local.get $other) (i32.const 1)))))
+      (local.set $byte (i32.add (local.get $byte) (i32.const 1)))
+      (br_if $fill (i32.lt_u (local.get $byte) (i32.const 256))))
     (loop $more
       (local.set $byte (call $value (local.get $next)))
       (local.set $next (i32.add (local.get $next) (i32.const 1)))
@@ -52,7 +92,7 @@ const decoder = binaryen.parseText(`(module
           (i32.mul (i32.sub (local.get $byte) (i32.const ${DIRECT - 1})) (i32.const ${DIRECT}))
           (call $value (local.get $next))))
         (local.set $next (i32.add (local.get $next) (i32.const 1)))))
-      (i32.store8 (local.get $at) (local.get $byte))
+      (i32.store8 (local.get $at) (i32.load8_u offset=${table} (local.get $byte)))
       (local.set $at (i32.add (local.get $at) (i32.const 1)))
       (br_if $more (i32.lt_u (local.get $next) (local.get $length))))
     (local.get $at)))`);
