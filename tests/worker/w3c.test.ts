@@ -1,6 +1,6 @@
 // A Worker in workerd between a caller and a service, by W3C Trace Context alone. The working group's own suite publishes the
 // cases (test/test.py of w3c/trace-context). No registry has the suite, so they are written anew. Most are rows of
-// tests/vectors/w3c.json; this file adds repeated headers and several calls.
+// tests/vectors/w3c.json; this file adds repeated headers and several calls. CONTRIBUTING.md says how to run the suite itself.
 
 import assert from "node:assert/strict";
 import { createServer, request as httpRequest, type IncomingHttpHeaders, type Server } from "node:http";
@@ -36,14 +36,15 @@ async function callsOf(
   lines: readonly (readonly [name: string, value: string])[],
   calls = 1,
 ): Promise<IncomingHttpHeaders[]> {
-  const target = encodeURIComponent(`http://127.0.0.1:${(service.address() as AddressInfo).port}/`);
-  const url = new URL(`${worker.url}/?calls=${calls}&url=${target}`);
+  const url = `http://127.0.0.1:${(service.address() as AddressInfo).port}/`;
+  const body = JSON.stringify(Array.from({ length: calls }, () => ({ url, arguments: [] })));
   return new Promise((resolve, reject) => {
-    const request = httpRequest(url, { headers: ["host", url.host, ...lines.flat()] }, (response) => {
-      text(response).then((body) => resolve(JSON.parse(body)), reject);
+    const headers = ["host", new URL(worker.url).host, "content-length", `${body.length}`, ...lines.flat()];
+    const request = httpRequest(worker.url, { method: "POST", headers }, (response) => {
+      text(response).then((answer) => resolve(JSON.parse(answer)), reject);
     });
     request.on("error", reject);
-    request.end();
+    request.end(body);
   });
 }
 
