@@ -62,24 +62,28 @@ const TOOLS = {
   frameworks: { Next: /^next/, Express: /^express/, Fastify: /^fastify/, Hono: /^hono/ },
   bundlers: { Vite: /^vite/, webpack: /^webpack/, Rollup: /^rollup/, esbuild: /^esbuild/, wrangler: /^wrangler/ },
   "Opik's own SDKs": { "Python `opik`": /^opik \(PyPI\)/, "TypeScript `opik`": /^opik \(npm\)/ },
-  "SDKs of models": Object.fromEntries(
-    [
-      "openai",
-      "@anthropic-ai/sdk",
-      "@google/genai",
-      "@mistralai/mistralai",
-      "groq-sdk",
-      "ollama",
-      "@openrouter/sdk",
-      "@aws-sdk/client-bedrock-runtime",
-      "ai",
-      "workers-ai-provider",
-      "ai-gateway-provider",
-    ].map((name) => [`\`${name}\``, new RegExp(`^${name} \\(SDK\\)`)]),
+  "SDKs of models": ofStepModels(
+    "openai",
+    "@anthropic-ai/sdk",
+    "@google/genai",
+    "@mistralai/mistralai",
+    "groq-sdk",
+    "ollama",
+    "@openrouter/sdk",
+    "@aws-sdk/client-bedrock-runtime",
+    "ai",
+    "workers-ai-provider",
+    "ai-gateway-provider",
   ),
+  OpenTelemetry: ofStepModels("@opentelemetry/sdk-trace-base", "@opentelemetry/sdk-node"),
   "Python servers": { gunicorn: /^gunicorn/, uvicorn: /^uvicorn/, Flask: /^Flask/i, FastAPI: /^fastapi/ },
   TypeScript: { TypeScript: /^typescript/ },
 };
+
+/** Packages whose versions the step `models` records. */
+function ofStepModels(...names) {
+  return Object.fromEntries(names.map((name) => [`\`${name}\``, new RegExp(`^${name} \\(SDK\\)`)]));
+}
 
 const all = (existsSync(FOLDER) ? readdirSync(FOLDER) : []).map((file) =>
   JSON.parse(readFileSync(`${FOLDER}/${file}`, "utf8")),
