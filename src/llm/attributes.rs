@@ -1,6 +1,7 @@
 //! Attributes of an OpenTelemetry span → the fields of an Opik row, by one table: for each field its attributes, the first
 //! that is present counts. The way back, which writes the first of each, is [`super::otlp`]. The names come
-//! from OpenTelemetry's conventions for generative AI, AI SDK 5 and 6, `OpenInference` and Opik's own endpoint.
+//! from OpenTelemetry's conventions for generative AI, AI SDK 5 and 6, `OpenInference`, `OpenLLMetry`, Logfire and Opik's own
+//! endpoint.
 
 use alloc::vec::Vec;
 
@@ -19,16 +20,18 @@ use crate::id::Id;
 use crate::json::int32;
 
 pub(super) const OPERATION: &[u8] = names!("gen_ai.operation.name ai.operationId openinference.span.kind");
-pub(super) const MODEL: &[u8] =
-    names!("gen_ai.response.model ai.response.model gen_ai.request.model ai.model.id llm.model_name");
-pub(super) const PROVIDER: &[u8] = names!("gen_ai.provider.name gen_ai.system ai.model.provider");
+pub(super) const MODEL: &[u8] = names!(
+    "gen_ai.response.model ai.response.model gen_ai.request.model ai.model.id llm.model_name embedding.model_name"
+);
+pub(super) const PROVIDER: &[u8] =
+    names!("gen_ai.provider.name gen_ai.system ai.model.provider llm.provider llm.system");
 pub(super) const COST: &[u8] = names!("gen_ai.usage.cost");
 /// In seconds.
 pub(super) const FIRST_CHUNK: &[u8] = names!("gen_ai.response.time_to_first_chunk");
 /// In milliseconds.
 const TTFT: &[u8] = names!("ai.response.msToFirstChunk ai.stream.msToFirstChunk");
-const THREAD: &[u8] = names!("thread_id gen_ai.conversation.id ai.telemetry.metadata.threadId");
-pub(super) const TAGS: &[u8] = names!("opik.tags ai.telemetry.metadata.tags");
+const THREAD: &[u8] = names!("thread_id gen_ai.conversation.id ai.telemetry.metadata.threadId session.id");
+pub(super) const TAGS: &[u8] = names!("opik.tags ai.telemetry.metadata.tags tag.tags");
 /// The ids of a row.
 pub(super) const IDS: [(&[u8], &[u8]); 3] = [
     (b"trace_id", names!("opik.trace_id")),
@@ -54,8 +57,8 @@ const VECTORS: &[u8] = names!("ai.embeddings ai.embedding");
 const RANKING: &[u8] = names!("ai.ranking");
 const ANSWER_ID: &[u8] = names!("gen_ai.response.id ai.response.id");
 const CALL_ID: &[u8] = names!("gen_ai.tool.call.id ai.toolCall.id");
-/// The span says the first two itself. The third may repeat the answer; its counts are read.
-const LEFT_OUT: &[u8] = names!("operation.name resource.name ai.response.providerMetadata");
+/// The span says the first two itself. The third may repeat the answer; its counts are read. Queries may hold keys.
+const LEFT_OUT: &[u8] = names!("operation.name resource.name ai.response.providerMetadata url.query");
 
 /// All attributes that do not become metadata.
 const KNOWN: [&[u8]; 27] = [
@@ -97,10 +100,13 @@ const COUNT_NAMES: &[u8] = names!(
     "tokens prompt_tokens promptTokens prompt_tokens completionTokens completion_tokens prompt prompt_tokens completion completion_tokens total total_tokens"
 );
 /// The beginnings of the names of attributes that belong to the input, and to the output.
-const INPUT_PARTS: &[u8] = names!("gen_ai.prompt. llm.input_messages. traceloop.entity.input");
-const OUTPUT_PARTS: &[u8] = names!("gen_ai.completion. llm.output_messages. traceloop.entity.output ai.response.files");
-/// May hold keys.
-const HEADERS: &[u8] = names!("ai.request.headers. http.request.header.");
+const INPUT_PARTS: &[u8] =
+    names!("gen_ai.prompt. llm.input_messages. traceloop.entity.input tool.parameters request_data all_messages");
+const OUTPUT_PARTS: &[u8] = names!(
+    "gen_ai.completion. llm.output_messages. traceloop.entity.output ai.response.files retrieval.documents. response_data"
+);
+/// Headers may hold keys. The texts of vectors are the input.
+const LEFT_OUT_PARTS: &[u8] = names!("ai.request.headers. http.request.header. embedding.embeddings.");
 /// The beginnings that names in metadata lose.
 const NAMESPACES: &[u8] = names!("opik.metadata. ai.telemetry.metadata. gen_ai.request.");
 
@@ -137,7 +143,9 @@ pub fn fields_of_attributes(json: &[u8]) -> Vec<u8> {
     let mut out = Vec::from(b"{");
     write_text(&mut out, b"type", kind);
     if kind == b"llm" {
-        let name = provider_in_sdk(provider.content());
+        // AI SDK's names have capitals inside, OpenLLMetry's at the beginning.
+        let name = provider_in_sdk(provider.content()).to_ascii_lowercase();
+        let name = provider_in_sdk(&name);
         write_text(&mut out, b"model", model.content());
         write_text(&mut out, b"provider", name);
         let mut usage = Vec::new();
@@ -189,7 +197,9 @@ fn kind_of(operation: &[u8], given: Value<'_>) -> &'static [u8] {
         b"tool"
     } else if !operation.is_empty() {
         b"general"
-    } else if given.any(names!("gen_ai.tool.call.arguments gen_ai.tool.call.result")).is_some() {
+    } else if given.any(names!("gen_ai.tool.call.arguments gen_ai.tool.call.result")).is_some()
+        || given.member("traceloop.span.kind").content() == b"tool"
+    {
         b"tool"
     } else if given.any(MODEL).is_some() || given.any(PROVIDER).is_some() {
         b"llm"
@@ -306,11 +316,11 @@ fn write_metadata(out: &mut Vec<u8>, given: Value<'_>) {
     write_member(out, b"tool_call_id", given.any(CALL_ID));
     for (name, value) in given.members() {
         let is_field = KNOWN.iter().any(|names| is_in(names, name))
-            || [COUNTS, INPUT_PARTS, OUTPUT_PARTS, HEADERS].iter().any(|names| behind(names, name).is_some());
+            || [COUNTS, INPUT_PARTS, OUTPUT_PARTS, LEFT_OUT_PARTS].iter().any(|names| behind(names, name).is_some());
         if !is_field && !value.is_null() {
             let name = behind(NAMESPACES, name).unwrap_or(name);
             // The last word tells whether it is a URL or a credential.
-            let last = if name == b"url.full" { b"url" } else { cut_last(name, b'.').0 };
+            let last = if is_in(names!("url.full http.target"), name) { b"url" } else { cut_last(name, b'.').0 };
             write_name(out, name);
             write_parsed(out, last, value);
         }
