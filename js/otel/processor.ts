@@ -1,7 +1,7 @@
 // The processor and the exporter for OpenTelemetry's SDK. spans.ts records.
 
 import { flush } from "../current.js";
-import { lookInside, ownFrame } from "../record/frame.js";
+import { type Frame, lookInside, ownFrame } from "../record/frame.js";
 import type { OtelSpan } from "./model.js";
 import { type OtelOptions, SpanRecorder } from "./spans.js";
 
@@ -29,6 +29,17 @@ export interface OpikSpanExporter {
   shutdown(): Promise<void>;
 }
 
+/** The recorders of processors that are not shut down. Each may know the active span. */
+const recorders = new Set<SpanRecorder>();
+/** A program that makes a processor for each request may never shut one down. Then the oldest is forgotten. */
+const MAX_RECORDERS = 10;
+
+function inside(frame: Frame | undefined): Frame | undefined {
+  let found = frame;
+  for (const recorder of recorders) found = recorder.inside(found);
+  return found;
+}
+
 /** `ExportResultCode` of @opentelemetry/core. */
 const SUCCESS = 0;
 const FAILED = 1;
@@ -50,7 +61,10 @@ export function opikSpanProcessor(options?: OtelOptions): OpikSpanProcessor {
   const recorder = new SpanRecorder(options, "opikSpanProcessor");
   let isShut = false;
   const forceFlush = flusherOf(options);
-  lookInside((frame) => recorder.inside(frame));
+  recorders.add(recorder);
+  const [oldest] = recorders;
+  if (oldest && recorders.size > MAX_RECORDERS) recorders.delete(oldest);
+  lookInside(inside);
   return {
     onStart(span) {
       if (!isShut) recorder.begin(span, ownFrame(), false);
@@ -59,6 +73,7 @@ export function opikSpanProcessor(options?: OtelOptions): OpikSpanProcessor {
     forceFlush,
     shutdown() {
       isShut = true;
+      recorders.delete(recorder);
       return forceFlush();
     },
   };

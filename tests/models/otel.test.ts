@@ -219,6 +219,36 @@ test("spans of both tracers are one tree, in each other to any depth", async () 
   assert.deepEqual(codes, []);
 });
 
+test("each client has parents in its own provider until it is shut down", async () => {
+  const sides = ["a", "b"].map((side) => {
+    const client = clientOf();
+    return { side, ...client, ...tracerOf(opikSpanProcessor({ client: client.opik })) };
+  });
+  const run = (phase: string): void => {
+    for (const { side, tracer, opik } of sides) {
+      tracer.startActiveSpan(`theirs ${side} ${phase}`, (span) => {
+        opik.span({ name: `ours ${side} ${phase}` }).end();
+        span.end();
+      });
+    }
+  };
+  run("1");
+  await sides[1]?.provider.shutdown();
+  run("2");
+  await sides[0]?.provider.shutdown();
+  await sides[1]?.opik.flush();
+  const told = sides.flatMap(({ exporter }) => toldByRows(exporter).map(({ name, parent }) => [name, parent]));
+  assert.deepEqual(told, [
+    ["ours a 1", "theirs a 1"],
+    ["ours a 2", "theirs a 2"],
+    ["theirs a 1", undefined],
+    ["theirs a 2", undefined],
+    ["ours b 1", "theirs b 1"],
+    ["ours b 2", undefined],
+    ["theirs b 1", undefined],
+  ]);
+});
+
 test("in a Worker, spans of concurrent requests are below their own request", async () => {
   const collector = await startCollector();
   const worker = await startWorker("tests/models/otel-worker.ts", {
