@@ -31,7 +31,7 @@ export interface OpikSpanExporter {
 
 /** The recorders of processors that are not shut down. Each may know the active span. */
 const recorders = new Set<SpanRecorder>();
-/** A program that makes a processor for each request may never shut one down. Then the oldest is forgotten. */
+/** Beyond that number the oldest is forgotten, for programs that make a processor for each request and shut none down. */
 const MAX_RECORDERS = 10;
 
 function inside(frame: Frame | undefined): Frame | undefined {

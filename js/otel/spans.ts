@@ -13,7 +13,7 @@ import { SpanHandle } from "../record/span.js";
 import { originOf, TraceHandle, type TraceOrigin } from "../record/trace.js";
 import { fieldsOf } from "./fields.js";
 import type { OtelApi, OtelSpan } from "./model.js";
-import { collectors } from "./otlp.js";
+import { isCollector } from "./otlp.js";
 
 /** Options of `opikSpanProcessor` and `opikSpanExporter`. */
 export interface OtelOptions {
@@ -230,5 +230,5 @@ function memberOf(parent: OtelSpan["parentSpanContext"]): Carrier | undefined {
 /** `true` for a call that delivers our rows. Its row would cause another delivery. */
 function isUpload(attributes: OtelSpan["attributes"], { settings }: OpenScope): boolean {
   const url = attributes["url.full"] ?? attributes["http.url"];
-  return typeof url === "string" && (url.startsWith(settings.baseUrl) || collectors.has(url));
+  return typeof url === "string" && (`${url}/`.startsWith(`${settings.baseUrl}/`) || isCollector(url));
 }

@@ -1,7 +1,10 @@
 // `opik-edge/otel` without OpenTelemetry: spans as its SDK hands them over, and collectors. tests/models/otel.test.ts runs the SDK.
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { readFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { describe, test } from "node:test";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
@@ -133,6 +136,22 @@ test("spans that OpenTelemetry does not sample, spans of our uploads and spans b
   processor.onEnd(late);
   await processor.forceFlush();
   assert.deepEqual([exporter.spans, exporter.traces, errors], [[], [], []]);
+});
+
+test("uploads are recognised however their URL is written, and neighbours of the API are not uploads", async () => {
+  const { opik, exporter } = clientOf({ url: "https://opik.example/api" });
+  otlp({ url: "HTTPS://Traces.example:443?key=secret" });
+  const own = [
+    "https://traces.example/",
+    "https://traces.example/?key=REDACTED",
+    "https://opik.example/api/is-alive/ping",
+  ];
+  const neighbours = ["https://traces.example/v1", "https://opik.example/api-docs", "/relative"];
+  await exported(opik, ...[...own, ...neighbours].map((url) => spanOf(url, { "url.full": url })));
+  assert.deepEqual(
+    exporter.spans.map(({ name }) => name),
+    neighbours,
+  );
 });
 
 test("an exporter that is shut down fails", async () => {
@@ -362,6 +381,66 @@ describe("otlp", () => {
     assert.equal(collector.spans.length, 4);
     assert.deepEqual([report.dropped, errors, collector.errors], [{}, [], []]);
     await backend.close();
+  });
+
+  test("beside Opik, a collector that never answers does not hold up Opik's rows", async () => {
+    const silent = createServer(() => {}).listen(0, "127.0.0.1");
+    await once(silent, "listening");
+    const url = `http://127.0.0.1:${(silent.address() as AddressInfo).port}`;
+    const backend = await startCollector();
+    const told: string[] = [];
+    const transport = otlp({ url, beside: true, onError: ({ message }) => told.push(message) });
+    const { opik, errors } = clientOf({ transport, url: backend.url });
+    await record(opik);
+    const report = await opik.flush();
+    assert.deepEqual([report.sent, report.kept, errors], [5, 0, []]);
+    assert.match(`${told}`, /the collector cannot be reached/);
+    await backend.close();
+    silent.closeAllConnections();
+    silent.close();
+  });
+
+  test("a page of HTML does not count as a delivery", async () => {
+    for (const beside of [false, true]) {
+      await using collector = await startOtlpCollector();
+      const backend = await startCollector();
+      collector.answers.push({ status: 200, headers: { "content-type": "text/html" }, body: "<html>Sign in</html>" });
+      const told: string[] = [];
+      const transport = otlp({ url: collector.url, beside, onError: ({ message }) => told.push(message) });
+      const { opik, errors } = clientOf({ transport, url: backend.url });
+      opik.span({ name: "work" }).end();
+      const report = await opik.flush();
+      assert.deepEqual([report.sent, report.kept], beside ? [2, 0] : [1, 1]);
+      assert.match(`${told}${errors.map(({ message }) => message)}`, /text\/html/);
+      await backend.close();
+    }
+  });
+
+  test("compressed rows are asked for again as they are", async () => {
+    for (const beside of [false, true]) {
+      await using collector = await startOtlpCollector();
+      const backend = await startCollector();
+      const transport = { ...otlp({ url: collector.url, beside }), compress: true };
+      const { opik, errors } = clientOf({ transport, url: backend.url });
+      const text = "word ".repeat(20_000);
+      for (let index = 0; index < 20; index += 1) opik.span({ name: "large", input: { text } }).end();
+      const report = await opik.flush();
+      assert.deepEqual([report.sent, report.dropped, errors, collector.spans.length], [40, {}, [], 20]);
+      await backend.close();
+    }
+  });
+
+  test("headers are merged whatever their case", async () => {
+    for (const headers of [{ "Content-Type": "text/plain", "X-Key": "k" }, new Headers({ "x-key": "k" })]) {
+      await using collector = await startOtlpCollector();
+      const { opik } = clientOf({
+        transport: otlp({ url: collector.url, headers: headers as Record<string, string> }),
+      });
+      opik.span({ name: "work" }).end();
+      await opik.flush();
+      const sent = collector.requests[0]?.headers;
+      assert.deepEqual([sent?.["content-type"], sent?.["x-key"]], ["application/json", "k"]);
+    }
   });
 
   test("a collector that cannot be reached costs only its own copies", async () => {
