@@ -1,6 +1,7 @@
 // The processor and the exporter for OpenTelemetry's SDK. spans.ts records.
 
 import { flush } from "../current.js";
+import { readOption } from "../errors.js";
 import { type Frame, lookInside, ownFrame } from "../record/frame.js";
 import type { OtelSpan } from "./model.js";
 import { type OtelOptions, SpanRecorder } from "./spans.js";
@@ -116,7 +117,12 @@ export function opikSpanExporter(options?: OtelOptions): OpikSpanExporter {
 }
 
 function flusherOf(options: OtelOptions | undefined): () => Promise<void> {
+  const client = readOption(options, "client");
   return async () => {
-    await (options?.client ? options.client.flush() : flush());
+    try {
+      await (client ? client.flush() : flush());
+    } catch {
+      // Not a client of this package: those never reject.
+    }
   };
 }

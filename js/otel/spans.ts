@@ -120,11 +120,13 @@ export class SpanRecorder {
     }
     const beganMs = msOf(given.startTime);
     const ambient = frame?.span;
-    const carrier = statedIds(attributes) ?? (above || ambient ? undefined : memberOf(parent));
+    const stated = statedIds(attributes);
+    const carrier = stated ?? (above || ambient ? undefined : memberOf(parent));
+    const mayFollow = mayCome && parent !== undefined && !parent.isRemote;
     let trace: OpenTrace;
     let parentId: string;
     let isRoot = false;
-    if (carrier) {
+    if (carrier && (stated || !mayFollow)) {
       const origin = originOf(scope, carrier, name, beganMs);
       trace = new TraceHandle(carrier.isWhole ? origin : { ...origin, parentId: "" }, scope, undefined);
       parentId = trace.parentId;
@@ -137,19 +139,22 @@ export class SpanRecorder {
       trace = above.trace;
       parentId = above.id;
     } else {
-      isRoot = !mayCome || !parent || parent.isRemote === true;
+      isRoot = !mayFollow;
       const pending = this.#pending.get(traceId);
-      const origin =
-        pending && !(isRoot && pending.isTaken) ? pending.origin : originOf(scope, undefined, name, beganMs);
+      const origin = pending && !(isRoot && pending.isTaken) ? pending.origin : originOf(scope, carrier, name, beganMs);
       if (mayCome) this.#pending.set(traceId, { origin, isTaken: isRoot || pending?.isTaken === true });
       const startMs = beganMs + origin.clockOffsetMs;
       // Only the root writes the row of the trace. Several handles of one trace must not use one id for their first spans.
-      trace = new TraceHandle({ ...origin, joined: !isRoot, startMs, spanId: undefined }, scope, undefined);
+      trace = new TraceHandle(
+        { ...origin, parentId: "", joined: !isRoot, startMs, spanId: undefined },
+        scope,
+        undefined,
+      );
       parentId = isRoot || !trace.recording ? "" : trace.mint(startMs);
       if (!isRoot && parent) this.#memory(scope).set(parent.spanId, { id: parentId, trace });
     }
-    const stated = attributes["opik.span_id"];
-    const id = idTime(`${stated}`) === undefined ? this.#find(spanId, frame)?.id : `${stated}`;
+    const statedId = `${attributes["opik.span_id"]}`;
+    const id = idTime(statedId) === undefined ? this.#find(spanId, frame)?.id : statedId;
     const metadata = isRoot
       ? { "w3c.trace_id": traceId, ...(parent && { "w3c.parent_id": parent.spanId }) }
       : undefined;
@@ -220,9 +225,9 @@ function statedIds(attributes: OtelSpan["attributes"]): Carrier | undefined {
   return { opik_trace_id: `${trace}`, opik_parent_span_id: `${parent ?? trace}`, isWhole: parent !== undefined };
 }
 
-/** The ids in our member of a remote parent's `tracestate`. */
+/** The ids in our member of a remote parent's `tracestate`, which all spans below it have. */
 function memberOf(parent: OtelSpan["parentSpanContext"]): Carrier | undefined {
-  const member = parent?.isRemote ? parent.traceState?.get("opik") : undefined;
+  const member = parent?.traceState?.get("opik");
   if (!member || !/^[0-9a-f]{64}$/.test(member)) return undefined;
   return { opik_trace_id: member.slice(0, 32), opik_parent_span_id: member.slice(32), isWhole: true };
 }

@@ -162,6 +162,14 @@ test("an exporter that is shut down fails", async () => {
   assert.deepEqual([code, exporter.spans], [1, []]);
 });
 
+test("a flush that rejects ends forceFlush and an export", async () => {
+  const client = { flush: () => Promise.reject(new Error("not Opik's")) };
+  const made = opikSpanExporter({ client });
+  await opikSpanProcessor({ client }).forceFlush();
+  await made.forceFlush();
+  assert.equal(await new Promise((resolve) => made.export([], (result) => resolve(result.code))), 0);
+});
+
 test("tokens stand once where an observer has seen the call", async () => {
   const { opik, exporter } = clientOf({ observe: [llm({ providers: { "llm.test": "openai" } })] });
   const processor = opikSpanProcessor({ client: opik });

@@ -309,6 +309,40 @@ test("a remote parent that names our trace is joined, and any other begins a tra
   }
 });
 
+test("spans below a remote parent that names our trace are in it, in any order", async () => {
+  for (const isExporter of [true, false]) {
+    const { opik, exporter, codes } = clientOf();
+    const own = isExporter
+      ? new SimpleSpanProcessor(opikSpanExporter({ client: opik }))
+      : opikSpanProcessor({ client: opik });
+    const { tracer, provider } = tracerOf(own);
+    const remote = trace.setSpanContext(ROOT_CONTEXT, {
+      traceId: "0af7651916cd43dd8448eb211c80319c",
+      spanId: "b7ad6b7169203331",
+      traceFlags: 1,
+      isRemote: true,
+      traceState: createTraceState(`opik=${`${TRACE_ID}${SPAN_ID}`.replaceAll("-", "")}`),
+    });
+    const server = tracer.startSpan("server", {}, remote);
+    const child = tracer.startSpan("child", {}, trace.setSpan(ROOT_CONTEXT, server));
+    tracer.startSpan("leaf", {}, trace.setSpan(ROOT_CONTEXT, child)).end();
+    child.end();
+    server.end();
+    await provider.shutdown();
+    assert.deepEqual(
+      toldByRows(exporter).map(({ name, parent }) => [name, parent]),
+      [
+        ["child", "server"],
+        ["leaf", "child"],
+        ["server", undefined],
+      ],
+    );
+    assert.deepEqual([...new Set(exporter.spans.map(({ trace_id }) => trace_id))], [TRACE_ID]);
+    assert.equal(exporter.spans.find(({ name }) => name === "server")?.parent_span_id, SPAN_ID);
+    assert.deepEqual([exporter.traces, codes], [[], []]);
+  }
+});
+
 test("an exception is the error, a status without one too, and other events are metadata", async () => {
   const { opik, exporter } = clientOf();
   const { tracer, provider } = tracerOf(opikSpanProcessor({ client: opik }));
