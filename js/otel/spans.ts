@@ -87,12 +87,15 @@ export class SpanRecorder {
       this.#open.delete(given);
       if (!span || !row) return;
       const { trace } = span;
-      const { threadId, ...fields } = fieldsOf(given, span, trace.scope);
-      row.merge(fields);
-      if (threadId !== undefined && !trace.joined) trace.update({ threadId });
-      const endMs = msOf(given.endTime) + trace.clockOffsetMs;
-      span.beforeEnd = () => endMs;
-      span.finish();
+      try {
+        const endMs = msOf(given.endTime) + trace.clockOffsetMs;
+        span.beforeEnd = () => endMs;
+        const { threadId, ...fields } = fieldsOf(given, span, trace.scope);
+        row.merge(fields);
+        if (threadId !== undefined && !trace.joined) trace.update({ threadId });
+      } finally {
+        span.finish();
+      }
     });
   }
 

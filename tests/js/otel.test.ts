@@ -227,6 +227,23 @@ test("a span of any shape throws nothing, and the next one is recorded", async (
   assert.equal(exporter.spans.at(-1)?.name, "fine");
 });
 
+test("a span without its members ends, and costs an export no other span", async () => {
+  for (const member of ["events", "status", "startTime", "endTime", "name"]) {
+    const { opik, exporter, errors } = clientOf();
+    const time = [Math.floor(Date.now() / 1000), 0];
+    const span = spanOf("odd", {}, { startTime: time, endTime: time, [member]: undefined });
+    await exported(opik, spanOf("fine"), span, spanOf("fine too"));
+    const isRecorded = member !== "startTime";
+    assert.equal(exporter.spans.length, isRecorded ? 3 : 2, member);
+    assert.equal(exporter.traces.length, exporter.spans.length, member);
+    assert.deepEqual(
+      errors.map(({ code }) => code),
+      member === "name" ? [] : ["unexpected"],
+      member,
+    );
+  }
+});
+
 test("env of a Worker's request is not held after it", async () => {
   setFlagsFromString("--expose-gc");
   const collect = runInNewContext("gc") as () => void;
