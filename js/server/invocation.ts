@@ -214,7 +214,7 @@ export function beginCall({ scope, isOfProcess, ctx }: Invocation, { caller, ...
     scope.reporter.once(
       "no_async_context",
       "without AsyncLocalStorage a span is current only until the first await: set compatibility_date to 2026-08-04 " +
-        "or later, the flag nodejs_als, or native: true, or pass spans explicitly (getTrackContext() in the handler's first line)",
+        "or later, the flag nodejs_als, or native: true, or pass spans explicitly",
     );
   }
   const trace = openTrace(scope, caller, root.name);
