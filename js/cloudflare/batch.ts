@@ -47,7 +47,7 @@ export function runBatch(call: Call, size: number | undefined, handle: () => unk
   const frame = new BatchFrame(call.root);
   return runCall(
     call,
-    () => runWith(frame, handle),
+    () => frame.scope.within(call.root, () => runWith(frame, handle), frame),
     (result, onEnd) => {
       frame.leave(size);
       onEnd({ how: "done" });

@@ -4,7 +4,7 @@
 
 import type { FlushReport } from "../deliver/report.js";
 import { findContextBy, hasAsyncContext } from "../platform/context.js";
-import { platformTracing } from "../platform/wait-until.js";
+import { platformTracing, prepareWaitUntil } from "../platform/wait-until.js";
 import { currentFrame } from "../record/frame.js";
 import type { Open, OpenSpan } from "../record/model.js";
 import { Scope } from "../record/scope.js";
@@ -26,6 +26,7 @@ interface NativeSpan {
   readonly isTraced: boolean;
   setAttributes(attributes: Readonly<Record<string, unknown>>): unknown;
   setStatus(status: { readonly code: "error" }): unknown;
+  updateName(name: string): unknown;
   end(): void;
 }
 
@@ -57,76 +58,92 @@ function quietly<T>(use: (tracing: Tracing) => T): T | undefined {
   }
 }
 
-/** `true` if `span` belongs to the request that runs. */
-function isHere(span: NativeSpan): boolean {
-  return quietly(() => span.isTraced) !== undefined;
-}
-
 /** The context after an `await`: of the active native span, or of the root inside a span of the host's, which names no parent. */
 function find(): object | undefined {
   const active = quietly((its) => its.getActiveSpan());
-  return frames.get(active!) ?? frames.get(roots.find(isHere)!);
+  // Only the root of the request that runs can be read.
+  return frames.get(active!) ?? frames.get(roots.find((root) => quietly(() => root.isTraced) !== undefined)!);
 }
 
 /** Makes the scope of an invocation. With `native` its spans have twins, if the platform records them. */
 export const nativeScope: MakeScope = (settings, reporter, masks, given, ctx) => {
-  if ((given as WorkerConfig).native) {
-    const { tracing: ofRequest } = (ctx ?? {}) as { readonly tracing?: Tracing };
-    tracing ??= ofRequest ?? (platformTracing() as Tracing | undefined);
-    const own = quietly((its) => ("withActiveSpan" in its ? its.getActiveSpan() : undefined));
+  const make = (): Scope | undefined => {
+    const { tracing: ofRequest } = ctx as { readonly tracing?: Tracing };
+    if (!ofRequest) void prepareWaitUntil();
+    const its = ofRequest ?? tracing ?? (platformTracing() as Tracing);
+    const own = its.getActiveSpan();
     const isNeeded = !hasAsyncContext();
-    if (own && (isNeeded || own.isTraced)) {
-      findContextBy(find);
-      // The calls of an object share their native spans. Its `ctx` has no `tracing`.
-      if (isNeeded && ofRequest) roots = [own, ...roots.slice(0, MAX_ROOTS - 1)];
-      return new NativeScope(own, settings, reporter, masks);
-    }
-  }
-  return new Scope(settings, reporter, masks);
+    if (!("withActiveSpan" in its && (isNeeded || own?.isTraced !== false))) return undefined;
+    tracing = its;
+    findContextBy(find);
+    // The calls of an object share their native spans. Its `ctx` has no `tracing`.
+    if (own && isNeeded && ofRequest) roots = [own, ...roots.slice(0, MAX_ROOTS - 1)];
+    return new NativeScope(own, settings, reporter, masks);
+  };
+  return ((given as WorkerConfig).native && quietly(make)) || new Scope(settings, reporter, masks);
 };
 
 class NativeScope extends Scope {
   override readonly keepsContext = true;
-  /** The native span in which the invocation began. */
-  readonly #own: NativeSpan;
-  /** Twin and row of each span, by its id. */
-  readonly #twins = new Map<string | undefined, readonly [NativeSpan, NonNullable<OpenSpan["openRow"]>]>();
+  /** The native span in which the invocation began. A WebSocket's message begins in none. */
+  readonly #own: NativeSpan | undefined;
+  /** Twin, row and first name of each open span, by its id. */
+  readonly #twins = new Map<string, readonly [NativeSpan, NonNullable<OpenSpan["openRow"]>, name: unknown]>();
 
-  constructor(own: NativeSpan, ...args: ConstructorParameters<typeof Scope>) {
+  constructor(own: NativeSpan | undefined, ...args: ConstructorParameters<typeof Scope>) {
     super(...args);
     this.#own = own;
   }
 
   override within<T>({ id }: OpenSpan, fn: () => T, frame: object | undefined = currentFrame()): T {
-    const twin = this.#twinOf(id);
-    if (!isHere(twin)) return fn();
-    if (frame) frames.set(twin, frame);
-    return tracing!.withActiveSpan(twin, fn);
+    const twin = this.#twinOf(id)!;
+    let answer = fn;
+    // Without a twin of this request, `fn` runs alone.
+    quietly((its) =>
+      its.withActiveSpan(twin, () => {
+        // A span without a twin leaves the root's context in place.
+        if (frame && (this.#twins.has(id) || !frames.has(twin))) frames.set(twin, frame);
+        try {
+          const result = fn();
+          answer = () => result;
+        } catch (error) {
+          answer = () => {
+            throw error;
+          };
+        }
+      }),
+    );
+    return answer();
   }
 
   override opened(item: Open): void {
     super.opened(item);
-    const { id, traceId, parentSpanId, openRow } = item as OpenSpan;
+    const { id, trace, traceId, parentSpanId, openRow } = item as OpenSpan;
     if (!openRow) return; // a trace
     quietly((its) => {
-      const { redact } = this.settings;
-      const { name = "span" } = openRow.fields;
-      const text = `${redact ? redact(name, "name") : name}`;
-      const { read } = new TextEncoder().encodeInto(text, new Uint8Array(MAX_NAME_BYTES));
-      const start = (): NativeSpan => its.startSpan(text.slice(0, read)); // whole characters
-      const isRoot = !frames.has(this.#own);
-      const twin = isRoot ? this.#own : its.withActiveSpan(this.#twinOf(parentSpanId), start);
-      this.#twins.set(id, [twin, openRow]);
+      const { name } = openRow.fields;
+      const start = (): NativeSpan => its.startSpan(this.#shown(name));
+      const above = this.#twinOf(parentSpanId);
+      const frame = currentFrame();
+      // Inside its parent, the active native span may be one of the host's.
+      const isInside = frame?.trace === trace && frame.span?.id === parentSpanId;
+      const isFirst = above && above === this.#own && !frames.has(above);
+      const twin = isFirst ? above : isInside || !above ? start() : its.withActiveSpan(above, start);
+      this.#twins.set(id, [twin, openRow, name]);
       twin.setAttributes({ "opik.trace_id": traceId, "opik.span_id": id });
     });
   }
 
   override ended(item: Open): void {
     super.ended(item);
-    const [twin, row] = this.#twins.get(item.id) ?? [];
+    const [twin, row, first] = this.#twins.get(item.id) ?? [];
     if (!twin) return;
+    this.#twins.delete(item.id);
+    const isOwn = twin === this.#own;
     quietly(() => {
-      const { model, provider, usage, error } = row!.fields;
+      const { name, model, provider, usage, error } = row!.fields;
+      if (error !== undefined) twin.setStatus({ code: "error" });
+      if (name !== first && !isOwn) twin.updateName(this.#shown(name));
       const { prompt_tokens, completion_tokens } = JSON.parse(JSON.stringify(usage ?? {})); // JavaScript callers may pass null
       twin.setAttributes({
         "gen_ai.request.model": model ?? undefined,
@@ -134,9 +151,8 @@ class NativeScope extends Scope {
         "gen_ai.usage.input_tokens": prompt_tokens,
         "gen_ai.usage.output_tokens": completion_tokens,
       });
-      if (error !== undefined) twin.setStatus({ code: "error" });
     });
-    if (twin !== this.#own) quietly(() => twin.end());
+    if (!isOwn) quietly(() => twin.end());
   }
 
   override end(timeoutMs: number): Promise<FlushReport> {
@@ -144,8 +160,17 @@ class NativeScope extends Scope {
     return super.end(timeoutMs);
   }
 
-  /** The twin of the span with this id, by default the root's. */
-  #twinOf(id: string | undefined): NativeSpan {
-    return this.#twins.get(id)?.[0] ?? this.#own;
+  /** The twin of the open span with this id, by default the root's. */
+  #twinOf(id: string | undefined): NativeSpan | undefined {
+    return this.#twins.get(id!)?.[0] ?? this.#own;
+  }
+
+  /** `name` as the native span shows it. */
+  #shown(name: unknown): string {
+    const { redact } = this.settings;
+    const given = name ?? "span"; // JavaScript callers may pass null
+    const text = `${redact ? redact(given, "name") : given}`;
+    const { read } = new TextEncoder().encodeInto(text, new Uint8Array(MAX_NAME_BYTES));
+    return text.slice(0, read); // whole characters
   }
 }

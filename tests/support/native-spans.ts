@@ -22,7 +22,7 @@ interface TailEvent {
 /** A native span. The invocation's own is named after its trigger, in brackets. */
 export interface NativeSpan {
   readonly id: string;
-  readonly name: string;
+  name: string;
   readonly parentId: string | undefined;
   readonly attributes: Record<string, unknown>;
   status?: string | undefined;
@@ -58,8 +58,11 @@ export class NativeSpans {
     if (!span) return true;
     if (type === "attributes") {
       for (const { name, value } of info as { name: string; value: unknown }[]) span.attributes[name] = value;
-    } else if (type === "spanUpdate") span.status = (info as { status?: { code: string } }).status?.code;
-    else if (type === "spanClose" || type === "outcome") span.isClosed = true;
+    } else if (type === "spanUpdate") {
+      const { status, name } = info as { status?: { code: string }; name?: string };
+      if (status) span.status = status.code;
+      if (name !== undefined) span.name = name;
+    } else if (type === "spanClose" || type === "outcome") span.isClosed = true;
     return true;
   }
 }

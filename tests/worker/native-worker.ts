@@ -2,7 +2,7 @@
 
 import { DurableObject, tracing, WorkerEntrypoint } from "cloudflare:workers";
 import { fetch, getTrackContext, type Span, span } from "opik-edge";
-import { tracedRpc, withOpik } from "opik-edge/cloudflare";
+import { tracedQueue, tracedRpc, traceMessage, withOpik } from "opik-edge/cloudflare";
 
 interface Env {
   UPSTREAM: string;
@@ -10,6 +10,7 @@ interface Env {
   SAMPLE_RATE: string;
   ROOM: DurableObjectNamespace<InstanceType<typeof Room>>;
   ENTRY: Service<typeof Entry>;
+  QUEUE: Queue<{ name: string }>;
 }
 
 const pause = (ms = 2): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
@@ -129,6 +130,36 @@ const routes: Record<string, (url: URL, env: Env, ctx: ExecutionContext) => Resp
     parent.end();
     return new Response("done");
   },
+  "/renamed": () => {
+    const renamed = span({ name: "before" });
+    renamed.update({ name: "after secret-123" });
+    renamed.end();
+    return new Response("done");
+  },
+  "/other-trace": async () => {
+    // Further traces. Not all are sampled.
+    const root = here();
+    await pause();
+    const seen: boolean[] = [];
+    for (let n = 0; n < 8; n++) {
+      await span({ name: "other", parent: null }, () => pause(1));
+      seen.push(here() === root);
+    }
+    return Response.json({ root, seen });
+  },
+  "/send": async (_url, env) => {
+    await tracedQueue(env.QUEUE).sendBatch([{ body: { name: "m1" } }, { body: { name: "m2" } }]);
+    return new Response("done");
+  },
+  "/socket": async (_url, env) => {
+    const room = env.ROOM.getByName("a");
+    const { webSocket } = await room.fetch("http://room/", { headers: { upgrade: "websocket" } });
+    webSocket!.accept();
+    const answered = new Promise((resolve) => webSocket!.addEventListener("message", resolve));
+    webSocket!.send("hello");
+    await answered;
+    return new Response("done");
+  },
   "/late": async (_url, _env, ctx) => {
     await span({ name: "answers early" }, async () => {
       ctx.waitUntil(
@@ -184,6 +215,17 @@ export const Room = withOpik(
       await nested(this.env, name);
     }
 
+    override async fetch(): Promise<Response> {
+      const { 0: client, 1: server } = new WebSocketPair();
+      this.ctx.acceptWebSocket(server);
+      return new Response(null, { status: 101, webSocket: client });
+    }
+
+    override async webSocketMessage(socket: WebSocket): Promise<void> {
+      await nested(this.env, "socket");
+      socket.send("done");
+    }
+
     /** The root's id, and the current span's after an `await` inside a native span of the host's. */
     async inTheirs(): Promise<unknown> {
       const root = here();
@@ -213,6 +255,14 @@ export default withOpik<ExportedHandler<Env>>(
     },
     async scheduled(_controller, env) {
       await nested(env, "cron");
+    },
+    async queue(batch: MessageBatch<{ name: string }>) {
+      for (const message of batch.messages) {
+        await traceMessage(message, async ({ name }) => {
+          await pause();
+          await span({ name: `${name} inner` }, () => pause());
+        });
+      }
     },
   },
   config,

@@ -52,6 +52,8 @@ async function setUp(
       name: "main",
       unsafeTriggerHandlers: true,
       durableObjects: { ROOM: { className: "Room", useSQLite: true } },
+      queueProducers: { QUEUE: "jobs" },
+      queueConsumers: { jobs: { maxBatchTimeout: 0 } },
       serviceBindings: { ENTRY: { name: "main", entrypoint: "Entry" } },
     },
     onLog: (line) => {
@@ -177,10 +179,14 @@ for (const [flags, options] of FLAGS) {
         assert.equal(deepest!.parent_span_id, inTheirs!.id);
         assert.equal(inSync!.parent_span_id, options === NO_FLAGS ? root : ours!.id);
         const twins = await Promise.all(rows.map(t.twin));
-        const theirs = t.natives.all.find((native) => native.name === `${name} theirs`)!;
-        assert.equal(theirs.parentId, twins[0]!.id);
-        if (options !== NO_FLAGS) assert.equal(twins[1]!.parentId, twins[0]!.id);
+        const [theirs, sync] = [`${name} theirs`, `${name} sync`].map(
+          (title) => t.natives.all.find((native) => native.name === title)!,
+        );
+        assert.equal(theirs!.parentId, twins[0]!.id);
+        assert.equal(twins[1]!.parentId, theirs!.id);
         assert.equal(twins[2]!.parentId, twins[1]!.id);
+        assert.equal(sync!.parentId, twins[0]!.id);
+        assert.equal(twins[3]!.parentId, sync!.id);
       }
     });
 
@@ -224,6 +230,34 @@ for (const [flags, options] of FLAGS) {
         twins.map(({ name }) => name),
         [names[0]!.slice(0, 64), `a${"é".repeat(31)}`, `abc${"😀".repeat(15)}`, "ok", "span"],
       );
+    });
+
+    test("a span that is renamed renames its native span", async () => {
+      await t.get("/renamed");
+      const [row] = await t.rows("after [redacted]");
+      assert.equal((await t.twin(row!)).name, "after [redacted]");
+    });
+
+    test("a batch is left out if all its messages are recorded in their senders' traces", async () => {
+      await t.get("/send");
+      for (const name of ["m1", "m2"]) {
+        const [inner] = await t.rows(`${name} inner`);
+        const message = await rootOf(t, inner!);
+        assert.equal((await t.twin(inner!)).parentId, (await t.twin(message)).id);
+      }
+      assert.ok(!t.collector.spans().some((row) => `${row["name"]}`.startsWith("queue")));
+    });
+
+    test("a message of a hibernating WebSocket begins in no native span", async () => {
+      await t.get("/socket");
+      const [outer, inner] = await t.rows("socket outer", "socket inner");
+      const root = await rootOf(t, outer!);
+      assert.equal(root["name"], "webSocketMessage");
+      assert.equal(inner!.parent_span_id, outer!.id);
+      const twins = await Promise.all([root, outer!, inner!].map(t.twin));
+      assert.equal(twins[0]!.name, "webSocketMessage");
+      assert.equal(twins[1]!.parentId, twins[0]!.id);
+      assert.equal(twins[2]!.parentId, twins[1]!.id);
     });
 
     test("a child of an open span is under that span's native one, whichever is active", async () => {
@@ -319,6 +353,14 @@ for (const [flags, options] of FLAGS.toSpliced(1, 1)) {
       assert.deepEqual([...new Set(names)].sort(), ["(fetch)", "fetch", "x sync", "x theirs"]);
       assert.deepEqual(t.collector.spans(), []);
       assert.deepEqual(t.log, []);
+    }));
+
+  test(`further traces, not all sampled, ${flags}: the request's span is current after them`, () =>
+    withWorker(options, { sampleRate: "0.5" }, async (t) => {
+      const answers: { root: string; seen: boolean[] }[] = [];
+      do answers.push(JSON.parse(await t.get("/other-trace")));
+      while (!answers.some(({ root }) => root));
+      for (const { seen } of answers) assert.ok(seen.every(Boolean));
     }));
 
   test(`an older workerd without this API, ${flags}: spans as without the setting`, () =>
