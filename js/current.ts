@@ -147,7 +147,7 @@ export function fetch(...args: Parameters<TracedFetch>): Promise<Response> {
 export function instrumentFetch(): () => void {
   return replaceFetch((original) => (...args) => {
     const frame = currentFrame();
-    if (!frame || !(frame.span?.id || (frame.trace as OpenTrace).came[0])) return original(...args); // nothing to record or pass on
+    if (!frame || !(frame.span?.id || (frame.trace as OpenTrace | undefined)?.came[0])) return original(...args); // nothing to record or pass on
     const { url, propagateTo = [] } = frame.scope.settings;
     const start = (options: SpanOptions): SpanHandle => startSpan(frame.scope, options, frame);
     return tracedFetch(start, { url, propagateTo }, args, original);

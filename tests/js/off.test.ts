@@ -10,7 +10,15 @@ import { join } from "node:path";
 import { after, before, beforeEach, describe, test } from "node:test";
 import { promisify } from "node:util";
 import { Hono } from "hono";
-import { flush, getDistributedTraceHeaders, span, trace, fetch as tracedFetch, track } from "opik-edge";
+import {
+  flush,
+  getDistributedTraceHeaders,
+  instrumentFetch,
+  span,
+  trace,
+  fetch as tracedFetch,
+  track,
+} from "opik-edge";
 import { withOpik as withOpikInWorker } from "opik-edge/cloudflare";
 import { opikMiddleware as honoMiddleware } from "opik-edge/hono";
 import { opikMiddleware, withOpik as withOpikInNode } from "opik-edge/node";
@@ -43,6 +51,9 @@ async function secretive(): Promise<string> {
   await track(async () => "hunter2", { name: "y" })();
   trace({ name: "z" }).end();
   await tracedFetch("data:text/plain,x");
+  const stop = instrumentFetch();
+  assert.equal(await (await fetch("data:text/plain,x")).text(), "x");
+  stop();
   assert.equal(getDistributedTraceHeaders(), null);
   return "done";
 }
