@@ -67,20 +67,25 @@ function find(): object | undefined {
 
 /** Makes the scope of an invocation. With `native` its spans have twins, if the platform records them. */
 export const nativeScope: MakeScope = (settings, reporter, masks, given, ctx) => {
-  const make = (): Scope | undefined => {
-    const { tracing: ofRequest } = ctx as { readonly tracing?: Tracing };
-    if (!ofRequest) void prepareWaitUntil();
-    const its = ofRequest ?? tracing ?? (platformTracing() as Tracing);
-    const own = its.getActiveSpan();
-    const isNeeded = !hasAsyncContext();
-    if (!("withActiveSpan" in its && (isNeeded || own?.isTraced !== false))) return undefined;
-    tracing = its;
-    findContextBy(find);
-    // The calls of an object share their native spans. Its `ctx` has no `tracing`.
-    if (own && isNeeded && ofRequest) roots = [own, ...roots.slice(0, MAX_ROOTS - 1)];
-    return new NativeScope(own, settings, reporter, masks);
-  };
-  return ((given as WorkerConfig).native && quietly(make)) || new Scope(settings, reporter, masks);
+  if ((given as WorkerConfig).native) {
+    try {
+      const { tracing: ofRequest } = ctx as { readonly tracing?: Tracing };
+      if (!ofRequest) void prepareWaitUntil();
+      const its = ofRequest ?? tracing ?? (platformTracing() as Tracing);
+      const own = its.getActiveSpan();
+      const isNeeded = !hasAsyncContext();
+      if ("withActiveSpan" in its && (isNeeded || own?.isTraced !== false)) {
+        tracing = its;
+        findContextBy(find);
+        // The calls of an object share their native spans. Its `ctx` has no `tracing`.
+        if (own && isNeeded && ofRequest) roots = [own, ...roots.slice(0, MAX_ROOTS - 1)];
+        return new NativeScope(own, settings, reporter, masks);
+      }
+    } catch {
+      // An older runtime, or a `ctx` that is not the platform's.
+    }
+  }
+  return new Scope(settings, reporter, masks);
 };
 
 class NativeScope extends Scope {
