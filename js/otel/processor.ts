@@ -101,8 +101,10 @@ export function opikSpanExporter(options?: OtelOptions): OpikSpanExporter {
     export(spans, done) {
       const code = isShut ? FAILED : SUCCESS;
       const taken = isShut ? [] : spans;
-      // Parents begin before their children.
-      const begun = [...taken].sort(({ startTime: a }, { startTime: b }) => a?.[0] - b?.[0] || a?.[1] - b?.[1]);
+      // Parents begin before their children, or at the same time. They end behind them.
+      const begun = [...taken]
+        .reverse()
+        .sort(({ startTime: a }, { startTime: b }) => a?.[0] - b?.[0] || a?.[1] - b?.[1]);
       for (const span of begun) recorder.begin(span, undefined, true);
       for (const span of taken) recorder.end(span);
       // A batch processor flushes its exporter only in this way.

@@ -8,7 +8,7 @@ import { scopeOf } from "../opik.js";
 import { environment } from "../platform/env.js";
 import { idTime } from "../platform/ids.js";
 import type { Frame } from "../record/frame.js";
-import type { OpenScope, OpenTrace, Span } from "../record/model.js";
+import type { OpenScope, OpenTrace, Span, SpanOptions } from "../record/model.js";
 import { SpanHandle } from "../record/span.js";
 import { originOf, TraceHandle, type TraceOrigin } from "../record/trace.js";
 import { fieldsOf } from "./fields.js";
@@ -50,6 +50,8 @@ interface Pending {
   readonly origin: TraceOrigin;
   /** `true` if a root has come. A further root begins another trace. */
   isTaken: boolean;
+  /** The thread that they name. */
+  threadId?: SpanOptions["threadId"];
 }
 
 const API = Symbol.for("opentelemetry.js.api.1");
@@ -92,7 +94,11 @@ export class SpanRecorder {
         span.beforeEnd = () => endMs;
         const { threadId, ...fields } = fieldsOf(given, span, trace.scope);
         row.merge(fields);
-        if (threadId !== undefined && !trace.joined) trace.update({ threadId });
+        if (threadId !== undefined) {
+          const pending = this.#pending.get(given.spanContext().traceId);
+          if (!trace.joined) trace.update({ threadId });
+          else if (pending?.origin.id === trace.id) pending.threadId = threadId;
+        }
       } finally {
         span.finish();
       }
@@ -145,14 +151,11 @@ export class SpanRecorder {
       isRoot = !mayFollow;
       const pending = this.#pending.get(traceId);
       const origin = pending && !(isRoot && pending.isTaken) ? pending.origin : originOf(scope, carrier, name, beganMs);
-      if (mayCome) this.#pending.set(traceId, { origin, isTaken: isRoot || pending?.isTaken === true });
+      if (mayCome) this.#pending.set(traceId, { ...pending, origin, isTaken: isRoot || pending?.isTaken === true });
       const startMs = beganMs + origin.clockOffsetMs;
       // Only the root writes the row of the trace. Several handles of one trace must not use one id for their first spans.
-      trace = new TraceHandle(
-        { ...origin, parentId: "", joined: !isRoot, startMs, spanId: undefined },
-        scope,
-        undefined,
-      );
+      const fields = pending?.origin === origin ? { threadId: pending.threadId } : undefined;
+      trace = new TraceHandle({ ...origin, parentId: "", joined: !isRoot, startMs, spanId: undefined }, scope, fields);
       parentId = isRoot || !trace.recording ? "" : trace.mint(startMs);
       if (!isRoot && parent) this.#memory(scope).set(parent.spanId, { id: parentId, trace });
     }

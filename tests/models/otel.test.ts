@@ -343,6 +343,26 @@ test("spans below a remote parent that names our trace are in it, in any order",
   }
 });
 
+test("a trace has the thread of its spans, whatever their batches", async () => {
+  for (const make of [SimpleSpanProcessor, BatchSpanProcessor]) {
+    const { opik, exporter, codes } = clientOf();
+    const { tracer, provider } = tracerOf(new make(opikSpanExporter({ client: opik })));
+    for (const thread of ["t1", undefined]) {
+      tracer.startActiveSpan("root", (root) => {
+        const attributes = thread === undefined ? {} : { "gen_ai.conversation.id": thread };
+        tracer.startSpan("chat", { attributes }).end();
+        root.end();
+      });
+    }
+    await provider.shutdown();
+    assert.deepEqual(
+      exporter.traces.map((row) => row["thread_id"]),
+      ["t1", undefined],
+    );
+    assert.deepEqual(codes, []);
+  }
+});
+
 test("an exception is the error, a status without one too, and other events are metadata", async () => {
   const { opik, exporter } = clientOf();
   const { tracer, provider } = tracerOf(opikSpanProcessor({ client: opik }));
