@@ -1,14 +1,10 @@
 // Runs the examples of the guide "The AI SDK" with the versions that they are for.
 
 import assert from "node:assert/strict";
-import { join } from "node:path";
 import { after, before, type TestContext, test } from "node:test";
-import { pathToFileURL } from "node:url";
-import { build } from "esbuild";
 import { flush, type Span, span } from "../../pkg/index.js";
 import { type Collector, type StoredRow, startCollector } from "../support/collector.js";
-import { example } from "../support/readme.js";
-import { ROOT } from "../support/worker.js";
+import { loadExample } from "./load-example.js";
 
 let collector: Collector;
 before(async () => {
@@ -18,29 +14,10 @@ before(async () => {
 });
 after(() => collector.close());
 
-/** The packages of this folder. Other versions may be installed above it. */
-const PACKAGES = join(ROOT, "tests/models/node_modules");
-
-/** Bundles an example with the packages of a version, whose names begin so, and loads it. */
-async function load<M>(name: string, prefix = ""): Promise<M> {
-  const outfile = join(ROOT, `target/models/${name}${prefix}.mjs`);
-  await build({
-    absWorkingDir: ROOT,
-    entryPoints: [await example(name, "ts")],
-    outfile,
-    bundle: true,
-    format: "esm",
-    platform: "node",
-    target: "es2022",
-    external: ["opik-edge", "opik-edge/*"],
-    alias: {
-      ai: join(PACKAGES, prefix || "ai"),
-      "@ai-sdk/openai": join(PACKAGES, prefix ? `${prefix}-openai` : "@ai-sdk/openai"),
-    },
-    logLevel: "error",
-    banner: { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);' },
-  });
-  return import(pathToFileURL(outfile).href);
+/** Loads an example with the packages of a version, whose names begin so. */
+function load<M>(name: string, prefix = ""): Promise<M> {
+  const packages = { ai: prefix || "ai", "@ai-sdk/openai": prefix ? `${prefix}-openai` : "@ai-sdk/openai" };
+  return loadExample(name, packages, prefix);
 }
 
 /** Answers calls of OpenAI. */

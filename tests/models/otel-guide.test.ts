@@ -1,16 +1,12 @@
 // Runs the examples of the guide "OpenTelemetry" with OpenTelemetry's SDK.
 
 import assert from "node:assert/strict";
-import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { pathToFileURL } from "node:url";
 import type { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
-import { build } from "esbuild";
 import type { Opik } from "../../pkg/index.js";
 import { type Collector, startCollector } from "../support/collector.js";
 import { startOtlpCollector } from "../support/otlp.js";
-import { example } from "../support/readme.js";
-import { ROOT } from "../support/worker.js";
+import { loadExample } from "./load-example.js";
 
 let collector: Collector;
 before(async () => {
@@ -19,24 +15,7 @@ before(async () => {
 });
 after(() => collector.close());
 
-/** Bundles an example with the packages of this folder, and loads it. */
-async function load<M>(name: string): Promise<M> {
-  const outfile = join(ROOT, `target/models/${name}.mjs`);
-  await build({
-    absWorkingDir: ROOT,
-    entryPoints: [await example(name, "ts")],
-    outfile,
-    bundle: true,
-    format: "esm",
-    platform: "node",
-    target: "es2022",
-    external: ["opik-edge", "opik-edge/*"],
-    alias: { "@opentelemetry": join(ROOT, "tests/models/node_modules/@opentelemetry") },
-    logLevel: "error",
-    banner: { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);' },
-  });
-  return import(pathToFileURL(outfile).href);
-}
+const load = <M>(name: string): Promise<M> => loadExample<M>(name, { "@opentelemetry": "@opentelemetry" });
 
 /** The exports of the first example. */
 interface Processing {
