@@ -4,7 +4,6 @@
 //! header names with underscores. Only ids are read from a header. Next: [`crate::context`].
 
 use crate::id::{Id, ParseError};
-use crate::w3c::Parent;
 
 /// Names the caller's trace, as the official SDKs spell it.
 pub const OPIK_TRACE_ID_HEADER: &str = "opik_trace_id";
@@ -62,19 +61,6 @@ impl<'a> Incoming<'a> {
     #[must_use]
     pub fn new(values: [&'a [u8]; NAMES.len()]) -> Self {
         Self { values: values.map(<[u8]>::trim_ascii) }
-    }
-
-    /// The caller's span of a valid `traceparent`.
-    ///
-    /// ```
-    /// # use opik_edge::headers::Incoming;
-    /// let incoming = Incoming::from_pairs([("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")]);
-    /// assert_eq!(incoming.parent().map(|parent| parent.parent_id()), Some("b7ad6b7169203331"));
-    /// ```
-    #[must_use]
-    pub fn parent(&self) -> Option<Parent<'a>> {
-        let [.., traceparent, _] = self.values;
-        Parent::read(traceparent)
     }
 
     /// Picks the headers out of all of a request's, in any case. Of repeated names the last value stays. A repeated

@@ -17,7 +17,7 @@ use crate::id::{ID_CHARS, Id, IdGenerator, RANDOM_BYTES};
 use crate::json::{for_each_element, is_non_negative_number, is_string, is_value};
 use crate::span::{FIELDS, Fields, Kind, Period, SEPARATOR};
 use crate::upload::Upload;
-use crate::w3c::Link;
+use crate::w3c::{Link, Parent};
 
 /// Random bytes for one id, from the platform's cryptographic source. Use them once.
 ///
@@ -81,7 +81,7 @@ impl Recorder {
         let mut root =
             Span::new(ids.mint_with(now_ms, for_root), trace_id, parent_id, name, now_ms, !context.is_joined());
         if context.link() == Link::Foreign
-            && let Some(parent) = incoming.parent()
+            && let Some(parent) = Parent::of(incoming)
         {
             root.metadata(&Members(&[("w3c.trace_id", parent.trace_id()), ("w3c.parent_id", parent.parent_id())]));
         }

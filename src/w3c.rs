@@ -56,6 +56,19 @@ impl<'a> Parent<'a> {
         Self::of_trimmed(value.trim_ascii())
     }
 
+    /// The caller's span, if its `traceparent` is valid.
+    ///
+    /// ```
+    /// # use opik_edge::{headers::Incoming, w3c::Parent};
+    /// let incoming = Incoming::from_pairs([("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")]);
+    /// assert_eq!(Parent::of(&incoming).map(Parent::parent_id), Some("b7ad6b7169203331"));
+    /// ```
+    #[must_use]
+    pub fn of(incoming: &Incoming<'a>) -> Option<Self> {
+        let [.., traceparent, _] = incoming.values;
+        Self::of_trimmed(traceparent)
+    }
+
     fn of_trimmed(value: &'a [u8]) -> Option<Self> {
         // The places of digits other than 0.
         let mut digits = 0_u64;
