@@ -247,7 +247,7 @@ export const Entry = withOpik(
   config,
 );
 
-export default withOpik<ExportedHandler<Env>>(
+export default withOpik<ExportedHandler<Env, { name: string }>>(
   {
     fetch(request, env, ctx) {
       const url = new URL(request.url);
@@ -256,7 +256,7 @@ export default withOpik<ExportedHandler<Env>>(
     async scheduled(_controller, env) {
       await nested(env, "cron");
     },
-    async queue(batch: MessageBatch<{ name: string }>) {
+    async queue(batch) {
       for (const message of batch.messages) {
         await traceMessage(message, async ({ name }) => {
           await pause();
