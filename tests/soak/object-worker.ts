@@ -1,4 +1,4 @@
-// A long-lived Durable Object called by RPC: /steps calls it a hundred times, /result returns the counts.
+// A long-lived Durable Object called by RPC: /steps calls it a hundred times and waits for its work, /result returns the counts.
 
 import { DurableObject } from "cloudflare:workers";
 import { span } from "opik-edge";
@@ -20,13 +20,21 @@ const transport = {
 export const Counter = withOpik(
   class Counter extends DurableObject<Env> {
     #count = 0;
+    #work: Promise<unknown>[] = [];
 
     step(): number {
       span({ name: "step" }, () => {});
       this.#count += 1;
       // Work that outlives its call and overlaps with the work of other calls.
-      this.ctx.waitUntil(new Promise((resolve) => setTimeout(resolve, 20)));
+      const work = new Promise((resolve) => setTimeout(resolve, 20));
+      this.#work.push(work);
+      this.ctx.waitUntil(work);
       return this.#count;
+    }
+
+    /** Waits for the work of all calls. An object may have 10,000 timers. */
+    async rest(): Promise<void> {
+      await Promise.all(this.#work.splice(0));
     }
 
     result() {
@@ -41,6 +49,7 @@ export default {
     const stub = env.COUNTER.get(env.COUNTER.idFromName("one"));
     if (request.url.endsWith("/result")) return Response.json(await stub.result());
     for (let n = 0; n < 100; n += 1) await stub.step();
+    await stub.rest();
     return new Response("done");
   },
 };
