@@ -23,7 +23,7 @@ export interface CoreContext {
   readonly spanId: string;
   /** `true` if the trace began at the caller, which then writes its row. */
   readonly joined: boolean;
-  /** The meaning of the caller's trace context: see `LINK` in js/record/trace.ts. */
+  /** The meaning of the caller's trace context: a number of `Link` in src/w3c.rs. */
   readonly link: string;
   /** The reason why headers were refused, or "". */
   readonly warning: string;

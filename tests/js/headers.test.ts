@@ -11,7 +11,7 @@ import { opikMiddleware as middleware } from "opik-edge/node";
 import { mintToken, signed } from "opik-edge/relay";
 import { withOpik } from "opik-edge/server";
 import { InMemoryExporter, useFakeClock } from "opik-edge/testing";
-import { replaceCore } from "../support/core.js";
+import { withoutCore } from "../support/core.js";
 import vectors from "../vectors/headers.json" with { type: "json" };
 
 /** A row of the vectors: the incoming headers and their meaning. */
@@ -195,17 +195,8 @@ test("a signed caller's trace is joined in every case, and in every spelling, in
 });
 
 test("headers are read alike where there is no core, and hand the caller's ids on", async () => {
-  replaceCore();
-  const { Instance } = WebAssembly;
-  WebAssembly.Instance = class {
-    constructor() {
-      throw new WebAssembly.CompileError("blocked");
-    }
-  } as never;
-  try {
+  await withoutCore(async () => {
     await checkPaths({ transport: new InMemoryExporter() }, false);
     await checkForwarding({ transport: new InMemoryExporter() });
-  } finally {
-    WebAssembly.Instance = Instance;
-  }
+  });
 });

@@ -10,3 +10,19 @@ type Shared = Pick<typeof env, "environment"> & Pick<typeof core, "replaceCore">
 export const { environment, JsonText, replaceCore }: Shared = await import(
   new URL("../../pkg/core.js", import.meta.url).href
 );
+
+/** Runs `fn` where WebAssembly is blocked and no core is left. */
+export async function withoutCore(fn: () => Promise<void>): Promise<void> {
+  replaceCore();
+  const { Instance } = WebAssembly;
+  WebAssembly.Instance = class {
+    constructor() {
+      throw new WebAssembly.CompileError("blocked");
+    }
+  } as never;
+  try {
+    await fn();
+  } finally {
+    WebAssembly.Instance = Instance;
+  }
+}
